@@ -1,0 +1,145 @@
+//! Making a graph, node by node.
+
+use std::collections::HashSet;
+
+use super::{Graph, GraphError, Node, NodeId};
+use crate::ops::{Input, Normalize, Op, Shape};
+
+/// Collects nodes and checks each as it comes.
+#[derive(Debug, Clone)]
+pub struct GraphBuilder {
+    pub(super) nodes: Vec<Node>,
+    pub(super) shapes: Vec<Shape>,
+    pub(super) names: HashSet<String>,
+}
+
+impl GraphBuilder {
+    /// Begins with an input node of this name and shape.
+    #[must_use]
+    pub fn new(name: &str, shape: Shape) -> Self {
+        let node =
+            Node { name: name.to_owned(), op: Input { shape: shape.clone() }.into(), inputs: vec![], params: vec![] };
+        Self { nodes: vec![node], shapes: vec![shape], names: HashSet::from([name.to_owned()]) }
+    }
+
+    /// The input node.
+    #[must_use]
+    pub fn input(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    /// Adds a node whose parameters are named after it: `name.weight`, `name.bias`, ….
+    ///
+    /// # Errors
+    /// [`GraphError`] when the name is taken or the operator cannot take these inputs.
+    pub fn push(&mut self, name: &str, op: impl Into<Op>, inputs: &[NodeId]) -> Result<NodeId, GraphError> {
+        let op = op.into();
+        let params = op.operator().params().iter().map(|param| format!("{name}.{}", param.role)).collect();
+        self.push_node(Node { name: name.to_owned(), op, inputs: inputs.to_vec(), params })
+    }
+
+    /// Adds a node as it is.
+    ///
+    /// # Errors
+    /// [`GraphError`] when the name is taken, the parameters are not as many as the operator has, or the operator
+    /// cannot take these inputs.
+    pub fn push_node(&mut self, node: Node) -> Result<NodeId, GraphError> {
+        let operator = node.op.operator();
+        let kind = operator.kind();
+        let inputs: Vec<&Shape> = node.inputs.iter().map(|id| &self.shapes[id.0]).collect();
+        let shape = operator.output_shape(&inputs).map_err(|source| GraphError::Shape {
+            node: node.name.clone(),
+            kind,
+            source,
+        })?;
+        let expected = operator.params().len();
+        if node.params.len() != expected {
+            let found = node.params.len();
+            return Err(GraphError::Params { node: node.name, kind, expected, found });
+        }
+        if !self.names.insert(node.name.clone()) {
+            return Err(GraphError::DuplicateName(node.name));
+        }
+        self.nodes.push(node);
+        self.shapes.push(shape);
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// A node added before.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The shape of a node added before.
+    #[must_use]
+    pub fn shape(&self, id: NodeId) -> &Shape {
+        &self.shapes[id.0]
+    }
+
+    /// The graph that ends in this node. Nodes that it does not need are left out.
+    #[must_use]
+    pub fn finish(self, output: NodeId) -> Graph {
+        let mut needed = vec![false; self.nodes.len()];
+        needed[0] = true;
+        needed[output.0] = true;
+        for index in (0..self.nodes.len()).rev().filter(|&index| index <= output.0) {
+            if needed[index] {
+                self.nodes[index].inputs.iter().for_each(|id| needed[id.0] = true);
+            }
+        }
+        let mut moved = vec![NodeId(0); self.nodes.len()];
+        let (mut nodes, mut shapes) = (Vec::new(), Vec::new());
+        for (index, (mut node, shape)) in self.nodes.into_iter().zip(self.shapes).enumerate() {
+            if needed[index] {
+                moved[index] = NodeId(nodes.len());
+                node.inputs.iter_mut().for_each(|id| *id = moved[id.0]);
+                nodes.push(node);
+                shapes.push(shape);
+            }
+        }
+        Graph { nodes, shapes, output: moved[output.0] }
+    }
+}
+
+impl Graph {
+    /// Copies nodes into a builder, one after another, as `change` decides: it is given the node with its inputs
+    /// already renumbered and answers which node of the new graph stands for it.
+    ///
+    /// # Errors
+    /// Whatever `change` answers.
+    pub fn rebuild<E>(
+        &self,
+        mut change: impl FnMut(&mut GraphBuilder, NodeId, Node) -> Result<NodeId, E>,
+    ) -> Result<Graph, E> {
+        let input = self.node(self.input());
+        let mut builder = GraphBuilder::new(&input.name, self.shape(self.input()).clone());
+        let mut moved = vec![builder.input()];
+        for (id, node) in self.iter().skip(1) {
+            let inputs = node.inputs.iter().map(|id| moved[id.0]).collect();
+            let copy = change(&mut builder, id, Node { inputs, ..node.clone() })?;
+            moved.push(copy);
+        }
+        Ok(builder.finish(moved[self.output.0]))
+    }
+
+    /// The same network with a normalisation between its input and everything that takes it.
+    ///
+    /// # Errors
+    /// [`GraphError`] when the constants are not as many as the input's channels.
+    pub fn normalized(&self, normalize: Normalize) -> Result<Graph, GraphError> {
+        let mut first = None;
+        self.rebuild(|builder, _, mut node| {
+            let normalized = match first {
+                Some(id) => id,
+                None => {
+                    let name = builder.free_name("normalize");
+                    let id = builder.push(&name, normalize.clone(), &[builder.input()])?;
+                    *first.insert(id)
+                }
+            };
+            node.inputs.iter_mut().filter(|id| id.0 == 0).for_each(|id| *id = normalized);
+            builder.push_node(node)
+        })
+    }
+}

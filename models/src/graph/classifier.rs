@@ -1,0 +1,102 @@
+//! Finding the classifier of a network, and putting another in its place.
+
+use super::{Graph, GraphBuilder, GraphError, NodeId};
+use crate::ops::{Flatten, GlobalAvgPool, Linear, Op};
+
+/// The last layer that looks at features and names classes, found by structure and never by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Classifier {
+    /// A linear layer.
+    Linear(NodeId),
+    /// A 1x1 convolution whose class maps are averaged afterwards, as in SqueezeNet.
+    Pointwise(NodeId),
+}
+
+impl Classifier {
+    /// The classifying node.
+    #[must_use]
+    pub fn node(self) -> NodeId {
+        match self {
+            Classifier::Linear(id) | Classifier::Pointwise(id) => id,
+        }
+    }
+}
+
+/// A network with a new head.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grafted {
+    /// The whole network, ending in the head's logits.
+    pub graph: Graph,
+    /// The vector that the head reads, `[n, features]`.
+    pub features: NodeId,
+    /// The head: a linear layer, the last node.
+    pub head: NodeId,
+}
+
+impl Graph {
+    /// The classifier, found by walking back from the output over operators that only move or squash the scores.
+    /// `None` for a headless backbone.
+    #[must_use]
+    pub fn classifier(&self) -> Option<Classifier> {
+        let mut id = self.output();
+        let mut averaged = false;
+        loop {
+            let node = self.node(id);
+            match &node.op {
+                Op::Linear(_) if !averaged => return Some(Classifier::Linear(id)),
+                Op::Conv2d(conv) if averaged && conv.is_pointwise() => return Some(Classifier::Pointwise(id)),
+                Op::GlobalAvgPool(_) | Op::AvgPool(_) => averaged = true,
+                Op::Softmax(_) | Op::Flatten(_) | Op::Dropout(_) => {}
+                // SqueezeNet squashes its class maps before it averages them. A ReLU behind anything else ends features.
+                Op::Relu(_) if averaged => {}
+                _ => return None,
+            }
+            id = *node.inputs.first()?;
+        }
+    }
+
+    /// The same network with a new linear head of this name for this many classes instead of its classifier, or behind
+    /// its features if it has none.
+    ///
+    /// A 1x1-convolution classifier is replaced by pooling followed by a linear layer. Averaging and a pointwise
+    /// convolution are both linear, so they may change places; the features are then one vector an image, and the ReLU
+    /// behind SqueezeNet's classifier, which would clip negative logits, goes.
+    ///
+    /// # Errors
+    /// [`GraphError::NoFeatures`] when the network ends neither in a vector nor in a feature map.
+    pub fn graft(&self, name: &str, classes: usize) -> Result<Grafted, GraphError> {
+        let last = match self.classifier() {
+            Some(classifier) => self.node(classifier.node()).inputs[0],
+            None => self.output(),
+        };
+        let mut builder = GraphBuilder::from(self.prefix(last));
+        let last = NodeId(builder.nodes.len() - 1);
+        let features = match builder.shape(last).dims() {
+            [_] => last,
+            [_, 1, 1] => builder.push(&builder.free_name("features.flatten"), Flatten, &[last])?,
+            [_, _, _] => {
+                let pool = builder.push(&builder.free_name("features.pool"), GlobalAvgPool, &[last])?;
+                builder.push(&builder.free_name("features.flatten"), Flatten, &[pool])?
+            }
+            _ => {
+                let shape = builder.shape(last).to_string();
+                return Err(GraphError::NoFeatures { node: builder.node(last).name.clone(), shape });
+            }
+        };
+        let width = builder.shape(features).len();
+        let head = builder.push(&builder.free_name(name), Linear::new(width, classes), &[features])?;
+        Ok(Grafted { graph: builder.finish(head), features, head })
+    }
+}
+
+impl GraphBuilder {
+    /// This name, or this name with the first number that makes it new.
+    #[must_use]
+    pub fn free_name(&self, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|candidate| !self.names.contains(candidate))
+            .unwrap_or_else(|| name.to_owned())
+    }
+}

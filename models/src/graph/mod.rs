@@ -1,0 +1,170 @@
+//! A network as a list of nodes.
+
+mod builder;
+mod classifier;
+mod counts;
+mod cut;
+mod stored;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use builder::GraphBuilder;
+pub use classifier::{Classifier, Grafted};
+pub use counts::Counts;
+pub use cut::Cut;
+
+use crate::ops::{Op, ParamDecl, Shape, ShapeError};
+
+/// A node's place in its graph's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(usize);
+
+impl NodeId {
+    /// The position in [`Graph::nodes`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// One step of the computation. Its output is the value that later nodes name by its [`NodeId`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Unique in the graph. The module path of the state dict where the network has one (`layer1.0.conv1`).
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// Whose outputs it takes, all earlier in the list.
+    pub inputs: Vec<NodeId>,
+    /// The names of its parameters in [`Params`](crate::Params), in the order of [`Operator::params`](crate::ops::Operator::params).
+    pub params: Vec<String>,
+}
+
+impl Node {
+    /// The name and the declaration of each parameter.
+    pub fn params(&self) -> impl Iterator<Item = (&str, ParamDecl)> {
+        self.params.iter().map(String::as_str).zip(self.op.operator().params())
+    }
+}
+
+/// A network: nodes in an order in which they can be computed, the first being the only input and one being the
+/// output. Immutable and always well formed; made by a [`GraphBuilder`] and changed by making another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "stored::StoredGraph", into = "stored::StoredGraph")]
+pub struct Graph {
+    nodes: Vec<Node>,
+    shapes: Vec<Shape>,
+    output: NodeId,
+}
+
+impl Graph {
+    /// All nodes, inputs of each before it.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// All nodes with their identities.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(index, node)| (NodeId(index), node))
+    }
+
+    /// One node.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The node of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.iter().find(|(_, node)| node.name == name).map(|(id, _)| id)
+    }
+
+    /// The shape of a node's output, batch left out.
+    #[must_use]
+    pub fn shape(&self, id: NodeId) -> &Shape {
+        &self.shapes[id.0]
+    }
+
+    /// The input node.
+    #[must_use]
+    pub fn input(&self) -> NodeId {
+        NodeId(0)
+    }
+
+    /// The node whose output is the network's.
+    #[must_use]
+    pub fn output(&self) -> NodeId {
+        self.output
+    }
+
+    /// The nodes that take this node's output.
+    pub fn consumers(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        self.iter().filter(move |(_, node)| node.inputs.contains(&id)).map(|(consumer, _)| consumer)
+    }
+
+    /// How often each node's output is taken, the network's output counting once.
+    #[must_use]
+    pub fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.nodes.len()];
+        self.nodes.iter().flat_map(|node| &node.inputs).for_each(|id| uses[id.0] += 1);
+        uses[self.output.0] += 1;
+        uses
+    }
+}
+
+/// Why nodes do not make a network. Each names the node.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GraphError {
+    /// An operator that cannot take its inputs.
+    #[error("node `{node}` ({kind}): {source}")]
+    Shape {
+        /// The node's name.
+        node: String,
+        /// Its operator.
+        kind: &'static str,
+        /// What is wrong.
+        source: ShapeError,
+    },
+    /// A stored graph that does not begin with its input.
+    #[error("the graph does not begin with an input node")]
+    NoInput,
+    /// A stored node that names a node which does not come before it.
+    #[error("node `{0}` takes a node that does not come before it")]
+    Order(String),
+    /// Two nodes of one name.
+    #[error("two nodes are named `{0}`")]
+    DuplicateName(String),
+    /// A node with more or fewer parameter names than its operator declares.
+    #[error("node `{node}` ({kind}) names {found} parameters, its operator has {expected}")]
+    Params {
+        /// The node's name.
+        node: String,
+        /// Its operator.
+        kind: &'static str,
+        /// How many the operator declares.
+        expected: usize,
+        /// How many the node names.
+        found: usize,
+    },
+    /// The graph cannot be divided at this node.
+    #[error("cannot cut at `{at}`: `{user}` behind the cut also takes `{value}` from before it")]
+    Crossing {
+        /// Where the cut was asked for.
+        at: String,
+        /// The later node.
+        user: String,
+        /// The earlier node that is not the cut.
+        value: String,
+    },
+    /// The network ends in something no head can be put behind.
+    #[error("cannot graft a head: the network ends in `{node}` of shape {shape}, not in features or a feature map")]
+    NoFeatures {
+        /// The output node.
+        node: String,
+        /// Its shape.
+        shape: String,
+    },
+}

@@ -1,0 +1,113 @@
+//! Class names.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The names of a model's classes; the index is the logit's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Labels(Vec<String>);
+
+impl Labels {
+    /// Names in the order of the logits.
+    #[must_use]
+    pub fn new(names: Vec<String>) -> Self {
+        Self(names)
+    }
+
+    /// Reads a label file: a JSON array of strings, or one name a line. ImageNet's `synset_words.txt` has a WordNet id
+    /// before each name, which is not part of it.
+    ///
+    /// # Errors
+    /// [`LabelsError`] for a file without names, with an empty one, or with JSON that is not an array of strings.
+    pub fn parse(text: &str) -> Result<Self, LabelsError> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        let names: Vec<String> = if text.starts_with('[') || text.starts_with('{') {
+            serde_json::from_str(text).map_err(|error| LabelsError::Json(error.to_string()))?
+        } else {
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let synsets: Option<Vec<&str>> = lines.iter().map(|line| without_synset(line)).collect();
+            synsets.unwrap_or(lines).into_iter().map(str::to_owned).collect()
+        };
+        match names.iter().position(|name| name.trim().is_empty()) {
+            _ if names.is_empty() => Err(LabelsError::Empty),
+            Some(index) => Err(LabelsError::EmptyName { line: index + 1 }),
+            None => Ok(Self(names)),
+        }
+    }
+
+    /// How many classes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The name of a class.
+    #[must_use]
+    pub fn get(&self, class: usize) -> Option<&str> {
+        self.0.get(class).map(String::as_str)
+    }
+
+    /// All names in the order of the logits.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Why a text is not a list of class names.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LabelsError {
+    /// Nothing in it.
+    #[error("the label file is empty; it should hold one class name a line, or a JSON array of names")]
+    Empty,
+    /// A class without a name.
+    #[error("class name {line} is empty; remove the blank line or name the class")]
+    EmptyName {
+        /// Counted from one.
+        line: usize,
+    },
+    /// JSON of another form.
+    #[error("the label file is JSON but not an array of strings: {0}")]
+    Json(String),
+}
+
+/// `tench, Tinca tinca` of `n01440764 tench, Tinca tinca`.
+fn without_synset(line: &str) -> Option<&str> {
+    let (id, name) = line.split_once(' ')?;
+    let digits = id.strip_prefix('n')?;
+    (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_json_and_synsets_are_read() {
+        for text in
+            ["rose\ntulip\n", "[\"rose\", \"tulip\"]", "n00000001 rose\r\nn00000002 tulip", "\u{feff}rose\ntulip"]
+        {
+            assert_eq!(Labels::parse(text).unwrap().names(), ["rose", "tulip"], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_wordnet_id_is_only_stripped_when_every_line_has_one() {
+        let labels = Labels::parse("n00000001 rose\ntulip").unwrap();
+        assert_eq!(labels.names(), ["n00000001 rose", "tulip"]);
+    }
+
+    #[test]
+    fn files_without_names_are_refused() {
+        assert_eq!(Labels::parse(" \n"), Err(LabelsError::EmptyName { line: 1 }).or(Err(LabelsError::Empty)));
+        assert_eq!(Labels::parse("rose\n\ntulip"), Err(LabelsError::EmptyName { line: 2 }));
+        assert!(matches!(Labels::parse("{\"0\": \"rose\"}"), Err(LabelsError::Json(_))));
+    }
+}

@@ -1,0 +1,191 @@
+//! The operators that a network is made of: attributes, parameters, shapes and costs, one file per family.
+//!
+//! Every tensor has a leading batch dimension that no operator looks at, so a [`Shape`] leaves it out:
+//! `[channels, height, width]` for feature maps, `[features]` for vectors.
+
+mod activation;
+mod arithmetic;
+mod conv;
+mod input;
+mod linear;
+mod norm;
+mod pool;
+mod shape;
+mod structure;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use activation::{Dropout, Relu, Softmax};
+pub use arithmetic::{Add, Normalize};
+pub use conv::Conv2d;
+pub use input::Input;
+pub use linear::Linear;
+pub use norm::BatchNorm;
+pub use pool::{AvgPool, GlobalAvgPool, MaxPool, Window};
+pub use shape::{Padding, Shape};
+pub use structure::{Concat, Flatten};
+
+/// What every operator can say about itself without computing anything.
+pub trait Operator {
+    /// The operator's name in messages and tables, such as `Conv2d`.
+    fn kind(&self) -> &'static str;
+
+    /// The shape of the output for inputs of these shapes.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when the operator cannot take such inputs.
+    fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError>;
+
+    /// The parameters that a node with this operator owns, in the order in which the node names them.
+    fn params(&self) -> Vec<ParamDecl> {
+        Vec::new()
+    }
+
+    /// Multiply-accumulates for one image. Counted as torchvision's "GFLOPS" column counts: convolutions and linear
+    /// layers, everything else is free.
+    fn macs(&self, _output: &Shape) -> u64 {
+        0
+    }
+}
+
+/// A parameter that an operator declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamDecl {
+    /// The last part of its state-dict name: `weight`, `bias`, `running_mean`, …
+    pub role: &'static str,
+    /// Its shape, in PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// False for running statistics, which no optimiser touches and no parameter count includes.
+    pub trainable: bool,
+}
+
+impl ParamDecl {
+    fn trainable(role: &'static str, shape: &[usize]) -> Self {
+        Self { role, shape: shape.to_vec(), trainable: true }
+    }
+
+    fn statistic(role: &'static str, shape: &[usize]) -> Self {
+        Self { role, shape: shape.to_vec(), trainable: false }
+    }
+}
+
+/// Why an operator cannot take its inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ShapeError {
+    /// The wrong number of inputs.
+    #[error("takes {expected} input(s), is given {found}")]
+    Arity {
+        /// How many it takes.
+        expected: &'static str,
+        /// How many it was given.
+        found: usize,
+    },
+    /// Inputs of a shape it has no meaning for.
+    #[error("expects {expected}, is given {found}")]
+    Mismatch {
+        /// What it would take.
+        expected: String,
+        /// What it was given.
+        found: String,
+    },
+    /// The window is larger than the padded image.
+    #[error("a window of {window} does not fit into a padded {padded} image")]
+    TooSmall {
+        /// Height x width of the (dilated) window.
+        window: String,
+        /// Height x width of the padded image.
+        padded: String,
+    },
+}
+
+/// One operator with its attributes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Op {
+    /// The network's input.
+    Input(Input),
+    /// `(x - mean) / std` per channel with constants.
+    Normalize(Normalize),
+    /// Two-dimensional convolution.
+    Conv2d(Conv2d),
+    /// Batch normalisation.
+    BatchNorm(BatchNorm),
+    /// `max(x, 0)`.
+    Relu(Relu),
+    /// Maximum over windows.
+    MaxPool(MaxPool),
+    /// Mean over windows.
+    AvgPool(AvgPool),
+    /// Mean over the whole image.
+    GlobalAvgPool(GlobalAvgPool),
+    /// Sum of tensors of one shape.
+    Add(Add),
+    /// Channels of several tensors one after another.
+    Concat(Concat),
+    /// `[c, h, w]` to `[c·h·w]`.
+    Flatten(Flatten),
+    /// Fully connected layer.
+    Linear(Linear),
+    /// Dropout; the identity outside training.
+    Dropout(Dropout),
+    /// Exponentials normalised to sum to one.
+    Softmax(Softmax),
+}
+
+impl Op {
+    /// The operator behind the variant.
+    #[must_use]
+    pub fn operator(&self) -> &dyn Operator {
+        match self {
+            Op::Input(op) => op,
+            Op::Normalize(op) => op,
+            Op::Conv2d(op) => op,
+            Op::BatchNorm(op) => op,
+            Op::Relu(op) => op,
+            Op::MaxPool(op) => op,
+            Op::AvgPool(op) => op,
+            Op::GlobalAvgPool(op) => op,
+            Op::Add(op) => op,
+            Op::Concat(op) => op,
+            Op::Flatten(op) => op,
+            Op::Linear(op) => op,
+            Op::Dropout(op) => op,
+            Op::Softmax(op) => op,
+        }
+    }
+}
+
+macro_rules! op_from {
+    ($($family:ident),* $(,)?) => {$(
+        impl From<$family> for Op {
+            fn from(op: $family) -> Self {
+                Op::$family(op)
+            }
+        }
+    )*};
+}
+
+op_from!(
+    Input,
+    Normalize,
+    Conv2d,
+    BatchNorm,
+    Relu,
+    MaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    Add,
+    Concat,
+    Flatten,
+    Linear,
+    Dropout,
+    Softmax,
+);
+
+/// The single input of an operator that takes exactly one.
+fn only<'a>(inputs: &[&'a Shape]) -> Result<&'a Shape, ShapeError> {
+    match inputs {
+        [shape] => Ok(shape),
+        _ => Err(ShapeError::Arity { expected: "one", found: inputs.len() }),
+    }
+}

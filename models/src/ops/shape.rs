@@ -1,0 +1,93 @@
+//! Shapes without the batch dimension, and the padding around an image.
+
+use serde::{Deserialize, Serialize};
+
+use std::fmt;
+
+use super::ShapeError;
+
+/// The shape of one image's tensor: `[channels, height, width]` or `[features]`. The batch dimension is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// A feature map `[channels, height, width]`.
+    #[must_use]
+    pub fn image(channels: usize, height: usize, width: usize) -> Self {
+        Self(vec![channels, height, width])
+    }
+
+    /// A vector `[features]`.
+    #[must_use]
+    pub fn vector(features: usize) -> Self {
+        Self(vec![features])
+    }
+
+    /// The dimensions, batch left out.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// How many numbers one image's tensor holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// True when some dimension is zero.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `(channels, height, width)` of a feature map.
+    ///
+    /// # Errors
+    /// [`ShapeError::Mismatch`] for anything that is not three-dimensional.
+    pub fn chw(&self) -> Result<(usize, usize, usize), ShapeError> {
+        match self.0[..] {
+            [c, h, w] => Ok((c, h, w)),
+            _ => Err(self.mismatch("a feature map [n, channels, height, width]")),
+        }
+    }
+
+    pub(super) fn mismatch(&self, expected: impl Into<String>) -> ShapeError {
+        ShapeError::Mismatch { expected: expected.into(), found: self.to_string() }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[n")?;
+        self.0.iter().try_for_each(|dim| write!(f, ", {dim}"))?;
+        f.write_str("]")
+    }
+}
+
+/// Rows and columns added around an image. Frameworks disagree about symmetry (TensorFlow's `SAME` pads more at the
+/// bottom right), so each side has its own number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// The same on all four sides.
+    #[must_use]
+    pub fn all(size: usize) -> Self {
+        Self { top: size, left: size, bottom: size, right: size }
+    }
+}
+
+/// Output length along one axis for a window that slides over `padded` numbers. `None` when it does not fit once.
+pub(super) fn slide(padded: usize, window: usize, stride: usize) -> Option<usize> {
+    Some(padded.checked_sub(window)? / stride + 1)
+}

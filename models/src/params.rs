@@ -1,0 +1,151 @@
+//! Named tensors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::graph::Graph;
+
+/// A dense tensor of `f32`, row-major. Cloning shares the numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Arc<Vec<f32>>,
+}
+
+impl Tensor {
+    /// A tensor of this shape.
+    ///
+    /// # Panics
+    /// When the shape does not hold exactly these numbers, which is the caller's mistake and never a file's.
+    #[must_use]
+    pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Self {
+        let shape = shape.into();
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            data.len(),
+            "a tensor of shape {shape:?} with {} numbers",
+            data.len()
+        );
+        Self { shape, data: Arc::new(data) }
+    }
+
+    /// The dimensions, outermost first.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The numbers, row-major.
+    #[must_use]
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+}
+
+/// The parameters of a network by name: its state dict.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Params(BTreeMap<String, Tensor>);
+
+impl Params {
+    /// Adds or replaces a tensor.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
+        self.0.insert(name.into(), tensor);
+    }
+
+    /// The tensor of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+
+    /// All tensors, sorted by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// How many tensors there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Only the tensors that this graph names, each checked against what the graph declares.
+    ///
+    /// # Errors
+    /// [`ParamsError`] naming the first tensor that is missing or has another shape.
+    pub fn select(&self, graph: &Graph) -> Result<Params, ParamsError> {
+        let mut selected = Params::default();
+        for (name, declared) in graph.nodes().iter().flat_map(|node| node.params()) {
+            let tensor = self.get(name).ok_or_else(|| ParamsError::Missing { name: name.to_owned() })?;
+            if tensor.shape() != declared.shape {
+                return Err(ParamsError::Shape {
+                    name: name.to_owned(),
+                    expected: declared.shape,
+                    found: tensor.shape().to_vec(),
+                });
+            }
+            selected.insert(name, tensor.clone());
+        }
+        Ok(selected)
+    }
+
+    /// SHA-256 over names, shapes and numbers, as lower-case hexadecimal. Equal for equal state dicts, whatever file
+    /// they came from.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        for (name, tensor) in self.iter() {
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update((tensor.shape.len() as u64).to_le_bytes());
+            tensor.shape.iter().for_each(|&dim| hash.update((dim as u64).to_le_bytes()));
+            for chunk in tensor.data.chunks(4096) {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|number| number.to_le_bytes()).collect();
+                hash.update(&bytes);
+            }
+        }
+        hex(&hash.finalize())
+    }
+}
+
+impl FromIterator<(String, Tensor)> for Params {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
+        Self(tensors.into_iter().collect())
+    }
+}
+
+/// Why tensors are not the parameters of a graph.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ParamsError {
+    /// The graph names a tensor that is not there.
+    #[error("tensor `{name}` is missing")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor of another shape.
+    #[error("tensor `{name}` has shape {found:?}, the network wants {expected:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// What the graph declares.
+        expected: Vec<usize>,
+        /// What the file holds.
+        found: Vec<usize>,
+    },
+}
+
+/// Bytes as lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,35 @@
+use super::ImageError;
+
+/// How large an image may be. Checked against the header, before a single pixel is decoded, so that a file of a
+/// hundred bytes that declares a hundred thousand pixels a side costs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest width, in pixels.
+    pub max_width: u32,
+    /// Largest height, in pixels.
+    pub max_height: u32,
+    /// Largest width times height, in pixels. Decoding takes up to about 16 bytes for each.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 16384 x 16384 and 50 megapixels: every phone's and most cameras' pictures, at under a gigabyte in the
+    /// worst case.
+    fn default() -> Self {
+        Self { max_width: 16_384, max_height: 16_384, max_pixels: 50_000_000 }
+    }
+}
+
+impl Limits {
+    /// Accepts or refuses the size that a header declares.
+    pub(super) fn check(&self, width: u32, height: u32) -> Result<(), ImageError> {
+        if width == 0 || height == 0 {
+            return Err(ImageError::ZeroSized { width, height });
+        }
+        let pixels = u64::from(width) * u64::from(height);
+        if width > self.max_width || height > self.max_height || pixels > self.max_pixels {
+            return Err(ImageError::TooLarge { width, height, limits: *self });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! From the bytes of an image file to the numbers a network reads.
+//!
+//! This is the one place in graft that touches pixels on their way to a network, so training and serving cannot
+//! see different ones: [`decode`] (upright 8-bit RGB, size limits read from the header first), then
+//! [`Preprocess::fit`] (resize and centre crop, by torchvision's rules), then channels first as `f32` in `0..=255`.
+//! [`Preprocess::apply`] does all three. Training replaces `fit` by augmentation, built from [`resample`], and
+//! nothing else.
+//!
+//! The parameters are data, [`Preprocess`], and travel with the weights. Mean and standard deviation are among them
+//! but are applied *inside* the exported network, where every engine computes them alike; resizing stays here,
+//! because no ONNX operator resizes as PIL does.
+
+mod batch;
+mod card;
+mod decode;
+mod error;
+mod format;
+mod geometry;
+mod jpeg;
+mod limits;
+mod parameters;
+mod pixels;
+mod truncation;
+
+pub use batch::{Batch, Input};
+pub use card::test_card;
+pub use decode::{ImageInfo, decode, probe};
+pub use error::{ImageError, PreprocessError};
+pub use format::ImageFormat;
+pub use geometry::{Region, resample};
+pub use limits::Limits;
+pub use parameters::{Crop, Filter, Preprocess, Resize};
+pub use pixels::RgbImage;

@@ -1,0 +1,51 @@
+//! From logits to predictions.
+
+/// `exp(x / temperature) / Σ exp(x / temperature)` over the classes, computed so that no finite logit overflows.
+/// A temperature of 1 changes nothing; calibration chooses another (Guo et al. 2017).
+#[must_use]
+pub fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|&x| (f64::from(x - largest) / f64::from(temperature)).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| (power / sum) as f32).collect()
+}
+
+/// The classes with the `k` highest scores, highest first; of equal scores the lower class.
+#[must_use]
+pub fn top_k(scores: &[f32], k: usize) -> Vec<usize> {
+    let mut classes: Vec<usize> = (0..scores.len()).collect();
+    classes.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    classes.truncate(k);
+    classes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_of_logarithms_is_their_share() {
+        let logits = [1.0_f32, 2.0, 5.0].map(f32::ln);
+        for (score, share) in softmax(&logits, 1.0).iter().zip([0.125, 0.25, 0.625]) {
+            // ln and exp of f32 numbers: a few units in the last place.
+            assert!((score - share).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn softmax_survives_huge_logits() {
+        assert_eq!(softmax(&[1e30, -1e30, 0.0], 1.0), [1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_high_temperature_flattens() {
+        let warm = softmax(&[0.0, 4.0], 4.0);
+        assert!((warm[1] - 1.0 / (1.0 + (-1.0_f32).exp())).abs() < 1e-6);
+    }
+
+    #[test]
+    fn ties_go_to_the_lower_class() {
+        assert_eq!(top_k(&[0.2, 0.4, 0.4, 0.0], 3), [1, 2, 0]);
+        assert_eq!(top_k(&[0.2], 5), [0]);
+    }
+}

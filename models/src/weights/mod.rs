@@ -1,0 +1,5 @@
+//! Files of weights.
+
+mod safetensors;
+
+pub use self::safetensors::{SafetensorsError, read_network, read_safetensors, write_network, write_safetensors};

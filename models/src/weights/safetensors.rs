@@ -1,0 +1,136 @@
+//! The safetensors format: plain state dicts, and whole networks with graph and spec in the file's metadata.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use thiserror::Error;
+
+use crate::network::Network;
+use crate::params::{Params, ParamsError, Tensor};
+
+/// The metadata key of the graph.
+const GRAPH_KEY: &str = "graft.graph.v1";
+/// The metadata key of the spec.
+const SPEC_KEY: &str = "graft.spec.v1";
+
+/// Why a file is not a state dict of `f32` tensors, or not a network.
+#[derive(Debug, Error)]
+pub enum SafetensorsError {
+    /// The container is damaged.
+    #[error("not a valid safetensors file: {0}")]
+    Container(#[from] safetensors::SafeTensorError),
+    /// A tensor of another type.
+    #[error("tensor `{name}` holds {found:?} numbers; only F32 weights can be read")]
+    Type {
+        /// The tensor's name.
+        name: String,
+        /// The type in the file.
+        found: Dtype,
+    },
+    /// A state dict alone.
+    #[error("the file holds weights but no `{0}`; it was not written by this version of graft")]
+    NoNetwork(&'static str),
+    /// A graph or spec that does not parse.
+    #[error("the file's graph or spec is damaged: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Weights that do not fit the graph.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+}
+
+/// Reads every `f32` tensor of a safetensors file. Integer tensors, such as PyTorch's `num_batches_tracked`, hold no
+/// weights and are passed over.
+///
+/// # Errors
+/// [`SafetensorsError`] for a damaged file, or a floating-point tensor of another width.
+pub fn read_safetensors(bytes: &[u8]) -> Result<Params, SafetensorsError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut params = Params::default();
+    for (name, view) in file.tensors() {
+        match view.dtype() {
+            Dtype::F32 => {
+                let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+                params.insert(name, Tensor::new(view.shape(), numbers));
+            }
+            Dtype::F64 | Dtype::F16 | Dtype::BF16 => {
+                return Err(SafetensorsError::Type { name, found: view.dtype() });
+            }
+            _ => {}
+        }
+    }
+    Ok(params)
+}
+
+/// Writes a state dict.
+///
+/// # Errors
+/// [`SafetensorsError::Container`] when the container refuses a tensor, which no state dict of ours should cause.
+pub fn write_safetensors(params: &Params) -> Result<Vec<u8>, SafetensorsError> {
+    write(params, None)
+}
+
+/// Reads a network that [`write_network`] wrote.
+///
+/// # Errors
+/// [`SafetensorsError`] for a damaged file, a bare state dict, or weights that are not the graph's.
+pub fn read_network(bytes: &[u8]) -> Result<Network, SafetensorsError> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let value = |key| metadata.get(key).ok_or(SafetensorsError::NoNetwork(key));
+    let graph = serde_json::from_str(value(GRAPH_KEY)?)?;
+    let spec = serde_json::from_str(value(SPEC_KEY)?)?;
+    Ok(Network::new(graph, &read_safetensors(bytes)?, spec)?)
+}
+
+/// Writes a network: the state dict as it is trained, nothing folded, with graph and spec in the metadata. Any reader of
+/// safetensors sees an ordinary state dict.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub fn write_network(network: &Network) -> Result<Vec<u8>, SafetensorsError> {
+    let metadata = HashMap::from([
+        (GRAPH_KEY.to_owned(), serde_json::to_string(&network.graph)?),
+        (SPEC_KEY.to_owned(), serde_json::to_string(&network.spec)?),
+    ]);
+    write(&network.params, Some(metadata))
+}
+
+fn write(params: &Params, metadata: Option<HashMap<String, String>>) -> Result<Vec<u8>, SafetensorsError> {
+    let bytes: Vec<(&str, &Tensor, Vec<u8>)> = params
+        .iter()
+        .map(|(name, tensor)| (name, tensor, tensor.data().iter().flat_map(|number| number.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, tensor, data)| Ok((*name, TensorView::new(Dtype::F32, tensor.shape().to_vec(), data)?)))
+        .collect::<Result<HashMap<_, _>, SafetensorsError>>()?;
+    Ok(safetensors::serialize(views, metadata)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ModelSpec, Preprocess, init, resnet};
+
+    #[test]
+    fn a_state_dict_is_read_back() {
+        let mut params = Params::default();
+        params.insert("features.0.weight", Tensor::new([2, 1, 1, 2], vec![1.0, -2.5, f32::MIN_POSITIVE, 0.0]));
+        params.insert("fc.bias", Tensor::new([1], vec![3.25]));
+        let bytes = write_safetensors(&params).unwrap();
+        assert_eq!(read_safetensors(&bytes).unwrap(), params);
+        assert!(read_safetensors(&bytes[..bytes.len() - 1]).is_err());
+        assert!(matches!(read_network(&bytes), Err(SafetensorsError::NoNetwork(_))));
+    }
+
+    #[test]
+    fn a_network_is_read_back() {
+        let graph = resnet::RESNET18.graph(32, 3).unwrap();
+        let params = init::scrambled(&graph, 5);
+        let preprocess = Preprocess::torchvision(32, 32);
+        let spec = ModelSpec { architecture: "resnet18".into(), labels: None, preprocess, training: None };
+        let network = Network::new(graph, &params, spec).unwrap();
+        assert_eq!(read_network(&write_network(&network).unwrap()).unwrap(), network);
+    }
+}
