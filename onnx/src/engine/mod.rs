@@ -1,0 +1,117 @@
+//! What runs an ONNX file.
+//!
+//! Two engines stand behind one trait. tract is compiled in, so a fresh checkout runs models with no native library.
+//! ONNX Runtime is about twice as fast and is loaded at run time from a library that the user has; see [`ort::load`].
+//! Which of them runs a model is always the caller's decision, never a silent fallback.
+
+mod library;
+pub mod ort;
+mod tract;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use models::Tensor;
+use models::preprocess::Batch;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The engines that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// ONNX Runtime, loaded at run time.
+    Ort,
+    /// tract, compiled in.
+    Tract,
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EngineKind::Ort => "ort",
+            EngineKind::Tract => "tract",
+        })
+    }
+}
+
+/// Runs one model. An engine belongs to one thread and is never behind a lock: ONNX Runtime's sessions want `&mut`.
+pub trait Engine: Send {
+    /// Which engine this is.
+    fn kind(&self) -> EngineKind;
+
+    /// Runs a batch `[n, 3, h, w]` of pixels and returns every output of the model, `n` first in each shape.
+    ///
+    /// # Errors
+    /// [`EngineError::Run`] when the batch is not what the model takes.
+    fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError>;
+}
+
+/// The outputs of a model by name, in the file's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outputs(Vec<(String, Tensor)>);
+
+impl Outputs {
+    /// The output of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, tensor)| tensor)
+    }
+
+    /// The first output: logits of a classifier, features of a backbone.
+    ///
+    /// # Errors
+    /// [`EngineError::Run`] for a model without outputs.
+    pub fn first(&self) -> Result<&Tensor, EngineError> {
+        self.0.first().map(|(_, tensor)| tensor).ok_or_else(|| EngineError::run("the model has no output"))
+    }
+}
+
+/// Why a model does not open or run.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// ONNX Runtime was asked for before its library was loaded.
+    #[error("ONNX Runtime is not loaded; run `graft runtime install`, or choose the engine tract")]
+    NotLoaded,
+    /// The engine refuses the file.
+    #[error("{engine} cannot open the model: {reason}")]
+    Open {
+        /// Which engine.
+        engine: EngineKind,
+        /// What it said.
+        reason: String,
+    },
+    /// The engine refuses the batch.
+    #[error("the model does not run: {0}")]
+    Run(String),
+}
+
+impl EngineError {
+    fn run(reason: impl fmt::Display) -> Self {
+        Self::Run(reason.to_string())
+    }
+
+    fn open(engine: EngineKind, reason: impl fmt::Display) -> Self {
+        Self::Open { engine, reason: reason.to_string() }
+    }
+}
+
+/// Opens a model from the bytes of its file.
+///
+/// `threads` is how many threads one run may use; take it from the process's CPU quota, not from the host.
+///
+/// # Errors
+/// [`EngineError::NotLoaded`] for ONNX Runtime without a library, [`EngineError::Open`] for a file that the engine
+/// refuses.
+pub fn open(kind: EngineKind, file: &[u8], threads: NonZeroUsize) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(match kind {
+        EngineKind::Ort => Box::new(ort::OrtEngine::open(file, threads)?),
+        EngineKind::Tract => Box::new(tract::TractEngine::open(file, threads)?),
+    })
+}
+
+/// The engines that can be opened in this process.
+#[must_use]
+pub fn available() -> Vec<EngineKind> {
+    ort::loaded().map(|_| EngineKind::Ort).into_iter().chain([EngineKind::Tract]).collect()
+}

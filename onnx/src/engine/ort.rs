@@ -1,0 +1,159 @@
+//! ONNX Runtime, from a library that is loaded at run time.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use models::Tensor;
+use models::preprocess::Batch;
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::TensorRef;
+use thiserror::Error;
+
+use super::{Engine, EngineError, EngineKind, Outputs, library};
+
+/// The loaded library. There is at most one in a process.
+#[derive(Clone)]
+pub struct Runtime {
+    path: PathBuf,
+    version: String,
+    environment: Environment,
+}
+
+impl Runtime {
+    /// The library file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the library says of itself, such as `1.32.0`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
+
+/// Why a file is not a usable ONNX Runtime library.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file ends before its last segment.
+    #[error("{path} is truncated: it has {found} bytes of at least {needed}; install it again")]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes in the file.
+        found: u64,
+        /// Bytes that its segments need.
+        needed: u64,
+    },
+    /// The loader refuses it, or it is something else, or too old.
+    #[error("{path} is not a usable ONNX Runtime: {reason}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with what would be right.
+        reason: String,
+    },
+}
+
+/// The library that was loaded, if one was.
+#[must_use]
+pub fn loaded() -> Option<&'static Runtime> {
+    RUNTIME.get()
+}
+
+/// Loads the library, once for the life of the process: after a success every call answers the first library, whatever
+/// its argument. A failure leaves nothing behind, so another file may be tried.
+///
+/// # Errors
+/// [`LoadError`] for a file that is missing, truncated, not ONNX Runtime, or older than 1.24.
+pub fn load(path: &Path) -> Result<&'static Runtime, LoadError> {
+    let _once = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let read = |source| LoadError::Read { path: path.to_owned(), source };
+    // Relative names would be looked for beside the executable.
+    let path = path.canonicalize().map_err(read)?;
+    let found = path.metadata().map_err(read)?.len();
+    if let Some(needed) = library::needed_length(&path).map_err(read)?
+        && found < needed
+    {
+        return Err(LoadError::Truncated { path, found, needed });
+    }
+    let unusable = |reason: String| LoadError::Unusable { path: path.clone(), reason };
+    let builder = ort::init_from(&path).map_err(|error| unusable(reason(&error)))?;
+    let environment = builder.with_telemetry(false).build().map_err(|error| unusable(error.to_string()))?;
+    let runtime = Runtime { version: version(&path), path: path.clone(), environment };
+    Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+/// The error and its causes; the text of the dynamic loader is in the last of them.
+fn reason(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The library tells its version only while it is being loaded; afterwards the file name does, or the build's text.
+fn version(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match name.split_once(".so.") {
+        Some((_, version)) if version.contains('.') => version.to_owned(),
+        _ => ort::info().to_owned(),
+    }
+}
+
+/// A model in ONNX Runtime.
+pub(super) struct OrtEngine {
+    session: Session,
+    outputs: Vec<String>,
+}
+
+impl OrtEngine {
+    pub(super) fn open(file: &[u8], threads: NonZeroUsize) -> Result<Self, EngineError> {
+        let runtime = loaded().ok_or(EngineError::NotLoaded)?;
+        let refused = |reason: String| EngineError::open(EngineKind::Ort, reason);
+        // Threads that spin while they wait cost 1.7 times the CPU time on a busy machine and gain 2 % on a quiet one.
+        let session = Session::builder(&runtime.environment)
+            .map_err(|error| refused(error.to_string()))?
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .and_then(|builder| builder.with_intra_threads(threads.get()))
+            .and_then(|builder| builder.with_intra_op_spinning(false))
+            .map_err(|error| refused(error.to_string()))?
+            .commit_from_memory(file)
+            .map_err(|error| refused(error.to_string()))?;
+        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
+        Ok(Self { session, outputs })
+    }
+}
+
+impl Engine for OrtEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Ort
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError> {
+        let input = TensorRef::from_array_view((batch.shape(), batch.data())).map_err(EngineError::run)?;
+        let values = self.session.run(ort::inputs![input]).map_err(EngineError::run)?;
+        let outputs = self.outputs.iter().map(|name| {
+            let (shape, data) = values[name.as_str()].try_extract_tensor::<f32>().map_err(EngineError::run)?;
+            let shape: Vec<usize> = shape.iter().map(|&dim| usize::try_from(dim).unwrap_or_default()).collect();
+            Ok((name.clone(), Tensor::new(shape, data.to_vec())))
+        });
+        Ok(Outputs(outputs.collect::<Result<_, EngineError>>()?))
+    }
+}

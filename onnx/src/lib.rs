@@ -1,0 +1,19 @@
+//! Interchange and execution: networks to and from ONNX, and the engines that run such files.
+//!
+//! Import reads structure and never names; export writes the graph node for node. Each operator family's spelling is
+//! read and written in the same file under `ops/`, so the two cannot part ways. Nothing here knows about training.
+
+pub mod check;
+pub mod engine;
+pub mod export;
+pub mod fold;
+pub mod import;
+pub mod metadata;
+pub mod parity;
+
+mod ops;
+mod proto;
+
+pub use engine::{Engine, EngineError, EngineKind, Outputs};
+pub use export::{ExportError, ExportOptions, export};
+pub use import::{ImportError, Imported, import};

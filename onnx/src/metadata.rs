@@ -1,0 +1,103 @@
+//! What travels in a file's `metadata_props`: the spec in our schema, and the same again where other tools look for it.
+
+use models::{Labels, ModelSpec, Preprocess};
+use prost::Message;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::ImportError;
+use crate::proto::{ModelHeader, StringStringEntryProto};
+
+/// Everything in one versioned value; what graft itself reads back.
+const SPEC_KEY: &str = "graft.spec.v1";
+/// Any other version of that key.
+const SPEC_PREFIX: &str = "graft.spec.";
+/// Class names as a JSON array.
+const NAMES_KEY: &str = "names";
+
+/// Why the metadata of a file that graft wrote cannot be read.
+#[derive(Debug, Error)]
+pub enum MetadataError {
+    /// Written by a newer graft.
+    #[error("the file's metadata is `{found}`, this graft reads `{SPEC_KEY}`; upgrade graft")]
+    Version {
+        /// The key in the file.
+        found: String,
+    },
+    /// Not the JSON that the key promises.
+    #[error("the file's metadata `{SPEC_KEY}` is damaged")]
+    Json(#[from] serde_json::Error),
+    /// A way of preparing images that this version does not implement.
+    #[error("the model's preprocessing cannot be reproduced")]
+    Preprocess(#[from] models::preprocess::PreprocessError),
+}
+
+/// The value behind [`SPEC_KEY`]; the labels are behind [`NAMES_KEY`] and not twice in the file.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    architecture: String,
+    preprocess: Preprocess,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<models::spec::TrainingRecord>,
+}
+
+/// The spec in a file that graft wrote, without reading the network. `None` for a file of another program.
+///
+/// # Errors
+/// [`ImportError`] for a file that is no ONNX, or metadata of ours that cannot be read.
+pub fn spec(file: &[u8]) -> Result<Option<ModelSpec>, ImportError> {
+    Ok(read(&ModelHeader::decode(file)?.metadata_props)?)
+}
+
+/// The spec, if graft wrote it. Metadata of other programs is not an error.
+pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<ModelSpec>, MetadataError> {
+    let value = |key: &str| props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
+    let Some(json) = value(SPEC_KEY) else {
+        return match props.iter().find(|entry| entry.key.starts_with(SPEC_PREFIX)) {
+            Some(other) => Err(MetadataError::Version { found: other.key.clone() }),
+            None => Ok(None),
+        };
+    };
+    let Stored { architecture, preprocess, training } = serde_json::from_str(json)?;
+    preprocess.validate()?;
+    let labels = value(NAMES_KEY).map(serde_json::from_str::<Labels>).transpose()?;
+    Ok(Some(ModelSpec { architecture, labels, preprocess, training }))
+}
+
+/// The spec for graft, the class names and picture conventions for everybody.
+pub(crate) fn write(spec: &ModelSpec) -> Vec<StringStringEntryProto> {
+    let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
+    let stored = Stored {
+        architecture: spec.architecture.clone(),
+        preprocess: spec.preprocess.clone(),
+        training: spec.training.clone(),
+    };
+    let mut props = vec![
+        entry(SPEC_KEY, json(&stored)),
+        entry("Image.BitmapPixelFormat", "Rgb8".to_owned()),
+        entry("Image.ColorSpaceGamma", "SRGB".to_owned()),
+        entry("Image.NominalPixelRange", "NominalRange_0_255".to_owned()),
+    ];
+    if let Some((height, width)) = spec.preprocess.output_size() {
+        props.push(entry("imgsz", format!("[{height}, {width}]")));
+    }
+    if let Some(labels) = &spec.labels {
+        props.push(entry("task", "classify".to_owned()));
+        props.push(entry(NAMES_KEY, json(labels)));
+        props.push(entry("names_ultralytics", python_dict(labels)));
+    }
+    props
+}
+
+/// Strings and numbers always make JSON.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// `{0: 'rose', 1: 'colt\'s foot'}`: Ultralytics' tools read the repr of a Python dictionary.
+fn python_dict(labels: &Labels) -> String {
+    let quoted = |name: &String| name.replace('\\', "\\\\").replace('\'', "\\'");
+    let entries: Vec<String> =
+        labels.names().iter().enumerate().map(|(class, name)| format!("{class}: '{}'", quoted(name))).collect();
+    format!("{{{}}}", entries.join(", "))
+}
