@@ -1,0 +1,326 @@
+//! From a base model and a data set to a new model.
+
+mod extract;
+mod verify;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Instant;
+
+use models::graph::{Grafted, GraphError};
+use models::params::ParamsError;
+use models::spec::TrainingRecord;
+use models::{ModelSpec, Network};
+use onnx::{EngineError, EngineKind, ExportError};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::dataset::{self, BadFiles, Dataset, DatasetError, Fractions, Source, Split};
+use crate::events::{Event, Observer, Phase};
+use crate::exec::ExecError;
+use crate::features::CacheError;
+use crate::golden::{self, Golden, GoldenError};
+use crate::head::{self, HeadOptions, Trained};
+use crate::metrics::Evaluation;
+use crate::report::{Images, Report, Seconds};
+
+/// The name of the new head's node and, with `.weight` and `.bias`, of its parameters.
+const HEAD: &str = "graft.head";
+/// How many golden images a model carries.
+const GOLDEN_IMAGES: usize = 4;
+
+/// What the user may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// The first learning rate; it falls to zero along a cosine.
+    pub learning_rate: f64,
+    /// L2 penalty on the head's weights.
+    pub weight_decay: f64,
+    /// Decides the split and the order of the images.
+    pub seed: u64,
+    /// The share of each class that chooses the best epoch, 0..1.
+    pub validation: f64,
+    /// The share of each class that measures the result, 0..1.
+    pub test: f64,
+    /// What to do with images that cannot be read.
+    pub bad_files: BadFiles,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            epochs: 30,
+            batch_size: 64,
+            learning_rate: 0.01,
+            weight_decay: 1e-3,
+            seed: 0,
+            validation: 0.1,
+            test: 0.25,
+            bad_files: BadFiles::Refuse,
+        }
+    }
+}
+
+impl Options {
+    /// Whether every number makes sense.
+    ///
+    /// # Errors
+    /// [`FinetuneError::Option`] naming the first that does not.
+    pub fn validate(&self) -> Result<(), FinetuneError> {
+        let share = |share: f64| (0.0..0.9).contains(&share);
+        let positive = |number: f64| number.is_finite() && number > 0.0;
+        let table = [
+            (self.epochs > 0, "epochs", "at least 1"),
+            (self.batch_size > 0, "batch_size", "at least 1"),
+            (positive(self.learning_rate), "learning_rate", "a positive number"),
+            (self.weight_decay.is_finite() && self.weight_decay >= 0.0, "weight_decay", "zero or more"),
+            (share(self.validation), "validation", "a share from 0 to 0.9"),
+            (share(self.test), "test", "a share from 0 to 0.9"),
+            (share(self.validation + self.test), "validation", "together with `test` less than 0.9"),
+        ];
+        match table.iter().find(|(right, ..)| !right) {
+            Some(&(_, option, wanted)) => Err(FinetuneError::Option { option, wanted }),
+            None => Ok(()),
+        }
+    }
+
+    fn head(&self) -> HeadOptions {
+        HeadOptions {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            weight_decay: self.weight_decay,
+            seed: self.seed,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct Task<'a> {
+    /// The base model's name, for the record.
+    pub base_name: &'a str,
+    /// The network to graft upon.
+    pub base: &'a Network,
+    /// The images.
+    pub source: &'a Source,
+    /// The user's choices.
+    pub options: Options,
+    /// Where features are kept.
+    pub cache: &'a Path,
+    /// What runs the frozen part.
+    pub engine: EngineKind,
+    /// How many threads it may use.
+    pub threads: NonZeroUsize,
+}
+
+/// A new model.
+#[derive(Debug, Clone)]
+pub struct Finetuned {
+    /// The network with its new head and spec.
+    pub network: Network,
+    /// What was done and measured.
+    pub report: Report,
+    /// Test images with their logits.
+    pub golden: Vec<Golden>,
+}
+
+/// Why no model came of it.
+#[derive(Debug, Error)]
+pub enum FinetuneError {
+    /// The observer asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// A number that makes no sense.
+    #[error("`{option}` must be {wanted}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What it may be.
+        wanted: &'static str,
+    },
+    /// The images are not a data set.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The base cannot be given a head.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The base's weights are not its graph's.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// The model cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// An engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The executor failed.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// The golden images failed.
+    #[error(transparent)]
+    Golden(#[from] GoldenError),
+    /// The features cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The exported file gives other answers than the trained network.
+    #[error("the exported model disagrees with the trained one on {engine}: {reason}; nothing is published")]
+    Parity {
+        /// Which engine.
+        engine: EngineKind,
+        /// Where, and by how much.
+        reason: String,
+    },
+}
+
+/// Trains a new linear head on the frozen base.
+///
+/// The frozen part is exported and run by the serving engine once per image, and its features are kept on disk; the
+/// head is trained on them, chosen by the validation images and measured on the test images. The whole is exported and
+/// compared with the trained network on every engine of this process.
+///
+/// # Errors
+/// [`FinetuneError`]; nothing but cached features has been written then.
+pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetuned, FinetuneError> {
+    task.options.validate()?;
+    let mut clock = Clock::start();
+    let mut seconds = Seconds::default();
+
+    observer.event(Event::Phase { phase: Phase::Data });
+    let dataset = task.source.open()?;
+    let Grafted { graph, features, .. } = task.base.graph.graft(HEAD, dataset.labels.len())?;
+    let prefix = prefix(task.base, &graph.prefix(features))?;
+    let images = extract::check(&dataset, task.options.bad_files, observer)?;
+    seconds.data = clock.lap();
+
+    observer.event(Event::Phase { phase: Phase::Features });
+    let extracted = extract::features(task, &prefix, &images, observer)?;
+    dataset::check_classes(&dataset.labels, extracted.samples.iter().map(|&index| &images[index].sample))?;
+    let fractions = Fractions { validation: task.options.validation, test: task.options.test };
+    let split = Split::stratified(&extracted.examples.classes, fractions, task.options.seed);
+    seconds.features = clock.lap();
+
+    observer.event(Event::Phase { phase: Phase::Training });
+    let [training, validation, test] =
+        [&split.train, &split.validation, &split.test].map(|part| extracted.examples.rows(part));
+    let trained = head::train(&training, &validation, dataset.labels.len(), task.options.head(), observer)
+        .ok_or(FinetuneError::Stopped)?;
+    let result = Evaluation::new(&trained.head.logits(&test.features), &test.classes, dataset.labels.len());
+    let metrics = json!({
+        "test_top1": result.top1, "test_top5": result.top5, "test_images": result.images,
+        "validation_top1": trained.validation.top1, "best_epoch": trained.best_epoch,
+    });
+    observer.event(Event::Metrics { metrics: metrics.clone() });
+    seconds.training = clock.lap();
+
+    observer.event(Event::Phase { phase: Phase::Export });
+    let checksums = extracted.samples.iter().map(|&index| (&images[index].checksum, images[index].sample.class));
+    let record = TrainingRecord {
+        base: task.base_name.to_owned(),
+        base_sha256: task.base.params.checksum(),
+        dataset_sha256: dataset::checksum(&dataset.labels, checksums),
+        strategy: "head".to_owned(),
+        seed: task.options.seed,
+        options: json!(task.options),
+        metrics,
+        created_by: concat!("graft ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let network = assemble(task.base, graph, &trained, (&dataset, record))?;
+    let file = onnx::export(&network, &onnx::ExportOptions::default())?;
+    let golden = golden::answers(&network, golden_images(&images, &extracted.samples, &split)?)?;
+    seconds.export = clock.lap();
+
+    observer.event(Event::Phase { phase: Phase::Parity });
+    let paths: Vec<_> = split.validation.iter().map(|&row| &images[extracted.samples[row]].sample).collect();
+    let logits = trained.head.logits(&validation.features);
+    let parity = verify::parity(task, &network, &file, (&paths, &logits), observer)?;
+    seconds.parity = clock.lap();
+    seconds.total = clock.total();
+
+    let report = Report {
+        base: task.base_name.to_owned(),
+        labels: dataset.labels.names().to_vec(),
+        images: Images {
+            train: split.train.len(),
+            validation: split.validation.len(),
+            test: split.test.len(),
+            skipped: dataset.samples.len() - extracted.samples.len(),
+            cached: extracted.cached,
+        },
+        options: task.options,
+        engine: task.engine,
+        seconds,
+        best_epoch: trained.best_epoch,
+        epochs: trained.history,
+        validation: trained.validation,
+        test: result,
+        parity,
+    };
+    Ok(Finetuned { network, report, golden })
+}
+
+/// The frozen part as an ONNX file: a backbone with the base's preprocessing.
+fn prefix(base: &Network, graph: &models::Graph) -> Result<Vec<u8>, FinetuneError> {
+    let spec = ModelSpec { labels: None, training: None, ..base.spec.clone() };
+    let backbone = Network::new(graph.clone(), &base.params, spec)?;
+    Ok(onnx::export(&backbone, &onnx::ExportOptions::default())?)
+}
+
+/// The base's frozen part, the new head, and a spec that says so.
+fn assemble(
+    base: &Network,
+    graph: models::Graph,
+    trained: &Trained,
+    (dataset, record): (&Dataset, TrainingRecord),
+) -> Result<Network, FinetuneError> {
+    let mut params = base.params.clone();
+    let head = graph.node(graph.output());
+    for (name, tensor) in head.params.iter().zip([&trained.head.weight, &trained.head.bias]) {
+        params.insert(name, tensor.clone());
+    }
+    let spec = ModelSpec { labels: Some(dataset.labels.clone()), training: Some(record), ..base.spec.clone() };
+    Ok(Network::new(graph, &params, spec)?)
+}
+
+/// Test images of different classes.
+fn golden_images(
+    images: &[extract::Image],
+    samples: &[usize],
+    split: &Split,
+) -> Result<Vec<(String, Vec<u8>)>, FinetuneError> {
+    let step = split.test.len().div_ceil(GOLDEN_IMAGES).max(1);
+    let chosen = split.test.iter().step_by(step).map(|&row| &images[samples[row]].sample).enumerate();
+    let named = chosen.map(|(number, sample)| {
+        let ending = sample.path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        Ok((format!("{number}.{ending}"), sample.read(&models::preprocess::Limits::default())?))
+    });
+    named.collect()
+}
+
+/// Wall-clock time, phase by phase.
+struct Clock {
+    start: Instant,
+    lap: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { start: now, lap: now }
+    }
+
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        (now - std::mem::replace(&mut self.lap, now)).as_secs_f64()
+    }
+
+    fn total(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+}

@@ -1,0 +1,216 @@
+//! A linear head on fixed features.
+
+use models::Tensor;
+use models::scores::softmax;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::events::{Event, Observer};
+use crate::exec::LinearGradient;
+use crate::kernels::matmul::{Into, Matrix, matmul};
+use crate::metrics::Evaluation;
+use crate::optim::Sgd;
+
+/// How a head is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeadOptions {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// The first learning rate; it falls to zero along a cosine.
+    pub learning_rate: f64,
+    /// L2 penalty on the weights, not on the biases.
+    pub weight_decay: f64,
+    /// Decides the order of the images.
+    pub seed: u64,
+}
+
+const MOMENTUM: f32 = 0.9;
+
+/// Features with their classes.
+#[derive(Debug, Clone, Default)]
+pub struct Examples {
+    /// `[n, width]`, row-major.
+    pub features: Vec<f32>,
+    /// The class of each row.
+    pub classes: Vec<usize>,
+}
+
+/// A trained head.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// `[classes, width]`.
+    pub weight: Tensor,
+    /// `[classes]`.
+    pub bias: Tensor,
+}
+
+/// The head of the best epoch, and how it came about.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The head.
+    pub head: Head,
+    /// The epoch that it is of, counted from one.
+    pub best_epoch: usize,
+    /// What it does on the validation images.
+    pub validation: Evaluation,
+    /// Every epoch.
+    pub history: Vec<Event>,
+}
+
+impl Head {
+    /// Logits `[n, classes]` for features `[n, width]`, both row-major.
+    #[must_use]
+    pub fn logits(&self, features: &[f32]) -> Vec<f32> {
+        let (classes, width) = (self.weight.shape()[0], self.weight.shape()[1]);
+        let n = features.len() / width;
+        let mut logits = self.bias.data().repeat(n);
+        let weight = Matrix::new(self.weight.data(), classes, width).transposed();
+        matmul(Matrix::new(features, n, width), weight, &mut logits, Into::Accumulate);
+        logits
+    }
+
+    fn evaluate(&self, examples: &Examples) -> Evaluation {
+        Evaluation::new(&self.logits(&examples.features), &examples.classes, self.bias.data().len())
+    }
+}
+
+/// Trains a linear classifier by softmax cross-entropy and keeps the epoch that does best on the validation images (of
+/// equals the one with the lower loss). `None` when the observer stops the run.
+///
+/// The training works on standardised features, because backbones differ by orders of magnitude in what they emit; mean
+/// and deviation are folded into the head afterwards, so that it takes the features as they are.
+pub fn train(
+    training: &Examples,
+    validation: &Examples,
+    classes: usize,
+    options: HeadOptions,
+    observer: &mut dyn Observer,
+) -> Option<Trained> {
+    let scale = Standardisation::of(training);
+    let width = scale.mean.len();
+    let examples = scale.apply(training);
+    let (mut weight, mut bias) = (vec![0.0; classes * width], vec![0.0; classes]);
+    let mut weight_rule = Sgd::new(MOMENTUM, options.weight_decay as f32);
+    let mut bias_rule = Sgd::new(MOMENTUM, 0.0);
+    let mut order: Vec<usize> = (0..examples.classes.len()).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let steps = options.epochs * order.len().div_ceil(options.batch_size);
+    let (mut step, mut best, mut history) = (0, None::<Trained>, Vec::new());
+    for epoch in 1..=options.epochs {
+        order.shuffle(&mut rng);
+        let mut total = 0.0;
+        for batch in order.chunks(options.batch_size) {
+            let batch = examples.rows(batch);
+            let (loss, gradient) = gradient(&weight, &bias, &batch);
+            let rate = cosine(options.learning_rate, step, steps) as f32;
+            weight_rule.step(&mut weight, &gradient.weight, rate);
+            bias_rule.step(&mut bias, &gradient.bias, rate);
+            total += loss;
+            step += 1;
+        }
+        let head = scale.fold(&weight, &bias);
+        let result = head.evaluate(validation);
+        let event = Event::Epoch {
+            epoch,
+            epochs: options.epochs,
+            train_loss: total / order.len() as f64,
+            validation_loss: result.loss,
+            validation_top1: result.top1,
+        };
+        history.push(event.clone());
+        observer.event(event);
+        let better = |best: &Trained| {
+            result.top1 > best.validation.top1
+                || (result.top1 == best.validation.top1 && result.loss < best.validation.loss)
+        };
+        if best.as_ref().is_none_or(better) {
+            best = Some(Trained { head, best_epoch: epoch, validation: result, history: vec![] });
+        }
+        if observer.stopped() {
+            return None;
+        }
+    }
+    best.map(|best| Trained { history, ..best })
+}
+
+/// From the whole rate at the first step to zero behind the last.
+fn cosine(rate: f64, step: usize, steps: usize) -> f64 {
+    rate * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos()) / 2.0
+}
+
+/// The sum of the cross-entropies of a batch, and the gradient of their mean.
+fn gradient(weight: &[f32], bias: &[f32], batch: &Examples) -> (f64, LinearGradient) {
+    let (n, classes) = (batch.classes.len(), bias.len());
+    let width = weight.len() / classes;
+    let mut logits = bias.repeat(n);
+    let matrix = Matrix::new(weight, classes, width).transposed();
+    matmul(Matrix::new(&batch.features, n, width), matrix, &mut logits, Into::Accumulate);
+    let mut loss = 0.0;
+    for (row, &class) in logits.chunks_mut(classes).zip(&batch.classes) {
+        let mut scores = softmax(row, 1.0);
+        loss -= f64::from(scores[class]).max(f64::MIN_POSITIVE).ln();
+        scores[class] -= 1.0;
+        row.iter_mut().zip(scores).for_each(|(out, score)| *out = score / n as f32);
+    }
+    (loss, LinearGradient::backward(&batch.features, &logits, n))
+}
+
+/// `(x - mean) / deviation` for each feature.
+struct Standardisation {
+    mean: Vec<f32>,
+    deviation: Vec<f32>,
+}
+
+impl Standardisation {
+    /// Of the training images. A feature that is always the same is left as it is.
+    fn of(examples: &Examples) -> Self {
+        let n = examples.classes.len();
+        let width = examples.features.len() / n;
+        let moment = |power: i32, mean: &[f64]| -> Vec<f64> {
+            let mut sums = vec![0.0; width];
+            for row in examples.features.chunks(width) {
+                for ((sum, &x), mean) in sums.iter_mut().zip(row).zip(mean) {
+                    *sum += (f64::from(x) - mean).powi(power) / n as f64;
+                }
+            }
+            sums
+        };
+        let mean = moment(1, &vec![0.0; width]);
+        let deviations = moment(2, &mean).into_iter().map(|variance| variance.sqrt() as f32);
+        Self {
+            mean: mean.iter().map(|&mean| mean as f32).collect(),
+            deviation: deviations.map(|sigma| if sigma > 1e-6 { sigma } else { 1.0 }).collect(),
+        }
+    }
+
+    fn apply(&self, examples: &Examples) -> Examples {
+        let constants = self.mean.iter().zip(&self.deviation).cycle();
+        let features = examples.features.iter().zip(constants).map(|(x, (mean, sigma))| (x - mean) / sigma).collect();
+        Examples { features, classes: examples.classes.clone() }
+    }
+
+    /// The head on plain features that equals this one on standardised ones.
+    fn fold(&self, weight: &[f32], bias: &[f32]) -> Head {
+        let width = self.mean.len();
+        let folded: Vec<f32> = weight.iter().zip(self.deviation.iter().cycle()).map(|(w, sigma)| w / sigma).collect();
+        let shifted = folded.chunks(width).zip(bias).map(|(row, &bias)| {
+            let shift: f64 = row.iter().zip(&self.mean).map(|(&w, &mean)| f64::from(w) * f64::from(mean)).sum();
+            (f64::from(bias) - shift) as f32
+        });
+        let shifted: Vec<f32> = shifted.collect();
+        Head { bias: Tensor::new([bias.len()], shifted), weight: Tensor::new([bias.len(), width], folded) }
+    }
+}
+
+impl Examples {
+    /// These rows.
+    #[must_use]
+    pub fn rows(&self, rows: &[usize]) -> Examples {
+        let width = self.features.len() / self.classes.len().max(1);
+        let features = rows.iter().flat_map(|&row| &self.features[row * width..(row + 1) * width]).copied().collect();
+        Examples { features, classes: rows.iter().map(|&row| self.classes[row]).collect() }
+    }
+}

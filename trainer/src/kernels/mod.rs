@@ -1,0 +1,4 @@
+//! The arithmetic that the executor spends its time in, on plain slices.
+
+pub(crate) mod conv;
+pub(crate) mod matmul;

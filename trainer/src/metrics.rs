@@ -1,0 +1,95 @@
+//! How good a classifier is on images whose classes are known.
+
+use models::scores::{softmax, top_k};
+use serde::{Deserialize, Serialize};
+
+/// The result on a set of images. Shares are 0..1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// How many images.
+    pub images: usize,
+    /// Share of images whose highest logit is their class's.
+    pub top1: f64,
+    /// Share of images whose class is among the five highest.
+    pub top5: f64,
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// One entry a class.
+    pub classes: Vec<ClassResult>,
+    /// `confusion[truth][predicted]`: how many images.
+    pub confusion: Vec<Vec<usize>>,
+}
+
+/// The result for one class.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassResult {
+    /// Images of the class.
+    pub support: usize,
+    /// Of the images predicted as this class, the share that is. `None` when none is predicted as it.
+    pub precision: Option<f64>,
+    /// Of the images of this class, the share predicted as it. `None` when there is none.
+    pub recall: Option<f64>,
+}
+
+impl Evaluation {
+    /// From logits `[n, classes]`, row-major, and the true class of each row.
+    #[must_use]
+    pub fn new(logits: &[f32], truths: &[usize], classes: usize) -> Self {
+        let mut confusion = vec![vec![0; classes]; classes];
+        let (mut in_top5, mut loss) = (0_usize, 0.0);
+        for (row, &truth) in logits.chunks(classes).zip(truths) {
+            let best = top_k(row, 5);
+            confusion[truth][best[0]] += 1;
+            in_top5 += usize::from(best.contains(&truth));
+            loss -= f64::from(softmax(row, 1.0)[truth]).max(f64::MIN_POSITIVE).ln();
+        }
+        let images = truths.len();
+        let hits: usize = (0..classes).map(|class| confusion[class][class]).sum();
+        let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
+        let result = |class: usize| {
+            let support = confusion[class].iter().sum();
+            let predicted = confusion.iter().map(|row| row[class]).sum();
+            let hits = confusion[class][class];
+            ClassResult { support, precision: share(hits, predicted), recall: share(hits, support) }
+        };
+        Self {
+            images,
+            top1: share(hits, images).unwrap_or_default(),
+            top5: share(in_top5, images).unwrap_or_default(),
+            loss: loss / images.max(1) as f64,
+            classes: (0..classes).map(result).collect(),
+            confusion,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_by_hand() {
+        // Six images of three classes; predictions 0 0 | 1 2 | 2 0.
+        let rows: [[f32; 3]; 6] = [[3., 1., 2.], [2., 1., 0.], [0., 5., 4.], [0., 4., 5.], [1., 0., 2.], [3., 2., 1.]];
+        let result = Evaluation::new(rows.as_flattened(), &[0, 0, 1, 1, 2, 2], 3);
+        assert_eq!(result.confusion, [[2, 0, 0], [0, 1, 1], [1, 0, 1]]);
+        assert_eq!((result.top1, result.top5), (4.0 / 6.0, 1.0));
+        let expected = [(2.0 / 3.0, 1.0), (1.0, 0.5), (0.5, 0.5)];
+        for (class, (precision, recall)) in result.classes.iter().zip(expected) {
+            assert_eq!((class.support, class.precision, class.recall), (2, Some(precision), Some(recall)));
+        }
+    }
+
+    #[test]
+    fn the_loss_of_equal_logits_is_the_logarithm_of_the_classes() {
+        let result = Evaluation::new(&[0.0; 8], &[1, 3], 4);
+        // The scores are f32.
+        assert!((result.loss - 4.0_f64.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_class_that_is_never_predicted_has_no_precision() {
+        let result = Evaluation::new(&[1.0, 0.0, 1.0, 0.0], &[0, 1], 2);
+        assert_eq!((result.classes[1].precision, result.classes[1].recall), (None, Some(0.0)));
+    }
+}
