@@ -23,6 +23,8 @@ pub struct HeadOptions {
     pub learning_rate: f64,
     /// L2 penalty on the weights, not on the biases.
     pub weight_decay: f64,
+    /// The share of each target that is spread over all classes, 0..1 (Szegedy et al. 2016, section 7).
+    pub label_smoothing: f64,
     /// Decides the order of the images.
     pub seed: u64,
 }
@@ -77,8 +79,9 @@ impl Head {
     }
 }
 
-/// Trains a linear classifier by softmax cross-entropy and keeps the epoch that does best on the validation images (of
-/// equals the one with the lower loss). `None` when the observer stops the run.
+/// Trains a linear classifier by softmax cross-entropy and keeps the epoch that does best on the validation images, of
+/// equals the last: the learning rate falls, so later epochs are the more settled ones. `None` when the observer stops
+/// the run.
 ///
 /// The training works on standardised features, because backbones differ by orders of magnitude in what they emit; mean
 /// and deviation are folded into the head afterwards, so that it takes the features as they are.
@@ -104,7 +107,7 @@ pub fn train(
         let mut total = 0.0;
         for batch in order.chunks(options.batch_size) {
             let batch = examples.rows(batch);
-            let (loss, gradient) = gradient(&weight, &bias, &batch);
+            let (loss, gradient) = gradient((&weight, &bias), &batch, options.label_smoothing as f32);
             let rate = cosine(options.learning_rate, step, steps) as f32;
             weight_rule.step(&mut weight, &gradient.weight, rate);
             bias_rule.step(&mut bias, &gradient.bias, rate);
@@ -122,11 +125,7 @@ pub fn train(
         };
         history.push(event.clone());
         observer.event(event);
-        let better = |best: &Trained| {
-            result.top1 > best.validation.top1
-                || (result.top1 == best.validation.top1 && result.loss < best.validation.loss)
-        };
-        if best.as_ref().is_none_or(better) {
+        if best.as_ref().is_none_or(|best| result.top1 >= best.validation.top1) {
             best = Some(Trained { head, best_epoch: epoch, validation: result, history: vec![] });
         }
         if observer.stopped() {
@@ -142,7 +141,7 @@ fn cosine(rate: f64, step: usize, steps: usize) -> f64 {
 }
 
 /// The sum of the cross-entropies of a batch, and the gradient of their mean.
-fn gradient(weight: &[f32], bias: &[f32], batch: &Examples) -> (f64, LinearGradient) {
+fn gradient((weight, bias): (&[f32], &[f32]), batch: &Examples, smoothing: f32) -> (f64, LinearGradient) {
     let (n, classes) = (batch.classes.len(), bias.len());
     let width = weight.len() / classes;
     let mut logits = bias.repeat(n);
@@ -150,10 +149,13 @@ fn gradient(weight: &[f32], bias: &[f32], batch: &Examples) -> (f64, LinearGradi
     matmul(Matrix::new(&batch.features, n, width), matrix, &mut logits, Into::Accumulate);
     let mut loss = 0.0;
     for (row, &class) in logits.chunks_mut(classes).zip(&batch.classes) {
-        let mut scores = softmax(row, 1.0);
-        loss -= f64::from(scores[class]).max(f64::MIN_POSITIVE).ln();
-        scores[class] -= 1.0;
-        row.iter_mut().zip(scores).for_each(|(out, score)| *out = score / n as f32);
+        let scores = softmax(row, 1.0);
+        for (other, (out, score)) in row.iter_mut().zip(scores).enumerate() {
+            let hit = if other == class { 1.0 - smoothing } else { 0.0 };
+            let target = hit + smoothing / classes as f32;
+            loss -= f64::from(target) * f64::from(score.max(f32::MIN_POSITIVE)).ln();
+            *out = (score - target) / n as f32;
+        }
     }
     (loss, LinearGradient::backward(&batch.features, &logits, n))
 }

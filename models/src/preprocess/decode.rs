@@ -57,6 +57,12 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
 /// The header and a decoder that has read no further.
 fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(ImageInfo, impl ImageDecoder + 'a), ImageError> {
     let format = ImageFormat::of(bytes)?;
+    // The PNG decoder reads on to the first pixels before it answers, but its header is always in the same place.
+    if format == ImageFormat::Png
+        && let Some(&[w0, w1, w2, w3, h0, h1, h2, h3]) = bytes.get(16..24)
+    {
+        limits.check(u32::from_be_bytes([w0, w1, w2, w3]), u32::from_be_bytes([h0, h1, h2, h3]))?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.of_image_crate());
     reader.limits(decoder_limits(0));
     let decoder = reader.into_decoder().map_err(|error| match ImageError::from_decoder(format, error) {

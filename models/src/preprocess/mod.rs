@@ -20,6 +20,7 @@ mod jpeg;
 mod limits;
 mod parameters;
 mod pixels;
+mod resample;
 mod truncation;
 
 pub use batch::{Batch, Input};
@@ -27,7 +28,7 @@ pub use card::test_card;
 pub use decode::{ImageInfo, decode, probe};
 pub use error::{ImageError, PreprocessError};
 pub use format::ImageFormat;
-pub use geometry::{Region, resample};
 pub use limits::Limits;
 pub use parameters::{Crop, Filter, Preprocess, Resize};
 pub use pixels::RgbImage;
+pub use resample::{Region, resample};

@@ -28,7 +28,7 @@ pub enum EngineKind {
 
 impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             EngineKind::Ort => "ort",
             EngineKind::Tract => "tract",
         })

@@ -123,7 +123,7 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: options.opset }],
         metadata_props: metadata::write(&network.spec),
         graph: Some(GraphProto {
-            name: network.spec.architecture.clone(),
+            name: graph_name(&network.spec),
             input: vec![image_input(value_info(INPUT, graph.shape(graph.input())))],
             output: outputs,
             value_info: inner.map(value).filter(|info| produced.contains(info.name.as_str())).collect(),
@@ -135,6 +135,12 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
         Some(problem) => Err(ExportError::Invalid(problem)),
         None => Ok(model.encode_to_vec()),
     }
+}
+
+/// The checker wants a graph to have a name.
+fn graph_name(spec: &models::ModelSpec) -> String {
+    let name = Some(spec.architecture.clone()).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| "network".to_owned())
 }
 
 /// A name for each node's output: the node's own, but for input and output.

@@ -42,6 +42,8 @@ pub struct Options {
     pub learning_rate: f64,
     /// L2 penalty on the head's weights.
     pub weight_decay: f64,
+    /// The share of each target that is spread over all classes, 0..1.
+    pub label_smoothing: f64,
     /// Decides the split and the order of the images.
     pub seed: u64,
     /// The share of each class that chooses the best epoch, 0..1.
@@ -55,12 +57,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            epochs: 30,
+            epochs: 60,
             batch_size: 64,
             learning_rate: 0.01,
-            weight_decay: 1e-3,
+            weight_decay: 0.03,
+            label_smoothing: 0.1,
             seed: 0,
-            validation: 0.1,
+            validation: 0.05,
             test: 0.25,
             bad_files: BadFiles::Refuse,
         }
@@ -80,6 +83,7 @@ impl Options {
             (self.batch_size > 0, "batch_size", "at least 1"),
             (positive(self.learning_rate), "learning_rate", "a positive number"),
             (self.weight_decay.is_finite() && self.weight_decay >= 0.0, "weight_decay", "zero or more"),
+            ((0.0..1.0).contains(&self.label_smoothing), "label_smoothing", "a share from 0 to 1"),
             (share(self.validation), "validation", "a share from 0 to 0.9"),
             (share(self.test), "test", "a share from 0 to 0.9"),
             (share(self.validation + self.test), "validation", "together with `test` less than 0.9"),
@@ -96,6 +100,7 @@ impl Options {
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
             weight_decay: self.weight_decay,
+            label_smoothing: self.label_smoothing,
             seed: self.seed,
         }
     }

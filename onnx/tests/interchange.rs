@@ -1,0 +1,155 @@
+//! Networks out to ONNX and back, and files that cannot be read.
+
+use models::graph::Classifier;
+use models::ops::{
+    Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Relu, Shape,
+    Window,
+};
+use models::preprocess::Batch;
+use models::resnet::{RESNET18, RESNET50};
+use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
+use onnx::export::BatchNormalization;
+use onnx::parity::relative_difference;
+use onnx::{EngineKind, ExportError, ExportOptions, engine, export, import};
+
+/// A ResNet-18 on small images with weights that are not trivial.
+fn network() -> Network {
+    build(&RESNET18.graph(64, 4).unwrap())
+}
+
+fn build(graph: &Graph) -> Network {
+    let Preprocess { mean, std, .. } = spec().preprocess;
+    let graph = graph.normalized(Normalize::for_bytes(&mean, &std)).unwrap();
+    Network::new(graph.clone(), &init::scrambled(&graph, 1), spec()).unwrap()
+}
+
+fn spec() -> ModelSpec {
+    let labels = ["rose", "lily valley", "colts' foot", "iris"].map(str::to_owned).to_vec();
+    let preprocess = Preprocess::torchvision(64, 64);
+    ModelSpec { architecture: "resnet".into(), labels: Some(Labels::new(labels)), preprocess, training: None }
+}
+
+const KEEP: ExportOptions = ExportOptions { opset: 17, batch_norm: BatchNormalization::Keep };
+
+#[test]
+fn what_is_exported_is_imported_again_node_for_node_and_bit_for_bit() {
+    for network in [small(), network(), build(&RESNET50.graph(64, 4).unwrap())] {
+        let imported = import(export(&network, &KEEP).unwrap()).unwrap();
+        assert_eq!(imported.graph, network.graph);
+        assert_eq!(imported.params, network.params);
+        assert_eq!(imported.spec, Some(network.spec));
+    }
+}
+
+#[test]
+fn every_opset_in_range_is_written_and_no_other() {
+    let network = small();
+    for opset in 13..=20 {
+        let imported = import(export(&network, &ExportOptions { opset, ..KEEP }).unwrap()).unwrap();
+        assert_eq!(imported.graph, network.graph, "opset {opset}");
+    }
+    for opset in [12, 21] {
+        assert!(matches!(export(&network, &ExportOptions { opset, ..KEEP }), Err(ExportError::Opset(_))), "{opset}");
+    }
+}
+
+#[test]
+fn folding_removes_every_batch_norm_and_changes_no_answer() {
+    let network = network();
+    let [folded, kept] = [BatchNormalization::Fold, BatchNormalization::Keep]
+        .map(|batch_norm| export(&network, &ExportOptions { opset: 17, batch_norm }).unwrap());
+    let norms = |file: &[u8]| {
+        let graph = import(file.to_vec()).unwrap().graph;
+        graph.nodes().iter().filter(|node| matches!(node.op, Op::BatchNorm(_))).count()
+    };
+    assert_eq!([norms(&folded), norms(&kept)], [0, 20]);
+    let batch = Batch::noise(2, [3, 64, 64], 3);
+    let threads = 1.try_into().unwrap();
+    let [folded, kept] = [folded, kept].map(|file| {
+        engine::open(EngineKind::Tract, &file, threads).unwrap().run(&batch).unwrap().first().unwrap().clone()
+    });
+    // f32 sums in another order; a wrong fold is off by far more.
+    assert!(relative_difference(kept.data(), folded.data()) < 1e-5);
+}
+
+#[test]
+fn initialisers_keep_the_names_of_the_state_dict() {
+    let imported = import(export(&network(), &ExportOptions::default()).unwrap()).unwrap();
+    for name in ["conv1.weight", "conv1.bias", "layer1.0.conv1.weight", "layer2.0.downsample.0.bias", "fc.weight"] {
+        assert!(imported.params.get(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_classifier_has_logits_and_their_softmax_a_backbone_has_features() {
+    let network = network();
+    let run = |network: &Network| {
+        let file = export(network, &ExportOptions::default()).unwrap();
+        let mut engine = engine::open(EngineKind::Tract, &file, 2.try_into().unwrap()).unwrap();
+        engine.run(&Batch::noise(3, [3, 64, 64], 0)).unwrap()
+    };
+    let outputs = run(&network);
+    let (logits, scores) = (outputs.get("logits").unwrap(), outputs.get("probabilities").unwrap());
+    assert_eq!([logits.shape(), scores.shape()], [[3, 4]; 2]);
+    for (logits, scores) in logits.data().chunks(4).zip(scores.data().chunks(4)) {
+        for (score, expected) in scores.iter().zip(models::scores::softmax(logits, 1.0)) {
+            // exp in f32 against exp in f64.
+            assert!((score - expected).abs() < 1e-6, "{score} {expected}");
+        }
+    }
+    let Some(Classifier::Linear(head)) = network.graph.classifier() else { panic!("a linear classifier") };
+    let graph = network.graph.prefix(network.graph.node(head).inputs[0]);
+    let spec = ModelSpec { labels: None, ..network.spec.clone() };
+    let outputs = run(&Network::new(graph, &network.params, spec).unwrap());
+    assert_eq!(outputs.first().unwrap().shape(), [3, 512]);
+    assert!(outputs.get("features").is_some() && outputs.get("probabilities").is_none());
+}
+
+#[test]
+fn labels_must_be_as_many_as_logits() {
+    let mut network = network();
+    network.spec.labels = Some(Labels::new(vec!["only one".to_owned()]));
+    assert!(matches!(export(&network, &KEEP), Err(ExportError::Labels { labels: 1, .. })));
+}
+
+#[test]
+fn files_that_are_no_models_are_refused_without_a_panic() {
+    let file = export(&network(), &KEEP).unwrap();
+    assert!(import(Vec::new()).is_err());
+    assert!(import(b"GIF89a, or anything else".to_vec()).is_err());
+    // Wherever the file is cut off.
+    for length in (0..file.len()).step_by(file.len() / 97) {
+        assert!(import(file[..length].to_vec()).is_err(), "cut to {length} of {} bytes", file.len());
+    }
+}
+
+#[test]
+fn a_damaged_file_is_an_error_or_a_network_but_never_a_panic() {
+    let file = export(&small(), &KEEP).unwrap();
+    for at in 0..file.len() {
+        for flip in [0x01, 0x15, 0x80, 0xff] {
+            let mut damaged = file.clone();
+            damaged[at] ^= flip;
+            drop(import(damaged));
+        }
+    }
+}
+
+/// A few kilobytes with one of each kind of node.
+fn small() -> Network {
+    let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
+    let x = graph.push("normalize", Normalize::for_bytes(&[0.5; 3], &[0.5; 3]), &[graph.input()]).unwrap();
+    let x = graph.push("conv1", Conv2d::new(3, 4, 3).padding(1).without_bias(), &[x]).unwrap();
+    let x = graph.push("bn1", BatchNorm::new(4), &[x]).unwrap();
+    let x = graph.push("relu", Relu, &[x]).unwrap();
+    let y = graph.push("pool", MaxPool(Window::new(3, 1).padding(1)), &[x]).unwrap();
+    let window = Window { ceil: true, ..Window::new(3, 1).padding(1) };
+    let z = graph.push("mean", AvgPool { window, count_padding: true }, &[x]).unwrap();
+    let x = graph.push("add", Add, &[x, y, z]).unwrap();
+    let x = graph.push("concat", Concat, &[x, y]).unwrap();
+    let x = graph.push("avgpool", GlobalAvgPool, &[x]).unwrap();
+    let x = graph.push("flatten", Flatten, &[x]).unwrap();
+    let x = graph.push("fc", Linear::new(8, 4), &[x]).unwrap();
+    let graph = graph.finish(x);
+    Network::new(graph.clone(), &init::scrambled(&graph, 2), spec()).unwrap()
+}

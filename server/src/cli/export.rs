@@ -1,0 +1,82 @@
+//! `graft export`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use onnx::ExportOptions;
+use onnx::export::BatchNormalization;
+use server::store::{ModelName, ModelStore};
+
+use super::{Workplace, output};
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The model's name
+    #[arg(long, env = "GRAFT_MODEL")]
+    model: ModelName,
+
+    /// Which version [default: the newest]
+    #[arg(long, env = "GRAFT_VERSION", value_name = "N")]
+    version: Option<u32>,
+
+    /// The file to write
+    #[arg(long, env = "GRAFT_OUT", value_name = "FILE")]
+    out: PathBuf,
+
+    /// The ONNX operator set, 13 to 20
+    #[arg(long, env = "GRAFT_OPSET", default_value_t = ExportOptions::default().opset, value_name = "N")]
+    opset: i64,
+
+    /// What becomes of batch normalisation behind a convolution
+    #[arg(long, env = "GRAFT_BATCH_NORM", value_enum, default_value_t = BatchNorm::Fold)]
+    batch_norm: BatchNorm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BatchNorm {
+    /// Multiplied into the convolution's weights.
+    Fold,
+    /// Kept as it is, so that the file can be trained further.
+    Keep,
+}
+
+pub(super) fn run(args: &ExportArgs, place: &Workplace) -> Result<()> {
+    let store = ModelStore::open(&place.data.models_dir())?;
+    let version = store.resolve(&args.model, args.version)?;
+    let network = store.network(&args.model, version)?;
+    let batch_norm = match args.batch_norm {
+        BatchNorm::Fold => BatchNormalization::Fold,
+        BatchNorm::Keep => BatchNormalization::Keep,
+    };
+    let file = onnx::export(&network, &ExportOptions { opset: args.opset, batch_norm })?;
+    write(&args.out, &file).with_context(|| args.out.display().to_string())?;
+    output::line(format_args!(
+        "wrote {}: `{}` version {version}, opset {}, {:.1} MB",
+        args.out.display(),
+        args.model,
+        args.opset,
+        file.len() as f64 / 1e6,
+    ))?;
+    Ok(())
+}
+
+/// Under a temporary name first, so that the file is whole or not there.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(permissions());
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Those of an ordinary new file, before the user's mask; temporary files are otherwise readable by their owner alone.
+#[cfg(unix)]
+fn permissions() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}

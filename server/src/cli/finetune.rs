@@ -1,0 +1,172 @@
+//! `graft finetune`.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+use server::finetune::{self, FinetuneSpec};
+use server::store::ModelName;
+use trainer::dataset::{BadFiles, Source};
+use trainer::finetune::Options;
+
+use super::progress::Progress;
+use super::{Workplace, output};
+
+#[derive(Debug, Args)]
+pub(super) struct FinetuneArgs {
+    /// The stored model to graft upon
+    #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
+    base: ModelName,
+
+    /// The images: a folder with one folder per class, or the Oxford-17 flowers
+    #[arg(long, env = "GRAFT_DATA", value_name = "DIR")]
+    data: PathBuf,
+
+    /// How the classes are to be read from that folder
+    #[arg(long, env = "GRAFT_KIND", value_enum, default_value_t = Kind::Auto)]
+    kind: Kind,
+
+    /// The name under which the result is stored
+    #[arg(long, env = "GRAFT_NAME")]
+    name: ModelName,
+
+    /// Passes over the training images
+    #[arg(long, env = "GRAFT_EPOCHS", default_value_t = Options::default().epochs)]
+    epochs: usize,
+
+    /// Images a step
+    #[arg(long, env = "GRAFT_BATCH_SIZE", default_value_t = Options::default().batch_size)]
+    batch_size: usize,
+
+    /// The first learning rate; it falls to zero along a cosine
+    #[arg(long, env = "GRAFT_LEARNING_RATE", default_value_t = Options::default().learning_rate)]
+    learning_rate: f64,
+
+    /// L2 penalty on the head's weights
+    #[arg(long, env = "GRAFT_WEIGHT_DECAY", default_value_t = Options::default().weight_decay)]
+    weight_decay: f64,
+
+    /// The share of each target that is spread over all classes
+    #[arg(long, env = "GRAFT_LABEL_SMOOTHING", default_value_t = Options::default().label_smoothing)]
+    label_smoothing: f64,
+
+    /// Decides the split and the order of the images
+    #[arg(long, env = "GRAFT_SEED", default_value_t = Options::default().seed)]
+    seed: u64,
+
+    /// The share of each class that chooses the best epoch
+    #[arg(long, env = "GRAFT_VALIDATION", default_value_t = Options::default().validation)]
+    validation: f64,
+
+    /// The share of each class that measures the result
+    #[arg(long, env = "GRAFT_TEST", default_value_t = Options::default().test)]
+    test: f64,
+
+    /// What to do with images that cannot be read
+    #[arg(long, env = "GRAFT_BAD_FILES", value_enum, default_value_t = Bad::Refuse)]
+    bad_files: Bad,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Oxford-17 if its files are there, else a folder per class.
+    Auto,
+    /// A folder per class.
+    Folder,
+    /// image_0001.jpg to image_1360.jpg, 80 a class in order.
+    Oxford17,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bad {
+    /// End the run and name the file.
+    Refuse,
+    /// Go on without it, and say so.
+    Skip,
+}
+
+/// How many of the hardest classes are shown.
+const HARDEST: usize = 5;
+
+pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
+    let spec = FinetuneSpec {
+        base_model: args.base.clone(),
+        dataset: source(args.kind, &args.data),
+        name: args.name.clone(),
+        options: Options {
+            epochs: args.epochs,
+            batch_size: args.batch_size,
+            learning_rate: args.learning_rate,
+            weight_decay: args.weight_decay,
+            label_smoothing: args.label_smoothing,
+            seed: args.seed,
+            validation: args.validation,
+            test: args.test,
+            bad_files: match args.bad_files {
+                Bad::Refuse => BadFiles::Refuse,
+                Bad::Skip => BadFiles::Skip,
+            },
+        },
+    };
+    let engine = place.select()?;
+    output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;
+    let mut progress = Progress::new();
+    let published = finetune::run(&place.data, &spec, &engine, &mut progress);
+    progress.finish();
+    let published = published?;
+    summarise(&published.report)?;
+    let threads = NonZeroUsize::get(engine.threads);
+    output::line(format_args!("stored `{}` version {} ({threads} threads)", published.name, published.version))?;
+    output::line(format_args!("try it:  graft classify --model {} PHOTO.jpg", published.name))?;
+    Ok(())
+}
+
+fn source(kind: Kind, data: &Path) -> Source {
+    let path = data.to_owned();
+    let flowers = || ["jpg/image_0001.jpg", "image_0001.jpg"].iter().any(|file| data.join(file).is_file());
+    match kind {
+        Kind::Oxford17 => Source::Oxford17 { path },
+        Kind::Auto if flowers() => Source::Oxford17 { path },
+        Kind::Auto | Kind::Folder => Source::Folder { path },
+    }
+}
+
+/// The result for people; everything is in the report.
+fn summarise(report: &Value) -> Result<()> {
+    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
+    output::line(format_args!(
+        "test top-1 {:.1} %, top-5 {:.1} % of {} images; validation {:.1} %, best epoch {}",
+        100.0 * number("/test/top1"),
+        100.0 * number("/test/top5"),
+        number("/test/images"),
+        100.0 * number("/validation/top1"),
+        number("/best_epoch"),
+    ))?;
+    output::line(format_args!(
+        "{:.1} s: data {:.1}, features {:.1} ({} of {} images cached), training {:.1}, export {:.1}, parity {:.1}",
+        number("/seconds/total"),
+        number("/seconds/data"),
+        number("/seconds/features"),
+        number("/images/cached"),
+        number("/images/train") + number("/images/validation") + number("/images/test"),
+        number("/seconds/training"),
+        number("/seconds/export"),
+        number("/seconds/parity"),
+    ))?;
+    let labels = report["labels"].as_array().cloned().unwrap_or_default();
+    let share = |class: &Value, key: &str| class[key].as_f64();
+    let mut classes: Vec<_> = report["test"]["classes"].as_array().into_iter().flatten().zip(&labels).collect();
+    classes.sort_by(|(a, _), (b, _)| share(a, "recall").unwrap_or(1.0).total_cmp(&share(b, "recall").unwrap_or(1.0)));
+    let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+    let rows: Vec<[String; 3]> = classes
+        .iter()
+        .take(HARDEST)
+        .map(|(class, label)| {
+            let label = label.as_str().unwrap_or_default().to_owned();
+            [label, percent(share(class, "precision")), percent(share(class, "recall"))]
+        })
+        .collect();
+    Ok(output::table(["HARDEST CLASSES", "PRECISION", "RECALL"], &rows)?)
+}

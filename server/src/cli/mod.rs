@@ -1,0 +1,121 @@
+//! The command line: a file a command.
+
+mod check;
+mod classify;
+mod export;
+mod finetune;
+mod health;
+mod import;
+mod models;
+mod output;
+mod progress;
+mod runtime;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use server::config::{DataArgs, DataDir, EngineArgs, ListenArgs, LogArgs, ServeArgs};
+use server::runtime::{SelectError, SelectedEngine};
+use server::{jobs, router, serve, telemetry};
+
+/// Takes a pretrained image network, grafts a new head onto it, and serves the result.
+///
+/// Without a command it serves. Every option can also be given by its environment variable.
+#[derive(Debug, Parser)]
+#[command(name = "graft", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer HTTP requests (what `graft` does without a command)
+    Serve(ServeArgs),
+    /// Classify image files with a stored model, without a server
+    Classify(classify::ClassifyArgs),
+    /// Train a new head on a stored model with your own images, and store the result
+    Finetune(finetune::FinetuneArgs),
+    /// Put an ONNX classifier or backbone into the store
+    Import(import::ImportArgs),
+    /// Write a stored model as one self-contained ONNX file
+    Export(export::ExportArgs),
+    /// List the stored models
+    Models(models::ModelsArgs),
+    /// Run ONNX files on every engine and compare the answers
+    Check(check::CheckArgs),
+    /// The ONNX Runtime library: which is used, and how to get one
+    #[command(subcommand)]
+    Runtime(runtime::RuntimeCommand),
+    /// Print the OpenAPI description of the HTTP interface
+    Openapi,
+    /// Ask a running server whether it is ready; for container health checks
+    Health(ListenArgs),
+    /// Run one fine-tune job for a server, which speaks to it through standard input and output
+    #[command(hide = true)]
+    Job,
+}
+
+/// What every command works with.
+struct Workplace {
+    data: DataDir,
+    engine: EngineArgs,
+}
+
+impl Workplace {
+    /// The engine that the user wants, its library loaded.
+    fn select(&self) -> Result<SelectedEngine, SelectError> {
+        server::runtime::select(&self.engine, &self.data)
+    }
+}
+
+/// Runs the command and turns its error into a sentence and an exit code.
+pub(crate) fn main() -> ExitCode {
+    let Cli { data, engine, log, command } = parse();
+    let place = Workplace { data: data.resolve(), engine };
+    let result = match telemetry::init(&log) {
+        Ok(()) => run(command, &place),
+        Err(error) => Err(error.into()),
+    };
+    result.unwrap_or_else(|error| {
+        output::error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+/// The arguments; without a command, those of `serve`.
+fn parse() -> Cli {
+    let cli = Cli::parse();
+    if cli.command.is_some() {
+        return cli;
+    }
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    arguments.push("serve".into());
+    Cli::parse_from(arguments)
+}
+
+fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
+    match command {
+        None => {}
+        Some(Command::Serve(args)) => serve::serve(args.resolve(place.data.clone()), place.select()?)?,
+        Some(Command::Classify(args)) => classify::run(&args, place)?,
+        Some(Command::Finetune(args)) => finetune::run(&args, place)?,
+        Some(Command::Import(args)) => import::run(&args, place)?,
+        Some(Command::Export(args)) => export::run(&args, place)?,
+        Some(Command::Models(args)) => models::run(&args, place)?,
+        Some(Command::Check(args)) => return check::run(&args, place),
+        Some(Command::Runtime(command)) => runtime::run(&command, place)?,
+        Some(Command::Openapi) => output::json(&router::openapi())?,
+        Some(Command::Health(args)) => health::run(&args)?,
+        Some(Command::Job) => return Ok(jobs::child::main(&place.data, &place.select()?)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,48 @@
+//! What commands print: results on standard output, errors on standard error.
+
+use std::fmt::Arguments;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// One line of a result. A closed pipe, as behind `head`, is no error.
+pub(super) fn line(text: Arguments<'_>) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// A result for programs.
+pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    line(format_args!("{text}"))
+}
+
+/// Rows under headings, columns padded to their widest cell.
+pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([headings[column].len()]).max().unwrap_or_default()
+    });
+    let headings = headings.map(str::to_owned);
+    for row in std::iter::once(&headings).chain(rows) {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        line(format_args!("{}", cells.collect::<Vec<_>>().join("  ").trim_end()))?;
+    }
+    Ok(())
+}
+
+/// The error with its causes. Nothing can be done when even that cannot be written.
+pub(super) fn error(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr().lock(), "error: {}", sentence(error));
+}
+
+/// The error and its causes in one line.
+pub(super) fn sentence(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    // Errors that are also shown alone, as over HTTP, have their cause in their own text.
+    causes
+        .reduce(|text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
+        .unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! Following a run: a bar on a terminal, plain lines otherwise.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use trainer::events::{Event, Observer, Phase};
+
+use super::output;
+
+/// What a run shows.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    phase: Phase,
+    /// Tenths of the phase that a plain line has told of.
+    told: u64,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{prefix:9} {wide_bar} {pos}/{len} {msg} {eta}");
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, phase: Phase::Data, told: 0 }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            // The run goes on when nobody reads.
+            None => drop(output::line(format_args!("{text}"))),
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: u64, detail: &str) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(detail.to_owned());
+            }
+            None if done * 10 / total.max(1) > self.told || (done == total && self.told < 10) => {
+                self.told = done * 10 / total.max(1);
+                self.tell(format!("{:9} {done}/{total} {detail}", name(self.phase)).trim_end());
+            }
+            None => {}
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Phase { phase } => {
+                (self.phase, self.told) = (phase, 0);
+                if let Some(bar) = &self.bar {
+                    bar.set_prefix(name(phase));
+                    bar.reset();
+                }
+            }
+            Event::Progress { done, total, .. } => self.progress(done, total, ""),
+            Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 } => {
+                let detail = format!(
+                    "loss {train_loss:.3}, validation {validation_loss:.3}, top-1 {:.1} %",
+                    100.0 * validation_top1
+                );
+                self.progress(epoch as u64, epochs as u64, &detail);
+            }
+            Event::Warning { message } => self.tell(&format!("warning: {message}")),
+            Event::Metrics { .. } => {}
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Data => "data",
+        Phase::Features => "features",
+        Phase::Training => "training",
+        Phase::Export => "export",
+        Phase::Parity => "parity",
+    }
+}

@@ -1,0 +1,142 @@
+//! Errors as clients see them.
+//!
+//! One table ([`Code`]) decides status, title and advice; the answers and their documentation both come from it, so they
+//! cannot disagree. What a client reads says what to do; what caused it goes to the log and nowhere else.
+
+mod documented;
+mod table;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub(crate) use documented::{documented, documents};
+pub use table::{Code, Entry};
+
+/// The content type of every error (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a request was not fulfilled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// A stable name for this kind of error, as a URI.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:graft:error:image_truncated")]
+    pub kind: String,
+    /// The kind of error in a few words.
+    #[schema(example = "The image file ends too early")]
+    pub title: String,
+    /// The status of the answer.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// What happened here, and what to do about it.
+    #[schema(example = "image 2 of 3 (rose.jpg): the jpeg is truncated: the file ends before the image does")]
+    pub detail: String,
+    /// The kind of error as a word for programs. There may be new ones in later versions.
+    #[schema(example = "image_truncated")]
+    pub code: String,
+    /// Names the request in the server's log; also in the header `x-request-id`.
+    #[schema(example = "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55")]
+    pub request_id: String,
+}
+
+impl Problem {
+    fn of(code: Code, detail: Option<&str>, request_id: &str) -> Self {
+        let entry = code.entry();
+        Self {
+            kind: format!("urn:graft:error:{}", entry.name),
+            title: entry.title.to_owned(),
+            status: entry.status.as_u16(),
+            detail: detail.unwrap_or(entry.remedy).to_owned(),
+            code: entry.name.to_owned(),
+            request_id: request_id.to_owned(),
+        }
+    }
+}
+
+/// An error on its way to the client.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    code: Code,
+    detail: Option<String>,
+    retry_after: Option<Duration>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl ApiError {
+    /// An error with what happened; the table says the rest.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..Self::from(code) }
+    }
+
+    /// A failure of ours. The client learns that it happened, the log learns why.
+    #[must_use]
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { cause: Some(Arc::from(cause.into())), ..Self::from(Code::Internal) }
+    }
+
+    /// When another try may succeed. Rounded up to whole seconds.
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// The row of the table.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What happened, if it was said.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// Writes the cause to the log, once, where the request is known.
+    pub(crate) fn log(&self) {
+        if let Some(cause) = &self.cause {
+            tracing::error!(code = self.code.entry().name, cause = chain(&**cause), "a request failed");
+        }
+    }
+
+    /// Replaces the empty body of the answer by the problem, now that the request's id is known.
+    pub(crate) fn complete(&self, response: &mut Response, request_id: &str) {
+        let problem = Problem::of(self.code, self.detail(), request_id);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = body.into();
+    }
+}
+
+/// An error with its causes, for the log.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| (**error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+impl From<Code> for ApiError {
+    fn from(code: Code) -> Self {
+        Self { code, detail: None, retry_after: None, cause: None }
+    }
+}
+
+/// The router's outermost layer fills in the body: only there is the request's id known.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.code.entry().status.into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = (wait.as_millis().div_ceil(1000) as u64).max(1);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,103 @@
+//! The one table of errors.
+
+use axum::http::StatusCode;
+
+macro_rules! codes {
+    ($($variant:ident: $status:ident, $name:literal, $title:literal, $remedy:literal;)*) => {
+        /// What can go wrong, as far as a client can tell it apart.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The row of the table.
+            #[must_use]
+            pub fn entry(self) -> Entry {
+                match self {
+                    $(Code::$variant => Entry {
+                        name: $name,
+                        status: StatusCode::$status,
+                        title: $title,
+                        remedy: $remedy,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+/// What is said about a code, in answers and in their documentation alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The code in an answer; clients may rely on it.
+    pub name: &'static str,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The kind of error in a few words.
+    pub title: &'static str,
+    /// What the client can do about it.
+    pub remedy: &'static str,
+}
+
+codes! {
+    // Requests in general.
+    RouteNotFound: NOT_FOUND, "route_not_found", "No such address", "`GET /openapi.json` lists the addresses.";
+    MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "The address does not take this method", "The header `Allow` names the methods it takes.";
+    InvalidParameter: BAD_REQUEST, "invalid_parameter", "A parameter is invalid", "Correct the parameter that is named.";
+    InvalidJson: BAD_REQUEST, "invalid_json", "The body is not JSON", "Correct the syntax at the place that is named.";
+    InvalidBody: UNPROCESSABLE_ENTITY, "invalid_body", "The body is not what the operation takes", "Correct the field that is named.";
+    InvalidMultipart: BAD_REQUEST, "invalid_multipart", "The form is invalid", "Send `multipart/form-data` with one or more parts named `image`.";
+    UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body has the wrong content type", "Send the content type that the operation documents.";
+    BodyUnreadable: BAD_REQUEST, "body_unreadable", "The body broke off", "Send it again.";
+    BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", "Send fewer or smaller images; the server's `--max-body-mb` is the limit.";
+
+    // Images.
+    ImageMissing: BAD_REQUEST, "image_missing", "There is no image", "Send at least one part named `image`.";
+    ImageEmpty: BAD_REQUEST, "image_empty", "The image has no bytes", "Send the content of an image file.";
+    NotAnImage: UNPROCESSABLE_ENTITY, "not_an_image", "The file is not an image", "Send a JPEG, PNG, WebP, GIF or BMP file.";
+    ImageUnsupported: UNPROCESSABLE_ENTITY, "image_unsupported", "The image has a format that is not read", "Convert it to JPEG, PNG, WebP, GIF or BMP.";
+    ImageTruncated: UNPROCESSABLE_ENTITY, "image_truncated", "The image file ends too early", "Send the whole file.";
+    ImageCorrupt: UNPROCESSABLE_ENTITY, "image_corrupt", "The image does not decode", "Save it again with an ordinary encoder.";
+    ImageTooLarge: UNPROCESSABLE_ENTITY, "image_too_large", "The image has too many pixels", "Make it smaller; it was refused by its header and not decoded.";
+    TooManyImages: UNPROCESSABLE_ENTITY, "too_many_images", "The request has more images than the model's queue", "Send them in several requests.";
+
+    // Models.
+    ModelNotFound: NOT_FOUND, "model_not_found", "There is no such model", "`GET /models` lists the models.";
+    ModelNotNamed: BAD_REQUEST, "model_not_named", "The model must be named", "Add `?model=` with one of the names in the answer.";
+    NotAClassifier: UNPROCESSABLE_ENTITY, "not_a_classifier", "The model is a backbone without classes", "Fine-tune it first: `POST /finetune` with it as `base_model`.";
+    ModelLoading: SERVICE_UNAVAILABLE, "model_loading", "The model is being loaded", "Try again after the seconds in `Retry-After`.";
+    ModelFailed: SERVICE_UNAVAILABLE, "model_failed", "The model cannot serve", "`GET /models/{name}` gives the reason.";
+    Overloaded: TOO_MANY_REQUESTS, "overloaded", "Too many images are waiting for the model", "Try again after the seconds in `Retry-After`.";
+    NotReady: SERVICE_UNAVAILABLE, "not_ready", "The server is not ready", "Try again; models are being loaded.";
+    ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down", "Try again; another server may answer.";
+
+    // Fine-tuning.
+    FinetuneRefused: UNPROCESSABLE_ENTITY, "finetune_refused", "The fine-tune cannot be done as asked", "Correct the option, data set or file that is named.";
+    IdempotencyKeyReused: CONFLICT, "idempotency_key_reused", "The `Idempotency-Key` belongs to another request", "Use a new key for a new request.";
+    JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune` lists the jobs.";
+    JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to cancel.";
+
+    // Us.
+    Internal: INTERNAL_SERVER_ERROR, "internal", "The server failed", "The server's log has the cause under the `request_id`.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_unique_and_an_error() {
+        let names: HashSet<&str> = Code::ALL.iter().map(|code| code.entry().name).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for entry in Code::ALL.iter().map(|code| code.entry()) {
+            assert!(entry.status.is_client_error() || entry.status.is_server_error(), "{}", entry.name);
+            assert!(!entry.title.ends_with('.') && entry.remedy.ends_with('.'), "{}", entry.name);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A fine-tuning run on the store: what `graft finetune` and a job's process do alike.
+
+use models::preprocess::Limits;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+use trainer::dataset::{BadFiles, DatasetError, Source};
+use trainer::events::Observer;
+use trainer::finetune::{FinetuneError, Finetuned, Options, Task, finetune};
+
+use crate::config::DataDir;
+use crate::runtime::SelectedEngine;
+use crate::store::{Artefacts, ModelName, ModelStore, StoreError};
+
+/// What is to be trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinetuneSpec {
+    /// The model to graft upon.
+    pub base_model: ModelName,
+    /// The images.
+    pub dataset: Source,
+    /// The name under which the result is published.
+    pub name: ModelName,
+    /// The user's choices.
+    #[serde(default)]
+    pub options: Options,
+}
+
+/// A model that was published.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// Its name.
+    pub name: ModelName,
+    /// Its version.
+    pub version: u32,
+    /// What was done and measured.
+    pub report: Value,
+}
+
+/// Why no model was published.
+#[derive(Debug, Error)]
+pub enum FinetuneFailure {
+    /// The base is not there, or the store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The training failed.
+    #[error(transparent)]
+    Finetune(#[from] FinetuneError),
+}
+
+impl FinetuneFailure {
+    /// A word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
+            FinetuneFailure::Store(_) => "store_failed",
+            FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
+            FinetuneFailure::Finetune(FinetuneError::Option { .. }) => "invalid_option",
+            FinetuneFailure::Finetune(FinetuneError::Dataset(_)) => "invalid_dataset",
+            FinetuneFailure::Finetune(FinetuneError::Parity { .. }) => "parity_failed",
+            FinetuneFailure::Finetune(_) => "training_failed",
+        }
+    }
+}
+
+impl From<DatasetError> for FinetuneFailure {
+    fn from(error: DatasetError) -> Self {
+        Self::Finetune(error.into())
+    }
+}
+
+/// Trains, compares and publishes. Asks the observer once more right before publishing, so that a run which was told to
+/// stop publishes nothing.
+///
+/// # Errors
+/// [`FinetuneFailure`]; the store is unchanged then.
+pub fn run(
+    data: &DataDir,
+    spec: &FinetuneSpec,
+    engine: &SelectedEngine,
+    observer: &mut dyn Observer,
+) -> Result<Published, FinetuneFailure> {
+    let store = ModelStore::open(&data.models_dir())?;
+    let version = store.resolve(&spec.base_model, None)?;
+    let base = store.network(&spec.base_model, version)?;
+    let task = Task {
+        base_name: spec.base_model.as_str(),
+        base: &base,
+        source: &spec.dataset,
+        options: spec.options,
+        cache: &data.cache_dir(),
+        engine: engine.kind,
+        threads: engine.threads,
+    };
+    let Finetuned { network, report, golden } = finetune(&task, observer)?;
+    if observer.stopped() {
+        return Err(FinetuneError::Stopped.into());
+    }
+    let report = serde_json::to_value(report).unwrap_or_default();
+    let artefacts = Artefacts { network: &network, golden: &golden, report: Some(&report) };
+    let version = store.publish(&spec.name, &artefacts)?;
+    Ok(Published { name: spec.name.clone(), version, report })
+}
+
+/// Finds what is wrong with a request before it becomes a job: the base, the options, the data set, and every file's
+/// header unless bad files are to be skipped.
+///
+/// # Errors
+/// [`FinetuneFailure`] naming the model, option, class or file.
+pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
+    spec.options.validate()?;
+    ModelStore::open(&data.models_dir())?.resolve(&spec.base_model, None)?;
+    let dataset = spec.dataset.open()?;
+    if spec.options.bad_files == BadFiles::Refuse {
+        let limits = Limits::default();
+        dataset.samples.iter().try_for_each(|sample| sample.read(&limits).map(drop))?;
+    }
+    Ok(())
+}

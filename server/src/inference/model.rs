@@ -1,0 +1,157 @@
+//! A model that is ready to answer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use models::{Labels, Preprocess};
+use onnx::{Engine, EngineError};
+use tokio::sync::oneshot;
+
+use super::admission::{Admission, Pace};
+use super::decoder::Decoder;
+use super::self_test::self_test;
+use super::worker::{Entry, Worker};
+use super::{InferenceError, Options};
+use crate::router::panic_message;
+use crate::store::{ModelName, StoredModel};
+
+/// Opens an engine on the bytes of an ONNX file.
+pub(crate) type Opener = Arc<dyn Fn(&[u8]) -> Result<Box<dyn Engine>, EngineError> + Send + Sync>;
+
+/// A model whose thread runs and has passed its self-test. The thread ends when the last reference is gone and what was
+/// queued is answered.
+pub struct Model {
+    name: ModelName,
+    version: u32,
+    labels: Labels,
+    preprocess: Arc<Preprocess>,
+    admission: Admission,
+    queue: Sender<Entry>,
+    failure: Arc<OnceLock<String>>,
+}
+
+/// The logits of a request's images, and how long they took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    /// One row an image.
+    pub logits: Vec<Vec<f32>>,
+    /// Decoding and resizing all images.
+    pub prepare: Duration,
+    /// Waiting in the queue, of the image that waited longest.
+    pub queue: Duration,
+    /// The run of the batch, of the slowest.
+    pub inference: Duration,
+    /// Images in the largest batch, other requests' included.
+    pub batch: usize,
+}
+
+impl Model {
+    /// Starts the model's thread, which opens the engine and tests it. An error is the reason it cannot serve.
+    pub(super) async fn start(stored: StoredModel, open: Opener, options: Options) -> Result<Self, String> {
+        let labels = stored.spec.labels.clone().ok_or("the model has no classes")?;
+        let preprocess = Arc::new(stored.spec.preprocess.clone());
+        let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
+        let pace = Arc::new(Pace::default());
+        let failure = Arc::new(OnceLock::new());
+        let (queue, entries) = channel();
+        let (tested, outcome) = oneshot::channel();
+        let parts = (pace.clone(), failure.clone());
+        let start = move || {
+            let (pace, failure) = parts;
+            let opened = catch_unwind(AssertUnwindSafe(|| {
+                let mut engine = open(&stored.onnx).map_err(|error| error.to_string())?;
+                self_test(&mut *engine, &stored, options.max_batch, &pace)?;
+                Ok(engine)
+            }));
+            let opened = opened.unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic))));
+            // The file and the golden images are not needed any more.
+            drop(stored);
+            match opened {
+                Ok(engine) => {
+                    let worker = Worker { engine, entries, classes, max_batch: options.max_batch, pace, failure };
+                    if tested.send(Ok(())).is_ok() {
+                        worker.work();
+                    }
+                }
+                Err(reason) => drop(tested.send(Err(reason))),
+            }
+        };
+        let spawned = thread::Builder::new().name(format!("model {name}")).spawn(start);
+        spawned.map_err(|error| format!("no thread for the model: {error}"))?;
+        outcome.await.unwrap_or_else(|_| Err("the model's thread ended early".to_owned()))?;
+        Ok(Self { name, version, labels, preprocess, admission: Admission::new(options.queue, pace), queue, failure })
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// The version that answers.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The class names.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// How many images are being decoded for it or wait in its queue.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.admission.waiting()
+    }
+
+    /// Why the model has stopped, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// The logits of image files. If one of them cannot be used, none is run.
+    ///
+    /// # Errors
+    /// [`InferenceError`].
+    pub async fn run<B>(&self, decoder: &Decoder, images: Vec<B>) -> Result<Answers, InferenceError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let places = self.admission.admit(images.len())?;
+        let started = Instant::now();
+        let inputs = decoder.prepare(images, &self.preprocess).await?;
+        let prepare = started.elapsed();
+        let mut replies = Vec::with_capacity(inputs.len());
+        for (input, place) in inputs.into_iter().zip(places) {
+            let (reply, answer) = oneshot::channel();
+            let entry = Entry { input, place, queued: Instant::now(), reply };
+            self.queue.send(entry).map_err(|_| self.stopped())?;
+            replies.push(answer);
+        }
+        let mut answers = Answers {
+            logits: Vec::with_capacity(replies.len()),
+            prepare,
+            queue: Duration::ZERO,
+            inference: Duration::ZERO,
+            batch: 0,
+        };
+        for reply in replies {
+            let answer = reply.await.map_err(|_| self.stopped())??;
+            answers.logits.push(answer.logits);
+            answers.queue = answers.queue.max(answer.queue);
+            answers.inference = answers.inference.max(answer.inference);
+            answers.batch = answers.batch.max(answer.batch);
+        }
+        Ok(answers)
+    }
+
+    fn stopped(&self) -> InferenceError {
+        InferenceError::Stopped(self.failure().unwrap_or("its thread has ended").to_owned())
+    }
+}

@@ -1,0 +1,377 @@
+//! Which models answer.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use super::Options;
+use super::model::{Model, Opener};
+use super::status::{About, Attempt, ModelStatus, Slot, State};
+use crate::runtime::SelectedEngine;
+use crate::store::{ModelEntry, ModelName, ModelStore, StoreError};
+
+/// How soon a version that another process has published is found.
+const SCAN_EVERY: Duration = Duration::from_secs(2);
+
+/// The models of a store, the newest version of each that passes its self-test in memory and answering.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    store: ModelStore,
+    open: Opener,
+    options: Options,
+    slots: RwLock<BTreeMap<ModelName, Slot>>,
+    /// Held by the one scan that there is at a time, so that versions are opened one after another: two at once would
+    /// need the memory of both.
+    scanning: tokio::sync::Mutex<()>,
+    scanned: AtomicBool,
+}
+
+/// Why no model can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LookupError {
+    /// No model of this name.
+    #[error("there is no model `{name}`; {}", choices(.known))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The classifiers that there are.
+        known: Vec<ModelName>,
+    },
+    /// No name was given and there are several classifiers, or none.
+    #[error("name the model with `?model=`; {}", choices(.known))]
+    NotNamed {
+        /// The classifiers that there are.
+        known: Vec<ModelName>,
+    },
+    /// It is being opened and tested.
+    #[error("model `{0}` is being loaded")]
+    Loading(ModelName),
+    /// It cannot serve.
+    #[error("model `{name}` cannot serve: {reason}")]
+    Failed {
+        /// The model.
+        name: ModelName,
+        /// Why.
+        reason: String,
+    },
+    /// It has no classes.
+    #[error("model `{0}` is a headless backbone; graft a head onto it with `POST /finetune`")]
+    Backbone(ModelName),
+}
+
+fn choices(known: &[ModelName]) -> String {
+    match known {
+        [] => "there is no classifier yet; import or fine-tune one".to_owned(),
+        _ => format!("there are {}", known.iter().map(ModelName::as_str).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+impl Registry {
+    /// The models of this store on this engine. Nothing is loaded before the first [`scan`](Self::scan).
+    #[must_use]
+    pub fn new(store: ModelStore, engine: &SelectedEngine, options: Options) -> Self {
+        let (kind, threads) = (engine.kind, engine.threads);
+        Self::with_opener(store, Arc::new(move |file| onnx::engine::open(kind, file, threads)), options)
+    }
+
+    pub(crate) fn with_opener(store: ModelStore, open: Opener, options: Options) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            open,
+            options,
+            slots: RwLock::default(),
+            scanning: tokio::sync::Mutex::default(),
+            scanned: AtomicBool::new(false),
+        }))
+    }
+
+    /// Looks for versions that appeared since, opens and tests them, and lets those that pass answer. A version that
+    /// fails leaves the one before it in its place.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be listed.
+    pub async fn scan(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.0.scanning.lock().await;
+        let store = self.0.store.clone();
+        let entries = blocking(move || store.list()).await?;
+        for (name, version) in self.note(&entries) {
+            self.load(name, version).await;
+        }
+        self.0.scanned.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Scans again and again, until the future is dropped.
+    pub async fn watch(&self) {
+        let mut last_error = String::new();
+        loop {
+            let error = self.scan().await.err().map(|error| error.to_string()).unwrap_or_default();
+            if error != last_error && !error.is_empty() {
+                tracing::error!(error, "the model store cannot be read");
+            }
+            last_error = error;
+            tokio::time::sleep(SCAN_EVERY).await;
+        }
+    }
+
+    /// Whether every model of the store has been tried at least once.
+    #[must_use]
+    pub fn scanned(&self) -> bool {
+        self.0.scanned.load(Ordering::Acquire)
+    }
+
+    /// All models by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<ModelStatus> {
+        self.read().iter().map(|(name, slot)| slot.status(name)).collect()
+    }
+
+    /// One model; `None` when there is none of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<ModelStatus> {
+        let name: ModelName = name.parse().ok()?;
+        self.read().get(&name).map(|slot| slot.status(&name))
+    }
+
+    /// The classifier of this name, or, without one, the only classifier that there is.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    pub fn classifier(&self, name: Option<&str>) -> Result<Arc<Model>, LookupError> {
+        let slots = self.read();
+        let statuses = slots.iter().map(|(name, slot)| slot.status(name));
+        let classifiers: Vec<_> = statuses.filter(|status| status.state != State::Backbone).collect();
+        let known = || classifiers.iter().map(|status| status.name.clone()).collect();
+        let status = match (name, classifiers.as_slice()) {
+            (None, [only]) => only.clone(),
+            (None, several) => {
+                // Models that do not answer are no choice, but they are worth naming when none does.
+                let mut ready = several.iter().filter(|status| status.state == State::Ready);
+                match (ready.next(), ready.next()) {
+                    (Some(only), None) => only.clone(),
+                    _ => return Err(LookupError::NotNamed { known: known() }),
+                }
+            }
+            (Some(name), _) => {
+                let slot = name.parse::<ModelName>().ok().and_then(|name| slots.get_key_value(&name));
+                let unknown = || LookupError::Unknown { name: name.to_owned(), known: known() };
+                let (name, slot) = slot.ok_or_else(unknown)?;
+                slot.status(name)
+            }
+        };
+        let name = status.name;
+        match (status.state, slots.get(&name).and_then(|slot| slot.serving.clone())) {
+            (State::Ready, Some(model)) => Ok(model),
+            (State::Backbone, _) => Err(LookupError::Backbone(name)),
+            (State::Failed, _) => Err(LookupError::Failed { name, reason: status.reason.unwrap_or_default() }),
+            (State::Loading | State::Ready, _) => Err(LookupError::Loading(name)),
+        }
+    }
+
+    /// Takes over what the store holds, and returns the versions to be opened.
+    fn note(&self, entries: &[ModelEntry]) -> Vec<(ModelName, u32)> {
+        let mut slots = self.write();
+        slots.retain(|name, _| entries.iter().any(|entry| entry.name == *name));
+        let mut due = Vec::new();
+        for ModelEntry { name, versions } in entries {
+            let Some(&newest) = versions.last() else { continue };
+            let new = || Slot { versions: vec![], attempt: Attempt::Loading(0), serving: None, about: None };
+            let slot = slots.entry(name.clone()).or_insert_with(new);
+            slot.versions.clone_from(versions);
+            if slot.attempt.version() != newest {
+                slot.attempt = Attempt::Loading(newest);
+                due.push((name.clone(), newest));
+            }
+        }
+        due
+    }
+
+    async fn load(&self, name: ModelName, version: u32) {
+        let started = Instant::now();
+        let attempt = match self.open(&name, version).await {
+            Ok(Some((model, about))) => {
+                let duration_ms = started.elapsed().as_millis() as u64;
+                tracing::info!(%name, version, duration_ms, "a model is ready");
+                self.update(&name, |slot| (slot.serving, slot.about) = (Some(Arc::new(model)), Some(about)));
+                Attempt::Serving(version)
+            }
+            Ok(None) => Attempt::Backbone(version),
+            Err(reason) => {
+                tracing::error!(%name, version, reason, "a model cannot serve");
+                Attempt::Failed(version, reason)
+            }
+        };
+        self.update(&name, |slot| slot.attempt = attempt);
+    }
+
+    /// `None` for a backbone. An error is the reason why the version cannot serve.
+    async fn open(&self, name: &ModelName, version: u32) -> Result<Option<(Model, Arc<About>)>, String> {
+        let (store, stored_name) = (self.0.store.clone(), name.clone());
+        let read = blocking(move || store.read(&stored_name, version)).await;
+        let mut stored = read.map_err(|error| error.to_string())?;
+        let about = Arc::new(About { version, spec: stored.spec.clone(), report: stored.report.take() });
+        let backbone = about.spec.labels.is_none();
+        self.update(name, |slot| {
+            if backbone || slot.serving.is_none() {
+                (slot.serving, slot.about) = (None, Some(about.clone()));
+            }
+        });
+        if backbone {
+            return Ok(None);
+        }
+        let model = Model::start(stored, self.0.open.clone(), self.0.options).await?;
+        Ok(Some((model, about)))
+    }
+
+    fn update(&self, name: &ModelName, change: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.write().get_mut(name) {
+            change(slot);
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<ModelName, Slot>> {
+        self.0.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<ModelName, Slot>> {
+        self.0.slots.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs what waits for the disk off the threads that answer requests.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(StoreError::Io { path: "models".into(), source: std::io::Error::other(error.to_string()) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::inference::testing::{RED, Watch, Watched, bmp, colours, golden, network, publish};
+    use crate::inference::{Decoder, InferenceError};
+
+    const OPTIONS: Options = Options { max_batch: 2, queue: 4 };
+
+    fn registry(store: &ModelStore, watch: &Arc<Mutex<Watch>>) -> Registry {
+        let watch = watch.clone();
+        Registry::with_opener(store.clone(), Arc::new(move |file| Watched::open(file, watch.clone())), OPTIONS)
+    }
+
+    fn store() -> (tempfile::TempDir, ModelStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ModelStore::open(folder.path()).unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_version_that_fails_its_self_test_leaves_the_one_before_it() {
+        let (_folder, store) = store();
+        let registry = registry(&store, &Arc::default());
+        assert!(!registry.scanned());
+        registry.scan().await.unwrap();
+        assert!(registry.scanned() && registry.list().is_empty());
+
+        let network = colours();
+        publish(&store, "colours", &network, &golden(&network));
+        registry.scan().await.unwrap();
+        let status = registry.get("colours").unwrap();
+        assert_eq!((status.state, status.serving, status.reason), (State::Ready, Some(1), None));
+
+        let mut wrong = golden(&network);
+        wrong[1].logits[1] += 0.01;
+        publish(&store, "colours", &network, &wrong);
+        registry.scan().await.unwrap();
+        let status = registry.get("colours").unwrap();
+        assert_eq!((status.state, status.serving), (State::Ready, Some(1)));
+        let reason = status.reason.unwrap();
+        assert!(reason.contains("version 2: golden image green.bmp: the logits differ by 1.1e-2"), "{reason}");
+        assert_eq!(registry.classifier(None).unwrap().version(), 1);
+
+        publish(&store, "colours", &network, &golden(&network));
+        registry.scan().await.unwrap();
+        let status = registry.get("colours").unwrap();
+        assert_eq!((status.serving, status.reason, status.versions), (Some(3), None, vec![1, 2, 3]));
+    }
+
+    #[tokio::test]
+    async fn a_first_version_that_fails_serves_nobody() {
+        let (_folder, store) = store();
+        let network = colours();
+        let mut wrong = golden(&network);
+        wrong[0].bytes.truncate(60);
+        publish(&store, "colours", &network, &wrong);
+        let registry = registry(&store, &Arc::default());
+        registry.scan().await.unwrap();
+        assert_eq!(registry.get("colours").unwrap().state, State::Failed);
+        let Err(LookupError::Failed { reason, .. }) = registry.classifier(Some("colours")) else { panic!() };
+        assert!(reason.contains("golden image red.bmp: the bmp is truncated"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn the_only_classifier_needs_no_name() {
+        let (_folder, store) = store();
+        let network = colours();
+        let registry = registry(&store, &Arc::default());
+        assert_eq!(registry.classifier(None).err(), Some(LookupError::NotNamed { known: vec![] }));
+
+        publish(&store, "only", &network, &golden(&network));
+        publish(&store, "bones", &super::super::testing::network(None), &[]);
+        registry.scan().await.unwrap();
+        assert_eq!(registry.classifier(None).unwrap().name().as_str(), "only");
+        assert_eq!(registry.get("bones").unwrap().state, State::Backbone);
+        let backbone = registry.classifier(Some("bones")).err();
+        assert_eq!(backbone, Some(LookupError::Backbone("bones".parse().unwrap())));
+
+        publish(&store, "second", &network, &[]);
+        registry.scan().await.unwrap();
+        let error = registry.classifier(None).err().unwrap();
+        assert_eq!(error.to_string(), "name the model with `?model=`; there are only, second");
+        assert_eq!(registry.classifier(Some("second")).unwrap().version(), 1);
+        let error = registry.classifier(Some("../only")).err().unwrap();
+        assert_eq!(error.to_string(), "there is no model `../only`; there are only, second");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_panics_has_failed_and_says_so() {
+        let (_folder, store) = store();
+        let network = colours();
+        publish(&store, "colours", &network, &golden(&network));
+        // Two golden images alone and one batch, then the request.
+        let watch = Arc::new(Mutex::new(Watch { panics: Some(3), ..Watch::default() }));
+        let registry = registry(&store, &watch);
+        registry.scan().await.unwrap();
+        let model = registry.classifier(None).unwrap();
+        let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default());
+        let answer = model.run(&decoder, vec![bmp(RED)]).await;
+        assert!(matches!(answer, Err(InferenceError::Failed(_))), "{answer:?}");
+        assert_eq!(registry.get("colours").unwrap().state, State::Failed);
+        assert!(matches!(registry.classifier(None), Err(LookupError::Failed { .. })));
+        // Who has found the model before it failed.
+        let answer = model.run(&decoder, vec![bmp(RED)]).await;
+        assert!(matches!(answer, Err(InferenceError::Stopped(_))), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_removed_is_gone() {
+        let (folder, store) = store();
+        let network = network(Some(&["a", "b", "c"]));
+        publish(&store, "colours", &network, &[]);
+        let registry = registry(&store, &Arc::default());
+        registry.scan().await.unwrap();
+        assert!(registry.get("colours").is_some());
+        std::fs::remove_dir_all(folder.path().join("colours")).unwrap();
+        registry.scan().await.unwrap();
+        assert!(registry.get("colours").is_none());
+    }
+}

@@ -1,0 +1,78 @@
+//! Whether a model reproduces its own answers.
+
+use std::time::Instant;
+
+use models::preprocess::{Batch, Input, Limits};
+use onnx::Engine;
+use onnx::parity::{TOLERANCE, relative_difference};
+
+use super::admission::Pace;
+use super::worker::{logits, rows};
+use crate::store::StoredModel;
+
+/// Runs the golden images from their bytes to their logits, each alone and then all in one batch of the largest size,
+/// and compares with what the trainer computed. The runs warm the engine up, and the last one gives the first measure of
+/// its pace.
+///
+/// The top class needs no comparison of its own: logits this close can only swap classes that the trainer's logits do
+/// not tell apart either.
+///
+/// # Errors
+/// A reason that names the image and the difference.
+pub(super) fn self_test(
+    engine: &mut dyn Engine,
+    model: &StoredModel,
+    max_batch: usize,
+    pace: &Pace,
+) -> Result<(), String> {
+    let classes = model.spec.labels.as_ref().map_or(0, models::Labels::len);
+    if model.golden.is_empty() {
+        return run_noise(engine, model, classes, max_batch);
+    }
+    let mut inputs = Vec::with_capacity(model.golden.len());
+    for golden in &model.golden {
+        let named = |reason: String| format!("golden image {}: {reason}", golden.file_name);
+        let input = model.spec.preprocess.apply(&golden.bytes, &Limits::default());
+        let input = input.map_err(|error| named(error.to_string()))?;
+        let found = logits(engine, std::slice::from_ref(&input), classes).map_err(named)?;
+        compare(&golden.logits, &found[0]).map_err(named)?;
+        inputs.push(input);
+    }
+    if inputs.iter().any(|input| input.shape() != inputs[0].shape()) {
+        return Ok(());
+    }
+    let batch: Vec<Input> = inputs.iter().cycle().take(max_batch).cloned().collect();
+    let started = Instant::now();
+    let found = logits(engine, &batch, classes).map_err(|reason| format!("a batch of {max_batch}: {reason}"))?;
+    pace.record(batch.len(), started.elapsed());
+    for (golden, found) in model.golden.iter().cycle().zip(&found) {
+        let named = |reason| format!("golden image {} in a batch of {max_batch}: {reason}", golden.file_name);
+        compare(&golden.logits, found).map_err(named)?;
+    }
+    Ok(())
+}
+
+/// A model without golden images has only to run, and to answer with numbers.
+fn run_noise(engine: &mut dyn Engine, model: &StoredModel, classes: usize, max_batch: usize) -> Result<(), String> {
+    let Some((height, width)) = model.spec.preprocess.output_size() else { return Ok(()) };
+    for images in [1, max_batch] {
+        let batch = Batch::noise(images, [3, height as usize, width as usize], 0);
+        let found = rows(engine, &batch, classes)?;
+        if !found.iter().flatten().all(|logit| logit.is_finite()) {
+            return Err("the model answers with numbers that are not finite".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn compare(expected: &[f32], found: &[f32]) -> Result<(), String> {
+    if expected.len() != found.len() {
+        return Err(format!("{} logits are recorded, the model answers {}", expected.len(), found.len()));
+    }
+    let difference = relative_difference(expected, found);
+    if difference <= TOLERANCE {
+        Ok(())
+    } else {
+        Err(format!("the logits differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed"))
+    }
+}

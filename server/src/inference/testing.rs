@@ -1,0 +1,102 @@
+//! A network that tells red, green and blue apart, and an engine that can be watched.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use models::ops::{Flatten, GlobalAvgPool, Linear, Normalize, Shape};
+use models::preprocess::{Batch, Filter, Resize};
+use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tensor};
+use onnx::{Engine, EngineError, EngineKind, Outputs};
+use trainer::golden::{Golden, answers};
+
+use crate::store::{Artefacts, ModelStore};
+
+pub(crate) const RED: [u8; 3] = [250, 10, 20];
+pub(crate) const GREEN: [u8; 3] = [10, 240, 20];
+const SIDE: u32 = 8;
+
+/// The mean of each channel is its class's logit. Without labels it is a backbone.
+pub(crate) fn network(labels: Option<&[&str]>) -> Network {
+    let preprocess = Preprocess {
+        version: Preprocess::VERSION,
+        resize: Resize::Exact { width: SIDE, height: SIDE },
+        filter: Filter::Bilinear,
+        crop: None,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+    };
+    let mut graph = GraphBuilder::new("input", Shape::image(3, SIDE as usize, SIDE as usize));
+    let input = graph.input();
+    let x = graph.push("normalize", Normalize::for_bytes(&preprocess.mean, &preprocess.std), &[input]).unwrap();
+    let x = graph.push("pool", GlobalAvgPool, &[x]).unwrap();
+    let x = graph.push("flatten", Flatten, &[x]).unwrap();
+    let x = graph.push("head", Linear::new(3, 3), &[x]).unwrap();
+    let mut params = Params::default();
+    params.insert("head.weight", Tensor::new([3, 3], vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
+    params.insert("head.bias", Tensor::new([3], vec![0.0; 3]));
+    let labels = labels.map(|names| Labels::new(names.iter().map(|&name| name.to_owned()).collect()));
+    let spec = ModelSpec { architecture: "colours".to_owned(), labels, preprocess, training: None };
+    Network::new(graph.finish(x), &params, spec).unwrap()
+}
+
+pub(crate) fn colours() -> Network {
+    network(Some(&["red", "green", "blue"]))
+}
+
+/// An image of one colour as a 24-bit BMP, 4 x 4 pixels.
+pub(crate) fn bmp([red, green, blue]: [u8; 3]) -> Vec<u8> {
+    let mut file = b"BM".to_vec();
+    for word in [54 + 48_u32, 0, 54, 40, 4, 4, 1 | 24 << 16, 0, 48, 0, 0, 0, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([blue, green, red].repeat(16));
+    file
+}
+
+pub(crate) fn golden(network: &Network) -> Vec<Golden> {
+    answers(network, vec![("red.bmp".to_owned(), bmp(RED)), ("green.bmp".to_owned(), bmp(GREEN))]).unwrap()
+}
+
+pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
+    store.publish(&name.parse().unwrap(), &Artefacts { network, golden, report: None }).unwrap()
+}
+
+/// What a watched engine was asked to do, and how it is to answer.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// The images of every run.
+    pub(crate) batches: Vec<usize>,
+    /// The runs that panic, counted from the first.
+    pub(crate) panics: Option<usize>,
+    /// Makes a run wait until whoever holds the other end lets go.
+    pub(crate) gate: Option<Arc<Mutex<()>>>,
+}
+
+/// A real engine that keeps a record.
+pub(crate) struct Watched {
+    inner: Box<dyn Engine>,
+    watch: Arc<Mutex<Watch>>,
+}
+
+impl Watched {
+    pub(crate) fn open(file: &[u8], watch: Arc<Mutex<Watch>>) -> Result<Box<dyn Engine>, EngineError> {
+        let inner = onnx::engine::open(EngineKind::Tract, file, std::num::NonZeroUsize::MIN)?;
+        Ok(Box::new(Self { inner, watch }))
+    }
+}
+
+impl Engine for Watched {
+    fn kind(&self) -> EngineKind {
+        self.inner.kind()
+    }
+
+    fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError> {
+        let (panics, gate) = {
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            watch.batches.push(batch.len());
+            (watch.panics == Some(watch.batches.len() - 1), watch.gate.clone())
+        };
+        assert!(!panics, "told to");
+        let _passed = gate.as_ref().map(|gate| gate.lock().unwrap_or_else(PoisonError::into_inner));
+        self.inner.run(batch)
+    }
+}

@@ -1,0 +1,214 @@
+//! The thread that owns a model's engine.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use models::preprocess::{Batch, Input};
+use onnx::Engine;
+use tokio::sync::oneshot;
+
+use super::InferenceError;
+use super::admission::{Pace, Place};
+use crate::router::panic_message;
+
+/// An image that waits.
+pub(super) struct Entry {
+    pub(super) input: Input,
+    pub(super) place: Place,
+    pub(super) queued: Instant,
+    pub(super) reply: oneshot::Sender<Result<Answer, InferenceError>>,
+}
+
+/// The logits of one image, and how it fared.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    pub(super) logits: Vec<f32>,
+    /// From entering the queue to being taken.
+    pub(super) queue: Duration,
+    /// The run of the batch it was in.
+    pub(super) inference: Duration,
+    /// Images in that batch.
+    pub(super) batch: usize,
+}
+
+/// What the thread works with.
+pub(super) struct Worker {
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) entries: Receiver<Entry>,
+    pub(super) classes: usize,
+    pub(super) max_batch: usize,
+    pub(super) pace: Arc<Pace>,
+    /// Set once, when the worker ends because the engine panicked.
+    pub(super) failure: Arc<OnceLock<String>>,
+}
+
+impl Worker {
+    /// Works until nobody can queue anything any more, or the engine panics. What is queued then is answered as stopped,
+    /// because its `reply` is dropped.
+    pub(super) fn work(mut self) {
+        while let Ok(first) = self.entries.recv() {
+            let mut batch: Vec<Waiting> = Vec::with_capacity(self.max_batch);
+            let rest = self.entries.try_iter();
+            for entry in std::iter::once(first).chain(rest).filter_map(Waiting::take).take(self.max_batch) {
+                batch.push(entry);
+            }
+            // Without a crop, images have different sizes; only equal ones can be stacked.
+            while !batch.is_empty() {
+                let shape = batch[0].input.shape();
+                let (equal, others) = batch.into_iter().partition(|entry| entry.input.shape() == shape);
+                batch = others;
+                if self.run(equal).is_break() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs one batch and answers everyone in it. Breaks when the engine panicked: it is not used again, so nobody can
+    /// see what the panic left behind.
+    fn run(&mut self, batch: Vec<Waiting>) -> ControlFlow<()> {
+        let images = batch.len();
+        let (inputs, replies): (Vec<Input>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.input, (waiting.queue, waiting.reply))).unzip();
+        let started = Instant::now();
+        let caught = catch_unwind(AssertUnwindSafe(|| logits(&mut *self.engine, &inputs, self.classes)));
+        let inference = started.elapsed();
+        let (answers, flow): (Vec<_>, _) = match caught {
+            Ok(Ok(rows)) => {
+                self.pace.record(images, inference);
+                (rows.into_iter().map(Ok).collect(), ControlFlow::Continue(()))
+            }
+            Ok(Err(reason)) => (vec![Err(InferenceError::Failed(reason)); images], ControlFlow::Continue(())),
+            Err(panic) => {
+                let reason = format!("the engine panicked: {}", panic_message(&*panic));
+                tracing::error!(reason, "a model stops serving");
+                // Before anyone is answered, so that who is told can also see it.
+                let _first = self.failure.set(reason.clone());
+                (vec![Err(InferenceError::Failed(reason)); images], ControlFlow::Break(()))
+            }
+        };
+        for ((queue, reply), answer) in replies.into_iter().zip(answers) {
+            // A client that has gone meanwhile does not want to know.
+            let _gone = reply.send(answer.map(|logits| Answer { logits, queue, inference, batch: images }));
+        }
+        flow
+    }
+}
+
+/// An entry that was taken out of the queue: its place is free for another.
+struct Waiting {
+    input: Input,
+    queue: Duration,
+    reply: oneshot::Sender<Result<Answer, InferenceError>>,
+}
+
+impl Waiting {
+    /// `None` when the client has gone.
+    fn take(entry: Entry) -> Option<Self> {
+        let Entry { input, place, queued, reply } = entry;
+        drop(place);
+        (!reply.is_closed()).then(|| Self { input, queue: queued.elapsed(), reply })
+    }
+}
+
+/// One row of logits an image.
+pub(super) fn logits(engine: &mut dyn Engine, inputs: &[Input], classes: usize) -> Result<Vec<Vec<f32>>, String> {
+    let batch = Batch::stack(inputs).map_err(|error| error.to_string())?;
+    rows(engine, &batch, classes)
+}
+
+/// As [`logits`], for a batch that is stacked already.
+pub(super) fn rows(engine: &mut dyn Engine, batch: &Batch, classes: usize) -> Result<Vec<Vec<f32>>, String> {
+    let outputs = engine.run(batch).map_err(|error| error.to_string())?;
+    let output = outputs.first().map_err(|error| error.to_string())?;
+    if output.data().len() != batch.len() * classes {
+        let (shape, images) = (output.shape(), batch.len());
+        return Err(format!("the model answers {shape:?} for {images} image(s), not {classes} logits each"));
+    }
+    Ok(output.data().chunks(classes).map(<[f32]>::to_vec).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+
+    use models::preprocess::Limits;
+
+    use super::*;
+    use crate::inference::admission::Admission;
+    use crate::inference::testing::{RED, Watch, Watched, bmp, colours};
+
+    type Reply = oneshot::Receiver<Result<Answer, InferenceError>>;
+
+    /// A worker whose queue holds so many images and is closed behind them.
+    fn worker(images: usize, watch: &Arc<Mutex<Watch>>) -> (Worker, Vec<Reply>) {
+        let network = colours();
+        let input = network.spec.preprocess.apply(&bmp(RED), &Limits::default()).unwrap();
+        let admission = Admission::new(images, Arc::default());
+        let (queue, entries) = channel();
+        let entry = |place| {
+            let (reply, answer) = oneshot::channel();
+            queue.send(Entry { input: input.clone(), place, queued: Instant::now(), reply }).unwrap();
+            answer
+        };
+        let replies = admission.admit(images).unwrap().into_iter().map(entry).collect();
+        let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
+        let engine = Watched::open(&file, watch.clone()).unwrap();
+        let worker =
+            Worker { engine, entries, classes: 3, max_batch: 4, pace: Arc::default(), failure: Arc::default() };
+        (worker, replies)
+    }
+
+    #[test]
+    fn what_waits_is_run_together_up_to_the_largest_batch() {
+        let watch = Arc::default();
+        let (worker, replies) = worker(6, &watch);
+        worker.work();
+        assert_eq!(watch.lock().unwrap().batches, [4, 2]);
+        for (mut reply, batch) in replies.into_iter().zip([4, 4, 4, 4, 2, 2]) {
+            let answer = reply.try_recv().unwrap().unwrap();
+            assert_eq!(answer.batch, batch);
+            // The network's mean of a channel, as a share of 255.
+            let expected = RED.map(|value| f32::from(value) / 255.0);
+            assert!(answer.logits.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{:?}", answer.logits);
+        }
+    }
+
+    #[test]
+    fn clients_that_have_gone_are_passed_over() {
+        let watch = Arc::default();
+        let (worker, mut replies) = worker(6, &watch);
+        replies.drain(..3);
+        worker.work();
+        assert_eq!(watch.lock().unwrap().batches, [3]);
+        assert!(replies.iter_mut().all(|reply| reply.try_recv().unwrap().is_ok()));
+    }
+
+    #[test]
+    fn a_panic_ends_the_worker_and_nothing_else() {
+        let watch = Arc::new(Mutex::new(Watch { panics: Some(0), ..Watch::default() }));
+        let (worker, mut replies) = worker(6, &watch);
+        let failure = worker.failure.clone();
+        worker.work();
+        assert_eq!(failure.get().map(String::as_str), Some("the engine panicked: told to"));
+        for reply in &mut replies[..4] {
+            assert!(matches!(reply.try_recv().unwrap(), Err(InferenceError::Failed(_))));
+        }
+        for reply in &mut replies[4..] {
+            assert!(matches!(reply.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        }
+    }
+
+    #[test]
+    fn an_answer_of_the_wrong_length_is_an_error() {
+        let (mut worker, mut replies) = worker(1, &Arc::default());
+        worker.classes = 4;
+        worker.work();
+        let Err(InferenceError::Failed(reason)) = replies[0].try_recv().unwrap() else { panic!() };
+        assert!(reason.contains("not 4 logits each"), "{reason}");
+    }
+}

@@ -1,0 +1,158 @@
+//! The training process.
+
+use std::io::{self, BufRead, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use thiserror::Error;
+use trainer::events::{Event, Observer};
+use trainer::finetune::FinetuneError;
+
+use super::protocol::{Command, Report};
+use super::record::{JobError, JobResult};
+use crate::config::DataDir;
+use crate::finetune::{self, FinetuneFailure, FinetuneSpec};
+use crate::runtime::SelectedEngine;
+
+/// Lower than the server, which then answers as if nobody trained.
+const NICENESS: i32 = 10;
+
+/// The process was not started by a server, or the server has gone.
+#[derive(Debug, Error)]
+pub enum ChildError {
+    /// The first line is no job.
+    #[error("this command is started by the server and reads its job from standard input")]
+    NoJob,
+    /// Nobody reads the reports.
+    #[error("the server has gone")]
+    Reports(#[source] io::Error),
+}
+
+/// Runs the one job that the standard input names and reports on the standard output.
+///
+/// # Errors
+/// [`ChildError`] when it was not started by a server, or the server has gone.
+pub fn main(data: &DataDir, engine: &SelectedEngine) -> Result<ExitCode, ChildError> {
+    let control = Arc::new(Control::default());
+    let (spec, lease_until) = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
+    control.lease_until.store(lease_until, Ordering::Release);
+    // Set before any thread of the training is started, because each inherits it. Without it training is only ruder.
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "the training process keeps its priority");
+    }
+    let mut reporter = Reporter { control, metrics: Value::Null };
+    let outcome = finetune::run(data, &spec, engine, &mut reporter);
+    let (report, code) = match outcome {
+        Ok(published) => {
+            let metrics = reporter.metrics;
+            let result = JobResult { model: published.name.to_string(), version: published.version, metrics };
+            (Report::Published { result }, ExitCode::SUCCESS)
+        }
+        Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => (Report::Stopped, ExitCode::SUCCESS),
+        Err(failure) => {
+            let error = JobError { code: failure.code().to_owned(), message: message(&failure) };
+            (Report::Failed { error }, ExitCode::FAILURE)
+        }
+    };
+    write(&report).map_err(ChildError::Reports)?;
+    Ok(code)
+}
+
+/// What the server wants.
+#[derive(Debug, Default)]
+struct Control {
+    stop: AtomicBool,
+    /// In milliseconds since 1970.
+    lease_until: AtomicI64,
+}
+
+impl Control {
+    /// Also when the lease has run out: a server that was paused for so long does not own the job any more, and nothing
+    /// may be published in its name.
+    fn stopped(&self) -> bool {
+        let until = self.lease_until.load(Ordering::Acquire);
+        self.stop.load(Ordering::Acquire) || Timestamp::now().as_millisecond() > until
+    }
+}
+
+/// Reads commands on a thread of its own. The first is answered through the channel.
+fn listen(control: Arc<Control>) -> Receiver<(FinetuneSpec, i64)> {
+    let (start, started) = channel();
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            match serde_json::from_str(&line) {
+                Ok(Command::Start { spec, lease_until }) => drop(start.send((spec, lease_until))),
+                Ok(Command::Lease { until }) => control.lease_until.store(until, Ordering::Release),
+                Ok(Command::Cancel) => control.stop.store(true, Ordering::Release),
+                Err(error) => {
+                    tracing::error!(%error, "the server sends what is no command");
+                    break;
+                }
+            }
+        }
+        control.stop.store(true, Ordering::Release);
+    });
+    started
+}
+
+/// Passes events on to the server.
+struct Reporter {
+    control: Arc<Control>,
+    metrics: Value,
+}
+
+impl Observer for Reporter {
+    fn event(&mut self, event: Event) {
+        if let Event::Metrics { metrics } = &event {
+            self.metrics = metrics.clone();
+        }
+        if write(&Report::Event { event }).is_err() {
+            self.control.stop.store(true, Ordering::Release);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.control.stopped()
+    }
+}
+
+fn write(report: &Report) -> io::Result<()> {
+    let mut line = serde_json::to_vec(report)?;
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// The failure with its causes, none said twice.
+fn message(failure: &FinetuneFailure) -> String {
+    let mut message = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = error.source();
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_stops_when_told_or_when_its_lease_has_run_out() {
+        let now = Timestamp::now().as_millisecond();
+        let control = |stop, lease_until: i64| Control { stop: AtomicBool::new(stop), lease_until: lease_until.into() };
+        assert!(!control(false, now + 60_000).stopped());
+        assert!(control(true, now + 60_000).stopped());
+        assert!(control(false, now - 1).stopped());
+    }
+}

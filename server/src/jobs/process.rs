@@ -1,0 +1,122 @@
+//! The training process, seen from the server.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use onnx::engine::ort;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::time::timeout;
+
+use super::protocol::{Command, Report};
+use crate::config::DataDir;
+use crate::runtime::SelectedEngine;
+
+/// How the training process is started.
+#[derive(Debug, Clone)]
+pub struct ChildCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl ChildCommand {
+    /// This program with the command `job`, on the same data and the same engine.
+    ///
+    /// # Errors
+    /// When the system does not tell where this program is.
+    pub fn of_this_program(data: &DataDir, engine: &SelectedEngine) -> io::Result<Self> {
+        let mut arguments: Vec<OsString> = vec!["job".into(), "--data-dir".into(), data.root().into()];
+        arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
+        arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
+        if let Some(runtime) = ort::loaded() {
+            arguments.extend(["--ort-lib".into(), runtime.path().into()]);
+        }
+        Ok(Self { program: std::env::current_exe()?, arguments })
+    }
+}
+
+/// A running training process. It is killed when this is dropped.
+pub(super) struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Starts the process. Its log goes where the server's goes.
+    pub(super) fn spawn(command: &ChildCommand) -> io::Result<Self> {
+        let mut child = tokio::process::Command::new(&command.program)
+            .args(&command.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Ctrl-C in a terminal goes to the whole group; the process is told by its input instead, in good order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let output = output.ok_or_else(|| io::Error::other("the process has no standard output"))?;
+        Ok(Self { child, input, output: BufReader::new(output).lines() })
+    }
+
+    /// Sends a command. A process that has ended takes none; its end is seen by who waits for reports.
+    pub(super) async fn send(&mut self, command: &Command) {
+        let Some(input) = &mut self.input else { return };
+        let mut line = serde_json::to_vec(command).unwrap_or_default();
+        line.push(b'\n');
+        if let Err(error) = input.write_all(&line).await {
+            tracing::debug!(%error, "the training process takes no command");
+        }
+    }
+
+    /// Tells it to stop by ending its input.
+    pub(super) fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// The next report; `None` when there will be no more. May be dropped while it waits, and nothing is lost.
+    pub(super) async fn report(&mut self) -> io::Result<Option<Report>> {
+        while let Some(line) = self.output.next_line().await? {
+            match serde_json::from_str(&line) {
+                Ok(report) => return Ok(Some(report)),
+                Err(error) => tracing::warn!(line, %error, "the training process says what is no report"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the end, and kills it if it takes too long.
+    pub(super) async fn end(mut self, patience: Duration) -> io::Result<ExitStatus> {
+        self.close_input();
+        match timeout(patience, self.child.wait()).await {
+            Ok(status) => status,
+            Err(_) => {
+                self.child.kill().await?;
+                self.child.wait().await
+            }
+        }
+    }
+}
+
+/// The end of a process that did not say why, in words.
+pub(super) fn describe(status: ExitStatus) -> String {
+    match std::os::unix::process::ExitStatusExt::signal(&status) {
+        Some(signal) => {
+            let name = match signal {
+                4 => "SIGILL",
+                6 => "SIGABRT",
+                7 => "SIGBUS",
+                9 => "SIGKILL, which the system sends when memory runs out",
+                11 => "SIGSEGV",
+                15 => "SIGTERM",
+                _ => "a signal without a common name",
+            };
+            format!("the training process was ended by signal {signal} ({name})")
+        }
+        None => format!("the training process ended early ({status}); the server's log may say why"),
+    }
+}

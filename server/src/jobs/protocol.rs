@@ -1,0 +1,51 @@
+//! What a server and its training process say to each other: one JSON object a line, commands on the process's standard
+//! input, reports on its standard output.
+
+use serde::{Deserialize, Serialize};
+use trainer::events::Event;
+
+use super::record::{JobError, JobResult};
+use crate::finetune::FinetuneSpec;
+
+/// From the server. The end of the input is a command too: the server has gone or is going, stop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(super) enum Command {
+    /// The first line.
+    Start {
+        /// What is to be done.
+        spec: FinetuneSpec,
+        /// Until when the job is the server's, in milliseconds since 1970.
+        lease_until: i64,
+    },
+    /// The lease was renewed.
+    Lease {
+        /// Until when, in milliseconds since 1970.
+        until: i64,
+    },
+    /// The job was called off.
+    Cancel,
+}
+
+/// To the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub(super) enum Report {
+    /// Something happened.
+    Event {
+        /// What.
+        event: Event,
+    },
+    /// The model is published; the last line.
+    Published {
+        /// Which.
+        result: JobResult,
+    },
+    /// There will be no model; the last line.
+    Failed {
+        /// Why.
+        error: JobError,
+    },
+    /// The process stops as it was told to; the last line.
+    Stopped,
+}

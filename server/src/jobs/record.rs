@@ -1,0 +1,218 @@
+//! A job as it is stored.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use trainer::events::{Event, Phase};
+use uuid::Uuid;
+
+use crate::finetune::FinetuneSpec;
+
+/// A job's name. Ids sort by the time of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    pub(super) fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::from_str(text).map(Self)
+    }
+}
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for a server.
+    Queued,
+    /// A server works on it.
+    Running,
+    /// Its model is published.
+    Succeeded,
+    /// It ended without a model.
+    Failed,
+    /// It was called off.
+    Cancelled,
+}
+
+impl JobState {
+    /// The word in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Succeeded => "succeeded",
+            JobState::Failed => "failed",
+            JobState::Cancelled => "cancelled",
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let all = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+        all.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// How far the current phase is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobProgress {
+    /// Which phase.
+    pub phase: Phase,
+    /// Images or epochs behind.
+    pub done: u64,
+    /// Images or epochs in all; 0 when it is not known.
+    pub total: u64,
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// A word for programs.
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// What a job published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// The model.
+    pub model: String,
+    /// The version.
+    pub version: u32,
+    /// What was measured, by name.
+    pub metrics: Value,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRecord {
+    /// Its name.
+    pub id: JobId,
+    /// Where it is in its life.
+    pub state: JobState,
+    /// What is to be done.
+    pub spec: FinetuneSpec,
+    /// How often it was begun.
+    pub attempt: u32,
+    /// Whether somebody asked for its end.
+    pub cancel_requested: bool,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the last attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How far it is.
+    pub progress: Option<JobProgress>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// What it published.
+    pub result: Option<JobResult>,
+}
+
+/// Something that happened during a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobEvent {
+    /// Rises with time; not dense.
+    pub seq: i64,
+    /// In which attempt.
+    pub attempt: u32,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The entries.
+    pub data: Vec<T>,
+    /// Whether there are more behind them.
+    pub has_more: bool,
+}
+
+impl<T> Page<T> {
+    /// From one entry more than were asked for, if there are so many.
+    pub(super) fn cut(mut data: Vec<T>, limit: usize) -> Self {
+        let has_more = data.len() > limit;
+        data.truncate(limit);
+        Self { data, has_more }
+    }
+}
+
+impl JobRecord {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let state: String = row.try_get("state")?;
+        Ok(Self {
+            id: job_id(row, "id")?,
+            state: JobState::read(&state).ok_or_else(|| damaged("state", &state))?,
+            spec: json(row, "spec")?.ok_or_else(|| damaged("spec", "null"))?,
+            attempt: number(row, "attempt")?,
+            cancel_requested: row.try_get("cancel_requested")?,
+            created_at: time(row, "created_at")?.unwrap_or_default(),
+            started_at: time(row, "started_at")?,
+            finished_at: time(row, "finished_at")?,
+            progress: json(row, "progress")?,
+            error: json(row, "error")?,
+            result: json(row, "result")?,
+        })
+    }
+}
+
+impl JobEvent {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            attempt: number(row, "attempt")?,
+            at: time(row, "at")?.unwrap_or_default(),
+            event: json(row, "data")?.ok_or_else(|| damaged("data", "null"))?,
+        })
+    }
+}
+
+fn job_id(row: &SqliteRow, column: &str) -> Result<JobId, sqlx::Error> {
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|_| damaged(column, &text))
+}
+
+fn number(row: &SqliteRow, column: &str) -> Result<u32, sqlx::Error> {
+    let number: i64 = row.try_get(column)?;
+    u32::try_from(number).map_err(|_| damaged(column, &number.to_string()))
+}
+
+fn time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+    let millis: Option<i64> = row.try_get(column)?;
+    millis
+        .map(|millis| Timestamp::from_millisecond(millis).map_err(|_| damaged(column, &millis.to_string())))
+        .transpose()
+}
+
+fn json<T: for<'a> Deserialize<'a>>(row: &SqliteRow, column: &str) -> Result<Option<T>, sqlx::Error> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, &error.to_string()))).transpose()
+}
+
+fn damaged(column: &str, found: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("column `{column}` of a job holds {found}").into())
+}

@@ -1,0 +1,161 @@
+//! Putting ONNX Runtime's library into the data folder.
+//!
+//! The library is Microsoft's own build out of the Python package. The user's pip fetches it, with the user's mirror,
+//! proxy and certificates; graft opens no connection of its own and accepts only the file it knows by its hash.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use models::params::hex;
+use onnx::engine::ort;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// The version that is installed.
+pub const VERSION: &str = "1.32.0";
+
+/// The package for one platform.
+struct Wheel {
+    os: &'static str,
+    arch: &'static str,
+    tag: &'static str,
+    sha256: &'static str,
+    library: &'static str,
+}
+
+const WHEELS: [Wheel; 3] = [
+    Wheel {
+        os: "linux",
+        arch: "x86_64",
+        tag: "manylinux_2_28_x86_64",
+        sha256: "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
+        library: "libonnxruntime.so.1.32.0",
+    },
+    Wheel {
+        os: "linux",
+        arch: "aarch64",
+        tag: "manylinux_2_28_aarch64",
+        sha256: "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
+        library: "libonnxruntime.so.1.32.0",
+    },
+    Wheel {
+        os: "macos",
+        arch: "aarch64",
+        tag: "macosx_14_0_arm64",
+        sha256: "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
+        library: "libonnxruntime.1.32.0.dylib",
+    },
+];
+
+/// Why the library is not installed.
+#[derive(Debug, Error)]
+pub enum InstallError {
+    /// A platform without a package.
+    #[error("there is no package for {os} on {arch}; get a library yourself and name it with --ort-lib")]
+    Platform {
+        /// The operating system.
+        os: &'static str,
+        /// The processor.
+        arch: &'static str,
+    },
+    /// pip cannot be run or does not deliver.
+    #[error("`{command}` failed: {reason}")]
+    Pip {
+        /// The command.
+        command: String,
+        /// What it said.
+        reason: String,
+    },
+    /// Another file than the known one.
+    #[error("the downloaded package has SHA-256 {found}, expected {expected}; nothing was installed")]
+    Hash {
+        /// The file's.
+        found: String,
+        /// The known one.
+        expected: &'static str,
+    },
+    /// The package does not open or lacks the library.
+    #[error("the downloaded package cannot be unpacked: {0}")]
+    Unpack(#[from] zip::result::ZipError),
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The library does not load on this machine.
+    #[error("the library was unpacked but does not load here: {0}")]
+    Load(#[from] ort::LoadError),
+}
+
+/// Downloads the package with the user's own pip, checks its hash, and puts the library into this folder. The file
+/// appears there only when it is complete and loads.
+///
+/// # Errors
+/// [`InstallError`]; nothing is left in the folder then.
+pub fn install(folder: &Path, python: &Path) -> Result<PathBuf, InstallError> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let wheel = WHEELS.iter().find(|wheel| wheel.os == os && wheel.arch == arch);
+    let wheel = wheel.ok_or(InstallError::Platform { os, arch })?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| InstallError::Io { path, source }
+    };
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    let workspace = tempfile::tempdir_in(folder).map_err(failed(folder))?;
+    let package = download(wheel, workspace.path(), python)?;
+    let bytes = fs::read(&package).map_err(failed(&package))?;
+    let found = hex(&Sha256::digest(&bytes));
+    if found != wheel.sha256 {
+        return Err(InstallError::Hash { found, expected: wheel.sha256 });
+    }
+    let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes))?;
+    let mut library = Vec::new();
+    let member = format!("onnxruntime/capi/{}", wheel.library);
+    archive.by_name(&member)?.read_to_end(&mut library).map_err(failed(&package))?;
+    let (unpacked, target) = (workspace.path().join(wheel.library), folder.join(wheel.library));
+    let write = || {
+        let mut file = File::create_new(&unpacked)?;
+        file.write_all(&library)?;
+        file.sync_all()
+    };
+    write().map_err(failed(&unpacked))?;
+    fs::rename(&unpacked, &target).map_err(failed(&target))?;
+    ort::load(&target).inspect_err(|_| drop(fs::remove_file(&target)))?;
+    Ok(target)
+}
+
+/// Runs pip and returns the one file that it leaves.
+fn download(wheel: &Wheel, into: &Path, python: &Path) -> Result<PathBuf, InstallError> {
+    let requirement = format!("onnxruntime=={VERSION}");
+    let arguments: [OsString; 14] = [
+        "-m".into(),
+        "pip".into(),
+        "download".into(),
+        "--disable-pip-version-check".into(),
+        "--no-deps".into(),
+        "--only-binary=:all:".into(),
+        "--implementation=cp".into(),
+        "--python-version=3.12".into(),
+        "--platform".into(),
+        wheel.tag.into(),
+        "--quiet".into(),
+        "--dest".into(),
+        into.into(),
+        requirement.into(),
+    ];
+    let shown = arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let failed = |reason: String| InstallError::Pip { command: format!("{} {shown}", python.display()), reason };
+    let output = Command::new(python).args(&arguments).output().map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    let files = fs::read_dir(into).map_err(|source| InstallError::Io { path: into.to_owned(), source })?;
+    let package = files.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
+    package.ok_or_else(|| failed("it left no package".to_owned()))
+}

@@ -1,0 +1,251 @@
+//! Published models.
+//!
+//! A model is a folder of numbered versions. A version is written beside its place and becomes visible by one rename, so
+//! a reader never sees half of it and nothing is ever changed once it can be read.
+
+mod name;
+mod publish;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use models::weights::SafetensorsError;
+use models::{ModelSpec, Network, weights};
+use onnx::{ExportError, ImportError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+pub use trainer::golden::Golden;
+
+pub use name::{InvalidName, ModelName};
+pub use publish::Artefacts;
+
+/// The served file: labels, preprocessing and training record inside.
+const MODEL_FILE: &str = "model.onnx";
+/// The network as it is trained, nothing folded.
+const WEIGHTS_FILE: &str = "weights.safetensors";
+/// What was done and measured.
+const REPORT_FILE: &str = "report.json";
+/// The golden images.
+const GOLDEN_DIR: &str = "golden";
+/// Their logits, within that folder.
+const GOLDEN_FILE: &str = "golden.json";
+
+/// The folder of all models.
+#[derive(Debug, Clone)]
+pub struct ModelStore {
+    root: PathBuf,
+}
+
+/// A model and its versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// The model's name.
+    pub name: ModelName,
+    /// Ascending; never empty.
+    pub versions: Vec<u32>,
+}
+
+/// What serving a version needs.
+#[derive(Debug, Clone)]
+pub struct StoredModel {
+    /// The model's name.
+    pub name: ModelName,
+    /// The version.
+    pub version: u32,
+    /// The ONNX file.
+    pub onnx: Vec<u8>,
+    /// How to use it.
+    pub spec: ModelSpec,
+    /// Images with the logits that it must reproduce.
+    pub golden: Vec<Golden>,
+    /// What was done and measured, for a fine-tuned model.
+    pub report: Option<Value>,
+}
+
+/// One line of `golden.json`.
+#[derive(Serialize, Deserialize)]
+struct GoldenEntry {
+    file: String,
+    logits: Vec<f32>,
+}
+
+/// Why the store cannot do something.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No model of this name.
+    #[error("there is no model `{name}`{}", choices(.known))]
+    Unknown {
+        /// The name asked for.
+        name: ModelName,
+        /// The names that there are.
+        known: Vec<ModelName>,
+    },
+    /// No such version of the model.
+    #[error("model `{name}` has no version {version}; it has {known:?}")]
+    UnknownVersion {
+        /// The model.
+        name: ModelName,
+        /// The version asked for.
+        version: u32,
+        /// The versions that there are.
+        known: Vec<u32>,
+    },
+    /// A file of a version does not say what it should.
+    #[error("model `{name}` version {version} is damaged: {reason}")]
+    Damaged {
+        /// The model.
+        name: ModelName,
+        /// The version.
+        version: u32,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The network cannot be written as ONNX.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The network cannot be written as safetensors.
+    #[error(transparent)]
+    Weights(#[from] SafetensorsError),
+}
+
+impl StoreError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Io { path, source }
+    }
+}
+
+fn choices(known: &[ModelName]) -> String {
+    match known {
+        [] => "; there is none yet, import one with `graft import`".to_owned(),
+        _ => format!("; there are {}", known.iter().map(ModelName::as_str).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+impl ModelStore {
+    /// The store in this folder, made if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when it cannot be made.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(root).map_err(StoreError::io(root))?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// All models with their versions, sorted by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when a folder cannot be read.
+    pub fn list(&self) -> Result<Vec<ModelEntry>, StoreError> {
+        let mut entries = Vec::new();
+        for folder in names(&self.root)? {
+            if let Ok(name) = folder.parse::<ModelName>() {
+                let versions = self.versions(&name)?;
+                if !versions.is_empty() {
+                    entries.push(ModelEntry { name, versions });
+                }
+            }
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// The newest version of a model; `None` when there is no such model.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when its folder cannot be read.
+    pub fn latest(&self, name: &ModelName) -> Result<Option<u32>, StoreError> {
+        Ok(self.versions(name)?.last().copied())
+    }
+
+    /// The version asked for, or the newest.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] or [`StoreError::UnknownVersion`] naming what there is instead.
+    pub fn resolve(&self, name: &ModelName, version: Option<u32>) -> Result<u32, StoreError> {
+        let known = self.versions(name)?;
+        match (version, known.last()) {
+            (None, Some(&latest)) => Ok(latest),
+            (Some(version), Some(_)) if known.contains(&version) => Ok(version),
+            (Some(version), Some(_)) => Err(StoreError::UnknownVersion { name: name.clone(), version, known }),
+            (_, None) => {
+                let known = self.list()?.into_iter().map(|entry| entry.name).collect();
+                Err(StoreError::Unknown { name: name.clone(), known })
+            }
+        }
+    }
+
+    /// What serving this version needs.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such version, or a file of it is missing or damaged.
+    pub fn read(&self, name: &ModelName, version: u32) -> Result<StoredModel, StoreError> {
+        let folder = self.folder(name, self.resolve(name, Some(version))?);
+        let damaged = |reason: String| StoreError::Damaged { name: name.clone(), version, reason };
+        let onnx = read(&folder.join(MODEL_FILE))?;
+        let spec = onnx::metadata::spec(&onnx).map_err(|error: ImportError| damaged(error.to_string()))?;
+        let spec = spec.ok_or_else(|| damaged(format!("{MODEL_FILE} was not written by graft")))?;
+        let golden_dir = folder.join(GOLDEN_DIR);
+        let entries: Vec<GoldenEntry> = serde_json::from_slice(&read(&golden_dir.join(GOLDEN_FILE))?)
+            .map_err(|error| damaged(format!("{GOLDEN_FILE}: {error}")))?;
+        let golden = entries.into_iter().map(|GoldenEntry { file, logits }| {
+            let plain = Path::new(&file).file_name().is_some_and(|name| name == file.as_str());
+            let bytes = if plain { read(&golden_dir.join(&file))? } else { return Err(damaged(file)) };
+            Ok(Golden { file_name: file, bytes, logits })
+        });
+        let golden = golden.collect::<Result<_, _>>()?;
+        let report = match fs::read(folder.join(REPORT_FILE)) {
+            Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(StoreError::io(&folder.join(REPORT_FILE))(error)),
+        };
+        Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report })
+    }
+
+    /// The network of this version as it is trained.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such version, or its weights are missing or damaged.
+    pub fn network(&self, name: &ModelName, version: u32) -> Result<Network, StoreError> {
+        let folder = self.folder(name, self.resolve(name, Some(version))?);
+        weights::read_network(&read(&folder.join(WEIGHTS_FILE))?).map_err(|error| StoreError::Damaged {
+            name: name.clone(),
+            version,
+            reason: format!("{WEIGHTS_FILE}: {error}"),
+        })
+    }
+
+    fn versions(&self, name: &ModelName) -> Result<Vec<u32>, StoreError> {
+        let mut versions: Vec<u32> =
+            names(&self.root.join(name.as_str()))?.iter().filter_map(|name| name.parse().ok()).collect();
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    fn folder(&self, name: &ModelName, version: u32) -> PathBuf {
+        self.root.join(name.as_str()).join(version.to_string())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    fs::read(path).map_err(StoreError::io(path))
+}
+
+/// The names in a folder; none when there is no such folder.
+fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+    match fs::read_dir(folder) {
+        Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+        Err(error) => Err(StoreError::io(folder)(error)),
+    }
+}

@@ -1,0 +1,86 @@
+//! Each operator against PyTorch, on the cases that trainer/reference/operators.py wrote.
+
+use candle_core::{Device, Tensor};
+use models::ops::{Conv2d, Op, Shape};
+use models::{Graph, GraphBuilder, Params};
+use serde::Deserialize;
+use trainer::exec::Executor;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    op: Op,
+    inputs: Vec<Array>,
+    params: Vec<Array>,
+    output: Array,
+}
+
+#[derive(Deserialize)]
+struct Array {
+    shape: Vec<usize>,
+    data: Vec<f32>,
+}
+
+/// Sums of up to 150 products of numbers below 2 in f32, added in different orders: at most 1e-5 of the largest.
+const TOLERANCE: f64 = 1e-5;
+
+#[test]
+fn every_operator_computes_what_pytorch_computes() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("data/operators.json")).unwrap();
+    let failures: Vec<String> = cases.iter().filter_map(|case| failure(case).err()).collect();
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+}
+
+fn failure(case: &Case) -> Result<(), String> {
+    let (graph, params, input) = network(case);
+    let output = Executor::new(&graph, &params).unwrap().forward(&input).map_err(|e| format!("{}: {e}", case.name))?;
+    if output.dims() != case.output.shape {
+        return Err(format!("{}: shape {:?}, PyTorch {:?}", case.name, output.dims(), case.output.shape));
+    }
+    let computed: Vec<f32> = output.flatten_all().unwrap().to_vec1().unwrap();
+    let difference = onnx::parity::relative_difference(&case.output.data, &computed);
+    if difference > TOLERANCE {
+        return Err(format!("{}: differs by {difference:.1e} of the largest number", case.name));
+    }
+    Ok(())
+}
+
+/// The operator as a network of its own. A network has one input, so an operator with several gets them as channels of
+/// one tensor, which 1x1 convolutions take apart.
+fn network(case: &Case) -> (Graph, Params, Tensor) {
+    let inputs: Vec<Tensor> = case.inputs.iter().map(tensor).collect();
+    let input = Tensor::cat(&inputs, 1).unwrap();
+    let shape = match input.dims()[1..] {
+        [features] => Shape::vector(features),
+        [c, h, w] => Shape::image(c, h, w),
+        _ => panic!("{}: an input of shape {:?}", case.name, input.dims()),
+    };
+    let mut graph = GraphBuilder::new("input", shape.clone());
+    let mut params = Params::default();
+    let mut values = vec![graph.input()];
+    if inputs.len() > 1 {
+        let (mut first, channels) = (0, shape.dims()[0]);
+        values = inputs
+            .iter()
+            .map(|input| {
+                let taken = input.dims()[1];
+                let select: Vec<f32> = (0..taken * channels)
+                    .map(|at| if at % channels == first + at / channels { 1.0 } else { 0.0 })
+                    .collect();
+                let name = format!("take{first}");
+                params.insert(format!("{name}.weight"), models::Tensor::new([taken, channels, 1, 1], select));
+                first += taken;
+                graph.push(&name, Conv2d::new(channels, taken, 1).without_bias(), &[values[0]]).unwrap()
+            })
+            .collect();
+    }
+    let node = graph.push("op", case.op.clone(), &values).unwrap();
+    for (name, array) in graph.node(node).params.iter().zip(&case.params) {
+        params.insert(name, models::Tensor::new(array.shape.clone(), array.data.clone()));
+    }
+    (graph.finish(node), params, input)
+}
+
+fn tensor(array: &Array) -> Tensor {
+    Tensor::from_slice(&array.data, array.shape.as_slice(), &Device::Cpu).unwrap()
+}
