@@ -1,0 +1,82 @@
+//! Small data sets that are easy to tell apart.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use models::resnet::RESNET18;
+use models::{Labels, ModelSpec, Network, Preprocess, init, ops::Normalize};
+
+/// Classes with their colours.
+const CLASSES: [(&str, [u8; 3]); 3] = [("blue", [40, 60, 200]), ("green", [50, 180, 60]), ("red", [210, 50, 40])];
+
+/// A folder per class with this many images each, every one different.
+///
+/// # Panics
+/// When the disk refuses.
+#[must_use]
+pub fn colours(folder: PathBuf, per_class: u8) -> PathBuf {
+    for (class, colour) in CLASSES {
+        let inner = folder.join(class);
+        fs::create_dir_all(&inner).unwrap_or_else(|error| panic!("{}: {error}", inner.display()));
+        for number in 0..per_class {
+            write(&inner.join(format!("{number:03}.bmp")), &picture(colour, number));
+        }
+    }
+    folder
+}
+
+/// A picture of a class of [`colours`].
+///
+/// # Panics
+/// When there is no such class.
+#[must_use]
+pub fn example(class: &str) -> Vec<u8> {
+    let found = CLASSES.iter().find(|(name, _)| *name == class);
+    let (_, colour) = found.unwrap_or_else(|| panic!("no class {class}"));
+    picture(*colour, 200)
+}
+
+/// A file of the test.
+///
+/// # Panics
+/// When the disk refuses.
+pub fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// A small ResNet with random weights as an ONNX file: features of random networks tell colours apart.
+///
+/// # Panics
+/// Never, for this network.
+#[must_use]
+pub fn base_model() -> Vec<u8> {
+    let preprocess = Preprocess::torchvision(64, 64);
+    let build = || {
+        let graph = RESNET18.graph(64, 10)?;
+        graph.normalized(Normalize::for_bytes(&preprocess.mean, &preprocess.std))
+    };
+    let graph = build().unwrap_or_else(|error| panic!("{error}"));
+    let labels = Labels::new((0..10).map(|class| format!("thing {class}")).collect());
+    let params = init::scrambled(&graph, 3);
+    let spec = ModelSpec { architecture: "resnet18".into(), labels: Some(labels), preprocess, training: None };
+    let network = Network::new(graph, &params, spec).unwrap_or_else(|error| panic!("{error}"));
+    onnx::export(&network, &onnx::ExportOptions::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A BMP of 48x40 pixels: the colour with a gradient and a pattern that depends on the number.
+fn picture(colour: [u8; 3], number: u8) -> Vec<u8> {
+    const WIDTH: u32 = 48;
+    const HEIGHT: u32 = 40;
+    let pixels = WIDTH * HEIGHT * 3;
+    let mut bmp = b"BM".to_vec();
+    for word in [54 + pixels, 0, 54, 40, WIDTH, HEIGHT, 1 | 24 << 16, 0, pixels, 2835, 2835, 0, 0] {
+        bmp.extend(word.to_le_bytes());
+    }
+    for y in 0..HEIGHT {
+        for x in 0..WIDTH {
+            let shade = (x * u32::from(number % 7) + y * u32::from(number / 7) + u32::from(number)) % 32;
+            bmp.extend(colour.iter().rev().map(|channel| channel.saturating_add(shade as u8)));
+        }
+    }
+    bmp
+}

@@ -1,0 +1,6 @@
+//! The system from outside: what the tests in `tests/` share.
+
+pub mod data;
+pub mod images;
+pub mod library;
+pub mod server;

@@ -1,0 +1,184 @@
+//! What is wrong is named, with what to do, and nothing breaks.
+
+use std::fs;
+
+use models::ops::{Conv2d, Normalize, Shape};
+use models::{GraphBuilder, ModelSpec, Network, Preprocess, init};
+use serde_json::{Value, json};
+use tests::images::{base_model, colours, example, write};
+use tests::server::{Place, Server, json, text};
+
+/// A server with the stored model `base`.
+fn server(place: &Place) -> Server {
+    write(&place.path("base.onnx"), &base_model());
+    let _said = place.succeed(&["import", text(&place.path("base.onnx")), "--name", "base"]);
+    place.serve(&["--max-body-mb", "4"])
+}
+
+/// A PNG header that declares 100000x100000 pixels, with a little data behind it.
+fn bomb() -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut header = b"IHDR".to_vec();
+    header.extend(100_000_u32.to_be_bytes());
+    header.extend(100_000_u32.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    png.extend(13_u32.to_be_bytes());
+    png.extend(&header);
+    png.extend(crc(&header).to_be_bytes());
+    png
+}
+
+/// PNG's checksum (ISO 3309), bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 })
+    })
+}
+
+#[test]
+fn images_that_are_none_are_refused_by_name() {
+    let place = Place::default();
+    let server = server(&place);
+    let truncated = example("red")[..200].to_vec();
+    let table: [(&str, Vec<u8>, u16, &str); 5] = [
+        ("no image", b"hello, I am a text".to_vec(), 422, "not_an_image"),
+        ("truncated", truncated, 422, "image_truncated"),
+        ("100000x100000", bomb(), 422, "image_too_large"),
+        ("empty", Vec::new(), 400, "image_empty"),
+        ("over 4 MB", vec![0; 5 << 20], 413, "body_too_large"),
+    ];
+    for (name, bytes, status, code) in table {
+        let answer = server.post("/classify/bytes?model=base", "application/octet-stream", bytes);
+        assert_eq!(answer.status(), status, "{name}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{name}");
+        let problem = json(answer);
+        assert_eq!(problem["code"], code, "{name}: {problem}");
+        assert!(!problem["detail"].as_str().unwrap_or_default().is_empty(), "{name}: {problem}");
+    }
+    let mixed = server.post_images("/classify?model=base", &[("a.bmp", example("red")), ("b.jpg", b"no".to_vec())]);
+    let problem = json(mixed);
+    assert!(problem["detail"].as_str().unwrap().contains("b.jpg"), "the bad one of two is named: {problem}");
+    assert_eq!(server.post("/classify/bytes?model=base", "image/bmp", example("red")).status(), 200, "still serving");
+}
+
+#[test]
+fn requests_that_cannot_be_meant_are_refused() {
+    let place = Place::default();
+    let server = server(&place);
+    let answer = server.post("/classify/bytes?model=nobody", "image/bmp", example("red"));
+    assert_eq!(answer.status(), 404);
+    assert!(json(answer)["detail"].as_str().unwrap().contains("nobody"));
+    let good = json!({"base_model": "base", "name": "x", "dataset": {"kind": "folder", "path": "/nowhere"}});
+    let change = |pointer: &str, value: Value| {
+        let mut request = good.clone();
+        *request.pointer_mut(pointer).unwrap() = value;
+        request
+    };
+    let table = [
+        ("a data set that is not there", good.clone(), 422, "/nowhere"),
+        ("an unknown base", change("/base_model", json!("nobody")), 422, "nobody"),
+        ("a name with a slash", change("/name", json!("../x")), 422, "../x"),
+        ("an unknown kind", change("/dataset/kind", json!("tape")), 422, "tape"),
+    ];
+    for (name, request, status, detail) in table {
+        let answer = server.post_json("/finetune", &request);
+        let found = answer.status();
+        let problem = json(answer);
+        assert!(found == status || found == 404, "{name}: {problem}");
+        assert!(problem["detail"].as_str().unwrap_or_default().contains(detail), "{name}: {problem}");
+    }
+    assert_eq!(server.post("/finetune", "application/json", b"{".to_vec()).status(), 400);
+    assert_eq!(server.get("/finetune/00000000-0000-0000-0000-000000000000").status(), 404);
+}
+
+#[test]
+fn data_sets_that_are_none_are_refused_before_the_job_is_accepted() {
+    let place = Place::default();
+    let server = server(&place);
+    let refused = |path: &std::path::Path, expected: &[&str]| {
+        let request = json!({"base_model": "base", "name": "x", "dataset": {"kind": "folder", "path": path}});
+        let answer = server.post_json("/finetune", &request);
+        assert_eq!(answer.status(), 422, "{}", path.display());
+        let problem = json(answer);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(expected.iter().all(|word| detail.contains(word)), "{detail}");
+    };
+    let one = colours(place.path("one"), 4);
+    for class in ["blue", "green"] {
+        fs::remove_dir_all(one.join(class)).unwrap();
+    }
+    refused(&one, &["1 class", "at least two"]);
+    let empty = colours(place.path("empty"), 4);
+    fs::create_dir(empty.join("violet")).unwrap();
+    refused(&empty, &["violet", "0 usable"]);
+    let damaged = colours(place.path("damaged"), 4);
+    write(&damaged.join("red").join("002.bmp"), b"not a picture");
+    refused(&damaged, &["002.bmp"]);
+}
+
+#[test]
+fn a_damaged_file_may_be_left_out_on_request() {
+    let place = Place::default();
+    write(&place.path("base.onnx"), &base_model());
+    let _said = place.succeed(&["import", text(&place.path("base.onnx")), "--name", "base"]);
+    let data = colours(place.path("pictures"), 6);
+    write(&data.join("red").join("002.bmp"), &example("red")[..500]);
+    let arguments = ["finetune", "--base", "base", "--data", text(&data), "--name", "x"];
+    let error = place.fail(&arguments);
+    assert!(error.contains("002.bmp"), "{error}");
+    let said = place.succeed(&[&arguments[..], &["--bad-files", "skip"]].concat());
+    assert!(said.contains("left out") && said.contains("002.bmp") && said.contains("version 1"), "{said}");
+}
+
+#[test]
+fn the_command_line_says_what_is_wrong() {
+    let place = Place::default();
+    write(&place.path("text.onnx"), b"not a model");
+    write(&place.path("base.onnx"), &base_model());
+    write(&place.path("labels.txt"), b"one\ntwo\n");
+    let [file, base, labels] = ["text.onnx", "base.onnx", "labels.txt"].map(|name| text(&place.path(name)).to_owned());
+    let table: [(&[&str], &str); 6] = [
+        (&["import", &file, "--name", "x"], "not an ONNX"),
+        (&["import", &base, "--name", "a/b"], "not a model name"),
+        (&["import", &base, "--name", "x", "--labels", &labels], "2 labels, but the network has 10 classes"),
+        (&["classify", "--model", "nobody", &base], "there is no model `nobody`"),
+        (&["export", "--model", "nobody", "--out", &file], "there is no model `nobody`"),
+        (&["--engine", "ort", "--ort-lib", &file, "runtime", "show"], "no usable ONNX Runtime"),
+    ];
+    for (arguments, expected) in table {
+        let error = place.fail(arguments);
+        assert!(error.contains(expected), "graft {arguments:?}: {error}");
+    }
+    assert!(place.succeed(&["models"]).contains("no models"), "nothing was stored");
+}
+
+#[test]
+fn under_auto_an_unusable_library_is_a_reason_and_not_an_error() {
+    let place = Place::default();
+    write(&place.path("libonnxruntime.so"), b"no library");
+    let library = place.path("libonnxruntime.so");
+    let said = place.succeed(&["--ort-lib", text(&library), "runtime", "show"]);
+    // Another library may be found behind it; what must not happen is an error, or the file being used.
+    assert!(said.contains("tract") && said.contains(text(&library)) || said.starts_with("ort"), "{said}");
+}
+
+#[test]
+fn an_unsupported_operator_is_named_with_its_node() {
+    let preprocess = Preprocess::torchvision(16, 16);
+    let mut graph = GraphBuilder::new("input", Shape::image(3, 16, 16));
+    let normalize = Normalize::for_bytes(&[0.5; 3], &[0.5; 3]);
+    let x = graph.push("normalize", normalize, &[graph.input()]).unwrap();
+    let x = graph.push("features.0", Conv2d::new(3, 4, 3), &[x]).unwrap();
+    let graph = graph.finish(x);
+    let spec = ModelSpec { architecture: "t".into(), labels: None, preprocess, training: None };
+    let network = Network::new(graph.clone(), &init::he(&graph, 0), spec).unwrap();
+    let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
+    // `Conv` appears once as an operator's type, with its length before it.
+    let at = file.windows(6).position(|bytes| bytes == b"\x22\x04Conv").unwrap();
+    let mut strange = file;
+    strange[at + 2..at + 6].copy_from_slice(b"Gonv");
+    let place = Place::default();
+    write(&place.path("strange.onnx"), &strange);
+    let error = place.fail(&["import", text(&place.path("strange.onnx")), "--name", "x"]);
+    assert!(error.contains("features.0") && error.contains("Gonv"), "{error}");
+}
