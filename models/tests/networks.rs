@@ -1,5 +1,7 @@
 //! The networks of the tables: their sizes as published, their names as torchvision's, and what can be done to them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 
 use models::graph::{Classifier, GraphError};
@@ -129,11 +131,11 @@ fn a_cut_divides_a_network_between_blocks_and_nowhere_else() {
 #[test]
 fn normalisation_goes_between_the_input_and_everything_else() {
     let graph = RESNET18.graph(64, 10).unwrap();
-    let normalized = graph.normalized(Normalize::for_bytes(&[0.5; 3], &[0.25; 3])).unwrap();
+    let normalized = graph.normalized(&Normalize::for_bytes(&[0.5; 3], &[0.25; 3])).unwrap();
     let users: Vec<NodeId> = normalized.consumers(normalized.input()).collect();
     assert_eq!(users.iter().map(|&id| normalized.node(id).op.operator().kind()).collect::<Vec<_>>(), ["Normalize"]);
     assert_eq!(normalized.nodes().len(), graph.nodes().len() + 1);
-    assert!(graph.normalized(Normalize::for_bytes(&[0.5; 4], &[0.25; 4])).is_err());
+    assert!(graph.normalized(&Normalize::for_bytes(&[0.5; 4], &[0.25; 4])).is_err());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Networks out to ONNX and back, and files that cannot be read.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use models::graph::Classifier;
 use models::ops::{
     Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Relu, Shape,
@@ -19,7 +21,7 @@ fn network() -> Network {
 
 fn build(graph: &Graph) -> Network {
     let Preprocess { mean, std, .. } = spec().preprocess;
-    let graph = graph.normalized(Normalize::for_bytes(&mean, &std)).unwrap();
+    let graph = graph.normalized(&Normalize::for_bytes(&mean, &std)).unwrap();
     Network::new(graph.clone(), &init::scrambled(&graph, 1), spec()).unwrap()
 }
 

@@ -53,7 +53,7 @@ pub fn base_model() -> Vec<u8> {
     let preprocess = Preprocess::torchvision(64, 64);
     let build = || {
         let graph = RESNET18.graph(64, 10)?;
-        graph.normalized(Normalize::for_bytes(&preprocess.mean, &preprocess.std))
+        graph.normalized(&Normalize::for_bytes(&preprocess.mean, &preprocess.std))
     };
     let graph = build().unwrap_or_else(|error| panic!("{error}"));
     let labels = Labels::new((0..10).map(|class| format!("thing {class}")).collect());

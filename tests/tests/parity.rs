@@ -1,5 +1,7 @@
 //! The executor, tract and ONNX Runtime give the same logits, and a batch of N gives those of N singles.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use models::preprocess::Batch;
 use models::resnet::{RESNET18, RESNET50};
 use models::vgg::{VGG16, VGG19};

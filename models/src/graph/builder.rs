@@ -127,7 +127,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError`] when the constants are not as many as the input's channels.
-    pub fn normalized(&self, normalize: Normalize) -> Result<Graph, GraphError> {
+    pub fn normalized(&self, normalize: &Normalize) -> Result<Graph, GraphError> {
         let mut first = None;
         self.rebuild(|builder, _, mut node| {
             let normalized = match first {

@@ -75,7 +75,7 @@ enum Kind {
     Auto,
     /// A folder per class.
     Folder,
-    /// image_0001.jpg to image_1360.jpg, 80 a class in order.
+    /// `image_0001.jpg` to `image_1360.jpg`, 80 a class in order.
     Oxford17,
 }
 

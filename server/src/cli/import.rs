@@ -110,7 +110,7 @@ fn foreign(imported: Imported, labels: Option<Labels>, preset: Preset) -> Result
             checked(&imported, Some(labels.unwrap_or_else(numbered)))?
         }
     };
-    let graph = imported.graph.normalized(Normalize::for_bytes(&preprocess.mean, &preprocess.std))?;
+    let graph = imported.graph.normalized(&Normalize::for_bytes(&preprocess.mean, &preprocess.std))?;
     let unnamed = || "unnamed network".to_owned();
     let architecture = Some(imported.producer).filter(|name| !name.is_empty()).unwrap_or_else(unnamed);
     let spec = ModelSpec { architecture, labels, preprocess, training: None };
