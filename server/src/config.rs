@@ -58,12 +58,6 @@ impl DataDir {
         self.0.join("runtime")
     }
 
-    /// Files of running jobs.
-    #[must_use]
-    pub fn jobs_dir(&self) -> PathBuf {
-        self.0.join("jobs")
-    }
-
     /// The database of jobs and their events.
     #[must_use]
     pub fn database(&self) -> PathBuf {

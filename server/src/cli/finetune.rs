@@ -1,6 +1,5 @@
 //! `graft finetune`.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -117,8 +116,7 @@ pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
     progress.finish();
     let published = published?;
     summarise(&published.report)?;
-    let threads = NonZeroUsize::get(engine.threads);
-    output::line(format_args!("stored `{}` version {} ({threads} threads)", published.name, published.version))?;
+    output::line(format_args!("stored `{}` version {}", published.name, published.version))?;
     output::line(format_args!("try it:  graft classify --model {} PHOTO.jpg", published.name))?;
     Ok(())
 }

@@ -5,6 +5,8 @@
 
 mod name;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io;

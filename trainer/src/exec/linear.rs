@@ -46,3 +46,47 @@ impl LinearGradient {
         Self { weight, bias }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Σ r · (x · wᵀ + b)` in f64, whose gradient with respect to the output is `r`.
+    fn loss(x: &[f64], w: &[f64], b: &[f64], r: &[f64]) -> f64 {
+        let features = w.len() / b.len();
+        let rows = x.chunks(features).zip(r.chunks(b.len()));
+        rows.flat_map(|(x, r)| {
+            w.chunks(features)
+                .zip(b)
+                .zip(r)
+                .map(|((w, b), r)| r * (b + x.iter().zip(w).map(|(x, w)| x * w).sum::<f64>()))
+        })
+        .sum()
+    }
+
+    #[test]
+    fn the_gradient_is_the_numeric_one() {
+        let numbers = |count: usize, step: f64| (0..count).map(|i| (i as f64 * step).sin()).collect::<Vec<f64>>();
+        let (x, w, b, r) = (numbers(3 * 5, 1.1), numbers(2 * 5, 2.3), numbers(2, 0.7), numbers(3 * 2, 3.1));
+        let single = |numbers: &[f64]| numbers.iter().map(|&number| number as f32).collect::<Vec<f32>>();
+        let gradient = LinearGradient::backward(&single(&x), &single(&r), 3);
+        // The loss is linear in each parameter, so a central difference is exact; what remains is f32.
+        let h = 1e-3;
+        let difference = |at: &mut [f64], index: usize, loss: &dyn Fn(&[f64]) -> f64| {
+            at[index] += h;
+            let above = loss(at);
+            at[index] -= 2.0 * h;
+            let below = loss(at);
+            at[index] += h;
+            (above - below) / (2.0 * h)
+        };
+        for (index, &found) in gradient.weight.iter().enumerate() {
+            let numeric = difference(&mut w.clone(), index, &|w| loss(&x, w, &b, &r));
+            assert!((f64::from(found) - numeric).abs() < 1e-5, "weight {index}: {found}, numeric {numeric}");
+        }
+        for (index, &found) in gradient.bias.iter().enumerate() {
+            let numeric = difference(&mut b.clone(), index, &|b| loss(&x, &w, b, &r));
+            assert!((f64::from(found) - numeric).abs() < 1e-5, "bias {index}: {found}, numeric {numeric}");
+        }
+    }
+}
