@@ -153,6 +153,20 @@ fn the_command_line_says_what_is_wrong() {
 }
 
 #[test]
+fn options_of_serve_need_no_command_and_wrong_ones_are_named() {
+    let place = Place::default();
+    for arguments in [&["--bogus"][..], &["serve", "--bogus"], &["import", "--bogus"]] {
+        let error = place.fail(arguments);
+        assert!(error.contains("unexpected argument '--bogus'"), "graft {arguments:?}: {error}");
+    }
+    // A port that is taken is complained about, so the option was understood.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let error = place.fail(&["--engine", "tract", "--port", &port]);
+    assert!(error.contains(&port) && error.contains("cannot listen"), "{error}");
+}
+
+#[test]
 fn under_auto_an_unusable_library_is_a_reason_and_not_an_error() {
     let place = Place::default();
     write(&place.path("libonnxruntime.so"), b"no library");

@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use server::config::{DataArgs, DataDir, EngineArgs, ListenArgs, LogArgs, ServeArgs};
 use server::runtime::{SelectError, SelectedEngine};
@@ -91,15 +92,21 @@ pub(crate) fn main() -> ExitCode {
     })
 }
 
-/// The arguments; without a command, those of `serve`.
+/// The arguments; without a command, those of `serve`, its own options included.
 fn parse() -> Cli {
-    let cli = Cli::parse();
-    if cli.command.is_some() {
-        return cli;
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let refused = match Cli::try_parse_from(&arguments) {
+        Ok(cli) if cli.command.is_some() => return cli,
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    // `--help` and `--version` are answers that come as errors, and must not become those of `serve`.
+    if let Some(error) = refused.as_ref().filter(|error| error.kind() != ErrorKind::UnknownArgument) {
+        error.exit();
     }
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    arguments.push("serve".into());
-    Cli::parse_from(arguments)
+    let (program, options) = arguments.split_at(1.min(arguments.len()));
+    let serving = program.iter().cloned().chain([OsString::from("serve")]).chain(options.iter().cloned());
+    Cli::try_parse_from(serving).unwrap_or_else(|error| refused.unwrap_or(error).exit())
 }
 
 fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
