@@ -4,12 +4,12 @@
 
 use models::graph::Classifier;
 use models::ops::{
-    Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Relu, Shape,
-    Window,
+    Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Padding, Relu,
+    Shape, Window,
 };
 use models::preprocess::Batch;
 use models::resnet::{RESNET18, RESNET50};
-use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
+use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, init};
 use onnx::export::BatchNormalization;
 use onnx::parity::relative_difference;
 use onnx::{EngineKind, ExportError, ExportOptions, engine, export, import};
@@ -123,6 +123,18 @@ fn files_that_are_no_models_are_refused_without_a_panic() {
     for length in (0..file.len()).step_by(file.len() / 97) {
         assert!(import(file[..length].to_vec()).is_err(), "cut to {length} of {} bytes", file.len());
     }
+}
+
+#[test]
+fn a_file_that_asks_for_more_memory_than_there_is_is_refused() {
+    let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
+    let everywhere = Window { padding: Padding::all(1 << 15), ..Window::new(1, 1) };
+    let x = graph.push("pool", MaxPool(everywhere), &[graph.input()]).unwrap();
+    let graph = graph.finish(x);
+    let spec = ModelSpec { labels: None, ..spec() };
+    let file = export(&Network::new(graph, &Params::default(), spec).unwrap(), &KEEP).unwrap();
+    let error = import(file).unwrap_err().to_string();
+    assert!(error.contains("pool") && error.contains("too large"), "{error}");
 }
 
 #[test]

@@ -11,6 +11,14 @@ use crate::export::INPUT;
 use crate::ops::{self, ReadError};
 use crate::proto::{AttributeProto, Dimension, GraphProto, NodeProto, ValueInfoProto};
 
+/// The largest side of an input. Like the limits below it is far beyond any network for images, and keeps a damaged
+/// file from asking for more memory than there is.
+const LARGEST_SIDE: usize = 8192;
+/// The largest window, step or padding.
+const LARGEST_SIZE: usize = 1 << 20;
+/// The most numbers in one image's output of one node: a gigabyte.
+const LARGEST_OUTPUT: usize = 1 << 28;
+
 /// What a name in the file stands for.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
@@ -126,7 +134,12 @@ impl Reader {
         let name = self.builder.free_name(&node_name(view, op.operator(), &names));
         params.into_iter().for_each(|(name, tensor)| self.params.insert(name, tensor));
         let node = Node { name, op, inputs: inputs.to_vec(), params: names };
-        Ok(Value::Node(self.builder.push_node(node)?))
+        let id = self.builder.push_node(node)?;
+        let shape = self.builder.shape(id);
+        match shape.dims().iter().try_fold(1_usize, |size, &dim| size.checked_mul(dim)) {
+            Some(..=LARGEST_OUTPUT) => Ok(Value::Node(id)),
+            _ => Err(ReadError::Unsupported(format!("an output of shape {shape}, too large to compute"))),
+        }
     }
 }
 
@@ -147,7 +160,7 @@ fn input_shape(input: &ValueInfoProto) -> Result<Shape, ImportError> {
     let sizes: Vec<Option<usize>> = dims
         .iter()
         .map(|dim| match dim.value {
-            Some(Dimension::Value(size)) => usize::try_from(size).ok().filter(|&size| size > 0),
+            Some(Dimension::Value(size)) => usize::try_from(size).ok().filter(|size| (1..=LARGEST_SIDE).contains(size)),
             _ => None,
         })
         .collect();
@@ -245,7 +258,8 @@ impl<'m> NodeView<'m> {
     /// A list of sizes; `None` when the attribute is absent.
     pub(crate) fn sizes<const N: usize>(&self, name: &'static str) -> Result<Option<[usize; N]>, ReadError> {
         let Some(attribute) = self.attribute(name) else { return Ok(None) };
-        let sizes: Option<Vec<usize>> = attribute.ints.iter().map(|&size| usize::try_from(size).ok()).collect();
+        let size = |&size: &i64| usize::try_from(size).ok().filter(|&size| size <= LARGEST_SIZE);
+        let sizes: Option<Vec<usize>> = attribute.ints.iter().map(size).collect();
         match sizes.and_then(|sizes| sizes.try_into().ok()) {
             Some(sizes) => Ok(Some(sizes)),
             None => Err(ReadError::Attribute { name, value: format!("{:?}", attribute.ints) }),

@@ -5,7 +5,7 @@ use models::Tensor;
 use super::ReadError;
 use crate::import::{Constant, NodeView, Reader, Value};
 
-/// More numbers than any layer of a file of 2 GB can have.
+/// More numbers than any layer of an image network has: two gigabytes.
 const LARGEST: usize = 1 << 29;
 
 pub(super) fn read(view: &NodeView<'_>, _reader: &mut Reader) -> Result<Value, ReadError> {

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -25,6 +25,7 @@ pub(super) async fn respond(request: Request, next: Next) -> Response {
     // Probes come every few seconds and say nothing new.
     let quiet = request.uri().path().starts_with("/health");
     let started = Instant::now();
+    let has_body = !request.body().is_end_stream();
     let mut response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
@@ -38,6 +39,11 @@ pub(super) async fn respond(request: Request, next: Next) -> Response {
         tracing::info!(status, duration_ms, "answered");
     }
     response.headers_mut().insert(REQUEST_ID, id);
+    // An error may leave the body unread, and then the connection is closed behind the answer. A client that is not told
+    // so may send its next request into the closing connection.
+    if has_body && (response.status().is_client_error() || response.status().is_server_error()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
