@@ -4,6 +4,8 @@
 //! its input and what its outputs mean. This crate computes nothing but pixels and scores; running, differentiating and
 //! exchanging networks are the business of the crates above it.
 
+pub mod channels;
+pub mod cifar;
 pub mod graph;
 pub mod init;
 pub mod labels;
@@ -16,6 +18,7 @@ pub mod scores;
 pub mod spec;
 pub mod vgg;
 pub mod weights;
+pub mod zoo;
 
 pub use graph::{Graph, GraphBuilder, GraphError, Node, NodeId};
 pub use labels::Labels;

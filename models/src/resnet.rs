@@ -6,7 +6,7 @@ use crate::ops::{Add, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool
 /// A column of table 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResNet {
-    /// The network's name in torchvision.
+    /// The network's name; torchvision's where it has the network.
     pub name: &'static str,
     /// What a residual block is made of.
     pub block: Block,
@@ -14,55 +14,80 @@ pub struct ResNet {
     pub depths: [usize; 4],
 }
 
-/// The two kinds of residual block.
+/// The kinds of residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
     /// Two 3x3 convolutions.
     Basic,
-    /// 1x1, 3x3, 1x1, the last four times as wide. The stride is on the 3x3, as in torchvision ("v1.5"); the paper has
-    /// it on the first 1x1.
-    Bottleneck,
+    /// 1x1, 3x3, 1x1, the last four times as wide.
+    Bottleneck(Stride),
 }
 
-/// 18 layers.
-pub const RESNET18: ResNet = ResNet { name: "resnet18", block: Block::Basic, depths: [2, 2, 2, 2] };
+/// Which convolution of a bottleneck halves the image. Names and shapes of the weights are the same either way, the
+/// answers are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stride {
+    /// The first 1x1: the paper, and Keras.
+    First,
+    /// The 3x3: torchvision and timm, who call it v1.5.
+    Middle,
+}
 
-/// 50 layers.
-pub const RESNET50: ResNet = ResNet { name: "resnet50", block: Block::Bottleneck, depths: [3, 4, 6, 3] };
+use Block::{Basic, Bottleneck};
+use Stride::{First, Middle};
+
+/// Every column of the table, those with bottlenecks in both variants.
+pub const TABLE: [ResNet; 8] = [
+    ResNet { name: "resnet18", block: Basic, depths: [2, 2, 2, 2] },
+    ResNet { name: "resnet34", block: Basic, depths: [3, 4, 6, 3] },
+    ResNet { name: "resnet50", block: Bottleneck(Middle), depths: [3, 4, 6, 3] },
+    ResNet { name: "resnet50_v1", block: Bottleneck(First), depths: [3, 4, 6, 3] },
+    ResNet { name: "resnet101", block: Bottleneck(Middle), depths: [3, 4, 23, 3] },
+    ResNet { name: "resnet101_v1", block: Bottleneck(First), depths: [3, 4, 23, 3] },
+    ResNet { name: "resnet152", block: Bottleneck(Middle), depths: [3, 8, 36, 3] },
+    ResNet { name: "resnet152_v1", block: Bottleneck(First), depths: [3, 8, 36, 3] },
+];
 
 /// Channels of the four stages inside a block.
 const WIDTHS: [usize; 4] = [64, 128, 256, 512];
 
-/// One convolution of a block.
-struct Layer {
-    out: usize,
-    kernel: usize,
-    stride: usize,
+/// One convolution of a block, padded to keep the size and without a bias.
+pub(crate) struct Layer {
+    pub(crate) out: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+}
+
+impl Layer {
+    pub(crate) fn conv(&self, channels: usize) -> Conv2d {
+        Conv2d::new(channels, self.out, self.kernel).stride(self.stride).padding(self.kernel / 2).without_bias()
+    }
 }
 
 impl Block {
     /// The convolutions of a block of this inner width, the one with the stride among them.
     fn layers(self, width: usize, stride: usize) -> Vec<Layer> {
         match self {
-            Block::Basic => {
-                vec![Layer { out: width, kernel: 3, stride }, Layer { out: width, kernel: 3, stride: 1 }]
+            Basic => vec![Layer { out: width, kernel: 3, stride }, Layer { out: width, kernel: 3, stride: 1 }],
+            Bottleneck(place) => {
+                let [first, middle] = if place == First { [stride, 1] } else { [1, stride] };
+                vec![
+                    Layer { out: width, kernel: 1, stride: first },
+                    Layer { out: width, kernel: 3, stride: middle },
+                    Layer { out: 4 * width, kernel: 1, stride: 1 },
+                ]
             }
-            Block::Bottleneck => vec![
-                Layer { out: width, kernel: 1, stride: 1 },
-                Layer { out: width, kernel: 3, stride },
-                Layer { out: 4 * width, kernel: 1, stride: 1 },
-            ],
         }
     }
 }
 
 impl ResNet {
-    /// The network from normalised `[n, 3, side, side]` to logits `[n, classes]`; the papers' side is 224.
+    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 224.
     ///
     /// # Errors
-    /// [`GraphError`] when the input is too small for the five halvings.
-    pub fn graph(&self, side: usize, classes: usize) -> Result<Graph, GraphError> {
-        let mut graph = GraphBuilder::new("input", Shape::image(3, side, side));
+    /// [`GraphError`] when the input is too small for the stem.
+    pub fn graph(&self, [height, width]: [usize; 2], classes: usize) -> Result<Graph, GraphError> {
+        let mut graph = GraphBuilder::new("input", Shape::image(3, height, width));
         let stem = Conv2d::new(3, 64, 7).stride(2).padding(3).without_bias();
         let mut x = graph.push("conv1", stem, &[graph.input()])?;
         x = graph.push("bn1", BatchNorm::new(64), &[x])?;
@@ -85,13 +110,11 @@ impl ResNet {
 
 /// `relu(layers(x) + shortcut(x))`, the shortcut a projection where shape or stride differ (option B of the paper).
 fn residual(graph: &mut GraphBuilder, name: &str, x: NodeId, layers: &[Layer]) -> Result<NodeId, GraphError> {
-    let channels = graph.shape(x).dims()[0];
+    let (channels, ..) = graph.chw(x)?;
     let (mut y, mut width) = (x, channels);
     for (index, layer) in layers.iter().enumerate() {
         let number = index + 1;
-        let conv =
-            Conv2d::new(width, layer.out, layer.kernel).stride(layer.stride).padding(layer.kernel / 2).without_bias();
-        y = graph.push(&format!("{name}.conv{number}"), conv, &[y])?;
+        y = graph.push(&format!("{name}.conv{number}"), layer.conv(width), &[y])?;
         y = graph.push(&format!("{name}.bn{number}"), BatchNorm::new(layer.out), &[y])?;
         if number < layers.len() {
             y = graph.push(&format!("{name}.relu{number}"), Relu, &[y])?;

@@ -1,38 +1,94 @@
 //! VGG (Simonyan and Zisserman 2015, "Very deep convolutional networks", table 1) with torchvision's names.
 
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};
-use crate::ops::{Conv2d, Dropout, Flatten, Linear, MaxPool, Relu, Shape, Window};
+use crate::ops::{
+    AdaptiveAvgPool, BatchNorm, Conv2d, Dropout, Flatten, Linear, LocalResponseNorm, MaxPool, Relu, Shape, Window,
+};
 
-/// A column of table 1: output channels of the 3x3 convolutions of each block. A 2x2 max-pool ends every block.
+/// A column of table 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vgg {
-    /// The network's name in torchvision.
+    /// The network's name; torchvision's where it has the network.
     pub name: &'static str,
-    /// The five blocks.
-    pub blocks: [&'static [usize]; 5],
+    /// The heading of the column.
+    pub column: &'static str,
+    /// The convolutions of each block. A 2x2 max-pool ends every block.
+    pub blocks: [&'static [Layer]; 5],
+    /// What is normalised.
+    pub normalization: Normalization,
 }
 
-/// Configuration D.
-pub const VGG16: Vgg = Vgg { name: "vgg16", blocks: [&[64; 2], &[128; 2], &[256; 3], &[512; 3], &[512; 3]] };
+/// A convolution of the table: `conv3-64` is `C3(64)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// 3x3 with this many output channels.
+    C3(usize),
+    /// 1x1 with this many output channels.
+    C1(usize),
+}
 
-/// Configuration E.
-pub const VGG19: Vgg = Vgg { name: "vgg19", blocks: [&[64; 2], &[128; 2], &[256; 4], &[512; 4], &[512; 4]] };
+/// What is normalised in a VGG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalization {
+    /// Nothing.
+    None,
+    /// The first layer's output, by neighbouring channels.
+    Lrn,
+    /// Every convolution's output, by the batch. Not in the paper, which is older than batch normalisation;
+    /// torchvision's `_bn` networks.
+    Batch,
+}
 
-/// Side of the input; the first linear layer fixes it.
-const SIDE: usize = 224;
+use Layer::{C1, C3};
+
+const A: [&[Layer]; 5] = [&[C3(64)], &[C3(128)], &[C3(256); 2], &[C3(512); 2], &[C3(512); 2]];
+const B: [&[Layer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 2], &[C3(512); 2], &[C3(512); 2]];
+const C: [&[Layer]; 5] = [
+    &[C3(64); 2],
+    &[C3(128); 2],
+    &[C3(256), C3(256), C1(256)],
+    &[C3(512), C3(512), C1(512)],
+    &[C3(512), C3(512), C1(512)],
+];
+const D: [&[Layer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 3], &[C3(512); 3], &[C3(512); 3]];
+const E: [&[Layer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 4], &[C3(512); 4], &[C3(512); 4]];
+
+/// Every column of the table, and those with batch normalisation.
+pub const TABLE: [Vgg; 10] = [
+    Vgg { name: "vgg11", column: "A", blocks: A, normalization: Normalization::None },
+    Vgg { name: "vgg11_lrn", column: "A-LRN", blocks: A, normalization: Normalization::Lrn },
+    Vgg { name: "vgg11_bn", column: "A", blocks: A, normalization: Normalization::Batch },
+    Vgg { name: "vgg13", column: "B", blocks: B, normalization: Normalization::None },
+    Vgg { name: "vgg13_bn", column: "B", blocks: B, normalization: Normalization::Batch },
+    Vgg { name: "vgg16_c", column: "C", blocks: C, normalization: Normalization::None },
+    Vgg { name: "vgg16", column: "D", blocks: D, normalization: Normalization::None },
+    Vgg { name: "vgg16_bn", column: "D", blocks: D, normalization: Normalization::Batch },
+    Vgg { name: "vgg19", column: "E", blocks: E, normalization: Normalization::None },
+    Vgg { name: "vgg19_bn", column: "E", blocks: E, normalization: Normalization::Batch },
+];
+
+/// Rows and columns of the feature map that the first linear layer takes.
+const MAP: usize = 7;
 /// Width of the two hidden linear layers.
 const HIDDEN: usize = 4096;
 
 impl Vgg {
-    /// The network from normalised `[n, 3, 224, 224]` to logits `[n, classes]`.
+    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 224.
+    ///
+    /// The first linear layer takes a map of 7x7. From other sizes than 224 the map is averaged to that, as torchvision
+    /// does, so weights fit an input of any size.
     ///
     /// # Errors
-    /// Never for the tables above; a column of one's own may not fit the input.
-    pub fn graph(&self, classes: usize) -> Result<Graph, GraphError> {
-        let mut graph = GraphBuilder::new("input", Shape::image(3, SIDE, SIDE));
-        let features = self.features(&mut graph)?;
-        let width = graph.shape(features).len();
-        let mut x = graph.push("flatten", Flatten, &[features])?;
+    /// [`GraphError`] when the input is too small for the five halvings: under 32 pixels.
+    pub fn graph(&self, [height, width]: [usize; 2], classes: usize) -> Result<Graph, GraphError> {
+        let mut graph = GraphBuilder::new("input", Shape::image(3, height, width));
+        let mut x = self.features(&mut graph)?;
+        let pool = AdaptiveAvgPool { output: [MAP; 2] };
+        if let Some(pool) = pool.simplified(graph.shape(x)) {
+            x = graph.push("avgpool", pool, &[x])?;
+        }
+        let width = graph.shape(x).len();
+        x = graph.push("flatten", Flatten, &[x])?;
         for (index, width) in [(0, width), (3, HIDDEN)] {
             x = graph.push(&format!("classifier.{index}"), Linear::new(width, HIDDEN), &[x])?;
             x = graph.push(&format!("classifier.{}", index + 1), Relu, &[x])?;
@@ -42,19 +98,29 @@ impl Vgg {
         Ok(graph.finish(logits))
     }
 
-    /// torchvision numbers the layers of `features` in sequence, whatever they are.
+    /// torchvision numbers the layers of `features` in sequence, whatever they are. Local response normalisation, which
+    /// it does not have and which has no weights, stands outside the sequence, so that weights for A fit A-LRN.
     fn features(&self, graph: &mut GraphBuilder) -> Result<NodeId, GraphError> {
         let mut names = (0..).map(|index| format!("features.{index}"));
         let mut name = || names.next().unwrap_or_default();
         let (mut x, mut channels) = (graph.input(), 3);
-        for &width in self.blocks.iter().copied().flat_map(|block| block.iter().chain([&0])) {
-            if width == 0 {
-                x = graph.push(&name(), MaxPool(Window::new(2, 2)), &[x])?;
-                continue;
+        for (block, layers) in self.blocks.iter().enumerate() {
+            for layer in *layers {
+                let conv = match *layer {
+                    C3(width) => Conv2d::new(channels, width, 3).padding(1),
+                    C1(width) => Conv2d::new(channels, width, 1),
+                };
+                channels = conv.out_channels;
+                x = graph.push(&name(), conv, &[x])?;
+                if self.normalization == Normalization::Batch {
+                    x = graph.push(&name(), BatchNorm::new(channels), &[x])?;
+                }
+                x = graph.push(&name(), Relu, &[x])?;
             }
-            x = graph.push(&name(), Conv2d::new(channels, width, 3).padding(1), &[x])?;
-            x = graph.push(&name(), Relu, &[x])?;
-            channels = width;
+            if self.normalization == Normalization::Lrn && block == 0 {
+                x = graph.push("features.lrn", LocalResponseNorm::krizhevsky(), &[x])?;
+            }
+            x = graph.push(&name(), MaxPool(Window::new(2, 2)), &[x])?;
         }
         Ok(x)
     }

@@ -4,63 +4,211 @@
 
 use std::collections::BTreeMap;
 
-use models::graph::{Classifier, GraphError};
-use models::ops::{Add, Conv2d, GlobalAvgPool, Linear, MaxPool, Normalize, Relu, Shape, ShapeError, Window};
-use models::resnet::{RESNET18, RESNET50};
-use models::vgg::{VGG16, VGG19};
+use models::graph::{Classifier, Folding, GraphError};
+use models::ops::{
+    Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Padding, Relu, Shape, ShapeError,
+    Window,
+};
+use models::zoo::{self, Architecture};
 use models::{Graph, GraphBuilder, NodeId, init};
+use serde::Deserialize;
 
-/// Each network for this many classes.
-fn networks(classes: usize) -> [(&'static str, Graph); 4] {
-    [
-        (VGG16.name, VGG16.graph(classes).unwrap()),
-        (VGG19.name, VGG19.graph(classes).unwrap()),
-        (RESNET18.name, RESNET18.graph(224, classes).unwrap()),
-        (RESNET50.name, RESNET50.graph(224, classes).unwrap()),
-    ]
+/// What models/reference/torchvision_facts.py wrote of one network.
+#[derive(Deserialize)]
+struct Facts {
+    parameters: u64,
+    gmacs: f64,
+    state_dict: BTreeMap<String, Vec<usize>>,
+}
+
+fn torchvision() -> BTreeMap<String, Facts> {
+    serde_json::from_str(include_str!("data/torchvision.json")).unwrap()
+}
+
+fn named(name: &str) -> Architecture {
+    zoo::find(name).unwrap_or_else(|| panic!("no network {name}"))
+}
+
+fn build(name: &str, side: usize, classes: usize) -> Graph {
+    named(name).graph([side; 2], classes).unwrap()
+}
+
+/// Every network for images and classes of its paper.
+fn networks() -> impl Iterator<Item = (&'static str, Graph)> {
+    zoo::all().map(|row| (row.name(), row.graph(row.input(), row.classes()).unwrap()))
 }
 
 #[test]
 fn parameters_are_as_many_as_published() {
-    // torchvision's `num_params`, and the same with a linear layer for 17 classes instead of 1000 (arithmetic).
+    // VGG by arithmetic on table 1 of the paper, ResNet as torchvision's `num_params`, CIFAR ResNets as in the list of
+    // github.com/akamaster/pytorch_resnet_cifar10, pre-activation counted in github.com/KaimingHe/resnet-1k-layers,
+    // tflearn's with the biases of its convolutions.
     let table = [
-        ("vgg16", 138_357_544, 134_330_193),
-        ("vgg19", 143_667_240, 139_639_889),
-        ("resnet18", 11_689_512, 11_185_233),
-        ("resnet50", 25_557_032, 23_542_865),
+        ("vgg11", 132_863_336),
+        ("vgg11_lrn", 132_863_336),
+        ("vgg11_bn", 132_868_840),
+        ("vgg13", 133_047_848),
+        ("vgg13_bn", 133_053_736),
+        ("vgg16_c", 133_638_952),
+        ("vgg16", 138_357_544),
+        ("vgg16_bn", 138_365_992),
+        ("vgg19", 143_667_240),
+        ("vgg19_bn", 143_678_248),
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("resnet50_v1", 25_557_032),
+        ("resnet101", 44_549_160),
+        ("resnet101_v1", 44_549_160),
+        ("resnet152", 60_192_808),
+        ("resnet152_v1", 60_192_808),
+        ("resnet20_cifar", 269_722),
+        ("resnet32_cifar", 464_154),
+        ("resnet44_cifar", 658_586),
+        ("resnet56_cifar", 853_018),
+        ("resnet110_cifar", 1_727_962),
+        ("resnet1202_cifar", 19_421_274),
+        ("preact_resnet110_cifar", 1_727_962),
+        ("preact_resnet164_cifar", 1_703_258),
+        ("preact_resnet1001_cifar", 10_327_706),
+        ("tflearn_resnet32", 465_290),
+        ("tflearn_resnet32_mean", 465_290),
+        ("tflearn_resnet56", 855_050),
+        ("tflearn_resnet56_mean", 855_050),
+        ("tflearn_resnet110", 1_732_010),
+        ("tflearn_resnet110_mean", 1_732_010),
     ];
-    for (imagenet, flowers) in networks(1000).iter().zip(&networks(17)) {
-        let (_, thousand, seventeen) = table.iter().find(|(name, ..)| *name == imagenet.0).unwrap();
-        assert_eq!(imagenet.1.counts().parameters, *thousand, "{}", imagenet.0);
-        assert_eq!(flowers.1.counts().parameters, *seventeen, "{} for 17 classes", imagenet.0);
+    let counted: Vec<_> = networks().map(|(name, graph)| (name, graph.counts().parameters)).collect();
+    assert_eq!(counted, table);
+}
+
+#[test]
+fn parameters_for_seventeen_classes_are_fewer_by_the_last_layer() {
+    // The numbers above less 983 rows and biases of the last layer (arithmetic).
+    let table = [
+        ("vgg11", 128_835_985),
+        ("vgg13", 129_020_497),
+        ("vgg16_c", 129_611_601),
+        ("vgg16", 134_330_193),
+        ("vgg19", 139_639_889),
+        ("resnet18", 11_185_233),
+        ("resnet34", 21_293_393),
+        ("resnet50", 23_542_865),
+        ("resnet101", 42_534_993),
+        ("resnet152", 58_178_641),
+    ];
+    for (name, parameters) in table {
+        assert_eq!(build(name, 224, 17).counts().parameters, parameters, "{name}");
     }
 }
 
 #[test]
-fn arithmetic_is_as_much_as_torchvision_says() {
-    // The "GFLOPS" column of torchvision's table of weights, which counts multiply-accumulates, to its two decimals.
-    let table = [("vgg16", 15.47), ("vgg19", 19.63), ("resnet18", 1.81), ("resnet50", 4.09)];
-    for (name, graph) in networks(1000) {
-        let (_, published) = table.iter().find(|(known, _)| *known == name).unwrap();
-        let counted = graph.counts().macs as f64 / 1e9;
-        assert!((counted - published).abs() < 0.005, "{name}: {counted} GMAC, torchvision {published}");
-    }
-}
-
-#[test]
-fn state_dicts_have_torchvisions_keys_and_shapes() {
-    // Written by models/reference/state_dicts.py.
-    let text = include_str!("data/state_dicts.json");
-    let reference: BTreeMap<String, BTreeMap<String, Vec<usize>>> = serde_json::from_str(text).unwrap();
-    for (name, graph) in networks(1000) {
+fn sizes_and_state_dicts_are_torchvisions() {
+    for (name, facts) in torchvision() {
+        let graph = build(&name, 224, 1000);
+        let counts = graph.counts();
+        assert_eq!(counts.parameters, facts.parameters, "{name}");
+        // The "GFLOPS" of its table of weights are multiply-accumulates, to two decimals.
+        let gmacs = counts.macs as f64 / 1e9;
+        assert!((gmacs - facts.gmacs).abs() < 0.006, "{name}: {gmacs} GMAC, torchvision {}", facts.gmacs);
         let ours: BTreeMap<String, Vec<usize>> = graph
             .nodes()
             .iter()
             .flat_map(|node| node.params())
             .map(|(name, declared)| (name.to_owned(), declared.shape))
             .collect();
-        assert_eq!(ours, reference[name], "{name}");
+        assert_eq!(ours, facts.state_dict, "{name}");
     }
+}
+
+#[test]
+fn a_vgg_takes_images_of_any_size_that_can_be_halved_five_times() {
+    for (side, pool) in [
+        (32, "AdaptiveAvgPool"),
+        (223, "AdaptiveAvgPool"),
+        (256, "AvgPool"),
+        (300, "AdaptiveAvgPool"),
+        (448, "AvgPool"),
+    ] {
+        let graph = build("vgg11", side, 10);
+        let pooled = graph.find("avgpool").map(|id| graph.node(id).op.operator().kind());
+        assert_eq!(pooled, Some(pool), "{side}");
+        assert_eq!(graph.counts().parameters, build("vgg11", 224, 10).counts().parameters, "{side}");
+    }
+    assert_eq!(build("vgg11", 224, 10).find("avgpool"), None);
+    let wide = named("vgg16").graph([224, 320], 10).unwrap();
+    assert_eq!(wide.shape(wide.output()), &Shape::vector(10));
+    let error = named("vgg16").graph([31, 224], 10).unwrap_err();
+    assert!(matches!(error, GraphError::Shape { source: ShapeError::TooSmall { .. }, .. }), "{error}");
+}
+
+#[test]
+fn the_paper_and_torchvision_stride_in_different_places() {
+    let strides = |name: &str| {
+        let graph = build(name, 224, 10);
+        ["layer2.0.conv1", "layer2.0.conv2"].map(|conv| match &graph.node(graph.find(conv).unwrap()).op {
+            Op::Conv2d(conv) => conv.stride,
+            _ => panic!("{conv} is no convolution"),
+        })
+    };
+    assert_eq!(strides("resnet50"), [[1; 2], [2; 2]]);
+    assert_eq!(strides("resnet50_v1"), [[2; 2], [1; 2]]);
+}
+
+#[test]
+fn tflearns_convolutions_are_padded_as_tensorflow_pads() {
+    let graph = build("tflearn_resnet32", 32, 10);
+    let node = graph.node(graph.find("layer2.0.conv1").unwrap());
+    let Op::Conv2d(conv) = &node.op else { panic!("a convolution") };
+    assert_eq!(conv.padding, Padding { top: 0, left: 0, bottom: 1, right: 1 });
+    assert_eq!(conv.stride, [2; 2]);
+    let odd = build("tflearn_resnet32", 33, 10);
+    let Op::Conv2d(conv) = &odd.node(odd.find("layer2.0.conv1").unwrap()).op else { panic!("a convolution") };
+    assert_eq!(conv.padding, Padding::all(1));
+}
+
+#[test]
+fn tflearns_shortcut_is_a_subsample_or_the_mean_of_four() {
+    let kind = |name: &str, node: &str| {
+        let graph = build(name, 32, 10);
+        graph.find(node).map(|id| graph.node(id).op.clone())
+    };
+    assert!(matches!(kind("tflearn_resnet32", "layer2.0.subsample"), Some(Op::Slice(_))));
+    let Some(Op::AvgPool(AvgPool { window, .. })) = kind("tflearn_resnet32_mean", "layer2.0.pool") else {
+        panic!("a pool")
+    };
+    assert_eq!(window, Window::new(2, 2));
+}
+
+#[test]
+fn a_network_is_recognised_by_its_structure() {
+    for row in zoo::all() {
+        let graph = row.graph(row.input(), 7).unwrap();
+        assert_eq!(zoo::recognise(&graph), [row], "{}", row.name());
+        let graph = graph.normalized(&Normalize::for_bytes(&[0.5; 3], &[0.25; 3])).unwrap();
+        assert_eq!(zoo::recognise(&graph), [row], "{} with normalised pixels", row.name());
+    }
+    assert_eq!(zoo::recognise(&squeezed()), []);
+}
+
+#[test]
+fn a_folded_batch_normalisation_is_seen_through() {
+    let print = |name: &str, folding| build(name, 64, 7).fingerprint(folding);
+    assert_ne!(print("vgg11", Folding::Keep), print("vgg11_bn", Folding::Keep));
+    assert_eq!(print("vgg11", Folding::Fold), print("vgg11_bn", Folding::Fold));
+    assert_ne!(print("resnet50", Folding::Fold), print("resnet50_v1", Folding::Fold));
+}
+
+#[test]
+fn memory_is_what_the_tensors_take() {
+    let mut graph = GraphBuilder::new("input", Shape::image(1, 4, 4));
+    let x = graph.push("a", Conv2d::new(1, 2, 1), &[graph.input()]).unwrap();
+    let y = graph.push("b", Relu, &[x]).unwrap();
+    let x = graph.push("add", Add, &[x, y]).unwrap();
+    let x = graph.push("pool", GlobalAvgPool, &[x]).unwrap();
+    let counts = graph.finish(x).counts();
+    // Weight and bias of two channels; 16 + 3 · 32 + 2 numbers in all; the sum holds its inputs and itself.
+    assert_eq!((counts.weight_bytes, counts.training_bytes, counts.inference_bytes), (16, 456, 384));
 }
 
 #[test]
@@ -81,7 +229,7 @@ fn an_operator_that_does_not_fit_is_named() {
 
 #[test]
 fn the_classifier_is_found_by_structure() {
-    for (name, graph) in networks(10) {
+    for (name, graph) in networks() {
         let Some(Classifier::Linear(node)) = graph.classifier() else { panic!("{name} ends in a linear layer") };
         assert_eq!(node, graph.output(), "{name}");
     }
@@ -92,7 +240,7 @@ fn the_classifier_is_found_by_structure() {
 
 #[test]
 fn a_new_head_takes_the_place_of_the_old_one() {
-    for (name, graph) in networks(1000) {
+    for (name, graph) in networks() {
         let grafted = graph.graft("graft.head", 17).unwrap();
         assert_eq!(grafted.graph.shape(grafted.graph.output()), &Shape::vector(17), "{name}");
         assert_eq!(grafted.graph.nodes().len(), graph.nodes().len(), "{name}");
@@ -115,7 +263,7 @@ fn a_grafted_network_can_be_grafted_again() {
 
 #[test]
 fn a_cut_divides_a_network_between_blocks_and_nowhere_else() {
-    let graph = RESNET18.graph(64, 10).unwrap();
+    let graph = build("resnet18", 64, 10);
     let at = |name: &str| graph.find(name).unwrap();
     let cut = graph.cut(at("layer2.1.relu")).unwrap();
     assert_eq!(cut.suffix.shape(cut.suffix.input()), graph.shape(at("layer2.1.relu")));
@@ -130,7 +278,7 @@ fn a_cut_divides_a_network_between_blocks_and_nowhere_else() {
 
 #[test]
 fn normalisation_goes_between_the_input_and_everything_else() {
-    let graph = RESNET18.graph(64, 10).unwrap();
+    let graph = build("resnet18", 64, 10);
     let normalized = graph.normalized(&Normalize::for_bytes(&[0.5; 3], &[0.25; 3])).unwrap();
     let users: Vec<NodeId> = normalized.consumers(normalized.input()).collect();
     assert_eq!(users.iter().map(|&id| normalized.node(id).op.operator().kind()).collect::<Vec<_>>(), ["Normalize"]);
@@ -140,7 +288,7 @@ fn normalisation_goes_between_the_input_and_everything_else() {
 
 #[test]
 fn weights_are_drawn_alike_for_equal_seeds() {
-    let graph = RESNET18.graph(32, 10).unwrap();
+    let graph = build("resnet18", 32, 10);
     assert_eq!(init::he(&graph, 1).checksum(), init::he(&graph, 1).checksum());
     assert_ne!(init::he(&graph, 1).checksum(), init::he(&graph, 2).checksum());
     let weight = init::he(&graph, 1).get("layer1.0.conv1.weight").unwrap().clone();
@@ -157,7 +305,7 @@ fn squeezed() -> Graph {
     let x = graph.push("classifier.1", Conv2d::new(8, 10, 1), &[x]).unwrap();
     let x = graph.push("classifier.2", Relu, &[x]).unwrap();
     let x = graph.push("classifier.3", GlobalAvgPool, &[x]).unwrap();
-    let x = graph.push("flatten", models::ops::Flatten, &[x]).unwrap();
+    let x = graph.push("flatten", Flatten, &[x]).unwrap();
     graph.finish(x)
 }
 

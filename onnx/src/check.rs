@@ -77,7 +77,13 @@ pub(crate) fn check(model: &ModelProto) -> Vec<Problem> {
             problems.push(Problem::Unused(tensor.name.clone()));
         }
         let bytes = tensor.raw_data.len();
-        if tensor.data_type != data_type::FLOAT || tensor.dims.iter().product::<i64>() * 4 != bytes as i64 {
+        let width = match tensor.data_type {
+            data_type::FLOAT => 4,
+            data_type::FLOAT16 => 2,
+            data_type::INT64 => 8,
+            _ => 0,
+        };
+        if width == 0 || tensor.dims.iter().product::<i64>() * width != bytes as i64 {
             problems.push(Problem::Length { name: tensor.name.clone(), dims: tensor.dims.clone(), bytes });
         }
     }
@@ -95,7 +101,7 @@ mod tests {
     }
 
     fn value(name: &str) -> ValueInfoProto {
-        ValueInfoProto { name: name.into(), r#type: None }
+        ValueInfoProto { name: name.into(), ..ValueInfoProto::default() }
     }
 
     fn weight(name: &str) -> TensorProto {

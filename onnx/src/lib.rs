@@ -6,6 +6,7 @@
 pub mod check;
 pub mod engine;
 pub mod export;
+pub mod file;
 pub mod fold;
 pub mod import;
 pub mod metadata;
@@ -16,4 +17,5 @@ mod proto;
 
 pub use engine::{Engine, EngineError, EngineKind, Outputs};
 pub use export::{ExportError, ExportOptions, export};
+pub use file::{FileError, ModelFile};
 pub use import::{ImportError, Imported, import};

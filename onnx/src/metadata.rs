@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ImportError;
+use crate::export::PixelNormalization;
+use crate::file::FileError;
 use crate::proto::{ModelHeader, StringStringEntryProto};
 
 /// Everything in one versioned value; what graft itself reads back.
@@ -39,6 +41,16 @@ struct Stored {
     preprocess: Preprocess,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<models::spec::TrainingRecord>,
+    /// Whether the file's input is normalised already; then the network lacks its first node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    normalized_input: bool,
+}
+
+/// What a file of ours says of itself.
+pub(crate) struct Recorded {
+    pub(crate) spec: ModelSpec,
+    /// Where its pixels are normalised.
+    pub(crate) normalization: PixelNormalization,
 }
 
 /// The spec in a file that graft wrote, without reading the network. `None` for a file of another program.
@@ -46,11 +58,12 @@ struct Stored {
 /// # Errors
 /// [`ImportError`] for a file that is no ONNX, or metadata of ours that cannot be read.
 pub fn spec(file: &[u8]) -> Result<Option<ModelSpec>, ImportError> {
-    Ok(read(&ModelHeader::decode(file)?.metadata_props)?)
+    let header = ModelHeader::decode(file).map_err(FileError::from)?;
+    Ok(read(&header.metadata_props)?.map(|recorded| recorded.spec))
 }
 
 /// The spec, if graft wrote it. Metadata of other programs is not an error.
-pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<ModelSpec>, MetadataError> {
+pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<Recorded>, MetadataError> {
     let value = |key: &str| props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
     let Some(json) = value(SPEC_KEY) else {
         return match props.iter().find(|entry| entry.key.starts_with(SPEC_PREFIX)) {
@@ -58,26 +71,28 @@ pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<ModelSpec>
             None => Ok(None),
         };
     };
-    let Stored { architecture, preprocess, training } = serde_json::from_str(json)?;
+    let Stored { architecture, preprocess, training, normalized_input } = serde_json::from_str(json)?;
     preprocess.validate()?;
     let labels = value(NAMES_KEY).map(serde_json::from_str::<Labels>).transpose()?;
-    Ok(Some(ModelSpec { architecture, labels, preprocess, training }))
+    let normalization = if normalized_input { PixelNormalization::Outside } else { PixelNormalization::Inside };
+    Ok(Some(Recorded { spec: ModelSpec { architecture, labels, preprocess, training }, normalization }))
 }
 
 /// The spec for graft, the class names and picture conventions for everybody.
-pub(crate) fn write(spec: &ModelSpec) -> Vec<StringStringEntryProto> {
+pub(crate) fn write(spec: &ModelSpec, normalization: PixelNormalization) -> Vec<StringStringEntryProto> {
     let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
     let stored = Stored {
         architecture: spec.architecture.clone(),
         preprocess: spec.preprocess.clone(),
         training: spec.training.clone(),
+        normalized_input: normalization == PixelNormalization::Outside,
     };
-    let mut props = vec![
-        entry(SPEC_KEY, json(&stored)),
-        entry("Image.BitmapPixelFormat", "Rgb8".to_owned()),
-        entry("Image.ColorSpaceGamma", "SRGB".to_owned()),
-        entry("Image.NominalPixelRange", "NominalRange_0_255".to_owned()),
-    ];
+    let mut props = vec![entry(SPEC_KEY, json(&stored))];
+    if normalization == PixelNormalization::Inside {
+        props.push(entry("Image.BitmapPixelFormat", "Rgb8".to_owned()));
+        props.push(entry("Image.ColorSpaceGamma", "SRGB".to_owned()));
+        props.push(entry("Image.NominalPixelRange", "NominalRange_0_255".to_owned()));
+    }
     if let Some((height, width)) = spec.preprocess.output_size() {
         props.push(entry("imgsz", format!("[{height}, {width}]")));
     }

@@ -8,20 +8,22 @@ use models::ops::{
     Shape, Window,
 };
 use models::preprocess::Batch;
-use models::resnet::{RESNET18, RESNET50};
-use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, init};
-use onnx::export::BatchNormalization;
+use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, init, zoo};
+use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use onnx::parity::relative_difference;
 use onnx::{EngineKind, ExportError, ExportOptions, engine, export, import};
 
 /// A ResNet-18 on small images with weights that are not trivial.
 fn network() -> Network {
-    build(&RESNET18.graph(64, 4).unwrap())
+    build(&zoo_graph("resnet18"))
+}
+
+fn zoo_graph(name: &str) -> Graph {
+    zoo::find(name).unwrap().graph([64; 2], 4).unwrap()
 }
 
 fn build(graph: &Graph) -> Network {
-    let Preprocess { mean, std, .. } = spec().preprocess;
-    let graph = graph.normalized(&Normalize::for_bytes(&mean, &std)).unwrap();
+    let graph = graph.normalized(&spec().preprocess.normalize()).unwrap();
     Network::new(graph.clone(), &init::scrambled(&graph, 1), spec()).unwrap()
 }
 
@@ -31,11 +33,16 @@ fn spec() -> ModelSpec {
     ModelSpec { architecture: "resnet".into(), labels: Some(Labels::new(labels)), preprocess, training: None }
 }
 
-const KEEP: ExportOptions = ExportOptions { opset: 17, batch_norm: BatchNormalization::Keep };
+const KEEP: ExportOptions = ExportOptions {
+    opset: 17,
+    batch_norm: BatchNormalization::Keep,
+    weights: WeightPrecision::Single,
+    normalization: PixelNormalization::Inside,
+};
 
 #[test]
 fn what_is_exported_is_imported_again_node_for_node_and_bit_for_bit() {
-    for network in [small(), network(), build(&RESNET50.graph(64, 4).unwrap())] {
+    for network in [small(), network(), build(&zoo_graph("resnet50"))] {
         let imported = import(export(&network, &KEEP).unwrap()).unwrap();
         assert_eq!(imported.graph, network.graph);
         assert_eq!(imported.params, network.params);
@@ -59,7 +66,7 @@ fn every_opset_in_range_is_written_and_no_other() {
 fn folding_removes_every_batch_norm_and_changes_no_answer() {
     let network = network();
     let [folded, kept] = [BatchNormalization::Fold, BatchNormalization::Keep]
-        .map(|batch_norm| export(&network, &ExportOptions { opset: 17, batch_norm }).unwrap());
+        .map(|batch_norm| export(&network, &ExportOptions { batch_norm, ..KEEP }).unwrap());
     let norms = |file: &[u8]| {
         let graph = import(file.to_vec()).unwrap().graph;
         graph.nodes().iter().filter(|node| matches!(node.op, Op::BatchNorm(_))).count()

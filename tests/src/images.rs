@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use models::resnet::RESNET18;
-use models::{Labels, ModelSpec, Network, Preprocess, init, ops::Normalize};
+use models::{Labels, ModelSpec, Network, Preprocess, init, zoo};
 
 /// Classes with their colours.
 const CLASSES: [(&str, [u8; 3]); 3] = [("blue", [40, 60, 200]), ("green", [50, 180, 60]), ("red", [210, 50, 40])];
@@ -52,10 +51,10 @@ pub fn write(path: &Path, bytes: &[u8]) {
 pub fn base_model() -> Vec<u8> {
     let preprocess = Preprocess::torchvision(64, 64);
     let build = || {
-        let graph = RESNET18.graph(64, 10)?;
-        graph.normalized(&Normalize::for_bytes(&preprocess.mean, &preprocess.std))
+        let graph = zoo::find("resnet18")?.graph([64; 2], 10).ok()?;
+        graph.normalized(&preprocess.normalize()).ok()
     };
-    let graph = build().unwrap_or_else(|error| panic!("{error}"));
+    let graph = build().unwrap_or_else(|| panic!("the tables hold a resnet18"));
     let labels = Labels::new((0..10).map(|class| format!("thing {class}")).collect());
     let params = init::scrambled(&graph, 3);
     let spec = ModelSpec { architecture: "resnet18".into(), labels: Some(labels), preprocess, training: None };

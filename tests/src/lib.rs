@@ -3,4 +3,5 @@
 pub mod data;
 pub mod images;
 pub mod library;
+pub mod parity;
 pub mod server;

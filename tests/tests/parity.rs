@@ -1,37 +1,34 @@
-//! The executor, tract and ONNX Runtime give the same logits, and a batch of N gives those of N singles.
+//! The executor, tract and ONNX Runtime give the same logits, and a batch of N gives those of N singles. All networks are
+//! compared by `just parity`, which writes the table in `onnx/README.md`; here are those that differ in kind.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use models::preprocess::Batch;
-use models::resnet::{RESNET18, RESNET50};
-use models::vgg::{VGG16, VGG19};
-use models::{Graph, Labels, ModelSpec, Network, Preprocess, init};
-use onnx::parity::{TOLERANCE, relative_difference};
-use onnx::{ExportOptions, engine, export};
-use tests::{data, library};
-use trainer::exec::Executor;
+use models::{Labels, ModelSpec, Network, Preprocess, zoo};
+use onnx::parity::TOLERANCE;
+use tests::{data, library, parity};
 
-/// Classes of the built networks; few, because the last layer is no harder with more.
-const CLASSES: usize = 10;
-
-#[test]
-fn resnet18() {
-    agree("resnet18", &random(RESNET18.graph(224, CLASSES).unwrap()), 3);
-}
-
-#[test]
-fn resnet50() {
-    agree("resnet50", &random(RESNET50.graph(224, CLASSES).unwrap()), 2);
-}
+/// One of each way in which the tables differ, at a size where nothing divides evenly where the network allows it.
+const NETWORKS: [(&str, [usize; 2]); 12] = [
+    ("vgg11_lrn", [96, 130]),
+    ("vgg11_bn", [224, 224]),
+    ("vgg16_c", [32, 32]),
+    ("vgg19", [64, 64]),
+    ("resnet18", [97, 65]),
+    ("resnet50", [224, 224]),
+    ("resnet50_v1", [97, 65]),
+    ("resnet20_cifar", [33, 31]),
+    ("preact_resnet110_cifar", [32, 32]),
+    ("preact_resnet164_cifar", [33, 31]),
+    ("tflearn_resnet32", [33, 31]),
+    ("tflearn_resnet32_mean", [33, 30]),
+];
 
 #[test]
-fn vgg16() {
-    agree("vgg16", &random(VGG16.graph(CLASSES).unwrap()), 2);
-}
-
-#[test]
-fn vgg19() {
-    agree("vgg19", &random(VGG19.graph(CLASSES).unwrap()), 2);
+fn networks_of_the_tables() {
+    for (name, input) in NETWORKS {
+        let graph = zoo::find(name).unwrap().graph(input, 10).unwrap();
+        agree(name, &parity::scrambled(&graph), 2);
+    }
 }
 
 #[test]
@@ -39,59 +36,23 @@ fn pretrained_networks() {
     for file in ["imagenet/squeezenet1.1_imagenet.onnx", "imagenet/resnet50v2_backbone_stage3.onnx"] {
         let Some(path) = data::real(file) else { return };
         let imported = onnx::import(std::fs::read(path).unwrap()).unwrap();
-        let labels = imported.graph.classifier().map(|_| numbered(1000));
-        let spec = ModelSpec { labels, ..spec(224) };
-        agree(file, &Network::new(imported.graph, &imported.params, spec).unwrap(), 3);
+        let labels = imported.graph.classifier().map(|_| Labels::new((0..1000).map(|c| c.to_string()).collect()));
+        let preprocess = Preprocess::torchvision(224, 224);
+        let spec = ModelSpec { architecture: "test".into(), labels, preprocess, training: None };
+        let graph = imported.graph.normalized(&spec.preprocess.normalize()).unwrap();
+        agree(file, &Network::new(graph, &imported.params, spec).unwrap(), 3);
     }
-}
-
-/// With weights that leave nothing out: biases and batch-norm statistics that are not trivial.
-fn random(graph: Graph) -> Network {
-    let params = init::scrambled(&graph, 7);
-    Network::new(graph, &params, ModelSpec { labels: Some(numbered(CLASSES)), ..spec(224) }).unwrap()
-}
-
-fn spec(side: u32) -> ModelSpec {
-    let preprocess = Preprocess::torchvision(side, side);
-    ModelSpec { architecture: "test".into(), labels: None, preprocess, training: None }
-}
-
-fn numbered(classes: usize) -> Labels {
-    Labels::new((0..classes).map(|class| class.to_string()).collect())
 }
 
 /// The executor's logits for a batch are those for its images one by one, and every engine's are the executor's.
 fn agree(name: &str, network: &Network, images: usize) {
     let _ort = library::load();
-    // Normalised inputs, as these networks' first layers expect them.
-    let pixels = Batch::noise(images, [3, 224, 224], 11);
-    let shape = pixels.shape();
-    let scaled = |pixels: &[f32]| pixels.iter().map(|pixel| pixel / 64.0 - 2.0).collect::<Vec<f32>>();
-    let batch = Batch::from_raw(shape, scaled(pixels.data()));
-    let singles: Vec<Batch> = (0..images)
-        .map(|image| Batch::from_raw([1, shape[1], shape[2], shape[3]], batch.item(image).to_vec()))
-        .collect();
-    let executor = Executor::new(&network.graph, &network.params).unwrap();
-    let reference = executor.forward_batch(&batch).unwrap();
-    let width = reference.data().len() / images;
-    for (single, row) in singles.iter().zip(reference.data().chunks(width)) {
-        let alone = executor.forward_batch(single).unwrap();
-        let difference = relative_difference(row, alone.data());
-        // The same sums, but a matrix product adds them in another order for another number of rows.
-        assert!(difference < 1e-5, "{name}: one of a batch and alone differ by {difference:.1e}");
-    }
-    let file = export(network, &ExportOptions::default()).unwrap();
-    for kind in engine::available() {
-        let mut engine = engine::open(kind, &file, 2.try_into().unwrap()).unwrap();
-        let outputs = engine.run(&batch).unwrap();
-        let served = outputs.first().unwrap().data().chunks(width);
-        for ((single, row), served) in singles.iter().zip(reference.data().chunks(width)).zip(served) {
-            let difference = relative_difference(row, served);
-            assert!(difference < TOLERANCE, "{name} on {kind}: {difference:.1e} of the largest logit");
-            let alone = engine.run(single).unwrap();
-            let difference = relative_difference(served, alone.first().unwrap().data());
-            // The same sums, though an engine may add them in another order for another batch.
-            assert!(difference < 1e-5, "{name} on {kind}: one of a batch and alone differ by {difference:.1e}");
-        }
+    let parity = parity::measure(network, images).unwrap_or_else(|error| panic!("{name}: {error}"));
+    // The same sums, but a matrix product adds them in another order for another number of rows.
+    const ALONE: f64 = 1e-5;
+    assert!(parity.batch < ALONE, "{name}: one of a batch and alone differ by {:.1e}", parity.batch);
+    for engine in parity.engines {
+        assert!(engine.executor < TOLERANCE, "{name} on {}: {:.1e} of the largest logit", engine.kind, engine.executor);
+        assert!(engine.batch < ALONE, "{name} on {}: one of a batch and alone {:.1e}", engine.kind, engine.batch);
     }
 }

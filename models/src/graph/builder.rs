@@ -65,6 +65,15 @@ impl GraphBuilder {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
+    /// Gives a node's name free for another that takes its place. The node keeps a name made from it.
+    pub fn release_name(&mut self, id: NodeId) {
+        let name = std::mem::take(&mut self.nodes[id.0].name);
+        let aside = self.free_name(&format!("{name}.absorbed"));
+        self.names.remove(&name);
+        self.names.insert(aside.clone());
+        self.nodes[id.0].name = aside;
+    }
+
     /// A node added before.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
@@ -75,6 +84,14 @@ impl GraphBuilder {
     #[must_use]
     pub fn shape(&self, id: NodeId) -> &Shape {
         &self.shapes[id.0]
+    }
+
+    /// `(channels, height, width)` of a node added before.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] when its output is no feature map.
+    pub fn chw(&self, id: NodeId) -> Result<(usize, usize, usize), GraphError> {
+        super::chw(self.node(id), self.shape(id))
     }
 
     /// The graph that ends in this node. Nodes that it does not need are left out.
@@ -128,17 +145,26 @@ impl Graph {
     /// # Errors
     /// [`GraphError`] when the constants are not as many as the input's channels.
     pub fn normalized(&self, normalize: &Normalize) -> Result<Graph, GraphError> {
+        self.behind("normalize", normalize.clone())
+    }
+
+    /// The same network with an operator between its input and everything that takes it. The node gets this name, or a
+    /// numbered one where that is taken.
+    ///
+    /// # Errors
+    /// [`GraphError`] when the operator cannot take the input, or the network cannot take what it makes of it.
+    pub fn behind(&self, name: &str, op: impl Into<Op>) -> Result<Graph, GraphError> {
+        let op = op.into();
         let mut first = None;
         self.rebuild(|builder, _, mut node| {
-            let normalized = match first {
+            let id = match first {
                 Some(id) => id,
                 None => {
-                    let name = builder.free_name("normalize");
-                    let id = builder.push(&name, normalize.clone(), &[builder.input()])?;
-                    *first.insert(id)
+                    let name = builder.free_name(name);
+                    *first.insert(builder.push(&name, op.clone(), &[builder.input()])?)
                 }
             };
-            node.inputs.iter_mut().filter(|id| id.0 == 0).for_each(|id| *id = normalized);
+            node.inputs.iter_mut().filter(|input| input.0 == 0).for_each(|input| *input = id);
             builder.push_node(node)
         })
     }

@@ -1,6 +1,11 @@
 //! What a network costs.
 
-use super::Graph;
+use std::collections::HashSet;
+
+use super::{Graph, Node, NodeId};
+
+/// Bytes of an `f32`.
+const NUMBER: u64 = 4;
 
 /// Sizes of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +14,12 @@ pub struct Counts {
     pub parameters: u64,
     /// Multiply-accumulates for one image. torchvision's "GFLOPS" and the papers' FLOPs are these.
     pub macs: u64,
+    /// Bytes of every stored number, running statistics included.
+    pub weight_bytes: u64,
+    /// Bytes of the outputs that are needed at one time while one image runs forwards, each freed after its last use.
+    pub inference_bytes: u64,
+    /// Bytes of all outputs of one image: what training keeps for the way back.
+    pub training_bytes: u64,
 }
 
 impl Counts {
@@ -19,19 +30,53 @@ impl Counts {
     }
 }
 
+impl Node {
+    /// How many trainable numbers the node owns.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        let trainable = self.params().filter(|(_, param)| param.trainable);
+        trainable.map(|(_, param)| param.shape.iter().product::<usize>() as u64).sum()
+    }
+}
+
 impl Graph {
-    /// Counts parameters and arithmetic. A parameter that two nodes share counts once.
+    /// Counts parameters, arithmetic and memory. A parameter that two nodes share counts once.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut seen = std::collections::HashSet::new();
-        let parameters = self
-            .nodes()
-            .iter()
-            .flat_map(|node| node.params())
-            .filter(|(name, param)| param.trainable && seen.insert(*name))
-            .map(|(_, param)| param.shape.iter().product::<usize>() as u64)
-            .sum();
-        let macs = self.iter().map(|(id, node)| node.op.operator().macs(self.shape(id))).sum();
-        Counts { parameters, macs }
+        let mut seen = HashSet::new();
+        let (mut parameters, mut stored) = (0, 0);
+        for (_, param) in self.nodes().iter().flat_map(|node| node.params()).filter(|(name, _)| seen.insert(*name)) {
+            let numbers = param.shape.iter().product::<usize>() as u64;
+            stored += numbers;
+            parameters += if param.trainable { numbers } else { 0 };
+        }
+        Counts {
+            parameters,
+            macs: self.iter().map(|(id, node)| node.op.operator().macs(self.shape(id))).sum(),
+            weight_bytes: NUMBER * stored,
+            inference_bytes: NUMBER * self.most_alive(),
+            training_bytes: NUMBER * self.iter().map(|(id, _)| self.numbers(id)).sum::<u64>(),
+        }
+    }
+
+    fn numbers(&self, id: NodeId) -> u64 {
+        self.shape(id).len() as u64
+    }
+
+    /// The most numbers alive at a time: those a node takes, its own output, and what later nodes still want.
+    fn most_alive(&self) -> u64 {
+        let mut pending = self.uses();
+        let (mut alive, mut most) = (0, 0);
+        for (id, node) in self.iter() {
+            alive += self.numbers(id);
+            most = most.max(alive);
+            for input in &node.inputs {
+                pending[input.index()] -= 1;
+                if pending[input.index()] == 0 {
+                    alive -= self.numbers(*input);
+                }
+            }
+        }
+        most
     }
 }

@@ -4,6 +4,7 @@ mod builder;
 mod classifier;
 mod counts;
 mod cut;
+mod fingerprint;
 mod stored;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ pub use builder::GraphBuilder;
 pub use classifier::{Classifier, Grafted};
 pub use counts::Counts;
 pub use cut::Cut;
+pub use fingerprint::{Fingerprint, Folding};
 
 use crate::ops::{Op, ParamDecl, Shape, ShapeError};
 
@@ -88,6 +90,14 @@ impl Graph {
         &self.shapes[id.0]
     }
 
+    /// `(channels, height, width)` of a node's output.
+    ///
+    /// # Errors
+    /// [`GraphError::Shape`] when it is no feature map.
+    pub fn chw(&self, id: NodeId) -> Result<(usize, usize, usize), GraphError> {
+        chw(self.node(id), self.shape(id))
+    }
+
     /// The input node.
     #[must_use]
     pub fn input(&self) -> NodeId {
@@ -113,6 +123,12 @@ impl Graph {
         uses[self.output.0] += 1;
         uses
     }
+}
+
+/// The shape of a node's output as a feature map's.
+fn chw(node: &Node, shape: &Shape) -> Result<(usize, usize, usize), GraphError> {
+    let kind = node.op.operator().kind();
+    shape.chw().map_err(|source| GraphError::Shape { node: node.name.clone(), kind, source })
 }
 
 /// Why nodes do not make a network. Each names the node.

@@ -1,12 +1,29 @@
-//! Sums, and arithmetic with constants.
+//! Sums and products, of tensors and with numbers for each channel.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, Shape, ShapeError, only};
+use super::{Operator, ParamDecl, Shape, ShapeError, only};
 
 /// The sum of two or more tensors of one shape: the shortcut of a residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add;
+
+/// The product of two tensors of one shape, or of a feature map `[c, h, w]` with one number a channel `[c, 1, 1]`: the
+/// gate of a squeeze-and-excitation block (Hu et al. 2018).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mul;
+
+/// `weight·x + bias` per channel with trained numbers, either of which may be left out: Caffe's `Scale` layer, which
+/// stands behind a batch normalisation without factors of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    /// Channels of input and output.
+    pub channels: usize,
+    /// Whether there is a `weight` of `[channels]`.
+    pub weight: bool,
+    /// Whether there is a `bias` of `[channels]`.
+    pub bias: bool,
+}
 
 /// `(x - mean) / std` per channel. The constants belong to the preprocessing, not to the weights: no optimiser sees
 /// them.
@@ -43,6 +60,44 @@ impl Operator for Add {
             Some(other) => Err(other.mismatch(format!("{first} like its first input"))),
             None => Ok((*first).clone()),
         }
+    }
+}
+
+impl Operator for Mul {
+    fn kind(&self) -> &'static str {
+        "Mul"
+    }
+
+    fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
+        let [first, second] = inputs else {
+            return Err(ShapeError::Arity { expected: "two", found: inputs.len() });
+        };
+        match (first.dims(), second.dims()) {
+            (a, b) if a == b => Ok((*first).clone()),
+            (&[c, ..], &[gates, 1, 1]) if c == gates => Ok((*first).clone()),
+            (&[gates, 1, 1], &[c, ..]) if c == gates => Ok((*second).clone()),
+            _ => Err(second.mismatch(format!("{first} like its first input, or one number a channel"))),
+        }
+    }
+}
+
+impl Operator for Scale {
+    fn kind(&self) -> &'static str {
+        "Scale"
+    }
+
+    fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
+        let input = only(inputs)?;
+        if input.dims().first() != Some(&self.channels) {
+            return Err(input.mismatch(format!("{} channels", self.channels)));
+        }
+        Ok(input.clone())
+    }
+
+    fn params(&self) -> Vec<ParamDecl> {
+        let roles = [("weight", self.weight), ("bias", self.bias)];
+        let owned = roles.into_iter().filter(|(_, owned)| *owned);
+        owned.map(|(role, _)| ParamDecl::trainable(role, &[self.channels])).collect()
     }
 }
 

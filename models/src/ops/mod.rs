@@ -10,21 +10,23 @@ mod input;
 mod linear;
 mod norm;
 mod pool;
+mod region;
 mod shape;
 mod structure;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use activation::{Dropout, Relu, Softmax};
-pub use arithmetic::{Add, Normalize};
+pub use activation::{Activation, Dropout, Relu, Softmax};
+pub use arithmetic::{Add, Mul, Normalize, Scale};
 pub use conv::Conv2d;
 pub use input::Input;
 pub use linear::Linear;
-pub use norm::BatchNorm;
-pub use pool::{AvgPool, GlobalAvgPool, MaxPool, Window};
+pub use norm::{BatchNorm, LocalResponseNorm};
+pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool, Window};
+pub use region::{Pad, Slice, Span};
 pub use shape::{Padding, Shape};
-pub use structure::{Concat, Flatten};
+pub use structure::{Concat, Flatten, Reshape, Transpose};
 
 /// What every operator can say about itself without computing anything.
 pub trait Operator {
@@ -106,24 +108,42 @@ pub enum Op {
     Input(Input),
     /// `(x - mean) / std` per channel with constants.
     Normalize(Normalize),
+    /// `weight·x + bias` per channel.
+    Scale(Scale),
     /// Two-dimensional convolution.
     Conv2d(Conv2d),
     /// Batch normalisation.
     BatchNorm(BatchNorm),
+    /// Normalisation by neighbouring channels.
+    LocalResponseNorm(LocalResponseNorm),
     /// `max(x, 0)`.
     Relu(Relu),
+    /// Any other function of one number.
+    Activation(Activation),
     /// Maximum over windows.
     MaxPool(MaxPool),
     /// Mean over windows.
     AvgPool(AvgPool),
+    /// Mean over windows that divide the image into a fixed number.
+    AdaptiveAvgPool(AdaptiveAvgPool),
     /// Mean over the whole image.
     GlobalAvgPool(GlobalAvgPool),
     /// Sum of tensors of one shape.
     Add(Add),
+    /// Product of two tensors.
+    Mul(Mul),
     /// Channels of several tensors one after another.
     Concat(Concat),
     /// `[c, h, w]` to `[c·h·w]`.
     Flatten(Flatten),
+    /// The same numbers in another shape.
+    Reshape(Reshape),
+    /// Dimensions in another order.
+    Transpose(Transpose),
+    /// A part of a tensor.
+    Slice(Slice),
+    /// Constant numbers around a tensor.
+    Pad(Pad),
     /// Fully connected layer.
     Linear(Linear),
     /// Dropout; the identity outside training.
@@ -139,15 +159,24 @@ impl Op {
         match self {
             Op::Input(op) => op,
             Op::Normalize(op) => op,
+            Op::Scale(op) => op,
             Op::Conv2d(op) => op,
             Op::BatchNorm(op) => op,
+            Op::LocalResponseNorm(op) => op,
             Op::Relu(op) => op,
+            Op::Activation(op) => op,
             Op::MaxPool(op) => op,
             Op::AvgPool(op) => op,
+            Op::AdaptiveAvgPool(op) => op,
             Op::GlobalAvgPool(op) => op,
             Op::Add(op) => op,
+            Op::Mul(op) => op,
             Op::Concat(op) => op,
             Op::Flatten(op) => op,
+            Op::Reshape(op) => op,
+            Op::Transpose(op) => op,
+            Op::Slice(op) => op,
+            Op::Pad(op) => op,
             Op::Linear(op) => op,
             Op::Dropout(op) => op,
             Op::Softmax(op) => op,
@@ -168,15 +197,24 @@ macro_rules! op_from {
 op_from!(
     Input,
     Normalize,
+    Scale,
     Conv2d,
     BatchNorm,
+    LocalResponseNorm,
     Relu,
+    Activation,
     MaxPool,
     AvgPool,
+    AdaptiveAvgPool,
     GlobalAvgPool,
     Add,
+    Mul,
     Concat,
     Flatten,
+    Reshape,
+    Transpose,
+    Slice,
+    Pad,
     Linear,
     Dropout,
     Softmax,

@@ -1,4 +1,4 @@
-//! Batch normalisation.
+//! Normalisation by the statistics of a batch, and by those of neighbouring channels.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,48 @@ impl BatchNorm {
     #[must_use]
     pub fn new(channels: usize) -> Self {
         Self { channels, eps: 1e-5, momentum: 0.1 }
+    }
+}
+
+/// Local response normalisation across channels (Krizhevsky et al. 2012, section 3.3):
+/// `x / (bias + alpha/size · Σ x²)^beta`, the sum over the `size` channels around each. ONNX and PyTorch divide `alpha` by
+/// the size, the paper does not.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LocalResponseNorm {
+    /// How many neighbouring channels are summed, the channel itself among them.
+    pub size: usize,
+    /// The weight of their mean square.
+    pub alpha: f32,
+    /// The exponent.
+    pub beta: f32,
+    /// Keeps the divisor from zero; the paper's `k`.
+    pub bias: f32,
+}
+
+impl LocalResponseNorm {
+    /// The paper's numbers: `k = 2`, `n = 5`, `α = 10⁻⁴` (for the sum, so five times that for the mean), `β = 0.75`.
+    #[must_use]
+    pub fn krizhevsky() -> Self {
+        Self { size: 5, alpha: 5e-4, beta: 0.75, bias: 2.0 }
+    }
+
+    /// The channels that are summed for this one: `size` around it, one more after than before when `size` is even.
+    #[must_use]
+    pub fn neighbours(&self, channel: usize, channels: usize) -> std::ops::Range<usize> {
+        let before = self.size.saturating_sub(1) / 2;
+        channel.saturating_sub(before)..(channel + self.size - before).min(channels)
+    }
+}
+
+impl Operator for LocalResponseNorm {
+    fn kind(&self) -> &'static str {
+        "LocalResponseNorm"
+    }
+
+    fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
+        let input = only(inputs)?;
+        input.chw()?;
+        Ok(input.clone())
     }
 }
 

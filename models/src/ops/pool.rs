@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::shape::slide;
-use super::{Operator, Padding, Shape, ShapeError, only};
+use super::{Op, Operator, Padding, Shape, ShapeError, only};
 
 /// A window that slides over an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,63 @@ pub struct AvgPool {
 /// The mean over height and width: `[c, h, w]` to `[c, 1, 1]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalAvgPool;
+
+/// The mean over windows that divide the image into this many rows and columns, whatever its size: PyTorch's
+/// `AdaptiveAvgPool2d`. Window `i` of `n` covers `⌊i·size/n⌋..⌈(i+1)·size/n⌉`, so windows overlap where `n` does not divide
+/// the size, and repeat numbers where the image is smaller than `n`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdaptiveAvgPool {
+    /// Height and width of the output.
+    pub output: [usize; 2],
+}
+
+impl AdaptiveAvgPool {
+    /// The part of an axis of this length that output `index` of `count` is the mean of.
+    #[must_use]
+    pub fn span(size: usize, count: usize, index: usize) -> std::ops::Range<usize> {
+        index * size / count..((index + 1) * size).div_ceil(count)
+    }
+
+    /// The simplest operator that does the same to a feature map of this shape, so that a network has one form only:
+    /// `None` where there is nothing to do, pooling over the whole image or by equal windows where it comes to that.
+    #[must_use]
+    pub fn simplified(self, shape: &Shape) -> Option<Op> {
+        let Ok((_, height, width)) = shape.chw() else { return Some(self.into()) };
+        if self.output == [height, width] {
+            return None;
+        }
+        if self.output == [1, 1] {
+            return Some(GlobalAvgPool.into());
+        }
+        match [Self::window(height, self.output[0]), Self::window(width, self.output[1])] {
+            [Some((rows, down)), Some((columns, right))] => {
+                let window = Window { kernel: [rows, columns], stride: [down, right], ..Window::new(1, 1) };
+                Some(AvgPool { window, count_padding: false }.into())
+            }
+            _ => Some(self.into()),
+        }
+    }
+
+    /// Length and step of the windows, if they are all alike and cover the axis.
+    fn window(size: usize, count: usize) -> Option<(usize, usize)> {
+        let length = Self::span(size, count, 0).len();
+        let step = if count > 1 { Self::span(size, count, 1).start } else { size };
+        let alike = (0..count).all(|index| Self::span(size, count, index) == (index * step..index * step + length));
+        (alike && step > 0).then_some((length, step))
+    }
+}
+
+impl Operator for AdaptiveAvgPool {
+    fn kind(&self) -> &'static str {
+        "AdaptiveAvgPool"
+    }
+
+    fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
+        let (channels, ..) = only(inputs)?.chw()?;
+        let [height, width] = self.output;
+        Ok(Shape::image(channels, height, width))
+    }
+}
 
 impl Operator for MaxPool {
     fn kind(&self) -> &'static str {

@@ -11,6 +11,12 @@ use super::ShapeError;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
+    /// Any dimensions, batch left out.
+    #[must_use]
+    pub fn new(dims: impl Into<Vec<usize>>) -> Self {
+        Self(dims.into())
+    }
+
     /// A feature map `[channels, height, width]`.
     #[must_use]
     pub fn image(channels: usize, height: usize, width: usize) -> Self {
@@ -84,6 +90,23 @@ impl Padding {
     #[must_use]
     pub fn all(size: usize) -> Self {
         Self { top: size, left: size, bottom: size, right: size }
+    }
+
+    /// TensorFlow's `SAME` (ONNX `SAME_UPPER`): as much as makes the output `⌈size / stride⌉` long, the odd one at the
+    /// bottom right. `extent` is the height and width of the window with its dilation.
+    #[must_use]
+    pub fn same(size: [usize; 2], extent: [usize; 2], stride: [usize; 2]) -> Self {
+        let [rows, columns] = [0, 1].map(|axis| {
+            let steps = size[axis].div_ceil(stride[axis]).saturating_sub(1);
+            (steps * stride[axis] + extent[axis]).saturating_sub(size[axis])
+        });
+        Self { top: rows / 2, left: columns / 2, bottom: rows.div_ceil(2), right: columns.div_ceil(2) }
+    }
+
+    /// The odd ones at the top left (ONNX `SAME_LOWER`).
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self { top: self.bottom, left: self.right, bottom: self.top, right: self.left }
     }
 }
 

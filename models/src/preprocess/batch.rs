@@ -96,6 +96,16 @@ impl Batch {
         self.len() == 0
     }
 
+    /// Image `i` as a batch of one.
+    ///
+    /// # Panics
+    /// If `i` is not below [`len`](Self::len), as indexing does.
+    #[must_use]
+    pub fn single(&self, i: usize) -> Self {
+        let [_, channels, height, width] = self.shape;
+        Self { shape: [1, channels, height, width], data: self.item(i).to_vec() }
+    }
+
     /// Image `i`: the values of `[channels, height, width]`.
     ///
     /// # Panics

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{ImageError, Input, Limits, PreprocessError, decode};
+use crate::ops::Normalize;
 
 /// How an image becomes the input of a network. Stored with the weights; without it they mean nothing.
 ///
@@ -89,6 +90,11 @@ impl Preprocess {
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
         }
+    }
+
+    /// The normalisation that belongs at the beginning of the network, from pixels `0..=255`.
+    pub fn normalize(&self) -> Normalize {
+        Normalize::for_bytes(&self.mean, &self.std)
     }
 
     /// `(height, width)` of what comes out, if it does not depend on the image.

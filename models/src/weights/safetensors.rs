@@ -111,7 +111,7 @@ fn write(params: &Params, metadata: Option<HashMap<String, String>>) -> Result<V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ModelSpec, Preprocess, init, resnet};
+    use crate::{ModelSpec, Preprocess, init, zoo};
 
     #[test]
     fn a_state_dict_is_read_back() {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_network_is_read_back() {
-        let graph = resnet::RESNET18.graph(32, 3).unwrap();
+        let graph = zoo::find("resnet18").unwrap().graph([32; 2], 3).unwrap();
         let params = init::scrambled(&graph, 5);
         let preprocess = Preprocess::torchvision(32, 32);
         let spec = ModelSpec { architecture: "resnet18".into(), labels: None, preprocess, training: None };

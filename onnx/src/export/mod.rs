@@ -1,19 +1,24 @@
 //! From a network to an ONNX file.
 
+mod attribute;
+mod initializer;
+mod options;
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use models::ops::Shape;
-use models::{Graph, Network, NodeId};
+use models::ops::{Op, Shape};
+use models::{Graph, Network, NodeId, Params, Tensor};
 use prost::Message;
 use thiserror::Error;
 
-pub(crate) use writer::{Attribute, Writer};
+pub(crate) use attribute::Attribute;
+pub use options::{BatchNormalization, ExportOptions, PixelNormalization, WeightPrecision};
+pub(crate) use writer::{Writer, Written};
 
 use crate::check::{self, Problem};
 use crate::proto::{
-    Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
+    Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
     TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
 use crate::{fold, metadata, ops};
@@ -26,35 +31,13 @@ pub const LOGITS: &str = "logits";
 pub const PROBABILITIES: &str = "probabilities";
 /// The name of a backbone's output.
 pub const FEATURES: &str = "features";
+/// The names that no other tensor may have.
+const RESERVED: [&str; 4] = [INPUT, LOGITS, PROBABILITIES, FEATURES];
 
 /// The operator set versions in which every operator that graft writes means the same.
 const OPSETS: std::ops::RangeInclusive<i64> = 13..=20;
 /// Old enough for ONNX Runtime 1.13, which refuses files of a newer form than it knows.
 const IR_VERSION: i64 = 8;
-
-/// How a file is to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExportOptions {
-    /// The operator set, 13 to 20.
-    pub opset: i64,
-    /// What becomes of batch normalisation.
-    pub batch_norm: BatchNormalization,
-}
-
-impl Default for ExportOptions {
-    fn default() -> Self {
-        Self { opset: 17, batch_norm: BatchNormalization::Fold }
-    }
-}
-
-/// What becomes of a batch normalisation right behind a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BatchNormalization {
-    /// It is multiplied into the convolution's weights: faster, the same answers.
-    Fold,
-    /// It stays a node of its own, so that the file can be trained further.
-    Keep,
-}
 
 /// Why a network cannot be written.
 #[derive(Debug, Error)]
@@ -70,6 +53,9 @@ pub enum ExportError {
         /// The shape of the output.
         shape: String,
     },
+    /// Pixels were to be normalised outside a network that does not normalise them inside.
+    #[error("the network does not begin with a normalisation, so there is none to leave out")]
+    NotNormalized,
     /// The weights are not the graph's.
     #[error(transparent)]
     Fold(#[from] fold::FoldError),
@@ -95,41 +81,48 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
     {
         return Err(ExportError::Labels { labels: labels.len(), shape: output.to_string() });
     }
+    let graph = match options.normalization {
+        PixelNormalization::Inside => network.graph.clone(),
+        PixelNormalization::Outside => without_normalization(&network.graph)?,
+    };
     let (graph, params) = match options.batch_norm {
-        BatchNormalization::Fold => fold::batch_norm(&network.graph, &network.params)?,
-        BatchNormalization::Keep => (network.graph.clone(), network.params.clone()),
+        BatchNormalization::Fold => fold::batch_norm(&graph, &network.params)?,
+        BatchNormalization::Keep => (graph, network.params.clone()),
     };
     let heading = if network.spec.labels.is_some() { LOGITS } else { FEATURES };
-    let names = value_names(&graph, heading);
-    let mut writer = Writer::new(&graph, &names);
+    let converted = match options.weights {
+        WeightPrecision::Single => HashMap::new(),
+        WeightPrecision::Half => params.iter().map(|(name, _)| (name.to_owned(), format!("{name}.float"))).collect(),
+    };
+    let mut writer = Writer::new(&graph, options.opset, (INPUT, heading), converted.clone());
     for (id, node) in graph.iter() {
         writer.begin(id);
         ops::write(&node.op, &mut writer);
     }
-    let (mut nodes, mut initializer) = writer.finish();
-    initializer.extend(params.iter().map(|(name, tensor)| writer::tensor(name, tensor)));
-    let value = |id: NodeId| value_info(&names[id.index()], graph.shape(id));
-    let mut outputs = vec![value(graph.output())];
+    let Written { nodes, constants, shapes, values } = writer.finish();
+    let casts = params.iter().filter_map(|(name, _)| Some(cast(name, converted.get(name)?)));
+    let mut nodes: Vec<NodeProto> = casts.chain(nodes).collect();
+    let mut outputs = vec![value_info(heading, graph.shape(graph.output()))];
     if network.spec.labels.is_some() {
         nodes.push(probabilities(heading));
         outputs.push(value_info(PROBABILITIES, output));
     }
-    let inner = graph.iter().skip(1).map(|(id, _)| id).filter(|&id| id != graph.output());
-    let produced: HashSet<&str> = nodes.iter().flat_map(|node| &node.output).map(String::as_str).collect();
     let model = ModelProto {
         ir_version: IR_VERSION,
         producer_name: "graft".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: options.opset }],
-        metadata_props: metadata::write(&network.spec),
+        metadata_props: metadata::write(&network.spec, options.normalization),
         graph: Some(GraphProto {
             name: graph_name(&network.spec),
             input: vec![image_input(value_info(INPUT, graph.shape(graph.input())))],
             output: outputs,
-            value_info: inner.map(value).filter(|info| produced.contains(info.name.as_str())).collect(),
-            initializer,
+            value_info: inner_values(&graph, &values, &nodes),
+            initializer: constants.into_iter().chain(initializers(&params, &shapes, options.weights)).collect(),
             node: nodes,
+            ..GraphProto::default()
         }),
+        ..ModelProto::default()
     };
     match check::check(&model).into_iter().next() {
         Some(problem) => Err(ExportError::Invalid(problem)),
@@ -137,24 +130,64 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
     }
 }
 
+/// The graph from normalised pixels on.
+fn without_normalization(graph: &Graph) -> Result<Graph, ExportError> {
+    let input = graph.input();
+    let mut found = false;
+    let stripped = graph.rebuild::<models::GraphError>(|builder, _, node| match node.op {
+        Op::Normalize(_) if node.inputs == [input] => {
+            found = true;
+            Ok(builder.input())
+        }
+        _ => builder.push_node(node),
+    });
+    if found { Ok(stripped.map_err(fold::FoldError::from)?) } else { Err(ExportError::NotNormalized) }
+}
+
+/// The parameters as the file stores them.
+fn initializers<'p>(
+    params: &'p Params,
+    shapes: &HashMap<String, Vec<usize>>,
+    precision: WeightPrecision,
+) -> impl Iterator<Item = TensorProto> + 'p {
+    let shapes = shapes.clone();
+    params.iter().map(move |(name, tensor)| {
+        let tensor = match shapes.get(name) {
+            Some(shape) => Tensor::new(shape.clone(), tensor.data().to_vec()),
+            None => tensor.clone(),
+        };
+        match precision {
+            WeightPrecision::Single => initializer::floats(name, &tensor),
+            WeightPrecision::Half => initializer::halves(name, &tensor),
+        }
+    })
+}
+
+/// Shapes of what the nodes of the graph put out between input and output.
+fn inner_values(graph: &Graph, values: &[String], nodes: &[NodeProto]) -> Vec<ValueInfoProto> {
+    let mut produced: HashSet<&str> = nodes.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+    let inner = graph.iter().skip(1).map(|(id, _)| id).filter(|&id| id != graph.output());
+    // An identity shares its tensor with the node before it, which is listed once.
+    let listed = inner.filter(|id| produced.remove(values[id.index()].as_str())).collect::<Vec<NodeId>>();
+    listed.into_iter().map(|id| value_info(&values[id.index()], graph.shape(id))).collect()
+}
+
+/// From a weight of half precision to the number that is computed with.
+fn cast(name: &str, converted: &str) -> NodeProto {
+    NodeProto {
+        name: converted.to_owned(),
+        op_type: "Cast".to_owned(),
+        input: vec![name.to_owned()],
+        output: vec![converted.to_owned()],
+        attribute: vec![Attribute::int("to", data_type::FLOAT as usize).into_proto()],
+        ..NodeProto::default()
+    }
+}
+
 /// The checker wants a graph to have a name.
 fn graph_name(spec: &models::ModelSpec) -> String {
     let name = Some(spec.architecture.clone()).filter(|name| !name.is_empty());
     name.unwrap_or_else(|| "network".to_owned())
-}
-
-/// A name for each node's output: the node's own, but for input and output.
-fn value_names(graph: &Graph, output: &str) -> Vec<String> {
-    let reserved = [INPUT, LOGITS, PROBABILITIES, FEATURES];
-    graph
-        .iter()
-        .map(|(id, node)| match id {
-            id if id == graph.output() => output.to_owned(),
-            id if id == graph.input() => INPUT.to_owned(),
-            _ if reserved.contains(&node.name.as_str()) => format!("{}_value", node.name),
-            _ => node.name.clone(),
-        })
-        .collect()
 }
 
 fn probabilities(logits: &str) -> NodeProto {
@@ -179,8 +212,9 @@ fn image_input(mut info: ValueInfoProto) -> ValueInfoProto {
 fn value_info(name: &str, shape: &Shape) -> ValueInfoProto {
     let batch = Dimension::Param("batch".to_owned());
     let rest = shape.dims().iter().map(|&size| Dimension::Value(size as i64));
-    let dim = std::iter::once(batch).chain(rest).map(|value| DimensionProto { value: Some(value) }).collect();
+    let dim = std::iter::once(batch).chain(rest);
+    let dim = dim.map(|value| DimensionProto { value: Some(value), ..DimensionProto::default() }).collect();
     let tensor = TensorTypeProto { elem_type: data_type::FLOAT, shape: Some(TensorShapeProto { dim }) };
-    let kind = TypeProto { tensor_type: Some(tensor), denotation: String::new() };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(kind) }
+    let kind = TypeProto { tensor_type: Some(tensor), ..TypeProto::default() };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(kind), ..ValueInfoProto::default() }
 }

@@ -1,24 +1,72 @@
 //! The nodes of a file in the making.
 
-use bytes::Bytes;
+use std::collections::{HashMap, HashSet};
+
+use models::ops::Shape;
 use models::{Graph, NodeId, Tensor};
 
-use crate::proto::{AttributeProto, AttributeType, NodeProto, TensorProto, data_type};
+use super::attribute::Attribute;
+use super::initializer;
+use crate::proto::{NodeProto, TensorProto};
 
 /// Collects what the operator families write.
 pub(crate) struct Writer<'g> {
     graph: &'g Graph,
+    opset: i64,
     current: NodeId,
     /// The tensor that holds each node's output; an alias for nodes that are the identity.
     values: Vec<String>,
+    /// The tensor that holds each parameter as the nodes want it, where that is not the initialiser itself.
+    converted: HashMap<String, String>,
+    /// Names of nodes and tensors that are taken.
+    names: HashSet<String>,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
+    shapes: HashMap<String, Vec<usize>>,
+}
+
+/// What was written.
+pub(crate) struct Written {
+    pub(crate) nodes: Vec<NodeProto>,
+    /// Tensors that are no parameters.
+    pub(crate) constants: Vec<TensorProto>,
+    /// Parameters that nodes want in another shape of the same length.
+    pub(crate) shapes: HashMap<String, Vec<usize>>,
+    /// The tensor that holds each node's output.
+    pub(crate) values: Vec<String>,
 }
 
 impl<'g> Writer<'g> {
-    pub(crate) fn new(graph: &'g Graph, names: &[String]) -> Self {
-        let (nodes, constants) = (Vec::new(), Vec::new());
-        Self { graph, current: graph.input(), values: names.to_vec(), nodes, constants }
+    /// For a graph whose input and output have these names; parameters that are converted when the file is loaded are
+    /// looked up in `converted`.
+    pub(crate) fn new(
+        graph: &'g Graph,
+        opset: i64,
+        (input, output): (&str, &str),
+        converted: HashMap<String, String>,
+    ) -> Self {
+        let params = graph.nodes().iter().flat_map(|node| &node.params).chain(converted.values());
+        let reserved = super::RESERVED.iter().map(|&name| name.to_owned());
+        let mut writer = Self {
+            graph,
+            opset,
+            current: graph.input(),
+            values: Vec::new(),
+            names: params.cloned().chain(reserved).collect(),
+            converted,
+            nodes: Vec::new(),
+            constants: Vec::new(),
+            shapes: HashMap::new(),
+        };
+        for (id, node) in graph.iter() {
+            let value = match id {
+                id if id == graph.output() => output.to_owned(),
+                id if id == graph.input() => input.to_owned(),
+                _ => writer.fresh(&node.name),
+            };
+            writer.values.push(value);
+        }
+        writer
     }
 
     /// What is written from now on is this node of the graph.
@@ -26,23 +74,83 @@ impl<'g> Writer<'g> {
         self.current = id;
     }
 
+    pub(crate) fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    /// The tensors that the current node takes.
+    pub(crate) fn inputs(&self) -> Vec<String> {
+        let inputs = self.graph.node(self.current).inputs.iter();
+        inputs.map(|id| self.values[id.index()].clone()).collect()
+    }
+
+    /// The shape of the first of them.
+    pub(crate) fn input_shape(&self) -> &'g Shape {
+        self.graph.shape(self.graph.node(self.current).inputs[0])
+    }
+
+    /// The current node's parameters.
+    pub(crate) fn params(&self) -> Vec<String> {
+        let params = self.graph.node(self.current).params.iter();
+        params.map(|name| self.converted.get(name).unwrap_or(name).clone()).collect()
+    }
+
+    /// The current node's parameters, one number a channel each, in a shape that broadcasts over its input.
+    pub(crate) fn column_params(&mut self) -> Vec<String> {
+        let rank = self.input_shape().dims().len();
+        for (name, param) in self.graph.node(self.current).params() {
+            let ones = std::iter::repeat_n(1, rank - 1);
+            self.shapes.insert(name.to_owned(), param.shape.into_iter().chain(ones).collect());
+        }
+        self.params()
+    }
+
+    /// A constant of the current node.
+    pub(crate) fn constant(&mut self, role: &str, tensor: Tensor) -> String {
+        let name = self.role_name(role);
+        self.constants.push(initializer::floats(&name, &tensor));
+        name
+    }
+
+    /// A constant of one number.
+    pub(crate) fn scalar(&mut self, role: &str, number: f32) -> String {
+        self.constant(role, Tensor::new([0_usize; 0], vec![number]))
+    }
+
+    /// A constant vector of whole numbers.
+    pub(crate) fn integers(&mut self, role: &str, numbers: &[i64]) -> String {
+        let name = self.role_name(role);
+        self.constants.push(initializer::integers(&name, numbers));
+        name
+    }
+
     /// One ONNX node without attributes.
     pub(crate) fn node(&mut self, op_type: &str) {
         self.node_with(op_type, vec![]);
     }
 
-    /// One ONNX node, its inputs the current node's inputs and parameters.
+    /// One ONNX node that takes the current node's inputs and parameters.
     pub(crate) fn node_with(&mut self, op_type: &str, attributes: Vec<Attribute>) {
-        let node = self.graph.node(self.current);
-        let inputs = node.inputs.iter().map(|id| self.values[id.index()].clone());
-        self.nodes.push(NodeProto {
-            name: node.name.clone(),
-            op_type: op_type.to_owned(),
-            input: inputs.chain(node.params.iter().cloned()).collect(),
-            output: vec![self.values[self.current.index()].clone()],
-            attribute: attributes.into_iter().map(Attribute::into_proto).collect(),
-            ..NodeProto::default()
-        });
+        self.last(op_type, [self.inputs(), self.params()].concat(), attributes);
+    }
+
+    /// One ONNX node that takes the current node's inputs and these constants.
+    pub(crate) fn node_taking(&mut self, op_type: &str, constants: Vec<String>, attributes: Vec<Attribute>) {
+        self.last(op_type, [self.inputs(), constants].concat(), attributes);
+    }
+
+    /// A step before the last of a graph node that takes several; answers what it produces.
+    pub(crate) fn step(&mut self, op_type: &str, inputs: Vec<String>, attributes: Vec<Attribute>) -> String {
+        let name = self.role_name(op_type);
+        self.push(op_type, (name.clone(), name.clone()), inputs, attributes);
+        name
+    }
+
+    /// The last or only step of a graph node.
+    pub(crate) fn last(&mut self, op_type: &str, inputs: Vec<String>, attributes: Vec<Attribute>) {
+        let name = self.graph.node(self.current).name.clone();
+        let output = self.values[self.current.index()].clone();
+        self.push(op_type, (name, output), inputs, attributes);
     }
 
     /// No ONNX node at all: whoever takes the current node's output takes its input. The network's own output must
@@ -55,75 +163,40 @@ impl<'g> Writer<'g> {
         self.values[self.current.index()] = self.values[source.index()].clone();
     }
 
-    /// A step before the last of a graph node that takes several: `op_type(x, constant)`.
-    pub(crate) fn constant_step(&mut self, op_type: &str, role: &str, constant: Tensor) {
-        let output = format!("{}.{op_type}", self.graph.node(self.current).name);
-        self.constant_op(op_type, (role, constant), output.clone(), output);
+    pub(crate) fn finish(self) -> Written {
+        let Self { nodes, constants, shapes, values, .. } = self;
+        Written { nodes, constants, shapes, values }
     }
 
-    /// The last step of a graph node that takes several: `op_type(previous step, constant)`.
-    pub(crate) fn constant_node(&mut self, op_type: &str, role: &str, constant: Tensor) {
-        let name = self.graph.node(self.current).name.clone();
-        let output = self.values[self.current.index()].clone();
-        self.constant_op(op_type, (role, constant), name, output);
-        if let [.., before, last] = &mut self.nodes[..] {
-            last.input[0].clone_from(&before.output[0]);
-        }
-    }
-
-    fn constant_op(&mut self, op_type: &str, (role, constant): (&str, Tensor), name: String, output: String) {
-        let node = self.graph.node(self.current);
-        let constant_name = format!("{}.{role}", node.name);
-        self.constants.push(tensor(&constant_name, &constant));
+    fn push(
+        &mut self,
+        op_type: &str,
+        (name, output): (String, String),
+        input: Vec<String>,
+        attributes: Vec<Attribute>,
+    ) {
         self.nodes.push(NodeProto {
             name,
             op_type: op_type.to_owned(),
-            input: vec![self.values[node.inputs[0].index()].clone(), constant_name],
+            input,
             output: vec![output],
+            attribute: attributes.into_iter().map(Attribute::into_proto).collect(),
             ..NodeProto::default()
         });
     }
 
-    /// The nodes and the constants they need.
-    pub(crate) fn finish(self) -> (Vec<NodeProto>, Vec<TensorProto>) {
-        (self.nodes, self.constants)
-    }
-}
-
-/// A tensor as raw little-endian bytes, which every reader takes without a copy a number.
-pub(crate) fn tensor(name: &str, tensor: &Tensor) -> TensorProto {
-    let bytes: Vec<u8> = tensor.data().iter().flat_map(|number| number.to_le_bytes()).collect();
-    TensorProto {
-        name: name.to_owned(),
-        dims: tensor.shape().iter().map(|&dim| dim as i64).collect(),
-        data_type: data_type::FLOAT,
-        raw_data: Bytes::from(bytes),
-        ..TensorProto::default()
-    }
-}
-
-/// An attribute of a node.
-pub(crate) struct Attribute(AttributeProto);
-
-impl Attribute {
-    pub(crate) fn int(name: &str, value: usize) -> Self {
-        Self(AttributeProto { i: Some(value as i64), ..Self::named(name, AttributeType::Int) })
+    /// A free name for a part of the current node.
+    fn role_name(&mut self, role: &str) -> String {
+        let name = format!("{}.{role}", self.graph.node(self.current).name);
+        self.fresh(&name)
     }
 
-    pub(crate) fn ints(name: &str, values: &[usize]) -> Self {
-        let ints = values.iter().map(|&value| value as i64).collect();
-        Self(AttributeProto { ints, ..Self::named(name, AttributeType::Ints) })
-    }
-
-    pub(crate) fn float(name: &str, value: f32) -> Self {
-        Self(AttributeProto { f: Some(value), ..Self::named(name, AttributeType::Float) })
-    }
-
-    pub(crate) fn into_proto(self) -> AttributeProto {
-        self.0
-    }
-
-    fn named(name: &str, kind: AttributeType) -> AttributeProto {
-        AttributeProto { name: name.to_owned(), r#type: kind.into(), ..AttributeProto::default() }
+    /// This name, or the first made from it that is free.
+    fn fresh(&mut self, name: &str) -> String {
+        let mut free = name.to_owned();
+        while !self.names.insert(free.clone()) {
+            free.push_str("_value");
+        }
+        free
     }
 }

@@ -1,8 +1,12 @@
 //! Tensors that a file holds or computes from nothing.
 
+use half::{bf16, f16};
 use models::Tensor;
 
 use crate::proto::{TensorProto, data_type};
+
+/// Stands for the size of the batch among whole numbers. What a file computes from it is only known when a network runs.
+pub(crate) const BATCH: i64 = i64::MIN;
 
 /// A constant of the file.
 #[derive(Debug, Clone)]
@@ -10,53 +14,98 @@ pub(crate) enum Constant {
     /// Weights and other real numbers.
     Floats(Tensor),
     /// Shapes, axes and other whole numbers.
-    Ints(Vec<i64>),
+    Ints(Ints),
+    /// Quantised weights, and what else is not decoded before somebody asks for it.
+    Other(TensorProto),
+}
+
+/// Whole numbers, row-major.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ints {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<i64>,
+}
+
+impl Ints {
+    pub(crate) fn vector(data: Vec<i64>) -> Self {
+        Self { shape: vec![data.len()], data }
+    }
 }
 
 impl Constant {
     /// Decodes a tensor of the file, in whichever of its fields the numbers are.
     ///
     /// # Errors
-    /// A sentence for a type that holds no weights, external data, or a length that does not match the dimensions.
+    /// A sentence for a length that does not match the dimensions.
     pub(crate) fn decode(tensor: &TensorProto) -> Result<Self, String> {
-        if tensor.data_location == 1 || !tensor.external_data.is_empty() {
-            return Err("its data is in a second file; save the model as one file".to_owned());
-        }
-        let dims: Vec<usize> = tensor
-            .dims
-            .iter()
-            .map(|&dim| usize::try_from(dim).map_err(|_| format!("has the negative dimension {dim}")))
-            .collect::<Result<_, _>>()?;
-        let length = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
-        let check = |found: usize| match length {
-            Some(length) if length == found => Ok(()),
-            _ => Err(format!("has dimensions {dims:?} but {found} numbers")),
-        };
+        let shape = shape(tensor)?;
         let raw = &tensor.raw_data;
-        match tensor.data_type {
-            data_type::FLOAT => {
-                let numbers = if raw.is_empty() { tensor.float_data.clone() } else { words(raw, f32::from_le_bytes)? };
-                check(numbers.len())?;
-                Ok(Constant::Floats(Tensor::new(dims, numbers)))
+        let halves = || tensor.int32_data.iter().map(|&bits| bits as u16);
+        let floats = match tensor.data_type {
+            data_type::FLOAT if raw.is_empty() => tensor.float_data.clone(),
+            data_type::FLOAT => words(raw, f32::from_le_bytes)?,
+            data_type::DOUBLE if raw.is_empty() => tensor.double_data.iter().map(|&number| number as f32).collect(),
+            data_type::DOUBLE => words(raw, |bytes| f64::from_le_bytes(bytes) as f32)?,
+            data_type::FLOAT16 if raw.is_empty() => halves().map(|bits| f16::from_bits(bits).to_f32()).collect(),
+            data_type::FLOAT16 => words(raw, |bytes| f16::from_le_bytes(bytes).to_f32())?,
+            data_type::BFLOAT16 if raw.is_empty() => halves().map(|bits| bf16::from_bits(bits).to_f32()).collect(),
+            data_type::BFLOAT16 => words(raw, |bytes| bf16::from_le_bytes(bytes).to_f32())?,
+            data_type::INT64 | data_type::INT32 | data_type::BOOL => {
+                return Ok(Constant::Ints(integers(tensor)?));
             }
-            data_type::DOUBLE => {
-                let numbers = if raw.is_empty() { tensor.double_data.clone() } else { words(raw, f64::from_le_bytes)? };
-                check(numbers.len())?;
-                Ok(Constant::Floats(Tensor::new(dims, numbers.iter().map(|&number| number as f32).collect())))
-            }
-            data_type::INT64 => {
-                let numbers = if raw.is_empty() { tensor.int64_data.clone() } else { words(raw, i64::from_le_bytes)? };
-                check(numbers.len())?;
-                Ok(Constant::Ints(numbers))
-            }
-            data_type::INT32 => {
-                let numbers = if raw.is_empty() { tensor.int32_data.clone() } else { words(raw, i32::from_le_bytes)? };
-                check(numbers.len())?;
-                Ok(Constant::Ints(numbers.iter().map(|&number| i64::from(number)).collect()))
-            }
-            data_type::FLOAT16 => Err("holds FLOAT16 numbers; export the model with FLOAT weights".to_owned()),
-            other => Err(format!("holds {} numbers; graft reads FLOAT weights", data_type::name(other))),
+            _ => return Ok(Constant::Other(tensor.clone())),
+        };
+        check(&shape, floats.len())?;
+        Ok(Constant::Floats(Tensor::new(shape, floats)))
+    }
+
+    /// The dimensions.
+    pub(crate) fn shape(&self) -> Result<Vec<usize>, String> {
+        match self {
+            Constant::Floats(tensor) => Ok(tensor.shape().to_vec()),
+            Constant::Ints(ints) => Ok(ints.shape.clone()),
+            Constant::Other(tensor) => shape(tensor),
         }
+    }
+
+    /// The whole numbers, those of quantised weights included.
+    pub(crate) fn integers(&self) -> Result<Ints, String> {
+        match self {
+            Constant::Ints(ints) => Ok(ints.clone()),
+            Constant::Other(tensor) => integers(tensor),
+            Constant::Floats(_) => Err("holds real numbers where whole ones are wanted".to_owned()),
+        }
+    }
+}
+
+/// The whole numbers of a tensor.
+fn integers(tensor: &TensorProto) -> Result<Ints, String> {
+    let shape = shape(tensor)?;
+    let raw = &tensor.raw_data;
+    let small = || tensor.int32_data.iter().map(|&number| i64::from(number)).collect();
+    let data: Vec<i64> = match tensor.data_type {
+        data_type::INT64 if raw.is_empty() => tensor.int64_data.clone(),
+        data_type::INT64 => words(raw, i64::from_le_bytes)?,
+        data_type::INT32 | data_type::BOOL | data_type::INT8 | data_type::UINT8 if raw.is_empty() => small(),
+        data_type::INT32 => words(raw, |bytes| i64::from(i32::from_le_bytes(bytes)))?,
+        data_type::INT8 => words(raw, |bytes| i64::from(i8::from_le_bytes(bytes)))?,
+        data_type::BOOL | data_type::UINT8 => words(raw, |[byte]| i64::from(byte))?,
+        other => return Err(format!("holds {} numbers, which graft does not read", data_type::name(other))),
+    };
+    check(&shape, data.len())?;
+    Ok(Ints { shape, data })
+}
+
+fn shape(tensor: &TensorProto) -> Result<Vec<usize>, String> {
+    let size = |&dim: &i64| usize::try_from(dim).map_err(|_| format!("has the negative dimension {dim}"));
+    tensor.dims.iter().map(size).collect()
+}
+
+/// As many numbers as the dimensions say.
+fn check(shape: &[usize], found: usize) -> Result<(), String> {
+    match shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim)) {
+        Some(length) if length == found => Ok(()),
+        _ => Err(format!("has dimensions {shape:?} but {found} numbers")),
     }
 }
 

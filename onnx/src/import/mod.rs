@@ -1,21 +1,26 @@
 //! From an ONNX file to a graph.
 
 mod constant;
+mod fold;
+mod input;
 mod reader;
+mod view;
 
 use bytes::Bytes;
 use models::graph::GraphError;
 use models::params::ParamsError;
 use models::{Graph, ModelSpec, Params};
-use prost::Message;
 use thiserror::Error;
 
-pub(crate) use constant::Constant;
-pub(crate) use reader::{NodeView, Reader, Value};
+pub(crate) use constant::{BATCH, Constant, Ints};
+pub(crate) use fold::fold;
+pub(crate) use reader::{Reader, Value};
+pub(crate) use view::{NodeView, bounded};
 
-use crate::metadata::{self, MetadataError};
+use crate::export::PixelNormalization;
+use crate::file::{FileError, ModelFile};
+use crate::metadata::{self, MetadataError, Recorded};
 use crate::ops::ReadError;
-use crate::proto::ModelProto;
 
 /// What an ONNX file holds.
 #[derive(Debug, Clone)]
@@ -30,30 +35,35 @@ pub struct Imported {
     pub producer: String,
 }
 
-/// The side of the square input that a file with symbolic height and width is given.
-const DEFAULT_SIDE: usize = 224;
-
 /// Why a file cannot be imported.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// Not ONNX at all, or cut off.
-    #[error("not an ONNX file, or a truncated one")]
-    Decode(#[from] prost::DecodeError),
-    /// A protobuf that decodes but holds no graph.
-    #[error("not an ONNX model: it holds no graph")]
-    NoGraph,
+    /// No ONNX model, or one whose weights are not all there.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Operators that broadcast by other rules.
+    #[error("the model is of operator set {0}, graft reads 7 and newer; convert it with onnx.version_converter")]
+    Opset(i64),
     /// A classifier has one image input.
     #[error("the model has inputs {0:?}; graft imports networks with exactly one image input")]
     Inputs(Vec<String>),
-    /// The input is not a batch of channels-first images.
-    #[error("input `{name}` has shape {shape}; graft wants [n, channels, height, width]{hint}")]
+    /// The input is not a batch of images.
+    #[error(
+        "input `{name}` has shape {shape}; graft wants [n, channels, height, width] or [n, height, width, channels]"
+    )]
     InputShape {
         /// The input's name.
         name: String,
         /// What the file declares.
         shape: String,
-        /// What to do about it.
-        hint: &'static str,
+    },
+    /// The input is not of numbers that a pixel can be.
+    #[error("input `{name}` takes {found} numbers; graft gives FLOAT, FLOAT16, DOUBLE or UINT8")]
+    InputType {
+        /// The input's name.
+        name: String,
+        /// What the file declares.
+        found: String,
     },
     /// More than one output that is not merely another's softmax.
     #[error("the model has the unrelated outputs {0:?}; graft imports networks with one")]
@@ -90,21 +100,37 @@ pub enum ImportError {
     Metadata(#[from] MetadataError),
 }
 
-/// Reads an ONNX file by structure.
-///
-/// The batch dimension is made dynamic whatever the file says. Node names are the modules of the state dict where the
-/// weights have such names, otherwise the file's.
+/// The oldest operator set whose arithmetic broadcasts as NumPy does.
+const OLDEST_OPSET: i64 = 7;
+
+/// Reads an ONNX file that holds its weights itself; see [`ModelFile::import`].
 ///
 /// # Errors
-/// [`ImportError`] naming the node and operator, the initialiser or the input that graft cannot read.
+/// As there.
 pub fn import(file: impl Into<Bytes>) -> Result<Imported, ImportError> {
-    let model = ModelProto::decode(file.into())?;
-    let spec = metadata::read(&model.metadata_props)?;
-    let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
-    let opset = model.opset_import.iter().filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
-    let opset = opset.map(|set| set.version).max().unwrap_or(1);
-    let graph = model.graph.ok_or(ImportError::NoGraph)?;
-    let (graph, params) = Reader::new(&graph, opset)?.read(&graph)?;
-    let params = params.select(&graph)?;
-    Ok(Imported { graph, params, spec, producer })
+    ModelFile::decode(file)?.import()
+}
+
+impl ModelFile {
+    /// Reads the network by structure.
+    ///
+    /// The batch dimension is made dynamic whatever the file says, and the image comes channels first. Node names are the
+    /// modules of the state dict where the weights have such names, otherwise the file's.
+    ///
+    /// # Errors
+    /// [`ImportError`] naming the node and operator, the initialiser or the input that graft cannot read.
+    pub fn import(&self) -> Result<Imported, ImportError> {
+        let recorded = metadata::read(self.props())?;
+        let opset = self.opset();
+        if opset < OLDEST_OPSET {
+            return Err(ImportError::Opset(opset));
+        }
+        let graph = self.proto.graph.as_ref().ok_or(FileError::NoGraph)?;
+        let (mut graph, params) = Reader::new(graph, opset)?.read(graph)?;
+        if let Some(Recorded { spec, normalization: PixelNormalization::Outside }) = &recorded {
+            graph = graph.normalized(&spec.preprocess.normalize())?;
+        }
+        let params = params.select(&graph)?;
+        Ok(Imported { graph, params, spec: recorded.map(|recorded| recorded.spec), producer: self.producer() })
+    }
 }

@@ -1,66 +1,196 @@
-//! `Add` and `Sum` of tensors; `Sub` and `Div` by constants, which are a normalisation.
+//! `Add`, `Sum` and `Mul` of tensors; `Add`, `Sub`, `Mul` and `Div` with constants, one for each channel.
 
-use models::Tensor;
-use models::ops::{Add, Normalize, Op};
+use models::ops::{Activation, Add, Conv2d, Linear, Mul, Normalize, Op, Scale, Transpose};
+use models::{NodeId, Tensor};
 
 use super::ReadError;
+use super::activation::hard_swish;
 use crate::export::Writer;
 use crate::import::{NodeView, Reader, Value};
 
 pub(super) fn read_add(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let constants =
-        view.inputs().iter().map(|name| reader.value(name).map(|value| matches!(value, Value::Constant(..))));
-    if constants.collect::<Result<Vec<_>, _>>()?.contains(&true) {
-        return super::linear::read_bias(view, reader);
+    if let Some(operands) = Operands::of(view, reader)? {
+        return read_bias(view, reader, &operands);
     }
-    let inputs: Vec<_> =
-        (0..view.inputs().len()).map(|index| view.node_input(reader, index)).collect::<Result<_, _>>()?;
+    let inputs = view.node_inputs(reader)?;
     match inputs[..] {
         [only] => Ok(Value::Node(only)),
         _ => reader.push(view, Add, &inputs),
     }
 }
 
+pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    if let Some(operands) = Operands::of(view, reader)? {
+        let channels = operands.channels(reader)?;
+        let weight = operands.numbers(channels, reader)?;
+        let scale = Scale { channels, weight: true, bias: false };
+        return per_channel(view, reader, &operands, |view, reader, x| {
+            reader.push_with(view, scale, &[x], vec![(operands.name.clone(), weight)])
+        });
+    }
+    let inputs = view.node_inputs(reader)?;
+    let [a, b] = inputs[..] else {
+        return Err(ReadError::Unsupported(format!("a product of {} tensors", inputs.len())));
+    };
+    match hard_swish(reader, [a, b]) {
+        Some(x) => reader.push(view, Activation::HardSwish, &[x]),
+        None => reader.push(view, Mul, &inputs),
+    }
+}
+
+/// A constant added to something is the bias of the layer before it, where that has none yet.
+fn read_bias(view: &NodeView<'_>, reader: &mut Reader, operands: &Operands) -> Result<Value, ReadError> {
+    let channels = operands.channels(reader)?;
+    let bias = (operands.name.clone(), operands.numbers(channels, reader)?);
+    let node = reader.builder.node(operands.node).clone();
+    let with_bias: Option<Op> = match &node.op {
+        Op::Linear(linear) if !linear.bias => Some(Linear { bias: true, ..*linear }.into()),
+        Op::Conv2d(conv) if !conv.bias => Some(Conv2d { bias: true, ..conv.clone() }.into()),
+        Op::Scale(scale) if !scale.bias => Some(Scale { bias: true, ..*scale }.into()),
+        _ => None,
+    };
+    match with_bias {
+        Some(op) => {
+            let weight = node.params.first().cloned().unwrap_or_default();
+            let tensor = reader.param(&weight).ok_or_else(|| ReadError::Undefined(weight.clone()))?;
+            reader.absorb(view, operands.node, op, vec![(weight, tensor), bias])
+        }
+        None => {
+            let scale = Scale { channels, weight: false, bias: true };
+            per_channel(view, reader, operands, |view, reader, x| reader.push_with(view, scale, &[x], vec![bias]))
+        }
+    }
+}
+
 pub(super) fn read_sub(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let input = view.node_input(reader, 0)?;
-    let mean = per_channel(view, reader)?;
+    let (operands, mean) = subtrahend(view, reader)?;
     let std = vec![1.0; mean.len()];
-    reader.push(view, Normalize { mean, std }, &[input])
+    per_channel(view, reader, &operands, |view, reader, x| reader.push(view, Normalize { mean, std }, &[x]))
 }
 
 /// A division right behind a subtraction is the second half of one normalisation.
 pub(super) fn read_div(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let input = view.node_input(reader, 0)?;
-    let std = per_channel(view, reader)?;
-    let before = reader.builder.node(input);
-    match &before.op {
-        Op::Normalize(half) if half.std.iter().all(|&std| std == 1.0) => {
-            let (mean, source) = (half.mean.clone(), before.inputs[0]);
-            reader.push(view, Normalize { mean, std }, &[source])
+    let (operands, std) = subtrahend(view, reader)?;
+    per_channel(view, reader, &operands, |view, reader, x| {
+        let half = match &reader.builder.node(x).op {
+            Op::Normalize(half) if half.std.iter().all(|&std| std == 1.0) => Some(half.mean.clone()),
+            _ => None,
+        };
+        match half {
+            Some(mean) => reader.absorb(view, x, Normalize { mean, std }, vec![]),
+            None => reader.push(view, Normalize { mean: vec![0.0; std.len()], std }, &[x]),
         }
-        _ => reader.push(view, Normalize { mean: vec![0.0; std.len()], std }, &[input]),
+    })
+}
+
+/// The constants of a difference or quotient, which must be its second input.
+fn subtrahend(view: &NodeView<'_>, reader: &mut Reader) -> Result<(Operands, Vec<f32>), ReadError> {
+    let node = view.node_input(reader, 0)?;
+    let (name, constant) = view.tensor_input(reader, 1)?;
+    let operands = Operands { node, name, constant };
+    let channels = operands.channels(reader)?;
+    let numbers = operands.numbers(channels, reader)?.data().to_vec();
+    Ok((operands, numbers))
+}
+
+/// A tensor of the network and a constant of the file.
+struct Operands {
+    node: NodeId,
+    name: String,
+    constant: Tensor,
+}
+
+impl Operands {
+    /// The operands of a node with two inputs, one of them constant, in either order.
+    fn of(view: &NodeView<'_>, reader: &Reader) -> Result<Option<Self>, ReadError> {
+        let constant = |index| Ok::<_, ReadError>(matches!(view.value(reader, index)?, Value::Constant(..)));
+        let index = match view.inputs() {
+            [_, _] if constant(1)? => 1,
+            [_, _] if constant(0)? => 0,
+            _ => return Ok(None),
+        };
+        let (name, constant) = view.tensor_input(reader, index)?;
+        Ok(Some(Self { node: view.node_input(reader, 1 - index)?, name, constant }))
+    }
+
+    /// The channels of the tensor, wherever they are.
+    fn channels(&self, reader: &Reader) -> Result<usize, ReadError> {
+        let id = channels_last(reader, self.node).unwrap_or(self.node);
+        reader
+            .shape(id)
+            .dims()
+            .first()
+            .copied()
+            .ok_or_else(|| ReadError::Unsupported("arithmetic with no tensor".into()))
+    }
+
+    /// The constant as one number a channel.
+    fn numbers(&self, channels: usize, reader: &mut Reader) -> Result<Tensor, ReadError> {
+        let (shape, numbers) = (self.constant.shape(), self.constant.data());
+        if let [number] = numbers {
+            reader.expand(channels)?;
+            return Ok(Tensor::new([channels], vec![*number; channels]));
+        }
+        // Dimensions are matched from the last one on, so the channels must stand as far from the end as in the tensor.
+        let behind = match channels_last(reader, self.node) {
+            Some(_) => 0,
+            None => reader.shape(self.node).dims().len() - 1,
+        };
+        let inner = shape.iter().rev().take(behind).all(|&size| size == 1);
+        let outer = shape.iter().rev().skip(behind + 1).all(|&size| size == 1);
+        match shape.iter().rev().nth(behind) {
+            Some(&size) if size == channels && inner && outer => Ok(Tensor::new([channels], numbers.to_vec())),
+            _ => Err(ReadError::Unsupported(format!(
+                "arithmetic with the constant `{}` of shape {shape:?}; only one number a channel is read",
+                self.name
+            ))),
+        }
     }
 }
 
-/// The constant behind the second input as one number a channel.
-fn per_channel(view: &NodeView<'_>, reader: &Reader) -> Result<Vec<f32>, ReadError> {
-    let (name, tensor) = view.tensor_input(reader, 1)?;
-    let (channels, ..) = reader.shape(view.node_input(reader, 0)?).chw().map_err(|_| {
-        ReadError::Unsupported("arithmetic with a constant on something that is not an image".to_owned())
-    })?;
-    let numbers = tensor.data();
-    match (tensor.shape(), numbers) {
-        (_, [number]) => Ok(vec![*number; channels]),
-        ([c, 1, 1] | [1, c, 1, 1], _) if *c == channels => Ok(numbers.to_vec()),
-        (shape, _) => Err(ReadError::Unsupported(format!(
-            "arithmetic with the constant `{name}` of shape {shape:?}; only one number a channel is read"
-        ))),
+/// The channels-first image that this node shows channels last.
+pub(super) fn channels_last(reader: &Reader, id: NodeId) -> Option<NodeId> {
+    let node = reader.builder.node(id);
+    match &node.op {
+        Op::Transpose(Transpose { order }) if order[..] == [1, 2, 0] => Some(node.inputs[0]),
+        _ => None,
+    }
+}
+
+/// Arithmetic per channel, done channels first where the file does it channels last.
+fn per_channel(
+    view: &NodeView<'_>,
+    reader: &mut Reader,
+    operands: &Operands,
+    push: impl FnOnce(&NodeView<'_>, &mut Reader, NodeId) -> Result<Value, ReadError>,
+) -> Result<Value, ReadError> {
+    let Some(source) = channels_last(reader, operands.node) else { return push(view, reader, operands.node) };
+    match push(view, reader, source)? {
+        Value::Node(id) => reader.push(view, Transpose { order: vec![1, 2, 0] }, &[id]),
+        constant @ Value::Constant(..) => Ok(constant),
     }
 }
 
 /// Two nodes, `Sub` and `Div`, under the name of one.
 pub(super) fn write_normalize(op: &Normalize, writer: &mut Writer<'_>) {
-    let constant = |numbers: &[f32]| Tensor::new([1, numbers.len(), 1, 1], numbers.to_vec());
-    writer.constant_step("Sub", "mean", constant(&op.mean));
-    writer.constant_node("Div", "std", constant(&op.std));
+    let [mean, std] = [("mean", &op.mean), ("std", &op.std)]
+        .map(|(role, numbers)| writer.constant(role, Tensor::new([1, numbers.len(), 1, 1], numbers.clone())));
+    let x = writer.inputs().swap_remove(0);
+    let centred = writer.step("Sub", vec![x, mean], vec![]);
+    writer.last("Div", vec![centred, std], vec![]);
+}
+
+/// `Mul`, `Add`, or one behind the other.
+pub(super) fn write_scale(op: &Scale, writer: &mut Writer<'_>) {
+    let x = writer.inputs().swap_remove(0);
+    let params = writer.column_params();
+    match (op.weight, op.bias, &params[..]) {
+        (true, true, [weight, bias]) => {
+            let scaled = writer.step("Mul", vec![x, weight.clone()], vec![]);
+            writer.last("Add", vec![scaled, bias.clone()], vec![]);
+        }
+        (true, false, [weight]) => writer.last("Mul", vec![x, weight.clone()], vec![]),
+        (false, true, [bias]) => writer.last("Add", vec![x, bias.clone()], vec![]),
+        _ => writer.alias(),
+    }
 }

@@ -1,35 +1,70 @@
-//! Nodes that are constants.
+//! Nodes that are constants, and the shape of a tensor as one.
 
 use models::Tensor;
 
 use super::ReadError;
-use crate::import::{Constant, NodeView, Reader, Value};
-
-/// More numbers than any layer of an image network has: two gigabytes.
-const LARGEST: usize = 1 << 29;
+use crate::import::{BATCH, Constant, Ints, NodeView, Reader, Value};
 
 pub(super) fn read(view: &NodeView<'_>, _reader: &mut Reader) -> Result<Value, ReadError> {
-    let tensor = view.attribute("value").and_then(|attribute| attribute.t.as_ref());
-    let tensor = tensor.ok_or(ReadError::Unsupported("a constant without the attribute `value`".to_owned()))?;
-    let constant = Constant::decode(tensor).map_err(ReadError::Unsupported)?;
+    let attribute = |name: &str| view.attribute(name);
+    let scalar = |number: f32| Constant::Floats(Tensor::new([0_usize; 0], vec![number]));
+    let whole = |number: i64| Constant::Ints(Ints { shape: vec![], data: vec![number] });
+    let constant = if let Some(tensor) = attribute("value").and_then(|attribute| attribute.t.as_ref()) {
+        Constant::decode(tensor).map_err(ReadError::Unsupported)?
+    } else if let Some(number) = attribute("value_float").and_then(|attribute| attribute.f) {
+        scalar(number)
+    } else if let Some(number) = attribute("value_int").and_then(|attribute| attribute.i) {
+        whole(number)
+    } else if let Some(floats) = attribute("value_floats") {
+        Constant::Floats(Tensor::new([floats.floats.len()], floats.floats.clone()))
+    } else if let Some(ints) = attribute("value_ints") {
+        Constant::Ints(Ints::vector(ints.ints.clone()))
+    } else {
+        return Err(ReadError::Unsupported("a constant that holds no numbers".to_owned()));
+    };
     Ok(Value::Constant(view.output().to_owned(), constant))
 }
 
 /// A tensor of one repeated number: how the ONNX project stores topologies without weights.
 pub(super) fn read_of_shape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let dims = view.ints_input(reader, 0)?;
+    let dims = view.ints_input(reader, 0)?.data;
+    let refuse = || ReadError::Unsupported(format!("a constant of shape {dims:?}"));
     let shape: Option<Vec<usize>> = dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
-    let size = shape.as_ref().and_then(|shape| shape.iter().try_fold(1_usize, |size, &dim| size.checked_mul(dim)));
-    let (Some(shape), Some(size @ ..LARGEST)) = (shape, size) else {
-        return Err(ReadError::Unsupported(format!("a constant of shape {dims:?}")));
-    };
+    let shape = shape.ok_or_else(refuse)?;
+    let size = shape.iter().try_fold(1_usize, |size, &dim| size.checked_mul(dim)).ok_or_else(refuse)?;
+    reader.expand(size)?;
     let value = view.attribute("value").and_then(|attribute| attribute.t.as_ref());
     let constant = match value.map(Constant::decode).transpose().map_err(ReadError::Unsupported)? {
         None => Constant::Floats(Tensor::new(shape, vec![0.0; size])),
         Some(Constant::Floats(value)) => {
             Constant::Floats(Tensor::new(shape, vec![value.data().first().copied().unwrap_or_default(); size]))
         }
-        Some(Constant::Ints(value)) => Constant::Ints(vec![value.first().copied().unwrap_or_default(); size]),
+        Some(value) => {
+            let number = value.integers().map_err(ReadError::Unsupported)?.data.first().copied().unwrap_or_default();
+            Constant::Ints(Ints { shape, data: vec![number; size] })
+        }
     };
     Ok(Value::Constant(view.output().to_owned(), constant))
+}
+
+/// The dimensions of a tensor, the batch among them, which is not known yet.
+pub(super) fn read_shape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let dims: Vec<i64> = match view.value(reader, 0)? {
+        Value::Node(id) => {
+            let dims = reader.shape(*id).dims().iter().map(|&dim| dim as i64);
+            std::iter::once(BATCH).chain(dims).collect()
+        }
+        Value::Constant(_, constant) => {
+            let shape = constant.shape().map_err(ReadError::Unsupported)?;
+            shape.into_iter().map(|dim| dim as i64).collect()
+        }
+    };
+    let length = dims.len() as i64;
+    let bound = |name: &str, default: i64| {
+        let bound = view.int(name, default);
+        (if bound < 0 { bound.saturating_add(length) } else { bound }).clamp(0, length) as usize
+    };
+    let (start, end) = (bound("start", 0), bound("end", length));
+    let part = dims.get(start..end).unwrap_or_default().to_vec();
+    Ok(Value::Constant(view.output().to_owned(), Constant::Ints(Ints::vector(part))))
 }

@@ -68,23 +68,15 @@ pub(super) fn read_padding(
 ) -> Result<Padding, ReadError> {
     let (_, height, width) =
         input.chw().map_err(|_| ReadError::Unsupported(format!("an input of shape {input}; only images are read")))?;
-    let missing = |axis: usize, size: usize| {
-        let steps = size.div_ceil(stride[axis]) - 1;
-        (steps * stride[axis] + extent[axis]).saturating_sub(size)
-    };
-    let (rows, columns) = (missing(0, height), missing(1, width));
+    let same = Padding::same([height, width], extent, stride);
     match view.text("auto_pad", "NOTSET") {
         "NOTSET" => {
             let [top, left, bottom, right] = view.sizes("pads")?.unwrap_or_default();
             Ok(Padding { top, left, bottom, right })
         }
         "VALID" => Ok(Padding::default()),
-        "SAME_UPPER" => {
-            Ok(Padding { top: rows / 2, left: columns / 2, bottom: rows.div_ceil(2), right: columns.div_ceil(2) })
-        }
-        "SAME_LOWER" => {
-            Ok(Padding { top: rows.div_ceil(2), left: columns.div_ceil(2), bottom: rows / 2, right: columns / 2 })
-        }
+        "SAME_UPPER" => Ok(same),
+        "SAME_LOWER" => Ok(same.mirrored()),
         other => Err(ReadError::Attribute { name: "auto_pad", value: other.to_owned() }),
     }
 }

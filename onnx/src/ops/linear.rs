@@ -1,51 +1,67 @@
-//! `Gemm`, and `MatMul` followed by `Add`.
+//! `Gemm`, and `MatMul`, whose bias comes by an `Add` behind it; products with the matrices of an adaptive pooling.
 
-use models::graph::Node;
-use models::ops::{Linear, Op};
+use models::ops::{AdaptiveAvgPool, Linear};
 use models::{NodeId, Tensor};
 
 use super::ReadError;
+use super::pool::read_averaging;
 use crate::export::{Attribute, Writer};
 use crate::import::{NodeView, Reader, Value};
 
 pub(super) fn read_gemm(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
-    let (alpha, beta) = (view.float("alpha", 1.0), view.float("beta", 1.0));
-    let bias = view.input(2).is_some();
-    if alpha != 1.0 || (bias && beta != 1.0) || view.int("transA", 0) != 0 {
-        return Err(ReadError::Unsupported("a Gemm with alpha, beta or transA".to_owned()));
+    if view.int("transA", 0) != 0 {
+        return Err(ReadError::Unsupported("a Gemm with transA".to_owned()));
     }
     let (name, weight) = view.tensor_input(reader, 1)?;
     let weight = if view.int("transB", 0) != 0 { matrix(weight)? } else { transposed(&matrix(weight)?) };
-    let mut params = vec![(name, weight)];
-    if bias {
+    let outputs = weight.shape()[0];
+    let mut params = vec![(name, scaled(weight, view.float("alpha", 1.0)))];
+    if view.input(2).is_some() {
         let (name, bias) = view.tensor_input(reader, 2)?;
-        params.push((name, Tensor::new([bias.data().len()], bias.data().to_vec())));
+        let numbers = match bias.data() {
+            [number] => vec![*number; outputs],
+            numbers => numbers.to_vec(),
+        };
+        params.push((name, scaled(Tensor::new([numbers.len()], numbers), view.float("beta", 1.0))));
     }
     push(view, reader, input, params)
 }
 
+/// A linear layer without a bias, or, where the constant is on the left or the other factor an image, half of an adaptive
+/// pooling.
 pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    if let Value::Constant(..) = view.value(reader, 0)? {
+        let (_, rows) = view.tensor_input(reader, 0)?;
+        let input = view.node_input(reader, 1)?;
+        let (_, height, width) = image(reader, input)?;
+        let output = [read_averaging(&matrix(rows)?, height)?, width];
+        return reader.push(view, AdaptiveAvgPool { output }, &[input]);
+    }
     let input = view.node_input(reader, 0)?;
     let (name, weight) = view.tensor_input(reader, 1)?;
+    if let Ok((_, height, width)) = image(reader, input) {
+        let columns = read_averaging(&transposed(&matrix(weight)?), width)?;
+        return match reader.builder.node(input).op {
+            models::ops::Op::AdaptiveAvgPool(AdaptiveAvgPool { output: [rows, _] }) => {
+                reader.absorb(view, input, AdaptiveAvgPool { output: [rows, columns] }, vec![])
+            }
+            _ => reader.push(view, AdaptiveAvgPool { output: [height, columns] }, &[input]),
+        };
+    }
     push(view, reader, input, vec![(name, transposed(&matrix(weight)?))])
 }
 
-/// `Add` of a stored vector right behind a `MatMul`: the layer's bias.
-pub(super) fn read_bias(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let constant = usize::from(!matches!(reader.value(view.input(0).unwrap_or_default())?, Value::Constant(..)));
-    let product = view.node_input(reader, 1 - constant)?;
-    let (bias_name, bias) = view.tensor_input(reader, constant)?;
-    let Node { op: Op::Linear(linear), inputs, params, name } = reader.builder.node(product).clone() else {
-        return Err(ReadError::Unsupported(format!("adding the constant `{bias_name}` to anything but a MatMul")));
-    };
-    if linear.bias || bias.data().len() != linear.out_features {
-        return Err(ReadError::Unsupported(format!("adding the constant `{bias_name}` of shape {:?}", bias.shape())));
+fn image(reader: &Reader, id: NodeId) -> Result<(usize, usize, usize), ReadError> {
+    let shape = reader.shape(id);
+    shape.chw().map_err(|_| ReadError::Unsupported(format!("a constant matrix times something of shape {shape}")))
+}
+
+fn scaled(tensor: Tensor, factor: f32) -> Tensor {
+    match factor {
+        1.0 => tensor,
+        factor => Tensor::new(tensor.shape(), tensor.data().iter().map(|number| factor * number).collect()),
     }
-    let bias = Tensor::new([linear.out_features], bias.data().to_vec());
-    let weight = reader.param(&params[0]).ok_or(ReadError::Undefined(name))?;
-    let params = vec![(params[0].clone(), weight), (bias_name, bias)];
-    push(view, reader, inputs[0], params)
 }
 
 pub(super) fn write(_op: &Linear, writer: &mut Writer<'_>) {
@@ -65,10 +81,12 @@ fn push(
     reader.push_with(view, linear, &[input], params)
 }
 
+/// A matrix, which may have dimensions of length one before it.
 fn matrix(weight: Tensor) -> Result<Tensor, ReadError> {
-    match weight.shape() {
+    match *weight.shape() {
         [_, _] => Ok(weight),
-        shape => Err(ReadError::Unsupported(format!("a product with a weight of shape {shape:?}, not a matrix"))),
+        [1, rows, columns] | [1, 1, rows, columns] => Ok(Tensor::new([rows, columns], weight.data().to_vec())),
+        ref shape => Err(ReadError::Unsupported(format!("a product with a weight of shape {shape:?}, not a matrix"))),
     }
 }
 

@@ -7,6 +7,7 @@ mod conv;
 mod linear;
 mod norm;
 mod pool;
+mod region;
 mod structure;
 
 use models::graph::GraphError;
@@ -22,6 +23,9 @@ pub enum ReadError {
     /// An operator that graft has no meaning for.
     #[error("graft does not know this operator; it reads {}", known_operators())]
     UnknownOperator,
+    /// An operator of a quantised network.
+    #[error("the network is quantised, and graft takes only networks of real numbers apart")]
+    Quantized,
     /// A name that nothing before the node produces.
     #[error("its input `{0}` is not produced by any earlier node")]
     Undefined(String),
@@ -51,26 +55,52 @@ const READERS: &[(&str, Read)] = &[
     ("Add", arithmetic::read_add),
     ("AveragePool", pool::read_average),
     ("BatchNormalization", norm::read),
+    ("Cast", structure::read_cast),
+    ("Clip", activation::read_clip),
     ("Concat", structure::read_concat),
     ("Constant", constant::read),
     ("ConstantOfShape", constant::read_of_shape),
     ("Conv", conv::read),
+    ("DequantizeLinear", quantized),
     ("Div", arithmetic::read_div),
     ("Dropout", activation::read_dropout),
+    ("DynamicQuantizeLinear", quantized),
+    ("Elu", activation::read_elu),
     ("Flatten", structure::read_flatten),
+    ("Gather", region::read_gather),
     ("Gemm", linear::read_gemm),
     ("GlobalAveragePool", pool::read_global_average),
+    ("GlobalMaxPool", pool::read_global_max),
+    ("HardSigmoid", activation::read_hard_sigmoid),
+    ("HardSwish", activation::read_hard_swish),
     ("Identity", structure::read_identity),
+    ("LRN", norm::read_local_response),
+    ("LeakyRelu", activation::read_leaky_relu),
     ("MatMul", linear::read_matmul),
     ("MaxPool", pool::read_max),
+    ("Mul", arithmetic::read_mul),
+    ("Pad", region::read_pad),
+    ("QLinearConv", quantized),
+    ("QuantizeLinear", quantized),
     ("ReduceMean", pool::read_reduce_mean),
     ("Relu", activation::read_relu),
     ("Reshape", structure::read_reshape),
+    ("Shape", constant::read_shape),
+    ("Sigmoid", activation::read_sigmoid),
+    ("Slice", region::read_slice),
     ("Softmax", activation::read_softmax),
+    ("Split", region::read_split),
     ("Squeeze", structure::read_squeeze),
     ("Sub", arithmetic::read_sub),
     ("Sum", arithmetic::read_add),
+    ("Tanh", activation::read_tanh),
+    ("Transpose", structure::read_transpose),
+    ("Unsqueeze", structure::read_unsqueeze),
 ];
+
+fn quantized(_view: &NodeView<'_>, _reader: &mut Reader) -> Result<Value, ReadError> {
+    Err(ReadError::Quantized)
+}
 
 fn known_operators() -> String {
     READERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
@@ -81,7 +111,10 @@ pub(crate) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
     let standard = matches!(view.domain(), "" | "ai.onnx");
     let known = READERS.iter().find(|(name, _)| standard && *name == view.op_type());
     let (_, read) = known.ok_or(ReadError::UnknownOperator)?;
-    read(view, reader)
+    match crate::import::fold(view, reader)? {
+        Some(constant) => Ok(constant),
+        None => read(view, reader),
+    }
 }
 
 /// Writes one node of a graph.
@@ -91,16 +124,25 @@ pub(crate) fn write(op: &Op, writer: &mut Writer<'_>) {
         Op::Input(_) => {}
         Op::Dropout(_) => writer.alias(),
         Op::Normalize(op) => arithmetic::write_normalize(op, writer),
+        Op::Scale(op) => arithmetic::write_scale(op, writer),
         Op::Add(_) => writer.node("Add"),
+        Op::Mul(_) => writer.node("Mul"),
         Op::Conv2d(op) => conv::write(op, writer),
         Op::BatchNorm(op) => norm::write(op, writer),
+        Op::LocalResponseNorm(op) => norm::write_local_response(op, writer),
         Op::Relu(_) => writer.node("Relu"),
+        Op::Activation(op) => activation::write(*op, writer),
         Op::Softmax(_) => activation::write_softmax(writer),
         Op::MaxPool(op) => pool::write_max(op, writer),
         Op::AvgPool(op) => pool::write_average(op, writer),
+        Op::AdaptiveAvgPool(op) => pool::write_adaptive(*op, writer),
         Op::GlobalAvgPool(_) => writer.node("GlobalAveragePool"),
         Op::Concat(_) => structure::write_concat(writer),
         Op::Flatten(_) => structure::write_flatten(writer),
+        Op::Reshape(op) => structure::write_reshape(op, writer),
+        Op::Transpose(op) => structure::write_transpose(op, writer),
+        Op::Slice(op) => region::write_slice(op, writer),
+        Op::Pad(op) => region::write_pad(op, writer),
         Op::Linear(op) => linear::write(op, writer),
     }
 }

@@ -1,10 +1,10 @@
-//! `BatchNormalization`.
+//! `BatchNormalization`, `LRN`.
 
-use models::ops::BatchNorm;
+use models::ops::{BatchNorm, LocalResponseNorm};
 
 use super::ReadError;
 use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value};
+use crate::import::{NodeView, Reader, Value, bounded};
 
 pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
@@ -12,6 +12,9 @@ pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
     if view.int("training_mode", 0) != 0 {
         let advice = "it was exported in training mode; call `model.eval()` before exporting";
         return Err(ReadError::Unsupported(advice.to_owned()));
+    }
+    if view.int("spatial", 1) == 0 {
+        return Err(ReadError::Unsupported("batch normalisation of each pixel by itself".to_owned()));
     }
     let channels = params[0].1.data().len();
     let op =
@@ -24,6 +27,21 @@ pub(super) fn write(op: &BatchNorm, writer: &mut Writer<'_>) {
         "BatchNormalization",
         vec![Attribute::float("epsilon", op.eps), Attribute::float("momentum", complement(op.momentum))],
     );
+}
+
+pub(super) fn read_local_response(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let size = bounded(view.int("size", 0)).filter(|&size| size > 0);
+    let size = size.ok_or(ReadError::Attribute { name: "size", value: view.int("size", 0).to_string() })?;
+    let (alpha, beta, bias) = (view.float("alpha", 1e-4), view.float("beta", 0.75), view.float("bias", 1.0));
+    reader.push(view, LocalResponseNorm { size, alpha, beta, bias }, &[input])
+}
+
+pub(super) fn write_local_response(op: &LocalResponseNorm, writer: &mut Writer<'_>) {
+    let numbers = [("alpha", op.alpha), ("beta", op.beta), ("bias", op.bias)];
+    let mut attributes: Vec<_> = numbers.into_iter().map(|(name, number)| Attribute::float(name, number)).collect();
+    attributes.push(Attribute::int("size", op.size));
+    writer.node_with("LRN", attributes);
 }
 
 /// ONNX stores the share of the old statistics, PyTorch that of the new. Rounded to the seventh decimal, so that writing

@@ -1,9 +1,11 @@
-//! `MaxPool`, `AveragePool`, `GlobalAveragePool`, and `ReduceMean` over the image.
+//! `MaxPool`, `AveragePool`, the pooling of whole images, and `ReduceMean` over them; adaptive pooling, which ONNX does not
+//! have, as two matrix products.
 
-use models::NodeId;
-use models::ops::{AvgPool, Flatten, GlobalAvgPool, MaxPool, Padding, Window};
+use models::ops::{AdaptiveAvgPool, AvgPool, Flatten, GlobalAvgPool, MaxPool, Padding, Reshape, Shape, Window};
+use models::{NodeId, Tensor};
 
 use super::ReadError;
+use super::arithmetic::channels_last;
 use super::conv::{pads, positive, read_padding};
 use crate::export::{Attribute, Writer};
 use crate::import::{NodeView, Reader, Value};
@@ -29,24 +31,82 @@ pub(super) fn read_global_average(view: &NodeView<'_>, reader: &mut Reader) -> R
     reader.push(view, GlobalAvgPool, &[input])
 }
 
-/// PyTorch writes global pooling as a mean over the axes of height and width.
+pub(super) fn read_global_max(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let (_, height, width) = reader.shape(input).chw().map_err(|_| not_an_image())?;
+    reader.push(view, MaxPool(Window { kernel: [height, width], ..Window::new(1, 1) }), &[input])
+}
+
+/// PyTorch writes global pooling as a mean over the axes of height and width, whose place depends on that of the channels.
 pub(super) fn read_reduce_mean(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
-    let mut axes = match view.input(1) {
-        Some(_) => view.ints_input(reader, 1)?,
-        None => view.attribute("axes").map(|attribute| attribute.ints.clone()).unwrap_or_default(),
-    };
+    let mut axes = view.ints_of(reader, "axes", 1)?.unwrap_or_default();
     axes.iter_mut().filter(|axis| **axis < 0).for_each(|axis| *axis += 4);
     axes.sort_unstable();
-    if axes != [2, 3] || reader.shape(input).chw().is_err() {
-        return Err(ReadError::Unsupported(format!(
-            "a mean over axes {axes:?}; only one over height and width is read"
-        )));
+    let source = channels_last(reader, input);
+    let image = match (&axes[..], source) {
+        ([2, 3], None) if reader.shape(input).chw().is_ok() => input,
+        ([1, 2], Some(source)) => source,
+        _ => {
+            let reason = format!("a mean over axes {axes:?}; only one over height and width is read");
+            return Err(ReadError::Unsupported(reason));
+        }
+    };
+    let pooled = reader.push(view, GlobalAvgPool, &[image])?;
+    match (pooled, source, view.int("keepdims", 1)) {
+        (Value::Node(id), _, 0) => reader.push(view, Flatten, &[id]),
+        (Value::Node(id), Some(_), _) => {
+            let channels = reader.shape(id).len();
+            reader.push(view, Reshape { shape: Shape::new([1, 1, channels]) }, &[id])
+        }
+        (pooled, ..) => Ok(pooled),
     }
-    let pooled = reader.push(view, GlobalAvgPool, &[input])?;
-    match pooled {
-        Value::Node(id) if view.int("keepdims", 1) == 0 => reader.push(view, Flatten, &[id]),
-        _ => Ok(pooled),
+}
+
+/// How many windows of an axis of this length this matrix takes the means of: row `i` of `[count, size]` holds
+/// `1 / length` for each number of window `i`.
+pub(super) fn read_averaging(matrix: &Tensor, size: usize) -> Result<usize, ReadError> {
+    let count = matrix.shape()[0];
+    if matrix.shape()[1] == size && count > 0 && matrix.data() == averaging(count, size) {
+        return Ok(count);
+    }
+    let reason = format!("a product of an image with a matrix of shape {:?} that is no pooling", matrix.shape());
+    Err(ReadError::Unsupported(reason))
+}
+
+/// That matrix, row-major.
+fn averaging(count: usize, size: usize) -> Vec<f32> {
+    let rows = (0..count).flat_map(|index| {
+        let span = AdaptiveAvgPool::span(size, count, index);
+        (0..size).map(move |place| if span.contains(&place) { 1.0 / span.len() as f32 } else { 0.0 })
+    });
+    rows.collect()
+}
+
+/// `rows · x · columnsᵀ`, a side that stays as it is left out.
+pub(super) fn write_adaptive(op: AdaptiveAvgPool, writer: &mut Writer<'_>) {
+    let x = writer.inputs().swap_remove(0);
+    let (_, height, width) = writer.input_shape().chw().unwrap_or_default();
+    let [rows, columns] = op.output;
+    let left = Tensor::new([1, 1, rows, height], averaging(rows, height));
+    let right = averaging(columns, width);
+    let right = (0..width * columns).map(|at| right[at % columns * width + at / columns]).collect();
+    let right = Tensor::new([1, 1, width, columns], right);
+    match (rows == height, columns == width) {
+        (true, true) => writer.alias(),
+        (false, true) => {
+            let left = writer.constant("rows", left);
+            writer.last("MatMul", vec![left, x], vec![]);
+        }
+        (true, false) => {
+            let right = writer.constant("columns", right);
+            writer.last("MatMul", vec![x, right], vec![]);
+        }
+        (false, false) => {
+            let (left, right) = (writer.constant("rows", left), writer.constant("columns", right));
+            let half = writer.step("MatMul", vec![left, x], vec![]);
+            writer.last("MatMul", vec![half, right], vec![]);
+        }
     }
 }
 

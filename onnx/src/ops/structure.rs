@@ -1,49 +1,168 @@
-//! `Concat`, `Flatten`, and the other ways of writing a flatten or nothing at all.
+//! `Concat`, `Transpose`, `Reshape`, and what comes to a reshape or to nothing at all.
 
-use models::ops::{Concat, Flatten};
+use models::NodeId;
+use models::ops::{Concat, Flatten, Op, Reshape, Shape, Transpose};
 
 use super::ReadError;
 use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value};
+use crate::import::{BATCH, NodeView, Reader, Value};
 
 pub(super) fn read_concat(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let inputs: Vec<_> =
-        (0..view.inputs().len()).map(|index| view.node_input(reader, index)).collect::<Result<_, _>>()?;
-    match view.int("axis", 1) {
-        1 | -3 => reader.push(view, Concat, &inputs),
-        axis => Err(ReadError::Unsupported(format!("concatenation over axis {axis}; only over channels is read"))),
+    let inputs = view.node_inputs(reader)?;
+    let rank = inputs.first().map_or(0, |id| reader.shape(*id).dims().len());
+    match (axis_of(view.int("axis", 1), rank)?, &inputs[..]) {
+        (1, [only]) => Ok(Value::Node(*only)),
+        (1, _) => reader.push(view, Concat, &inputs),
+        (axis, _) => Err(ReadError::Unsupported(format!("concatenation over axis {axis}; only over channels is read"))),
     }
 }
 
+/// An axis of the file's tensors, the batch being 0, with negative ones counted from the end.
+pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, ReadError> {
+    let positive = if axis < 0 { axis.saturating_add(rank as i64 + 1) } else { axis };
+    let found = usize::try_from(positive).ok().filter(|&axis| axis <= rank);
+    found.ok_or(ReadError::Attribute { name: "axis", value: axis.to_string() })
+}
+
 pub(super) fn read_flatten(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    match view.int("axis", 1) {
-        1 => flatten(view, reader),
+    let input = view.node_input(reader, 0)?;
+    let shape = reader.shape(input).clone();
+    match axis_of(view.int("axis", 1), shape.dims().len())? {
+        1 => reshape(view, reader, input, Shape::vector(shape.len())),
         axis => Err(ReadError::Unsupported(format!("a flatten at axis {axis}; only behind the batch is read"))),
     }
 }
 
+/// Also a `Cast` between real numbers: a network has one precision here.
 pub(super) fn read_identity(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let name = view.input(0).ok_or(ReadError::MissingInput(0))?;
-    reader.value(name).cloned()
+    view.value(reader, 0).cloned()
 }
 
-/// A reshape to `[batch, features]`, with the batch spelled 0, -1 or as the number it was exported with.
-pub(super) fn read_reshape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let shape = view.ints_input(reader, 1)?;
-    let features = reader.shape(view.node_input(reader, 0)?).len() as i64;
-    match shape[..] {
-        [batch, rest] if rest == features || (rest == -1 && batch != -1) => flatten(view, reader),
-        _ => Err(ReadError::Unsupported(format!("a reshape to {shape:?}; only one to [batch, features] is read"))),
+pub(super) fn read_cast(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    use crate::proto::data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16, name};
+    let to = i32::try_from(view.int("to", 0)).unwrap_or_default();
+    match to {
+        FLOAT | FLOAT16 | BFLOAT16 | DOUBLE => read_identity(view, reader),
+        to => Err(ReadError::Unsupported(format!("a cast of what the network computes to {}", name(to)))),
     }
 }
 
-/// `[n, c, 1, 1]` to `[n, c]`.
+/// A reshape that leaves the batch alone. The batch is spelled 0, -1, by a computation of its size, or as the number that
+/// the file was made with.
+pub(super) fn read_reshape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let wanted = match view.input(1) {
+        Some(_) => view.ints_input(reader, 1)?.data,
+        None => view.attribute("shape").map(|attribute| attribute.ints.clone()).unwrap_or_default(),
+    };
+    let shape = reader.shape(input);
+    let refuse = || ReadError::Unsupported(format!("a reshape of {shape} to {}", shown(&wanted)));
+    let (&batch, rest) = wanted.split_first().ok_or_else(refuse)?;
+    let copied = rest.iter().zip(1..).map(|(&dim, axis)| match dim {
+        0 => shape.dims().get(axis - 1).copied().ok_or_else(refuse),
+        -1 => Ok(0),
+        dim => usize::try_from(dim).map_err(|_| refuse()),
+    });
+    let mut dims = copied.collect::<Result<Vec<usize>, ReadError>>()?;
+    let known = |dims: &[usize]| dims.iter().filter(|&&dim| dim > 0).try_fold(1_usize, |n, &dim| n.checked_mul(dim));
+    let unknown: Vec<usize> = (0..dims.len()).filter(|&index| dims[index] == 0).collect();
+    if let [unknown] = unknown[..]
+        && batch != -1
+    {
+        dims[unknown] = known(&dims).and_then(|known| shape.len().checked_div(known)).unwrap_or(0);
+    }
+    let kept = matches!(batch, 0 | -1 | 1 | BATCH) || reader.fixed_batch == Some(batch);
+    if !kept || dims.contains(&0) || known(&dims) != Some(shape.len()) {
+        return Err(refuse());
+    }
+    reshape(view, reader, input, Shape::new(dims))
+}
+
+fn shown(dims: &[i64]) -> String {
+    let dims = dims.iter().map(|&dim| if dim == BATCH { "n".to_owned() } else { dim.to_string() });
+    format!("[{}]", dims.collect::<Vec<_>>().join(", "))
+}
+
+/// Dimensions of length one that go.
 pub(super) fn read_squeeze(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
-    match reader.shape(input).dims() {
-        [_, 1, 1] => flatten(view, reader),
-        _ => Err(ReadError::Unsupported(format!("squeezing {}", reader.shape(input)))),
+    let dims = reader.shape(input).dims().to_vec();
+    let goes = match view.ints_of(reader, "axes", 1)? {
+        Some(axes) => axes.iter().map(|&axis| axis_of(axis, dims.len())).collect::<Result<Vec<_>, _>>()?,
+        None => (1..).zip(&dims).filter(|&(_, &size)| size == 1).map(|(axis, _)| axis).collect(),
+    };
+    if goes.iter().any(|&axis| axis == 0 || dims[axis - 1] != 1) {
+        return Err(ReadError::Unsupported(format!("squeezing axes {goes:?} of {}", reader.shape(input))));
     }
+    let kept = (1..).zip(&dims).filter(|(axis, _)| !goes.contains(axis)).map(|(_, &size)| size);
+    reshape(view, reader, input, Shape::new(kept.collect::<Vec<_>>()))
+}
+
+/// Dimensions of length one that come.
+pub(super) fn read_unsqueeze(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let mut rest = reader.shape(input).dims().to_vec().into_iter();
+    let axes = view.ints_of(reader, "axes", 1)?.unwrap_or_default();
+    let rank = rest.len() + axes.len();
+    let comes = axes.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+    let dims: Option<Vec<usize>> =
+        (1..=rank).map(|axis| if comes.contains(&axis) { Some(1) } else { rest.next() }).collect();
+    match dims {
+        Some(dims) if !comes.contains(&0) && rest.next().is_none() => reshape(view, reader, input, Shape::new(dims)),
+        _ => Err(ReadError::Unsupported(format!("new dimensions at {axes:?} of {}", reader.shape(input)))),
+    }
+}
+
+/// A dimension of length one that goes.
+pub(super) fn drop_dimension(
+    view: &NodeView<'_>,
+    reader: &mut Reader,
+    id: NodeId,
+    axis: usize,
+) -> Result<Value, ReadError> {
+    let mut dims = reader.shape(id).dims().to_vec();
+    dims.remove(axis);
+    reshape(view, reader, id, Shape::new(dims))
+}
+
+/// A reshape in its one form: none where nothing changes, of what another reshape took where there is one before it, and a
+/// flatten where a vector comes out.
+fn reshape(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, shape: Shape) -> Result<Value, ReadError> {
+    if *reader.shape(input) == shape {
+        return Ok(Value::Node(input));
+    }
+    let mut source = input;
+    while let Op::Reshape(_) | Op::Flatten(_) = reader.builder.node(source).op {
+        source = reader.builder.node(source).inputs[0];
+    }
+    if *reader.shape(source) == shape {
+        return Ok(Value::Node(source));
+    }
+    match shape.dims() {
+        [_] => reader.push(view, Flatten, &[source]),
+        _ => reader.push(view, Reshape { shape }, &[source]),
+    }
+}
+
+/// A transposition that leaves the batch alone. Two in a row are one, or none.
+pub(super) fn read_transpose(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let rank = reader.shape(input).dims().len();
+    let order: Vec<i64> = view.attribute("perm").map(|attribute| attribute.ints.clone()).unwrap_or_default();
+    let axes = order.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<usize>, _>>()?;
+    let Some((0, axes)) = axes.split_first().filter(|(_, axes)| axes.len() == rank && !axes.contains(&0)) else {
+        return Err(ReadError::Unsupported(format!("a transposition by {order:?}, which moves the batch")));
+    };
+    let mut order: Vec<usize> = axes.iter().map(|axis| axis - 1).collect();
+    let mut source = input;
+    if let Op::Transpose(before) = &reader.builder.node(input).op {
+        order = order.iter().map(|&from| before.order[from]).collect();
+        source = reader.builder.node(input).inputs[0];
+    }
+    if order.iter().copied().eq(0..rank) {
+        return Ok(Value::Node(source));
+    }
+    reader.push(view, Transpose { order }, &[source])
 }
 
 pub(super) fn write_concat(writer: &mut Writer<'_>) {
@@ -54,11 +173,14 @@ pub(super) fn write_flatten(writer: &mut Writer<'_>) {
     writer.node_with("Flatten", vec![Attribute::int("axis", 1)]);
 }
 
-/// A flatten, unless there is nothing to flatten.
-fn flatten(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let input = view.node_input(reader, 0)?;
-    match reader.shape(input).dims() {
-        [_] => Ok(Value::Node(input)),
-        _ => reader.push(view, Flatten, &[input]),
-    }
+/// The batch as 0: what it was.
+pub(super) fn write_reshape(op: &Reshape, writer: &mut Writer<'_>) {
+    let dims: Vec<i64> = std::iter::once(0).chain(op.shape.dims().iter().map(|&dim| dim as i64)).collect();
+    let shape = writer.integers("shape", &dims);
+    writer.node_taking("Reshape", vec![shape], vec![]);
+}
+
+pub(super) fn write_transpose(op: &Transpose, writer: &mut Writer<'_>) {
+    let order: Vec<usize> = std::iter::once(0).chain(op.order.iter().map(|from| from + 1)).collect();
+    writer.node_with("Transpose", vec![Attribute::ints("perm", &order)]);
 }

@@ -50,7 +50,7 @@ pub(super) fn run(args: &ExportArgs, place: &Workplace) -> Result<()> {
         BatchNorm::Fold => BatchNormalization::Fold,
         BatchNorm::Keep => BatchNormalization::Keep,
     };
-    let file = onnx::export(&network, &ExportOptions { opset: args.opset, batch_norm })?;
+    let file = onnx::export(&network, &ExportOptions { opset: args.opset, batch_norm, ..ExportOptions::default() })?;
     write(&args.out, &file).with_context(|| args.out.display().to_string())?;
     output::line(format_args!(
         "wrote {}: `{}` version {version}, opset {}, {:.1} MB",

@@ -1,7 +1,7 @@
-//! Sums, and arithmetic with constants.
+//! Sums and products, of tensors and with numbers for each channel.
 
 use candle_core::{Device, Result, Tensor};
-use models::ops::Normalize;
+use models::ops::{Normalize, Scale};
 use rayon::prelude::*;
 
 use super::with_data;
@@ -20,6 +20,28 @@ pub(super) fn add(inputs: &[Tensor]) -> Result<Tensor> {
         sum = (sum + input)?;
     }
     Ok(sum)
+}
+
+/// The product of two tensors of one shape, or of one with a number a channel.
+pub(super) fn mul(inputs: &[Tensor]) -> Result<Tensor> {
+    inputs[0].broadcast_mul(&inputs[1])
+}
+
+/// `weight·x + bias` per channel.
+pub(super) fn scale(op: &Scale, x: &Tensor, params: &[Tensor]) -> Result<Tensor> {
+    let (weight, bias) = match (op.weight, op.bias) {
+        (true, true) => (Some(&params[0]), Some(&params[1])),
+        (true, false) => (Some(&params[0]), None),
+        (false, true) => (None, Some(&params[0])),
+        (false, false) => (None, None),
+    };
+    let numbers = |param: Option<&Tensor>, default: f32| match param {
+        Some(param) => with_data(param, <[f32]>::to_vec),
+        None => Ok(vec![default; op.channels]),
+    };
+    let (weight, bias) = (numbers(weight, 1.0)?, numbers(bias, 0.0)?);
+    let channels = weight.into_iter().zip(bias).map(|(scale, shift)| Affine { scale, shift });
+    affine(x, &channels.collect::<Vec<_>>())
 }
 
 /// `(x - mean) / std` per channel, subtracting first as the exported file does.

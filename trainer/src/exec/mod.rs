@@ -9,6 +9,7 @@ mod conv;
 mod linear;
 mod norm;
 mod pool;
+mod region;
 mod structure;
 
 use candle_core::{CpuStorage, Device, Storage, Tensor};
@@ -106,16 +107,25 @@ fn forward(op: &Op, inputs: &[Tensor], params: &[Tensor], shape: &Shape) -> Resu
     Ok(match op {
         Op::Input(_) | Op::Dropout(_) => x.clone(),
         Op::Normalize(op) => arithmetic::normalize(op, x)?,
+        Op::Scale(op) => arithmetic::scale(op, x, params)?,
         Op::Add(_) => arithmetic::add(inputs)?,
+        Op::Mul(_) => arithmetic::mul(inputs)?,
         Op::Conv2d(op) => conv::forward(op, x, params, shape)?,
         Op::BatchNorm(op) => norm::forward_eval(op, x, params)?,
+        Op::LocalResponseNorm(op) => norm::local_response(op, x, shape)?,
         Op::Relu(_) => activation::relu(x)?,
+        Op::Activation(op) => activation::apply(*op, x)?,
         Op::Softmax(_) => activation::softmax(x)?,
         Op::MaxPool(op) => pool::max(op, x, shape)?,
         Op::AvgPool(op) => pool::average(op, x, shape)?,
+        Op::AdaptiveAvgPool(op) => pool::adaptive_average(*op, x, shape)?,
         Op::GlobalAvgPool(_) => pool::global_average(x)?,
         Op::Concat(_) => structure::concat(inputs)?,
         Op::Flatten(_) => structure::flatten(x)?,
+        Op::Reshape(_) => structure::reshape(x, shape)?,
+        Op::Transpose(op) => structure::transpose(op, x)?,
+        Op::Slice(op) => region::slice(op, x)?,
+        Op::Pad(op) => region::pad(op, x, shape)?,
         Op::Linear(_) => linear::forward(x, params)?,
     })
 }
@@ -127,6 +137,12 @@ fn with_data<R>(tensor: &Tensor, kernel: impl FnOnce(&[f32]) -> R) -> Result<R, 
         (Storage::Cpu(CpuStorage::F32(data)), Some((start, end))) => Ok(kernel(&data[start..end])),
         _ => Err(candle_core::Error::Msg("a kernel wants contiguous f32 numbers on the CPU".to_owned())),
     }
+}
+
+/// A tensor of a function of each number.
+fn map(x: &Tensor, function: impl Fn(f32) -> f32) -> Result<Tensor, candle_core::Error> {
+    let y = with_data(x, |numbers| numbers.iter().map(|&number| function(number)).collect::<Vec<f32>>())?;
+    Tensor::from_vec(y, x.dims(), &Device::Cpu)
 }
 
 /// A tensor of a kernel's output: the batch and the node's shape.

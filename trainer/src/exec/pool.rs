@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use candle_core::{Result, Tensor};
-use models::ops::{AvgPool, MaxPool, Shape, Window};
+use models::ops::{AdaptiveAvgPool, AvgPool, MaxPool, Shape, Window};
 use rayon::prelude::*;
 
 use super::{tensor, with_data};
@@ -19,6 +19,25 @@ pub(super) fn average(op: &AvgPool, x: &Tensor, shape: &Shape) -> Result<Tensor>
         let (sum, count) = numbers.fold((0.0, 0_usize), |(sum, count), number| (sum + number, count + 1));
         sum / (if op.count_padding { area } else { count }) as f32
     })
+}
+
+/// The mean of each of a fixed number of windows.
+pub(super) fn adaptive_average(op: AdaptiveAvgPool, x: &Tensor, shape: &Shape) -> Result<Tensor> {
+    let (n, _, height, width) = x.dims4()?;
+    let [rows, columns] = op.output;
+    let mut y = vec![0.0; n * shape.len()];
+    with_data(x, |x| {
+        y.par_chunks_mut(rows * columns).zip(x.par_chunks(height * width)).for_each(|(out, map)| {
+            for (index, out) in out.iter_mut().enumerate() {
+                let lines = AdaptiveAvgPool::span(height, rows, index / columns);
+                let within = AdaptiveAvgPool::span(width, columns, index % columns);
+                let count = lines.len() * within.len();
+                let sum: f32 = lines.flat_map(|y| &map[y * width..][within.clone()]).sum();
+                *out = sum / count as f32;
+            }
+        });
+    })?;
+    tensor(y, n, shape)
 }
 
 /// `[n, c, h, w]` to `[n, c, 1, 1]`.

@@ -1,0 +1,30 @@
+"""What torchvision says of its networks: every key of the state dict with its shape, the number of parameters, and the
+multiply-accumulates (billions, two decimals) of its published weights. For models/tests/networks.rs.
+
+pip install torch torchvision; python models/reference/torchvision_facts.py
+"""
+
+import json
+import pathlib
+
+import torchvision
+
+DEPTHS = [11, 13, 16, 19]
+NETWORKS = [f"vgg{depth}{norm}" for depth in DEPTHS for norm in ("", "_bn")]
+NETWORKS += [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
+TARGET = pathlib.Path(__file__).parent.parent / "tests" / "data" / "torchvision.json"
+
+
+def facts(name):
+    network = torchvision.models.get_model(name, weights=None)
+    meta = torchvision.models.get_model_weights(name).IMAGENET1K_V1.meta
+    state_dict = {
+        key: list(tensor.shape)
+        for key, tensor in network.state_dict().items()
+        # A counter of training steps, no weight.
+        if not key.endswith("num_batches_tracked")
+    }
+    return {"parameters": meta["num_params"], "gmacs": round(meta["_ops"], 2), "state_dict": state_dict}
+
+
+TARGET.write_text(json.dumps({name: facts(name) for name in NETWORKS}, separators=(",", ":")) + "\n")

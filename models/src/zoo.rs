@@ -1,0 +1,126 @@
+//! All networks that graft builds itself, by name.
+
+use crate::cifar::{ORIGINAL, Original, PREACTIVATION, PreActivation, TFLEARN, TfLearn};
+use crate::graph::{Folding, Graph, GraphError};
+use crate::resnet::{self, ResNet};
+use crate::vgg::{self, Vgg};
+
+/// A row of one of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// A VGG.
+    Vgg(&'static Vgg),
+    /// A ResNet for ImageNet.
+    ResNet(&'static ResNet),
+    /// A CIFAR ResNet.
+    Original(&'static Original),
+    /// A CIFAR ResNet with pre-activation.
+    PreActivation(&'static PreActivation),
+    /// tflearn's example.
+    TfLearn(&'static TfLearn),
+}
+
+/// Every network, family by family in the order of their tables.
+pub fn all() -> impl Iterator<Item = Architecture> {
+    vgg::TABLE
+        .iter()
+        .map(Architecture::Vgg)
+        .chain(resnet::TABLE.iter().map(Architecture::ResNet))
+        .chain(ORIGINAL.iter().map(Architecture::Original))
+        .chain(PREACTIVATION.iter().map(Architecture::PreActivation))
+        .chain(TFLEARN.iter().map(Architecture::TfLearn))
+}
+
+/// The network of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<Architecture> {
+    all().find(|architecture| architecture.name() == name)
+}
+
+/// The networks that this graph has the structure of, for its own input size and number of classes. More than one where
+/// they differ only by a batch normalisation that the graph has folded away.
+#[must_use]
+pub fn recognise(graph: &Graph) -> Vec<Architecture> {
+    let Ok((3, height, width)) = graph.shape(graph.input()).chw() else { return vec![] };
+    let classes = graph.shape(graph.output()).len();
+    let built = all().filter_map(|row| row.graph([height, width], classes).ok().map(|built| (row, built)));
+    let built: Vec<(Architecture, Graph)> = built.collect();
+    [Folding::Keep, Folding::Fold]
+        .into_iter()
+        .map(|folding| {
+            let wanted = graph.fingerprint(folding);
+            let same = built.iter().filter(|(_, built)| built.fingerprint(folding) == wanted);
+            same.map(|(row, _)| *row).collect::<Vec<_>>()
+        })
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
+impl Architecture {
+    /// The name by which it is asked for, and which a spec records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::Vgg(row) => row.name,
+            Architecture::ResNet(row) => row.name,
+            Architecture::Original(row) => row.name,
+            Architecture::PreActivation(row) => row.name,
+            Architecture::TfLearn(row) => row.name,
+        }
+    }
+
+    /// Where it is described, and what sets it apart there.
+    #[must_use]
+    pub fn source(self) -> String {
+        match self {
+            Architecture::Vgg(row) => {
+                let norm = if row.normalization == vgg::Normalization::Batch { ", batch normalisation" } else { "" };
+                format!("Simonyan and Zisserman 2015, table 1, {}{norm}", row.column)
+            }
+            Architecture::ResNet(row) => match row.block {
+                resnet::Block::Basic => "He et al. 2016, table 1".to_owned(),
+                resnet::Block::Bottleneck(resnet::Stride::Middle) => {
+                    "He et al. 2016, table 1, stride on the 3x3 (torchvision)".to_owned()
+                }
+                resnet::Block::Bottleneck(resnet::Stride::First) => {
+                    "He et al. 2016, table 1, stride on the first 1x1 (the paper)".to_owned()
+                }
+            },
+            Architecture::Original(row) => format!("He et al. 2016, table 6, n = {}", row.n),
+            Architecture::PreActivation(row) => format!("He et al. 2016 (identity mappings), table 2, n = {}", row.n),
+            Architecture::TfLearn(row) => format!("tflearn's residual_network_cifar10 example, n = {}", row.n),
+        }
+    }
+
+    /// Height and width of the images that its paper trains on.
+    #[must_use]
+    pub fn input(self) -> [usize; 2] {
+        match self {
+            Architecture::Vgg(_) | Architecture::ResNet(_) => [224; 2],
+            Architecture::Original(_) | Architecture::PreActivation(_) | Architecture::TfLearn(_) => [32; 2],
+        }
+    }
+
+    /// How many classes its paper distinguishes.
+    #[must_use]
+    pub fn classes(self) -> usize {
+        match self {
+            Architecture::Vgg(_) | Architecture::ResNet(_) => 1000,
+            Architecture::Original(_) | Architecture::PreActivation(_) | Architecture::TfLearn(_) => 10,
+        }
+    }
+
+    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; `input` is `[h, w]`.
+    ///
+    /// # Errors
+    /// [`GraphError`] when the input is too small.
+    pub fn graph(self, input: [usize; 2], classes: usize) -> Result<Graph, GraphError> {
+        match self {
+            Architecture::Vgg(row) => row.graph(input, classes),
+            Architecture::ResNet(row) => row.graph(input, classes),
+            Architecture::Original(row) => row.graph(input, classes),
+            Architecture::PreActivation(row) => row.graph(input, classes),
+            Architecture::TfLearn(row) => row.graph(input, classes),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! An ONNX file, decoded once: what it says of itself, whatever graft can make of its network.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use bytes::Bytes;
+use prost::Message;
+use thiserror::Error;
+
+use crate::proto::{AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
+
+/// Gives the content of a file that lies beside the model, by the relative name that the model has for it.
+pub type ReadExternal<'a> = &'a mut dyn FnMut(&str) -> io::Result<Bytes>;
+
+/// A decoded ONNX file whose weights are all in memory.
+#[derive(Debug, Clone)]
+pub struct ModelFile {
+    pub(crate) proto: ModelProto,
+}
+
+/// Why a file is no ONNX model.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// Not ONNX at all, or cut off.
+    #[error("not an ONNX file, or a truncated one")]
+    Decode(#[from] prost::DecodeError),
+    /// A protobuf that decodes but holds no graph.
+    #[error("not an ONNX model: it holds no graph")]
+    NoGraph,
+    /// Weights in a second file that is not there.
+    #[error("the weights of `{tensor}` are in a second file, `{location}`, which cannot be read: {source}")]
+    External {
+        /// The tensor.
+        tensor: String,
+        /// The second file's name.
+        location: String,
+        /// Why it cannot be read.
+        source: io::Error,
+    },
+    /// Weights outside the second file.
+    #[error("the weights of `{tensor}` are bytes {offset}+{length} of `{location}`, which has {found}; copy it again")]
+    ExternalRange {
+        /// The tensor.
+        tensor: String,
+        /// The second file's name.
+        location: String,
+        /// Where the tensor begins.
+        offset: usize,
+        /// How many bytes it takes.
+        length: usize,
+        /// How many bytes the file has.
+        found: usize,
+    },
+    /// Numbers of external data that are no numbers.
+    #[error("the weights of `{tensor}` are in a second file at `{key}` = `{value}`, which is not valid")]
+    ExternalEntry {
+        /// The tensor.
+        tensor: String,
+        /// Which entry.
+        key: String,
+        /// What it says.
+        value: String,
+    },
+}
+
+impl ModelFile {
+    /// Decodes a file that holds its weights itself.
+    ///
+    /// # Errors
+    /// [`FileError`]; for weights in a second file, [`FileError::External`].
+    pub fn decode(file: impl Into<Bytes>) -> Result<Self, FileError> {
+        Self::decode_with(file, &mut |_| Err(io::Error::other("only a single file was given")))
+    }
+
+    /// Decodes a file, and takes weights in other files through `external`, which is asked once for each.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the tensor whose data is missing or out of range.
+    pub fn decode_with(file: impl Into<Bytes>, external: ReadExternal<'_>) -> Result<Self, FileError> {
+        let mut proto = ModelProto::decode(file.into())?;
+        let graph = proto.graph.as_mut().ok_or(FileError::NoGraph)?;
+        let mut files = HashMap::new();
+        let constants = graph.node.iter_mut().flat_map(|node| &mut node.attribute).filter_map(|a| a.t.as_mut());
+        for tensor in graph.initializer.iter_mut().chain(constants) {
+            if tensor.data_location == EXTERNAL || !tensor.external_data.is_empty() {
+                fetch(tensor, &mut files, external)?;
+            }
+        }
+        Ok(Self { proto })
+    }
+
+    /// The file with all weights inside.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.proto.encode_to_vec()
+    }
+
+    /// Who wrote it, such as `pytorch 2.4.0`; empty when it does not say.
+    #[must_use]
+    pub fn producer(&self) -> String {
+        format!("{} {}", self.proto.producer_name, self.proto.producer_version).trim().to_owned()
+    }
+
+    /// The version of the standard operator set.
+    #[must_use]
+    pub fn opset(&self) -> i64 {
+        let sets = self.proto.opset_import.iter().filter(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
+        sets.map(|set| set.version).max().unwrap_or(1)
+    }
+
+    /// The version of the file format.
+    #[must_use]
+    pub fn ir_version(&self) -> i64 {
+        self.proto.ir_version
+    }
+
+    /// How often each operator occurs, by name; of other operator sets with their domain.
+    #[must_use]
+    pub fn operators(&self) -> BTreeMap<String, usize> {
+        let mut operators = BTreeMap::new();
+        for node in self.nodes() {
+            let name = match node.domain.as_str() {
+                "" | "ai.onnx" => node.op_type.clone(),
+                domain => format!("{domain}.{}", node.op_type),
+            };
+            *operators.entry(name).or_default() += 1;
+        }
+        operators
+    }
+
+    /// Whether the network computes with whole numbers of eight bits: quantised weights alone do not make it so.
+    #[must_use]
+    pub fn is_quantized(&self) -> bool {
+        const QUANTIZED: [&str; 5] =
+            ["QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger"];
+        self.nodes().iter().any(|node| QUANTIZED.contains(&node.op_type.as_str()))
+    }
+
+    /// An entry of the metadata.
+    #[must_use]
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.props().iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
+    }
+
+    pub(crate) fn props(&self) -> &[StringStringEntryProto] {
+        &self.proto.metadata_props
+    }
+
+    fn nodes(&self) -> &[NodeProto] {
+        self.proto.graph.as_ref().map_or(&[], |graph| &graph.node)
+    }
+}
+
+/// `TensorProto.DataLocation`.
+const EXTERNAL: i32 = 1;
+
+/// Puts a tensor's bytes where those of others are.
+fn fetch(
+    tensor: &mut TensorProto,
+    files: &mut HashMap<String, Bytes>,
+    external: ReadExternal<'_>,
+) -> Result<(), FileError> {
+    let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+    let number = |key: &str| {
+        let parse = |value: &String| {
+            let wrong = FileError::ExternalEntry { tensor: tensor.name.clone(), key: key.into(), value: value.clone() };
+            value.parse::<usize>().map_err(|_| wrong)
+        };
+        entry(key).map(parse).transpose()
+    };
+    let location = entry("location").cloned().unwrap_or_default();
+    let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
+    if !files.contains_key(&location) {
+        let content = external(&location).map_err(|source| FileError::External {
+            tensor: tensor.name.clone(),
+            location: location.clone(),
+            source,
+        })?;
+        files.insert(location.clone(), content);
+    }
+    let content = &files[&location];
+    let length = length.unwrap_or(content.len().saturating_sub(offset));
+    match offset.checked_add(length) {
+        Some(end) if end <= content.len() => {
+            tensor.raw_data = content.slice(offset..end);
+            tensor.external_data.clear();
+            tensor.data_location = 0;
+            Ok(())
+        }
+        _ => Err(FileError::ExternalRange {
+            tensor: tensor.name.clone(),
+            found: content.len(),
+            location,
+            offset,
+            length,
+        }),
+    }
+}
+
+impl AttributeProto {
+    /// The text of a string attribute.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.s.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{GraphProto, StringStringEntryProto, data_type};
+
+    fn entry(key: &str, value: &str) -> StringStringEntryProto {
+        StringStringEntryProto { key: key.into(), value: value.into() }
+    }
+
+    fn file(entries: &[(&str, &str)]) -> Vec<u8> {
+        let tensor = TensorProto {
+            name: "w".into(),
+            dims: vec![1],
+            data_type: data_type::FLOAT,
+            data_location: EXTERNAL,
+            external_data: entries.iter().map(|(key, value)| entry(key, value)).collect(),
+            ..TensorProto::default()
+        };
+        let graph = GraphProto { initializer: vec![tensor.clone(), tensor], ..GraphProto::default() };
+        ModelProto { graph: Some(graph), ..ModelProto::default() }.encode_to_vec()
+    }
+
+    #[test]
+    fn weights_in_a_second_file_are_read_from_it_once() {
+        let file = file(&[("location", "w.bin"), ("offset", "4"), ("length", "4")]);
+        let mut asked = Vec::new();
+        let model = ModelFile::decode_with(file, &mut |name| {
+            asked.push(name.to_owned());
+            Ok(Bytes::from_static(&[0, 0, 0, 0, 1, 2, 3, 4]))
+        });
+        let graph = model.unwrap().proto.graph.unwrap();
+        assert_eq!(graph.initializer[1].raw_data.as_ref(), [1, 2, 3, 4]);
+        assert_eq!(asked, ["w.bin"]);
+    }
+
+    #[test]
+    fn a_second_file_that_is_missing_short_or_misdescribed_is_named() {
+        let short = |_: &str| Ok(Bytes::from_static(&[0; 6]));
+        let table = [
+            (vec![("location", "w.bin"), ("offset", "4"), ("length", "4")], "bytes 4+4 of `w.bin`, which has 6"),
+            (vec![("location", "w.bin"), ("offset", "18446744073709551615"), ("length", "4")], "which has 6"),
+            (vec![("location", "w.bin"), ("offset", "-1")], "`offset` = `-1`"),
+        ];
+        for (entries, expected) in table {
+            let error = ModelFile::decode_with(file(&entries), &mut { short }).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        let error = ModelFile::decode(file(&[("location", "w.bin")])).unwrap_err().to_string();
+        assert!(error.contains("`w` are in a second file, `w.bin`"), "{error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! The image that a file wants.
+
+use std::collections::HashSet;
+
+use models::ops::Shape;
+
+use super::ImportError;
+use crate::proto::{Dimension, GraphProto, ValueInfoProto, data_type};
+
+/// The side of the square input that a file with symbolic height and width is given.
+const DEFAULT_SIDE: usize = 224;
+/// The largest side of an input, and the most channels.
+const LARGEST_SIDE: usize = 8192;
+
+/// The one input of a network for images.
+pub(crate) struct ImageInput {
+    pub(crate) name: String,
+    /// `[channels, height, width]`, whatever the file's order.
+    pub(crate) shape: Shape,
+    pub(crate) layout: Layout,
+    /// The number of images, if the file fixes it.
+    pub(crate) fixed_batch: Option<i64>,
+    /// `TensorProto.DataType` of the numbers.
+    pub(crate) elem_type: i32,
+}
+
+/// Where the channels of an image are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// `[n, c, h, w]`
+    ChannelsFirst,
+    /// `[n, h, w, c]`: files made from Keras and TensorFlow.
+    ChannelsLast,
+}
+
+/// The input of a file.
+pub(crate) fn image_input(graph: &GraphProto) -> Result<ImageInput, ImportError> {
+    let initialisers: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    // Old files list every initialiser as an input too.
+    let inputs: Vec<_> = graph.input.iter().filter(|input| !initialisers.contains(input.name.as_str())).collect();
+    match inputs[..] {
+        [input] => read(input),
+        _ => Err(ImportError::Inputs(inputs.iter().map(|input| input.name.clone()).collect())),
+    }
+}
+
+fn read(input: &ValueInfoProto) -> Result<ImageInput, ImportError> {
+    let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    let elem_type = tensor.map_or(data_type::FLOAT, |tensor| tensor.elem_type);
+    if ![data_type::FLOAT, data_type::FLOAT16, data_type::DOUBLE, data_type::UINT8].contains(&elem_type) {
+        return Err(ImportError::InputType { name: input.name.clone(), found: data_type::name(elem_type) });
+    }
+    let dims = tensor.and_then(|tensor| tensor.shape.as_ref()).map_or(&[][..], |shape| &shape.dim[..]);
+    let sizes: Vec<Option<usize>> = dims
+        .iter()
+        .map(|dim| match dim.value {
+            Some(Dimension::Value(size)) => usize::try_from(size).ok().filter(|size| (1..=LARGEST_SIDE).contains(size)),
+            _ => None,
+        })
+        .collect();
+    let side = |size: Option<usize>| size.unwrap_or(DEFAULT_SIDE);
+    let (shape, layout) = match sizes[..] {
+        [_, Some(channels @ (1 | 3)), height, width] => {
+            (Shape::image(channels, side(height), side(width)), Layout::ChannelsFirst)
+        }
+        [_, height, width, Some(channels @ (1 | 3))] => {
+            (Shape::image(channels, side(height), side(width)), Layout::ChannelsLast)
+        }
+        [_, Some(channels), height, width] => {
+            (Shape::image(channels, side(height), side(width)), Layout::ChannelsFirst)
+        }
+        _ => {
+            let shown = sizes.iter().map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
+            let shape = format!("[{}]", shown.collect::<Vec<_>>().join(", "));
+            return Err(ImportError::InputShape { name: input.name.clone(), shape });
+        }
+    };
+    let fixed_batch = sizes[0].map(|size| size as i64);
+    Ok(ImageInput { name: input.name.clone(), shape, layout, fixed_batch, elem_type })
+}

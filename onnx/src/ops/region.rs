@@ -1,0 +1,179 @@
+//! `Slice`, `Split`, `Gather` of channels, `Pad`.
+
+use models::NodeId;
+use models::ops::{Pad, Slice, Span};
+
+use super::ReadError;
+use super::structure::{axis_of, drop_dimension};
+use crate::export::{Attribute, Writer};
+use crate::import::{NodeView, Reader, Value, bounded};
+
+/// Starts, ends, axes and steps; attributes before operator set 10, inputs since.
+pub(super) fn read_slice(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let dims = reader.shape(input).dims().to_vec();
+    let starts = view.ints_of(reader, "starts", 1)?.unwrap_or_default();
+    let ends = view.ints_of(reader, "ends", 2)?.unwrap_or_default();
+    let all = || (0..starts.len() as i64).collect();
+    let axes = view.ints_of(reader, "axes", 3)?.unwrap_or_else(all);
+    let steps = view.ints_of(reader, "steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
+    if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+        return Err(ReadError::Unsupported(format!("a slice of {starts:?} to {ends:?} along {axes:?} by {steps:?}")));
+    }
+    let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
+    for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
+        match axis_of(axis, dims.len())? {
+            0 if start == 0 && step == 1 && end >= i64::from(i32::MAX) => {}
+            0 => return Err(ReadError::Unsupported("a slice of the batch".to_owned())),
+            axis => spans[axis - 1] = span(dims[axis - 1], (start, end), step)?,
+        }
+    }
+    take(view, reader, input, spans)
+}
+
+/// What ONNX's bounds come to for a dimension of this size: negative ones count from the end, and any are clamped.
+fn span(size: usize, (start, end): (i64, i64), step: i64) -> Result<Span, ReadError> {
+    let length = size as i64;
+    let from_end = |bound: i64| if bound < 0 { bound.saturating_add(length) } else { bound };
+    let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
+    let (start, end) = (from_end(start).clamp(0.max(lowest), highest), from_end(end).clamp(lowest, highest));
+    let taken = match step {
+        0 => 0,
+        step if step > 0 => (end - start).max(0).unsigned_abs().div_ceil(step.unsigned_abs()),
+        step => (start - end).max(0).unsigned_abs().div_ceil(step.unsigned_abs()),
+    };
+    match (usize::try_from(start), usize::try_from(taken), isize::try_from(step)) {
+        (Ok(start), Ok(length @ 1..), Ok(step)) => Ok(Span { start, length, step }),
+        _ => Err(ReadError::Unsupported(format!("a slice that takes nothing of a dimension of {size}"))),
+    }
+}
+
+/// A slice, unless it takes everything as it is.
+fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span>) -> Result<Value, ReadError> {
+    let dims = reader.shape(input).dims();
+    if spans.iter().zip(dims).all(|(span, &size)| *span == Span::all(size)) {
+        return Ok(Value::Node(input));
+    }
+    reader.push(view, Slice { spans }, &[input])
+}
+
+/// Several slices, one for each output. The sizes were an attribute before operator set 13; without them the parts are
+/// equal.
+pub(super) fn read_split(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let dims = reader.shape(input).dims().to_vec();
+    let axis = match axis_of(view.int("axis", 0), dims.len())? {
+        0 => return Err(ReadError::Unsupported("a split of the batch".to_owned())),
+        axis => axis - 1,
+    };
+    let (size, parts) = (dims[axis], view.outputs().len().max(1));
+    let equal = || {
+        let share = size.div_ceil(parts);
+        (0..parts).map(|part| share.min(size.saturating_sub(part * share)) as i64).collect()
+    };
+    let lengths = view.ints_of(reader, "split", 1)?.unwrap_or_else(equal);
+    let mut first = None;
+    let mut start = 0;
+    for (name, &length) in view.outputs().iter().zip(&lengths) {
+        let length = bounded(length).filter(|&length| length > 0 && length <= size - start);
+        let length = length.ok_or_else(|| {
+            ReadError::Unsupported(format!("a split of a dimension of {size} into parts of {lengths:?}"))
+        })?;
+        let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
+        spans[axis] = Span { start, length, step: 1 };
+        start += length;
+        let value = take(view, reader, input, spans)?;
+        first.get_or_insert_with(|| value.clone());
+        reader.define(name, value);
+    }
+    first.ok_or_else(|| ReadError::Unsupported("a split without parts".to_owned()))
+}
+
+/// Channels by number: a list of them in equal steps, or a single one, whose dimension goes.
+pub(super) fn read_gather(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let dims = reader.shape(input).dims().to_vec();
+    let indices = view.ints_input(reader, 1)?;
+    let axis = match axis_of(view.int("axis", 0), dims.len())? {
+        0 => return Err(ReadError::Unsupported("images picked out of the batch".to_owned())),
+        axis => axis - 1,
+    };
+    let size = dims[axis] as i64;
+    let picked: Vec<i64> = indices.data.iter().map(|&index| if index < 0 { index + size } else { index }).collect();
+    let step = match picked[..] {
+        [first, second, ..] => second.saturating_sub(first),
+        _ => 1,
+    };
+    let even = picked.windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == step);
+    if picked.is_empty() || !even || picked.iter().any(|index| !(0..size).contains(index)) || indices.shape.len() > 1 {
+        return Err(ReadError::Unsupported(format!("gathering {:?} of a dimension of {size}", indices.data)));
+    }
+    let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
+    spans[axis] = Span { start: picked[0] as usize, length: picked.len(), step: step as isize };
+    let value = take(view, reader, input, spans)?;
+    match (value, indices.shape.is_empty()) {
+        (Value::Node(id), true) => drop_dimension(view, reader, id, axis),
+        (value, _) => Ok(value),
+    }
+}
+
+/// Constant padding; the numbers were attributes before operator set 11, and operator set 18 lets some axes out.
+pub(super) fn read_pad(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let rank = reader.shape(input).dims().len();
+    let mode = view.text("mode", "constant");
+    if mode != "constant" {
+        return Err(ReadError::Unsupported(format!("padding in the mode `{mode}`")));
+    }
+    let pads = view.ints_of(reader, "pads", 1)?.unwrap_or_default();
+    let value = view.scalar_input(reader, 2)?.unwrap_or(view.float("value", 0.0));
+    let axes = match view.input(3) {
+        Some(_) => view.ints_input(reader, 3)?.data,
+        None => (0..=rank as i64).collect(),
+    };
+    let sizes: Option<Vec<usize>> = pads.iter().map(|&pad| bounded(pad)).collect();
+    let sizes = sizes.filter(|sizes| sizes.len() == 2 * axes.len());
+    let sizes = sizes.ok_or(ReadError::Attribute { name: "pads", value: format!("{pads:?}") })?;
+    let mut pad = Pad { before: vec![0; rank], after: vec![0; rank], value };
+    for (index, &axis) in axes.iter().enumerate() {
+        let (before, after) = (sizes[index], sizes[index + axes.len()]);
+        match axis_of(axis, rank)? {
+            0 if before + after == 0 => {}
+            0 => return Err(ReadError::Unsupported("padding of the batch".to_owned())),
+            axis => (pad.before[axis - 1], pad.after[axis - 1]) = (before, after),
+        }
+    }
+    if pad.before.iter().chain(&pad.after).all(|&size| size == 0) {
+        return Ok(Value::Node(input));
+    }
+    reader.push(view, pad, &[input])
+}
+
+/// The dimensions that are not taken whole, each with its bounds. Going backwards, the end is one before the first index,
+/// which only a number below every size can name.
+pub(super) fn write_slice(op: &Slice, writer: &mut Writer<'_>) {
+    let dims = writer.input_shape().dims().to_vec();
+    let cut = (1..).zip(op.spans.iter().zip(&dims)).filter(|(_, (span, size))| **span != Span::all(**size));
+    let (mut starts, mut ends, mut axes, mut steps) = (vec![], vec![], vec![], vec![]);
+    for (axis, (span, _)) in cut {
+        let last = span.indices().last().unwrap_or(span.start) as i64;
+        starts.push(span.start as i64);
+        ends.push(match span.step {
+            1.. => last + 1,
+            _ if last == 0 => i64::from(i32::MIN),
+            _ => last - 1,
+        });
+        axes.push(axis);
+        steps.push(span.step as i64);
+    }
+    let bounds = [("starts", starts), ("ends", ends), ("axes", axes), ("steps", steps)];
+    let bounds = bounds.map(|(role, numbers)| writer.integers(role, &numbers));
+    writer.node_taking("Slice", bounds.to_vec(), vec![]);
+}
+
+pub(super) fn write_pad(op: &Pad, writer: &mut Writer<'_>) {
+    let side = |sizes: &[usize]| std::iter::once(0).chain(sizes.iter().map(|&size| size as i64)).collect::<Vec<i64>>();
+    let pads = writer.integers("pads", &[side(&op.before), side(&op.after)].concat());
+    let value = writer.scalar("value", op.value);
+    writer.node_taking("Pad", vec![pads, value], vec![Attribute::text("mode", "constant")]);
+}

@@ -1,0 +1,78 @@
+//! The executor and every engine on one network.
+
+use models::preprocess::Batch;
+use models::{Graph, Labels, ModelSpec, Network, Preprocess, init};
+use onnx::parity::relative_difference;
+use onnx::{EngineKind, ExportOptions, engine, export};
+use trainer::exec::Executor;
+
+/// What was found, relative to the largest logit of the executor.
+#[derive(Debug, Clone)]
+pub struct Parity {
+    /// The executor: an image in a batch and the same alone.
+    pub batch: f64,
+    /// Every engine of the process.
+    pub engines: Vec<EngineParity>,
+}
+
+/// One engine.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineParity {
+    /// Which.
+    pub kind: EngineKind,
+    /// Its answers and the executor's.
+    pub executor: f64,
+    /// An image in a batch and the same alone.
+    pub batch: f64,
+}
+
+/// Exports a network that takes pixels and runs it everywhere on this many images of noise.
+///
+/// # Errors
+/// What the exporter, the executor or an engine says.
+pub fn measure(network: &Network, images: usize) -> Result<Parity, Box<dyn std::error::Error>> {
+    let (channels, height, width) = network.graph.chw(network.graph.input())?;
+    let batch = Batch::noise(images, [channels, height, width], 11);
+    let singles: Vec<Batch> = (0..images).map(|image| batch.single(image)).collect();
+    let executor = Executor::new(&network.graph, &network.params)?;
+    let reference = executor.forward_batch(&batch)?;
+    let rows = |tensor: &models::Tensor| -> Vec<Vec<f32>> {
+        tensor.data().chunks(tensor.data().len() / images).map(<[f32]>::to_vec).collect()
+    };
+    let reference = rows(&reference);
+    let alone = singles.iter().map(|single| executor.forward_batch(single)).collect::<Result<Vec<_>, _>>()?;
+    let largest =
+        |pairs: Vec<(&[f32], &[f32])>| pairs.into_iter().map(|(a, b)| relative_difference(a, b)).fold(0.0, f64::max);
+    let compare = |rows: &[Vec<f32>], others: &[models::Tensor]| {
+        largest(rows.iter().zip(others).map(|(row, other)| (row.as_slice(), other.data())).collect())
+    };
+    let mut parity = Parity { batch: compare(&reference, &alone), engines: vec![] };
+    let file = export(network, &ExportOptions::default())?;
+    for kind in engine::available() {
+        let mut engine = engine::open(kind, &file, 2.try_into()?)?;
+        let served = rows(engine.run(&batch)?.first()?);
+        let alone = singles
+            .iter()
+            .map(|single| Ok(engine.run(single)?.first()?.clone()))
+            .collect::<Result<Vec<_>, onnx::EngineError>>()?;
+        let executor = largest(reference.iter().zip(&served).map(|(a, b)| (a.as_slice(), b.as_slice())).collect());
+        parity.engines.push(EngineParity { kind, executor, batch: compare(&served, &alone) });
+    }
+    Ok(parity)
+}
+
+/// A graph from normalised pixels with weights that leave nothing out, as a classifier of pixels: biases and batch-norm
+/// statistics are not trivial.
+///
+/// # Panics
+/// When the graph does not end in classes.
+#[must_use]
+pub fn scrambled(graph: &Graph) -> Network {
+    let classes = graph.shape(graph.output()).len();
+    let labels = Labels::new((0..classes).map(|class| class.to_string()).collect());
+    let side = graph.shape(graph.input()).dims().last().copied().unwrap_or_default();
+    let preprocess = Preprocess::torchvision(side as u32, side as u32);
+    let graph = graph.normalized(&preprocess.normalize()).unwrap_or_else(|error| panic!("{error}"));
+    let spec = ModelSpec { architecture: "test".into(), labels: Some(labels), preprocess, training: None };
+    Network::new(graph.clone(), &init::scrambled(&graph, 7), spec).unwrap_or_else(|error| panic!("{error}"))
+}
