@@ -3,5 +3,6 @@
 pub mod data;
 pub mod images;
 pub mod library;
+pub mod pair;
 pub mod parity;
 pub mod server;

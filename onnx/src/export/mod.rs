@@ -94,7 +94,7 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
         WeightPrecision::Single => HashMap::new(),
         WeightPrecision::Half => params.iter().map(|(name, _)| (name.to_owned(), format!("{name}.float"))).collect(),
     };
-    let mut writer = Writer::new(&graph, options.opset, (INPUT, heading), converted.clone());
+    let mut writer = Writer::new(&graph, *options, (INPUT, heading), converted.clone());
     for (id, node) in graph.iter() {
         writer.begin(id);
         ops::write(&node.op, &mut writer);

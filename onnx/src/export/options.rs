@@ -27,9 +27,10 @@ impl Default for ExportOptions {
 /// What becomes of a batch normalisation right behind a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchNormalization {
-    /// It is multiplied into the convolution's weights: faster, the same answers.
+    /// It is multiplied into the convolution's weights: faster, the same answers. Dropout, which does nothing outside
+    /// training, is left off as well.
     Fold,
-    /// It stays a node of its own, so that the file can be trained further.
+    /// It stays a node of its own, and so does dropout, so that the file can be trained further.
     Keep,
 }
 

@@ -6,13 +6,13 @@ use models::ops::Shape;
 use models::{Graph, NodeId, Tensor};
 
 use super::attribute::Attribute;
-use super::initializer;
+use super::{ExportOptions, initializer};
 use crate::proto::{NodeProto, TensorProto};
 
 /// Collects what the operator families write.
 pub(crate) struct Writer<'g> {
     graph: &'g Graph,
-    opset: i64,
+    options: ExportOptions,
     current: NodeId,
     /// The tensor that holds each node's output; an alias for nodes that are the identity.
     values: Vec<String>,
@@ -41,7 +41,7 @@ impl<'g> Writer<'g> {
     /// looked up in `converted`.
     pub(crate) fn new(
         graph: &'g Graph,
-        opset: i64,
+        options: ExportOptions,
         (input, output): (&str, &str),
         converted: HashMap<String, String>,
     ) -> Self {
@@ -49,7 +49,7 @@ impl<'g> Writer<'g> {
         let reserved = super::RESERVED.iter().map(|&name| name.to_owned());
         let mut writer = Self {
             graph,
-            opset,
+            options,
             current: graph.input(),
             values: Vec::new(),
             names: params.cloned().chain(reserved).collect(),
@@ -74,8 +74,8 @@ impl<'g> Writer<'g> {
         self.current = id;
     }
 
-    pub(crate) fn opset(&self) -> i64 {
-        self.opset
+    pub(crate) fn options(&self) -> ExportOptions {
+        self.options
     }
 
     /// The tensors that the current node takes.
@@ -95,14 +95,23 @@ impl<'g> Writer<'g> {
         params.map(|name| self.converted.get(name).unwrap_or(name).clone()).collect()
     }
 
-    /// The current node's parameters, one number a channel each, in a shape that broadcasts over its input.
+    /// The current node's parameters, one number a channel each, in a shape that broadcasts over its input. A parameter
+    /// of this node alone is stored so; one that other nodes take as well is reshaped for this one.
     pub(crate) fn column_params(&mut self) -> Vec<String> {
         let rank = self.input_shape().dims().len();
-        for (name, param) in self.graph.node(self.current).params() {
-            let ones = std::iter::repeat_n(1, rank - 1);
-            self.shapes.insert(name.to_owned(), param.shape.into_iter().chain(ones).collect());
-        }
-        self.params()
+        let node = self.graph.node(self.current);
+        let columns = node.params().zip(self.params()).map(|((name, param), value)| {
+            let shape: Vec<usize> = param.shape.into_iter().chain(std::iter::repeat_n(1, rank - 1)).collect();
+            let users = self.graph.nodes().iter().filter(|node| node.params.iter().any(|param| param == name));
+            if users.count() == 1 {
+                self.shapes.insert(name.to_owned(), shape);
+                return value;
+            }
+            let dims: Vec<i64> = shape.iter().map(|&dim| dim as i64).collect();
+            let dims = self.integers("shape", &dims);
+            self.step("Reshape", vec![value, dims], vec![])
+        });
+        columns.collect()
     }
 
     /// A constant of the current node.

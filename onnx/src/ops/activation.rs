@@ -4,7 +4,7 @@ use models::NodeId;
 use models::ops::{Activation, Dropout, Op, Relu, Softmax};
 
 use super::ReadError;
-use crate::export::{Attribute, Writer};
+use crate::export::{Attribute, BatchNormalization, Writer};
 use crate::import::{NodeView, Reader, Value};
 
 /// The slope and the value at zero of the gate in a hard swish.
@@ -71,7 +71,7 @@ pub(super) fn write(op: Activation, writer: &mut Writer<'_>) {
         }
         Activation::Sigmoid => writer.node("Sigmoid"),
         Activation::HardSigmoid { alpha, beta } => writer.node_with("HardSigmoid", hard_sigmoid(alpha, beta)),
-        Activation::HardSwish if writer.opset() >= HARD_SWISH_OPSET => writer.node("HardSwish"),
+        Activation::HardSwish if writer.options().opset >= HARD_SWISH_OPSET => writer.node("HardSwish"),
         Activation::HardSwish => {
             let x = writer.inputs();
             let gate = writer.step("HardSigmoid", x.clone(), hard_sigmoid(1.0 / 6.0, 0.5));
@@ -96,6 +96,17 @@ pub(super) fn read_dropout(view: &NodeView<'_>, reader: &mut Reader) -> Result<V
     // Operator set 12 made the ratio an input; 0.5 is the default of both spellings.
     let ratio = view.scalar_input(reader, 1)?.unwrap_or(view.float("ratio", 0.5));
     reader.push(view, Dropout { p: ratio }, &[input])
+}
+
+/// Nothing in a file that is only run; the batch normalisation of one that is trained has its dropout as well.
+pub(super) fn write_dropout(op: Dropout, writer: &mut Writer<'_>) {
+    match writer.options().batch_norm {
+        BatchNormalization::Fold => writer.alias(),
+        BatchNormalization::Keep => {
+            let ratio = writer.scalar("ratio", op.p);
+            writer.node_taking("Dropout", vec![ratio], vec![]);
+        }
+    }
 }
 
 pub(super) fn read_softmax(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {

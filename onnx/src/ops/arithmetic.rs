@@ -42,24 +42,22 @@ pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value
 fn read_bias(view: &NodeView<'_>, reader: &mut Reader, operands: &Operands) -> Result<Value, ReadError> {
     let channels = operands.channels(reader)?;
     let bias = (operands.name.clone(), operands.numbers(channels, reader)?);
-    let node = reader.builder.node(operands.node).clone();
-    let with_bias: Option<Op> = match &node.op {
-        Op::Linear(linear) if !linear.bias => Some(Linear { bias: true, ..*linear }.into()),
-        Op::Conv2d(conv) if !conv.bias => Some(Conv2d { bias: true, ..conv.clone() }.into()),
-        Op::Scale(scale) if !scale.bias => Some(Scale { bias: true, ..*scale }.into()),
-        _ => None,
-    };
-    match with_bias {
-        Some(op) => {
-            let weight = node.params.first().cloned().unwrap_or_default();
-            let tensor = reader.param(&weight).ok_or_else(|| ReadError::Undefined(weight.clone()))?;
-            reader.absorb(view, operands.node, op, vec![(weight, tensor), bias])
+    per_channel(view, reader, operands, |view, reader, x| {
+        let node = reader.builder.node(x).clone();
+        let with_bias: Option<Op> = match &node.op {
+            Op::Linear(linear) if !linear.bias => Some(Linear { bias: true, ..*linear }.into()),
+            Op::Conv2d(conv) if !conv.bias => Some(Conv2d { bias: true, ..conv.clone() }.into()),
+            Op::Scale(scale) if !scale.bias => Some(Scale { bias: true, ..*scale }.into()),
+            _ => None,
+        };
+        match (with_bias, node.params.first()) {
+            (Some(op), Some(weight)) => {
+                let tensor = reader.param(weight).ok_or_else(|| ReadError::Undefined(weight.clone()))?;
+                reader.absorb(view, x, op, vec![(weight.clone(), tensor), bias])
+            }
+            _ => reader.push_with(view, Scale { channels, weight: false, bias: true }, &[x], vec![bias]),
         }
-        None => {
-            let scale = Scale { channels, weight: false, bias: true };
-            per_channel(view, reader, operands, |view, reader, x| reader.push_with(view, scale, &[x], vec![bias]))
-        }
-    }
+    })
 }
 
 pub(super) fn read_sub(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
@@ -178,6 +176,11 @@ pub(super) fn write_normalize(op: &Normalize, writer: &mut Writer<'_>) {
     let x = writer.inputs().swap_remove(0);
     let centred = writer.step("Sub", vec![x, mean], vec![]);
     writer.last("Div", vec![centred, std], vec![]);
+}
+
+/// `Add` takes two tensors, `Sum` any number.
+pub(super) fn write_add(writer: &mut Writer<'_>) {
+    writer.node(if writer.inputs().len() == 2 { "Add" } else { "Sum" });
 }
 
 /// `Mul`, `Add`, or one behind the other.

@@ -17,6 +17,8 @@ use thiserror::Error;
 use crate::export::Writer;
 use crate::import::{NodeView, Reader, Value};
 
+pub(crate) use region::read_spans;
+
 /// Why a node cannot be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
@@ -108,24 +110,24 @@ fn known_operators() -> String {
 
 /// Reads one node of a file.
 pub(crate) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    let standard = matches!(view.domain(), "" | "ai.onnx");
-    let known = READERS.iter().find(|(name, _)| standard && *name == view.op_type());
-    let (_, read) = known.ok_or(ReadError::UnknownOperator)?;
-    match crate::import::fold(view, reader)? {
-        Some(constant) => Ok(constant),
-        None => read(view, reader),
+    if !matches!(view.domain(), "" | "ai.onnx") {
+        return Err(ReadError::UnknownOperator);
     }
+    if let Some(constant) = crate::import::fold(view, reader)? {
+        return Ok(constant);
+    }
+    let (_, read) = READERS.iter().find(|(name, _)| *name == view.op_type()).ok_or(ReadError::UnknownOperator)?;
+    read(view, reader)
 }
 
 /// Writes one node of a graph.
 pub(crate) fn write(op: &Op, writer: &mut Writer<'_>) {
     match op {
-        // The graph's input, and what is the identity when a network runs.
         Op::Input(_) => {}
-        Op::Dropout(_) => writer.alias(),
+        Op::Dropout(op) => activation::write_dropout(*op, writer),
         Op::Normalize(op) => arithmetic::write_normalize(op, writer),
         Op::Scale(op) => arithmetic::write_scale(op, writer),
-        Op::Add(_) => writer.node("Add"),
+        Op::Add(_) => arithmetic::write_add(writer),
         Op::Mul(_) => writer.node("Mul"),
         Op::Conv2d(op) => conv::write(op, writer),
         Op::BatchNorm(op) => norm::write(op, writer),

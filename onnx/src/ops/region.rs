@@ -8,10 +8,22 @@ use super::structure::{axis_of, drop_dimension};
 use crate::export::{Attribute, Writer};
 use crate::import::{NodeView, Reader, Value, bounded};
 
-/// Starts, ends, axes and steps; attributes before operator set 10, inputs since.
+/// What stands for the size of the batch where a slice names its end: frameworks spell it as the largest number they have.
+const ANY_BATCH: usize = i32::MAX as usize;
+
 pub(super) fn read_slice(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
-    let dims = reader.shape(input).dims().to_vec();
+    let dims: Vec<usize> = std::iter::once(ANY_BATCH).chain(reader.shape(input).dims().iter().copied()).collect();
+    let spans = read_spans(view, reader, &dims)?;
+    if spans[0] != Span::all(ANY_BATCH) {
+        return Err(ReadError::Unsupported("a slice of the batch".to_owned()));
+    }
+    take(view, reader, input, spans[1..].to_vec())
+}
+
+/// What a `Slice` takes of a tensor of these dimensions. Starts, ends, axes and steps were attributes before operator set
+/// 10 and are inputs since.
+pub(crate) fn read_spans(view: &NodeView<'_>, reader: &Reader, dims: &[usize]) -> Result<Vec<Span>, ReadError> {
     let starts = view.ints_of(reader, "starts", 1)?.unwrap_or_default();
     let ends = view.ints_of(reader, "ends", 2)?.unwrap_or_default();
     let all = || (0..starts.len() as i64).collect();
@@ -21,31 +33,28 @@ pub(super) fn read_slice(view: &NodeView<'_>, reader: &mut Reader) -> Result<Val
         return Err(ReadError::Unsupported(format!("a slice of {starts:?} to {ends:?} along {axes:?} by {steps:?}")));
     }
     let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
+    let rank = dims.len().saturating_sub(1);
     for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-        match axis_of(axis, dims.len())? {
-            0 if start == 0 && step == 1 && end >= i64::from(i32::MAX) => {}
-            0 => return Err(ReadError::Unsupported("a slice of the batch".to_owned())),
-            axis => spans[axis - 1] = span(dims[axis - 1], (start, end), step)?,
-        }
+        let axis = axis_of(axis, rank)?;
+        let size = dims.get(axis).copied().unwrap_or_default();
+        let span = span(size, (start, end), step);
+        *spans.get_mut(axis).ok_or(ReadError::MissingInput(0))? = span.ok_or_else(|| {
+            ReadError::Unsupported(format!("a slice of {start} to {end} by {step} of a dimension of {size}"))
+        })?;
     }
-    take(view, reader, input, spans)
+    Ok(spans)
 }
 
 /// What ONNX's bounds come to for a dimension of this size: negative ones count from the end, and any are clamped.
-fn span(size: usize, (start, end): (i64, i64), step: i64) -> Result<Span, ReadError> {
+fn span(size: usize, (start, end): (i64, i64), step: i64) -> Option<Span> {
     let length = size as i64;
     let from_end = |bound: i64| if bound < 0 { bound.saturating_add(length) } else { bound };
     let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
-    let (start, end) = (from_end(start).clamp(0.max(lowest), highest), from_end(end).clamp(lowest, highest));
-    let taken = match step {
-        0 => 0,
-        step if step > 0 => (end - start).max(0).unsigned_abs().div_ceil(step.unsigned_abs()),
-        step => (start - end).max(0).unsigned_abs().div_ceil(step.unsigned_abs()),
-    };
-    match (usize::try_from(start), usize::try_from(taken), isize::try_from(step)) {
-        (Ok(start), Ok(length @ 1..), Ok(step)) => Ok(Span { start, length, step }),
-        _ => Err(ReadError::Unsupported(format!("a slice that takes nothing of a dimension of {size}"))),
-    }
+    let (start, end) = (from_end(start).clamp(lowest, highest), from_end(end).clamp(lowest, highest));
+    let distance = if step > 0 { end - start } else { start - end };
+    let length = distance.max(0).unsigned_abs().div_ceil(step.unsigned_abs().max(1));
+    let step = isize::try_from(step).ok().filter(|&step| step != 0)?;
+    Some(Span { start: usize::try_from(start).unwrap_or(0), length: usize::try_from(length).ok()?, step })
 }
 
 /// A slice, unless it takes everything as it is.

@@ -1,0 +1,112 @@
+//! Constants in another shape or order, and parts of them.
+
+use super::{input, known, length, pick, shaped};
+use crate::import::{Constant, Ints, NodeView, Reader};
+use crate::ops::read_spans;
+
+/// The axes of a `Squeeze` or `Unsqueeze`, an attribute before operator set 13 and an input since.
+fn axes(view: &NodeView<'_>, reader: &Reader) -> Result<Option<Vec<i64>>, String> {
+    view.ints_of(reader, "axes", 1).map_err(|error| error.to_string())
+}
+
+pub(super) fn concat(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+    let parts = (0..view.inputs().len()).map(|index| input(view, reader, index)).collect::<Result<Vec<_>, _>>()?;
+    if parts.iter().any(|part| part.shape().is_ok_and(|shape| shape.len() != 1)) || view.int("axis", 0) > 0 {
+        return Err("joins more than vectors".to_owned());
+    }
+    let ints: Vec<Ints> = parts.iter().map(|part| part.integers()).collect::<Result<_, _>>()?;
+    Ok(Constant::Ints(Ints::vector(ints.into_iter().flat_map(|part| part.data).collect())))
+}
+
+pub(super) fn gather(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+    let (data, indices) = (input(view, reader, 0)?, input(view, reader, 1)?.integers()?);
+    let shape = data.shape()?;
+    let (Some((&size, inner)), 0) = (shape.split_first(), view.int("axis", 0)) else {
+        return Err("is gathered from another axis than the first".to_owned());
+    };
+    let row = length(inner);
+    let mut places = Vec::new();
+    for &index in &indices.data {
+        let index = if index < 0 { index + size as i64 } else { index };
+        let index = usize::try_from(index).ok().filter(|&index| index < size);
+        let index = index.ok_or(format!("is gathered from outside its {size} rows"))?;
+        places.extend(index * row..(index + 1) * row);
+    }
+    pick(data, indices.shape.iter().chain(inner).copied().collect(), places.into_iter())
+}
+
+pub(super) fn slice(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+    let data = input(view, reader, 0)?;
+    let shape = data.shape()?;
+    let spans = read_spans(view, reader, &shape).map_err(|error| format!("is sliced: {error}"))?;
+    let taken: Vec<usize> = spans.iter().map(|span| span.length).collect();
+    let mut places = vec![0];
+    for (span, &size) in spans.iter().zip(&shape) {
+        places = places.iter().flat_map(|&place| span.indices().map(move |index| place * size + index)).collect();
+    }
+    pick(data, taken, places.into_iter())
+}
+
+pub(super) fn reshape(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+    let data = input(view, reader, 0)?;
+    let (from, wanted) = (data.shape()?, known(input(view, reader, 1)?.integers()?)?.data);
+    let copied = wanted.iter().zip(0..).map(|(&dim, axis)| match dim {
+        0 => from.get(axis).copied().ok_or(format!("is reshaped to {wanted:?}")),
+        -1 => Ok(0),
+        dim => usize::try_from(dim).map_err(|_| format!("is reshaped to {wanted:?}")),
+    });
+    let mut shape = copied.collect::<Result<Vec<usize>, String>>()?;
+    if let Some(unknown) = wanted.iter().position(|&dim| dim == -1) {
+        shape[unknown] = 1;
+        shape[unknown] = length(&from).checked_div(length(&shape)).unwrap_or(0);
+    }
+    shaped(data, shape)
+}
+
+pub(super) fn squeeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+    let data = input(view, reader, 0)?;
+    let shape = data.shape()?;
+    let rank = shape.len() as i64;
+    let axes = axes(view, reader)?;
+    let goes = |axis: i64, size: usize| match &axes {
+        Some(axes) => axes.contains(&axis) || axes.contains(&(axis - rank)),
+        None => size == 1,
+    };
+    let kept = (0..).zip(&shape).filter(|&(axis, &size)| !goes(axis, size)).map(|(_, &size)| size);
+    shaped(data, kept.collect())
+}
+
+pub(super) fn unsqueeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+    let data = input(view, reader, 0)?;
+    let axes = axes(view, reader)?.unwrap_or_default();
+    let mut rest = data.shape()?.into_iter();
+    let rank = (rest.len() + axes.len()) as i64;
+    let comes = |axis: i64| axes.contains(&axis) || axes.contains(&(axis - rank));
+    let shape: Option<Vec<usize>> = (0..rank).map(|axis| if comes(axis) { Some(1) } else { rest.next() }).collect();
+    shaped(data, shape.ok_or(format!("gets the dimensions {axes:?}"))?)
+}
+
+pub(super) fn transpose(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+    let data = input(view, reader, 0)?;
+    let shape = data.shape()?;
+    let reverse = || (0..shape.len() as i64).rev().collect();
+    let order = view.attribute("perm").map_or_else(reverse, |attribute| attribute.ints.clone());
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    if !sorted.into_iter().eq(0..shape.len() as i64) {
+        return Err(format!("is transposed by {order:?}"));
+    }
+    let order: Vec<usize> = order.into_iter().map(|axis| axis as usize).collect();
+    let target: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+    let stride = |axis: usize| length(&shape[axis + 1..]);
+    let strides: Vec<usize> = order.iter().map(|&axis| stride(axis)).collect();
+    let places = (0..length(&shape)).map(|mut place| {
+        let mut at = 0;
+        for axis in (0..target.len()).rev() {
+            at += place % target[axis] * strides[axis];
+            place /= target[axis];
+        }
+        at
+    });
+    pick(data, target.clone(), places)
+}

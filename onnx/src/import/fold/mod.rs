@@ -1,0 +1,96 @@
+//! Arithmetic that a file does on its own constants: exporters leave the computation of shapes in the graph, and weights
+//! that are reshaped, converted or dequantised before they are used.
+
+mod arithmetic;
+mod layout;
+
+use models::Tensor;
+
+use super::{BATCH, Constant, Ints, NodeView, Reader, Value};
+use crate::ops::ReadError;
+
+type Fold = fn(&NodeView<'_>, &Reader) -> Result<Constant, String>;
+
+/// What can be computed, and whether the numbers are still those of the first input and keep its name.
+const FOLDS: &[(&str, Fold, Naming)] = &[
+    ("Add", |view, reader| arithmetic::binary(view, reader, (i64::checked_add, |a, b| a + b)), Naming::New),
+    ("Cast", arithmetic::cast, Naming::Kept),
+    ("Ceil", |view, reader| arithmetic::unary(view, reader, f32::ceil), Naming::New),
+    ("Concat", layout::concat, Naming::New),
+    ("DequantizeLinear", arithmetic::dequantize, Naming::Kept),
+    ("Div", |view, reader| arithmetic::binary(view, reader, (i64::checked_div, |a, b| a / b)), Naming::New),
+    ("Floor", |view, reader| arithmetic::unary(view, reader, f32::floor), Naming::New),
+    ("Gather", layout::gather, Naming::New),
+    ("Identity", |view, reader| input(view, reader, 0).cloned(), Naming::Kept),
+    ("Mul", |view, reader| arithmetic::binary(view, reader, (i64::checked_mul, |a, b| a * b)), Naming::New),
+    ("Reshape", layout::reshape, Naming::Kept),
+    ("Slice", layout::slice, Naming::New),
+    ("Sqrt", |view, reader| arithmetic::unary(view, reader, f32::sqrt), Naming::New),
+    ("Squeeze", layout::squeeze, Naming::Kept),
+    ("Sub", |view, reader| arithmetic::binary(view, reader, (i64::checked_sub, |a, b| a - b)), Naming::New),
+    ("Transpose", layout::transpose, Naming::Kept),
+    ("Unsqueeze", layout::unsqueeze, Naming::Kept),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    Kept,
+    New,
+}
+
+/// The result of a node whose inputs are all constants; `None` for any other.
+pub(crate) fn fold(view: &NodeView<'_>, reader: &mut Reader) -> Result<Option<Value>, ReadError> {
+    let Some((_, fold, naming)) = FOLDS.iter().find(|(name, ..)| *name == view.op_type()) else { return Ok(None) };
+    let mut names = Vec::new();
+    for input in view.inputs().iter().filter(|input| !input.is_empty()) {
+        match reader.value(input)? {
+            Value::Constant(name, _) => names.push(name.clone()),
+            Value::Node(_) => return Ok(None),
+        }
+    }
+    let Some(first) = names.into_iter().next() else { return Ok(None) };
+    let constant = fold(view, reader).map_err(|reason| ReadError::Unsupported(format!("a constant that {reason}")))?;
+    reader.expand(length(&constant.shape().unwrap_or_default()))?;
+    let name = if *naming == Naming::Kept { first } else { view.output().to_owned() };
+    Ok(Some(Value::Constant(name, constant)))
+}
+
+fn length(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |length, &dim| length.saturating_mul(dim))
+}
+
+fn input<'r>(view: &NodeView<'_>, reader: &'r Reader, index: usize) -> Result<&'r Constant, String> {
+    match view.constant(reader, index) {
+        Ok(Some(constant)) => Ok(constant),
+        Ok(None) => Err(format!("lacks its input {index}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The numbers at these places, in a new shape. Every place must be one that there is.
+fn pick(constant: &Constant, shape: Vec<usize>, places: impl Iterator<Item = usize>) -> Result<Constant, String> {
+    match constant {
+        Constant::Floats(tensor) => {
+            let data = places.map(|place| tensor.data()[place]).collect();
+            Ok(Constant::Floats(Tensor::new(shape, data)))
+        }
+        constant => {
+            let ints = constant.integers()?;
+            Ok(Constant::Ints(Ints { shape, data: places.map(|place| ints.data[place]).collect() }))
+        }
+    }
+}
+
+/// The same numbers in another shape of the same length.
+fn shaped(constant: &Constant, shape: Vec<usize>) -> Result<Constant, String> {
+    let found = length(&constant.shape()?);
+    if length(&shape) != found {
+        return Err(format!("is reshaped from {found} numbers to {shape:?}"));
+    }
+    pick(constant, shape, 0..found)
+}
+
+/// Whole numbers none of which is the size of the batch.
+fn known(ints: Ints) -> Result<Ints, String> {
+    if ints.data.contains(&BATCH) { Err("is computed from the size of the batch".to_owned()) } else { Ok(ints) }
+}

@@ -1,0 +1,124 @@
+//! Every spelling of an operator that files in the wild use: read as ONNX's reference implementation means it, the same on
+//! every engine when written again, and the same graph when that is read once more.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use models::preprocess::Batch;
+use models::{Labels, ModelSpec, Network, Preprocess};
+use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
+use onnx::parity::relative_difference;
+use onnx::{ExportOptions, engine, export};
+use serde::Deserialize;
+use tests::library;
+use trainer::exec::Executor;
+
+/// A model's input and output, written by tests/reference/spellings.py.
+#[derive(Deserialize)]
+struct Recorded {
+    shape: Vec<usize>,
+    /// Whether the input is of bytes.
+    bytes: bool,
+    output: Vec<f32>,
+}
+
+/// Sums of some hundred numbers in another order.
+const TOLERANCE: f64 = 1e-5;
+/// The reference rounds between the layers of this one, as its file says; graft computes in single precision.
+const HALF_NETWORK: (&str, f64) = ("half_network", 1e-2);
+
+const FORMS: [ExportOptions; 4] = [
+    form(13, BatchNormalization::Keep, WeightPrecision::Single),
+    form(17, BatchNormalization::Fold, WeightPrecision::Single),
+    form(20, BatchNormalization::Keep, WeightPrecision::Single),
+    form(17, BatchNormalization::Keep, WeightPrecision::Half),
+];
+
+const fn form(opset: i64, batch_norm: BatchNormalization, weights: WeightPrecision) -> ExportOptions {
+    ExportOptions { opset, batch_norm, weights, normalization: PixelNormalization::Inside }
+}
+
+#[test]
+fn every_spelling_means_what_the_reference_says() {
+    let _ort = library::load();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let text = std::fs::read_to_string(folder.join("spellings.json")).unwrap();
+    let table: BTreeMap<String, Recorded> = serde_json::from_str(&text).unwrap();
+    let failures: Vec<String> = table
+        .iter()
+        .filter_map(|(name, recorded)| {
+            let file = std::fs::read(folder.join("spellings").join(format!("{name}.onnx"))).unwrap();
+            check(name, file, recorded).err().map(|reason| format!("{name}: {reason}"))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), table.len(), failures.join("\n"));
+}
+
+fn check(name: &str, file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn std::error::Error>> {
+    let imported = onnx::import(file)?;
+    let (channels, height, width) = imported.graph.chw(imported.graph.input())?;
+    let input = recorded.input(channels);
+    let batch = Batch::from_raw([recorded.shape[0], channels, height, width], input);
+    let near = |what: String, found: &[f32], tolerance: f64| {
+        let tolerance = if name == HALF_NETWORK.0 { HALF_NETWORK.1 } else { tolerance };
+        let difference = relative_difference(&recorded.output, found);
+        if difference < tolerance { Ok(()) } else { Err(format!("{what}: {difference:.1e} of the largest")) }
+    };
+    let executor = Executor::new(&imported.graph, &imported.params)?;
+    near("executor".to_owned(), executor.forward_batch(&batch)?.data(), TOLERANCE)?;
+    let labels = match imported.graph.shape(imported.graph.output()).dims() {
+        [classes] => Some(Labels::new((0..*classes).map(|class| class.to_string()).collect())),
+        _ => None,
+    };
+    let preprocess = Preprocess::torchvision(32, 32);
+    let spec = ModelSpec { architecture: "test".into(), labels, preprocess, training: None };
+    let network = Network::new(imported.graph, &imported.params, spec)?;
+    for form in FORMS {
+        // Weights that are rounded to 11 bits differ by 2^-12 of each; a few of them add up.
+        let tolerance = if form.weights == WeightPrecision::Half { 1e-2 } else { TOLERANCE };
+        let file = export(&network, &form)?;
+        for kind in engine::available() {
+            let what = format!("{kind}, opset {}, {:?}, {:?}", form.opset, form.batch_norm, form.weights);
+            let outputs = engine::open(kind, &file, 1.try_into()?)
+                .and_then(|mut engine| engine.run(&batch))
+                .map_err(|error| format!("{what}: {error}"))?;
+            near(what, outputs.first()?.data(), tolerance)?;
+        }
+        let again = onnx::import(file)?;
+        if form.batch_norm == BatchNormalization::Keep {
+            let [before, after] = [&network.graph, &again.graph].map(listing);
+            if again.graph != network.graph {
+                return Err(format!("opset {}: the graph changes from\n{before}\nto\n{after}", form.opset).into());
+            }
+        }
+        if form.batch_norm == BatchNormalization::Keep && form.weights == WeightPrecision::Single {
+            assert!(again.params == network.params, "{name}: the weights differ");
+        }
+    }
+    Ok(())
+}
+
+/// A node a line.
+fn listing(graph: &models::Graph) -> String {
+    let line = |node: &models::graph::Node| format!("  {} {:?} {:?}", node.name, node.op, node.params);
+    graph.nodes().iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+impl Recorded {
+    /// The numbers that the reference was given, in graft's order, which is not that of a file whose channels come last.
+    fn input(&self, channels: usize) -> Vec<f32> {
+        let steps = (0..self.shape.iter().product::<usize>()).map(|index| index * 7919 % 2003);
+        let number = |step: usize| if self.bytes { (step % 256) as f64 } else { step as f64 / 500.75 - 2.0 };
+        let numbers: Vec<f32> = steps.map(|step| number(step) as f32).collect();
+        if self.shape[1] == channels {
+            return numbers;
+        }
+        let of_channel = |image: &[f32], channel| image.iter().skip(channel).step_by(channels).copied().collect();
+        let images = numbers.chunks(self.shape[1] * self.shape[2] * channels);
+        images
+            .flat_map(|image| (0..channels).flat_map(move |channel| -> Vec<f32> { of_channel(image, channel) }))
+            .collect()
+    }
+}
