@@ -8,7 +8,7 @@ use crate::ops::{Flatten, GlobalAvgPool, Linear, Op};
 pub enum Classifier {
     /// A linear layer.
     Linear(NodeId),
-    /// A 1x1 convolution whose class maps are averaged afterwards, as in SqueezeNet.
+    /// A 1x1 convolution whose class maps are averaged afterwards, as in SqueezeNet, or that takes an image of one pixel.
     Pointwise(NodeId),
 }
 
@@ -44,8 +44,11 @@ impl Graph {
             let node = self.node(id);
             match &node.op {
                 Op::Linear(_) if !averaged => return Some(Classifier::Linear(id)),
-                Op::Conv2d(conv) if averaged && conv.is_pointwise() => return Some(Classifier::Pointwise(id)),
+                Op::Conv2d(conv) if conv.is_pointwise() && (averaged || self.is_vector(id)) => {
+                    return Some(Classifier::Pointwise(id));
+                }
                 Op::GlobalAvgPool(_) | Op::AvgPool(_) => averaged = true,
+                Op::Reshape(_) | Op::Transpose(_) if self.is_vector(id) => {}
                 Op::Softmax(_) | Op::Flatten(_) | Op::Dropout(_) => {}
                 // SqueezeNet squashes its class maps before it averages them. A ReLU behind anything else ends features.
                 Op::Relu(_) if averaged => {}
@@ -53,6 +56,11 @@ impl Graph {
             }
             id = *node.inputs.first()?;
         }
+    }
+
+    /// Whether all dimensions but one are of length one.
+    fn is_vector(&self, id: NodeId) -> bool {
+        self.shape(id).dims().iter().filter(|&&size| size != 1).count() <= 1
     }
 
     /// The same network with a new linear head of this name for this many classes instead of its classifier, or behind

@@ -4,6 +4,7 @@ use models::NodeId;
 use models::ops::{Activation, Dropout, Op, Relu, Softmax};
 
 use super::ReadError;
+use super::arithmetic::elementwise;
 use crate::export::{Attribute, BatchNormalization, Writer};
 use crate::import::{NodeView, Reader, Value};
 
@@ -14,7 +15,7 @@ const HARD_SWISH_OPSET: i64 = 14;
 
 pub(super) fn read_relu(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
-    reader.push(view, Relu, &[input])
+    elementwise(view, reader, Relu, &[input])
 }
 
 pub(super) fn read_leaky_relu(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
@@ -88,14 +89,14 @@ fn hard_sigmoid(alpha: f32, beta: f32) -> Vec<Attribute> {
 
 fn push(view: &NodeView<'_>, reader: &mut Reader, op: Activation) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
-    reader.push(view, op, &[input])
+    elementwise(view, reader, op, &[input])
 }
 
 pub(super) fn read_dropout(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
     // Operator set 12 made the ratio an input; 0.5 is the default of both spellings.
     let ratio = view.scalar_input(reader, 1)?.unwrap_or(view.float("ratio", 0.5));
-    reader.push(view, Dropout { p: ratio }, &[input])
+    elementwise(view, reader, Dropout { p: ratio }, &[input])
 }
 
 /// Nothing in a file that is only run; the batch normalisation of one that is trained has its dropout as well.

@@ -15,7 +15,7 @@ pub(super) fn read_add(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value
     let inputs = view.node_inputs(reader)?;
     match inputs[..] {
         [only] => Ok(Value::Node(only)),
-        _ => reader.push(view, Add, &inputs),
+        _ => elementwise(view, reader, Add, &inputs),
     }
 }
 
@@ -33,8 +33,8 @@ pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value
         return Err(ReadError::Unsupported(format!("a product of {} tensors", inputs.len())));
     };
     match hard_swish(reader, [a, b]) {
-        Some(x) => reader.push(view, Activation::HardSwish, &[x]),
-        None => reader.push(view, Mul, &inputs),
+        Some(x) => elementwise(view, reader, Activation::HardSwish, &[x]),
+        None => elementwise(view, reader, Mul, &inputs),
     }
 }
 
@@ -163,7 +163,31 @@ fn per_channel(
     push: impl FnOnce(&NodeView<'_>, &mut Reader, NodeId) -> Result<Value, ReadError>,
 ) -> Result<Value, ReadError> {
     let Some(source) = channels_last(reader, operands.node) else { return push(view, reader, operands.node) };
-    match push(view, reader, source)? {
+    let value = push(view, reader, source)?;
+    show_channels_last(view, reader, value)
+}
+
+/// An operator that treats all numbers alike, applied channels first where the file does it channels last. So a network
+/// that was made channels last is one with its channels first, but for its edges.
+pub(super) fn elementwise(
+    view: &NodeView<'_>,
+    reader: &mut Reader,
+    op: impl Into<Op>,
+    inputs: &[NodeId],
+) -> Result<Value, ReadError> {
+    let sources: Option<Vec<NodeId>> = inputs.iter().map(|&id| channels_last(reader, id)).collect();
+    match sources {
+        Some(sources) => {
+            let value = reader.push(view, op, &sources)?;
+            show_channels_last(view, reader, value)
+        }
+        None => reader.push(view, op, inputs),
+    }
+}
+
+/// The same image in the file's order.
+pub(super) fn show_channels_last(view: &NodeView<'_>, reader: &mut Reader, value: Value) -> Result<Value, ReadError> {
+    match value {
         Value::Node(id) => reader.push(view, Transpose { order: vec![1, 2, 0] }, &[id]),
         constant @ Value::Constant(..) => Ok(constant),
     }

@@ -1,11 +1,11 @@
 //! `MaxPool`, `AveragePool`, the pooling of whole images, and `ReduceMean` over them; adaptive pooling, which ONNX does not
 //! have, as two matrix products.
 
-use models::ops::{AdaptiveAvgPool, AvgPool, Flatten, GlobalAvgPool, MaxPool, Padding, Reshape, Shape, Window};
+use models::ops::{AdaptiveAvgPool, AvgPool, Flatten, GlobalAvgPool, MaxPool, Padding, Window};
 use models::{NodeId, Tensor};
 
 use super::ReadError;
-use super::arithmetic::channels_last;
+use super::arithmetic::{channels_last, show_channels_last};
 use super::conv::{pads, positive, read_padding};
 use crate::export::{Attribute, Writer};
 use crate::import::{NodeView, Reader, Value};
@@ -55,10 +55,7 @@ pub(super) fn read_reduce_mean(view: &NodeView<'_>, reader: &mut Reader) -> Resu
     let pooled = reader.push(view, GlobalAvgPool, &[image])?;
     match (pooled, source, view.int("keepdims", 1)) {
         (Value::Node(id), _, 0) => reader.push(view, Flatten, &[id]),
-        (Value::Node(id), Some(_), _) => {
-            let channels = reader.shape(id).len();
-            reader.push(view, Reshape { shape: Shape::new([1, 1, channels]) }, &[id])
-        }
+        (pooled, Some(_), _) => show_channels_last(view, reader, pooled),
         (pooled, ..) => Ok(pooled),
     }
 }
