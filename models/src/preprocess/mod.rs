@@ -20,6 +20,7 @@ mod jpeg;
 mod limits;
 mod parameters;
 mod pixels;
+mod preset;
 mod resample;
 mod truncation;
 
@@ -31,4 +32,5 @@ pub use format::ImageFormat;
 pub use limits::Limits;
 pub use parameters::{Crop, Filter, Preprocess, Resize};
 pub use pixels::RgbImage;
+pub use preset::Preset;
 pub use resample::{Region, resample};

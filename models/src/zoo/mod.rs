@@ -1,4 +1,8 @@
-//! All networks that graft builds itself, by name.
+//! All networks that graft builds itself, by name, and the weights that others have published for them.
+
+mod published;
+
+pub use published::{PUBLISHED, Published};
 
 use crate::cifar::{ORIGINAL, Original, PREACTIVATION, PreActivation, TFLEARN, TfLearn};
 use crate::graph::{Folding, Graph, GraphError};

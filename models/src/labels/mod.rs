@@ -1,5 +1,7 @@
 //! Class names.
 
+mod literal;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -15,15 +17,21 @@ impl Labels {
         Self(names)
     }
 
-    /// Reads a label file: a JSON array of strings, or one name a line. ImageNet's `synset_words.txt` has a WordNet id
-    /// before each name, which is not part of it.
+    /// ImageNet's thousand classes (ILSVRC-2012) in the order of every pretrained network, under torchvision's names.
+    #[must_use]
+    pub fn imagenet() -> Self {
+        Self(imagenet_classes().map(|(_, name)| name.to_owned()).collect())
+    }
+
+    /// Reads a label file: one name a line, a JSON array of names, or names by class as a JSON object or a Python
+    /// dictionary. ImageNet's `synset_words.txt` has a WordNet id before each name, which is not part of it.
     ///
     /// # Errors
-    /// [`LabelsError`] for a file without names, with an empty one, or with JSON that is not an array of strings.
+    /// [`LabelsError`] for a file without names, with an empty one, or with brackets but no such list.
     pub fn parse(text: &str) -> Result<Self, LabelsError> {
         let text = text.trim_start_matches('\u{feff}').trim();
         let names: Vec<String> = if text.starts_with('[') || text.starts_with('{') {
-            serde_json::from_str(text).map_err(|error| LabelsError::Json(error.to_string()))?
+            literal::parse(text).ok_or(LabelsError::Literal)?
         } else {
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             let synsets: Option<Vec<&str>> = lines.iter().map(|line| without_synset(line)).collect();
@@ -73,9 +81,14 @@ pub enum LabelsError {
         /// Counted from one.
         line: usize,
     },
-    /// JSON of another form.
-    #[error("the label file is JSON but not an array of strings: {0}")]
-    Json(String),
+    /// Brackets around something else.
+    #[error("the labels are neither an array of names nor names by class, from 0 on and without gaps")]
+    Literal,
+}
+
+/// WordNet's id and the name of each of ImageNet's classes.
+pub fn imagenet_classes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    include_str!("imagenet.txt").lines().filter_map(|line| line.split_once(' '))
 }
 
 /// `tench, Tinca tinca` of `n01440764 tench, Tinca tinca`.
@@ -91,9 +104,13 @@ mod tests {
 
     #[test]
     fn lines_json_and_synsets_are_read() {
-        for text in
-            ["rose\ntulip\n", "[\"rose\", \"tulip\"]", "n00000001 rose\r\nn00000002 tulip", "\u{feff}rose\ntulip"]
-        {
+        for text in [
+            "rose\ntulip\n",
+            "[\"rose\", \"tulip\"]",
+            "{0: 'rose', 1: 'tulip'}",
+            "n00000001 rose\r\nn00000002 tulip",
+            "\u{feff}rose\ntulip",
+        ] {
             assert_eq!(Labels::parse(text).unwrap().names(), ["rose", "tulip"], "{text:?}");
         }
     }
@@ -105,9 +122,16 @@ mod tests {
     }
 
     #[test]
+    fn imagenet_has_a_thousand_classes_in_the_usual_order() {
+        let labels = Labels::imagenet();
+        assert_eq!((labels.len(), labels.get(0), labels.get(999)), (1000, Some("tench"), Some("toilet tissue")));
+        assert_eq!(imagenet_classes().nth(207), Some(("n02099601", "golden retriever")));
+    }
+
+    #[test]
     fn files_without_names_are_refused() {
         assert_eq!(Labels::parse(" \n"), Err(LabelsError::EmptyName { line: 1 }).or(Err(LabelsError::Empty)));
         assert_eq!(Labels::parse("rose\n\ntulip"), Err(LabelsError::EmptyName { line: 2 }));
-        assert!(matches!(Labels::parse("{\"0\": \"rose\"}"), Err(LabelsError::Json(_))));
+        assert_eq!(Labels::parse("{\"1\": \"rose\"}"), Err(LabelsError::Literal));
     }
 }
