@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use models::Params;
-use models::weights::{self, Format, KerasError, PyTorchError, StateDict, TooLarge, WeightsError};
+use models::ops::{Conv2d, Dropout, Flatten, Linear, MaxPool, Relu, Shape, Window};
+use models::weights::{self, FitError, Format, KerasError, Naming, PyTorchError, StateDict, TooLarge, WeightsError};
+use models::{Graph, GraphBuilder, Params, Tensor, init};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ struct Manifest {
 #[derive(Deserialize)]
 struct KerasManifest {
     file: Tensors,
+    torch: Tensors,
 }
 
 fn folder() -> PathBuf {
@@ -145,6 +147,76 @@ fn a_file_gets_no_more_memory_than_its_size_warrants() {
 }
 
 #[test]
+fn keras_weights_fit_in_pytorchs_layout() {
+    let manifest: KerasManifest = json("keras_expected.json");
+    let graph = small(3);
+    for name in ["keras_published.h5", "keras_model.h5", "keras.keras"] {
+        let fitted = weights::fit(&graph, &read(name)).unwrap();
+        assert_eq!(fitted.naming, Naming::Keras, "{name}");
+        compare(&fitted.params, &manifest.torch, name);
+    }
+}
+
+#[test]
+fn timms_weights_fit_by_their_shapes_alone() {
+    let graph = small(3);
+    let own = init::scrambled(&graph, 1);
+    let mut timm = Params::default();
+    for (name, tensor) in own.iter() {
+        let (name, shape) = match name {
+            "classifier.0.weight" => ("pre_logits.fc1.weight", vec![6, 5, 2, 1]),
+            "classifier.3.weight" => ("pre_logits.fc2.weight", vec![5, 6, 1, 1]),
+            "classifier.0.bias" => ("pre_logits.fc1.bias", vec![6]),
+            "classifier.3.bias" => ("pre_logits.fc2.bias", vec![5]),
+            "classifier.6.weight" => ("head.fc.weight", vec![3, 5]),
+            "classifier.6.bias" => ("head.fc.bias", vec![3]),
+            other => (other, tensor.shape().to_vec()),
+        };
+        timm.insert(name, Tensor::new(shape, tensor.data().to_vec()));
+    }
+    let state = StateDict { format: Format::Safetensors, tensors: timm };
+    let fitted = weights::fit(&graph, &state).unwrap();
+    assert_eq!((fitted.naming, fitted.params), (Naming::Timm, own));
+}
+
+#[test]
+fn a_file_tells_its_number_of_classes() {
+    // The graph was made for another number.
+    let graph = small(1000);
+    let state = read("keras_model.h5");
+    assert!(weights::has_classifier(&graph, &state));
+    assert_eq!(weights::classes(&graph, &state), Some(3));
+    assert_eq!(weights::covered(&graph, &state), graph.output());
+    let error = weights::fit(&graph, &state).unwrap_err();
+    let FitError::Shape { name, file, expected, found } = &error else { panic!("{error}") };
+    assert_eq!((name.as_str(), file.as_str()), ("classifier.6.weight", "predictions/kernel"));
+    assert_eq!((&expected[..], &found[..]), (&[5, 1000][..], &[5, 3][..]));
+    assert!(weights::fit(&small(3), &state).is_ok());
+}
+
+#[test]
+fn a_file_without_a_classifier_fits_what_is_before_it() {
+    let graph = small(3);
+    let state = read("keras_notop.h5");
+    assert!(!weights::has_classifier(&graph, &state));
+    assert_eq!(weights::classes(&graph, &state), None);
+    assert!(matches!(weights::fit(&graph, &state), Err(FitError::Missing { .. })));
+    let end = weights::covered(&graph, &state);
+    assert_eq!(graph.node(end).name, "flatten");
+    let fitted = weights::fit(&graph.prefix(end), &state).unwrap();
+    assert_eq!(fitted.params.len(), 4);
+
+    // Only the last of the linear layers is missing, as in timm's backbones.
+    let tensors = init::he(&graph, 1);
+    let tensors = tensors.iter().filter(|(name, _)| !name.starts_with("classifier.6"));
+    let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+    let state = StateDict { format: Format::Safetensors, tensors };
+    let end = weights::covered(&graph, &state);
+    assert_eq!(graph.node(end).name, "classifier.5");
+    assert!(weights::fit(&graph.prefix(end), &state).is_ok());
+}
+
+#[test]
 fn a_file_that_was_cut_off_is_an_error() {
     for name in names() {
         let whole = file(&name);
@@ -205,6 +277,25 @@ fn real(name: &str) -> Option<PathBuf> {
     }
     eprintln!("SKIPPED: {} is not there; set GRAFT_TEST_DATA to the folder of the test data", found.display());
     None
+}
+
+/// The network of `weights_keras.py` with torchvision's names.
+fn small(classes: usize) -> Graph {
+    let mut graph = GraphBuilder::new("input", Shape::image(3, 9, 6));
+    let mut x = graph.input();
+    for (index, channels, width) in [(0, 3, 4), (3, 4, 5)] {
+        x = graph.push(&format!("features.{index}"), Conv2d::new(channels, width, 3).padding(1), &[x]).unwrap();
+        x = graph.push(&format!("features.{}", index + 1), Relu, &[x]).unwrap();
+        x = graph.push(&format!("features.{}", index + 2), MaxPool(Window::new(2, 2)), &[x]).unwrap();
+    }
+    x = graph.push("flatten", Flatten, &[x]).unwrap();
+    for (index, inputs, outputs) in [(0, 10, 6), (3, 6, 5)] {
+        x = graph.push(&format!("classifier.{index}"), Linear::new(inputs, outputs), &[x]).unwrap();
+        x = graph.push(&format!("classifier.{}", index + 1), Relu, &[x]).unwrap();
+        x = graph.push(&format!("classifier.{}", index + 2), Dropout { p: 0.5 }, &[x]).unwrap();
+    }
+    let logits = graph.push("classifier.6", Linear::new(5, classes), &[x]).unwrap();
+    graph.finish(logits)
 }
 
 /// Errors of each reader reach the caller as they are.

@@ -1,4 +1,7 @@
-//! Files of weights as people have them, read into tensors by name.
+//! Files of weights as people have them, read into tensors by name and fitted to a graph.
+//!
+//! [`read`] knows the formats, [`fit`] the naming conventions. The two are separate because any convention may come in
+//! any format: torchvision's names in safetensors, in a `.pth` of either kind, with or without a checkpoint around them.
 //!
 //! A file is never trusted. Nothing in it is executed, and what it makes its reader allocate is bounded by its own size:
 //! by [`MEMORY_FACTOR`] times as much, and [`MEMORY_FLOOR`] bytes.
@@ -6,8 +9,12 @@
 mod archive;
 mod budget;
 mod error;
+mod fit;
 mod format;
+mod head;
 mod keras;
+mod layout;
+mod naming;
 mod numbers;
 mod pytorch;
 mod safetensors;
@@ -16,8 +23,11 @@ mod state_dict;
 pub use archive::ArchiveError;
 pub use budget::{MEMORY_FACTOR, MEMORY_FLOOR, TooLarge};
 pub use error::WeightsError;
+pub use fit::{FitError, Fitted, fit};
 pub use format::Format;
+pub use head::{classes, covered, has_classifier};
 pub use keras::KerasError;
+pub use naming::Naming;
 pub use pytorch::{PickleError, PyTorchError};
 pub use safetensors::{SafetensorsError, read_network, read_safetensors, write_network, write_safetensors};
 pub use state_dict::StateDict;

@@ -1,8 +1,13 @@
 //! What a file of weights holds.
 
+use std::collections::BTreeMap;
+
 use crate::params::Params;
 
 use super::Format;
+
+/// The tensors of a file by name with their shapes: all that naming and fitting look at.
+pub(super) type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
 
 /// The tensors of a file under the names that the file gives them, in the file's layout.
 ///
@@ -29,6 +34,11 @@ impl StateDict {
         }
         let tensors = tensors.iter().map(|(name, tensor)| (name[cut..].to_owned(), tensor.clone())).collect();
         Self { format, tensors }
+    }
+
+    /// Names and shapes.
+    pub(super) fn shapes(&self) -> Shapes<'_> {
+        self.tensors.iter().map(|(name, tensor)| (name, tensor.shape())).collect()
     }
 }
 
