@@ -43,6 +43,16 @@ impl Tensor {
     pub fn data(&self) -> &[f32] {
         &self.data
     }
+
+    /// The same numbers in the same order with other dimensions. The numbers are shared.
+    ///
+    /// # Panics
+    /// When the shape does not hold as many, which is the caller's mistake and never a file's.
+    #[must_use]
+    pub fn reshaped(&self, shape: &[usize]) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), self.data.len(), "{:?} as {shape:?}", self.shape);
+        Self { shape: shape.to_vec(), data: Arc::clone(&self.data) }
+    }
 }
 
 /// The parameters of a network by name: its state dict.

@@ -1,5 +1,55 @@
-//! Files of weights.
+//! Files of weights as people have them, read into tensors by name and fitted to a graph.
+//!
+//! [`read`] knows the formats, [`fit`] the naming conventions. The two are separate because any convention may come in
+//! any format: torchvision's names in safetensors, in a `.pth` of either kind, with or without a checkpoint around them.
+//!
+//! A file is never trusted. Nothing in it is executed, and what it makes its reader allocate is bounded by its own size:
+//! by [`MEMORY_FACTOR`] times as much, and [`MEMORY_FLOOR`] bytes.
 
+mod archive;
+mod budget;
+mod error;
+mod fit;
+mod format;
+mod head;
+mod keras;
+mod layout;
+mod naming;
+mod numbers;
+mod pytorch;
 mod safetensors;
+mod state_dict;
 
-pub use self::safetensors::{SafetensorsError, read_network, read_safetensors, write_network, write_safetensors};
+pub use archive::ArchiveError;
+pub use budget::{MEMORY_FACTOR, MEMORY_FLOOR, TooLarge};
+pub use error::WeightsError;
+pub use fit::{FitError, Fitted, fit};
+pub use format::Format;
+pub use head::{classes, covered, has_classifier};
+pub use keras::KerasError;
+pub use naming::Naming;
+pub use pytorch::{PickleError, PyTorchError};
+pub use safetensors::{SafetensorsError, read_network, read_safetensors, write_network, write_safetensors};
+pub use state_dict::StateDict;
+
+/// Reads a file of weights, whatever its format, judged by its content and never by its name.
+///
+/// # Errors
+/// [`WeightsError`] for a format that is not read (naming the one that was recognised, if any), a damaged file, one that
+/// holds something else than tensors by name, or one that asks for more memory than its size warrants.
+pub fn read(bytes: Vec<u8>) -> Result<StateDict, WeightsError> {
+    let Some(format) = Format::sniff(&bytes) else {
+        return Err(WeightsError::Format { found: format::describe(&bytes) });
+    };
+    let tensors = match format {
+        Format::Safetensors => read_safetensors(&bytes)?,
+        Format::PyTorch => pytorch::read_archive(&bytes)?,
+        Format::PyTorchLegacy => pytorch::read_legacy(&bytes)?,
+        Format::Keras => keras::read_hdf5(bytes)?,
+        Format::KerasArchive => keras::read_archive(&bytes)?,
+    };
+    if tensors.is_empty() {
+        return Err(WeightsError::Empty { format });
+    }
+    Ok(StateDict::new(format, &tensors))
+}

@@ -9,19 +9,21 @@ use thiserror::Error;
 use crate::network::Network;
 use crate::params::{Params, ParamsError, Tensor};
 
+use super::numbers::{Float, is_bookkeeping};
+
 /// The metadata key of the graph.
 const GRAPH_KEY: &str = "graft.graph.v1";
 /// The metadata key of the spec.
 const SPEC_KEY: &str = "graft.spec.v1";
 
-/// Why a file is not a state dict of `f32` tensors, or not a network.
+/// Why a file is not a state dict of floating-point tensors, or not a network.
 #[derive(Debug, Error)]
 pub enum SafetensorsError {
     /// The container is damaged.
     #[error("not a valid safetensors file: {0}")]
     Container(#[from] safetensors::SafeTensorError),
     /// A tensor of another type.
-    #[error("tensor `{name}` holds {found:?} numbers; only F32 weights can be read")]
+    #[error("tensor `{name}` holds {found:?} numbers; weights are read as F16, BF16, F32 or F64")]
     Type {
         /// The tensor's name.
         name: String,
@@ -39,25 +41,24 @@ pub enum SafetensorsError {
     Params(#[from] ParamsError),
 }
 
-/// Reads every `f32` tensor of a safetensors file. Integer tensors, such as PyTorch's `num_batches_tracked`, hold no
-/// weights and are passed over.
+/// Reads every tensor of a safetensors file into `f32`. Integer tensors that count training steps, such as PyTorch's
+/// `num_batches_tracked`, hold no weights and are passed over.
 ///
 /// # Errors
-/// [`SafetensorsError`] for a damaged file, or a floating-point tensor of another width.
+/// [`SafetensorsError`] for a damaged file, or a tensor of other numbers than F16, BF16, F32 and F64.
 pub fn read_safetensors(bytes: &[u8]) -> Result<Params, SafetensorsError> {
     let file = SafeTensors::deserialize(bytes)?;
     let mut params = Params::default();
     for (name, view) in file.tensors() {
-        match view.dtype() {
-            Dtype::F32 => {
-                let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                params.insert(name, Tensor::new(view.shape(), numbers));
-            }
-            Dtype::F64 | Dtype::F16 | Dtype::BF16 => {
-                return Err(SafetensorsError::Type { name, found: view.dtype() });
-            }
-            _ => {}
-        }
+        let float = match view.dtype() {
+            Dtype::F16 => Float::F16,
+            Dtype::BF16 => Float::BF16,
+            Dtype::F32 => Float::F32,
+            Dtype::F64 => Float::F64,
+            _ if is_bookkeeping(&name) => continue,
+            found => return Err(SafetensorsError::Type { name, found }),
+        };
+        params.insert(name, Tensor::new(view.shape(), float.decode(view.data())));
     }
     Ok(params)
 }

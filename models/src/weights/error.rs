@@ -1,0 +1,34 @@
+//! Why a file of weights cannot be read.
+
+use thiserror::Error;
+
+use super::{Format, KerasError, PyTorchError, SafetensorsError};
+
+/// Why a file of weights cannot be read.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// A format that is not read.
+    #[error(
+        "this is {found}; weights are read from safetensors, PyTorch files (.pth, .pt, .th, .bin) and Keras files \
+         (.h5, .keras)"
+    )]
+    Format {
+        /// What the file seems to be.
+        found: &'static str,
+    },
+    /// A file of the right kind without weights.
+    #[error("the {format} file holds no weights")]
+    Empty {
+        /// The format of the file.
+        format: Format,
+    },
+    /// A safetensors file.
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsError),
+    /// A PyTorch file.
+    #[error(transparent)]
+    PyTorch(#[from] PyTorchError),
+    /// A Keras file.
+    #[error(transparent)]
+    Keras(#[from] KerasError),
+}

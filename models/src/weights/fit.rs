@@ -1,0 +1,113 @@
+//! Fitting the tensors of a file to a graph.
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use super::naming::{Entry, Naming};
+use super::state_dict::{Shapes, StateDict};
+use crate::graph::Graph;
+use crate::params::Params;
+
+/// The tensors of a file as the parameters of a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// All parameters of the graph and no others, under its names and in its layout.
+    pub params: Params,
+    /// The convention that the file follows.
+    pub naming: Naming,
+}
+
+/// Why the tensors of a file are not the parameters of a graph. Where the file has another name for a tensor than the
+/// graph, both are said.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FitError {
+    /// No name in common.
+    #[error(
+        "the file's names (`{file}`, …) have nothing in common with the network's (`{graph}`, …), nor with timm's, \
+         Hugging Face's or Keras's for it; it belongs to another network"
+    )]
+    Names {
+        /// The first name of the file.
+        file: String,
+        /// The first name of the graph.
+        graph: String,
+    },
+    /// A parameter of the graph that the file has not.
+    #[error("tensor {} is missing in the file; its weights are those of another network", both(name, file))]
+    Missing {
+        /// The graph's name.
+        name: String,
+        /// The name it would have in the file.
+        file: String,
+    },
+    /// A tensor of another shape.
+    #[error("tensor {} has shape {found:?} in the file, the network wants {expected:?} there", both(name, file))]
+    Shape {
+        /// The graph's name.
+        name: String,
+        /// The file's name.
+        file: String,
+        /// The shape that the graph wants, in the layout of the file.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor of the file that the graph has not.
+    #[error(
+        "the file has a tensor `{file}` of shape {shape:?} that the network does not have; it is another network's"
+    )]
+    Extra {
+        /// The file's name.
+        file: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+}
+
+fn both(name: &str, file: &str) -> String {
+    if name == file { format!("`{name}`") } else { format!("`{name}` (`{file}` in the file)") }
+}
+
+/// Finds out which convention a file follows, renames its tensors and brings them into the graph's layout.
+///
+/// Every tensor is accounted for: each parameter of the graph is in the file in the shape that the convention gives it,
+/// and the file holds nothing else. For a file without a classifier, or with one for another number of classes, make
+/// the graph accordingly: see [`covered`](super::covered) and [`classes`](super::classes).
+///
+/// # Errors
+/// [`FitError`] naming the first tensor that is missing, has another shape, or is too many.
+pub fn fit(graph: &Graph, state: &StateDict) -> Result<Fitted, FitError> {
+    let file = state.shapes();
+    let naming = Naming::of(&file);
+    let entries = naming.entries(graph, &file);
+    check(&entries, &file)?;
+    let tensor = |entry: &Entry| {
+        let tensor = state.tensors.get(&entry.file)?;
+        Some((entry.name.clone(), entry.layout.arrange(tensor, &entry.shape)))
+    };
+    Ok(Fitted { params: entries.iter().filter_map(tensor).collect(), naming })
+}
+
+/// Compares what the graph wants with what there is.
+pub(super) fn check(entries: &[Entry], found: &Shapes<'_>) -> Result<(), FitError> {
+    if let (Some(file), Some(entry)) = (found.keys().next(), entries.first())
+        && entries.iter().all(|entry| !found.contains_key(entry.file.as_str()))
+    {
+        return Err(FitError::Names { file: (*file).to_owned(), graph: entry.name.clone() });
+    }
+    for Entry { name, shape, file, layout } in entries {
+        let Some(found) = found.get(file.as_str()) else {
+            return Err(FitError::Missing { name: name.clone(), file: file.clone() });
+        };
+        let expected = layout.file_shape(shape);
+        if *found != expected {
+            return Err(FitError::Shape { name: name.clone(), file: file.clone(), expected, found: found.to_vec() });
+        }
+    }
+    let wanted: BTreeSet<&str> = entries.iter().map(|entry| entry.file.as_str()).collect();
+    match found.iter().find(|(name, _)| !wanted.contains(*name)) {
+        Some((file, shape)) => Err(FitError::Extra { file: (*file).to_owned(), shape: shape.to_vec() }),
+        None => Ok(()),
+    }
+}

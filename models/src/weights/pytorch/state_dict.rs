@@ -1,0 +1,103 @@
+//! Finding the state dict in what a pickle made.
+
+use std::collections::BTreeMap;
+
+use super::PyTorchError;
+use super::pickle::{Heap, Object, Value};
+use super::view::View;
+
+/// What training programs file the state dict under in their checkpoints.
+const NESTS: [&str; 6] = ["state_dict", "model_state_dict", "model", "net", "network", "params"];
+
+/// How deep a state dict may be in such dictionaries.
+const MAX_DEPTH: usize = 4;
+
+/// The tensors by name. Numbers, text and nothing at all may stand beside them; anything else that is no tensor is an
+/// error.
+pub(super) fn find<'h, 'a>(
+    heap: &'h Heap<'a>,
+    root: Value<'a>,
+) -> Result<BTreeMap<&'a str, &'h View<'a>>, PyTorchError> {
+    let dict = unwrap(heap, root)?;
+    let mut tensors = BTreeMap::new();
+    for &(key, value) in heap.pairs(dict).unwrap_or_default() {
+        let Value::Text(name) = key else {
+            return Err(PyTorchError::NotStateDict { found: "a dictionary whose keys are not all text".to_owned() });
+        };
+        match (heap.object(value), value) {
+            (Some(Object::Tensor(view)), _) => drop(tensors.insert(name, &**view)),
+            (None, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_)) => {}
+            _ => return Err(PyTorchError::NotTensor { name: name.to_owned(), found: describe(heap, value) }),
+        }
+    }
+    Ok(tensors)
+}
+
+/// Goes down through the dictionaries of a checkpoint.
+fn unwrap<'a>(heap: &Heap<'a>, root: Value<'a>) -> Result<Value<'a>, PyTorchError> {
+    let mut dict = root;
+    for _ in 0..=MAX_DEPTH {
+        match inner(heap, dict)[..] {
+            [] if holds_tensors(heap, dict) => return Ok(dict),
+            [] => return Err(PyTorchError::NotStateDict { found: without_tensors(heap, dict) }),
+            [(_, value)] => dict = value,
+            [(first, _), (second, _), ..] => {
+                let (first, second) = (first.to_owned(), second.to_owned());
+                return Err(PyTorchError::SeveralStateDicts { first, second });
+            }
+        }
+    }
+    Err(PyTorchError::NotStateDict { found: "dictionaries inside each other without an end".to_owned() })
+}
+
+/// What a dictionary has under the usual keys, in the order of these.
+fn nested<'h, 'a>(
+    heap: &'h Heap<'a>,
+    dict: Value<'a>,
+) -> impl Iterator<Item = (&'static str, Value<'a>)> + use<'h, 'a> {
+    let pairs = heap.pairs(dict).unwrap_or_default();
+    NESTS.into_iter().filter_map(|nest| {
+        let (_, value) = pairs.iter().rev().find(|(key, _)| *key == Value::Text(nest))?;
+        Some((nest, *value))
+    })
+}
+
+/// Where to go on: to dictionaries of tensors if there are any, else to those that have one of the usual keys again. A
+/// checkpoint's `model` may as well be its configuration.
+fn inner<'a>(heap: &Heap<'a>, dict: Value<'a>) -> Vec<(&'static str, Value<'a>)> {
+    let holding: Vec<_> = nested(heap, dict).filter(|(_, value)| holds_tensors(heap, *value)).collect();
+    if !holding.is_empty() {
+        return holding;
+    }
+    let leads_on = |value| nested(heap, value).any(|(_, value)| heap.pairs(value).is_some());
+    nested(heap, dict).filter(|(_, value)| leads_on(*value)).collect()
+}
+
+fn holds_tensors<'a>(heap: &Heap<'a>, dict: Value<'a>) -> bool {
+    heap.pairs(dict).unwrap_or_default().iter().any(|(_, value)| matches!(heap.object(*value), Some(Object::Tensor(_))))
+}
+
+/// What to call something in which there is no state dict. A whole network under one of the usual keys is the likeliest.
+fn without_tensors<'a>(heap: &Heap<'a>, value: Value<'a>) -> String {
+    let whole = nested(heap, value).find(|(_, value)| matches!(heap.object(*value), Some(Object::Opaque(_))));
+    match whole {
+        Some((key, value)) => format!("{} under `{key}`", describe(heap, value)),
+        None => describe(heap, value),
+    }
+}
+
+/// What to call a value that is not what it should be.
+fn describe<'a>(heap: &Heap<'a>, value: Value<'a>) -> String {
+    match (heap.object(value), value) {
+        (Some(Object::Opaque(path)), _) => format!("a whole object, made by `{path}`"),
+        (Some(Object::Global(path)), _) => format!("the class or function `{path}`"),
+        (Some(Object::Tensor(_)), _) => "a single tensor".to_owned(),
+        (Some(Object::Storage(_)), _) => "a storage".to_owned(),
+        (Some(Object::Tuple(_) | Object::List(_)), _) => "a list".to_owned(),
+        (Some(Object::Dict(_)), _) => "a dictionary without tensors".to_owned(),
+        (None, Value::Bytes(_)) => "bytes".to_owned(),
+        (None, Value::Text(_)) => "text".to_owned(),
+        (None, Value::None) => "nothing (None)".to_owned(),
+        (None, _) => "a number".to_owned(),
+    }
+}
