@@ -310,7 +310,7 @@ def names():
             "transformers resnet-50": ResNetForImageClassification(ResNetConfig(num_labels=1000)),
             "transformers resnet-18 without head": ResNetModel(basic),
         }
-        # These have torchvision's names, and the table of state_dicts.py does for them.
+        # These have torchvision's names, and the table of torchvision_facts.py does for them.
         for name in ("resnet18", "resnet50"):
             assert shapes(timm.create_model(name)) == shapes(torchvision.models.get_model(name, weights=None)), name
     tables = {name: shapes(network) for name, network in tables.items()}

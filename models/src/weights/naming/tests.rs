@@ -1,16 +1,11 @@
-//! The conventions on real names and shapes, which `weights.py`, `weights_keras.py` and `state_dicts.py` in
+//! The conventions on real names and shapes, which `weights.py`, `weights_keras.py` and `torchvision_facts.py` in
 //! models/reference have written.
 
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::graph::GraphBuilder;
-use crate::ops::{BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool, Relu, Shape, Window};
-use crate::resnet::{RESNET18, RESNET50};
-use crate::vgg::{VGG16, VGG19, Vgg};
 use crate::weights::fit::{FitError, check};
-
-const VGG11: Vgg = Vgg { name: "vgg11", blocks: [&[64], &[128], &[256; 2], &[512; 2], &[512; 2]] };
+use crate::zoo;
 
 type Table = BTreeMap<String, Vec<usize>>;
 type Names = BTreeMap<String, Table>;
@@ -24,7 +19,17 @@ fn keras() -> Names {
 }
 
 fn torchvision() -> Names {
-    serde_json::from_str(include_str!("../../../tests/data/state_dicts.json")).unwrap()
+    #[derive(serde::Deserialize)]
+    struct Facts {
+        state_dict: Table,
+    }
+    let facts: BTreeMap<String, Facts> =
+        serde_json::from_str(include_str!("../../../tests/data/torchvision.json")).unwrap();
+    facts.into_iter().map(|(name, facts)| (name, facts.state_dict)).collect()
+}
+
+fn build(name: &str) -> Graph {
+    zoo::find(name).unwrap().graph([224; 2], 1000).unwrap()
 }
 
 fn shapes(names: &Table) -> Shapes<'_> {
@@ -46,14 +51,12 @@ fn before(graph: &Graph, linear: &str) -> Graph {
 #[test]
 fn every_name_of_every_convention_finds_its_place() {
     let (torch, keras, torchvision) = (torch(), keras(), torchvision());
-    let vgg11 = VGG11.graph(1000).unwrap();
-    let [vgg16, vgg19] = [VGG16, VGG19].map(|vgg| vgg.graph(1000).unwrap());
-    let [resnet18, resnet50] = [RESNET18, RESNET50].map(|resnet| resnet.graph(224, 1000).unwrap());
+    let [vgg11, vgg16, vgg19, resnet18, resnet50] = ["vgg11", "vgg16", "vgg19", "resnet18", "resnet50"].map(build);
     for (graph, names, naming) in [
         (&vgg16, &torchvision["vgg16"], Naming::Torchvision),
         (&resnet50, &torchvision["resnet50"], Naming::Torchvision),
         (&vgg11, &torch["timm vgg11"], Naming::Timm),
-        (&vgg16_bn(), &torch["timm vgg16_bn"], Naming::Timm),
+        (&build("vgg16_bn"), &torch["timm vgg16_bn"], Naming::Timm),
         (&before(&vgg11, "classifier.6"), &torch["timm vgg11 without head"], Naming::Timm),
         (&resnet18, &torch["transformers resnet-18"], Naming::HuggingFace),
         (&resnet50, &torch["transformers resnet-50"], Naming::HuggingFace),
@@ -72,7 +75,7 @@ fn every_name_of_every_convention_finds_its_place() {
 
 #[test]
 fn layouts_follow_from_the_convention() {
-    let vgg = VGG16.graph(1000).unwrap();
+    let vgg = build("vgg16");
     let layout = |naming: Naming, name: &str| {
         let entries = naming.entries(&vgg, &Shapes::new());
         let entry = entries.iter().find(|entry| entry.name == name).unwrap();
@@ -100,7 +103,7 @@ fn layouts_follow_from_the_convention() {
 
 #[test]
 fn a_tensor_too_few_too_many_or_of_another_shape_is_named_as_graph_and_file_call_it() {
-    let graph = VGG16.graph(1000).unwrap();
+    let graph = build("vgg16");
     let names = keras().remove("vgg16").unwrap();
     let error = |change: &dyn Fn(&mut Table)| {
         let mut names = names.clone();
@@ -126,8 +129,8 @@ fn a_tensor_too_few_too_many_or_of_another_shape_is_named_as_graph_and_file_call
 #[test]
 fn another_networks_names_are_recognised_as_such() {
     let (torch, keras, torchvision) = (torch(), keras(), torchvision());
-    let vgg = VGG16.graph(1000).unwrap();
-    let resnet = RESNET18.graph(224, 1000).unwrap();
+    let vgg = build("vgg16");
+    let resnet = build("resnet18");
     for (graph, names) in [
         (&resnet, &keras["vgg16"]),
         (&vgg, &torch["transformers resnet-18"]),
@@ -138,32 +141,8 @@ fn another_networks_names_are_recognised_as_such() {
         assert!(matches!(error, FitError::Names { .. }), "{error}");
     }
     // Near relatives share names; what they do not share is said.
-    let error = fits(&RESNET50.graph(224, 1000).unwrap(), &torchvision["resnet18"]).1.unwrap_err();
+    let error = fits(&build("resnet50"), &torchvision["resnet18"]).1.unwrap_err();
     assert!(matches!(error, FitError::Shape { .. }), "{error}");
     let error = fits(&vgg, &torchvision["vgg19"]).1.unwrap_err();
     assert!(matches!(error, FitError::Shape { .. } | FitError::Missing { .. }), "{error}");
-}
-
-/// torchvision's `vgg16_bn`.
-fn vgg16_bn() -> Graph {
-    let mut graph = GraphBuilder::new("input", Shape::image(3, 224, 224));
-    let (mut x, mut channels, mut index) = (graph.input(), 3, 0);
-    for block in VGG16.blocks {
-        for &width in block {
-            x = graph.push(&format!("features.{index}"), Conv2d::new(channels, width, 3).padding(1), &[x]).unwrap();
-            x = graph.push(&format!("features.{}", index + 1), BatchNorm::new(width), &[x]).unwrap();
-            x = graph.push(&format!("features.{}", index + 2), Relu, &[x]).unwrap();
-            (channels, index) = (width, index + 3);
-        }
-        x = graph.push(&format!("features.{index}"), MaxPool(Window::new(2, 2)), &[x]).unwrap();
-        index += 1;
-    }
-    x = graph.push("flatten", Flatten, &[x]).unwrap();
-    for (name, inputs, outputs) in
-        [("classifier.0", 512 * 49, 4096), ("classifier.3", 4096, 4096), ("classifier.6", 4096, 1000)]
-    {
-        x = graph.push(name, Linear::new(inputs, outputs), &[x]).unwrap();
-        x = graph.push(&format!("{name}.dropout"), Dropout { p: 0.5 }, &[x]).unwrap();
-    }
-    graph.finish(x)
 }
