@@ -3,7 +3,9 @@
 //! Import reads structure and never names; export writes the graph node for node. Each operator family's spelling is
 //! read and written in the same file under `ops/`, so the two cannot part ways. Nothing here knows about training.
 
+pub mod adopt;
 pub mod check;
+pub mod conventions;
 pub mod engine;
 pub mod export;
 pub mod file;
@@ -15,6 +17,7 @@ pub mod parity;
 mod ops;
 mod proto;
 
+pub use adopt::{Adoption, Batching};
 pub use engine::{Engine, EngineError, EngineKind, Outputs};
 pub use export::{ExportError, ExportOptions, export};
 pub use file::{FileError, ModelFile};

@@ -44,6 +44,17 @@ impl Labels {
         }
     }
 
+    /// Class names in a file's metadata: as a label file, but only in brackets, or, where there are none, separated by
+    /// commas. `None` for anything else.
+    #[must_use]
+    pub fn parse_metadata(text: &str) -> Option<Self> {
+        if text.trim_start().starts_with(['[', '{']) {
+            return literal::parse(text).map(Self);
+        }
+        let names: Vec<String> = text.split([',', '\n']).map(|name| name.trim().to_owned()).collect();
+        (names.len() > 1 && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
+    }
+
     /// How many classes.
     #[must_use]
     pub fn len(&self) -> usize {

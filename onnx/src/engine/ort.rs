@@ -9,7 +9,7 @@ use models::preprocess::Batch;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::TensorRef;
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use thiserror::Error;
 
 use super::{Engine, EngineError, EngineKind, Outputs, library};
@@ -121,6 +121,8 @@ fn version(path: &Path) -> String {
 pub(super) struct OrtEngine {
     session: Session,
     outputs: Vec<String>,
+    /// How many images the file takes at a time, where it says so.
+    fixed_batch: Option<usize>,
 }
 
 impl OrtEngine {
@@ -136,8 +138,49 @@ impl OrtEngine {
             .map_err(|error| refused(error.to_string()))?
             .commit_from_memory(file)
             .map_err(|error| refused(error.to_string()))?;
-        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        Ok(Self { session, outputs })
+        let fixed_batch = match session.inputs().first().map(Outlet::dtype) {
+            Some(ValueType::Tensor { shape, .. }) => shape.first().and_then(|&dim| usize::try_from(dim).ok()),
+            _ => None,
+        };
+        // Outputs of other numbers are nobody's logits.
+        let real = |outlet: &&Outlet| outlet.dtype().tensor_type() == Some(TensorElementType::Float32);
+        let outputs = session.outputs().iter().filter(real).map(|output| output.name().to_owned()).collect();
+        Ok(Self { session, outputs, fixed_batch: fixed_batch.filter(|&images| images > 0) })
+    }
+
+    /// As many images as the file takes.
+    fn run_once(&mut self, shape: [usize; 4], data: &[f32]) -> Result<Vec<Tensor>, EngineError> {
+        let input = TensorRef::from_array_view((shape, data)).map_err(EngineError::run)?;
+        let values = self.session.run(ort::inputs![input]).map_err(EngineError::run)?;
+        let outputs = self.outputs.iter().map(|name| {
+            let (shape, data) = values[name.as_str()].try_extract_tensor::<f32>().map_err(EngineError::run)?;
+            let shape: Vec<usize> = shape.iter().map(|&dim| usize::try_from(dim).unwrap_or_default()).collect();
+            Ok(Tensor::new(shape, data.to_vec()))
+        });
+        outputs.collect()
+    }
+
+    /// Images in portions of the size that the file fixes, the last filled up with zeros whose answers are dropped.
+    fn run_portions(&mut self, batch: &Batch, images: usize) -> Result<Vec<Tensor>, EngineError> {
+        let [n, c, h, w] = batch.shape();
+        let mut rows: Vec<(Vec<usize>, Vec<f32>)> = vec![(vec![], vec![]); self.outputs.len()];
+        for portion in batch.data().chunks(images * c * h * w) {
+            let mut filled = portion.to_vec();
+            filled.resize(images * c * h * w, 0.0);
+            for (row, output) in rows.iter_mut().zip(self.run_once([images, c, h, w], &filled)?) {
+                row.0 = output.shape().to_vec();
+                row.1.extend_from_slice(output.data());
+            }
+        }
+        let outputs = rows.into_iter().map(|(shape, mut data)| {
+            let Some((_, row)) = shape.split_first().filter(|(first, _)| **first == images) else {
+                return Err(EngineError::run(format!("an output of shape {shape:?} for {images} image(s)")));
+            };
+            let row: Vec<usize> = row.to_vec();
+            data.truncate(n * row.iter().product::<usize>());
+            Ok(Tensor::new([vec![n], row].concat(), data))
+        });
+        outputs.collect()
     }
 }
 
@@ -147,13 +190,10 @@ impl Engine for OrtEngine {
     }
 
     fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError> {
-        let input = TensorRef::from_array_view((batch.shape(), batch.data())).map_err(EngineError::run)?;
-        let values = self.session.run(ort::inputs![input]).map_err(EngineError::run)?;
-        let outputs = self.outputs.iter().map(|name| {
-            let (shape, data) = values[name.as_str()].try_extract_tensor::<f32>().map_err(EngineError::run)?;
-            let shape: Vec<usize> = shape.iter().map(|&dim| usize::try_from(dim).unwrap_or_default()).collect();
-            Ok((name.clone(), Tensor::new(shape, data.to_vec())))
-        });
-        Ok(Outputs(outputs.collect::<Result<_, EngineError>>()?))
+        let tensors = match self.fixed_batch {
+            Some(images) if images != batch.len() => self.run_portions(batch, images)?,
+            _ => self.run_once(batch.shape(), batch.data())?,
+        };
+        Ok(Outputs(self.outputs.iter().cloned().zip(tensors).collect()))
     }
 }

@@ -202,14 +202,14 @@ fn probabilities(logits: &str) -> NodeProto {
 }
 
 /// Marks the input as a picture, as ONNX's image conventions do.
-fn image_input(mut info: ValueInfoProto) -> ValueInfoProto {
+pub(crate) fn image_input(mut info: ValueInfoProto) -> ValueInfoProto {
     if let Some(kind) = &mut info.r#type {
         kind.denotation = "IMAGE".to_owned();
     }
     info
 }
 
-fn value_info(name: &str, shape: &Shape) -> ValueInfoProto {
+pub(crate) fn value_info(name: &str, shape: &Shape) -> ValueInfoProto {
     let batch = Dimension::Param("batch".to_owned());
     let rest = shape.dims().iter().map(|&size| Dimension::Value(size as i64));
     let dim = std::iter::once(batch).chain(rest);

@@ -69,6 +69,11 @@ impl<'g> Writer<'g> {
         writer
     }
 
+    /// Names that tensors of the file have beside what is written.
+    pub(crate) fn reserve(&mut self, names: impl IntoIterator<Item = String>) {
+        self.names.extend(names);
+    }
+
     /// What is written from now on is this node of the graph.
     pub(crate) fn begin(&mut self, id: NodeId) {
         self.current = id;

@@ -17,6 +17,8 @@ pub(crate) struct ImageInput {
     pub(crate) name: String,
     /// `[channels, height, width]`, whatever the file's order.
     pub(crate) shape: Shape,
+    /// Whether the file leaves height and width open.
+    pub(crate) any_size: bool,
     pub(crate) layout: Layout,
     /// The number of images, if the file fixes it.
     pub(crate) fixed_batch: Option<i64>,
@@ -31,6 +33,17 @@ pub(crate) enum Layout {
     ChannelsFirst,
     /// `[n, h, w, c]`: files made from Keras and TensorFlow.
     ChannelsLast,
+}
+
+impl ImageInput {
+    /// The same for images of this height and width, if the file allows it.
+    pub(super) fn sized(self, size: Option<[usize; 2]>) -> Result<Self, ImportError> {
+        let (Some([height, width]), &[channels, h, w]) = (size, self.shape.dims()) else { return Ok(self) };
+        match self.any_size || [h, w] == [height, width] {
+            true => Ok(Self { shape: Shape::image(channels, height, width), ..self }),
+            false => Err(ImportError::Size { fixed: [h, w], wanted: [height, width] }),
+        }
+    }
 }
 
 /// The input of a file.
@@ -76,5 +89,9 @@ fn read(input: &ValueInfoProto) -> Result<ImageInput, ImportError> {
         }
     };
     let fixed_batch = sizes[0].map(|size| size as i64);
-    Ok(ImageInput { name: input.name.clone(), shape, layout, fixed_batch, elem_type })
+    let any_size = match layout {
+        Layout::ChannelsFirst => sizes[2].is_none() && sizes[3].is_none(),
+        Layout::ChannelsLast => sizes[1].is_none() && sizes[2].is_none(),
+    };
+    Ok(ImageInput { name: input.name.clone(), shape, any_size, layout, fixed_batch, elem_type })
 }

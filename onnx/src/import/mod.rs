@@ -14,6 +14,7 @@ use thiserror::Error;
 
 pub(crate) use constant::{BATCH, Constant, Ints};
 pub(crate) use fold::fold;
+pub(crate) use input::{ImageInput, Layout, image_input};
 pub(crate) use reader::{Reader, Value};
 pub(crate) use view::{NodeView, bounded};
 
@@ -41,6 +42,12 @@ pub enum ImportError {
     /// No ONNX model, or one whose weights are not all there.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Operators that graft's own cannot stand beside.
+    #[error(
+        "the model is of operator set {0}, and only files of 10 and newer can be kept as they are; convert it with \
+         onnx.version_converter"
+    )]
+    OpsetToAdopt(i64),
     /// Operators that broadcast by other rules.
     #[error("the model is of operator set {0}, graft reads 7 and newer; convert it with onnx.version_converter")]
     Opset(i64),
@@ -56,6 +63,14 @@ pub enum ImportError {
         name: String,
         /// What the file declares.
         shape: String,
+    },
+    /// Another size than the one that the file fixes.
+    #[error("the model takes images of {} x {} pixels and no others, not of {} x {}", .fixed[0], .fixed[1], .wanted[0], .wanted[1])]
+    Size {
+        /// Height and width in the file.
+        fixed: [usize; 2],
+        /// Height and width that were asked for.
+        wanted: [usize; 2],
     },
     /// The input is not of numbers that a pixel can be.
     #[error("input `{name}` takes {found} numbers; graft gives FLOAT, FLOAT16, DOUBLE or UINT8")]
@@ -112,21 +127,30 @@ pub fn import(file: impl Into<Bytes>) -> Result<Imported, ImportError> {
 }
 
 impl ModelFile {
-    /// Reads the network by structure.
+    /// Reads the network for images of the size that the file says, or 224 by 224 pixels where it says none.
+    ///
+    /// # Errors
+    /// As [`import_for`](Self::import_for).
+    pub fn import(&self) -> Result<Imported, ImportError> {
+        self.import_for(None)
+    }
+
+    /// Reads the network by structure, for images of this height and width.
     ///
     /// The batch dimension is made dynamic whatever the file says, and the image comes channels first. Node names are the
     /// modules of the state dict where the weights have such names, otherwise the file's.
     ///
     /// # Errors
     /// [`ImportError`] naming the node and operator, the initialiser or the input that graft cannot read.
-    pub fn import(&self) -> Result<Imported, ImportError> {
+    pub fn import_for(&self, size: Option<[usize; 2]>) -> Result<Imported, ImportError> {
         let recorded = metadata::read(self.props())?;
         let opset = self.opset();
         if opset < OLDEST_OPSET {
             return Err(ImportError::Opset(opset));
         }
-        let graph = self.proto.graph.as_ref().ok_or(FileError::NoGraph)?;
-        let (mut graph, params) = Reader::new(graph, opset)?.read(graph)?;
+        let file = self.graph()?;
+        let input = image_input(file)?.sized(size)?;
+        let (mut graph, params) = Reader::new(file, input, opset)?.read(file)?;
         if let Some(Recorded { spec, normalization: PixelNormalization::Outside }) = &recorded {
             graph = graph.normalized(&spec.preprocess.normalize())?;
         }

@@ -6,7 +6,7 @@ use models::graph::Node;
 use models::ops::{Flatten, Op, Operator, Shape, Transpose};
 use models::{Graph, GraphBuilder, NodeId, Params, Tensor};
 
-use super::input::{Layout, image_input};
+use super::input::{ImageInput, Layout};
 use super::{Constant, ImportError, NodeView};
 use crate::export::INPUT;
 use crate::ops::{self, ReadError};
@@ -39,8 +39,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Begins with the file's input and initialisers.
-    pub(crate) fn new(graph: &GraphProto, opset: i64) -> Result<Self, ImportError> {
-        let input = image_input(graph)?;
+    pub(crate) fn new(graph: &GraphProto, input: ImageInput, opset: i64) -> Result<Self, ImportError> {
         let mut builder = GraphBuilder::new(INPUT, input.shape);
         let mut image = builder.input();
         if input.layout == Layout::ChannelsLast {

@@ -1,0 +1,190 @@
+//! Files that graft cannot take apart, kept as they are: quantised networks, and those with operators that graft has no
+//! meaning for. An engine runs them; they are served and never trained.
+
+use std::collections::HashMap;
+
+use models::channels::ChannelOrder;
+use models::ops::{Shape, Slice, Span, Transpose};
+use models::{GraphBuilder, GraphError, ModelSpec, NodeId};
+
+use crate::export::{Attribute, ExportOptions, INPUT, LOGITS, PixelNormalization, Writer, Written};
+use crate::file::{FileError, ModelFile};
+use crate::import::{ImageInput, ImportError, Layout, image_input};
+use crate::proto::{
+    Dimension, DimensionProto, GraphProto, NodeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
+};
+use crate::{metadata, ops};
+
+/// The oldest operator set whose spelling of a slice graft writes.
+const OLDEST_OPSET: i64 = 10;
+
+/// How a foreign file is to be wrapped.
+#[derive(Debug, Clone, Copy)]
+pub struct Adoption<'a> {
+    /// Labels and preparation, which go into the metadata.
+    pub spec: &'a ModelSpec,
+    /// The colours that the network wants first.
+    pub channel_order: ChannelOrder,
+    /// What becomes of a batch that the file fixes.
+    pub batch: Batching,
+}
+
+/// How many images a wrapped file takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batching {
+    /// Any number, whatever the file says. The network inside may not bear it.
+    Dynamic,
+    /// As many as the file says.
+    Declared,
+}
+
+impl ModelFile {
+    /// The number of images that the file is made for; `None` when it takes any.
+    ///
+    /// # Errors
+    /// [`ImportError`] for a file without exactly one image input.
+    pub fn fixed_batch(&self) -> Result<Option<i64>, ImportError> {
+        Ok(image_input(self.graph()?)?.fixed_batch)
+    }
+
+    /// The size of the image that the file takes, `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`ImportError`] for a file without exactly one image input.
+    pub fn image_shape(&self) -> Result<Shape, ImportError> {
+        Ok(image_input(self.graph()?)?.shape)
+    }
+
+    /// The same file with graft's input before it (pixels 0..255, RGB, channels first, which it normalises), graft's name
+    /// for its logits behind it, and graft's metadata. Everything in between is left as it is.
+    ///
+    /// # Errors
+    /// [`ImportError`] for a file without exactly one image input, or of an operator set older than 10.
+    pub fn adopt(&self, adoption: &Adoption<'_>) -> Result<Vec<u8>, ImportError> {
+        if self.opset() < OLDEST_OPSET {
+            return Err(ImportError::OpsetToAdopt(self.opset()));
+        }
+        let mut model = self.clone();
+        let input = image_input(self.graph()?)?;
+        let Some(graph) = model.proto.graph.as_mut() else { return Err(FileError::NoGraph.into()) };
+        let front = Front::new(graph, &input, adoption)?;
+        let (logits, behind) = name_logits(graph);
+        let mut nodes = front.written.nodes;
+        nodes.append(&mut graph.node);
+        nodes.extend(behind);
+        graph.node = nodes;
+        graph.initializer.extend(front.written.constants);
+        let batch = graph.input.iter().find(|value| value.name == input.name).and_then(first_dimension);
+        graph.input.retain(|value| value.name != input.name);
+        graph.input.insert(0, front.input);
+        graph.output.insert(0, logits);
+        let batch = if adoption.batch == Batching::Dynamic { None } else { batch };
+        let batch = batch.unwrap_or(Dimension::Param("batch".to_owned()));
+        graph.input.iter_mut().take(1).chain(&mut graph.output).for_each(|value| set_first_dimension(value, &batch));
+        // Recorded shapes of what lies in between may name the old batch.
+        graph.value_info.clear();
+        let ours = metadata::write(adoption.spec, PixelNormalization::Inside);
+        model.proto.metadata_props.retain(|entry| ours.iter().all(|our| our.key != entry.key));
+        model.proto.metadata_props.extend(ours);
+        Ok(model.encode())
+    }
+
+    pub(crate) fn graph(&self) -> Result<&GraphProto, FileError> {
+        self.proto.graph.as_ref().ok_or(FileError::NoGraph)
+    }
+}
+
+/// What stands before the file's own nodes: from graft's input to the tensor that they take.
+struct Front {
+    input: ValueInfoProto,
+    written: Written,
+}
+
+impl Front {
+    fn new(file: &GraphProto, input: &ImageInput, adoption: &Adoption<'_>) -> Result<Self, ImportError> {
+        let (graph, output) = front_graph(&input.shape, input.layout, adoption)?;
+        let graph = graph.finish(output);
+        let taken: Vec<String> = names(file).collect();
+        let name = if taken.iter().any(|name| name == INPUT) { "pixels" } else { INPUT };
+        let bare = input.elem_type == data_type::FLOAT;
+        let end = if bare { input.name.clone() } else { format!("{}.float", input.name) };
+        let options = ExportOptions { opset: OLDEST_OPSET, ..ExportOptions::default() };
+        let mut writer = Writer::new(&graph, options, (name, &end), HashMap::new());
+        writer.reserve(taken);
+        for (id, node) in graph.iter() {
+            writer.begin(id);
+            ops::write(&node.op, &mut writer);
+        }
+        let mut written = writer.finish();
+        if !bare {
+            written.nodes.push(cast(&end, &input.name, input.elem_type));
+        }
+        let input = crate::export::image_input(crate::export::value_info(name, &input.shape));
+        Ok(Self { input, written })
+    }
+}
+
+/// Normalisation, order of colours, place of the channels.
+fn front_graph(shape: &Shape, layout: Layout, adoption: &Adoption<'_>) -> Result<(GraphBuilder, NodeId), GraphError> {
+    let mut graph = GraphBuilder::new(INPUT, shape.clone());
+    let mut x = graph.push("graft.normalize", adoption.spec.preprocess.normalize(), &[graph.input()])?;
+    if adoption.channel_order == ChannelOrder::Bgr {
+        let (channels, height, width) = graph.chw(x)?;
+        let spans = vec![Span::reversed(channels), Span::all(height), Span::all(width)];
+        x = graph.push("graft.bgr", Slice { spans }, &[x])?;
+    }
+    if layout == Layout::ChannelsLast {
+        x = graph.push("graft.channels_last", Transpose { order: vec![1, 2, 0] }, &[x])?;
+    }
+    Ok((graph, x))
+}
+
+/// An output of graft's name with the logits: what the last softmax takes, or the file's first output.
+fn name_logits(graph: &GraphProto) -> (ValueInfoProto, Option<NodeProto>) {
+    let first = graph.output.first().cloned().unwrap_or_default();
+    let producer = |name: &str| graph.node.iter().find(|node| node.output.iter().any(|output| output == name));
+    let mut source = first.name.clone();
+    while let Some(node) = producer(&source).filter(|node| matches!(node.op_type.as_str(), "Softmax" | "Identity")) {
+        source = node.input.first().cloned().unwrap_or_default();
+    }
+    let taken = names(graph).any(|name| name == LOGITS);
+    let name = if taken { "graft.logits" } else { LOGITS };
+    let mut value = ValueInfoProto { name: name.to_owned(), ..first };
+    if let Some(kind) = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()) {
+        kind.elem_type = data_type::FLOAT;
+    } else {
+        let tensor_type = Some(TensorTypeProto { elem_type: data_type::FLOAT, shape: None });
+        value.r#type = Some(TypeProto { tensor_type, ..TypeProto::default() });
+    }
+    (value, Some(cast(&source, name, data_type::FLOAT)))
+}
+
+fn cast(from: &str, to: &str, elem_type: i32) -> NodeProto {
+    NodeProto {
+        name: format!("graft.cast.{to}"),
+        op_type: "Cast".to_owned(),
+        input: vec![from.to_owned()],
+        output: vec![to.to_owned()],
+        attribute: vec![Attribute::int("to", elem_type as usize).into_proto()],
+        ..NodeProto::default()
+    }
+}
+
+/// Every name of a tensor in the file.
+fn names(graph: &GraphProto) -> impl Iterator<Item = String> {
+    let produced = graph.node.iter().flat_map(|node| &node.output);
+    let given = graph.initializer.iter().map(|tensor| &tensor.name).chain(graph.input.iter().map(|value| &value.name));
+    produced.chain(given).cloned()
+}
+
+fn first_dimension(value: &ValueInfoProto) -> Option<Dimension> {
+    let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
+    shape.dim.first()?.value.clone()
+}
+
+fn set_first_dimension(value: &mut ValueInfoProto, batch: &Dimension) {
+    let shape = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()?.shape.as_mut());
+    if let Some(first) = shape.and_then(|shape| shape.dim.first_mut()) {
+        *first = DimensionProto { value: Some(batch.clone()), ..DimensionProto::default() };
+    }
+}

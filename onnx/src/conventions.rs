@@ -1,0 +1,90 @@
+//! What programs other than graft write into a file's metadata about its images and classes.
+
+use models::Labels;
+use models::channels::ChannelOrder;
+use models::preprocess::Preset;
+
+use crate::file::ModelFile;
+
+/// What a foreign file says of itself, as far as it follows a known convention. Most files say nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conventions {
+    /// The class names.
+    pub labels: Option<Labels>,
+    /// How the pixels are scaled.
+    pub preset: Option<Preset>,
+    /// The order of the colours, where the file says one.
+    pub channel_order: Option<ChannelOrder>,
+    /// Where it was found: the keys of the metadata.
+    pub keys: Vec<&'static str>,
+}
+
+/// Keys under which programs keep class names; Ultralytics' is the first.
+const LABEL_KEYS: [&str; 5] = ["names", "labels", "classes", "class_names", "id2label"];
+/// Pixel ranges of ONNX's metadata for images.
+const RANGES: [(&str, Preset); 3] =
+    [("NominalRange_0_255", Preset::Bytes), ("Normalized_0_1", Preset::ZeroOne), ("Normalized_1_1", Preset::KerasTf)];
+const RANGE_KEY: &str = "Image.NominalPixelRange";
+const FORMAT_KEY: &str = "Image.BitmapPixelFormat";
+
+impl ModelFile {
+    /// Reads the metadata of Ultralytics' exporter and of ONNX's conventions for images.
+    #[must_use]
+    pub fn conventions(&self) -> Conventions {
+        let mut found = Conventions::default();
+        let labels = LABEL_KEYS.iter().find_map(|key| Some((*key, Labels::parse_metadata(self.metadata(key)?)?)));
+        if let Some((key, labels)) = labels {
+            found.labels = Some(labels);
+            found.keys.push(key);
+        }
+        let range = self.metadata(RANGE_KEY).and_then(|range| RANGES.iter().find(|(name, _)| *name == range));
+        if let Some((_, preset)) = range {
+            found.preset = Some(*preset);
+            found.keys.push(RANGE_KEY);
+        } else if self.metadata("author") == Some("Ultralytics") {
+            found.preset = Some(Preset::ZeroOne);
+            found.keys.push("author");
+        }
+        let order = match self.metadata(FORMAT_KEY) {
+            Some("Bgr8" | "Bgra8") => Some(ChannelOrder::Bgr),
+            Some("Rgb8" | "Rgba8") => Some(ChannelOrder::Rgb),
+            _ => None,
+        };
+        if order.is_some() {
+            found.channel_order = order;
+            found.keys.push(FORMAT_KEY);
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{GraphProto, ModelProto, StringStringEntryProto};
+
+    fn file(entries: &[(&str, &str)]) -> ModelFile {
+        let entry = |(key, value): &(&str, &str)| StringStringEntryProto { key: (*key).into(), value: (*value).into() };
+        let metadata_props = entries.iter().map(entry).collect();
+        ModelFile { proto: ModelProto { metadata_props, graph: Some(GraphProto::default()), ..ModelProto::default() } }
+    }
+
+    #[test]
+    fn ultralytics_names_and_scale_are_understood() {
+        let found = file(&[("author", "Ultralytics"), ("names", "{0: 'rose', 1: \"colts' foot\"}")]).conventions();
+        assert_eq!(found.labels.unwrap().names(), ["rose", "colts' foot"]);
+        assert_eq!((found.preset, found.channel_order), (Some(Preset::ZeroOne), None));
+    }
+
+    #[test]
+    fn onnx_image_conventions_are_understood() {
+        let found = file(&[(RANGE_KEY, "Normalized_1_1"), (FORMAT_KEY, "Bgr8")]).conventions();
+        assert_eq!((found.preset, found.channel_order), (Some(Preset::KerasTf), Some(ChannelOrder::Bgr)));
+        assert_eq!(found.keys, [RANGE_KEY, FORMAT_KEY]);
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_is_not_guessed_at() {
+        assert_eq!(file(&[("names", "whatever"), (RANGE_KEY, "?")]).conventions(), Conventions::default());
+    }
+}
