@@ -143,6 +143,14 @@ fn a_vgg_takes_images_of_any_size_that_can_be_halved_five_times() {
 }
 
 #[test]
+fn the_columns_of_the_vgg_paper_are_names_too() {
+    for (column, name) in [("vgg_a_lrn", "vgg11_lrn"), ("vgg_c", "vgg16_c"), ("vgg_d", "vgg16"), ("vgg_e", "vgg19")] {
+        assert_eq!(named(column), named(name));
+    }
+    assert_eq!(zoo::find("vgg_f"), None);
+}
+
+#[test]
 fn the_paper_and_torchvision_stride_in_different_places() {
     let strides = |name: &str| {
         let graph = build(name, 224, 10);

@@ -55,6 +55,15 @@ impl ModelFile {
         Ok(image_input(self.graph()?)?.shape)
     }
 
+    /// Whether the file takes images as the engines are given them: real numbers, channels first.
+    ///
+    /// # Errors
+    /// [`ImportError`] for a file without exactly one image input.
+    pub fn takes_planes(&self) -> Result<bool, ImportError> {
+        let input = image_input(self.graph()?)?;
+        Ok(input.layout == Layout::ChannelsFirst && input.elem_type == data_type::FLOAT)
+    }
+
     /// The same file with graft's input before it (pixels 0..255, RGB, channels first, which it normalises), graft's name
     /// for its logits behind it, and graft's metadata. Everything in between is left as it is.
     ///

@@ -10,7 +10,7 @@ use trainer::finetune::{FinetuneError, Finetuned, Options, Task, finetune};
 
 use crate::config::DataDir;
 use crate::runtime::SelectedEngine;
-use crate::store::{Artefacts, ModelName, ModelStore, StoreError};
+use crate::store::{Artefacts, Content, ModelName, ModelStore, StoreError};
 
 /// What is to be trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,7 @@ impl FinetuneFailure {
     pub fn code(&self) -> &'static str {
         match self {
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
+            FinetuneFailure::Store(StoreError::Adopted { .. }) => "not_trainable",
             FinetuneFailure::Store(_) => "store_failed",
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
             FinetuneFailure::Finetune(FinetuneError::Option { .. }) => "invalid_option",
@@ -98,7 +99,7 @@ pub fn run(
         return Err(FinetuneError::Stopped.into());
     }
     let report = serde_json::to_value(report).unwrap_or_default();
-    let artefacts = Artefacts { network: &network, golden: &golden, report: Some(&report) };
+    let artefacts = Artefacts { content: Content::Network(&network), golden: &golden, report: Some(&report) };
     let version = store.publish(&spec.name, &artefacts)?;
     Ok(Published { name: spec.name.clone(), version, report })
 }
@@ -110,7 +111,8 @@ pub fn run(
 /// [`FinetuneFailure`] naming the model, option, class or file.
 pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
     spec.options.validate()?;
-    ModelStore::open(&data.models_dir())?.resolve(&spec.base_model, None)?;
+    let store = ModelStore::open(&data.models_dir())?;
+    store.check_network(&spec.base_model, store.resolve(&spec.base_model, None)?)?;
     let dataset = spec.dataset.open()?;
     if spec.options.bad_files == BadFiles::Refuse {
         let limits = Limits::default();

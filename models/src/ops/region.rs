@@ -34,6 +34,17 @@ impl Span {
         Self { start: size.saturating_sub(1), length: size, step: -1 }
     }
 
+    /// What this span takes of what the outer one takes.
+    #[must_use]
+    pub fn within(self, outer: Self) -> Self {
+        let offset = (self.start as isize).wrapping_mul(outer.step);
+        Self {
+            start: outer.start.wrapping_add_signed(offset),
+            length: self.length,
+            step: self.step.wrapping_mul(outer.step),
+        }
+    }
+
     /// The indices taken, in order.
     pub fn indices(self) -> impl Iterator<Item = usize> {
         (0..self.length).map(move |index| self.start.wrapping_add_signed(self.step.wrapping_mul(index as isize)))

@@ -4,7 +4,7 @@ mod published;
 
 pub use published::{PUBLISHED, Published};
 
-use crate::cifar::{ORIGINAL, Original, PREACTIVATION, PreActivation, TFLEARN, TfLearn};
+use crate::cifar::{ORIGINAL, Original, PREACTIVATION, Pooling, PreActivation, TFLEARN, TfLearn};
 use crate::graph::{Folding, Graph, GraphError};
 use crate::resnet::{self, ResNet};
 use crate::vgg::{self, Vgg};
@@ -35,10 +35,16 @@ pub fn all() -> impl Iterator<Item = Architecture> {
         .chain(TFLEARN.iter().map(Architecture::TfLearn))
 }
 
-/// The network of this name.
+/// The network of this name. A VGG is also known by the paper's column, as `vgg_d` or `vgg_a_lrn`.
 #[must_use]
 pub fn find(name: &str) -> Option<Architecture> {
-    all().find(|architecture| architecture.name() == name)
+    let column = |row: &Vgg| format!("vgg_{}", row.column.to_lowercase().replace('-', "_"));
+    all().find(|architecture| match architecture {
+        Architecture::Vgg(row) if row.normalization != vgg::Normalization::Batch => {
+            row.name == name || column(row) == name
+        }
+        architecture => architecture.name() == name,
+    })
 }
 
 /// The networks that this graph has the structure of, for its own input size and number of classes. More than one where
@@ -92,7 +98,10 @@ impl Architecture {
             },
             Architecture::Original(row) => format!("He et al. 2016, table 6, n = {}", row.n),
             Architecture::PreActivation(row) => format!("He et al. 2016 (identity mappings), table 2, n = {}", row.n),
-            Architecture::TfLearn(row) => format!("tflearn's residual_network_cifar10 example, n = {}", row.n),
+            Architecture::TfLearn(row) => {
+                let pooling = if row.pooling == Pooling::Mean { ", shortcuts averaged (2017)" } else { "" };
+                format!("tflearn's residual_network_cifar10 example, n = {}{pooling}", row.n)
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! `Slice`, `Split`, `Gather` of channels, `Pad`.
 
 use models::NodeId;
-use models::ops::{Pad, Slice, Span};
+use models::ops::{Op, Pad, Slice, Span};
 
 use super::ReadError;
 use super::structure::{axis_of, drop_dimension};
@@ -57,13 +57,21 @@ fn span(size: usize, (start, end): (i64, i64), step: i64) -> Option<Span> {
     Some(Span { start: usize::try_from(start).unwrap_or(0), length: usize::try_from(length).ok()?, step })
 }
 
-/// A slice, unless it takes everything as it is.
+/// A slice, unless it takes everything as it is. A part of a part is one part.
 fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span>) -> Result<Value, ReadError> {
     let dims = reader.shape(input).dims();
     if spans.iter().zip(dims).all(|(span, &size)| *span == Span::all(size)) {
         return Ok(Value::Node(input));
     }
-    reader.push(view, Slice { spans }, &[input])
+    let before = reader.builder.node(input);
+    let (source, spans) = match &before.op {
+        Op::Slice(outer) => {
+            let within = spans.iter().zip(&outer.spans).map(|(inner, outer)| inner.within(*outer));
+            (before.inputs[0], within.collect())
+        }
+        _ => (input, spans),
+    };
+    reader.push(view, Slice { spans }, &[source])
 }
 
 /// Several slices, one for each output. The sizes were an attribute before operator set 13; without them the parts are

@@ -75,7 +75,9 @@ impl From<JobsError> for ApiError {
 impl From<FinetuneFailure> for ApiError {
     fn from(error: FinetuneFailure) -> Self {
         match error {
-            FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })
+            FinetuneFailure::Store(
+                StoreError::Unknown { .. } | StoreError::UnknownVersion { .. } | StoreError::Adopted { .. },
+            )
             | FinetuneFailure::Finetune(FinetuneError::Option { .. } | FinetuneError::Dataset(_)) => {
                 ApiError::new(Code::FinetuneRefused, error.to_string())
             }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use onnx::ExportOptions;
-use onnx::export::BatchNormalization;
-use server::store::{ModelName, ModelStore};
+use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
+use server::store::{ModelName, ModelStore, StoreError};
 
 use super::{Workplace, output};
 
@@ -32,6 +32,30 @@ pub(super) struct ExportArgs {
     /// What becomes of batch normalisation behind a convolution
     #[arg(long, env = "GRAFT_BATCH_NORM", value_enum, default_value_t = BatchNorm::Fold)]
     batch_norm: BatchNorm,
+
+    /// How weights are stored; half precision halves the file and rounds each weight to 11 bits
+    #[arg(long, env = "GRAFT_WEIGHTS", value_enum, default_value_t = Weights::Single)]
+    weights: Weights,
+
+    /// Where pixels are normalised: in the network, which then takes 0..255, or by the program that calls it
+    #[arg(long, env = "GRAFT_NORMALIZATION", value_enum, default_value_t = Normalization::Inside)]
+    normalization: Normalization,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Weights {
+    /// 32 bits a number.
+    Single,
+    /// 16 bits a number, converted when the file is loaded.
+    Half,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Normalization {
+    /// By the network's first node.
+    Inside,
+    /// Before the network.
+    Outside,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,21 +66,44 @@ enum BatchNorm {
     Keep,
 }
 
+impl ExportArgs {
+    fn options(&self) -> ExportOptions {
+        ExportOptions {
+            opset: self.opset,
+            batch_norm: match self.batch_norm {
+                BatchNorm::Fold => BatchNormalization::Fold,
+                BatchNorm::Keep => BatchNormalization::Keep,
+            },
+            weights: match self.weights {
+                Weights::Single => WeightPrecision::Single,
+                Weights::Half => WeightPrecision::Half,
+            },
+            normalization: match self.normalization {
+                Normalization::Inside => PixelNormalization::Inside,
+                Normalization::Outside => PixelNormalization::Outside,
+            },
+        }
+    }
+}
+
 pub(super) fn run(args: &ExportArgs, place: &Workplace) -> Result<()> {
     let store = ModelStore::open(&place.data.models_dir())?;
     let version = store.resolve(&args.model, args.version)?;
-    let network = store.network(&args.model, version)?;
-    let batch_norm = match args.batch_norm {
-        BatchNorm::Fold => BatchNormalization::Fold,
-        BatchNorm::Keep => BatchNormalization::Keep,
+    let options = args.options();
+    let file = match store.network(&args.model, version) {
+        Ok(network) => onnx::export(&network, &options)?,
+        // What is kept as it is can be given back as it is.
+        Err(StoreError::Adopted { .. }) if options == ExportOptions::default() => {
+            store.read(&args.model, version)?.onnx
+        }
+        Err(error) => return Err(error.into()),
     };
-    let file = onnx::export(&network, &ExportOptions { opset: args.opset, batch_norm, ..ExportOptions::default() })?;
     write(&args.out, &file).with_context(|| args.out.display().to_string())?;
     output::line(format_args!(
         "wrote {}: `{}` version {version}, opset {}, {:.1} MB",
         args.out.display(),
         args.model,
-        args.opset,
+        onnx::ModelFile::decode(file.clone())?.opset(),
         file.len() as f64 / 1e6,
     ))?;
     Ok(())

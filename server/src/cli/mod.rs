@@ -1,5 +1,6 @@
 //! The command line: a file a command.
 
+mod arch;
 mod check;
 mod classify;
 mod export;
@@ -45,13 +46,16 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Train a new head on a stored model with your own images, and store the result
     Finetune(finetune::FinetuneArgs),
-    /// Put an ONNX classifier or backbone into the store
+    /// Put a network into the store: an ONNX file, or a file of weights
     Import(import::ImportArgs),
+    /// The networks that graft builds itself: VGG, ResNet, CIFAR ResNets
+    #[command(subcommand)]
+    Arch(arch::ArchCommand),
     /// Write a stored model as one self-contained ONNX file
     Export(export::ExportArgs),
     /// List the stored models
     Models(models::ModelsArgs),
-    /// Run ONNX files on every engine and compare the answers
+    /// Say what is in a file, run it on every engine, compare the answers, and say what to do about each problem
     Check(check::CheckArgs),
     /// The ONNX Runtime library: which is used, and how to get one
     #[command(subcommand)]
@@ -116,6 +120,7 @@ fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
         Some(Command::Classify(args)) => classify::run(&args, place)?,
         Some(Command::Finetune(args)) => finetune::run(&args, place)?,
         Some(Command::Import(args)) => import::run(&args, place)?,
+        Some(Command::Arch(command)) => arch::run(&command)?,
         Some(Command::Export(args)) => export::run(&args, place)?,
         Some(Command::Models(args)) => models::run(&args, place)?,
         Some(Command::Check(args)) => return check::run(&args, place),

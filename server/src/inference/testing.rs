@@ -8,7 +8,7 @@ use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tenso
 use onnx::{Engine, EngineError, EngineKind, Outputs};
 use trainer::golden::{Golden, answers};
 
-use crate::store::{Artefacts, ModelStore};
+use crate::store::{Artefacts, Content, ModelStore};
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];
 pub(crate) const GREEN: [u8; 3] = [10, 240, 20];
@@ -57,7 +57,9 @@ pub(crate) fn golden(network: &Network) -> Vec<Golden> {
 }
 
 pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
-    store.publish(&name.parse().unwrap(), &Artefacts { network, golden, report: None }).unwrap()
+    store
+        .publish(&name.parse().unwrap(), &Artefacts { content: Content::Network(network), golden, report: None })
+        .unwrap()
 }
 
 /// What a watched engine was asked to do, and how it is to answer.

@@ -21,11 +21,11 @@ use thiserror::Error;
 pub use trainer::golden::Golden;
 
 pub use name::{InvalidName, ModelName};
-pub use publish::Artefacts;
+pub use publish::{Artefacts, Content};
 
 /// The served file: labels, preprocessing and training record inside.
 const MODEL_FILE: &str = "model.onnx";
-/// The network as it is trained, nothing folded.
+/// The network as it is trained, nothing folded. A file that was kept as it is has none.
 const WEIGHTS_FILE: &str = "weights.safetensors";
 /// What was done and measured.
 const REPORT_FILE: &str = "report.json";
@@ -101,6 +101,15 @@ pub enum StoreError {
         version: u32,
         /// The versions that there are.
         known: Vec<u32>,
+    },
+    /// A version that is a file of another program.
+    #[error(
+        "model `{name}` is kept as the file it was imported from, because graft cannot take it apart; it can be served, \
+         but not fine-tuned or exported in another form"
+    )]
+    Adopted {
+        /// The model.
+        name: ModelName,
     },
     /// A file of a version does not say what it should.
     #[error("model `{name}` version {version} is damaged: {reason}")]
@@ -214,12 +223,25 @@ impl ModelStore {
         Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report })
     }
 
+    /// Whether this version is a network, and not a file that is kept as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such version; [`StoreError::Adopted`] when it is a file.
+    pub fn check_network(&self, name: &ModelName, version: u32) -> Result<(), StoreError> {
+        let folder = self.folder(name, self.resolve(name, Some(version))?);
+        match folder.join(WEIGHTS_FILE).try_exists() {
+            Ok(false) => Err(StoreError::Adopted { name: name.clone() }),
+            _ => Ok(()),
+        }
+    }
+
     /// The network of this version as it is trained.
     ///
     /// # Errors
-    /// [`StoreError`] when there is no such version, or its weights are missing or damaged.
+    /// [`StoreError`] when there is no such version, it is a file of another program, or its weights are damaged.
     pub fn network(&self, name: &ModelName, version: u32) -> Result<Network, StoreError> {
-        let folder = self.folder(name, self.resolve(name, Some(version))?);
+        self.check_network(name, version)?;
+        let folder = self.folder(name, version);
         weights::read_network(&read(&folder.join(WEIGHTS_FILE))?).map_err(|error| StoreError::Damaged {
             name: name.clone(),
             version,

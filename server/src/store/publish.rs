@@ -14,12 +14,21 @@ use super::{ModelName, ModelStore, StoreError};
 /// What a version is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Artefacts<'a> {
-    /// The network with its spec.
-    pub network: &'a Network,
+    /// What is served.
+    pub content: Content<'a>,
     /// Images with their logits.
     pub golden: &'a [Golden],
     /// What was done and measured.
     pub report: Option<&'a Value>,
+}
+
+/// What a version serves.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// A network with its spec, which can be fine-tuned and written in other forms.
+    Network(&'a Network),
+    /// An ONNX file that graft cannot take apart, with the spec in its metadata. It can be served and nothing else.
+    Adopted(&'a [u8]),
 }
 
 /// How often another process may take the next number first.
@@ -57,9 +66,14 @@ impl ModelStore {
 }
 
 fn stage(folder: &Path, artefacts: &Artefacts<'_>) -> Result<(), StoreError> {
-    let Artefacts { network, golden, report } = artefacts;
-    write(&folder.join(MODEL_FILE), &onnx::export(network, &ExportOptions::default())?)?;
-    write(&folder.join(WEIGHTS_FILE), &weights::write_network(network)?)?;
+    let Artefacts { content, golden, report } = artefacts;
+    match content {
+        Content::Network(network) => {
+            write(&folder.join(MODEL_FILE), &onnx::export(network, &ExportOptions::default())?)?;
+            write(&folder.join(WEIGHTS_FILE), &weights::write_network(network)?)?;
+        }
+        Content::Adopted(file) => write(&folder.join(MODEL_FILE), file)?,
+    }
     if let Some(report) = report {
         write(&folder.join(REPORT_FILE), &json(report)?)?;
     }

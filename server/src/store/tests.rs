@@ -5,7 +5,7 @@ use std::fs;
 use models::ops::{Flatten, GlobalAvgPool, Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 
-use super::{Artefacts, Golden, ModelName, ModelStore, StoreError};
+use super::{Artefacts, Content, Golden, ModelName, ModelStore, StoreError};
 
 fn network() -> Network {
     let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
@@ -27,7 +27,8 @@ fn store() -> (tempfile::TempDir, ModelStore, ModelName) {
 
 fn publish(store: &ModelStore, name: &ModelName) -> u32 {
     let golden = [Golden { file_name: "0.png".into(), bytes: vec![1, 2, 3], logits: vec![0.5, -0.5] }];
-    store.publish(name, &Artefacts { network: &network(), golden: &golden, report: None }).unwrap()
+    let content = Content::Network(&network());
+    store.publish(name, &Artefacts { content, golden: &golden, report: None }).unwrap()
 }
 
 #[test]
@@ -39,6 +40,18 @@ fn what_is_published_is_read_back() {
     let model = store.read(&name, 1).unwrap();
     assert_eq!((model.spec, model.golden[0].bytes.as_slice()), (network().spec, &[1, 2, 3][..]));
     assert_eq!(store.network(&name, 2).unwrap(), network());
+}
+
+#[test]
+fn a_file_that_is_kept_as_it_is_can_be_served_and_nothing_else() {
+    let (_folder, store, name) = store();
+    let file = onnx::export(&network(), &onnx::ExportOptions::default()).unwrap();
+    let artefacts = Artefacts { content: Content::Adopted(&file), golden: &[], report: None };
+    let version = store.publish(&name, &artefacts).unwrap();
+    assert_eq!(store.read(&name, version).unwrap().onnx, file);
+    assert!(matches!(store.network(&name, version), Err(StoreError::Adopted { .. })));
+    assert!(matches!(store.check_network(&name, version), Err(StoreError::Adopted { .. })));
+    assert!(store.check_network(&name, publish(&store, &name)).is_ok());
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use models::Labels;
 
-use super::{Dataset, DatasetError, Sample, check_classes};
+use super::{Dataset, DatasetError, Sample};
 
 /// The endings of the formats that the decoder reads.
 const ENDINGS: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
 
 /// Classes are the folders in the order of their names. Hidden files and folders, such as `.ipynb_checkpoints`, are no
-/// classes; an empty folder is an error, because leaving it out would shift the numbers of the classes behind it.
-pub(super) fn open(path: &Path) -> Result<Dataset, DatasetError> {
+/// classes; an empty folder is one, because leaving it out would shift the numbers of the classes behind it.
+pub(super) fn list(path: &Path) -> Result<Dataset, DatasetError> {
     let (mut names, mut samples, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
     for folder in entries(path)?.into_iter().filter(|entry| entry.is_dir()) {
         let class = names.len();
@@ -21,12 +21,7 @@ pub(super) fn open(path: &Path) -> Result<Dataset, DatasetError> {
         samples.extend(images.into_iter().map(|path| Sample { path, class }));
         ignored.extend(others);
     }
-    if names.len() < 2 {
-        return Err(DatasetError::Classes { path: path.to_owned(), found: names.len() });
-    }
-    let labels = Labels::new(names);
-    check_classes(&labels, &samples)?;
-    Ok(Dataset { labels, samples, ignored })
+    Ok(Dataset { labels: Labels::new(names), samples, ignored })
 }
 
 /// What is in a folder, sorted by name, hidden entries left out.

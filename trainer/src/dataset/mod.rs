@@ -33,14 +33,27 @@ pub enum Source {
 }
 
 impl Source {
-    /// Lists the images, without reading them.
+    /// Lists the images for training, without reading them.
     ///
     /// # Errors
     /// [`DatasetError`] for a folder that cannot be read, fewer than two classes, or a class with too few images.
     pub fn open(&self) -> Result<Dataset, DatasetError> {
+        let dataset = self.list()?;
+        if dataset.labels.len() < 2 {
+            return Err(DatasetError::Classes { path: self.path().to_owned(), found: dataset.labels.len() });
+        }
+        check_classes(&dataset.labels, &dataset.samples)?;
+        Ok(dataset)
+    }
+
+    /// Lists the images, however few.
+    ///
+    /// # Errors
+    /// [`DatasetError`] for a folder that cannot be read.
+    pub fn list(&self) -> Result<Dataset, DatasetError> {
         match self {
-            Source::Folder { path } => folder::open(path),
-            Source::Oxford17 { path } => oxford17::open(path),
+            Source::Folder { path } => folder::list(path),
+            Source::Oxford17 { path } => oxford17::list(path),
         }
     }
 

@@ -29,7 +29,7 @@ const CLASSES: [&str; 17] = [
 /// Images of each class.
 const PER_CLASS: usize = 80;
 
-pub(super) fn open(path: &Path) -> Result<Dataset, DatasetError> {
+pub(super) fn list(path: &Path) -> Result<Dataset, DatasetError> {
     let inner = path.join("jpg");
     let folder = if inner.is_dir() { inner.as_path() } else { path };
     let names = (1..=CLASSES.len() * PER_CLASS).map(|number| folder.join(format!("image_{number:04}.jpg")));

@@ -1,0 +1,133 @@
+//! `graft check`: what is in a file, and what the engines make of it.
+
+mod engines;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use models::weights::StateDict;
+use models::{Graph, zoo};
+use onnx::{Imported, ModelFile};
+use server::runtime::SelectedEngine;
+
+use super::import::source::Source;
+use super::import::weights as fitting;
+use super::{Workplace, output};
+use report::{Contents, Report};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// ONNX files, or files of weights
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Print JSON
+    #[arg(long, env = "GRAFT_JSON")]
+    json: bool,
+}
+
+/// Fails when a file cannot be read, the serving engine does not run it, or engines that run it disagree.
+pub(super) fn run(args: &CheckArgs, place: &Workplace) -> Result<ExitCode> {
+    let selected = place.select()?;
+    if !args.json {
+        output::line(format_args!("serving engine: {} ({})", selected.kind, selected.reason))?;
+    }
+    let reports: Vec<Report> = args.files.iter().map(|path| check(path.clone(), &selected, place)).collect();
+    if args.json {
+        output::json(&reports)?;
+    } else {
+        reports.iter().try_for_each(Report::print)?;
+    }
+    let good = reports.iter().all(|report| report.ok);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check(path: PathBuf, selected: &SelectedEngine, place: &Workplace) -> Report {
+    let mut report = Report { megabytes: megabytes(&path), file: path.display().to_string(), ..Report::default() };
+    let filled = match Source::open(&path) {
+        Ok(Source::Onnx(file)) => onnx_file(&file, &mut report, (selected, place)),
+        Ok(Source::Weights(file)) => weights(&file.state, &mut report),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = filled {
+        report.problems.push(output::sentence(&error));
+    } else {
+        report.ok = report.engines.iter().all(|engine| engine.is_good(selected.kind));
+    }
+    report
+}
+
+fn megabytes(path: &std::path::Path) -> f64 {
+    path.metadata().map_or(0.0, |metadata| metadata.len() as f64 / 1e6)
+}
+
+fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&SelectedEngine, &Workplace)) -> Result<()> {
+    let conventions = file.conventions();
+    report.contents = Contents::Onnx;
+    report.producer = file.producer();
+    (report.opset, report.ir_version) = (Some(file.opset()), Some(file.ir_version()));
+    report.labels = conventions.labels.as_ref().map(|labels| labels.names().to_vec());
+    report.preprocess = conventions.preset.map(|preset| preset.to_string());
+    report.fixed_batch = file.fixed_batch()?;
+    let imported = file.import();
+    match &imported {
+        Ok(Imported { graph, spec, .. }) => {
+            describe(graph, report);
+            if let Some(spec) = spec {
+                report.labels = spec.labels.as_ref().map(|labels| labels.names().to_vec());
+                report.preprocess = Some("graft's own metadata".to_owned());
+            }
+        }
+        Err(error) => {
+            let operators: Vec<String> =
+                file.operators().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+            report.operators = Some(operators.join(", "));
+            let kind = if file.is_quantized() { "a quantised network" } else { "a network graft cannot take apart" };
+            report.network = Some(format!("{kind}, of images {}", file.image_shape()?));
+            report.problems.push(format!(
+                "{}; `graft import` keeps it as it is: it can be served where an engine runs it, not fine-tuned",
+                output::sentence(&anyhow::Error::msg(error.to_string()))
+            ));
+        }
+    }
+    report.engines = engines::compare(file, imported.ok().as_ref(), selected, place)?;
+    report.advise(file.is_quantized());
+    Ok(())
+}
+
+fn describe(graph: &Graph, report: &mut Report) {
+    let counts = graph.counts();
+    let (input, output_shape) = (graph.shape(graph.input()), graph.shape(graph.output()));
+    let names: Vec<&str> = zoo::recognise(graph).iter().map(|row| row.name()).collect();
+    report.architecture = (!names.is_empty()).then(|| names.join(" or "));
+    report.headless = graph.classifier().is_none();
+    let head = if report.headless { "headless backbone" } else { "classifier" };
+    report.network = Some(format!(
+        "{head} {input} -> {output_shape}, {} nodes, {} parameters, {:.2} GMAC an image",
+        graph.nodes().len(),
+        counts.parameters,
+        counts.macs as f64 / 1e9,
+    ));
+}
+
+fn weights(state: &StateDict, report: &mut Report) -> Result<()> {
+    report.contents = Contents::Weights;
+    report.producer = state.format.to_string();
+    let fits = fitting::fits(state);
+    let names: Vec<&str> = fits.iter().map(|row| row.name()).collect();
+    report.network = Some(format!("weights alone: {} tensors", state.tensors.len()));
+    match names[..] {
+        [] => bail!("{}", fitting::misfit(state)),
+        [_] => report.architecture = Some(names.join("")),
+        _ => {
+            report.architecture = Some(names.join(" or "));
+            report
+                .problems
+                .push("its tensors fit several networks; name the right one with `graft import --arch`".into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! A file that graft cannot take apart: wrapped, tried on the engines, and stored as it is.
+
+use anyhow::{Context, Result, bail};
+use models::preprocess::{Batch, Limits};
+use models::{Labels, ModelSpec};
+use onnx::parity::{TOLERANCE, relative_difference};
+use onnx::{Adoption, Batching, Engine, EngineKind, ModelFile, engine};
+use server::runtime::SelectedEngine;
+use server::store::{Artefacts, Content, Golden, ModelStore};
+
+use super::network::{Known, numbered};
+use super::preparation::{Preparation, PreparationArgs};
+use super::publish::cards;
+use super::{ImportArgs, trial};
+use crate::cli::{Workplace, output};
+
+/// A foreign file with what is known of it.
+pub(super) struct Adopted {
+    file: ModelFile,
+    labels: Option<Labels>,
+    input: [u32; 2],
+    preparation: Preparation,
+}
+
+impl Adopted {
+    pub(super) fn new(file: ModelFile, labels: Option<Labels>, args: &PreparationArgs) -> Result<Self> {
+        let &[channels, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
+        if channels != 3 {
+            bail!("the network takes images of {channels} channel(s); graft serves networks for RGB images");
+        }
+        let input = [u32::try_from(height)?, u32::try_from(width)?];
+        let conventions = file.conventions();
+        let known = conventions.preset.map(|preset| Known::Preset {
+            preset,
+            order: conventions.channel_order,
+            origin: format!("by the file's metadata ({})", conventions.keys.join(", ")),
+        });
+        let preparation = args.choose(known.as_ref(), input)?;
+        Ok(Self { file, labels: labels.or(conventions.labels), input, preparation })
+    }
+
+    pub(super) fn import(mut self, args: &ImportArgs, selected: &SelectedEngine, place: &Workplace) -> Result<()> {
+        let classes = self.classes(selected)?;
+        let labels = self.labels.take().unwrap_or_else(|| numbered(classes));
+        if labels.len() != classes {
+            bail!("there are {} labels, but the network has {classes} classes", labels.len());
+        }
+        self.labels = Some(labels);
+        if let Some(folder) = &args.verify {
+            let file = |preparation: &Preparation| self.wrapped(preparation, Batching::Declared);
+            let fits = trial::best(folder, (&self.preparation, self.input), selected, &file)?;
+            if args.preparation.is_open() {
+                self.preparation = fits;
+            }
+        }
+        output::line(format_args!("images are prepared {}", self.preparation))?;
+        let (bytes, spec) = self.batched(selected)?;
+        let golden = golden(&bytes, &spec, selected)?;
+        for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
+            output::line(format_args!("{kind}: {}", compared(kind, (&bytes, &spec), &golden, place)))?;
+        }
+        let artefacts = Artefacts { content: Content::Adopted(&bytes), golden: &golden, report: None };
+        let version = ModelStore::open(&place.data.models_dir())?.publish(&args.name, &artefacts)?;
+        let (name, architecture) = (&args.name, &spec.architecture);
+        output::line(format_args!(
+            "stored `{name}` version {version}: {architecture}, {classes} classes, {:.1} MB, as it is",
+            bytes.len() as f64 / 1e6
+        ))?;
+        Ok(())
+    }
+
+    /// How many numbers come out for an image.
+    fn classes(&self, selected: &SelectedEngine) -> Result<usize> {
+        let (bytes, _) = self.wrapped(&self.preparation, Batching::Declared)?;
+        let opened = engine::open(selected.kind, &bytes, selected.threads);
+        let advice = match selected.kind {
+            EngineKind::Tract => "; ONNX Runtime knows more operators: `graft runtime install`",
+            EngineKind::Ort => "",
+        };
+        let answer = opened.and_then(|mut engine| engine.run(&self.noise(1)));
+        let outputs = answer.with_context(|| format!("the serving engine does not run this network{advice}"))?;
+        Ok(outputs.first()?.data().len())
+    }
+
+    fn noise(&self, images: usize) -> Batch {
+        let [height, width] = self.input;
+        Batch::noise(images, [3, height as usize, width as usize], 0)
+    }
+
+    /// The file as it will be stored, for any number of images if the network inside bears it.
+    fn batched(&self, selected: &SelectedEngine) -> Result<(Vec<u8>, ModelSpec)> {
+        let declared = self.wrapped(&self.preparation, Batching::Declared)?;
+        let Some(fixed) = self.file.fixed_batch()? else { return Ok(declared) };
+        let dynamic = self.wrapped(&self.preparation, Batching::Dynamic)?;
+        let run = |file: &[u8]| -> Result<Vec<f32>> {
+            let mut engine = engine::open(selected.kind, file, selected.threads)?;
+            Ok(engine.run(&self.noise(2))?.first()?.data().to_vec())
+        };
+        let singles = run(&declared.0)?;
+        // Two images at once or one after the other: the same sums in another order, or the file mixes its images.
+        if run(&dynamic.0).is_ok_and(|both| relative_difference(&singles, &both) <= TOLERANCE) {
+            return Ok(dynamic);
+        }
+        output::line(format_args!("the network takes {fixed} image(s) at a time and no other number"))?;
+        Ok(declared)
+    }
+
+    fn wrapped(&self, preparation: &Preparation, batch: Batching) -> Result<(Vec<u8>, ModelSpec)> {
+        let unnamed = || Some(self.file.producer()).filter(|name| !name.is_empty());
+        let spec = ModelSpec {
+            architecture: unnamed().unwrap_or("unnamed network".to_owned()),
+            labels: self.labels.clone(),
+            preprocess: preparation.preprocess.clone(),
+            training: None,
+        };
+        let adoption = Adoption { spec: &spec, channel_order: preparation.order, batch };
+        Ok((self.file.adopt(&adoption)?, spec))
+    }
+}
+
+/// What the serving engine answers to the synthetic photographs. There is no executor to ask.
+fn golden(file: &[u8], spec: &ModelSpec, selected: &SelectedEngine) -> Result<Vec<Golden>> {
+    let mut engine = engine::open(selected.kind, file, selected.threads)?;
+    let golden = cards().into_iter().map(|(file_name, bytes)| {
+        let logits = logits(engine.as_mut(), spec, &bytes)?;
+        Ok(Golden { file_name, bytes, logits })
+    });
+    golden.collect()
+}
+
+fn logits(engine: &mut dyn Engine, spec: &ModelSpec, image: &[u8]) -> Result<Vec<f32>> {
+    let input = spec.preprocess.apply(image, &Limits::default())?;
+    Ok(engine.run(&Batch::stack(&[input])?)?.first()?.data().to_vec())
+}
+
+/// What another engine makes of it, as half a sentence.
+fn compared(kind: EngineKind, (file, spec): (&[u8], &ModelSpec), golden: &[Golden], place: &Workplace) -> String {
+    let largest = || -> Result<f64> {
+        let mut engine = engine::open(kind, file, place.engine.threads())?;
+        let mut largest = 0.0_f64;
+        for golden in golden {
+            largest = largest.max(relative_difference(&golden.logits, &logits(engine.as_mut(), spec, &golden.bytes)?));
+        }
+        Ok(largest)
+    };
+    match largest() {
+        Ok(difference) if difference <= TOLERANCE => format!("agrees to {difference:.1e} of the largest logit"),
+        Ok(difference) => format!("differs by {difference:.1e} of the largest logit; do not serve it there"),
+        Err(error) => format!("cannot run it ({})", output::sentence(&error)),
+    }
+}

@@ -1,0 +1,104 @@
+//! `graft import`: ONNX files and files of weights into the store.
+
+mod adopted;
+mod network;
+mod preparation;
+mod publish;
+pub(super) mod source;
+mod trial;
+pub(super) mod weights;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use models::Labels;
+use onnx::ImportError;
+use server::store::ModelName;
+
+use super::{Workplace, output};
+use adopted::Adopted;
+pub(super) use network::Built;
+use preparation::PreparationArgs;
+pub(super) use preparation::{Preparation, parse_size};
+pub(super) use publish::publish;
+use source::Source;
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// An ONNX file (a classifier, or a headless backbone to graft upon), or a file of weights: safetensors, PyTorch's
+    /// .pth, Keras' .h5
+    file: PathBuf,
+
+    /// The name in the store
+    #[arg(long, env = "GRAFT_NAME")]
+    name: ModelName,
+
+    /// The class names in the order of the outputs: one a line, or a JSON array [default: those in the file, else
+    /// class 0, class 1, …]
+    #[arg(long, env = "GRAFT_LABELS", value_name = "FILE")]
+    labels: Option<PathBuf>,
+
+    /// The network that a file of weights is of; `graft arch list` lists them [default: the one that its tensors fit]
+    #[arg(long, env = "GRAFT_ARCH", value_name = "NAME")]
+    arch: Option<String>,
+
+    /// Height and width of the images, as 224 or 224x320, where the file leaves them open [default: 224, or what the
+    /// network was made for]
+    #[arg(long, env = "GRAFT_SIZE", value_name = "PIXELS", value_parser = preparation::parse_size)]
+    size: Option<[u32; 2]>,
+
+    #[command(flatten)]
+    preparation: PreparationArgs,
+
+    /// A folder with a folder of images for each class: classify them under every preset and say which one fits. Without
+    /// --preprocess the best is taken
+    #[arg(long, env = "GRAFT_VERIFY", value_name = "DIR")]
+    verify: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &ImportArgs, place: &Workplace) -> Result<()> {
+    let named = || args.file.display().to_string();
+    let labels = args.labels.as_ref().map(read_labels).transpose()?;
+    let size = args.size.map(|[height, width]| [height as usize, width as usize]);
+    // Every engine of this machine is tried, whichever will serve.
+    let selected = place.select()?;
+    let built = match Source::open(&args.file)? {
+        Source::Weights(file) => Built::of_weights(&file, args.arch.as_deref(), size).with_context(named)?,
+        Source::Onnx(file) => {
+            if args.arch.is_some() {
+                bail!("{}: --arch is for files of weights, and an ONNX file holds its network itself", named());
+            }
+            match file.import_for(size) {
+                Ok(imported) => Built::of_onnx(imported, &file.conventions()),
+                Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
+                    output::line(format_args!("graft cannot take this network apart: {error}"))?;
+                    output::line(format_args!("it is kept as it is: it can be served, but not fine-tuned"))?;
+                    let adopted = Adopted::new(file, labels, &args.preparation)?;
+                    return adopted.import(args, &selected, place).with_context(named);
+                }
+                Err(error) => return Err(error).with_context(named),
+            }
+        }
+    };
+    let built = built.labelled(labels).with_context(named)?;
+    let mut preparation = args.preparation.resolve(&built)?;
+    if let Some(folder) = &args.verify {
+        let file = |preparation: &Preparation| {
+            let network = built.network(preparation)?;
+            Ok((onnx::export(&network, &onnx::ExportOptions::default())?, network.spec))
+        };
+        let fits = trial::best(folder, (&preparation, built.input()?), &selected, &file)?;
+        if args.preparation.is_open() {
+            preparation = fits;
+        }
+    }
+    output::line(format_args!("images are prepared {preparation}"))?;
+    let network = built.network(&preparation)?;
+    publish(&args.name, &network, place)
+}
+
+fn read_labels(path: &PathBuf) -> Result<Labels> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Labels::parse(&text).with_context(|| path.display().to_string())
+}

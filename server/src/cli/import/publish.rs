@@ -1,0 +1,58 @@
+//! Into the store, when every engine agrees.
+
+use anyhow::{Result, bail};
+use models::Network;
+use models::preprocess::{Batch, Limits, test_card};
+use onnx::parity::{TOLERANCE, relative_difference};
+use onnx::{EngineKind, engine};
+use server::store::{Artefacts, Content, Golden, ModelName, ModelStore};
+use trainer::golden;
+
+use crate::cli::{Workplace, output};
+
+/// How many synthetic images a model without pictures of its own must reproduce.
+const CARDS: u64 = 3;
+
+/// Stores a network that every engine of this machine runs as graft's own executor does.
+pub(in crate::cli) fn publish(name: &ModelName, network: &Network, place: &Workplace) -> Result<()> {
+    let golden = golden::answers(network, cards())?;
+    let file = onnx::export(network, &onnx::ExportOptions::default())?;
+    for kind in engine::available() {
+        verify(network, (&file, kind), &golden, place)?;
+    }
+    let artefacts = Artefacts { content: Content::Network(network), golden: &golden, report: None };
+    let version = ModelStore::open(&place.data.models_dir())?.publish(name, &artefacts)?;
+    let counts = network.graph.counts();
+    let what = match &network.spec.labels {
+        Some(labels) => format!("{} classes", labels.len()),
+        None => format!("a backbone with output {}", network.graph.shape(network.graph.output())),
+    };
+    output::line(format_args!(
+        "stored `{name}` version {version}: {}, {what}, {:.2} M parameters, {:.2} GMAC an image",
+        network.spec.architecture,
+        counts.parameters as f64 / 1e6,
+        counts.macs as f64 / 1e9,
+    ))?;
+    Ok(())
+}
+
+/// The names and contents of synthetic photographs.
+pub(super) fn cards() -> Vec<(String, Vec<u8>)> {
+    (0..CARDS).map(|seed| (format!("{seed}.png"), test_card(seed, 320, 240))).collect()
+}
+
+/// The engine gives the executor's answers.
+fn verify(network: &Network, (file, kind): (&[u8], EngineKind), golden: &[Golden], place: &Workplace) -> Result<()> {
+    let mut engine = engine::open(kind, file, place.engine.threads())?;
+    let mut largest = 0.0_f64;
+    for golden in golden {
+        let input = network.spec.preprocess.apply(&golden.bytes, &Limits::default())?;
+        let outputs = engine.run(&Batch::stack(&[input])?)?;
+        largest = largest.max(relative_difference(&golden.logits, outputs.first()?.data()));
+    }
+    if largest > TOLERANCE {
+        bail!("{kind} differs from graft's own executor by {largest:.1e} of the largest logit; nothing was stored");
+    }
+    output::line(format_args!("{kind}: agrees with graft's own executor to {largest:.1e} of the largest logit"))?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! The file that is imported: read once, and judged by its content.
+
+use std::io;
+use std::path::{Component, Path};
+
+use anyhow::{Context, Result, bail};
+use models::params::hex;
+use models::weights::{self, Format, StateDict};
+use onnx::ModelFile;
+use sha2::{Digest, Sha256};
+
+/// What a file is.
+pub(in crate::cli) enum Source {
+    /// A network.
+    Onnx(ModelFile),
+    /// Weights without a network.
+    Weights(WeightsFile),
+}
+
+/// A file of weights.
+pub(in crate::cli) struct WeightsFile {
+    pub(in crate::cli) state: StateDict,
+    /// Of the file, in lower-case hexadecimal; published files are known by it.
+    pub(in crate::cli) sha256: String,
+}
+
+/// What no reader here takes: a protobuf message has its length in one number of 31 bits.
+const LARGEST: u64 = (1 << 31) - 1;
+
+impl Source {
+    /// Reads a file, and the files beside it that an ONNX model keeps its weights in.
+    pub(in crate::cli) fn open(path: &Path) -> Result<Self> {
+        let named = || path.display().to_string();
+        let length = path.metadata().with_context(named)?.len();
+        if length > LARGEST {
+            bail!("{}: {length} bytes; files of up to 2 GB are read", named());
+        }
+        let bytes = std::fs::read(path).with_context(named)?;
+        // Formats of weights begin with marks of their own; ONNX files have none.
+        if Format::sniff(&bytes).is_some() {
+            return Ok(Self::Weights(WeightsFile::read(bytes).with_context(named)?));
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut beside = |location: &str| read_beside(folder, location);
+        Ok(Self::Onnx(ModelFile::decode_with(bytes, &mut beside).with_context(named)?))
+    }
+}
+
+impl WeightsFile {
+    pub(in crate::cli) fn read(bytes: Vec<u8>) -> Result<Self> {
+        let sha256 = hex(&Sha256::digest(&bytes));
+        Ok(Self { state: weights::read(bytes)?, sha256 })
+    }
+}
+
+/// A file in the model's own folder or below it: a model must not make graft read anything else.
+pub(in crate::cli) fn read_beside(folder: &Path, location: &str) -> io::Result<bytes::Bytes> {
+    let relative = Path::new(location);
+    let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if location.is_empty() || !inside {
+        return Err(io::Error::other("it is not in the model's folder"));
+    }
+    std::fs::read(folder.join(relative)).map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_the_models_own_folder_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("model")).unwrap();
+        std::fs::write(folder.path().join("secret"), b"x").unwrap();
+        std::fs::write(folder.path().join("model/w.bin"), b"weights").unwrap();
+        let read = |location: &str| read_beside(&folder.path().join("model"), location);
+        assert_eq!(read("w.bin").unwrap().as_ref(), b"weights");
+        assert_eq!(read("./w.bin").unwrap().as_ref(), b"weights");
+        let absolute = folder.path().join("secret").display().to_string();
+        for location in ["", "../secret", "a/../../secret", absolute.as_str(), "missing"] {
+            assert!(read(location).is_err(), "{location}");
+        }
+    }
+}

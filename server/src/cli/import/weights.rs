@@ -1,0 +1,105 @@
+//! A network from a file of weights.
+
+use anyhow::{Context, Result, bail};
+use models::preprocess::Preset;
+use models::weights::{self, FitError, Fitted, Format, StateDict};
+use models::zoo::{self, Architecture, Published};
+use models::{Graph, Labels, Tensor};
+
+use super::network::{Built, Known};
+use super::source::WeightsFile;
+use crate::cli::output;
+
+impl Built {
+    /// From weights, for the network of this name or the only one that they fit.
+    pub(in crate::cli) fn of_weights(file: &WeightsFile, name: Option<&str>, size: Option<[usize; 2]>) -> Result<Self> {
+        let published = Published::by_checksum(&file.sha256);
+        let row = match (name, published) {
+            (Some(name), _) => named(name)?,
+            (None, Some(published)) => named(published.architecture)?,
+            (None, None) => recognised(&file.state)?,
+        };
+        let (graph, Fitted { params, naming }) = fitted(row, &file.state, size.unwrap_or(row.input()))?;
+        output::line(format_args!("{}, with the names of {naming}, for {}", file.state.format, row.name()))?;
+        let known = match (published, file.state.format) {
+            (Some(published), _) => Some(Known::Parameters {
+                preprocess: Box::new(published.preprocess()),
+                origin: format!("as torchvision's {} for {} want it", published.weights, published.architecture),
+            }),
+            // The published weights of Keras' VGG are Caffe's, and its own training prepares images the same way.
+            (None, Format::Keras | Format::KerasArchive) => Some(Known::Preset {
+                preset: Preset::CaffeBgr,
+                order: None,
+                origin: "as Keras prepares them for VGG".to_owned(),
+            }),
+            (None, _) => None,
+        };
+        let labels = published.map(|_| Labels::imagenet());
+        let mut built = Self { graph, params, architecture: row.name().to_owned(), labels, known };
+        built.drop_empty_classifier()?;
+        Ok(built)
+    }
+
+    /// torchvision publishes a VGG whose classifier is not a number: only its features are meant.
+    fn drop_empty_classifier(&mut self) -> Result<()> {
+        let Some(classifier) = self.graph.classifier() else { return Ok(()) };
+        let node = self.graph.node(classifier.node());
+        let empty = |tensor: &Tensor| tensor.data().iter().all(|number| number.is_nan());
+        if node.params.iter().filter_map(|name| self.params.get(name)).all(empty) {
+            output::line(format_args!("its classifier is not a number: only the features are kept"))?;
+            let first = self.graph.iter().find(|(_, node)| matches!(node.op, models::Op::Linear(_)));
+            let features = first.map_or(classifier.node(), |(id, _)| id);
+            self.graph = self.graph.prefix(self.graph.node(features).inputs[0]);
+            self.params = self.params.select(&self.graph)?;
+        }
+        Ok(())
+    }
+}
+
+fn named(name: &str) -> Result<Architecture> {
+    let names = || zoo::all().map(Architecture::name).collect::<Vec<_>>().join(", ");
+    zoo::find(name).with_context(|| format!("there is no network `{name}`; there are {}", names()))
+}
+
+/// The graph for as many classes as the file has, or its headless part, with the weights.
+fn fitted(row: Architecture, state: &StateDict, input: [usize; 2]) -> Result<(Graph, Fitted)> {
+    let graph = row.graph(input, row.classes())?;
+    let graph = match weights::classes(&graph, state) {
+        Some(classes) if weights::has_classifier(&graph, state) => row.graph(input, classes)?,
+        _ => graph.prefix(weights::covered(&graph, state)),
+    };
+    let fitted = weights::fit(&graph, state)?;
+    Ok((graph, fitted))
+}
+
+/// Every network whose tensors these may be.
+pub(in crate::cli) fn fits(state: &StateDict) -> Vec<Architecture> {
+    zoo::all().filter(|row| fitted(*row, state, row.input()).is_ok()).collect()
+}
+
+/// Why they are no network's.
+pub(in crate::cli) fn misfit(state: &StateDict) -> String {
+    match zoo::all().find_map(|row| nearest(row, state)) {
+        Some((row, error)) => format!("the tensors fit no network; the nearest is {}: {error}", row.name()),
+        None => "the tensors fit no network; `graft arch list` lists those that there are".to_owned(),
+    }
+}
+
+/// The one network whose tensors these are.
+fn recognised(state: &StateDict) -> Result<Architecture> {
+    match fits(state)[..] {
+        [row] => Ok(row),
+        [] => bail!("{}", misfit(state)),
+        ref several => {
+            let names = several.iter().map(|row| row.name()).collect::<Vec<_>>().join(", ");
+            bail!("the tensors fit {names}, which differ in what they compute; say which with --arch")
+        }
+    }
+}
+
+/// A network that the file shares names with, and what is wrong.
+fn nearest(row: Architecture, state: &StateDict) -> Option<(Architecture, FitError)> {
+    let graph = row.graph(row.input(), row.classes()).ok()?;
+    let error = weights::fit(&graph, state).err()?;
+    (!matches!(error, FitError::Names { .. })).then_some((row, error))
+}

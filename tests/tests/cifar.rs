@@ -1,0 +1,64 @@
+//! The pretrained CIFAR-10 networks, from PyTorch's own files, make as many mistakes on the lossless test images as PyTorch
+//! makes with them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use models::preprocess::Batch;
+use models::{Labels, ModelSpec, Network, Preprocess, weights, zoo};
+use onnx::{ExportOptions, engine, export};
+use tests::{data, library};
+use trainer::exec::Executor;
+
+/// Bytes of an image, and of a record: its class and the image.
+const IMAGE: usize = 3 * 32 * 32;
+const RECORD: usize = 1 + IMAGE;
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// Images run at a time.
+const BATCH: usize = 50;
+
+#[test]
+fn pretrained_networks_err_as_often_as_in_pytorch() {
+    // Mistakes of PyTorch on the first thousand test images: the known good figures of the test data.
+    for (file, name, mistakes) in
+        [("resnet20-12fca82f.th", "resnet20_cifar", 85), ("resnet32-d509ac18.th", "resnet32_cifar", 72)]
+    {
+        let (Some(file), Some(images)) =
+            (data::real(&format!("cifar_resnets/{file}")), data::real("cifar10/cifar-10-batches-bin/test_batch.bin"))
+        else {
+            return;
+        };
+        let _ort = library::load();
+        let state = weights::read(std::fs::read(file).unwrap()).unwrap();
+        let graph = zoo::find(name).unwrap().graph([32, 32], 10).unwrap();
+        let params = weights::fit(&graph, &state).unwrap().params;
+        let preprocess = Preprocess { mean: MEAN, std: STD, ..Preprocess::torchvision(32, 32) };
+        let graph = graph.normalized(&preprocess.normalize()).unwrap();
+        let labels = Labels::new((0..10).map(|class| class.to_string()).collect());
+        let spec = ModelSpec { architecture: name.into(), labels: Some(labels), preprocess, training: None };
+        let network = Network::new(graph, &params, spec).unwrap();
+        let records = std::fs::read(images).unwrap();
+        let executor = Executor::new(&network.graph, &network.params).unwrap();
+        let found = errors(&records, |batch| executor.forward_batch(batch).unwrap().data().to_vec());
+        assert_eq!(found, mistakes, "{name} in the executor");
+        let file = export(&network, &ExportOptions::default()).unwrap();
+        for kind in engine::available() {
+            let mut engine = engine::open(kind, &file, 2.try_into().unwrap()).unwrap();
+            let found = errors(&records, |batch| engine.run(batch).unwrap().first().unwrap().data().to_vec());
+            assert_eq!(found, mistakes, "{name} on {kind}");
+        }
+    }
+}
+
+/// How many of the first thousand images get another class than theirs.
+fn errors(records: &[u8], mut logits: impl FnMut(&Batch) -> Vec<f32>) -> usize {
+    let records: Vec<&[u8]> = records.chunks_exact(RECORD).take(1000).collect();
+    assert_eq!(records.len(), 1000);
+    let wrong = records.chunks(BATCH).map(|records| {
+        let pixels = records.iter().flat_map(|record| record[1..].iter().map(|&byte| f32::from(byte))).collect();
+        let logits = logits(&Batch::from_raw([records.len(), 3, 32, 32], pixels));
+        let best = |row: &[f32]| models::scores::top_k(row, 1)[0];
+        records.iter().zip(logits.chunks(10)).filter(|(record, row)| best(row) != usize::from(record[0])).count()
+    });
+    wrong.sum()
+}
