@@ -10,6 +10,7 @@ mod import;
 mod models;
 mod output;
 mod progress;
+mod pull;
 mod runtime;
 
 use std::ffi::OsString;
@@ -48,6 +49,8 @@ enum Command {
     Finetune(finetune::FinetuneArgs),
     /// Put a network into the store: an ONNX file, or a file of weights
     Import(import::ImportArgs),
+    /// Fetch pretrained ImageNet weights from the Hugging Face Hub and store the network
+    Pull(pull::PullArgs),
     /// The networks that graft builds itself: VGG, ResNet, CIFAR ResNets
     #[command(subcommand)]
     Arch(arch::ArchCommand),
@@ -120,6 +123,7 @@ fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
         Some(Command::Classify(args)) => classify::run(&args, place)?,
         Some(Command::Finetune(args)) => finetune::run(&args, place)?,
         Some(Command::Import(args)) => import::run(&args, place)?,
+        Some(Command::Pull(args)) => pull::run(&args, place)?,
         Some(Command::Arch(command)) => arch::run(&command)?,
         Some(Command::Export(args)) => export::run(&args, place)?,
         Some(Command::Models(args)) => models::run(&args, place)?,

@@ -18,7 +18,7 @@ use server::store::ModelName;
 
 use super::{Workplace, output};
 use adopted::Adopted;
-pub(super) use network::Built;
+pub(super) use network::{Built, Known};
 use preparation::PreparationArgs;
 pub(super) use preparation::{Preparation, parse_size};
 pub(super) use publish::publish;
@@ -98,7 +98,7 @@ pub(super) fn run(args: &ImportArgs, place: &Workplace) -> Result<()> {
     publish(&args.name, &network, place)
 }
 
-fn read_labels(path: &PathBuf) -> Result<Labels> {
+pub(super) fn read_labels(path: &PathBuf) -> Result<Labels> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Labels::parse(&text).with_context(|| path.display().to_string())
 }

@@ -10,7 +10,7 @@ use models::preprocess::{Crop, Filter, Preset, Resize};
 
 use super::network::{Built, Known};
 
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How images are prepared (a file that graft wrote says so itself)")]
 pub(super) struct PreparationArgs {
     /// How the network was trained to see images [default: what the file says, else torchvision]
@@ -112,6 +112,13 @@ impl fmt::Display for Preparation {
         let shown = |numbers: [f32; 3]| numbers.map(|number| format!("{number:.4}")).join(" ");
         let order = if *order == ChannelOrder::Bgr { "BGR" } else { "RGB" };
         write!(f, ", {order}, mean {}, deviation {}", shown(preprocess.mean), shown(preprocess.std))
+    }
+}
+
+impl Preparation {
+    /// What is known of a network, nothing changed.
+    pub(in crate::cli) fn of_known(built: &Built) -> Result<Self> {
+        PreparationArgs::default().resolve(built)
     }
 }
 
