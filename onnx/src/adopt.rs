@@ -18,6 +18,9 @@ use crate::{metadata, ops};
 /// The oldest operator set whose spelling of a slice graft writes.
 const OLDEST_OPSET: i64 = 10;
 
+/// What may stand between the logits and a file's output: the softmax, and what changes no class.
+const PASSED: [&str; 5] = ["Softmax", "Identity", "Cast", "DequantizeLinear", "QuantizeLinear"];
+
 /// How a foreign file is to be wrapped.
 #[derive(Debug, Clone, Copy)]
 pub struct Adoption<'a> {
@@ -148,13 +151,16 @@ fn front_graph(shape: &Shape, layout: Layout, adoption: &Adoption<'_>) -> Result
     Ok((graph, x))
 }
 
-/// An output of graft's name with the logits: what the last softmax takes, or the file's first output.
+/// An output of graft's name with the logits: what a softmax at the end takes, or the file's first output.
 fn name_logits(graph: &GraphProto) -> (ValueInfoProto, Option<NodeProto>) {
     let first = graph.output.first().cloned().unwrap_or_default();
     let producer = |name: &str| graph.node.iter().find(|node| node.output.iter().any(|output| output == name));
-    let mut source = first.name.clone();
-    while let Some(node) = producer(&source).filter(|node| matches!(node.op_type.as_str(), "Softmax" | "Identity")) {
-        source = node.input.first().cloned().unwrap_or_default();
+    let (mut source, mut at) = (first.name.clone(), first.name.clone());
+    while let Some(node) = producer(&at).filter(|node| PASSED.contains(&node.op_type.as_str())) {
+        at = node.input.first().cloned().unwrap_or_default();
+        if node.op_type == "Softmax" {
+            source.clone_from(&at);
+        }
     }
     let taken = names(graph).any(|name| name == LOGITS);
     let name = if taken { "graft.logits" } else { LOGITS };

@@ -9,7 +9,9 @@ use crate::channels::ChannelOrder;
 pub enum Preset {
     /// torchvision and timm: RGB, ImageNet's mean and deviation; shorter side to 8/7 of the input, centre crop.
     Torchvision,
-    /// Caffe, and Keras' VGG and ResNet: BGR in `0..=255` less ImageNet's mean, not divided; geometry as above.
+    /// Networks for small images, CIFAR's among them: as torchvision, but squashed to the input's size, nothing cut off.
+    Squashed,
+    /// Caffe, and Keras' VGG and ResNet: BGR in `0..=255` less ImageNet's mean, not divided; geometry as torchvision's.
     CaffeBgr,
     /// Keras' MobileNet, Inception and ResNet v2: RGB scaled to `-1..=1`; squashed to the input's size.
     KerasTf,
@@ -21,7 +23,8 @@ pub enum Preset {
 
 impl Preset {
     /// All of them, the most common first.
-    pub const ALL: [Self; 5] = [Self::Torchvision, Self::CaffeBgr, Self::KerasTf, Self::ZeroOne, Self::Bytes];
+    pub const ALL: [Self; 6] =
+        [Self::Torchvision, Self::Squashed, Self::CaffeBgr, Self::KerasTf, Self::ZeroOne, Self::Bytes];
 
     /// The parameters for an input of this height and width.
     #[must_use]
@@ -30,6 +33,7 @@ impl Preset {
         let squashed = Preprocess { resize: Resize::Exact { width, height }, crop: None, ..torchvision.clone() };
         match self {
             Self::Torchvision => torchvision,
+            Self::Squashed => squashed,
             Self::CaffeBgr => Preprocess {
                 mean: [123.68, 116.779, 103.939].map(|mean| mean / 255.0),
                 std: [1.0 / 255.0; 3],
@@ -59,6 +63,7 @@ impl fmt::Display for Preset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Torchvision => "torchvision",
+            Self::Squashed => "squashed",
             Self::CaffeBgr => "caffe-bgr",
             Self::KerasTf => "keras-tf",
             Self::ZeroOne => "zero-one",

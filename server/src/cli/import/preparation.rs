@@ -50,7 +50,9 @@ pub(super) struct PreparationArgs {
 enum PresetArg {
     /// RGB, ImageNet's mean and deviation; shorter side to 8/7 of the input, centre crop: torchvision, timm.
     Torchvision,
-    /// BGR, 0..255 less ImageNet's mean; geometry as above: Caffe, and Keras' VGG and ResNet.
+    /// As torchvision, but squashed to the input, nothing cut off: networks for small images, CIFAR's among them.
+    Squashed,
+    /// BGR, 0..255 less ImageNet's mean; geometry as torchvision's: Caffe, and Keras' VGG and ResNet.
     CaffeBgr,
     /// RGB scaled to -1..1; squashed to the input: Keras' MobileNet, Inception, ResNet v2.
     KerasTf,
@@ -270,6 +272,7 @@ impl From<PresetArg> for Preset {
     fn from(preset: PresetArg) -> Self {
         match preset {
             PresetArg::Torchvision => Self::Torchvision,
+            PresetArg::Squashed => Self::Squashed,
             PresetArg::CaffeBgr => Self::CaffeBgr,
             PresetArg::KerasTf => Self::KerasTf,
             PresetArg::ZeroOne => Self::ZeroOne,

@@ -32,6 +32,12 @@ impl Built {
                 order: None,
                 origin: "as Keras prepares them for VGG".to_owned(),
             }),
+            // CIFAR's images are as small as they are.
+            (None, _) if row.input() == [32; 2] => Some(Known::Preset {
+                preset: Preset::Squashed,
+                order: None,
+                origin: "as for most CIFAR networks".to_owned(),
+            }),
             (None, _) => None,
         };
         let labels = published.map(|_| Labels::imagenet());
