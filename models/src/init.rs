@@ -1,5 +1,7 @@
 //! Weights for a network that has none yet.
 
+use std::collections::HashSet;
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -8,10 +10,10 @@ use crate::ops::{Op, ParamDecl};
 use crate::params::{Params, Tensor};
 
 /// He initialisation (He et al. 2015, "Delving deep into rectifiers"): convolutions and linear layers normal with
-/// variance `2 / fan_in`, biases zero, batch normalisation the identity. Equal for equal seeds.
+/// variance `2 / fan_in`, biases zero, normalisations the identity. Equal for equal seeds.
 #[must_use]
 pub fn he(graph: &Graph, seed: u64) -> Params {
-    fill(graph, seed, |_, role, rng| match role {
+    fill(graph, seed, |Place { role, .. }, rng| match role {
         "weight" | "running_var" => 1.0,
         "noise" => normal(rng),
         _ => 0.0,
@@ -19,27 +21,43 @@ pub fn he(graph: &Graph, seed: u64) -> Params {
 }
 
 /// As [`he`], but with biases and batch-norm statistics that are not trivial, so that a network which forgets one of
-/// them gives other answers. For parity checks.
+/// them gives other answers. What is added to a shortcut is scaled by one over the root of the number of sums, without which
+/// a thousand layers overflow. For parity checks.
 #[must_use]
 pub fn scrambled(graph: &Graph, seed: u64) -> Params {
-    fill(graph, seed, |_, role, rng| match role {
-        "noise" => normal(rng),
-        "weight" => rng.random_range(0.7..1.1),
-        "running_var" => rng.random_range(0.5..1.5),
-        _ => 0.1 * normal(rng),
+    let sums = graph.nodes().iter().filter(|node| matches!(node.op, Op::Add(_)));
+    let added: HashSet<usize> = sums.clone().flat_map(|node| &node.inputs).map(|id| id.index()).collect();
+    let share = 1.0 / (sums.count().max(1) as f32).sqrt();
+    fill(graph, seed, |Place { role, node }, rng| {
+        let scale = if added.contains(&node) { share } else { 1.0 };
+        match role {
+            "noise" => scale * normal(rng),
+            "weight" => scale * rng.random_range(0.7..1.1),
+            "running_var" => rng.random_range(0.5..1.5),
+            _ => 0.1 * normal(rng),
+        }
     })
 }
 
-/// Draws every tensor. Weights of convolutions and linear layers ask for the role `noise` and are scaled here.
-fn fill(graph: &Graph, seed: u64, draw: impl Fn(&Op, &str, &mut ChaCha8Rng) -> f32) -> Params {
+/// Which number is drawn.
+struct Place {
+    /// `noise` for the weights of convolutions and linear layers, which are scaled afterwards, otherwise the parameter's.
+    role: &'static str,
+    /// The node's place in the graph.
+    node: usize,
+}
+
+/// Draws every tensor.
+fn fill(graph: &Graph, seed: u64, draw: impl Fn(Place, &mut ChaCha8Rng) -> f32) -> Params {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut params = Params::default();
-    for node in graph.nodes() {
+    for (id, node) in graph.iter() {
         for (name, ParamDecl { role, shape, .. }) in node.params() {
             let product = matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) && role == "weight";
             let fan_in: usize = shape[1..].iter().product();
             let (role, scale) = if product { ("noise", (2.0 / fan_in as f32).sqrt()) } else { (role, 1.0) };
-            let data = (0..shape.iter().product()).map(|_| scale * draw(&node.op, role, &mut rng)).collect();
+            let mut number = || scale * draw(Place { role, node: id.index() }, &mut rng);
+            let data = (0..shape.iter().product()).map(|_| number()).collect();
             params.insert(name, Tensor::new(shape, data));
         }
     }

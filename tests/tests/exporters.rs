@@ -13,6 +13,7 @@ use onnx::export::BatchNormalization;
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{ExportOptions, ModelFile, engine, export};
 use serde::Deserialize;
+use tests::generated::generated;
 use tests::library;
 use trainer::exec::Executor;
 
@@ -92,16 +93,4 @@ fn weights(location: &str) -> std::io::Result<Bytes> {
     let bounds = (low.parse().unwrap(), high.parse().unwrap());
     let numbers = generated(count.parse().unwrap(), bounds, seed.parse().unwrap());
     Ok(numbers.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>().into())
-}
-
-/// The same numbers as the script's.
-fn generated(count: usize, (low, high): (f64, f64), seed: u64) -> Vec<f32> {
-    let hash = |index: u64| {
-        let mut z = index.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    };
-    let number = |index| (low + (hash(index) >> 40) as f64 / f64::from(1 << 24) * (high - low)) as f32;
-    (1..=count as u64).map(number).collect()
 }

@@ -1,0 +1,15 @@
+//! Numbers that a script in Python makes too, so that no file of them is needed.
+
+/// `count` numbers from `low` to `high`: a hash of the place and the seed (splitmix64's finaliser), its upper 24 bits. The
+/// same as in `tests/reference/generated.py`.
+#[must_use]
+pub fn generated(count: usize, (low, high): (f64, f64), seed: u64) -> Vec<f32> {
+    let hash = |index: u64| {
+        let mut z = index.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    };
+    let number = |index| (low + (hash(index) >> 40) as f64 / f64::from(1 << 24) * (high - low)) as f32;
+    (1..=count as u64).map(number).collect()
+}
