@@ -97,7 +97,9 @@ pub(crate) fn write(spec: &ModelSpec, normalization: PixelNormalization) -> Vec<
         props.push(entry("imgsz", format!("[{height}, {width}]")));
     }
     if let Some(labels) = &spec.labels {
-        props.push(entry("task", "classify".to_owned()));
+        // Ultralytics' loader wants all of these beside the names.
+        let fixed = [("task", "classify"), ("stride", "1"), ("batch", "1"), ("channels", "3")];
+        props.extend(fixed.map(|(key, value)| entry(key, value.to_owned())));
         props.push(entry(NAMES_KEY, json(labels)));
         props.push(entry("names_ultralytics", python_dict(labels)));
     }

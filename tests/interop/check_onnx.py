@@ -9,6 +9,7 @@ implementation, which shares no code with any engine.
 """
 
 import argparse
+import ast
 import json
 import sys
 
@@ -71,11 +72,21 @@ def check_metadata(model: onnx.ModelProto) -> str:
     if "names" not in metadata:
         expect(list(outputs) == ["features"], f"a file without class names has the output `features`, not {outputs}")
         return "backbone"
+    check_ultralytics(metadata)
     names = json.loads(metadata["names"])
     expect(isinstance(names, list) and all(isinstance(n, str) and n for n in names), "`names` is a list of names")
     expected = {"logits": ["batch", len(names)], "probabilities": ["batch", len(names)]}
     expect(outputs == expected, f"the outputs are {expected}, not {outputs}")
     return f"{len(names)} classes"
+
+
+def check_ultralytics(metadata: dict[str, str]) -> None:
+    """What the loader of Ultralytics' tools does with the metadata, which fails where one of these is missing."""
+    for key in ("stride", "batch", "channels"):
+        expect(int(metadata[key]) > 0, f"Ultralytics' tools read `{key}`")
+    for key in ("imgsz", "names"):
+        expect(isinstance(ast.literal_eval(metadata[key]), list), f"Ultralytics' tools read `{key}` as a literal of Python's")
+    expect(metadata["task"] == "classify", "the task is Ultralytics' `classify`")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

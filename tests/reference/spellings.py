@@ -98,7 +98,7 @@ case("batch_norm", node("BatchNormalization", ["x", "s", "b", "m", "v"], epsilon
 case("batch_norm_15", node("BatchNormalization", ["x", "s", "b", "m", "v"]), STATISTICS, opset=15)
 VECTOR = {"w": floats(126, 3), **STATISTICS}
 case("batch_norm_of_a_vector", [FLAT, node("MatMul", ["f", "w"], "m1"), node("BatchNormalization", ["m1", "s", "b", "m", "v"])], VECTOR)
-case("lrn", node("LRN", ["x"], size=3, alpha=0.5, beta=0.6, bias=1.5), shape=("n", 7, 4, 3), opset=7)
+case("lrn", node("LRN", ["x"], size=3, alpha=0.5, beta=0.6, bias=2.0), shape=("n", 7, 4, 3), opset=7)
 case("softmax_11", [FLAT, node("Softmax", ["f"], "p"), node("MatMul", ["p", "w"])], {"w": DENSE["w"]}, opset=11)
 case("softmax_13", [FLAT, node("Softmax", ["f"], "p", axis=-1), node("MatMul", ["p", "w"])], {"w": DENSE["w"]})
 case("normalized_pixels", [node("Sub", ["x", "m"], "s"), node("Div", ["s", "d"])], {"m": floats(1, 3, 1, 1), "d": floats(1, 3, 1, 1, low=1, high=2)})

@@ -7,4 +7,5 @@ pub mod images;
 pub mod library;
 pub mod pair;
 pub mod parity;
+pub mod recorded;
 pub mod server;

@@ -11,18 +11,9 @@ use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use onnx::parity::relative_difference;
 use onnx::{ExportOptions, engine, export};
-use serde::Deserialize;
 use tests::library;
+use tests::recorded::Recorded;
 use trainer::exec::Executor;
-
-/// A model's input and output, written by tests/reference/spellings.py.
-#[derive(Deserialize)]
-struct Recorded {
-    shape: Vec<usize>,
-    /// Whether the input is of bytes.
-    bytes: bool,
-    output: Vec<f32>,
-}
 
 /// Sums of some hundred numbers in another order.
 const TOLERANCE: f64 = 1e-5;
@@ -45,6 +36,7 @@ fn every_spelling_means_what_the_reference_says() {
     let _ort = library::load();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     let text = std::fs::read_to_string(folder.join("spellings.json")).unwrap();
+    // Written by tests/reference/spellings.py.
     let table: BTreeMap<String, Recorded> = serde_json::from_str(&text).unwrap();
     let failures: Vec<String> = table
         .iter()
@@ -104,21 +96,4 @@ fn check(name: &str, file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn s
 fn listing(graph: &models::Graph) -> String {
     let line = |node: &models::graph::Node| format!("  {} {:?} {:?}", node.name, node.op, node.params);
     graph.nodes().iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-impl Recorded {
-    /// The numbers that the reference was given, in graft's order, which is not that of a file whose channels come last.
-    fn input(&self, channels: usize) -> Vec<f32> {
-        let steps = (0..self.shape.iter().product::<usize>()).map(|index| index * 7919 % 2003);
-        let number = |step: usize| if self.bytes { (step % 256) as f64 } else { step as f64 / 500.75 - 2.0 };
-        let numbers: Vec<f32> = steps.map(|step| number(step) as f32).collect();
-        if self.shape[1] == channels {
-            return numbers;
-        }
-        let of_channel = |image: &[f32], channel| image.iter().skip(channel).step_by(channels).copied().collect();
-        let images = numbers.chunks(self.shape[1] * self.shape[2] * channels);
-        images
-            .flat_map(|image| (0..channels).flat_map(move |channel| -> Vec<f32> { of_channel(image, channel) }))
-            .collect()
-    }
 }
