@@ -1,5 +1,9 @@
 //! Numbers that a script in Python makes too, so that no file of them is needed.
 
+use std::io;
+
+use bytes::Bytes;
+
 /// `count` numbers from `low` to `high`: a hash of the place and the seed (splitmix64's finaliser), its upper 24 bits. The
 /// same as in `tests/reference/generated.py`.
 #[must_use]
@@ -12,4 +16,18 @@ pub fn generated(count: usize, (low, high): (f64, f64), seed: u64) -> Vec<f32> {
     };
     let number = |index| (low + (hash(index) >> 40) as f64 / f64::from(1 << 24) * (high - low)) as f32;
     (1..=count as u64).map(number).collect()
+}
+
+/// The second file of a model, whose name says which numbers are in it: from where to where they lie, the seed, how many.
+///
+/// # Errors
+/// For any other name.
+pub fn external(location: &str) -> io::Result<Bytes> {
+    let wrong = || io::Error::other(format!("`{location}` says no numbers"));
+    let words: Vec<&str> = location.split(' ').collect();
+    let [low, high, seed, count] = words[..] else { return Err(wrong()) };
+    let bounds = (low.parse().map_err(|_| wrong())?, high.parse().map_err(|_| wrong())?);
+    let (seed, count) = (seed.parse().map_err(|_| wrong())?, count.parse().map_err(|_| wrong())?);
+    let bytes: Vec<u8> = generated(count, bounds, seed).into_iter().flat_map(f32::to_le_bytes).collect();
+    Ok(bytes.into())
 }

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bytes::Bytes;
 use models::preprocess::Batch;
 use models::scores::softmax;
 use models::{Labels, ModelSpec, Network, Preprocess};
@@ -13,7 +12,7 @@ use onnx::export::BatchNormalization;
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{ExportOptions, ModelFile, engine, export};
 use serde::Deserialize;
-use tests::generated::generated;
+use tests::generated::{external, generated};
 use tests::library;
 use trainer::exec::Executor;
 
@@ -44,7 +43,7 @@ fn networks_of_other_programs() {
 }
 
 fn check(file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn std::error::Error>> {
-    let imported = ModelFile::decode_with(file, &mut weights)?.import()?;
+    let imported = ModelFile::decode_with(file, &mut external)?.import()?;
     let batch = recorded.batch();
     // A file may end in the softmax that the import leaves off.
     let near = |what: String, found: &[f32]| {
@@ -84,13 +83,4 @@ impl Recorded {
         let planes = (0..c).flat_map(|channel| numbers.iter().skip(channel).step_by(c).copied());
         Batch::from_raw([n, c, a, b], planes.collect())
     }
-}
-
-/// The second file of a model, whose name says which numbers are in it: from where to where they lie, the seed, how many.
-fn weights(location: &str) -> std::io::Result<Bytes> {
-    let words: Vec<&str> = location.split(' ').collect();
-    let [low, high, seed, count] = words[..] else { return Err(std::io::Error::other("not a generated file")) };
-    let bounds = (low.parse().unwrap(), high.parse().unwrap());
-    let numbers = generated(count.parse().unwrap(), bounds, seed.parse().unwrap());
-    Ok(numbers.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>().into())
 }

@@ -85,8 +85,10 @@ pub(in crate::cli) fn fits(state: &StateDict) -> Vec<Architecture> {
 
 /// Why they are no network's.
 pub(in crate::cli) fn misfit(state: &StateDict) -> String {
-    match zoo::all().find_map(|row| nearest(row, state)) {
-        Some((row, error)) => format!("the tensors fit no network; the nearest is {}: {error}", row.name()),
+    match zoo::all().filter_map(|row| misfit_of(row, state)).max_by_key(|misfit| misfit.fitting) {
+        Some(Misfit { row, error, .. }) => {
+            format!("the tensors fit no network; the nearest is {}: {error}", row.name())
+        }
         None => "the tensors fit no network; `graft arch list` lists those that there are".to_owned(),
     }
 }
@@ -103,9 +105,20 @@ fn recognised(state: &StateDict) -> Result<Architecture> {
     }
 }
 
-/// A network that the file shares names with, and what is wrong.
-fn nearest(row: Architecture, state: &StateDict) -> Option<(Architecture, FitError)> {
+/// A network that the file shares names with.
+struct Misfit {
+    row: Architecture,
+    /// What is wrong.
+    error: FitError,
+    /// How many tensors are right.
+    fitting: usize,
+}
+
+fn misfit_of(row: Architecture, state: &StateDict) -> Option<Misfit> {
     let graph = row.graph(row.input(), row.classes()).ok()?;
-    let error = weights::fit(&graph, state).err()?;
-    (!matches!(error, FitError::Names { .. })).then_some((row, error))
+    let error = weights::fit(&graph, state).err().filter(|error| !matches!(error, FitError::Names { .. }))?;
+    let right = |(name, shape): (&str, Vec<usize>)| state.tensors.get(name).is_some_and(|found| found.shape() == shape);
+    let params = graph.nodes().iter().flat_map(|node| node.params());
+    let fitting = params.filter(|(name, param)| right((name, param.shape.clone()))).count();
+    Some(Misfit { row, error, fitting })
 }
