@@ -3,7 +3,7 @@
 mod engines;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -35,7 +35,7 @@ pub(super) fn run(args: &CheckArgs, place: &Workplace) -> Result<ExitCode> {
     if !args.json {
         output::line(format_args!("serving engine: {} ({})", selected.kind, selected.reason))?;
     }
-    let reports: Vec<Report> = args.files.iter().map(|path| check(path.clone(), &selected, place)).collect();
+    let reports: Vec<Report> = args.files.iter().map(|path| check(path, &selected, place)).collect();
     if args.json {
         output::json(&reports)?;
     } else {
@@ -45,9 +45,9 @@ pub(super) fn run(args: &CheckArgs, place: &Workplace) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check(path: PathBuf, selected: &SelectedEngine, place: &Workplace) -> Report {
-    let mut report = Report { megabytes: megabytes(&path), file: path.display().to_string(), ..Report::default() };
-    let filled = match Source::open(&path) {
+fn check(path: &Path, selected: &SelectedEngine, place: &Workplace) -> Report {
+    let mut report = Report { megabytes: megabytes(path), file: path.display().to_string(), ..Report::default() };
+    let filled = match Source::open(path) {
         Ok(Source::Onnx(file)) => onnx_file(&file, &mut report, (selected, place)),
         Ok(Source::Weights(file)) => weights(&file.state, &mut report),
         Err(error) => Err(error),
@@ -60,7 +60,7 @@ fn check(path: PathBuf, selected: &SelectedEngine, place: &Workplace) -> Report 
     report
 }
 
-fn megabytes(path: &std::path::Path) -> f64 {
+fn megabytes(path: &Path) -> f64 {
     path.metadata().map_or(0.0, |metadata| metadata.len() as f64 / 1e6)
 }
 

@@ -98,35 +98,35 @@ impl Report {
         match self.contents {
             Contents::Unknown => {}
             Contents::Onnx => {
-                line("written by", format!("{producer}, {:.1} MB{}", self.megabytes, versions.unwrap_or_default()))?
+                line("written by", &format!("{producer}, {:.1} MB{}", self.megabytes, versions.unwrap_or_default()))?
             }
-            Contents::Weights => line("format", format!("{producer}, {:.1} MB", self.megabytes))?,
+            Contents::Weights => line("format", &format!("{producer}, {:.1} MB", self.megabytes))?,
         }
         if let Some(network) = &self.network {
             let known = self.architecture.as_ref().map_or(String::new(), |name| format!("{name}: "));
-            line("network", format!("{known}{network}"))?;
+            line("network", &format!("{known}{network}"))?;
         }
         if let Some(operators) = &self.operators {
-            line("operators", operators.clone())?;
+            line("operators", operators)?;
         }
         if let Some(labels) = &self.labels {
             let first = labels.first().map_or("", String::as_str);
-            line("labels", format!("{}: {first}, …", labels.len()))?;
+            line("labels", &format!("{}: {first}, …", labels.len()))?;
         }
         if let Some(preprocess) = &self.preprocess {
-            line("images", format!("prepared by {preprocess}"))?;
+            line("images", &format!("prepared by {preprocess}"))?;
         }
         for engine in &self.engines {
-            line(&engine.engine.to_string(), said(engine))?;
+            line(&engine.engine.to_string(), &said(engine))?;
         }
         for problem in &self.problems {
-            line(if self.ok { "note" } else { "PROBLEM" }, problem.clone())?;
+            line(if self.ok { "note" } else { "PROBLEM" }, problem)?;
         }
-        if !self.ok { line("FAILED", "see above".to_owned()) } else { Ok(()) }
+        if !self.ok { line("FAILED", "see above") } else { Ok(()) }
     }
 }
 
-fn line(heading: &str, text: String) -> io::Result<()> {
+fn line(heading: &str, text: &str) -> io::Result<()> {
     output::line(format_args!("  {heading:10}  {text}"))
 }
 

@@ -74,7 +74,7 @@ pub(super) fn run(args: &ImportArgs, place: &Workplace) -> Result<()> {
                 Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
                     output::line(format_args!("graft cannot take this network apart: {error}"))?;
                     output::line(format_args!("it is kept as it is: it can be served, but not fine-tuned"))?;
-                    let adopted = Adopted::new(file, labels, &args.preparation)?;
+                    let adopted = Adopted::new(*file, labels, &args.preparation)?;
                     return adopted.import(args, &selected, place).with_context(named);
                 }
                 Err(error) => return Err(error).with_context(named),

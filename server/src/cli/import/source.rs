@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// What a file is.
 pub(in crate::cli) enum Source {
     /// A network.
-    Onnx(ModelFile),
+    Onnx(Box<ModelFile>),
     /// Weights without a network.
     Weights(WeightsFile),
 }
@@ -42,7 +42,7 @@ impl Source {
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut beside = |location: &str| read_beside(folder, location);
-        Ok(Self::Onnx(ModelFile::decode_with(bytes, &mut beside).with_context(named)?))
+        Ok(Self::Onnx(Box::new(ModelFile::decode_with(bytes, &mut beside).with_context(named)?)))
     }
 }
 

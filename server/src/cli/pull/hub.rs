@@ -19,7 +19,7 @@ pub(super) struct HubArgs {
     #[arg(long, env = "HF_ENDPOINT", value_name = "URL", default_value = "https://huggingface.co")]
     endpoint: String,
 
-    /// The folder that downloads are kept in [default: `hub` in HF_HOME, which other programs use too]
+    /// The folder that downloads are kept in [default: `hub` in `HF_HOME`, which other programs use too]
     #[arg(long, env = "HF_HUB_CACHE", value_name = "DIR")]
     hub_cache: Option<PathBuf>,
 
@@ -71,7 +71,7 @@ impl Hub {
         match self.download(repository, file) {
             Ok(path) => Ok(Some(fs::read(&path).with_context(|| path.display().to_string())?)),
             Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(self.explained(error, repository, file)),
+            Err(error) => Err(self.explained(&error, repository, file)),
         }
     }
 
@@ -83,14 +83,14 @@ impl Hub {
                 discard(&path)?;
                 None
             }
-            Err(error) if is_missing(&error) => return Err(self.explained(error, repository, file)),
+            Err(error) if is_missing(&error) => return Err(self.explained(&error, repository, file)),
             Err(error) => Some(error),
         };
         // What was there of an earlier attempt may be what is wrong.
         if let Some(error) = first
             && !self.discard_parts(repository)?
         {
-            return Err(self.explained(error, repository, file));
+            return Err(self.explained(&error, repository, file));
         }
         match self.download(repository, file) {
             Ok(path) if is_intact(&path)? => Ok(path),
@@ -100,7 +100,7 @@ impl Hub {
                     "{file} of {repository} does not have the checksum that the hub says; nothing was kept, try again"
                 )
             }
-            Err(error) => Err(self.explained(error, repository, file)),
+            Err(error) => Err(self.explained(&error, repository, file)),
         }
     }
 
@@ -129,9 +129,9 @@ impl Hub {
         Ok(found)
     }
 
-    fn explained(&self, error: ApiError, repository: &str, file: &str) -> anyhow::Error {
+    fn explained(&self, error: &ApiError, repository: &str, file: &str) -> anyhow::Error {
         let url = self.api.repo(self.repo(repository)).url(file);
-        let advice = if is_missing(&error) {
+        let advice = if is_missing(error) {
             "there is no such file; is the repository's name right?"
         } else {
             "run the command again to go on where it stopped, or name a mirror with --endpoint"

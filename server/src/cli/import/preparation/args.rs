@@ -1,6 +1,4 @@
-//! How a foreign network's images are prepared: a preset, and what is changed in it.
-
-use std::fmt;
+//! Asking for a preparation: a preset, and what is changed in it.
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -8,11 +6,12 @@ use models::Preprocess;
 use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Filter, Preset, Resize};
 
-use super::network::{Built, Known};
+use super::{Preparation, resized};
+use crate::cli::import::network::{Built, Known};
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How images are prepared (a file that graft wrote says so itself)")]
-pub(super) struct PreparationArgs {
+pub(in crate::cli::import) struct PreparationArgs {
     /// How the network was trained to see images [default: what the file says, else torchvision]
     #[arg(long, env = "GRAFT_PREPROCESS", value_enum)]
     preprocess: Option<PresetArg>,
@@ -91,51 +90,22 @@ enum ResizeArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct CropArg(Option<Crop>);
 
-/// How a network's images are prepared, and why so.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::cli) struct Preparation {
-    pub(in crate::cli) preprocess: Preprocess,
-    pub(in crate::cli) order: ChannelOrder,
-    pub(in crate::cli) origin: String,
-}
-
-impl fmt::Display for Preparation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { preprocess, order, origin } = self;
-        write!(f, "{origin}: ")?;
-        match preprocess.resize {
-            Resize::None => f.write_str("not resized")?,
-            Resize::ShorterSide { size } => write!(f, "shorter side to {size}")?,
-            Resize::Exact { width, height } => write!(f, "squashed to {height}x{width}")?,
-        }
-        if let Some(Crop { height, width }) = preprocess.crop {
-            write!(f, ", centre {height}x{width}")?;
-        }
-        let shown = |numbers: [f32; 3]| numbers.map(|number| format!("{number:.4}")).join(" ");
-        let order = if *order == ChannelOrder::Bgr { "BGR" } else { "RGB" };
-        write!(f, ", {order}, mean {}, deviation {}", shown(preprocess.mean), shown(preprocess.std))
-    }
-}
-
-impl Preparation {
-    /// What is known of a network, nothing changed.
-    pub(in crate::cli) fn of_known(built: &Built) -> Result<Self> {
-        PreparationArgs::default().resolve(built)
-    }
-}
-
 impl PreparationArgs {
     /// Whether nothing about the preparation was said.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::cli::import) fn is_open(&self) -> bool {
         self.preprocess.is_none() && !self.changes()
     }
 
     /// The preparation of a network: what was asked for, or what is known of it, or torchvision's.
-    pub(super) fn resolve(&self, built: &Built) -> Result<Preparation> {
+    pub(in crate::cli::import) fn resolve(&self, built: &Built) -> Result<Preparation> {
         self.choose(built.known.as_ref(), built.input()?)
     }
 
-    pub(super) fn choose(&self, known: Option<&Known>, [height, width]: [u32; 2]) -> Result<Preparation> {
+    pub(in crate::cli::import) fn choose(
+        &self,
+        known: Option<&Known>,
+        [height, width]: [u32; 2],
+    ) -> Result<Preparation> {
         let preset = |preset: Preset, origin: String| Preparation {
             preprocess: preset.preprocess(height, width),
             order: preset.channel_order(),
@@ -227,17 +197,6 @@ impl PreparationArgs {
         }
         Ok(numbers.map(|number| number / self.pixel_max))
     }
-}
-
-/// The same preparation for images of another size than it was published for: resized in proportion.
-fn resized(preprocess: &Preprocess, [height, width]: [u32; 2]) -> Preprocess {
-    let mut resized = preprocess.clone();
-    if let (Resize::ShorterSide { size }, Some(crop)) = (preprocess.resize, preprocess.crop) {
-        let scale = f64::from(height.min(width)) / f64::from(crop.height.min(crop.width));
-        resized.resize = Resize::ShorterSide { size: (f64::from(size) * scale).round() as u32 };
-        resized.crop = Some(Crop { height, width });
-    }
-    resized
 }
 
 /// `224`, or `224x320` for height and width.

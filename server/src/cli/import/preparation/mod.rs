@@ -1,0 +1,58 @@
+//! How a foreign network's images are prepared.
+
+mod args;
+
+use std::fmt;
+
+use anyhow::Result;
+use models::Preprocess;
+use models::channels::ChannelOrder;
+use models::preprocess::{Crop, Resize};
+
+use super::network::Built;
+pub(super) use args::PreparationArgs;
+pub(in crate::cli) use args::parse_size;
+
+/// How a network's images are prepared, and why so.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cli) struct Preparation {
+    pub(in crate::cli) preprocess: Preprocess,
+    pub(in crate::cli) order: ChannelOrder,
+    pub(in crate::cli) origin: String,
+}
+
+impl fmt::Display for Preparation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { preprocess, order, origin } = self;
+        write!(f, "{origin}: ")?;
+        match preprocess.resize {
+            Resize::None => f.write_str("not resized")?,
+            Resize::ShorterSide { size } => write!(f, "shorter side to {size}")?,
+            Resize::Exact { width, height } => write!(f, "squashed to {height}x{width}")?,
+        }
+        if let Some(Crop { height, width }) = preprocess.crop {
+            write!(f, ", centre {height}x{width}")?;
+        }
+        let shown = |numbers: [f32; 3]| numbers.map(|number| format!("{number:.4}")).join(" ");
+        let order = if *order == ChannelOrder::Bgr { "BGR" } else { "RGB" };
+        write!(f, ", {order}, mean {}, deviation {}", shown(preprocess.mean), shown(preprocess.std))
+    }
+}
+
+impl Preparation {
+    /// What is known of a network, nothing changed.
+    pub(in crate::cli) fn of_known(built: &Built) -> Result<Self> {
+        PreparationArgs::default().resolve(built)
+    }
+}
+
+/// The same preparation for images of another size than it was published for: resized in proportion.
+fn resized(preprocess: &Preprocess, [height, width]: [u32; 2]) -> Preprocess {
+    let mut resized = preprocess.clone();
+    if let (Resize::ShorterSide { size }, Some(crop)) = (preprocess.resize, preprocess.crop) {
+        let scale = f64::from(height.min(width)) / f64::from(crop.height.min(crop.width));
+        resized.resize = Resize::ShorterSide { size: (f64::from(size) * scale).round() as u32 };
+        resized.crop = Some(Crop { height, width });
+    }
+    resized
+}
