@@ -13,7 +13,7 @@ use models::zoo::{self, Architecture};
 use models::{Graph, GraphBuilder, NodeId, init};
 use serde::Deserialize;
 
-/// What models/reference/torchvision_facts.py wrote of one network.
+/// What `models/reference/torchvision_facts.py` wrote of one network.
 #[derive(Deserialize)]
 struct Facts {
     parameters: u64,

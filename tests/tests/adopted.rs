@@ -1,8 +1,6 @@
 //! Networks that graft cannot take apart: kept as they are, served with the answers that they give elsewhere, and refused by
 //! name for everything else.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

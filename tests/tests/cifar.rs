@@ -1,8 +1,6 @@
 //! The pretrained CIFAR-10 networks, from PyTorch's own files, make as many mistakes on the lossless test images as PyTorch
 //! makes with them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use models::preprocess::Batch;
 use models::{Labels, ModelSpec, Network, Preprocess, weights, zoo};
 use onnx::{ExportOptions, engine, export};

@@ -1,7 +1,5 @@
 //! Common classifiers as PyTorch's two exporters and tf2onnx write them: read, run, written for every engine and read again.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 

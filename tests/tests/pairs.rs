@@ -31,7 +31,7 @@ fn topologies_of_the_onnx_project() {
             let (channels, height, width) = graph.chw(graph.input()).unwrap();
             let count = channels * height * width;
             let input = (0..count).map(|index| index as f32 / count as f32).collect();
-            reproduces(&path, Batch::from_raw([1, channels, height, width], input), &pair::read(&output).1);
+            reproduces(&path, &Batch::from_raw([1, channels, height, width], input), &pair::read(&output).1);
             seen += 1;
         }
     }
@@ -46,7 +46,7 @@ fn networks_exported_by_pytorch() {
         let folder = path.with_file_name(format!("{}_test_data_set_0", path.file_stem().unwrap().display()));
         let (dims, input) = pair::read(&folder.join("input_0.pb"));
         let batch = Batch::from_raw(dims.try_into().unwrap(), input);
-        reproduces(&path, batch, &pair::read(&folder.join("output_0.pb")).1);
+        reproduces(&path, &batch, &pair::read(&folder.join("output_0.pb")).1);
     }
 }
 
@@ -56,7 +56,7 @@ fn import(path: &Path) -> onnx::Imported {
 }
 
 /// The recorded output is the logits or their softmax, whichever the file ends in.
-fn reproduces(path: &Path, input: Batch, expected: &[f32]) {
+fn reproduces(path: &Path, input: &Batch, expected: &[f32]) {
     let _ort = library::load();
     let imported = import(path);
     let name = path.file_name().unwrap().display();
@@ -66,7 +66,7 @@ fn reproduces(path: &Path, input: Batch, expected: &[f32]) {
         assert!(difference < TOLERANCE, "{name} {what}: {difference:.1e} of the largest");
     };
     let executor = Executor::new(&imported.graph, &imported.params).unwrap();
-    near("in the executor", executor.forward_batch(&input).unwrap().data());
+    near("in the executor", executor.forward_batch(input).unwrap().data());
     let classes = imported.graph.shape(imported.graph.output()).len();
     let labels = Some(Labels::new((0..classes).map(|class| class.to_string()).collect()));
     let preprocess = Preprocess::torchvision(32, 32);
@@ -75,7 +75,7 @@ fn reproduces(path: &Path, input: Batch, expected: &[f32]) {
     let file = export(&network, &ExportOptions::default()).unwrap();
     for kind in engine::available() {
         let mut engine = engine::open(kind, &file, 2.try_into().unwrap()).unwrap();
-        near(&format!("on {kind}"), engine.run(&input).unwrap().first().unwrap().data());
+        near(&format!("on {kind}"), engine.run(input).unwrap().first().unwrap().data());
     }
     // What is written is what is read again.
     let again = onnx::import(export(&network, &KEEP).unwrap()).unwrap();

@@ -1,8 +1,6 @@
 //! The executor, tract and ONNX Runtime give the same logits, and a batch of N gives those of N singles. All networks are
 //! compared by `just parity`, which writes the table in `onnx/README.md`; here are those that differ in kind.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use models::{Labels, ModelSpec, Network, Preprocess, zoo};
 use onnx::parity::TOLERANCE;
 use tests::{data, library, parity};

@@ -44,7 +44,7 @@ fn hub(repository: &str, files: Vec<(&str, HubFile)>) -> Hub {
 }
 
 /// The command, with a cache of its own.
-fn pull<'p>(place: &Place, hub: &Hub, network: &'p str) -> Vec<String> {
+fn pull(place: &Place, hub: &Hub, network: &str) -> Vec<String> {
     let cache = place.path("hub").display().to_string();
     ["pull", network, "--endpoint", hub.url(), "--hub-cache", &cache].map(str::to_owned).to_vec()
 }

@@ -1,7 +1,5 @@
 //! The networks of the tables give torchvision's logits for torchvision's weights.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 //! The CIFAR-10 networks of He et al. 2016, section 4.2: `6n + 2` layers, shortcuts without weights. Parameter names are
-//! those of the weights that people have (github.com/akamaster/pytorch_resnet_cifar10).
+//! those of the weights that people have (`github.com/akamaster/pytorch_resnet_cifar10`).
 
 use super::{WIDTHS, classify, identity};
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};

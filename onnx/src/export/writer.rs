@@ -120,15 +120,15 @@ impl<'g> Writer<'g> {
     }
 
     /// A constant of the current node.
-    pub(crate) fn constant(&mut self, role: &str, tensor: Tensor) -> String {
+    pub(crate) fn constant(&mut self, role: &str, tensor: &Tensor) -> String {
         let name = self.role_name(role);
-        self.constants.push(initializer::floats(&name, &tensor));
+        self.constants.push(initializer::floats(&name, tensor));
         name
     }
 
     /// A constant of one number.
     pub(crate) fn scalar(&mut self, role: &str, number: f32) -> String {
-        self.constant(role, Tensor::new([0_usize; 0], vec![number]))
+        self.constant(role, &Tensor::new([0_usize; 0], vec![number]))
     }
 
     /// A constant vector of whole numbers.

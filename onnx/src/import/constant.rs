@@ -16,7 +16,7 @@ pub(crate) enum Constant {
     /// Shapes, axes and other whole numbers.
     Ints(Ints),
     /// Quantised weights, and what else is not decoded before somebody asks for it.
-    Other(TensorProto),
+    Other(Box<TensorProto>),
 }
 
 /// Whole numbers, row-major.
@@ -53,7 +53,7 @@ impl Constant {
             data_type::INT64 | data_type::INT32 | data_type::BOOL => {
                 return Ok(Constant::Ints(integers(tensor)?));
             }
-            _ => return Ok(Constant::Other(tensor.clone())),
+            _ => return Ok(Constant::Other(Box::new(tensor.clone()))),
         };
         check(&shape, floats.len())?;
         Ok(Constant::Floats(Tensor::new(shape, floats)))

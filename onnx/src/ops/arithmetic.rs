@@ -196,7 +196,7 @@ pub(super) fn show_channels_last(view: &NodeView<'_>, reader: &mut Reader, value
 /// Two nodes, `Sub` and `Div`, under the name of one.
 pub(super) fn write_normalize(op: &Normalize, writer: &mut Writer<'_>) {
     let [mean, std] = [("mean", &op.mean), ("std", &op.std)]
-        .map(|(role, numbers)| writer.constant(role, Tensor::new([1, numbers.len(), 1, 1], numbers.clone())));
+        .map(|(role, numbers)| writer.constant(role, &Tensor::new([1, numbers.len(), 1, 1], numbers.clone())));
     let x = writer.inputs().swap_remove(0);
     let centred = writer.step("Sub", vec![x, mean], vec![]);
     writer.last("Div", vec![centred, std], vec![]);

@@ -92,15 +92,15 @@ pub(super) fn write_adaptive(op: AdaptiveAvgPool, writer: &mut Writer<'_>) {
     match (rows == height, columns == width) {
         (true, true) => writer.alias(),
         (false, true) => {
-            let left = writer.constant("rows", left);
+            let left = writer.constant("rows", &left);
             writer.last("MatMul", vec![left, x], vec![]);
         }
         (true, false) => {
-            let right = writer.constant("columns", right);
+            let right = writer.constant("columns", &right);
             writer.last("MatMul", vec![x, right], vec![]);
         }
         (false, false) => {
-            let (left, right) = (writer.constant("rows", left), writer.constant("columns", right));
+            let (left, right) = (writer.constant("rows", &left), writer.constant("columns", &right));
             let half = writer.step("MatMul", vec![left, x], vec![]);
             writer.last("MatMul", vec![half, right], vec![]);
         }
