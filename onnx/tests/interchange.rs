@@ -50,6 +50,47 @@ fn what_is_exported_is_imported_again_node_for_node_and_bit_for_bit() {
     }
 }
 
+/// Half of the networks have a hundred million weights in their linear layers; all are tested up to the last convolution.
+#[test]
+fn every_architecture_comes_back_from_its_file() {
+    for row in zoo::all() {
+        let graph = row.graph(row.input(), row.classes()).unwrap();
+        let last = graph.iter().rfind(|(_, node)| matches!(node.op, Op::Conv2d(_))).unwrap().0;
+        let light = graph.counts().parameters < 50_000_000;
+        let graph = if light { graph } else { graph.prefix(last) };
+        let spec = ModelSpec { labels: None, ..spec() };
+        let network = Network::new(graph.clone(), &init::scrambled(&graph, 1), spec).unwrap();
+        let imported = import(export(&network, &KEEP).unwrap()).unwrap();
+        assert!(imported.graph == network.graph, "{}", row.name());
+        assert!(imported.params == network.params, "{}", row.name());
+    }
+}
+
+#[test]
+fn half_precision_rounds_once() {
+    let network = network();
+    let half = ExportOptions { weights: WeightPrecision::Half, ..KEEP };
+    let once = export(&network, &half).unwrap();
+    let imported = import(once.clone()).unwrap();
+    assert_eq!(imported.graph, network.graph);
+    let again = Network::new(imported.graph, &imported.params, network.spec.clone()).unwrap();
+    assert!(export(&again, &half).unwrap() == once);
+    for (name, tensor) in network.params.iter() {
+        // Half precision keeps 11 bits: the rounding is at most half of the last.
+        let difference = relative_difference(tensor.data(), imported.params.get(name).unwrap().data());
+        assert!(difference <= 1.0 / 2048.0, "{name}: {difference:.1e}");
+    }
+}
+
+#[test]
+fn a_network_that_was_written_without_its_normalization_has_it_again() {
+    let network = network();
+    let outside = ExportOptions { normalization: PixelNormalization::Outside, ..KEEP };
+    let imported = import(export(&network, &outside).unwrap()).unwrap();
+    assert_eq!(imported.graph, network.graph);
+    assert_eq!(imported.params, network.params);
+}
+
 #[test]
 fn every_opset_in_range_is_written_and_no_other() {
     let network = small();
