@@ -95,6 +95,12 @@ impl ModelFile {
         self.proto.encode_to_vec()
     }
 
+    /// How many bytes [`ModelFile::encode`] gives.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.proto.encoded_len()
+    }
+
     /// Who wrote it, such as `pytorch 2.4.0`; empty when it does not say.
     #[must_use]
     pub fn producer(&self) -> String {

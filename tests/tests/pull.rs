@@ -77,6 +77,20 @@ fn a_network_is_fetched_checked_and_stored_with_the_preparation_of_its_weights()
 }
 
 #[test]
+fn hub_and_cache_can_be_named_in_the_environment() {
+    let place = Place::default();
+    let (bytes, checksum) = weights_file(&resnet18());
+    let file = HubFile::new(bytes, &checksum);
+    let hub = hub("resnet18.tv_in1k", vec![("config.json", config("resnet18", V1)), ("model.safetensors", file)]);
+    let mut command = place.command(&["pull", "resnet18", "--name", "mine"]);
+    command.env("HF_ENDPOINT", hub.url()).env("HF_HUB_CACHE", place.path("cache"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(place.path(&format!("cache/models--timm--resnet18.tv_in1k/blobs/{checksum}")).is_file());
+    assert!(place.path("data/models/mine/1/model.onnx").is_file());
+}
+
+#[test]
 fn a_transfer_that_breaks_off_goes_on_where_it_was() {
     let place = Place::default();
     let (bytes, checksum) = weights_file(&resnet18());

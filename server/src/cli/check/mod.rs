@@ -67,6 +67,8 @@ fn megabytes(path: &Path) -> f64 {
 fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&SelectedEngine, &Workplace)) -> Result<()> {
     let conventions = file.conventions();
     report.contents = Contents::Onnx;
+    // With the weights that lie in a second file.
+    report.megabytes = file.size() as f64 / 1e6;
     report.producer = file.producer();
     (report.opset, report.ir_version) = (Some(file.opset()), Some(file.ir_version()));
     report.labels = conventions.labels.as_ref().map(|labels| labels.names().to_vec());

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Component, Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use models::params::hex;
 use models::weights::{self, Format, StateDict};
 use onnx::ModelFile;
@@ -31,11 +31,7 @@ impl Source {
     /// Reads a file, and the files beside it that an ONNX model keeps its weights in.
     pub(in crate::cli) fn open(path: &Path) -> Result<Self> {
         let named = || path.display().to_string();
-        let length = path.metadata().with_context(named)?.len();
-        if length > LARGEST {
-            bail!("{}: {length} bytes; files of up to 2 GB are read", named());
-        }
-        let bytes = std::fs::read(path).with_context(named)?;
+        let bytes = read(path).with_context(named)?;
         // Formats of weights begin with marks of their own; ONNX files have none.
         if Format::sniff(&bytes).is_some() {
             return Ok(Self::Weights(WeightsFile::read(bytes).with_context(named)?));
@@ -60,7 +56,15 @@ pub(in crate::cli) fn read_beside(folder: &Path, location: &str) -> io::Result<b
     if location.is_empty() || !inside {
         return Err(io::Error::other("it is not in the model's folder"));
     }
-    std::fs::read(folder.join(relative)).map(Into::into)
+    read(&folder.join(relative)).map(Into::into)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let length = path.metadata()?.len();
+    if length > LARGEST {
+        return Err(io::Error::other(format!("it has {length} bytes; files of up to 2 GB are read")));
+    }
+    std::fs::read(path)
 }
 
 #[cfg(test)]
