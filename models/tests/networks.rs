@@ -9,7 +9,8 @@ use models::ops::{
     Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Padding, Relu, Shape, ShapeError,
     Window,
 };
-use models::zoo::{self, Architecture};
+use models::preprocess::{Crop, Filter, Resize};
+use models::zoo::{self, Architecture, PUBLISHED, Published};
 use models::{Graph, GraphBuilder, NodeId, init};
 use serde::Deserialize;
 
@@ -19,6 +20,19 @@ struct Facts {
     parameters: u64,
     gmacs: f64,
     state_dict: BTreeMap<String, Vec<usize>>,
+    published: Vec<PublishedFacts>,
+}
+
+/// A file of weights.
+#[derive(Deserialize)]
+struct PublishedFacts {
+    weights: String,
+    sha256: String,
+    resize: u32,
+    crop: u32,
+    filter: String,
+    mean: [f32; 3],
+    std: [f32; 3],
 }
 
 fn torchvision() -> BTreeMap<String, Facts> {
@@ -323,4 +337,29 @@ fn backbone() -> Graph {
     let x = graph.push("features.0", Conv2d::new(3, 8, 3), &[graph.input()]).unwrap();
     let x = graph.push("features.1", Relu, &[x]).unwrap();
     graph.finish(x)
+}
+
+#[test]
+fn published_weights_are_known_by_checksum_with_the_preparation_that_torchvision_gives_them() {
+    let mut rows = 0;
+    for (architecture, facts) in torchvision() {
+        for file in facts.published {
+            let row = Published::by_checksum(&format!("{}{}", file.sha256, "0".repeat(56))).unwrap();
+            assert_eq!((row.architecture, row.weights), (architecture.as_str(), file.weights.as_str()));
+            let found = row.preprocess();
+            assert_eq!(found.resize, Resize::ShorterSide { size: file.resize }, "{architecture} {}", file.weights);
+            assert_eq!(
+                found.crop,
+                Some(Crop { height: file.crop, width: file.crop }),
+                "{architecture} {}",
+                file.weights
+            );
+            assert_eq!((found.filter, file.filter.as_str()), (Filter::Bilinear, "bilinear"));
+            for (found, expected) in found.mean.iter().chain(&found.std).zip(file.mean.iter().chain(&file.std)) {
+                assert!((found - expected).abs() < 1e-7, "{architecture} {}: {found} {expected}", file.weights);
+            }
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, PUBLISHED.len());
 }
