@@ -18,9 +18,27 @@ openapi:
     cargo run --quiet --locked -- openapi > target/openapi.json
     mv target/openapi.json openapi/openapi.json
 
-# Write the numbers and images that tests compare with anew, with PyTorch and PIL from the Python environment
-reference:
-    for script in */reference/*.py; do python "$script"; done
+# Write the numbers, images and files that tests compare with anew; PYTHON needs PyTorch and the rest of CONTRIBUTING.md's list
+reference python="python3":
+    for script in models/reference/*.py trainer/reference/*.py tests/reference/*.py; do \
+        case "$script" in */weights_keras.py | */exporters.py | */generated.py) continue ;; esac; \
+        {{ python }} "$script" || exit 1; \
+    done
+    {{ python }} tests/reference/exporters.py torch
+
+# The same of Keras; PYTHON needs TensorFlow, which does not go well with PyTorch in one environment
+reference-keras python="python3":
+    {{ python }} models/reference/weights_keras.py
+    {{ python }} tests/reference/exporters.py keras
+
+# Measure every network on every engine, and write the table in onnx/README.md; ORT_DYLIB_PATH names the library
+parity:
+    cargo run --locked --package tests --example parity_table
+
+# Compare files of torchvision's weights with torchvision; PYTHON needs torch, torchvision, safetensors and pillow
+torchvision python="python3":
+    cargo build --workspace --locked
+    {{ python }} tests/interop/check_torchvision.py target/debug/graft
 
 # Check exported files and the generated client with Python; PYTHON needs tests/interop/requirements.txt
 interop python="python3":

@@ -10,11 +10,12 @@ use anyhow::{Result, bail};
 use clap::Args;
 use models::weights::StateDict;
 use models::{Graph, zoo};
+use onnx::conventions::Conventions;
 use onnx::{Imported, ModelFile};
 use server::runtime::SelectedEngine;
 
 use super::import::source::Source;
-use super::import::weights as fitting;
+use super::import::{Built, Preparation, weights as fitting};
 use super::{Workplace, output};
 use report::{Contents, Report};
 
@@ -72,7 +73,6 @@ fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&Selecte
     report.producer = file.producer();
     (report.opset, report.ir_version) = (Some(file.opset()), Some(file.ir_version()));
     report.labels = conventions.labels.as_ref().map(|labels| labels.names().to_vec());
-    report.preprocess = conventions.preset.map(|preset| preset.to_string());
     report.fixed_batch = file.fixed_batch()?;
     let imported = file.import();
     match &imported {
@@ -80,7 +80,6 @@ fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&Selecte
             describe(graph, report);
             if let Some(spec) = spec {
                 report.labels = spec.labels.as_ref().map(|labels| labels.names().to_vec());
-                report.preprocess = Some("graft's own metadata".to_owned());
             }
         }
         Err(error) => {
@@ -95,9 +94,21 @@ fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&Selecte
             ));
         }
     }
-    report.engines = engines::compare(file, imported.ok().as_ref(), selected, place)?;
+    report.engines = engines::compare(file, imported.as_ref().ok(), selected, place)?;
+    report.preprocess = prepared(imported.ok(), &conventions)?;
     report.advise(file.is_quantized());
     Ok(())
+}
+
+/// How images are prepared, if the file says so.
+fn prepared(imported: Option<Imported>, conventions: &Conventions) -> Result<Option<String>> {
+    match imported {
+        Some(imported) if imported.spec.is_some() || conventions.preset.is_some() => {
+            Ok(Some(Preparation::of_known(&Built::of_onnx(imported, conventions))?.to_string()))
+        }
+        Some(_) => Ok(None),
+        None => Ok(conventions.preset.map(|preset| format!("as the preset {preset}"))),
+    }
 }
 
 fn describe(graph: &Graph, report: &mut Report) {

@@ -114,7 +114,7 @@ impl Report {
             line("labels", &format!("{}: {first}, …", labels.len()))?;
         }
         if let Some(preprocess) = &self.preprocess {
-            line("images", &format!("prepared by {preprocess}"))?;
+            line("images", &format!("prepared {preprocess}"))?;
         }
         for engine in &self.engines {
             line(&engine.engine.to_string(), &said(engine))?;
