@@ -2,3 +2,4 @@
 
 pub(crate) mod conv;
 pub(crate) mod matmul;
+pub(crate) mod simd;
