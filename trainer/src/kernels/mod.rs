@@ -2,4 +2,6 @@
 
 pub(crate) mod conv;
 pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod pool;
 pub(crate) mod simd;

@@ -1,6 +1,8 @@
 //! Convolution and its gradients on `[n, h, w, c]`, without unrolling the image: every sum is of products of a pixel's
 //! channels with rows of the weights, and where those pixels are is looked up in a plan.
 
+mod depthwise;
+mod gather;
 mod geometry;
 mod outer;
 mod panels;
@@ -9,8 +11,10 @@ mod sweep;
 
 use rayon::prelude::*;
 
-pub(crate) use geometry::Geometry;
+use depthwise::Depthwise;
+use gather::Gathered;
 use geometry::Axis;
+pub(crate) use geometry::Geometry;
 use outer::{Meetings, Outer};
 use panels::Panels;
 use plan::Plan;
@@ -19,39 +23,55 @@ use sweep::{Channels, Sweep};
 
 use super::simd::lanes;
 
-/// Fewer channels than this are not worth a plan's lookups: all taps of a pixel are gathered first.
-const FEW: usize = 8;
-
 /// A convolution of batches of one size. Weights are `[kh, kw, in / groups, out]`.
 pub(crate) struct Convolution {
     geometry: Geometry,
     batch: usize,
-    forward: Vec<Plan>,
-    adjoint: Vec<Plan>,
-    meetings: Meetings,
+    way: Way,
+}
+
+/// How it is computed.
+enum Way {
+    /// By plans, made for this size of batch.
+    Planned { forward: Vec<Plan>, adjoint: Vec<Plan>, meetings: Meetings },
+    /// With few channels gathered first; the gradient of the input, which a first layer does not need, by a plan.
+    Gathered { gathered: Gathered, adjoint: Vec<Plan> },
+    /// Each channel by itself.
+    Depthwise { forward: [Axis; 2], adjoint: [Axis; 2] },
 }
 
 impl Convolution {
     pub(crate) fn new(geometry: &Geometry, batch: usize) -> Self {
-        let threads = rayon::current_num_threads();
         let (forward, adjoint) = (geometry.forward(), geometry.adjoint());
-        Self {
-            batch,
-            forward: plans(&forward, geometry.input, batch, threads),
-            adjoint: plans(&adjoint, geometry.output, batch, threads),
-            meetings: Meetings::new(&forward, geometry.input),
-            geometry: geometry.clone(),
-        }
+        let adjoints = || plans(&adjoint, geometry.output, batch);
+        let way = if geometry.group_in() == 1 && geometry.group_out() == 1 && geometry.conv.groups > 1 {
+            Way::Depthwise { forward, adjoint }
+        } else if let Some(gathered) = Gathered::new(geometry) {
+            Way::Gathered { gathered, adjoint: adjoints() }
+        } else {
+            Way::Planned {
+                forward: plans(&forward, geometry.input, batch),
+                adjoint: adjoints(),
+                meetings: Meetings::new(&forward, geometry.input),
+            }
+        };
+        Self { geometry: geometry.clone(), batch, way }
     }
 
     /// `y = x * weight`, from what `y` starts with.
     pub(crate) fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], start: Start<'_>) {
         let [inside, outside] = self.channels();
         let shape = [self.geometry.taps(), inside.count, outside.count];
-        for group in 0..self.geometry.conv.groups {
-            let (from, to) = (inside.of_group(group), outside.of_group(group));
-            let panels = Panels::of_rows(weight, shape, (to.first, to.stride), lanes());
-            self.sweep(&self.forward, (&panels, from, to), start, (x, y));
+        match &self.way {
+            Way::Depthwise { forward, .. } => self.depthwise(forward, self.geometry.input).sweep(x, weight, y, start),
+            Way::Gathered { gathered, .. } => gathered.forward(x, weight, y, start),
+            Way::Planned { forward, .. } => {
+                for group in 0..self.geometry.conv.groups {
+                    let (from, to) = (inside.of_group(group), outside.of_group(group));
+                    let panels = Panels::of_rows(weight, shape, (to.first, to.stride), lanes());
+                    self.sweep(forward, (&panels, from, to), start, (x, y));
+                }
+            }
         }
     }
 
@@ -59,20 +79,35 @@ impl Convolution {
     pub(crate) fn backward_input(&self, dy: &[f32], weight: &[f32], dx: &mut [f32], start: Start<'_>) {
         let [inside, outside] = self.channels();
         let shape = [self.geometry.taps(), outside.count, inside.count];
-        for group in 0..self.geometry.conv.groups {
-            let (to, from) = (inside.of_group(group), outside.of_group(group));
-            let panels = Panels::of_columns(weight, shape, (from.first, from.stride), lanes());
-            self.sweep(&self.adjoint, (&panels, from, to), start, (dy, dx));
+        match &self.way {
+            Way::Depthwise { adjoint, .. } => self.depthwise(adjoint, self.geometry.output).sweep(dy, weight, dx, start),
+            Way::Gathered { adjoint, .. } | Way::Planned { adjoint, .. } => {
+                for group in 0..self.geometry.conv.groups {
+                    let (to, from) = (inside.of_group(group), outside.of_group(group));
+                    let panels = Panels::of_columns(weight, shape, (from.first, from.stride), lanes());
+                    self.sweep(adjoint, (&panels, from, to), start, (dy, dx));
+                }
+            }
         }
     }
 
     /// The gradient of the weights.
     pub(crate) fn backward_weight(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         let [inside, outside] = self.channels();
-        for group in 0..self.geometry.conv.groups {
-            let (input, output) = (inside.of_group(group), outside.of_group(group));
-            Outer { meetings: &self.meetings, input, output }.run(x, dy, dw);
+        match &self.way {
+            Way::Depthwise { forward, .. } => self.depthwise(forward, self.geometry.input).outer(x, dy, dw),
+            Way::Gathered { gathered, .. } => gathered.backward_weight(x, dy, dw),
+            Way::Planned { meetings, .. } => {
+                for group in 0..self.geometry.conv.groups {
+                    let (input, output) = (inside.of_group(group), outside.of_group(group));
+                    Outer { meetings, input, output }.run(x, dy, dw);
+                }
+            }
         }
+    }
+
+    fn depthwise<'a>(&self, axes: &'a [Axis; 2], source: [usize; 2]) -> Depthwise<'a> {
+        Depthwise { axes, source, channels: self.geometry.conv.in_channels }
     }
 
     /// Channels of the first group, of the input and of the output.
@@ -114,8 +149,8 @@ impl Channels {
 }
 
 /// A plan for as many images as are joined, and one for those that are left over.
-fn plans(axes: &[Axis; 2], source: [usize; 2], batch: usize, threads: usize) -> Vec<Plan> {
-    let joined = Plan::joined(axes, batch, threads);
+fn plans(axes: &[Axis; 2], source: [usize; 2], batch: usize) -> Vec<Plan> {
+    let joined = Plan::joined(axes, batch, rayon::current_num_threads());
     let sizes = [joined, batch % joined];
     sizes.into_iter().filter(|&images| images > 0).map(|images| Plan::new(axes, source, images)).collect()
 }
