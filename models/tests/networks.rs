@@ -177,6 +177,21 @@ fn the_paper_and_torchvision_stride_in_different_places() {
     assert_eq!(strides("resnet50_v1"), [[2; 2], [1; 2]]);
 }
 
+/// "For the first Residual Unit (that follows a stand-alone convolutional layer, conv1), we adopt the first activation right
+/// after conv1 and before splitting into two paths" (He et al. 2016, Identity mappings, appendix).
+#[test]
+fn the_first_preactivated_unit_activates_before_it_splits() {
+    for name in ["preact_resnet110_cifar", "preact_resnet164_cifar", "preact_resnet1001_cifar"] {
+        let graph = build(name, 32, 10);
+        let node = |name: &str| graph.nodes().iter().find(|node| node.name == name).unwrap();
+        let inputs = |name: &str| node(name).inputs.iter().map(|id| graph.node(*id).name.as_str()).collect::<Vec<_>>();
+        let shortcut = inputs("layer1.0.add")[1];
+        let source = if node(shortcut).op == Op::Relu(Relu) { shortcut } else { inputs(shortcut)[0] };
+        assert_eq!(source, "layer1.0.relu1", "{name}");
+        assert_eq!(inputs("layer1.1.add")[1], "layer1.0.add", "{name}");
+    }
+}
+
 #[test]
 fn tflearns_convolutions_are_padded_as_tensorflow_pads() {
     let graph = build("tflearn_resnet32", 32, 10);
