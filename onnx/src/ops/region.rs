@@ -29,7 +29,8 @@ pub(crate) fn read_spans(view: &NodeView<'_>, reader: &Reader, dims: &[usize]) -
     let all = || (0..starts.len() as i64).collect();
     let axes = view.ints_of(reader, "axes", 3)?.unwrap_or_else(all);
     let steps = view.ints_of(reader, "steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
-    if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+    let count = starts.len();
+    if [ends.len(), axes.len(), steps.len()] != [count; 3] || count > dims.len() {
         return Err(ReadError::Unsupported(format!("a slice of {starts:?} to {ends:?} along {axes:?} by {steps:?}")));
     }
     let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
@@ -173,7 +174,7 @@ pub(super) fn write_slice(op: &Slice, writer: &mut Writer<'_>) {
     let cut = (1..).zip(op.spans.iter().zip(&dims)).filter(|(_, (span, size))| **span != Span::all(**size));
     let (mut starts, mut ends, mut axes, mut steps) = (vec![], vec![], vec![], vec![]);
     for (axis, (span, _)) in cut {
-        let last = span.indices().last().unwrap_or(span.start) as i64;
+        let last = span.indices().next_back().unwrap_or(span.start) as i64;
         starts.push(span.start as i64);
         ends.push(match span.step {
             1.. => last + 1,
