@@ -98,11 +98,28 @@ impl Reader {
         let Some(id) = last.filter(|_| found.len() == 1) else {
             return Err(ImportError::Outputs(graph.output.iter().map(|output| output.name.clone()).collect()));
         };
-        if let [_, 1, 1] = self.builder.shape(id).dims() {
-            let name = self.builder.free_name("flatten");
-            return Ok(self.builder.push(&name, Flatten, &[id])?);
+        match *self.builder.shape(id).dims() {
+            [length, 1, 1] => self.vector(id, length),
+            _ => Ok(id),
         }
-        Ok(id)
+    }
+
+    /// A node's numbers as a vector, which it may have been made of.
+    fn vector(&mut self, id: NodeId, length: usize) -> Result<NodeId, ImportError> {
+        let source = self.reshaped(id);
+        if *self.builder.shape(source).dims() == [length] {
+            return Ok(source);
+        }
+        let name = self.builder.free_name("flatten");
+        Ok(self.builder.push(&name, Flatten, &[source])?)
+    }
+
+    /// The node whose numbers this one has in another shape, or itself.
+    pub(crate) fn reshaped(&self, mut id: NodeId) -> NodeId {
+        while let Op::Reshape(_) | Op::Flatten(_) = self.builder.node(id).op {
+            id = self.builder.node(id).inputs[0];
+        }
+        id
     }
 
     /// From now on this name stands for this value.

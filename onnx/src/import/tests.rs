@@ -230,3 +230,29 @@ fn a_weight_that_has_only_a_role_for_a_name_names_no_node() {
     let graph = import_of(&IMAGE, vec![weight], vec![node("Conv", &["x", ".weight"], "y")]).unwrap().graph;
     assert_eq!(graph.node(graph.output()).name, "y");
 }
+
+#[test]
+fn what_cancels_out_leaves_no_node() {
+    let reversal = |input: &str, output: &str| node("Slice", &[input, "end", "begin", "axis", "back"], output);
+    let eye = TensorProto { float_data: [[1.0, 0.0], [0.0, 1.0]].concat(), ..floats("eye", &[2, 2], 0) };
+    let constants = vec![
+        eye,
+        numbers("end", vec![-1]),
+        numbers("begin", vec![i64::MIN]),
+        numbers("axis", vec![2]),
+        numbers("back", vec![-1]),
+    ];
+    for nodes in [
+        vec![reversal("x", "a"), reversal("a", "y")],
+        vec![node("MatMul", &["eye", "x"], "a"), node("MatMul", &["a", "eye"], "y")],
+    ] {
+        assert_eq!(import_of(&[1, 3, 2, 2], constants.clone(), nodes).unwrap().graph.nodes().len(), 1);
+    }
+    let nodes = vec![
+        node("GlobalAveragePool", &["x"], "p"),
+        node("Flatten", &["p"], "f"),
+        with(node("Unsqueeze", &["f"], "y"), [ints("axes", &[2, 3])]),
+    ];
+    let graph = import_of(&IMAGE, vec![], nodes).unwrap().graph;
+    assert_eq!(graph.nodes().len(), 3, "the vector at the end is the one that the image of one pixel was made of");
+}

@@ -39,13 +39,18 @@ pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Va
         let (_, rows) = view.tensor_input(reader, 0)?;
         let input = view.node_input(reader, 1)?;
         let (_, height, width) = image(reader, input)?;
-        let output = [read_averaging(&matrix(&rows)?, height, reader)?, width];
-        return reader.push(view, AdaptiveAvgPool { output }, &[input]);
+        return match read_averaging(&matrix(&rows)?, height, reader)? {
+            rows if rows == height => Ok(Value::Node(input)),
+            rows => reader.push(view, AdaptiveAvgPool { output: [rows, width] }, &[input]),
+        };
     }
     let input = view.node_input(reader, 0)?;
     let (name, weight) = view.tensor_input(reader, 1)?;
     if let Ok((_, height, width)) = image(reader, input) {
         let columns = read_averaging(&transposed(&matrix(&weight)?, reader)?, width, reader)?;
+        if columns == width {
+            return Ok(Value::Node(input));
+        }
         return match reader.builder.node(input).op {
             models::ops::Op::AdaptiveAvgPool(AdaptiveAvgPool { output: [rows, _] }) => {
                 reader.absorb(view, input, AdaptiveAvgPool { output: [rows, columns] }, vec![])

@@ -60,8 +60,10 @@ fn span(size: usize, (start, end): (i64, i64), step: i64) -> Option<Span> {
 
 /// A slice, unless it takes everything as it is. A part of a part is one part.
 fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span>) -> Result<Value, ReadError> {
-    let dims = reader.shape(input).dims();
-    if spans.iter().zip(dims).all(|(span, &size)| *span == Span::all(size)) {
+    let everything = |id: NodeId, spans: &[Span]| {
+        spans.iter().zip(reader.shape(id).dims()).all(|(span, &size)| *span == Span::all(size))
+    };
+    if everything(input, &spans) {
         return Ok(Value::Node(input));
     }
     let before = reader.builder.node(input);
@@ -72,6 +74,10 @@ fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span
         }
         _ => (input, spans),
     };
+    // As two reversals do.
+    if everything(source, &spans) {
+        return Ok(Value::Node(source));
+    }
     reader.push(view, Slice { spans }, &[source])
 }
 

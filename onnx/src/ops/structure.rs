@@ -132,10 +132,7 @@ fn reshape(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, shape: Shape
     if *reader.shape(input) == shape {
         return Ok(Value::Node(input));
     }
-    let mut source = input;
-    while let Op::Reshape(_) | Op::Flatten(_) = reader.builder.node(source).op {
-        source = reader.builder.node(source).inputs[0];
-    }
+    let source = reader.reshaped(input);
     if *reader.shape(source) == shape {
         return Ok(Value::Node(source));
     }

