@@ -45,6 +45,10 @@ interop python="python3":
     cargo build --workspace --all-targets --locked
     {{ python }} tests/interop/interop.py --graft target/debug/graft
 
+# Give a reader damaged files for so many seconds: onnx_import, onnx_adopt, weights, graph, labels
+fuzz target seconds="300":
+    bash tests/fuzz/run {{ target }} {{ seconds }}
+
 # Licences and advisories of everything that is compiled in
 deny:
     cargo deny check

@@ -276,10 +276,19 @@ def files():
     legacy("nested.pth", nested)
     unwrapped = {key.removeprefix("module._orig_mod."): value for key, value in inner.items()}
     expect(["checkpoint.pth", "nested.pth"], "checkpoint", unwrapped)
+    # As programs write them that convert every tensor, the counter too; and as DeepSpeed files them.
+    real = {key: value.float() for key, value in unwrapped.items()}
+    save("deepspeed.pth", {"module": real, "dp_world_size": 1})
+    safetensors.torch.save_file(real, OUT / "real.safetensors")
+    expect(["deepspeed.pth", "real.safetensors"], "checkpoint", unwrapped)
 
     save("module.pth", torch.nn.Softmax())
     save("module_inside.pth", {"epoch": 1, "model": torch.nn.ReLU()})
     save("two.pth", {"net": {"a": numbers(1)}, "model": {"a": numbers(2)}})
+    save("average.pth", {"model": {"a": numbers(1)}, "model_ema": {"a": numbers(2)}})
+    save("without.pth", {"epoch": 3, "optimizer": optimizer.state_dict()})
+    save("negative.pth", {"weight": torch.complex(numbers(3), numbers(3)).conj().imag})
+    save("sparse.pth", {"bias": numbers(2), "weight": numbers(3).to_sparse()})
     save("integers.pth", {"weight": torch.arange(4, dtype=torch.int8)})
     save("expanded.pth", {"weight": torch.zeros(1).expand(1 << 20, 1 << 20)})
     save("command.pth", Command())

@@ -14,8 +14,9 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// The same network for the opposite order of colours, its answers unchanged. A convolution that alone takes the image has
-/// its weights reversed, so that nothing is left of the difference; otherwise a node in front reverses the image.
+/// The same network for the opposite order of colours, its answers unchanged. A convolution that alone takes the image, and
+/// alone has its weights, has these reversed, so that nothing is left of the difference; otherwise a node in front reverses
+/// the image.
 ///
 /// # Errors
 /// [`GraphError`] when the input is no image.
@@ -25,8 +26,10 @@ pub fn reversed(graph: &Graph, params: &Params) -> Result<(Graph, Params), Graph
     if let [reader] = readers[..] {
         let node = graph.node(reader);
         let weight = node.params.first().and_then(|name| Some((name, params.get(name)?)));
+        let alone = |name: &String| graph.nodes().iter().filter(|node| node.params.contains(name)).count() == 1;
         if let (Op::Conv2d(conv), Some((name, weight))) = (&node.op, weight)
             && conv.groups == 1
+            && alone(name)
         {
             let reversed = reversed_inputs(weight);
             params.insert(name.clone(), reversed);

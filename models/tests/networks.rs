@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use models::graph::{Classifier, Folding, GraphError};
+use models::graph::{Classifier, Folding, GraphError, Node};
 use models::ops::{
-    Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Padding, Relu, Shape, ShapeError,
-    Window,
+    AdaptiveAvgPool, Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, Linear, LocalResponseNorm, MaxPool, Normalize, Op,
+    Pad, Padding, Relu, Reshape, Shape, ShapeError, Slice, Span, Window,
 };
 use models::preprocess::{Crop, Filter, Resize};
 use models::zoo::{self, Architecture, PUBLISHED, Published};
@@ -177,6 +177,21 @@ fn the_paper_and_torchvision_stride_in_different_places() {
     assert_eq!(strides("resnet50_v1"), [[2; 2], [1; 2]]);
 }
 
+/// "For the first Residual Unit (that follows a stand-alone convolutional layer, conv1), we adopt the first activation right
+/// after conv1 and before splitting into two paths" (He et al. 2016, Identity mappings, appendix).
+#[test]
+fn the_first_preactivated_unit_activates_before_it_splits() {
+    for name in ["preact_resnet110_cifar", "preact_resnet164_cifar", "preact_resnet1001_cifar"] {
+        let graph = build(name, 32, 10);
+        let node = |name: &str| graph.nodes().iter().find(|node| node.name == name).unwrap();
+        let inputs = |name: &str| node(name).inputs.iter().map(|id| graph.node(*id).name.as_str()).collect::<Vec<_>>();
+        let shortcut = inputs("layer1.0.add")[1];
+        let source = if node(shortcut).op == Op::Relu(Relu) { shortcut } else { inputs(shortcut)[0] };
+        assert_eq!(source, "layer1.0.relu1", "{name}");
+        assert_eq!(inputs("layer1.1.add")[1], "layer1.0.add", "{name}");
+    }
+}
+
 #[test]
 fn tflearns_convolutions_are_padded_as_tensorflow_pads() {
     let graph = build("tflearn_resnet32", 32, 10);
@@ -247,6 +262,87 @@ fn an_operator_that_does_not_fit_is_named() {
     assert_eq!(error.to_string(), "node `add` (Add): takes two or more input(s), is given 1");
     let error = graph.push("input", Relu, &[input]).unwrap_err();
     assert_eq!(error, GraphError::DuplicateName("input".to_owned()));
+}
+
+#[test]
+fn a_stored_graph_with_numbers_that_cannot_be_computed_with_is_refused() {
+    let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
+    let x = graph.push("conv", Conv2d::new(3, 6, 3), &[graph.input()]).unwrap();
+    let x = graph.push("lrn", LocalResponseNorm::krizhevsky(), &[x]).unwrap();
+    let x = graph.push("pool", MaxPool(Window::new(2, 2)), &[x]).unwrap();
+    let spans = vec![Span::all(6), Span::all(3), Span::reversed(3)];
+    let x = graph.push("slice", Slice { spans }, &[x]).unwrap();
+    let x = graph.push("pad", Pad::channels(1, 1), &[x]).unwrap();
+    let x = graph.push("reshape", Reshape { shape: Shape::image(8, 1, 9) }, &[x]).unwrap();
+    let x = graph.push("adaptive", AdaptiveAvgPool { output: [1, 3] }, &[x]).unwrap();
+    let x = graph.push("flatten", Flatten, &[x]).unwrap();
+    let x = graph.push("fc", Linear::new(24, 2), &[x]).unwrap();
+    let graph = graph.finish(x);
+    let stored = serde_json::to_value(&graph).unwrap();
+    assert_eq!(serde_json::from_value::<Graph>(stored.clone()).unwrap(), graph);
+    let relu = serde_json::json!({ "name": "more", "op": { "Input": { "shape": [3] } }, "inputs": [], "params": [] });
+    for (place, value, words) in [
+        ("/nodes/0/op/Input/shape/1", 0.into(), "`input` (Input): makes a tensor of shape [n, 3, 0, 8]"),
+        ("/nodes/0/op/Input/shape/1", u64::MAX.into(), "`input` (Input): makes a tensor"),
+        ("/nodes/1/op/Conv2d/kernel/0", 0.into(), "`conv` (Conv2d): has kernel = [0, 3]"),
+        ("/nodes/1/op/Conv2d/kernel/0", u64::MAX.into(), "kernel"),
+        ("/nodes/1/op/Conv2d/stride/1", 0.into(), "stride = [1, 0]"),
+        ("/nodes/1/op/Conv2d/dilation/0", 0.into(), "dilation"),
+        ("/nodes/1/op/Conv2d/dilation/0", u64::MAX.into(), "dilation"),
+        ("/nodes/1/op/Conv2d/padding/top", u64::MAX.into(), "padding"),
+        ("/nodes/1/op/Conv2d/padding/left", (1_u64 << 31).into(), "in 8 dimensions"),
+        ("/nodes/1/op/Conv2d/groups", 0.into(), "groups = [0]"),
+        ("/nodes/1/op/Conv2d/groups", 2.into(), "groups = 2"),
+        ("/nodes/1/op/Conv2d/out_channels", 0.into(), "makes a tensor"),
+        ("/nodes/1/op/Conv2d/out_channels", u64::MAX.into(), "makes a tensor"),
+        ("/nodes/2/op/LocalResponseNorm/size", 0.into(), "size"),
+        ("/nodes/2/op/LocalResponseNorm/size", u64::MAX.into(), "size"),
+        ("/nodes/3/op/MaxPool/kernel/0", 0.into(), "kernel"),
+        ("/nodes/3/op/MaxPool/stride/0", 0.into(), "stride"),
+        ("/nodes/3/op/MaxPool/padding/bottom", u64::MAX.into(), "padding"),
+        ("/nodes/4/op/Slice/spans/0/length", (1_u64 << 63).into(), "holds the part"),
+        ("/nodes/4/op/Slice/spans/0/step", i64::MIN.into(), "holds the part"),
+        ("/nodes/4/op/Slice/spans/0/start", u64::MAX.into(), "holds the part"),
+        ("/nodes/5/op/Pad/before/0", u64::MAX.into(), "before"),
+        ("/nodes/6/op/Reshape/shape", vec![1_u64 << 40; 3].into(), "as many numbers as"),
+        ("/nodes/6/op/Reshape/shape", [vec![72], vec![1; 8]].concat().into(), "makes a tensor"),
+        ("/nodes/7/op/AdaptiveAvgPool/output/0", 0.into(), "makes a tensor"),
+        ("/nodes/7/op/AdaptiveAvgPool/output/0", u64::MAX.into(), "makes a tensor"),
+        ("/nodes/9/op/Linear/out_features", u64::MAX.into(), "makes a tensor"),
+        ("/nodes/9", relu, "`more` is a second input"),
+        ("/output", 10.into(), "does not come before"),
+    ] {
+        let mut damaged = stored.clone();
+        *damaged.pointer_mut(place).unwrap_or_else(|| panic!("no {place}")) = value;
+        let error = serde_json::from_value::<Graph>(damaged).unwrap_err().to_string();
+        assert!(error.contains(words), "{place}: {error}");
+    }
+}
+
+#[test]
+fn the_cost_of_a_network_is_counted_as_far_as_it_can_be() {
+    // About 2^65 multiplications, by parameters that all layers share.
+    let mut graph = GraphBuilder::new("input", Shape::vector(1 << 18));
+    let mut x = graph.input();
+    let conv = Conv2d { kernel: [1 << 14; 2], padding: Padding::all(1 << 15), ..Conv2d::new(1, 1, 1) };
+    x = graph.push("reshape", Reshape { shape: Shape::image(1, 1 << 9, 1 << 9) }, &[x]).unwrap();
+    let conv = Node { name: "conv".to_owned(), op: conv.into(), inputs: vec![x], params: vec!["w".into(), "b".into()] };
+    let layers = (0..64).map(|layer| graph.push_node(Node { name: format!("conv{layer}"), ..conv.clone() }).unwrap());
+    let layers: Vec<NodeId> = layers.collect();
+    let x = graph.push("add", Add, &layers).unwrap();
+    let counts = graph.finish(x).counts();
+    assert_eq!((counts.parameters, counts.macs, counts.flops()), ((1 << 28) + 1, u64::MAX, u64::MAX));
+}
+
+#[test]
+fn names_are_made_new_by_the_first_number_that_does() {
+    let mut graph = GraphBuilder::new("relu", Shape::vector(1));
+    for expected in ["relu_2", "relu_3", "relu_4", "relu_5", "relu_6", "relu_7", "relu_8", "relu_9", "relu_10"] {
+        let name = graph.free_name("relu");
+        assert_eq!(name, expected);
+        graph.push(&name, Relu, &[graph.input()]).unwrap();
+    }
+    assert_eq!(graph.free_name("gelu"), "gelu");
 }
 
 #[test]

@@ -70,12 +70,12 @@ fn number(value: &Value) -> f32 {
 #[test]
 fn every_form_of_file_holds_what_was_put_in() {
     let manifest: Manifest = json("expected.json");
-    assert_eq!(manifest.files.len(), 13);
+    assert_eq!(manifest.files.len(), 15);
     for (name, tensors) in &manifest.files {
         let state = read(name);
         let format = match name.as_str() {
             "legacy.pth" | "legacy_4.pth" | "ancient.pth" | "nested.pth" => Format::PyTorchLegacy,
-            "all.safetensors" => Format::Safetensors,
+            "all.safetensors" | "real.safetensors" => Format::Safetensors,
             _ => Format::PyTorch,
         };
         assert_eq!(state.format, format, "{name}");
@@ -116,6 +116,10 @@ fn what_cannot_be_read_is_refused_by_name_and_with_advice() {
         ("module.pth", &["torch.nn.modules.activation.Softmax", "state_dict()"][..]),
         ("module_inside.pth", &["torch.nn.modules.activation.ReLU", "under `model`", "state_dict()"]),
         ("two.pth", &["`model`", "`net`", "save the one"]),
+        ("average.pth", &["`model`", "`model_ema`", "save the one"]),
+        ("without.pth", &["a dictionary of `epoch`, `optimizer` without tensors", "state_dict()"]),
+        ("negative.pth", &["negated", "resolve_neg()"]),
+        ("sparse.pth", &["`weight`", "_rebuild_sparse_tensor", ".to_dense()"]),
         ("integers.pth", &["`weight`", "CharStorage"]),
         ("torchscript.pt", &["TorchScript", "torch.jit.load"]),
         ("big_endian.pth", &["big-endian"]),

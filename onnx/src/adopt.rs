@@ -1,7 +1,7 @@
 //! Files that graft cannot take apart, kept as they are: quantised networks, and those with operators that graft has no
 //! meaning for. An engine runs them; they are served and never trained.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use models::channels::ChannelOrder;
 use models::ops::{Shape, Slice, Span, Transpose};
@@ -83,7 +83,7 @@ impl ModelFile {
         let (logits, behind) = name_logits(graph);
         let mut nodes = front.written.nodes;
         nodes.append(&mut graph.node);
-        nodes.extend(behind);
+        nodes.push(behind);
         graph.node = nodes;
         graph.initializer.extend(front.written.constants);
         let batch = graph.input.iter().find(|value| value.name == input.name).and_then(first_dimension);
@@ -116,12 +116,12 @@ impl Front {
     fn new(file: &GraphProto, input: &ImageInput, adoption: &Adoption<'_>) -> Result<Self, ImportError> {
         let (graph, output) = front_graph(&input.shape, input.layout, adoption)?;
         let graph = graph.finish(output);
-        let taken: Vec<String> = names(file).collect();
-        let name = if taken.iter().any(|name| name == INPUT) { "pixels" } else { INPUT };
+        let taken: HashSet<String> = names(file).collect();
+        let name = if taken.contains(INPUT) { free("pixels", &taken) } else { INPUT.to_owned() };
         let bare = input.elem_type == data_type::FLOAT;
-        let end = if bare { input.name.clone() } else { format!("{}.float", input.name) };
+        let end = if bare { input.name.clone() } else { free(&format!("{}.float", input.name), &taken) };
         let options = ExportOptions { opset: OLDEST_OPSET, ..ExportOptions::default() };
-        let mut writer = Writer::new(&graph, options, (name, &end), HashMap::new());
+        let mut writer = Writer::new(&graph, options, (&name, &end), HashMap::new());
         writer.reserve(taken);
         for (id, node) in graph.iter() {
             writer.begin(id);
@@ -131,7 +131,7 @@ impl Front {
         if !bare {
             written.nodes.push(cast(&end, &input.name, input.elem_type));
         }
-        let input = crate::export::image_input(crate::export::value_info(name, &input.shape));
+        let input = crate::export::image_input(crate::export::value_info(&name, &input.shape));
         Ok(Self { input, written })
     }
 }
@@ -152,26 +152,31 @@ fn front_graph(shape: &Shape, layout: Layout, adoption: &Adoption<'_>) -> Result
 }
 
 /// An output of graft's name with the logits: what a softmax at the end takes, or the file's first output.
-fn name_logits(graph: &GraphProto) -> (ValueInfoProto, Option<NodeProto>) {
+fn name_logits(graph: &GraphProto) -> (ValueInfoProto, NodeProto) {
     let first = graph.output.first().cloned().unwrap_or_default();
-    let producer = |name: &str| graph.node.iter().find(|node| node.output.iter().any(|output| output == name));
-    let (mut source, mut at) = (first.name.clone(), first.name.clone());
-    while let Some(node) = producer(&at).filter(|node| PASSED.contains(&node.op_type.as_str())) {
-        at = node.input.first().cloned().unwrap_or_default();
+    let (mut source, mut at) = (first.name.as_str(), first.name.as_str());
+    // Each node is behind those that it takes from. A damaged file, whose nodes may take from each other in a circle, is
+    // gone through once like any other.
+    for node in graph.node.iter().rev().filter(|node| PASSED.contains(&node.op_type.as_str())) {
+        let Some(input) = node.input.first().filter(|_| node.output.iter().any(|output| output == at)) else {
+            continue;
+        };
+        at = input;
         if node.op_type == "Softmax" {
-            source.clone_from(&at);
+            source = at;
         }
     }
-    let taken = names(graph).any(|name| name == LOGITS);
-    let name = if taken { "graft.logits" } else { LOGITS };
-    let mut value = ValueInfoProto { name: name.to_owned(), ..first };
+    let taken: HashSet<String> = names(graph).collect();
+    let name = if taken.contains(LOGITS) { free("graft.logits", &taken) } else { LOGITS.to_owned() };
+    let behind = cast(source, &name, data_type::FLOAT);
+    let mut value = ValueInfoProto { name, ..first.clone() };
     if let Some(kind) = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()) {
         kind.elem_type = data_type::FLOAT;
     } else {
         let tensor_type = Some(TensorTypeProto { elem_type: data_type::FLOAT, shape: None });
         value.r#type = Some(TypeProto { tensor_type, ..TypeProto::default() });
     }
-    (value, Some(cast(&source, name, data_type::FLOAT)))
+    (value, behind)
 }
 
 fn cast(from: &str, to: &str, elem_type: i32) -> NodeProto {
@@ -192,6 +197,15 @@ fn names(graph: &GraphProto) -> impl Iterator<Item = String> {
     produced.chain(given).cloned()
 }
 
+/// This name, or one made from it that no tensor has.
+fn free(name: &str, taken: &HashSet<String>) -> String {
+    let mut free = name.to_owned();
+    while taken.contains(&free) {
+        free.push('_');
+    }
+    free
+}
+
 fn first_dimension(value: &ValueInfoProto) -> Option<Dimension> {
     let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
     shape.dim.first()?.value.clone()
@@ -201,5 +215,59 @@ fn set_first_dimension(value: &mut ValueInfoProto, batch: &Dimension) {
     let shape = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()?.shape.as_mut());
     if let Some(first) = shape.and_then(|shape| shape.dim.first_mut()) {
         *first = DimensionProto { value: Some(batch.clone()), ..DimensionProto::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use models::Preprocess;
+
+    use super::*;
+    use crate::proto::{ModelProto, OperatorSetIdProto};
+
+    fn node(op_type: &str, input: &str, output: &str) -> NodeProto {
+        let (input, output) = (vec![input.to_owned()], vec![output.to_owned()]);
+        NodeProto { op_type: op_type.to_owned(), input, output, ..NodeProto::default() }
+    }
+
+    /// What becomes of a file that takes `input` and puts out `y`.
+    fn adopted(input: &str, node: Vec<NodeProto>) -> GraphProto {
+        let input = vec![crate::export::value_info(input, &Shape::image(3, 8, 8))];
+        let output = vec![ValueInfoProto { name: "y".to_owned(), ..ValueInfoProto::default() }];
+        let graph = Some(GraphProto { input, output, node, ..GraphProto::default() });
+        let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];
+        let file = ModelFile { proto: ModelProto { graph, opset_import, ..ModelProto::default() } };
+        let preprocess = Preprocess::torchvision(8, 8);
+        let spec = ModelSpec { architecture: String::new(), labels: None, preprocess, training: None };
+        let adoption = Adoption { spec: &spec, channel_order: ChannelOrder::Rgb, batch: Batching::Dynamic };
+        ModelFile::decode(file.adopt(&adoption).unwrap()).unwrap().proto.graph.unwrap()
+    }
+
+    #[test]
+    fn the_logits_are_what_the_last_softmax_takes() {
+        let nodes = vec![node("Relu", "x", "r"), node("Softmax", "r", "s"), node("Identity", "s", "y")];
+        let last = adopted("x", nodes).node.pop().unwrap();
+        assert_eq!((&last.input[..], &last.output[..]), (&["r".to_owned()][..], &["logits".to_owned()][..]));
+    }
+
+    #[test]
+    fn nodes_that_take_from_each_other_in_a_circle_are_gone_through_once() {
+        for nodes in [
+            vec![node("Identity", "y", "y")],
+            vec![node("Softmax", "y", "a"), node("Identity", "a", "y")],
+            vec![node("Identity", "a", "y"), node("Softmax", "y", "a")],
+        ] {
+            assert_eq!(adopted("x", nodes).output[0].name, "logits");
+        }
+    }
+
+    #[test]
+    fn what_is_put_around_a_file_gets_names_that_are_free() {
+        let nodes = ["input", "pixels", "logits", "graft.logits", "y"].map(|output| node("Relu", "input", output));
+        let graph = adopted("input", nodes[1..].to_vec());
+        assert_eq!((&*graph.input[0].name, &*graph.output[0].name), ("pixels_", "graft.logits_"));
+        let mut produced: Vec<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
+        produced.sort();
+        assert!(produced.windows(2).all(|pair| pair[0] != pair[1]), "{produced:?}");
     }
 }

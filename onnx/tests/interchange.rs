@@ -4,8 +4,8 @@
 
 use models::graph::Classifier;
 use models::ops::{
-    Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Padding, Relu,
-    Shape, Window,
+    Add, AvgPool, BatchNorm, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Padding,
+    Relu, Shape, Window,
 };
 use models::preprocess::Batch;
 use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, init, zoo};
@@ -183,6 +183,31 @@ fn a_file_that_asks_for_more_memory_than_there_is_is_refused() {
     let file = export(&Network::new(graph, &Params::default(), spec).unwrap(), &KEEP).unwrap();
     let error = import(file).unwrap_err().to_string();
     assert!(error.contains("pool") && error.contains("too large"), "{error}");
+}
+
+#[test]
+fn a_network_without_a_layer_is_written_and_read() {
+    let graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
+    let empty = graph.clone().finish(graph.input());
+    let spec = ModelSpec { labels: None, ..spec() };
+    let file = export(&Network::new(empty.clone(), &Params::default(), spec.clone()).unwrap(), &KEEP).unwrap();
+    assert_eq!(import(file).unwrap().graph, empty);
+    let mut graph = graph;
+    let x = graph.push("dropout", Dropout { p: 0.5 }, &[graph.input()]).unwrap();
+    let network = Network::new(graph.finish(x), &Params::default(), spec).unwrap();
+    let folded = export(&network, &ExportOptions { batch_norm: BatchNormalization::Fold, ..KEEP }).unwrap();
+    assert_eq!(import(folded).unwrap().graph, empty);
+}
+
+#[test]
+fn a_step_of_a_node_has_a_name_that_no_other_node_has() {
+    let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
+    let x = graph.push("x", Normalize::for_bytes(&[0.5; 3], &[0.5; 3]), &[graph.input()]).unwrap();
+    let x = graph.push("x.Sub", Relu, &[x]).unwrap();
+    let graph = graph.finish(x);
+    let spec = ModelSpec { labels: None, ..spec() };
+    let file = export(&Network::new(graph.clone(), &Params::default(), spec).unwrap(), &KEEP).unwrap();
+    assert_eq!(import(file).unwrap().graph, graph);
 }
 
 #[test]

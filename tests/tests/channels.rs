@@ -5,18 +5,36 @@
 use models::channels;
 use models::ops::{Conv2d, Flatten, GlobalAvgPool, MaxPool, Op, Relu, Shape, Window};
 use models::preprocess::Batch;
-use models::{Graph, GraphBuilder, Params, init};
+use models::{Graph, GraphBuilder, Node, Params, init};
 use trainer::exec::Executor;
 
 const SHAPE: [usize; 4] = [2, 3, 9, 7];
 
-/// Whether a convolution takes the image, or a pooling and a convolution both do.
-fn network(branches: bool) -> Graph {
+/// What takes the image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Beginning {
+    Convolution,
+    /// A pooling and a convolution.
+    Branches,
+    /// A convolution whose weights are used a second time, on its own output.
+    SharedWeights,
+}
+
+fn network(beginning: Beginning) -> Graph {
     let mut graph = GraphBuilder::new("input", Shape::image(3, SHAPE[2], SHAPE[3]));
-    let mut x = graph.push("conv", Conv2d::new(3, 4, 3).padding(1), &[graph.input()]).unwrap();
-    if branches {
-        let pool = graph.push("pool", MaxPool(Window::new(3, 1).padding(1)), &[graph.input()]).unwrap();
-        x = graph.push("concat", models::ops::Concat, &[x, pool]).unwrap();
+    let convolution = || Conv2d::new(3, 3, 3).padding(1);
+    let mut x = graph.push("conv", convolution(), &[graph.input()]).unwrap();
+    match beginning {
+        Beginning::Convolution => {}
+        Beginning::Branches => {
+            let pool = graph.push("pool", MaxPool(Window::new(3, 1).padding(1)), &[graph.input()]).unwrap();
+            x = graph.push("concat", models::ops::Concat, &[x, pool]).unwrap();
+        }
+        Beginning::SharedWeights => {
+            let params = vec!["conv.weight".to_owned(), "conv.bias".to_owned()];
+            let again = Node { name: "again".into(), op: convolution().into(), inputs: vec![x], params };
+            x = graph.push_node(again).unwrap();
+        }
     }
     x = graph.push("relu", Relu, &[x]).unwrap();
     x = graph.push("mean", GlobalAvgPool, &[x]).unwrap();
@@ -34,12 +52,16 @@ fn reversing_the_network_is_reversing_the_image() {
     let pixels = SHAPE[2] * SHAPE[3];
     let planes = (0..SHAPE[0]).flat_map(|n| image.item(n).chunks(pixels).rev().flatten().copied().collect::<Vec<_>>());
     let reversed_image = Batch::from_raw(SHAPE, planes.collect());
-    for branches in [false, true] {
-        let graph = network(branches);
+    for beginning in [Beginning::Convolution, Beginning::Branches, Beginning::SharedWeights] {
+        let graph = network(beginning);
         let params = init::scrambled(&graph, 2);
         let (reversed, weights) = channels::reversed(&graph, &params).unwrap();
         let nodes = reversed.nodes().iter().filter(|node| matches!(node.op, Op::Slice(_))).count();
-        assert_eq!(nodes, usize::from(branches), "the order is folded into a convolution that alone takes the image");
+        assert_eq!(
+            nodes,
+            usize::from(beginning != Beginning::Convolution),
+            "the order is folded into a convolution that alone takes the image"
+        );
         let [expected, found] = [run(&graph, &params, &reversed_image), run(&reversed, &weights, &image)];
         for (expected, found) in expected.iter().zip(found) {
             // The same products, added in another order.

@@ -86,8 +86,38 @@ fn a_tensor_too_few_too_many_or_misshapen_is_named_with_both_shapes() {
     // Without a name the nearest network is.
     let file = safetensors(&place, &fewer);
     let error = place.fail(&["import", &file, "--name", "small"]);
-    assert!(error.contains("the nearest is") && error.contains("missing"), "{error}");
+    assert!(error.contains("the nearest is resnet20_cifar: tensor `layer2.0.conv1.weight` is missing"), "{error}");
     assert!(!place.path("data/models/small").exists());
+}
+
+#[test]
+fn weights_with_keras_names_are_prepared_as_keras_does_in_whatever_file() {
+    let place = Place::default();
+    // The network of `keras.applications.VGG16` without its linear layers, its kernels `[kh, kw, in, out]`.
+    let mut keras = Params::default();
+    let mut channels = 3;
+    for (block, (width, convolutions)) in (1..).zip([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]) {
+        for convolution in 1..=convolutions {
+            let name = format!("block{block}_conv{convolution}");
+            let kernel = vec![0.01; 9 * channels * width];
+            keras.insert(format!("{name}/kernel"), Tensor::new([3, 3, channels, width], kernel));
+            keras.insert(format!("{name}/bias"), Tensor::new([width], vec![0.0; width]));
+            channels = width;
+        }
+    }
+    let file = safetensors(&place, &keras);
+    let printed = place.succeed(&["import", &file, "--name", "keras", "--size", "32"]);
+    assert!(printed.contains("the names of Keras, for vgg16"), "{printed}");
+    assert!(printed.contains("BGR, mean 0.4850 0.4580 0.4076"), "{printed}");
+    // What graft itself keeps says how its images are prepared.
+    let kept = place.path("data/models/keras/1/weights.safetensors").display().to_string();
+    let printed = place.succeed(&["import", &kept, "--name", "again"]);
+    assert!(printed.contains("as the file says"), "{printed}");
+    let [first, second] = ["keras", "again"]
+        .map(|name| std::fs::read(place.path(&format!("data/models/{name}/1/weights.safetensors"))).unwrap());
+    assert!(weights::read_network(&first).unwrap() == weights::read_network(&second).unwrap(), "the networks differ");
+    let error = place.fail(&["import", &kept, "--name", "again", "--arch", "vgg16"]);
+    assert!(error.contains("holds its network itself"), "{error}");
 }
 
 #[test]
@@ -142,7 +172,7 @@ fn contradictions_are_refused() {
     images::write(&model, &images::base_model());
     let file = model.display().to_string();
     let import = |more: &[&str]| place.fail(&[&["import", &file, "--name", "x"], more].concat());
-    assert!(import(&["--arch", "resnet18"]).contains("an ONNX file holds its network itself"));
+    assert!(import(&["--arch", "resnet18"]).contains("holds its network itself"));
     assert!(import(&["--preprocess", "zero-one"]).contains("it says itself how its images are prepared"));
     assert!(import(&["--mean", "0.5"]).contains("it says itself how its images are prepared"));
     assert!(import(&["--size", "96"]).contains("64 x 64 pixels and no others"));

@@ -22,13 +22,18 @@ fn identity(
     x: NodeId,
     (width, stride): (usize, usize),
 ) -> Result<NodeId, GraphError> {
-    let (channels, height, columns) = graph.chw(x)?;
     let mut shortcut = x;
     if stride == 2 {
-        let spans = vec![Span::all(channels), Span::every_second(height), Span::every_second(columns)];
-        shortcut = graph.push(&format!("{name}.subsample"), Slice { spans }, &[shortcut])?;
+        shortcut = subsample(graph, name, x)?;
     }
     widen(graph, name, shortcut, width)
+}
+
+/// Every second row and column.
+fn subsample(graph: &mut GraphBuilder, name: &str, x: NodeId) -> Result<NodeId, GraphError> {
+    let (channels, height, width) = graph.chw(x)?;
+    let spans = vec![Span::all(channels), Span::every_second(height), Span::every_second(width)];
+    graph.push(&format!("{name}.subsample"), Slice { spans }, &[x])
 }
 
 /// Channels of zeros around those that there are.

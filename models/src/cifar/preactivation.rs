@@ -34,6 +34,23 @@ pub const PREACTIVATION: [PreActivation; 3] = [
     PreActivation { name: "preact_resnet1001_cifar", unit: Unit::Bottleneck, n: 111 },
 ];
 
+/// A residual unit of a network.
+struct Residual {
+    name: String,
+    layers: Vec<Layer>,
+    branch: Branch,
+}
+
+/// What a unit's shortcut takes.
+#[derive(PartialEq, Eq)]
+enum Branch {
+    /// The sum before it, as it is.
+    Sum,
+    /// Its normalised and activated input, which the layers take too: the first unit of the network (appendix), and each
+    /// that changes the width.
+    Activated,
+}
+
 impl Unit {
     fn layers(self, width: usize, stride: usize) -> Vec<Layer> {
         let layer = |kernel, out, stride| Layer { out, kernel, stride };
@@ -56,22 +73,20 @@ impl PreActivation {
         for (stage, width) in WIDTHS.into_iter().enumerate() {
             for index in 0..self.n {
                 let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                let layers = self.unit.layers(width, stride);
-                x = self.residual(&mut graph, &format!("layer{}.{index}", stage + 1), x, &layers)?;
+                let residual = Residual {
+                    name: format!("layer{}.{index}", stage + 1),
+                    layers: self.unit.layers(width, stride),
+                    branch: if index == 0 { Branch::Activated } else { Branch::Sum },
+                };
+                x = self.residual(&mut graph, x, &residual)?;
             }
         }
         activate_and_classify(graph, x, classes)
     }
 
-    /// `x + layers(x)`, each behind normalisation and ReLU. Where the width changes, the shortcut branches off
-    /// behind the first ReLU instead of before it.
-    fn residual(
-        &self,
-        graph: &mut GraphBuilder,
-        name: &str,
-        x: NodeId,
-        layers: &[Layer],
-    ) -> Result<NodeId, GraphError> {
+    /// `x + layers(x)`, each behind normalisation and ReLU.
+    fn residual(&self, graph: &mut GraphBuilder, x: NodeId, residual: &Residual) -> Result<NodeId, GraphError> {
+        let Residual { name, layers, branch } = residual;
         let (channels, ..) = graph.chw(x)?;
         let stride = layers.iter().map(|layer| layer.stride).product();
         let width = layers.last().map_or(channels, |layer| layer.out);
@@ -80,7 +95,7 @@ impl PreActivation {
             let (in_channels, ..) = graph.chw(y)?;
             y = graph.push(&format!("{name}.bn{number}"), BatchNorm::new(in_channels), &[y])?;
             y = graph.push(&format!("{name}.relu{number}"), Relu, &[y])?;
-            if number == 1 && width != channels {
+            if number == 1 && *branch == Branch::Activated {
                 shortcut = match self.unit {
                     Unit::Basic => identity(graph, name, y, (width, stride))?,
                     Unit::Bottleneck => {

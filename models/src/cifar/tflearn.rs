@@ -1,9 +1,9 @@
 //! The residual network of tflearn's CIFAR-10 example (2016): pre-activation blocks whose convolutions have biases, padded
 //! as TensorFlow pads.
 
-use super::{WIDTHS, activate_and_classify, widen};
+use super::{WIDTHS, activate_and_classify, subsample, widen};
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};
-use crate::ops::{Add, AvgPool, BatchNorm, Conv2d, Padding, Relu, Shape, Slice, Span, Window};
+use crate::ops::{Add, AvgPool, BatchNorm, Conv2d, Padding, Relu, Shape, Window};
 
 /// A size of the example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +70,10 @@ impl TfLearn {
         }
         let mut shortcut = x;
         if stride == 2 {
-            let (channels, height, columns) = graph.chw(x)?;
             shortcut = match self.pooling {
-                Pooling::Subsample => {
-                    let spans = vec![Span::all(channels), Span::every_second(height), Span::every_second(columns)];
-                    graph.push(&format!("{name}.subsample"), Slice { spans }, &[x])?
-                }
+                Pooling::Subsample => subsample(graph, name, x)?,
                 Pooling::Mean => {
+                    let (_, height, columns) = graph.chw(x)?;
                     let padding = Padding::same([height, columns], [2; 2], [2; 2]);
                     let window = Window { padding, ..Window::new(2, 2) };
                     graph.push(&format!("{name}.pool"), AvgPool { window, count_padding: false }, &[x])?

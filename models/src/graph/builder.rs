@@ -42,20 +42,25 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// [`GraphError`] when the name is taken, the parameters are not as many as the operator has, or the operator
-    /// cannot take these inputs.
+    /// cannot take these inputs or makes something of them that is empty or too large.
     pub fn push_node(&mut self, node: Node) -> Result<NodeId, GraphError> {
         let operator = node.op.operator();
         let kind = operator.kind();
         let inputs: Vec<&Shape> = node.inputs.iter().map(|id| &self.shapes[id.0]).collect();
-        let shape = operator.output_shape(&inputs).map_err(|source| GraphError::Shape {
-            node: node.name.clone(),
-            kind,
-            source,
-        })?;
-        let expected = operator.params().len();
+        if let Op::Input(_) = node.op {
+            return Err(GraphError::SecondInput(node.name));
+        }
+        let shape = operator.output_shape(&inputs).and_then(Shape::checked);
+        let shape = shape.map_err(|source| GraphError::Shape { node: node.name.clone(), kind, source })?;
+        let params = operator.params();
+        let expected = params.len();
         if node.params.len() != expected {
             let found = node.params.len();
             return Err(GraphError::Params { node: node.name, kind, expected, found });
+        }
+        for param in params {
+            let checked = Shape::new(param.shape).checked();
+            checked.map_err(|source| GraphError::Shape { node: node.name.clone(), kind, source })?;
         }
         if !self.names.insert(node.name.clone()) {
             return Err(GraphError::DuplicateName(node.name));

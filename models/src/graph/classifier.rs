@@ -98,13 +98,24 @@ impl Graph {
 }
 
 impl GraphBuilder {
-    /// This name, or this name with the first number that makes it new.
+    /// This name, or this name with a number that makes it new: the first, where those before it are all taken.
     #[must_use]
     pub fn free_name(&self, name: &str) -> String {
-        let numbered = (2..).map(|number| format!("{name}_{number}"));
-        std::iter::once(name.to_owned())
-            .chain(numbered)
-            .find(|candidate| !self.names.contains(candidate))
-            .unwrap_or_else(|| name.to_owned())
+        if !self.names.contains(name) {
+            return name.to_owned();
+        }
+        let numbered = |number: usize| format!("{name}_{number}");
+        let taken = |number: usize| number < 2 || self.names.contains(&numbered(number));
+        // By halves: a file may give one name to all of its nodes, and counting for each would take as long as their square.
+        let mut free = 2;
+        while taken(free) {
+            free *= 2;
+        }
+        let mut last_taken = free / 2;
+        while free - last_taken > 1 {
+            let middle = last_taken.midpoint(free);
+            if taken(middle) { last_taken = middle } else { free = middle }
+        }
+        numbered(free)
     }
 }

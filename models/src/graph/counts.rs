@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Graph, Node, NodeId};
+use crate::params::numbers;
 
 /// Bytes of an `f32`.
 const NUMBER: u64 = 4;
@@ -26,7 +27,7 @@ impl Counts {
     /// Floating-point operations for one image: a multiply-accumulate is two.
     #[must_use]
     pub fn flops(&self) -> u64 {
-        2 * self.macs
+        self.macs.saturating_mul(2)
     }
 }
 
@@ -35,7 +36,7 @@ impl Node {
     #[must_use]
     pub fn parameters(&self) -> u64 {
         let trainable = self.params().filter(|(_, param)| param.trainable);
-        trainable.map(|(_, param)| param.shape.iter().product::<usize>() as u64).sum()
+        trainable.map(|(_, param)| numbers(&param.shape) as u64).sum()
     }
 }
 
@@ -46,13 +47,14 @@ impl Graph {
         let mut seen = HashSet::new();
         let (mut parameters, mut stored) = (0, 0);
         for (_, param) in self.nodes().iter().flat_map(|node| node.params()).filter(|(name, _)| seen.insert(*name)) {
-            let numbers = param.shape.iter().product::<usize>() as u64;
+            let numbers = numbers(&param.shape) as u64;
             stored += numbers;
             parameters += if param.trainable { numbers } else { 0 };
         }
+        let macs = self.iter().map(|(id, node)| node.op.operator().macs(self.shape(id)));
         Counts {
             parameters,
-            macs: self.iter().map(|(id, node)| node.op.operator().macs(self.shape(id))).sum(),
+            macs: macs.fold(0, u64::saturating_add),
             weight_bytes: NUMBER * stored,
             inference_bytes: NUMBER * self.most_alive(),
             training_bytes: NUMBER * self.iter().map(|(id, _)| self.numbers(id)).sum::<u64>(),

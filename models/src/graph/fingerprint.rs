@@ -47,7 +47,7 @@ impl Graph {
 fn describe(op: &Op, folding: Folding) -> String {
     match op {
         Op::Conv2d(conv) if folding == Folding::Fold => format!("{:?}", Conv2d { bias: true, ..conv.clone() }),
-        Op::BatchNorm(norm) => format!("{:?}", BatchNorm::new(norm.channels)),
+        Op::BatchNorm(norm) => format!("{:?}", BatchNorm { eps: norm.eps, ..BatchNorm::new(norm.channels) }),
         op => format!("{op:?}"),
     }
 }

@@ -147,6 +147,9 @@ pub enum GraphError {
     /// A stored graph that does not begin with its input.
     #[error("the graph does not begin with an input node")]
     NoInput,
+    /// An input behind the first node.
+    #[error("node `{0}` is a second input; a graph has one")]
+    SecondInput(String),
     /// A stored node that names a node which does not come before it.
     #[error("node `{0}` takes a node that does not come before it")]
     Order(String),

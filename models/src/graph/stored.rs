@@ -24,7 +24,9 @@ impl TryFrom<StoredGraph> for Graph {
     fn try_from(stored: StoredGraph) -> Result<Self, GraphError> {
         let mut nodes = stored.nodes.into_iter();
         let Some(Node { name, op: Op::Input(input), .. }) = nodes.next() else { return Err(GraphError::NoInput) };
-        let mut builder = GraphBuilder::new(&name, input.shape);
+        let shape = input.shape.checked();
+        let shape = shape.map_err(|source| GraphError::Shape { node: name.clone(), kind: "Input", source })?;
+        let mut builder = GraphBuilder::new(&name, shape);
         for (before, node) in (1..).zip(nodes) {
             if node.inputs.iter().any(|input| input.0 >= before) {
                 return Err(GraphError::Order(node.name));

@@ -65,7 +65,7 @@ impl Reader<'_> {
         digits.parse().ok()
     }
 
-    /// A string in either kind of quotes. Python escapes what JSON escapes, and the quotes.
+    /// A string in either kind of quotes. Where JSON and Python escape the same, they do it alike.
     fn string(&mut self) -> Option<String> {
         let quote = self.rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
         let mut characters = self.rest[1..].char_indices();
@@ -73,10 +73,14 @@ impl Reader<'_> {
         while let Some((at, character)) = characters.next() {
             match character {
                 '\\' => match characters.next()?.1 {
+                    'b' => text.push('\u{8}'),
+                    'f' => text.push('\u{c}'),
                     'n' => text.push('\n'),
+                    'r' => text.push('\r'),
                     't' => text.push('\t'),
-                    'x' => text.push(hexadecimal(&mut characters, 2)?),
-                    'u' => text.push(hexadecimal(&mut characters, 4)?),
+                    'x' => text.push(char::from_u32(hexadecimal(&mut characters, 2)?)?),
+                    'u' => text.push(sixteen_bits(&mut characters)?),
+                    'U' => text.push(char::from_u32(hexadecimal(&mut characters, 8)?)?),
                     other => text.push(other),
                 },
                 character if character == quote => {
@@ -90,12 +94,25 @@ impl Reader<'_> {
     }
 }
 
-fn hexadecimal(characters: &mut impl Iterator<Item = (usize, char)>, digits: usize) -> Option<char> {
-    let mut code = 0;
+/// A character of JSON's `\u`. Of those that take more than sixteen bits there are two, one after the other.
+fn sixteen_bits(characters: &mut impl Iterator<Item = (usize, char)>) -> Option<char> {
+    let first = hexadecimal(characters, 4)?;
+    let second = match first {
+        0xd800..0xdc00 => match [characters.next()?.1, characters.next()?.1] {
+            ['\\', 'u'] => hexadecimal(characters, 4)?.checked_sub(0xdc00).filter(|low| *low < 0x400)?,
+            _ => return None,
+        },
+        _ => return char::from_u32(first),
+    };
+    char::from_u32(0x10000 + ((first - 0xd800) << 10) + second)
+}
+
+fn hexadecimal(characters: &mut impl Iterator<Item = (usize, char)>, digits: usize) -> Option<u32> {
+    let mut code: u32 = 0;
     for _ in 0..digits {
         code = code * 16 + characters.next()?.1.to_digit(16)?;
     }
-    char::from_u32(code)
+    Some(code)
 }
 
 #[cfg(test)]
@@ -114,6 +131,18 @@ mod tests {
             assert_eq!(parse(text).unwrap(), ["rose", "colts' foot"], "{text}");
         }
         assert_eq!(parse(r#"["lys \u00e9toil\u00e9"]"#).unwrap(), ["lys étoilé"]);
+    }
+
+    #[test]
+    fn every_escape_is_read() {
+        // What JSON's own writer makes of these, what Python's `json.dumps` does, and what Python's `repr` does.
+        let names = ["\u{8}\u{c}\n\r\t/\\\"\u{1}", "🌹"];
+        assert_eq!(parse(&serde_json::to_string(&names).unwrap()).unwrap(), names);
+        assert_eq!(parse(r#"["\b\f\n\r\t\/\\\"\u0001", "\ud83c\udf39"]"#).unwrap(), names);
+        assert_eq!(parse(r#"['\x08\x0c\n\r\t/\\"\x01', '\U0001f339']"#).unwrap(), names);
+        for text in [r"['\ud83c']", r"['\ud83c\ud83c']", r"['\udf39\ud83c']", r"['\U00110000']", r"['\x1']"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
     }
 
     #[test]

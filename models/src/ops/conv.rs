@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::slide;
+use super::shape::{SIZES, sizes, slide};
 use super::{Operator, Padding, ParamDecl, Shape, ShapeError, only};
 
 /// Two-dimensional cross-correlation as `torch.nn.Conv2d`: `weight` is `[out, in / groups, kh, kw]`.
@@ -69,6 +69,18 @@ impl Conv2d {
     fn taps(&self) -> usize {
         self.in_channels / self.groups * self.kernel[0] * self.kernel[1]
     }
+
+    fn check(&self) -> Result<(), ShapeError> {
+        sizes("kernel", &self.kernel, SIZES)?;
+        sizes("stride", &self.stride, SIZES)?;
+        sizes("dilation", &self.dilation, SIZES)?;
+        sizes("groups", &[self.groups], SIZES)?;
+        self.padding.check()?;
+        match self.in_channels.is_multiple_of(self.groups) && self.out_channels.is_multiple_of(self.groups) {
+            true => Ok(()),
+            false => Err(ShapeError::Attribute { name: "groups", value: self.groups.to_string() }),
+        }
+    }
 }
 
 impl Operator for Conv2d {
@@ -79,6 +91,7 @@ impl Operator for Conv2d {
     fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
         let input = only(inputs)?;
         let (channels, height, width) = input.chw()?;
+        self.check()?;
         if channels != self.in_channels {
             return Err(input.mismatch(format!("{} channels", self.in_channels)));
         }
@@ -104,6 +117,6 @@ impl Operator for Conv2d {
     }
 
     fn macs(&self, output: &Shape) -> u64 {
-        (output.len() * self.taps()) as u64
+        (output.len() as u64).saturating_mul(self.taps() as u64)
     }
 }

@@ -45,6 +45,6 @@ impl Operator for Linear {
     }
 
     fn macs(&self, _output: &Shape) -> u64 {
-        (self.in_features * self.out_features) as u64
+        (self.in_features as u64).saturating_mul(self.out_features as u64)
     }
 }

@@ -91,6 +91,20 @@ pub enum ShapeError {
         /// What it was given.
         found: String,
     },
+    /// An attribute that no such operator can have.
+    #[error("has {name} = {value}, which cannot be computed with")]
+    Attribute {
+        /// The attribute.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A tensor that is empty, or larger than any memory.
+    #[error("makes a tensor of shape {found}; it must hold a number, and not more than 2^36 in 8 dimensions")]
+    Size {
+        /// Its shape.
+        found: String,
+    },
     /// The window is larger than the padded image.
     #[error("a window of {window} does not fit into a padded {padded} image")]
     TooSmall {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::{SIZES, sizes};
 use super::{Operator, ParamDecl, Shape, ShapeError, only};
 
 /// `weight · (x - mean) / sqrt(var + eps) + bias` per channel, as `torch.nn.BatchNorm2d`. Outside training mean and
@@ -62,6 +63,7 @@ impl Operator for LocalResponseNorm {
     fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
         let input = only(inputs)?;
         input.chw()?;
+        sizes("size", &[self.size], SIZES)?;
         Ok(input.clone())
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::slide;
+use super::shape::{SIZES, sizes, slide};
 use super::{Op, Operator, Padding, Shape, ShapeError, only};
 
 /// A window that slides over an image.
@@ -45,6 +45,9 @@ impl Window {
 
     fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
         let (channels, height, width) = only(inputs)?.chw()?;
+        sizes("kernel", &self.kernel, SIZES)?;
+        sizes("stride", &self.stride, SIZES)?;
+        self.padding.check()?;
         match self.output(height, width) {
             Some((height, width)) => Ok(Shape::image(channels, height, width)),
             None => Err(ShapeError::TooSmall {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::{MARGINS, sizes};
 use super::{Operator, Shape, ShapeError, only};
 
 /// Every `step`-th index of one dimension.
@@ -46,15 +47,15 @@ impl Span {
     }
 
     /// The indices taken, in order.
-    pub fn indices(self) -> impl Iterator<Item = usize> {
+    pub fn indices(self) -> impl DoubleEndedIterator<Item = usize> {
         (0..self.length).map(move |index| self.start.wrapping_add_signed(self.step.wrapping_mul(index as isize)))
     }
 
     /// Whether it takes something, and nothing outside a dimension of this size.
     fn fits(self, size: usize) -> bool {
-        let last = (self.length as isize - 1).checked_mul(self.step);
-        let last = last.and_then(|offset| self.start.checked_add_signed(offset));
-        self.length > 0 && self.step != 0 && self.start < size && last.is_some_and(|last| last < size)
+        let last = self.length.checked_sub(1).and_then(|steps| isize::try_from(steps).ok());
+        let last = last.and_then(|steps| self.start.checked_add_signed(steps.checked_mul(self.step)?));
+        self.step != 0 && self.start < size && last.is_some_and(|last| last < size)
     }
 }
 
@@ -111,6 +112,8 @@ impl Operator for Pad {
         if self.before.len() != dims.len() || self.after.len() != dims.len() {
             return Err(input.mismatch(format!("{} dimensions behind the batch", self.before.len())));
         }
+        sizes("before", &self.before, MARGINS)?;
+        sizes("after", &self.after, MARGINS)?;
         let padded = dims.iter().zip(self.before.iter().zip(&self.after));
         Ok(Shape::new(padded.map(|(size, (before, after))| before + size + after).collect::<Vec<_>>()))
     }

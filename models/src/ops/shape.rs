@@ -1,10 +1,22 @@
 //! Shapes without the batch dimension, and the padding around an image.
 
+use std::fmt;
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
-use std::fmt;
-
 use super::ShapeError;
+use crate::params::numbers;
+
+/// The most numbers in a tensor of a network: a quarter of a terabyte.
+const LARGEST: usize = 1 << 36;
+/// The most dimensions behind the batch.
+const MOST_DIMENSIONS: usize = 8;
+
+/// Windows, steps and groups that an operator computes with.
+pub(super) const SIZES: RangeInclusive<usize> = 1..=1 << 31;
+/// How much may be put around a tensor.
+pub(super) const MARGINS: RangeInclusive<usize> = 0..=1 << 31;
 
 /// The shape of one image's tensor: `[channels, height, width]` or `[features]`. The batch dimension is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,16 +47,24 @@ impl Shape {
         &self.0
     }
 
-    /// How many numbers one image's tensor holds.
+    /// How many numbers one image's tensor holds, or as many as can be counted if they are more.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().product()
+        numbers(&self.0)
     }
 
     /// True when some dimension is zero.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The shape, if a tensor of a network can have it: with a number in it, and not with more than any memory holds.
+    pub(crate) fn checked(self) -> Result<Self, ShapeError> {
+        match (self.len(), self.0.len()) {
+            (1..=LARGEST, ..=MOST_DIMENSIONS) => Ok(self),
+            _ => Err(ShapeError::Size { found: self.to_string() }),
+        }
     }
 
     /// `(channels, height, width)` of a feature map.
@@ -103,10 +123,22 @@ impl Padding {
         Self { top: rows / 2, left: columns / 2, bottom: rows.div_ceil(2), right: columns.div_ceil(2) }
     }
 
+    pub(super) fn check(&self) -> Result<(), ShapeError> {
+        sizes("padding", &[self.top, self.left, self.bottom, self.right], MARGINS)
+    }
+
     /// The odd ones at the top left (ONNX `SAME_LOWER`).
     #[must_use]
     pub fn mirrored(self) -> Self {
         Self { top: self.bottom, left: self.right, bottom: self.top, right: self.left }
+    }
+}
+
+/// Refuses sizes that no operator has. Those that are left cannot overflow where a few are added or two are multiplied.
+pub(super) fn sizes(name: &'static str, values: &[usize], allowed: RangeInclusive<usize>) -> Result<(), ShapeError> {
+    match values.iter().all(|value| allowed.contains(value)) {
+        true => Ok(()),
+        false => Err(ShapeError::Attribute { name, value: format!("{values:?}") }),
     }
 }
 

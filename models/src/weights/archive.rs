@@ -45,12 +45,14 @@ pub enum ArchiveError {
 pub(super) struct Archive<'a> {
     bytes: &'a [u8],
     zip: ZipArchive<Cursor<&'a [u8]>>,
+    /// Bytes of the file that are no member's yet. Members that overlap would be checked again and again.
+    unclaimed: u64,
 }
 
 impl<'a> Archive<'a> {
     /// Reads the list of members.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ArchiveError> {
-        Ok(Self { bytes, zip: ZipArchive::new(Cursor::new(bytes))? })
+        Ok(Self { bytes, zip: ZipArchive::new(Cursor::new(bytes))?, unclaimed: bytes.len() as u64 })
     }
 
     /// The names of all members that are text.
@@ -58,15 +60,17 @@ impl<'a> Archive<'a> {
         self.zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok())
     }
 
-    /// The content of a member. A stored one is a part of the file and takes no memory.
+    /// The content of a member, to be asked for once. A stored one is a part of the file and takes no memory.
     pub(super) fn member(&mut self, name: &str, budget: &mut Budget) -> Result<Cow<'a, [u8]>, ArchiveError> {
         let missing = || ArchiveError::Missing { name: name.to_owned() };
         let index = self.zip.index_for_name_raw(name.as_bytes()).ok_or_else(missing)?;
         let entry = self.zip.by_index_raw(index)?;
+        let damaged = || ArchiveError::Damaged { name: name.to_owned() };
+        self.unclaimed = self.unclaimed.checked_sub(entry.compressed_size()).ok_or_else(damaged)?;
         match entry.compression() {
-            CompressionMethod::Stored if !entry.encrypted() => stored(self.bytes, &entry)
-                .map(Cow::Borrowed)
-                .ok_or_else(|| ArchiveError::Damaged { name: name.to_owned() }),
+            CompressionMethod::Stored if !entry.encrypted() => {
+                stored(self.bytes, &entry).map(Cow::Borrowed).ok_or_else(damaged)
+            }
             CompressionMethod::Deflated if !entry.encrypted() => {
                 budget.spend(entry.size())?;
                 drop(entry);

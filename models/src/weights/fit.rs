@@ -89,6 +89,27 @@ pub fn fit(graph: &Graph, state: &StateDict) -> Result<Fitted, FitError> {
     Ok(Fitted { params: entries.iter().filter_map(tensor).collect(), naming })
 }
 
+/// How near a file is to being the weights of a graph; the greatest is the nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Likeness {
+    /// Parameters of the graph that the file has in the right shape.
+    pub right: usize,
+    /// All others of the graph and of the file.
+    pub wrong: std::cmp::Reverse<usize>,
+}
+
+/// Compares a file with a graph that it does not fit.
+#[must_use]
+pub fn likeness(graph: &Graph, state: &StateDict) -> Likeness {
+    let file = state.shapes();
+    let entries = Naming::of(&file).entries(graph, &file);
+    let is_right = |entry: &&Entry| {
+        file.get(entry.file.as_str()).is_some_and(|found| *found == entry.layout.file_shape(&entry.shape))
+    };
+    let right = entries.iter().filter(is_right).count();
+    Likeness { right, wrong: std::cmp::Reverse(entries.len() + file.len() - 2 * right) }
+}
+
 /// Compares what the graph wants with what there is.
 pub(super) fn check(entries: &[Entry], found: &Shapes<'_>) -> Result<(), FitError> {
     if let (Some(file), Some(entry)) = (found.keys().next(), entries.first())

@@ -15,7 +15,7 @@ pub fn has_classifier(graph: &Graph, state: &StateDict) -> bool {
 }
 
 /// How many classes the file's classifier tells apart, so that the graph can be made for as many; `None` where the file
-/// holds no classifier, or one that is no matrix.
+/// holds no classifier, or one that is no matrix or has no rows.
 #[must_use]
 pub fn classes(graph: &Graph, state: &StateDict) -> Option<usize> {
     let weight = graph.node(graph.classifier()?.node()).params.first()?;
@@ -23,7 +23,8 @@ pub fn classes(graph: &Graph, state: &StateDict) -> Option<usize> {
     let entries = Naming::of(&shapes).entries(graph, &shapes);
     let Entry { shape, file, layout, .. } = entries.iter().find(|entry| entry.name == *weight)?;
     let found = shapes.get(file.as_str())?;
-    (found.len() == layout.file_shape(shape).len()).then(|| layout.outputs(found))?
+    let classes = (found.len() == layout.file_shape(shape).len()).then(|| layout.outputs(found))?;
+    classes.filter(|&classes| classes > 0)
 }
 
 /// The node of the graph up to which the file has weights: the output, or what the first of those linear layers takes

@@ -23,7 +23,7 @@ mod state_dict;
 pub use archive::ArchiveError;
 pub use budget::{MEMORY_FACTOR, MEMORY_FLOOR, TooLarge};
 pub use error::WeightsError;
-pub use fit::{FitError, Fitted, fit};
+pub use fit::{FitError, Fitted, Likeness, fit, likeness};
 pub use format::Format;
 pub use head::{classes, covered, has_classifier};
 pub use keras::KerasError;

@@ -37,8 +37,9 @@ fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f3
     bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
 }
 
-/// Whether an integer tensor of this name is bookkeeping: it counts training steps and says nothing about the network.
-/// Any other integer tensor is a weight in a form that is not read, such as a quantised one.
+/// Whether a tensor of this name is bookkeeping: it counts training steps and says nothing about the network. It is an
+/// integer, or a real number where a program has converted every tensor. Any other integer tensor is a weight in a form that
+/// is not read, such as a quantised one.
 pub(super) fn is_bookkeeping(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     ["num_batches_tracked", "n_averaged"].contains(&last)

@@ -41,8 +41,8 @@ pub enum SafetensorsError {
     Params(#[from] ParamsError),
 }
 
-/// Reads every tensor of a safetensors file into `f32`. Integer tensors that count training steps, such as PyTorch's
-/// `num_batches_tracked`, hold no weights and are passed over.
+/// Reads every tensor of a safetensors file into `f32`. Counters of training steps, such as PyTorch's
+/// `num_batches_tracked`, are no weights and are passed over.
 ///
 /// # Errors
 /// [`SafetensorsError`] for a damaged file, or a tensor of other numbers than F16, BF16, F32 and F64.
@@ -51,11 +51,11 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Params, SafetensorsError> {
     let mut params = Params::default();
     for (name, view) in file.tensors() {
         let float = match view.dtype() {
+            _ if is_bookkeeping(&name) => continue,
             Dtype::F16 => Float::F16,
             Dtype::BF16 => Float::BF16,
             Dtype::F32 => Float::F32,
             Dtype::F64 => Float::F64,
-            _ if is_bookkeeping(&name) => continue,
             found => return Err(SafetensorsError::Type { name, found }),
         };
         params.insert(name, Tensor::new(view.shape(), float.decode(view.data())));

@@ -14,6 +14,8 @@ pub(crate) struct Writer<'g> {
     graph: &'g Graph,
     options: ExportOptions,
     current: NodeId,
+    /// The tensor that comes in.
+    input: &'g str,
     /// The tensor that holds each node's output; an alias for nodes that are the identity.
     values: Vec<String>,
     /// The tensor that holds each parameter as the nodes want it, where that is not the initialiser itself.
@@ -42,15 +44,18 @@ impl<'g> Writer<'g> {
     pub(crate) fn new(
         graph: &'g Graph,
         options: ExportOptions,
-        (input, output): (&str, &str),
+        (input, output): (&'g str, &str),
         converted: HashMap<String, String>,
     ) -> Self {
         let params = graph.nodes().iter().flat_map(|node| &node.params).chain(converted.values());
-        let reserved = super::RESERVED.iter().map(|&name| name.to_owned());
+        // The last node keeps its name, though not as its tensor's: no step of another node may have it.
+        let last = graph.node(graph.output()).name.as_str();
+        let reserved = super::RESERVED.iter().copied().chain([last]).map(str::to_owned);
         let mut writer = Self {
             graph,
             options,
             current: graph.input(),
+            input,
             values: Vec::new(),
             names: params.cloned().chain(reserved).collect(),
             converted,
@@ -165,6 +170,13 @@ impl<'g> Writer<'g> {
         let name = self.graph.node(self.current).name.clone();
         let output = self.values[self.current.index()].clone();
         self.push(op_type, (name, output), inputs, attributes);
+    }
+
+    /// Nothing, unless the input is the network's output as well, which must have a producer.
+    pub(crate) fn input(&mut self) {
+        if self.current == self.graph.output() {
+            self.last("Identity", vec![self.input.to_owned()], vec![]);
+        }
     }
 
     /// No ONNX node at all: whoever takes the current node's output takes its input. The network's own output must

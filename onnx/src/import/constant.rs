@@ -2,6 +2,8 @@
 
 use half::{bf16, f16};
 use models::Tensor;
+use models::params::numbers;
+use prost::Message;
 
 use crate::proto::{TensorProto, data_type};
 
@@ -59,6 +61,15 @@ impl Constant {
         Ok(Constant::Floats(Tensor::new(shape, floats)))
     }
 
+    /// What it takes in memory at most, counted in real numbers.
+    pub(crate) fn cost(&self) -> usize {
+        match self {
+            Constant::Floats(tensor) => tensor.data().len(),
+            Constant::Ints(ints) => 2 * ints.data.len(),
+            Constant::Other(tensor) => 2 * tensor.encoded_len(),
+        }
+    }
+
     /// The dimensions.
     pub(crate) fn shape(&self) -> Result<Vec<usize>, String> {
         match self {
@@ -98,14 +109,24 @@ fn integers(tensor: &TensorProto) -> Result<Ints, String> {
 
 fn shape(tensor: &TensorProto) -> Result<Vec<usize>, String> {
     let size = |&dim: &i64| usize::try_from(dim).map_err(|_| format!("has the negative dimension {dim}"));
-    tensor.dims.iter().map(size).collect()
+    let shape = tensor.dims.iter().map(size).collect::<Result<Vec<usize>, String>>()?;
+    check_rank(shape.len())?;
+    Ok(shape)
+}
+
+/// The most dimensions of a constant. Weights have four; each costs time for every number that is moved.
+const MOST_DIMENSIONS: usize = 16;
+
+/// Refuses more dimensions than a network for images has any use for.
+pub(crate) fn check_rank(rank: usize) -> Result<(), String> {
+    if rank <= MOST_DIMENSIONS { Ok(()) } else { Err(format!("has {rank} dimensions; {MOST_DIMENSIONS} are read")) }
 }
 
 /// As many numbers as the dimensions say.
 fn check(shape: &[usize], found: usize) -> Result<(), String> {
-    match shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim)) {
-        Some(length) if length == found => Ok(()),
-        _ => Err(format!("has dimensions {shape:?} but {found} numbers")),
+    match numbers(shape) == found {
+        true => Ok(()),
+        false => Err(format!("has dimensions {shape:?} but {found} numbers")),
     }
 }
 

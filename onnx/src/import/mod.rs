@@ -4,6 +4,8 @@ mod constant;
 mod fold;
 mod input;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use bytes::Bytes;
@@ -12,7 +14,7 @@ use models::params::ParamsError;
 use models::{Graph, ModelSpec, Params};
 use thiserror::Error;
 
-pub(crate) use constant::{BATCH, Constant, Ints};
+pub(crate) use constant::{BATCH, Constant, Ints, check_rank};
 pub(crate) use fold::fold;
 pub(crate) use input::{ImageInput, Layout, image_input};
 pub(crate) use reader::{Reader, Value};
@@ -71,6 +73,14 @@ pub enum ImportError {
         fixed: [usize; 2],
         /// Height and width that were asked for.
         wanted: [usize; 2],
+    },
+    /// Images that no memory holds.
+    #[error("input `{name}` takes images of shape {shape}, too large to compute with")]
+    InputSize {
+        /// The input's name.
+        name: String,
+        /// Its shape.
+        shape: String,
     },
     /// The input is not of numbers that a pixel can be.
     #[error("input `{name}` takes {found} numbers; graft gives FLOAT, FLOAT16, DOUBLE or UINT8")]

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use models::graph::Node;
 use models::ops::{Flatten, Op, Operator, Shape, Transpose};
 use models::{Graph, GraphBuilder, NodeId, Params, Tensor};
+use prost::Message;
 
 use super::input::{ImageInput, Layout};
 use super::{Constant, ImportError, NodeView};
@@ -14,8 +15,9 @@ use crate::proto::GraphProto;
 
 /// The most numbers in one image's output of one node: a gigabyte.
 const LARGEST_OUTPUT: usize = 1 << 28;
-/// The most numbers that a file may have computed from nothing, as constants of a repeated number are: two gigabytes.
-const LARGEST_EXPANSION: usize = 1 << 29;
+/// The most numbers that a file may have made, beside two for each of its own bytes: three quarters of a gigabyte. A
+/// constant of one repeated number takes a few bytes, and the weights of VGG-19 stored so are 144 million.
+const LARGEST_EXPANSION: usize = 3 << 26;
 
 /// What a name in the file stands for.
 #[derive(Debug, Clone)]
@@ -40,6 +42,9 @@ pub(crate) struct Reader {
 impl Reader {
     /// Begins with the file's input and initialisers.
     pub(crate) fn new(graph: &GraphProto, input: ImageInput, opset: i64) -> Result<Self, ImportError> {
+        if input.shape.len() > LARGEST_OUTPUT {
+            return Err(ImportError::InputSize { name: input.name, shape: input.shape.to_string() });
+        }
         let mut builder = GraphBuilder::new(INPUT, input.shape);
         let mut image = builder.input();
         if input.layout == Layout::ChannelsLast {
@@ -52,7 +57,7 @@ impl Reader {
                 .map_err(|reason| ImportError::Initializer { name: tensor.name.clone(), reason })?;
             values.insert(tensor.name.clone(), Value::Constant(tensor.name.clone(), constant));
         }
-        let (fixed_batch, expansion) = (input.fixed_batch, LARGEST_EXPANSION);
+        let (fixed_batch, expansion) = (input.fixed_batch, LARGEST_EXPANSION + 2 * graph.encoded_len());
         Ok(Self { builder, opset, fixed_batch, params: Params::default(), values, expansion })
     }
 
@@ -80,8 +85,12 @@ impl Reader {
             let Some(Value::Node(mut id)) = self.values.get(&output.name).cloned() else {
                 return Err(ImportError::Undefined(output.name.clone()));
             };
-            while let Op::Softmax(_) = self.builder.node(id).op {
-                id = self.builder.node(id).inputs[0];
+            let mut end = id;
+            // What only training sees may stand behind it.
+            while let Op::Softmax(_) | Op::Dropout(_) = self.builder.node(end).op {
+                let softmax = matches!(self.builder.node(end).op, Op::Softmax(_));
+                end = self.builder.node(end).inputs[0];
+                id = if softmax { end } else { id };
             }
             found.insert(id);
             last = Some(id);
@@ -89,11 +98,28 @@ impl Reader {
         let Some(id) = last.filter(|_| found.len() == 1) else {
             return Err(ImportError::Outputs(graph.output.iter().map(|output| output.name.clone()).collect()));
         };
-        if let [_, 1, 1] = self.builder.shape(id).dims() {
-            let name = self.builder.free_name("flatten");
-            return Ok(self.builder.push(&name, Flatten, &[id])?);
+        match *self.builder.shape(id).dims() {
+            [length, 1, 1] => self.vector(id, length),
+            _ => Ok(id),
         }
-        Ok(id)
+    }
+
+    /// A node's numbers as a vector, which it may have been made of.
+    fn vector(&mut self, id: NodeId, length: usize) -> Result<NodeId, ImportError> {
+        let source = self.reshaped(id);
+        if *self.builder.shape(source).dims() == [length] {
+            return Ok(source);
+        }
+        let name = self.builder.free_name("flatten");
+        Ok(self.builder.push(&name, Flatten, &[source])?)
+    }
+
+    /// The node whose numbers this one has in another shape, or itself.
+    pub(crate) fn reshaped(&self, mut id: NodeId) -> NodeId {
+        while let Op::Reshape(_) | Op::Flatten(_) = self.builder.node(id).op {
+            id = self.builder.node(id).inputs[0];
+        }
+        id
     }
 
     /// From now on this name stands for this value.
@@ -116,7 +142,7 @@ impl Reader {
         self.builder.shape(id)
     }
 
-    /// Allows this many numbers that are not in the file to be made.
+    /// Allows this many numbers that are not in the file to be made, once: to be asked before they are.
     ///
     /// # Errors
     /// [`ReadError::Unsupported`] when the file has asked for more than any network has.
@@ -125,6 +151,11 @@ impl Reader {
             ReadError::Unsupported("constants that take more memory than any image network".to_owned())
         })?;
         Ok(())
+    }
+
+    /// Whether so many are allowed.
+    pub(crate) fn affords(&self, numbers: usize) -> bool {
+        numbers <= self.expansion
     }
 
     /// Adds a node without parameters.
@@ -187,6 +218,7 @@ fn node_name(view: &NodeView<'_>, operator: &dyn Operator, params: &[String]) ->
     let module = params.first().zip(declared.first()).and_then(|(name, param)| name.strip_suffix(param.role));
     module
         .and_then(|module| module.strip_suffix('.'))
+        .filter(|module| !module.is_empty())
         .filter(|module| params.iter().zip(&declared).all(|(name, param)| *name == format!("{module}.{}", param.role)))
         .unwrap_or(view.name())
         .to_owned()

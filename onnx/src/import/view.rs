@@ -79,6 +79,9 @@ impl<'m> NodeView<'m> {
     /// The real numbers behind an input, with their name in the file.
     pub(crate) fn tensor_input(&self, reader: &Reader, index: usize) -> Result<(String, Tensor), ReadError> {
         match self.value(reader, index)? {
+            Value::Constant(name, Constant::Floats(tensor)) if tensor.data().is_empty() => {
+                Err(ReadError::Unsupported(format!("its input `{name}` holds no numbers")))
+            }
             Value::Constant(name, Constant::Floats(tensor)) => Ok((name.clone(), tensor.clone())),
             Value::Constant(name, _) => {
                 Err(ReadError::Unsupported(format!("its input `{name}` does not hold real numbers")))

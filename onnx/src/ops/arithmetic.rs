@@ -87,8 +87,10 @@ fn subtrahend(view: &NodeView<'_>, reader: &mut Reader) -> Result<(Operands, Vec
     let (name, constant) = view.tensor_input(reader, 1)?;
     let operands = Operands { node, name, constant };
     let channels = operands.channels(reader)?;
-    let numbers = operands.numbers(channels, reader)?.data().to_vec();
-    Ok((operands, numbers))
+    let numbers = operands.numbers(channels, reader)?;
+    // These, and as many that change nothing, become a part of the node.
+    reader.expand(2 * channels)?;
+    Ok((operands, numbers.data().to_vec()))
 }
 
 /// A tensor of the network and a constant of the file.
@@ -137,7 +139,7 @@ impl Operands {
         let inner = shape.iter().rev().take(behind).all(|&size| size == 1);
         let outer = shape.iter().rev().skip(behind + 1).all(|&size| size == 1);
         match shape.iter().rev().nth(behind) {
-            Some(&size) if size == channels && inner && outer => Ok(Tensor::new([channels], numbers.to_vec())),
+            Some(&size) if size == channels && inner && outer => Ok(self.constant.reshaped(&[channels])),
             _ => Err(ReadError::Unsupported(format!(
                 "arithmetic with the constant `{}` of shape {shape:?}; only one number a channel is read",
                 self.name

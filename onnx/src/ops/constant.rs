@@ -1,9 +1,10 @@
 //! Nodes that are constants, and the shape of a tensor as one.
 
 use models::Tensor;
+use models::params::numbers;
 
 use super::ReadError;
-use crate::import::{BATCH, Constant, Ints, NodeView, Reader, Value};
+use crate::import::{BATCH, Constant, Ints, NodeView, Reader, Value, check_rank};
 
 pub(super) fn read(view: &NodeView<'_>, _reader: &mut Reader) -> Result<Value, ReadError> {
     let attribute = |name: &str| view.attribute(name);
@@ -31,10 +32,13 @@ pub(super) fn read_of_shape(view: &NodeView<'_>, reader: &mut Reader) -> Result<
     let refuse = || ReadError::Unsupported(format!("a constant of shape {dims:?}"));
     let shape: Option<Vec<usize>> = dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
     let shape = shape.ok_or_else(refuse)?;
-    let size = shape.iter().try_fold(1_usize, |size, &dim| size.checked_mul(dim)).ok_or_else(refuse)?;
-    reader.expand(size)?;
+    check_rank(shape.len()).map_err(ReadError::Unsupported)?;
+    let size = numbers(&shape);
     let value = view.attribute("value").and_then(|attribute| attribute.t.as_ref());
-    let constant = match value.map(Constant::decode).transpose().map_err(ReadError::Unsupported)? {
+    let value = value.map(Constant::decode).transpose().map_err(ReadError::Unsupported)?;
+    let real = matches!(value, None | Some(Constant::Floats(_)));
+    reader.expand(size.saturating_mul(if real { 1 } else { 2 }))?;
+    let constant = match value {
         None => Constant::Floats(Tensor::new(shape, vec![0.0; size])),
         Some(Constant::Floats(value)) => {
             Constant::Floats(Tensor::new(shape, vec![value.data().first().copied().unwrap_or_default(); size]))

@@ -4,7 +4,7 @@ use models::ops::{Conv2d, Padding, Shape};
 
 use super::ReadError;
 use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value};
+use crate::import::{NodeView, Reader, Value, bounded};
 
 pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
@@ -15,7 +15,7 @@ pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
     let kernel = [height, width];
     let stride = view.sizes("strides")?.unwrap_or([1; 2]);
     let dilation = view.sizes("dilations")?.unwrap_or([1; 2]);
-    let groups = usize::try_from(view.int("group", 1)).ok().filter(|&groups| groups > 0);
+    let groups = bounded(view.int("group", 1)).filter(|&groups| groups > 0);
     let groups = groups.ok_or(ReadError::Attribute { name: "group", value: view.int("group", 1).to_string() })?;
     if !out_channels.is_multiple_of(groups) {
         return Err(ReadError::Attribute { name: "group", value: groups.to_string() });

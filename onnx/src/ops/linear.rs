@@ -14,16 +14,20 @@ pub(super) fn read_gemm(view: &NodeView<'_>, reader: &mut Reader) -> Result<Valu
         return Err(ReadError::Unsupported("a Gemm with transA".to_owned()));
     }
     let (name, weight) = view.tensor_input(reader, 1)?;
-    let weight = if view.int("transB", 0) != 0 { matrix(weight)? } else { transposed(&matrix(weight)?) };
+    let weight = matrix(&weight)?;
+    let weight = if view.int("transB", 0) != 0 { weight } else { transposed(&weight, reader)? };
     let outputs = weight.shape()[0];
-    let mut params = vec![(name, scaled(weight, view.float("alpha", 1.0)))];
+    let mut params = vec![(name, scaled(weight, view.float("alpha", 1.0), reader)?)];
     if view.input(2).is_some() {
         let (name, bias) = view.tensor_input(reader, 2)?;
-        let numbers = match bias.data() {
-            [number] => vec![*number; outputs],
-            numbers => numbers.to_vec(),
+        let bias = match bias.data() {
+            [number] => {
+                reader.expand(outputs)?;
+                Tensor::new([outputs], vec![*number; outputs])
+            }
+            numbers => bias.reshaped(&[numbers.len()]),
         };
-        params.push((name, scaled(Tensor::new([numbers.len()], numbers), view.float("beta", 1.0))));
+        params.push((name, scaled(bias, view.float("beta", 1.0), reader)?));
     }
     push(view, reader, input, params)
 }
@@ -35,13 +39,18 @@ pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Va
         let (_, rows) = view.tensor_input(reader, 0)?;
         let input = view.node_input(reader, 1)?;
         let (_, height, width) = image(reader, input)?;
-        let output = [read_averaging(&matrix(rows)?, height)?, width];
-        return reader.push(view, AdaptiveAvgPool { output }, &[input]);
+        return match read_averaging(&matrix(&rows)?, height, reader)? {
+            rows if rows == height => Ok(Value::Node(input)),
+            rows => reader.push(view, AdaptiveAvgPool { output: [rows, width] }, &[input]),
+        };
     }
     let input = view.node_input(reader, 0)?;
     let (name, weight) = view.tensor_input(reader, 1)?;
     if let Ok((_, height, width)) = image(reader, input) {
-        let columns = read_averaging(&transposed(&matrix(weight)?), width)?;
+        let columns = read_averaging(&transposed(&matrix(&weight)?, reader)?, width, reader)?;
+        if columns == width {
+            return Ok(Value::Node(input));
+        }
         return match reader.builder.node(input).op {
             models::ops::Op::AdaptiveAvgPool(AdaptiveAvgPool { output: [rows, _] }) => {
                 reader.absorb(view, input, AdaptiveAvgPool { output: [rows, columns] }, vec![])
@@ -49,7 +58,8 @@ pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Va
             _ => reader.push(view, AdaptiveAvgPool { output: [height, columns] }, &[input]),
         };
     }
-    push(view, reader, input, vec![(name, transposed(&matrix(weight)?))])
+    let weight = transposed(&matrix(&weight)?, reader)?;
+    push(view, reader, input, vec![(name, weight)])
 }
 
 fn image(reader: &Reader, id: NodeId) -> Result<(usize, usize, usize), ReadError> {
@@ -57,11 +67,12 @@ fn image(reader: &Reader, id: NodeId) -> Result<(usize, usize, usize), ReadError
     shape.chw().map_err(|_| ReadError::Unsupported(format!("a constant matrix times something of shape {shape}")))
 }
 
-fn scaled(tensor: Tensor, factor: f32) -> Tensor {
-    match factor {
-        1.0 => tensor,
-        factor => Tensor::new(tensor.shape(), tensor.data().iter().map(|number| factor * number).collect()),
+fn scaled(tensor: Tensor, factor: f32, reader: &mut Reader) -> Result<Tensor, ReadError> {
+    if factor == 1.0 {
+        return Ok(tensor);
     }
+    reader.expand(tensor.data().len())?;
+    Ok(Tensor::new(tensor.shape(), tensor.data().iter().map(|number| factor * number).collect()))
 }
 
 pub(super) fn write(_op: &Linear, writer: &mut Writer<'_>) {
@@ -82,16 +93,16 @@ fn push(
 }
 
 /// A matrix, which may have dimensions of length one before it.
-fn matrix(weight: Tensor) -> Result<Tensor, ReadError> {
+fn matrix(weight: &Tensor) -> Result<Tensor, ReadError> {
     match *weight.shape() {
-        [_, _] => Ok(weight),
-        [1, rows, columns] | [1, 1, rows, columns] => Ok(Tensor::new([rows, columns], weight.data().to_vec())),
+        [rows, columns] | [1, rows, columns] | [1, 1, rows, columns] => Ok(weight.reshaped(&[rows, columns])),
         ref shape => Err(ReadError::Unsupported(format!("a product with a weight of shape {shape:?}, not a matrix"))),
     }
 }
 
-fn transposed(weight: &Tensor) -> Tensor {
+fn transposed(weight: &Tensor, reader: &mut Reader) -> Result<Tensor, ReadError> {
+    reader.expand(weight.data().len())?;
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let data = (0..columns).flat_map(|column| (0..rows).map(move |row| weight.data()[row * columns + column]));
-    Tensor::new([columns, rows], data.collect())
+    Ok(Tensor::new([columns, rows], data.collect()))
 }

@@ -34,6 +34,9 @@ pub enum ReadError {
     /// An input that the operator cannot do without.
     #[error("its input {0} is missing")]
     MissingInput(usize),
+    /// A node that puts nothing out.
+    #[error("its first output has no name, so that nothing can take it")]
+    NoOutput,
     /// An attribute that makes no sense.
     #[error("attribute `{name}` = {value} is not valid")]
     Attribute {
@@ -113,6 +116,9 @@ pub(crate) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
     if !matches!(view.domain(), "" | "ai.onnx") {
         return Err(ReadError::UnknownOperator);
     }
+    if view.output().is_empty() {
+        return Err(ReadError::NoOutput);
+    }
     if let Some(constant) = crate::import::fold(view, reader)? {
         return Ok(constant);
     }
@@ -123,7 +129,7 @@ pub(crate) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
 /// Writes one node of a graph.
 pub(crate) fn write(op: &Op, writer: &mut Writer<'_>) {
     match op {
-        Op::Input(_) => {}
+        Op::Input(_) => writer.input(),
         Op::Dropout(op) => activation::write_dropout(*op, writer),
         Op::Normalize(op) => arithmetic::write_normalize(op, writer),
         Op::Scale(op) => arithmetic::write_scale(op, writer),

@@ -17,8 +17,9 @@ pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
         return Err(ReadError::Unsupported("batch normalisation of each pixel by itself".to_owned()));
     }
     let channels = params[0].1.data().len();
-    let op =
-        BatchNorm { channels, eps: view.float("epsilon", 1e-5), momentum: complement(view.float("momentum", 0.9)) };
+    // A share, though no engine minds.
+    let momentum = complement(view.float("momentum", 0.9).clamp(0.0, 1.0));
+    let op = BatchNorm { channels, eps: view.float("epsilon", 1e-5), momentum };
     reader.push_with(view, op, &[input], params)
 }
 

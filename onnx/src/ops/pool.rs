@@ -62,9 +62,10 @@ pub(super) fn read_reduce_mean(view: &NodeView<'_>, reader: &mut Reader) -> Resu
 
 /// How many windows of an axis of this length this matrix takes the means of: row `i` of `[count, size]` holds
 /// `1 / length` for each number of window `i`.
-pub(super) fn read_averaging(matrix: &Tensor, size: usize) -> Result<usize, ReadError> {
+pub(super) fn read_averaging(matrix: &Tensor, size: usize, reader: &mut Reader) -> Result<usize, ReadError> {
     let count = matrix.shape()[0];
-    if matrix.shape()[1] == size && count > 0 && matrix.data() == averaging(count, size) {
+    reader.expand(matrix.data().len())?;
+    if matrix.shape()[1] == size && matrix.data() == averaging(count, size) {
         return Ok(count);
     }
     let reason = format!("a product of an image with a matrix of shape {:?} that is no pooling", matrix.shape());

@@ -29,7 +29,8 @@ pub(crate) fn read_spans(view: &NodeView<'_>, reader: &Reader, dims: &[usize]) -
     let all = || (0..starts.len() as i64).collect();
     let axes = view.ints_of(reader, "axes", 3)?.unwrap_or_else(all);
     let steps = view.ints_of(reader, "steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
-    if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
+    let count = starts.len();
+    if [ends.len(), axes.len(), steps.len()] != [count; 3] || count > dims.len() {
         return Err(ReadError::Unsupported(format!("a slice of {starts:?} to {ends:?} along {axes:?} by {steps:?}")));
     }
     let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
@@ -59,8 +60,10 @@ fn span(size: usize, (start, end): (i64, i64), step: i64) -> Option<Span> {
 
 /// A slice, unless it takes everything as it is. A part of a part is one part.
 fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span>) -> Result<Value, ReadError> {
-    let dims = reader.shape(input).dims();
-    if spans.iter().zip(dims).all(|(span, &size)| *span == Span::all(size)) {
+    let everything = |id: NodeId, spans: &[Span]| {
+        spans.iter().zip(reader.shape(id).dims()).all(|(span, &size)| *span == Span::all(size))
+    };
+    if everything(input, &spans) {
         return Ok(Value::Node(input));
     }
     let before = reader.builder.node(input);
@@ -71,6 +74,10 @@ fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span
         }
         _ => (input, spans),
     };
+    // As two reversals do.
+    if everything(source, &spans) {
+        return Ok(Value::Node(source));
+    }
     reader.push(view, Slice { spans }, &[source])
 }
 
@@ -173,7 +180,7 @@ pub(super) fn write_slice(op: &Slice, writer: &mut Writer<'_>) {
     let cut = (1..).zip(op.spans.iter().zip(&dims)).filter(|(_, (span, size))| **span != Span::all(**size));
     let (mut starts, mut ends, mut axes, mut steps) = (vec![], vec![], vec![], vec![]);
     for (axis, (span, _)) in cut {
-        let last = span.indices().last().unwrap_or(span.start) as i64;
+        let last = span.indices().next_back().unwrap_or(span.start) as i64;
         starts.push(span.start as i64);
         ends.push(match span.step {
             1.. => last + 1,

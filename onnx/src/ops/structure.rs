@@ -5,7 +5,7 @@ use models::ops::{Concat, Flatten, Op, Reshape, Shape, Transpose};
 
 use super::ReadError;
 use crate::export::{Attribute, Writer};
-use crate::import::{BATCH, NodeView, Reader, Value};
+use crate::import::{BATCH, NodeView, Reader, Value, check_rank};
 
 pub(super) fn read_concat(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let inputs = view.node_inputs(reader)?;
@@ -103,6 +103,7 @@ pub(super) fn read_unsqueeze(view: &NodeView<'_>, reader: &mut Reader) -> Result
     let input = view.node_input(reader, 0)?;
     let mut rest = reader.shape(input).dims().to_vec().into_iter();
     let axes = view.ints_of(reader, "axes", 1)?.unwrap_or_default();
+    check_rank(axes.len()).map_err(ReadError::Unsupported)?;
     let rank = rest.len() + axes.len();
     let comes = axes.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
     let dims: Option<Vec<usize>> =
@@ -131,10 +132,7 @@ fn reshape(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, shape: Shape
     if *reader.shape(input) == shape {
         return Ok(Value::Node(input));
     }
-    let mut source = input;
-    while let Op::Reshape(_) | Op::Flatten(_) = reader.builder.node(source).op {
-        source = reader.builder.node(source).inputs[0];
-    }
+    let source = reader.reshaped(input);
     if *reader.shape(source) == shape {
         return Ok(Value::Node(source));
     }

@@ -67,8 +67,8 @@ pub enum PyTorchError {
     },
     /// Something in the state dict that is no tensor.
     #[error(
-        "`{name}` in the state dict is {found} and no tensor; load the file in Python and save `model.state_dict()` with \
-         torch.save"
+        "`{name}` in the state dict is {found} and no dense tensor; in Python, leave it out or make it one with `.to_dense()`, \
+         `.dequantize()` or `.float()`, and save the state dict again"
     )]
     NotTensor {
         /// Its key.

@@ -6,11 +6,11 @@ use super::PyTorchError;
 use super::pickle::{Heap, Object, Value};
 use super::view::View;
 
-/// What training programs file the state dict under in their checkpoints.
-const NESTS: [&str; 6] = ["state_dict", "model_state_dict", "model", "net", "network", "params"];
-
 /// How deep a state dict may be in such dictionaries.
 const MAX_DEPTH: usize = 4;
+
+/// How many dictionaries of one dictionary are looked into. A file can name a large one again and again for a few bytes.
+const MAX_DICTIONARIES: usize = 16;
 
 /// The tensors by name. Numbers, text and nothing at all may stand beside them; anything else that is no tensor is an
 /// error.
@@ -33,7 +33,7 @@ pub(super) fn find<'h, 'a>(
     Ok(tensors)
 }
 
-/// Goes down through the dictionaries of a checkpoint.
+/// Goes down through the dictionaries of a checkpoint, under whatever keys they are.
 fn unwrap<'a>(heap: &Heap<'a>, root: Value<'a>) -> Result<Value<'a>, PyTorchError> {
     let mut dict = root;
     for _ in 0..=MAX_DEPTH {
@@ -41,6 +41,7 @@ fn unwrap<'a>(heap: &Heap<'a>, root: Value<'a>) -> Result<Value<'a>, PyTorchErro
             [] if holds_tensors(heap, dict) => return Ok(dict),
             [] => return Err(PyTorchError::NotStateDict { found: without_tensors(heap, dict) }),
             [(_, value)] => dict = value,
+            // Such as the weights and their moving average.
             [(first, _), (second, _), ..] => {
                 let (first, second) = (first.to_owned(), second.to_owned());
                 return Err(PyTorchError::SeveralStateDicts { first, second });
@@ -50,39 +51,45 @@ fn unwrap<'a>(heap: &Heap<'a>, root: Value<'a>) -> Result<Value<'a>, PyTorchErro
     Err(PyTorchError::NotStateDict { found: "dictionaries inside each other without an end".to_owned() })
 }
 
-/// What a dictionary has under the usual keys, in the order of these.
-fn nested<'h, 'a>(
-    heap: &'h Heap<'a>,
-    dict: Value<'a>,
-) -> impl Iterator<Item = (&'static str, Value<'a>)> + use<'h, 'a> {
-    let pairs = heap.pairs(dict).unwrap_or_default();
-    NESTS.into_iter().filter_map(|nest| {
-        let (_, value) = pairs.iter().rev().find(|(key, _)| *key == Value::Text(nest))?;
-        Some((nest, *value))
-    })
-}
-
-/// Where to go on: to dictionaries of tensors if there are any, else to those that have one of the usual keys again. A
-/// checkpoint's `model` may as well be its configuration.
-fn inner<'a>(heap: &Heap<'a>, dict: Value<'a>) -> Vec<(&'static str, Value<'a>)> {
-    let holding: Vec<_> = nested(heap, dict).filter(|(_, value)| holds_tensors(heap, *value)).collect();
+/// Where to go on: to dictionaries of tensors if there are any, else to those that hold one. A checkpoint's `model` may as
+/// well be its configuration.
+fn inner<'a>(heap: &Heap<'a>, dict: Value<'a>) -> Vec<(&'a str, Value<'a>)> {
+    let dicts = dictionaries(heap, dict);
+    let holding: Vec<_> = dicts.iter().copied().filter(|(_, value)| holds_tensors(heap, *value)).collect();
     if !holding.is_empty() {
         return holding;
     }
-    let leads_on = |value| nested(heap, value).any(|(_, value)| heap.pairs(value).is_some());
-    nested(heap, dict).filter(|(_, value)| leads_on(*value)).collect()
+    let leads_on = |value| dictionaries(heap, value).iter().any(|(_, value)| holds_tensors(heap, *value));
+    dicts.into_iter().filter(|(_, value)| leads_on(*value)).collect()
+}
+
+/// The dictionaries in a dictionary, by their keys.
+fn dictionaries<'a>(heap: &Heap<'a>, dict: Value<'a>) -> Vec<(&'a str, Value<'a>)> {
+    let pairs = heap.pairs(dict).unwrap_or_default().iter();
+    let named = pairs.filter_map(|&(key, value)| match key {
+        Value::Text(key) => heap.pairs(value).map(|_| (key, value)),
+        _ => None,
+    });
+    named.take(MAX_DICTIONARIES).collect()
 }
 
 fn holds_tensors<'a>(heap: &Heap<'a>, dict: Value<'a>) -> bool {
     heap.pairs(dict).unwrap_or_default().iter().any(|(_, value)| matches!(heap.object(*value), Some(Object::Tensor(_))))
 }
 
-/// What to call something in which there is no state dict. A whole network under one of the usual keys is the likeliest.
+/// What to call something in which there is no state dict: a whole network under one of the keys is the likeliest.
 fn without_tensors<'a>(heap: &Heap<'a>, value: Value<'a>) -> String {
-    let whole = nested(heap, value).find(|(_, value)| matches!(heap.object(*value), Some(Object::Opaque(_))));
-    match whole {
-        Some((key, value)) => format!("{} under `{key}`", describe(heap, value)),
-        None => describe(heap, value),
+    let Some(pairs) = heap.pairs(value) else { return describe(heap, value) };
+    let text = |key| if let Value::Text(key) = key { Some(key) } else { None };
+    let whole = pairs.iter().find(|(_, value)| matches!(heap.object(*value), Some(Object::Opaque(_))));
+    if let Some((key, value)) = whole.and_then(|(key, value)| Some((text(*key)?, value))) {
+        return format!("{} under `{key}`", describe(heap, *value));
+    }
+    let keys: Vec<String> =
+        pairs.iter().filter_map(|(key, _)| text(*key)).take(8).map(|key| format!("`{key}`")).collect();
+    match keys.is_empty() {
+        true => describe(heap, value),
+        false => format!("a dictionary of {} without tensors", keys.join(", ")),
     }
 }
 

@@ -20,8 +20,8 @@ pub(super) fn weights<'h, 'a>(
     let mut weights = Vec::with_capacity(views.len());
     for (name, view) in views {
         match Numbers::of(view.storage.class) {
-            Some(Numbers::Float(float)) => weights.push((name, view, float)),
             _ if is_bookkeeping(name) => {}
+            Some(Numbers::Float(float)) => weights.push((name, view, float)),
             _ => {
                 return Err(PyTorchError::Type { name: name.to_owned(), found: view.storage.class.to_owned() });
             }

@@ -1,8 +1,9 @@
 //! Arithmetic on constants.
 
 use models::Tensor;
+use models::params::numbers;
 
-use super::{input, known, length, pick};
+use super::{input, known, pick, strided, strides};
 use crate::import::{Constant, Ints, NodeView, Reader};
 
 /// From one type of numbers to another.
@@ -46,8 +47,8 @@ pub(super) fn binary(view: &NodeView<'_>, reader: &Reader, (whole, real): Binary
     let (a, b) = (input(view, reader, 0)?, input(view, reader, 1)?);
     let (left, right) = (a.shape()?, b.shape()?);
     let shape = broadcast(&left, &right)?;
-    let a = pick(a, shape.clone(), spread(&shape, &left))?;
-    let b = pick(b, shape.clone(), spread(&shape, &right))?;
+    let a = pick(reader, a, shape.clone(), spread(&shape, &left))?;
+    let b = pick(reader, b, shape.clone(), spread(&shape, &right))?;
     match (a, b) {
         (Constant::Floats(a), Constant::Floats(b)) => {
             let data = a.data().iter().zip(b.data()).map(|(&a, &b)| real(a, b)).collect();
@@ -74,25 +75,15 @@ fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
     });
     let shape = dims.collect::<Option<Vec<usize>>>().ok_or(format!("combines the shapes {a:?} and {b:?}"))?;
     // The larger input bounds the work, except where both are repeated.
-    let bound = length(a).max(length(b)).max(LARGEST_REPETITION);
-    if length(&shape) <= bound { Ok(shape) } else { Err(format!("is repeated to the shape {shape:?}")) }
+    let bound = numbers(a).max(numbers(b)).max(LARGEST_REPETITION);
+    if numbers(&shape) <= bound { Ok(shape) } else { Err(format!("is repeated to the shape {shape:?}")) }
 }
 
 /// For each number of a shape, the place of the one that is repeated there.
-fn spread<'a>(shape: &'a [usize], from: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
-    (0..length(shape)).map(move |mut place| {
-        let (mut at, mut stride) = (0, 1);
-        let missing = shape.len() - from.len();
-        for axis in (0..shape.len()).rev() {
-            let index = place % shape[axis];
-            place /= shape[axis];
-            if let Some(&size) = axis.checked_sub(missing).map(|axis| &from[axis]) {
-                at += if size == 1 { 0 } else { index * stride };
-                stride *= size;
-            }
-        }
-        at
-    })
+fn spread(shape: &[usize], from: &[usize]) -> impl Fn(usize) -> usize + use<> {
+    let moving = from.iter().zip(strides(from)).map(|(&size, stride)| if size == 1 { 0 } else { stride });
+    let repeated = std::iter::repeat_n(0, shape.len() - from.len());
+    strided(shape, &repeated.chain(moving).collect::<Vec<isize>>(), 0)
 }
 
 /// `(x - zero point) · scale`, for the whole tensor or along an axis.
@@ -110,7 +101,7 @@ pub(super) fn dequantize(view: &NodeView<'_>, reader: &Reader) -> Result<Constan
     if scale.data().len() != channels || zero.len() != channels || view.int("block_size", 0) != 0 {
         return Err(format!("is dequantised with {} scales for the shape {:?}", scale.data().len(), ints.shape));
     }
-    let inner = if channels == 1 { 1 } else { length(&ints.shape[axis + 1..]).max(1) };
+    let inner = if channels == 1 { 1 } else { numbers(&ints.shape[axis + 1..]).max(1) };
     let number = |(place, &quantum): (usize, &i64)| {
         let channel = place / inner % channels.max(1);
         quantum.saturating_sub(zero[channel]) as f32 * scale.data()[channel]

@@ -1,7 +1,9 @@
 //! Constants in another shape or order, and parts of them.
 
-use super::{input, known, length, pick, shaped};
-use crate::import::{Constant, Ints, NodeView, Reader};
+use models::params::numbers;
+
+use super::{afford, input, known, pick, shaped, strided, strides};
+use crate::import::{Constant, Ints, NodeView, Reader, check_rank};
 use crate::ops::read_spans;
 
 /// The axes of a `Squeeze` or `Unsqueeze`, an attribute before operator set 13 and an input since.
@@ -14,8 +16,12 @@ pub(super) fn concat(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, S
     if parts.iter().any(|part| part.shape().is_ok_and(|shape| shape.len() != 1)) || view.int("axis", 0) > 0 {
         return Err("joins more than vectors".to_owned());
     }
-    let ints: Vec<Ints> = parts.iter().map(|part| part.integers()).collect::<Result<_, _>>()?;
-    Ok(Constant::Ints(Ints::vector(ints.into_iter().flat_map(|part| part.data).collect())))
+    afford(reader, parts.iter().fold(0, |cost, part| part.cost().saturating_add(cost)))?;
+    let mut joined = Vec::new();
+    for part in parts {
+        joined.extend(part.integers()?.data);
+    }
+    Ok(Constant::Ints(Ints::vector(joined)))
 }
 
 pub(super) fn gather(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
@@ -24,15 +30,15 @@ pub(super) fn gather(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, S
     let (Some((&size, inner)), 0) = (shape.split_first(), view.int("axis", 0)) else {
         return Err("is gathered from another axis than the first".to_owned());
     };
-    let row = length(inner);
-    let mut places = Vec::new();
-    for &index in &indices.data {
+    let row = numbers(inner);
+    let place = |&index: &i64| {
         let index = if index < 0 { index + size as i64 } else { index };
-        let index = usize::try_from(index).ok().filter(|&index| index < size);
-        let index = index.ok_or(format!("is gathered from outside its {size} rows"))?;
-        places.extend(index * row..(index + 1) * row);
-    }
-    pick(data, indices.shape.iter().chain(inner).copied().collect(), places.into_iter())
+        usize::try_from(index).ok().filter(|&index| index < size).map(|index| index * row)
+    };
+    let rows: Option<Vec<usize>> = indices.data.iter().map(place).collect();
+    let rows = rows.ok_or(format!("is gathered from outside its {size} rows"))?;
+    let shape = indices.shape.iter().chain(inner).copied().collect();
+    pick(reader, data, shape, |number| rows[number / row] + number % row)
 }
 
 pub(super) fn slice(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
@@ -40,11 +46,11 @@ pub(super) fn slice(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, St
     let shape = data.shape()?;
     let spans = read_spans(view, reader, &shape).map_err(|error| format!("is sliced: {error}"))?;
     let taken: Vec<usize> = spans.iter().map(|span| span.length).collect();
-    let mut places = vec![0];
-    for (span, &size) in spans.iter().zip(&shape) {
-        places = places.iter().flat_map(|&place| span.indices().map(move |index| place * size + index)).collect();
-    }
-    pick(data, taken, places.into_iter())
+    let strides = strides(&shape);
+    let first = spans.iter().zip(&strides).map(|(span, &stride)| span.start.wrapping_mul(stride as usize));
+    let first = first.fold(0, usize::wrapping_add);
+    let steps: Vec<isize> = spans.iter().zip(&strides).map(|(span, stride)| span.step.wrapping_mul(*stride)).collect();
+    pick(reader, data, taken.clone(), strided(&taken, &steps, first))
 }
 
 pub(super) fn reshape(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
@@ -58,9 +64,9 @@ pub(super) fn reshape(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, 
     let mut shape = copied.collect::<Result<Vec<usize>, String>>()?;
     if let Some(unknown) = wanted.iter().position(|&dim| dim == -1) {
         shape[unknown] = 1;
-        shape[unknown] = length(&from).checked_div(length(&shape)).unwrap_or(0);
+        shape[unknown] = numbers(&from).checked_div(numbers(&shape)).unwrap_or(0);
     }
-    shaped(data, shape)
+    shaped(reader, data, shape)
 }
 
 pub(super) fn squeeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
@@ -73,17 +79,18 @@ pub(super) fn squeeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, 
         None => size == 1,
     };
     let kept = (0..).zip(&shape).filter(|&(axis, &size)| !goes(axis, size)).map(|(_, &size)| size);
-    shaped(data, kept.collect())
+    shaped(reader, data, kept.collect())
 }
 
 pub(super) fn unsqueeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
     let data = input(view, reader, 0)?;
     let axes = axes(view, reader)?.unwrap_or_default();
+    check_rank(axes.len())?;
     let mut rest = data.shape()?.into_iter();
     let rank = (rest.len() + axes.len()) as i64;
     let comes = |axis: i64| axes.contains(&axis) || axes.contains(&(axis - rank));
     let shape: Option<Vec<usize>> = (0..rank).map(|axis| if comes(axis) { Some(1) } else { rest.next() }).collect();
-    shaped(data, shape.ok_or(format!("gets the dimensions {axes:?}"))?)
+    shaped(reader, data, shape.ok_or(format!("gets the dimensions {axes:?}"))?)
 }
 
 pub(super) fn transpose(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
@@ -98,15 +105,7 @@ pub(super) fn transpose(view: &NodeView<'_>, reader: &Reader) -> Result<Constant
     }
     let order: Vec<usize> = order.into_iter().map(|axis| axis as usize).collect();
     let target: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
-    let stride = |axis: usize| length(&shape[axis + 1..]);
-    let strides: Vec<usize> = order.iter().map(|&axis| stride(axis)).collect();
-    let places = (0..length(&shape)).map(|mut place| {
-        let mut at = 0;
-        for axis in (0..target.len()).rev() {
-            at += place % target[axis] * strides[axis];
-            place /= target[axis];
-        }
-        at
-    });
-    pick(data, target.clone(), places)
+    let strides = strides(&shape);
+    let strides: Vec<isize> = order.iter().map(|&axis| strides[axis]).collect();
+    pick(reader, data, target.clone(), strided(&target, &strides, 0))
 }

@@ -5,8 +5,9 @@ mod arithmetic;
 mod layout;
 
 use models::Tensor;
+use models::params::numbers;
 
-use super::{BATCH, Constant, Ints, NodeView, Reader, Value};
+use super::{BATCH, Constant, Ints, NodeView, Reader, Value, check_rank};
 use crate::ops::ReadError;
 
 type Fold = fn(&NodeView<'_>, &Reader) -> Result<Constant, String>;
@@ -50,13 +51,9 @@ pub(crate) fn fold(view: &NodeView<'_>, reader: &mut Reader) -> Result<Option<Va
     }
     let Some(first) = names.into_iter().next() else { return Ok(None) };
     let constant = fold(view, reader).map_err(|reason| ReadError::Unsupported(format!("a constant that {reason}")))?;
-    reader.expand(length(&constant.shape().unwrap_or_default()))?;
+    reader.expand(constant.cost())?;
     let name = if *naming == Naming::Kept { first } else { view.output().to_owned() };
     Ok(Some(Value::Constant(name, constant)))
-}
-
-fn length(shape: &[usize]) -> usize {
-    shape.iter().fold(1, |length, &dim| length.saturating_mul(dim))
 }
 
 fn input<'r>(view: &NodeView<'_>, reader: &'r Reader, index: usize) -> Result<&'r Constant, String> {
@@ -67,27 +64,60 @@ fn input<'r>(view: &NodeView<'_>, reader: &'r Reader, index: usize) -> Result<&'
     }
 }
 
-/// The numbers at these places, in a new shape. Every place must be one that there is.
-fn pick(constant: &Constant, shape: Vec<usize>, places: impl Iterator<Item = usize>) -> Result<Constant, String> {
-    match constant {
+/// The numbers at these places, as many as the new shape has. Every place must be one that there is.
+fn pick(
+    reader: &Reader,
+    constant: &Constant,
+    shape: Vec<usize>,
+    place: impl Fn(usize) -> usize,
+) -> Result<Constant, String> {
+    check_rank(shape.len())?;
+    let count = numbers(&shape);
+    afford(reader, count.saturating_mul(if let Constant::Floats(_) = constant { 1 } else { 2 }))?;
+    let whole = |ints: &Ints| (0..count).map(|number| ints.data[place(number)]).collect();
+    Ok(match constant {
         Constant::Floats(tensor) => {
-            let data = places.map(|place| tensor.data()[place]).collect();
-            Ok(Constant::Floats(Tensor::new(shape, data)))
+            let data = (0..count).map(|number| tensor.data()[place(number)]).collect();
+            Constant::Floats(Tensor::new(shape, data))
         }
-        constant => {
-            let ints = constant.integers()?;
-            Ok(Constant::Ints(Ints { shape, data: places.map(|place| ints.data[place]).collect() }))
-        }
-    }
+        Constant::Ints(ints) => Constant::Ints(Ints { data: whole(ints), shape }),
+        other => Constant::Ints(Ints { data: whole(&other.integers()?), shape }),
+    })
+}
+
+/// Refuses what the reader would not allow, before it takes the memory.
+fn afford(reader: &Reader, cost: usize) -> Result<(), String> {
+    if reader.affords(cost) { Ok(()) } else { Err("takes more memory than any image network".to_owned()) }
 }
 
 /// The same numbers in another shape of the same length.
-fn shaped(constant: &Constant, shape: Vec<usize>) -> Result<Constant, String> {
-    let found = length(&constant.shape()?);
-    if length(&shape) != found {
+fn shaped(reader: &Reader, constant: &Constant, shape: Vec<usize>) -> Result<Constant, String> {
+    let found = numbers(&constant.shape()?);
+    if numbers(&shape) != found {
         return Err(format!("is reshaped from {found} numbers to {shape:?}"));
     }
-    pick(constant, shape, 0..found)
+    match constant {
+        Constant::Floats(tensor) => check_rank(shape.len()).map(|()| Constant::Floats(tensor.reshaped(&shape))),
+        constant => pick(reader, constant, shape, |number| number),
+    }
+}
+
+/// The place of a number, row-major, in a tensor with these strides, by its place in one of this shape.
+fn strided(shape: &[usize], strides: &[isize], first: usize) -> impl Fn(usize) -> usize + use<> {
+    let axes: Vec<(usize, isize)> = shape.iter().copied().zip(strides.iter().copied()).rev().collect();
+    move |mut number| {
+        let mut place = first;
+        for &(size, stride) in &axes {
+            place = place.wrapping_add_signed(stride.wrapping_mul((number % size) as isize));
+            number /= size;
+        }
+        place
+    }
+}
+
+/// How far apart the numbers of a tensor of this shape are, along each of its dimensions.
+fn strides(shape: &[usize]) -> Vec<isize> {
+    (1..=shape.len()).map(|axis| numbers(&shape[axis..]) as isize).collect()
 }
 
 /// Whole numbers none of which is the size of the batch.

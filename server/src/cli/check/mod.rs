@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use models::weights::StateDict;
-use models::{Graph, zoo};
+use models::{Graph, Network, zoo};
 use onnx::conventions::Conventions;
 use onnx::{Imported, ModelFile};
 use server::runtime::SelectedEngine;
@@ -50,6 +50,7 @@ fn check(path: &Path, selected: &SelectedEngine, place: &Workplace) -> Report {
     let mut report = Report { megabytes: megabytes(path), file: path.display().to_string(), ..Report::default() };
     let filled = match Source::open(path) {
         Ok(Source::Onnx(file)) => onnx_file(&file, &mut report, (selected, place)),
+        Ok(Source::Network(network)) => stored(*network, &mut report),
         Ok(Source::Weights(file)) => weights(&file.state, &mut report),
         Err(error) => Err(error),
     };
@@ -124,6 +125,16 @@ fn describe(graph: &Graph, report: &mut Report) {
         counts.parameters,
         counts.macs as f64 / 1e9,
     ));
+}
+
+/// The weights of a stored model, with graph and spec.
+fn stored(network: Network, report: &mut Report) -> Result<()> {
+    report.contents = Contents::Weights;
+    report.producer = "safetensors, with a network of graft's".to_owned();
+    describe(&network.graph, report);
+    report.labels = network.spec.labels.as_ref().map(|labels| labels.names().to_vec());
+    report.preprocess = Some(Preparation::of_known(&Built::of_network(network))?.to_string());
+    Ok(())
 }
 
 fn weights(state: &StateDict, report: &mut Report) -> Result<()> {

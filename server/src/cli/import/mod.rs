@@ -63,23 +63,23 @@ pub(super) fn run(args: &ImportArgs, place: &Workplace) -> Result<()> {
     let size = args.size.map(|[height, width]| [height as usize, width as usize]);
     // Every engine of this machine is tried, whichever will serve.
     let selected = place.select()?;
-    let built = match Source::open(&args.file)? {
+    let source = Source::open(&args.file)?;
+    if args.arch.is_some() && !matches!(source, Source::Weights(_)) {
+        bail!("{}: --arch is for files of weights alone, and this one holds its network itself", named());
+    }
+    let built = match source {
+        Source::Network(network) => Built::of_network(*network),
         Source::Weights(file) => Built::of_weights(&file, args.arch.as_deref(), size).with_context(named)?,
-        Source::Onnx(file) => {
-            if args.arch.is_some() {
-                bail!("{}: --arch is for files of weights, and an ONNX file holds its network itself", named());
+        Source::Onnx(file) => match file.import_for(size) {
+            Ok(imported) => Built::of_onnx(imported, &file.conventions()),
+            Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
+                output::line(format_args!("graft cannot take this network apart: {error}"))?;
+                output::line(format_args!("it is kept as it is: it can be served, but not fine-tuned"))?;
+                let adopted = Adopted::new(*file, labels, &args.preparation)?;
+                return adopted.import(args, &selected, place).with_context(named);
             }
-            match file.import_for(size) {
-                Ok(imported) => Built::of_onnx(imported, &file.conventions()),
-                Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
-                    output::line(format_args!("graft cannot take this network apart: {error}"))?;
-                    output::line(format_args!("it is kept as it is: it can be served, but not fine-tuned"))?;
-                    let adopted = Adopted::new(*file, labels, &args.preparation)?;
-                    return adopted.import(args, &selected, place).with_context(named);
-                }
-                Err(error) => return Err(error).with_context(named),
-            }
-        }
+            Err(error) => return Err(error).with_context(named),
+        },
     };
     let built = built.labelled(labels).with_context(named)?;
     let mut preparation = args.preparation.resolve(&built)?;

@@ -33,12 +33,18 @@ pub(in crate::cli) enum Known {
 }
 
 impl Built {
+    /// From the file of weights of a stored model.
+    pub(in crate::cli) fn of_network(network: Network) -> Self {
+        let Network { graph, params, spec } = network;
+        let (architecture, labels) = (spec.architecture.clone(), spec.labels.clone());
+        Self { graph, params, architecture, labels, known: Some(Known::Spec(Box::new(spec))) }
+    }
+
     /// From an ONNX file.
     pub(in crate::cli) fn of_onnx(imported: Imported, conventions: &Conventions) -> Self {
         let Imported { graph, params, spec, producer } = imported;
         if let Some(spec) = spec {
-            let (architecture, labels) = (spec.architecture.clone(), spec.labels.clone());
-            return Self { graph, params, architecture, labels, known: Some(Known::Spec(Box::new(spec))) };
+            return Self::of_network(Network { graph, params, spec });
         }
         let recognised = zoo::recognise(&graph).first().map(|row| row.name().to_owned());
         let unnamed = || Some(producer).filter(|name| !name.is_empty()).unwrap_or("unnamed network".to_owned());

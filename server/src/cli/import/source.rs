@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Component, Path};
 
 use anyhow::{Context, Result};
+use models::Network;
 use models::params::hex;
-use models::weights::{self, Format, StateDict};
+use models::weights::{self, Format, SafetensorsError, StateDict};
 use onnx::ModelFile;
 use sha2::{Digest, Sha256};
 
@@ -13,6 +14,8 @@ use sha2::{Digest, Sha256};
 pub(in crate::cli) enum Source {
     /// A network.
     Onnx(Box<ModelFile>),
+    /// Weights with their network, as graft keeps them.
+    Network(Box<Network>),
     /// Weights without a network.
     Weights(WeightsFile),
 }
@@ -33,12 +36,22 @@ impl Source {
         let named = || path.display().to_string();
         let bytes = read(path).with_context(named)?;
         // Formats of weights begin with marks of their own; ONNX files have none.
-        if Format::sniff(&bytes).is_some() {
-            return Ok(Self::Weights(WeightsFile::read(bytes).with_context(named)?));
+        match Format::sniff(&bytes) {
+            Some(Format::Safetensors) => match weights::read_network(&bytes) {
+                Ok(network) => return Ok(Self::Network(Box::new(network))),
+                Err(SafetensorsError::NoNetwork(_)) => {}
+                Err(error) => return Err(error).with_context(named),
+            },
+            Some(_) => {}
+            None => return Self::onnx(path, bytes).with_context(named),
         }
+        Ok(Self::Weights(WeightsFile::read(bytes).with_context(named)?))
+    }
+
+    fn onnx(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut beside = |location: &str| read_beside(folder, location);
-        Ok(Self::Onnx(Box::new(ModelFile::decode_with(bytes, &mut beside).with_context(named)?)))
+        Ok(Self::Onnx(Box::new(ModelFile::decode_with(bytes, &mut beside)?)))
     }
 }
 

@@ -1,8 +1,11 @@
 //! A network from a file of weights.
 
+use std::cmp::Reverse;
+
 use anyhow::{Context, Result, bail};
+use models::graph::GraphError;
 use models::preprocess::Preset;
-use models::weights::{self, FitError, Fitted, Format, StateDict};
+use models::weights::{self, FitError, Fitted, Likeness, Naming, StateDict};
 use models::zoo::{self, Architecture, Published};
 use models::{Graph, Labels, Tensor};
 
@@ -21,13 +24,13 @@ impl Built {
         };
         let (graph, Fitted { params, naming }) = fitted(row, &file.state, size.unwrap_or(row.input()))?;
         output::line(format_args!("{}, with the names of {naming}, for {}", file.state.format, row.name()))?;
-        let known = match (published, file.state.format) {
+        let known = match (published, naming) {
             (Some(published), _) => Some(Known::Parameters {
                 preprocess: Box::new(published.preprocess()),
                 origin: format!("as torchvision's {} for {} want it", published.weights, published.architecture),
             }),
             // The published weights of Keras' VGG are Caffe's, and its own training prepares images the same way.
-            (None, Format::Keras | Format::KerasArchive) => Some(Known::Preset {
+            (None, Naming::Keras) => Some(Known::Preset {
                 preset: Preset::CaffeBgr,
                 order: None,
                 origin: "as Keras prepares them for VGG".to_owned(),
@@ -50,8 +53,8 @@ impl Built {
     fn drop_empty_classifier(&mut self) -> Result<()> {
         let Some(classifier) = self.graph.classifier() else { return Ok(()) };
         let node = self.graph.node(classifier.node());
-        let empty = |tensor: &Tensor| tensor.data().iter().all(|number| number.is_nan());
-        if node.params.iter().filter_map(|name| self.params.get(name)).all(empty) {
+        let is_nan = |tensor: &Tensor| tensor.data().iter().all(|number| number.is_nan());
+        if node.params.iter().filter_map(|name| self.params.get(name)).all(is_nan) {
             output::line(format_args!("its classifier is not a number: only the features are kept"))?;
             let first = self.graph.iter().find(|(_, node)| matches!(node.op, models::Op::Linear(_)));
             let features = first.map_or(classifier.node(), |(id, _)| id);
@@ -67,15 +70,20 @@ fn named(name: &str) -> Result<Architecture> {
     zoo::find(name).with_context(|| format!("there is no network `{name}`; there are {}", names()))
 }
 
-/// The graph for as many classes as the file has, or its headless part, with the weights.
+/// The graph with the weights.
 fn fitted(row: Architecture, state: &StateDict, input: [usize; 2]) -> Result<(Graph, Fitted)> {
-    let graph = row.graph(input, row.classes())?;
-    let graph = match weights::classes(&graph, state) {
-        Some(classes) if weights::has_classifier(&graph, state) => row.graph(input, classes)?,
-        _ => graph.prefix(weights::covered(&graph, state)),
-    };
+    let graph = graph_for(row, state, input)?;
     let fitted = weights::fit(&graph, state)?;
     Ok((graph, fitted))
+}
+
+/// The graph for as many classes as the file has, or its headless part.
+fn graph_for(row: Architecture, state: &StateDict, input: [usize; 2]) -> Result<Graph, GraphError> {
+    let graph = row.graph(input, row.classes())?;
+    match weights::classes(&graph, state) {
+        Some(classes) if weights::has_classifier(&graph, state) => row.graph(input, classes),
+        _ => Ok(graph.prefix(weights::covered(&graph, state))),
+    }
 }
 
 /// Every network whose tensors these may be.
@@ -85,7 +93,8 @@ pub(in crate::cli) fn fits(state: &StateDict) -> Vec<Architecture> {
 
 /// Why they are no network's.
 pub(in crate::cli) fn misfit(state: &StateDict) -> String {
-    match zoo::all().filter_map(|row| misfit_of(row, state)).max_by_key(|misfit| misfit.fitting) {
+    // Of equals the first, which `max_by_key` would not give.
+    match zoo::all().filter_map(|row| misfit_of(row, state)).min_by_key(|misfit| Reverse(misfit.likeness)) {
         Some(Misfit { row, error, .. }) => {
             format!("the tensors fit no network; the nearest is {}: {error}", row.name())
         }
@@ -110,15 +119,11 @@ struct Misfit {
     row: Architecture,
     /// What is wrong.
     error: FitError,
-    /// How many tensors are right.
-    fitting: usize,
+    likeness: Likeness,
 }
 
 fn misfit_of(row: Architecture, state: &StateDict) -> Option<Misfit> {
-    let graph = row.graph(row.input(), row.classes()).ok()?;
+    let graph = graph_for(row, state, row.input()).ok()?;
     let error = weights::fit(&graph, state).err().filter(|error| !matches!(error, FitError::Names { .. }))?;
-    let right = |(name, shape): (&str, Vec<usize>)| state.tensors.get(name).is_some_and(|found| found.shape() == shape);
-    let params = graph.nodes().iter().flat_map(|node| node.params());
-    let fitting = params.filter(|(name, param)| right((name, param.shape.clone()))).count();
-    Some(Misfit { row, error, fitting })
+    Some(Misfit { row, error, likeness: weights::likeness(&graph, state) })
 }

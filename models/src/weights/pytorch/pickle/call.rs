@@ -22,7 +22,7 @@ impl<'a> Heap<'a> {
     ) -> Result<Value<'a>, PickleError> {
         let wrong = || PickleError::Arguments { callee: callee.to_string() };
         // Few are looked at, and none is copied that is not.
-        let arguments: Vec<Value<'a>> = self.items(arguments).ok_or_else(wrong)?.iter().take(4).copied().collect();
+        let arguments: Vec<Value<'a>> = self.items(arguments).ok_or_else(wrong)?.iter().take(7).copied().collect();
         match (callee.module, callee.name) {
             ("collections", "OrderedDict") => match arguments.first() {
                 None => Ok(self.add(Object::Dict(Vec::new()))),
@@ -33,7 +33,12 @@ impl<'a> Heap<'a> {
                     self.dict_of_pairs(*pairs).ok_or_else(wrong)
                 }
             },
-            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => self.tensor(&arguments).ok_or_else(wrong),
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => {
+                if arguments.get(6).is_some_and(|marks| self.is_marked(*marks)) {
+                    return Err(PickleError::Lazy);
+                }
+                self.tensor(&arguments).ok_or_else(wrong)
+            }
             // The parameter is the tensor that it wraps. PyTorch 0.3 and earlier called the class itself.
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state")
             | ("torch.nn.parameter", "Parameter") => arguments.first().copied().ok_or_else(wrong),
@@ -50,9 +55,18 @@ impl<'a> Heap<'a> {
         Some(self.add(Object::Dict(pairs)))
     }
 
+    /// Whether the marks of a tensor, PyTorch's `{'neg': True}` and `{'conj': True}`, say that its numbers are not those of
+    /// its storage.
+    fn is_marked(&self, marks: Value<'a>) -> bool {
+        match self.pairs(marks) {
+            Some(pairs) => !pairs.is_empty(),
+            None => marks != Value::None,
+        }
+    }
+
     /// `(storage, offset, shape, strides, …)`.
     fn tensor(&mut self, arguments: &[Value<'a>]) -> Option<Value<'a>> {
-        let [storage, offset, shape, strides] = arguments else { return None };
+        let [storage, offset, shape, strides, ..] = arguments else { return None };
         let Object::Storage(storage) = self.object(*storage)? else { return None };
         let view = View {
             storage: **storage,

@@ -61,6 +61,12 @@ pub enum PickleError {
         /// What is called.
         callee: String,
     },
+    /// A tensor whose numbers are yet to be negated or conjugated.
+    #[error(
+        "a tensor is marked to be negated or conjugated when it is used; load the file in Python and save \
+         `tensor.resolve_neg().resolve_conj()` of each"
+    )]
+    Lazy,
     /// More values than the file's size warrants.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
