@@ -7,7 +7,6 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::events::{Event, Observer};
-use crate::exec::LinearGradient;
 use crate::kernels::matmul::{Into, Matrix, matmul};
 use crate::metrics::Evaluation;
 use crate::optim::Sgd;
@@ -157,7 +156,21 @@ fn gradient((weight, bias): (&[f32], &[f32]), batch: &Examples, smoothing: f32) 
             *out = (score - target) / n as f32;
         }
     }
-    (loss, LinearGradient::backward(&batch.features, &logits, n))
+    let mut gradient = LinearGradient { weight: vec![0.0; weight.len()], bias: vec![0.0; classes] };
+    let x = Matrix::new(&batch.features, n, width);
+    matmul(Matrix::new(&logits, n, classes).transposed(), x, &mut gradient.weight, Into::Overwrite);
+    for row in logits.chunks(classes) {
+        gradient.bias.iter_mut().zip(row).for_each(|(sum, number)| *sum += number);
+    }
+    (loss, gradient)
+}
+
+/// The gradient of a loss with respect to the head's parameters.
+struct LinearGradient {
+    /// `[classes, features]`, row-major.
+    weight: Vec<f32>,
+    /// `[classes]`.
+    bias: Vec<f32>,
 }
 
 /// `(x - mean) / deviation` for each feature.

@@ -1,25 +1,38 @@
 //! Running a graph: the forward pass, and the gradients of what is trained.
 //!
-//! The network is the node list, so the executor is a loop over it. Each operator family computes in a file of the same
-//! name as in `models::ops`; a tensor is freed when the last node that takes it is done.
+//! The network is a list of nodes, so both passes are loops over a list of steps, and nothing recurses. A step is a node, or
+//! a few that are cheaper together, such as batch normalisation with the sum and the ReLU behind it. What a step does is its
+//! layer's business; layers are made in [`layers`], a file for each family of operators. In the backward pass every array is
+//! freed when the step that made it has been passed.
+//!
+//! A second device needs layers of its own beside [`layers`] and another kind of [`array`]; plan, passes, weights and the
+//! training loop know neither.
 
-mod activation;
-mod arithmetic;
-mod conv;
-mod linear;
-mod norm;
-mod pool;
-mod region;
-mod structure;
+mod array;
+mod gradients;
+mod layer;
+mod layers;
+mod layout;
+mod pass;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod weights;
 
-use candle_core::{CpuStorage, Device, Storage, Tensor};
-use models::ops::{Op, Shape};
+use candle_core::{Device, Tensor};
+use models::ops::Shape;
 use models::params::ParamsError;
 use models::preprocess::Batch;
 use models::{Graph, Params};
 use thiserror::Error;
 
-pub use linear::LinearGradient;
+use array::{Array, Pool};
+pub use gradients::Gradients;
+pub use pass::Pass;
+use plan::{Gradient, Plan};
+pub use weights::{Parameter, Weights};
+
+use crate::kernels::strided::{Copy, View};
 
 /// Why a network does not run.
 #[derive(Debug, Error)]
@@ -40,30 +53,77 @@ pub enum ExecError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// A graph with its parameters as tensors, ready to run in evaluation mode: batch normalisation by its running
-/// statistics, dropout the identity.
-pub struct Executor<'g> {
-    graph: &'g Graph,
-    /// The parameters of each node, in the node's order.
-    params: Vec<Vec<Tensor>>,
+/// A network, ready to run and to be trained.
+pub struct Executor {
+    plan: Plan,
+    weights: Weights,
+    trained: Vec<bool>,
+    pool: Pool,
+    input: Shape,
+    output: Shape,
+    /// The node whose output is the network's.
+    last: usize,
 }
 
-impl<'g> Executor<'g> {
-    /// Takes the parameters that the graph names.
+impl Executor {
+    /// A network of which everything that can be trained is.
     ///
     /// # Errors
-    /// [`ExecError::Params`] naming the first that is missing or misshapen.
-    pub fn new(graph: &'g Graph, params: &Params) -> Result<Self, ExecError> {
-        let params = params.select(graph)?;
-        let tensor = |name: &String| -> Result<Tensor, ExecError> {
-            let found = params.get(name).ok_or_else(|| ParamsError::Missing { name: name.clone() })?;
-            Ok(Tensor::from_slice(found.data(), found.shape(), &Device::Cpu)?)
-        };
-        let nodes = graph.nodes().iter().map(|node| node.params.iter().map(tensor).collect());
-        Ok(Self { graph, params: nodes.collect::<Result<_, _>>()? })
+    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
+    pub fn new(graph: &Graph, params: &Params) -> Result<Self, ExecError> {
+        Self::training(graph, params, |_| true)
     }
 
-    /// The output for a batch of prepared images.
+    /// A network of which these parameters are trained, as far as they can be. Nothing is computed or kept for the gradients
+    /// of what comes before the first of them. Batch normalisation that is not trained stays as in evaluation.
+    ///
+    /// # Errors
+    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
+    pub fn training(
+        graph: &Graph,
+        params: &Params,
+        trains: impl Fn(&Parameter) -> bool,
+    ) -> Result<Self, ExecError> {
+        Self::with_gradient(graph, params, trains, Gradient::Unwanted)
+    }
+
+    fn with_gradient(
+        graph: &Graph,
+        params: &Params,
+        trains: impl Fn(&Parameter) -> bool,
+        input: Gradient,
+    ) -> Result<Self, ExecError> {
+        let weights = Weights::new(graph, params)?;
+        let trained: Vec<bool> = weights.parameters().iter().map(|p| p.trainable && trains(p)).collect();
+        Ok(Self {
+            plan: Plan::new(graph, &weights, &trained, input),
+            weights,
+            trained,
+            pool: Pool::default(),
+            input: graph.shape(graph.input()).clone(),
+            output: graph.shape(graph.output()).clone(),
+            last: graph.output().index(),
+        })
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The parameters, to be changed.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        &mut self.weights
+    }
+
+    /// Which of the parameters are trained, in their order.
+    #[must_use]
+    pub fn trained(&self) -> &[bool] {
+        &self.trained
+    }
+
+    /// The output for a batch of prepared images, by the running statistics and without dropout.
     ///
     /// # Errors
     /// [`ExecError`] when the images are not of the size that the graph takes.
@@ -73,80 +133,65 @@ impl<'g> Executor<'g> {
         Ok(models::Tensor::new(shape, output.flatten_all()?.to_vec1()?))
     }
 
-    /// The output for any input `[n, …]` of the graph's input shape.
+    /// The output for any input `[n, …]` of the graph's input shape, by the running statistics and without dropout.
     ///
     /// # Errors
     /// [`ExecError::Input`] for another shape.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, ExecError> {
-        let expected = self.graph.shape(self.graph.input());
-        if input.dims().get(1..) != Some(expected.dims()) {
-            return Err(ExecError::Input { expected: expected.to_string(), found: input.dims().to_vec() });
+        if input.dims().get(1..) != Some(self.input.dims()) || input.dims()[0] == 0 {
+            return Err(ExecError::Input { expected: self.input.to_string(), found: input.dims().to_vec() });
         }
-        let mut pending = self.graph.uses();
-        let mut values: Vec<Option<Tensor>> = vec![None; self.graph.nodes().len()];
-        values[0] = Some(input.contiguous()?);
-        for (id, node) in self.graph.iter().skip(1) {
-            let inputs: Vec<Tensor> = node.inputs.iter().filter_map(|id| values[id.index()].clone()).collect();
-            for input in &node.inputs {
-                pending[input.index()] -= 1;
-                if pending[input.index()] == 0 {
-                    values[input.index()] = None;
-                }
-            }
-            let output = forward(&node.op, &inputs, &self.params[id.index()], self.graph.shape(id))?;
-            values[id.index()] = Some(output);
+        let numbers: Vec<f32> = input.flatten_all()?.to_vec1()?;
+        let x = Order::Memory.of(&self.input, &numbers);
+        let y = self.evaluate(self.pool.copy(&x), input.dims()[0]);
+        let y = Order::Graph.of(&self.output, y.numbers());
+        let dims: Vec<usize> = input.dims()[..1].iter().chain(self.output.dims()).copied().collect();
+        Ok(Tensor::from_vec(y, dims, &Device::Cpu)?)
+    }
+
+    /// The output for images `[n, h, w, c]`, by the running statistics and without dropout; `[n, classes]` for a classifier.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
+    pub fn predict(&self, images: &[f32]) -> Result<Vec<f32>, ExecError> {
+        let batch = self.images(images)?;
+        Ok(self.evaluate(self.pool.copy(images), batch).numbers().to_vec())
+    }
+
+    /// How many images these numbers are.
+    fn images(&self, numbers: &[f32]) -> Result<usize, ExecError> {
+        let count = numbers.len() / self.input.len();
+        if count == 0 || count * self.input.len() != numbers.len() {
+            return Err(ExecError::Input { expected: self.input.to_string(), found: vec![numbers.len()] });
         }
-        let output = values.swap_remove(self.graph.output().index());
-        output.ok_or_else(|| ExecError::Tensor(candle_core::Error::Msg("the output was not computed".to_owned())))
+        Ok(count)
     }
 }
 
-/// One node.
-fn forward(op: &Op, inputs: &[Tensor], params: &[Tensor], shape: &Shape) -> Result<Tensor, ExecError> {
-    let x = &inputs[0];
-    Ok(match op {
-        Op::Input(_) | Op::Dropout(_) => x.clone(),
-        Op::Normalize(op) => arithmetic::normalize(op, x)?,
-        Op::Scale(op) => arithmetic::scale(op, x, params)?,
-        Op::Add(_) => arithmetic::add(inputs)?,
-        Op::Mul(_) => arithmetic::mul(inputs)?,
-        Op::Conv2d(op) => conv::forward(op, x, params, shape)?,
-        Op::BatchNorm(op) => norm::forward_eval(op, x, params)?,
-        Op::LocalResponseNorm(op) => norm::local_response(op, x, shape)?,
-        Op::Relu(_) => activation::relu(x)?,
-        Op::Activation(op) => activation::apply(*op, x)?,
-        Op::Softmax(_) => activation::softmax(x)?,
-        Op::MaxPool(op) => pool::max(op, x, shape)?,
-        Op::AvgPool(op) => pool::average(op, x, shape)?,
-        Op::AdaptiveAvgPool(op) => pool::adaptive_average(*op, x, shape)?,
-        Op::GlobalAvgPool(_) => pool::global_average(x)?,
-        Op::Concat(_) => structure::concat(inputs)?,
-        Op::Flatten(_) => structure::flatten(x)?,
-        Op::Reshape(_) => structure::reshape(x, shape)?,
-        Op::Transpose(op) => structure::transpose(op, x)?,
-        Op::Slice(op) => region::slice(op, x)?,
-        Op::Pad(op) => region::pad(op, x, shape)?,
-        Op::Linear(_) => linear::forward(x, params)?,
-    })
+/// The two orders of a tensor's numbers.
+#[derive(Clone, Copy)]
+enum Order {
+    /// The graph's: channels first.
+    Graph,
+    /// The layers': channels last.
+    Memory,
 }
 
-/// Gives the numbers of a contiguous CPU tensor to a kernel.
-fn with_data<R>(tensor: &Tensor, kernel: impl FnOnce(&[f32]) -> R) -> Result<R, candle_core::Error> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(data)), Some((start, end))) => Ok(kernel(&data[start..end])),
-        _ => Err(candle_core::Error::Msg("a kernel wants contiguous f32 numbers on the CPU".to_owned())),
+impl Order {
+    /// The numbers of a batch in this order, from the other.
+    fn of(self, shape: &Shape, numbers: &[f32]) -> Vec<f32> {
+        if layout::is_row_major(shape) {
+            return numbers.to_vec();
+        }
+        let view = |strides| View { start: 0, strides };
+        let copy = Copy::new(shape.dims(), &view(layout::row_major(shape)), &view(layout::strides(shape)));
+        let copy = match self {
+            Order::Memory => copy,
+            Order::Graph => copy.reversed(),
+        };
+        let mut ordered = vec![0.0; numbers.len()];
+        let images = ordered.chunks_exact_mut(shape.len()).zip(numbers.chunks_exact(shape.len()));
+        images.for_each(|(to, from)| copy.run(from, to));
+        ordered
     }
-}
-
-/// A tensor of a function of each number.
-fn map(x: &Tensor, function: impl Fn(f32) -> f32) -> Result<Tensor, candle_core::Error> {
-    let y = with_data(x, |numbers| numbers.iter().map(|&number| function(number)).collect::<Vec<f32>>())?;
-    Tensor::from_vec(y, x.dims(), &Device::Cpu)
-}
-
-/// A tensor of a kernel's output: the batch and the node's shape.
-fn tensor(data: Vec<f32>, batch: usize, shape: &Shape) -> Result<Tensor, candle_core::Error> {
-    let dims: Vec<usize> = std::iter::once(batch).chain(shape.dims().iter().copied()).collect();
-    Tensor::from_vec(data, dims, &Device::Cpu)
 }

@@ -36,7 +36,7 @@ pub(crate) enum Into {
     Accumulate,
 }
 
-/// The product of two matrices.
+/// The product of two matrices, on all threads; how it is divided among them does not change the result.
 #[expect(unsafe_code, reason = "gemm's only interface takes pointers and strides")]
 pub(crate) fn matmul(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], mode: Into) {
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
@@ -64,7 +64,7 @@ pub(crate) fn matmul(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], mode: Into) 
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm::Parallelism::Rayon(0),
         );
     }
 }

@@ -1,7 +1,10 @@
-//! The arithmetic that the executor spends its time in, on plain slices.
+//! The arithmetic that the executor spends its time in, on plain slices. Images are `[n, h, w, c]`.
 
 pub(crate) mod conv;
+pub(crate) mod elementwise;
 pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod pool;
-pub(crate) mod simd;
+pub(crate) mod response;
+mod simd;
+pub(crate) mod strided;

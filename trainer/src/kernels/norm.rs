@@ -15,6 +15,8 @@ pub(crate) struct Moments {
     pub(crate) mean: Vec<f64>,
     /// Divided by the number of rows, and not by one less.
     pub(crate) variance: Vec<f64>,
+    /// Of how many rows they are.
+    pub(crate) rows: usize,
 }
 
 impl Moments {
@@ -33,7 +35,7 @@ impl Moments {
         });
         let [first, second] = sums.map(|sums| sums.into_iter().map(|sum| sum / rows as f64).collect::<Vec<_>>());
         let variance = second.iter().zip(&first).map(|(second, first)| (second - first * first).max(0.0));
-        Self { variance: variance.collect(), mean: first.iter().zip(shift).map(|(x, &shift)| x + f64::from(shift)).collect() }
+        Self { rows, variance: variance.collect(), mean: first.iter().zip(shift).map(|(x, &shift)| x + f64::from(shift)).collect() }
     }
 }
 
@@ -65,6 +67,11 @@ impl Affine {
             shift: shifts.map(|((mean, scale), &beta)| (f64::from(beta) - mean * scale) as f32).collect(),
             scale: scale.iter().map(|&scale| scale as f32).collect(),
         }
+    }
+
+    /// Its linear part.
+    pub(crate) fn without_shift(self) -> Self {
+        Self { shift: vec![0.0; self.scale.len()], ..self }
     }
 
     /// `y = then(scale · x + shift + other)`.
@@ -123,17 +130,9 @@ impl NormGradient {
     /// From the gradient of the normalised numbers (behind the ReLU's backward pass) and the numbers before.
     pub(crate) fn of(dy: &[f32], x: &[f32], moments: &Moments, (eps, gamma): (f32, &[f32])) -> Self {
         let channels = gamma.len();
-        let rows = (x.len() / channels) as f64;
+        let rows = moments.rows as f64;
         let mean: Vec<f32> = moments.mean.iter().map(|&mean| mean as f32).collect();
-        let block = block(channels);
-        let [sum, product] = reduce(dy.par_chunks(block).zip(x.par_chunks(block)), channels, |(dy, x), [sum, product]| {
-            for (dy, x) in dy.chunks_exact(channels).zip(x.chunks_exact(channels)) {
-                for ((((dy, x), mean), sum), product) in dy.iter().zip(x).zip(&mean).zip(&mut *sum).zip(&mut *product) {
-                    *sum += dy;
-                    *product += dy * (x - mean);
-                }
-            }
-        });
+        let [sum, product] = products([dy, x], &mean);
         let mut gradient = Self {
             gamma: Vec::with_capacity(channels),
             beta: sum.iter().map(|&sum| sum as f32).collect(),
@@ -170,6 +169,20 @@ impl NormGradient {
             });
         });
     }
+}
+
+/// Over all rows of each channel the sums of `dy` and of `dy · (x - center)`.
+pub(crate) fn products([dy, x]: [&[f32]; 2], center: &[f32]) -> [Vec<f64>; 2] {
+    let channels = center.len();
+    let block = block(channels);
+    reduce(dy.par_chunks(block).zip(x.par_chunks(block)), channels, |(dy, x), [sum, product]| {
+        for (dy, x) in dy.chunks_exact(channels).zip(x.chunks_exact(channels)) {
+            for ((((dy, x), center), sum), product) in dy.iter().zip(x).zip(center).zip(&mut *sum).zip(&mut *product) {
+                *sum += dy;
+                *product += dy * (x - center);
+            }
+        }
+    })
 }
 
 /// Sums over all rows of each channel, in `f32` within a block and in `f64` over them.

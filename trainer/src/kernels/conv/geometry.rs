@@ -47,6 +47,16 @@ impl Geometry {
         self.conv.out_channels / self.conv.groups
     }
 
+    /// Numbers of an input image.
+    pub(crate) fn inputs(&self) -> usize {
+        self.input[0] * self.input[1] * self.conv.in_channels
+    }
+
+    /// Numbers of an output image.
+    pub(crate) fn outputs(&self) -> usize {
+        self.output[0] * self.output[1] * self.conv.out_channels
+    }
+
     /// Taps of the window.
     pub(crate) fn taps(&self) -> usize {
         self.conv.kernel[0] * self.conv.kernel[1]

@@ -1,0 +1,119 @@
+//! The loops over the steps.
+
+use super::layer::{Back, Made, Mode, Run, Saved};
+use super::{Array, ExecError, Executor, Gradients};
+
+/// A forward pass in training, with what its backward pass reads.
+pub struct Pass {
+    mode: Mode,
+    batch: usize,
+    /// By node.
+    values: Vec<Option<Array>>,
+    /// By step.
+    saved: Vec<Saved>,
+    output: Array,
+}
+
+impl Pass {
+    /// The output; `[n, classes]` for a classifier.
+    #[must_use]
+    pub fn output(&self) -> &[f32] {
+        self.output.numbers()
+    }
+}
+
+impl Executor {
+    /// The output in evaluation.
+    pub(super) fn evaluate(&self, x: Array, batch: usize) -> Array {
+        self.pass(x, batch, Mode::Evaluation, &vec![false; self.plan.kept.len()]).output
+    }
+
+    /// The forward pass over images `[n, h, w, c]`, by the statistics of the batch and with dropout that the seed decides.
+    /// The running statistics are brought up to date.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
+    pub fn train(&mut self, images: &[f32], seed: u64) -> Result<Pass, ExecError> {
+        let batch = self.images(images)?;
+        let pass = self.pass(self.pool.copy(images), batch, Mode::Training { seed }, &self.plan.kept);
+        let run = Run { weights: &self.weights, pool: &self.pool, batch, mode: pass.mode };
+        let steps = self.plan.steps.iter().zip(&pass.saved);
+        let statistics = steps.flat_map(|(step, saved)| step.layer.statistics(&run, saved));
+        for (place, numbers) in statistics.collect::<Vec<_>>() {
+            self.weights.replace(place, numbers);
+        }
+        Ok(pass)
+    }
+
+    /// The gradients of the trained parameters, from that of the output.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when the gradient is not of the output's size.
+    pub fn backward(&self, pass: Pass, dy: &[f32]) -> Result<Gradients, ExecError> {
+        Ok(self.backward_to_input(pass, dy)?.0)
+    }
+
+    /// And the gradient of the input, if it is wanted.
+    pub(super) fn backward_to_input(
+        &self,
+        mut pass: Pass,
+        dy: &[f32],
+    ) -> Result<(Gradients, Option<Array>), ExecError> {
+        if dy.len() != pass.output().len() {
+            return Err(ExecError::Input { expected: self.output.to_string(), found: vec![dy.len()] });
+        }
+        let run = Run { weights: &self.weights, pool: &self.pool, batch: pass.batch, mode: pass.mode };
+        let mut gradients = Gradients::new(&self.trained);
+        let mut found: Vec<Option<Array>> = vec![None; self.plan.wanted.len()];
+        found[self.last] = Some(self.pool.copy(dy));
+        for (step, saved) in self.plan.steps.iter().zip(&pass.saved).rev() {
+            let (true, Some(dy)) = (self.plan.wanted[step.output], found[step.output].take()) else { continue };
+            let numbers = |node: usize| pass.values[node].as_ref().map_or(&[][..], Array::numbers);
+            let mut back = Back {
+                dy,
+                inputs: step.inputs.iter().map(|&input| numbers(input)).collect(),
+                output: numbers(step.output),
+                saved,
+                found: step.inputs.iter().map(|&input| found[input].take()).collect(),
+                wanted: &step.inputs.iter().map(|&input| self.plan.wanted[input]).collect::<Vec<_>>(),
+                gradients: &mut gradients,
+            };
+            step.layer.backward(&run, &mut back);
+            let Back { found: given, .. } = back;
+            for (&input, given) in step.inputs.iter().zip(given) {
+                // A step may take one node twice.
+                found[input] = match (found[input].take(), given) {
+                    (Some(sum), Some(given)) => Some(super::layer::add(sum, given)),
+                    (sum, given) => sum.or(given),
+                };
+            }
+            pass.values[step.output] = None;
+        }
+        Ok((gradients, found.swap_remove(0)))
+    }
+
+    fn pass(&self, x: Array, batch: usize, mode: Mode, kept: &[bool]) -> Pass {
+        let run = Run { weights: &self.weights, pool: &self.pool, batch, mode };
+        let mut pending = self.plan.uses.clone();
+        let mut values: Vec<Option<Array>> = vec![None; pending.len()];
+        values[0] = Some(x);
+        let mut saved = Vec::with_capacity(self.plan.steps.len());
+        for step in &self.plan.steps {
+            let inputs: Vec<&Array> = step.inputs.iter().filter_map(|&input| values[input].as_ref()).collect();
+            let Made { output, saved: more } = step.layer.forward(&run, &inputs);
+            saved.push(more);
+            values[step.output] = Some(output);
+            for &input in &step.inputs {
+                pending[input] -= 1;
+                if pending[input] == 0 && !kept[input] {
+                    values[input] = None;
+                }
+            }
+        }
+        let output = values[self.last].clone().unwrap_or_else(|| self.pool.take(0));
+        if !kept[self.last] {
+            values[self.last] = None;
+        }
+        Pass { mode, batch, values, saved, output }
+    }
+}

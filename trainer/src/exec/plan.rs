@@ -1,0 +1,133 @@
+//! In which steps a network is computed, and what of it training needs.
+
+use models::graph::NodeId;
+use models::ops::Op;
+use models::{Graph, Node};
+
+use super::layer::{Layer, Reads};
+use super::layers::{Site, Tail, layer};
+use super::weights::Weights;
+use crate::kernels::norm::Then;
+
+/// The steps of a network, in their order.
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// How often each node's output is read by a step, the network's output counting once.
+    pub(super) uses: Vec<usize>,
+    /// Whether the backward pass reads a node's output.
+    pub(super) kept: Vec<bool>,
+    /// Whether the gradient of a node's output is wanted.
+    pub(super) wanted: Vec<bool>,
+}
+
+/// One or a few nodes that are computed together.
+pub(super) struct Step {
+    pub(super) layer: Box<dyn Layer>,
+    pub(super) nodes: Vec<NodeId>,
+    /// The nodes whose outputs it takes.
+    pub(super) inputs: Vec<usize>,
+    /// The node whose output it makes, the last of its own.
+    pub(super) output: usize,
+}
+
+impl Plan {
+    /// For training these parameters, and with the gradient of the input if `input` is [`Gradient::Wanted`].
+    pub(super) fn new(graph: &Graph, weights: &Weights, trained: &[bool], input: Gradient) -> Self {
+        let nodes = graph.nodes().len();
+        let mut plan = Self { steps: vec![], uses: vec![0; nodes], kept: vec![false; nodes], wanted: vec![false; nodes] };
+        plan.wanted[0] = input == Gradient::Wanted;
+        let mut covered = vec![false; nodes];
+        for (id, node) in graph.iter().skip(1) {
+            if covered[id.index()] {
+                continue;
+            }
+            let fused = Fused::at(graph, id, node);
+            fused.nodes.iter().for_each(|id| covered[id.index()] = true);
+            let places = weights.places(id.index());
+            let output = *fused.nodes.last().unwrap_or(&id);
+            let site = Site {
+                op: &node.op,
+                inputs: fused.inputs.iter().map(|&input| graph.shape(input)).collect(),
+                output: graph.shape(output),
+                places,
+                trained: places.iter().map(|&place| trained[place]).collect(),
+                tail: fused.tail,
+                number: plan.steps.len() as u64,
+            };
+            let trains = site.trained.contains(&true);
+            let step = Step {
+                layer: layer(&site),
+                nodes: fused.nodes,
+                inputs: fused.inputs.iter().map(|input| input.index()).collect(),
+                output: output.index(),
+            };
+            plan.push(step, trains);
+        }
+        plan.uses[graph.output().index()] += 1;
+        plan
+    }
+
+    fn push(&mut self, step: Step, trains: bool) {
+        step.inputs.iter().for_each(|&input| self.uses[input] += 1);
+        self.wanted[step.output] = trains || step.inputs.iter().any(|&input| self.wanted[input]);
+        if self.wanted[step.output] {
+            let Reads { inputs, output } = step.layer.reads();
+            step.inputs.iter().for_each(|&input| self.kept[input] |= inputs);
+            self.kept[step.output] |= output;
+        }
+        self.steps.push(step);
+    }
+}
+
+/// Whether a gradient is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gradient {
+    Wanted,
+    Unwanted,
+}
+
+/// A node with those behind it that nobody else reads, as far as its layer computes them too.
+struct Fused {
+    nodes: Vec<NodeId>,
+    inputs: Vec<NodeId>,
+    tail: Tail,
+}
+
+impl Fused {
+    fn at(graph: &Graph, id: NodeId, node: &Node) -> Self {
+        let tail = Tail { sum: false, then: Then::Nothing };
+        let mut fused = Self { nodes: vec![id], inputs: node.inputs.clone(), tail };
+        let (sums, ends) = match &node.op {
+            Op::BatchNorm(_) => (true, true),
+            Op::Conv2d(_) | Op::Add(_) => (false, true),
+            _ => (false, false),
+        };
+        let mut last = id;
+        if let (true, Some(add)) = (sums, only_reader(graph, last)) {
+            // Of the two that are added, the later takes the other for its input.
+            if let (Op::Add(_), &[a, b]) = (&graph.node(add).op, &graph.node(add).inputs[..])
+                && a != b
+                && a.max(b) == last
+            {
+                fused.nodes.push(add);
+                fused.inputs.push(a.min(b));
+                fused.tail.sum = true;
+                last = add;
+            }
+        }
+        if let (true, Some(relu)) = (ends, only_reader(graph, last))
+            && matches!(graph.node(relu).op, Op::Relu(_))
+        {
+            fused.nodes.push(relu);
+            fused.tail.then = Then::Relu;
+        }
+        fused
+    }
+}
+
+/// The node that alone reads this one's output.
+fn only_reader(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let mut readers = graph.consumers(id);
+    let first = readers.next()?;
+    (readers.next().is_none() && graph.output() != id).then_some(first)
+}
