@@ -10,7 +10,7 @@ use crate::events::{Event, Observer};
 use crate::exec::LinearGradient;
 use crate::kernels::matmul::{Into, Matrix, matmul};
 use crate::metrics::Evaluation;
-use crate::optim::Sgd;
+use crate::optim::{OptimError, Optimiser, Parameter, Rule, Step};
 
 /// How a head is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +29,7 @@ pub struct HeadOptions {
     pub seed: u64,
 }
 
-const MOMENTUM: f32 = 0.9;
+const RULE: Rule = Rule::Sgd { momentum: 0.9, nesterov: true };
 
 /// Features with their classes.
 #[derive(Debug, Clone, Default)]
@@ -85,19 +85,22 @@ impl Head {
 ///
 /// The training works on standardised features, because backbones differ by orders of magnitude in what they emit; mean
 /// and deviation are folded into the head afterwards, so that it takes the features as they are.
+///
+/// # Errors
+/// [`OptimError`] for a weight decay or a learning rate that makes no sense.
 pub fn train(
     training: &Examples,
     validation: &Examples,
     classes: usize,
     options: HeadOptions,
     observer: &mut dyn Observer,
-) -> Option<Trained> {
+) -> Result<Option<Trained>, OptimError> {
     let scale = Standardisation::of(training);
     let width = scale.mean.len();
     let examples = scale.apply(training);
     let (mut weight, mut bias) = (vec![0.0; classes * width], vec![0.0; classes]);
-    let mut weight_rule = Sgd::new(MOMENTUM, options.weight_decay as f32);
-    let mut bias_rule = Sgd::new(MOMENTUM, 0.0);
+    let decayed = Parameter { weight_decay: options.weight_decay, ..Parameter::plain("weight", weight.len()) };
+    let mut optimiser = Optimiser::new(RULE, vec![decayed, Parameter::plain("bias", bias.len())])?;
     let mut order: Vec<usize> = (0..examples.classes.len()).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let steps = options.epochs * order.len().div_ceil(options.batch_size);
@@ -108,9 +111,9 @@ pub fn train(
         for batch in order.chunks(options.batch_size) {
             let batch = examples.rows(batch);
             let (loss, gradient) = gradient((&weight, &bias), &batch, options.label_smoothing as f32);
-            let rate = cosine(options.learning_rate, step, steps) as f32;
-            weight_rule.step(&mut weight, &gradient.weight, rate);
-            bias_rule.step(&mut bias, &gradient.bias, rate);
+            let rate = cosine(options.learning_rate, step, steps);
+            let tensors = &mut [(weight.as_mut_slice(), &*gradient.weight), (&mut bias, &gradient.bias)];
+            optimiser.step(tensors, Step::at(rate))?;
             total += loss;
             step += 1;
         }
@@ -129,10 +132,10 @@ pub fn train(
             best = Some(Trained { head, best_epoch: epoch, validation: result, history: vec![] });
         }
         if observer.stopped() {
-            return None;
+            return Ok(None);
         }
     }
-    best.map(|best| Trained { history, ..best })
+    Ok(best.map(|best| Trained { history, ..best }))
 }
 
 /// From the whole rate at the first step to zero behind the last.

@@ -23,6 +23,7 @@ use crate::features::CacheError;
 use crate::golden::{self, Golden, GoldenError};
 use crate::head::{self, HeadOptions, Trained};
 use crate::metrics::Evaluation;
+use crate::optim::OptimError;
 use crate::report::{Images, Report, Seconds};
 
 /// The name of the new head's node and, with `.weight` and `.bias`, of its parameters.
@@ -171,6 +172,9 @@ pub enum FinetuneError {
     /// The golden images failed.
     #[error(transparent)]
     Golden(#[from] GoldenError),
+    /// The head cannot be trained.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
     /// The features cannot be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -214,7 +218,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     observer.event(Event::Phase { phase: Phase::Training });
     let [training, validation, test] =
         [&split.train, &split.validation, &split.test].map(|part| extracted.examples.rows(part));
-    let trained = head::train(&training, &validation, dataset.labels.len(), task.options.head(), observer)
+    let trained = head::train(&training, &validation, dataset.labels.len(), task.options.head(), observer)?
         .ok_or(FinetuneError::Stopped)?;
     let result = Evaluation::new(&trained.head.logits(&test.features), &test.classes, dataset.labels.len());
     let metrics = json!({
