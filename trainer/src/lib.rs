@@ -13,3 +13,6 @@ mod kernels;
 pub mod metrics;
 pub mod optim;
 pub mod report;
+pub mod sampling;
+pub mod schedule;
+pub mod stopping;
