@@ -10,6 +10,7 @@ pub mod finetune;
 pub mod golden;
 pub mod head;
 mod kernels;
+pub mod logs;
 pub mod loss;
 pub mod metrics;
 pub mod mixing;
