@@ -21,9 +21,8 @@ use crate::events::{Event, Observer, Phase};
 use crate::exec::ExecError;
 use crate::features::CacheError;
 use crate::golden::{self, Golden, GoldenError};
-use crate::head::{self, HeadOptions, Trained};
+use crate::head::{self, HeadError, HeadOptions, Trained};
 use crate::metrics::Evaluation;
-use crate::optim::OptimError;
 use crate::report::{Images, Report, Seconds};
 
 /// The name of the new head's node and, with `.weight` and `.bias`, of its parameters.
@@ -174,7 +173,7 @@ pub enum FinetuneError {
     Golden(#[from] GoldenError),
     /// The head cannot be trained.
     #[error(transparent)]
-    Optim(#[from] OptimError),
+    Head(#[from] HeadError),
     /// The features cannot be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),

@@ -11,8 +11,8 @@ use thiserror::Error;
 pub use csv::CsvLog;
 pub use events::EventLog;
 
-/// A place that numbers are written to while a run goes on. Every row is complete on disk's side of the program when
-/// [`Log::write`] returns, so a killed run loses none that it wrote.
+/// A place that numbers are written to while a run goes on. [`Log::write`] hands each row to the operating system as a
+/// whole, so a run that is killed loses none.
 #[derive(Debug)]
 pub enum Log {
     /// A table.

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::elementwise::along_one;
+use super::{OptimError, fits};
+
 /// How weights are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,15 +53,18 @@ impl Ema {
         Self { options, averages, updates }
     }
 
-    /// Takes in the weights after a step, in the order of the beginning. Numbers beyond either's length are left out.
-    pub fn update<'a>(&mut self, tensors: impl IntoIterator<Item = &'a [f32]>) {
+    /// Takes in the weights after a step, in the order of the beginning.
+    ///
+    /// # Errors
+    /// [`OptimError::Length`], [`OptimError::Tensors`]; nothing has changed then.
+    pub fn update(&mut self, tensors: &[&[f32]]) -> Result<(), OptimError> {
+        fits(&self.averages, tensors, "tensor of weights")?;
         let fresh = (1.0 - self.decay()) as f32;
         for (averages, tensor) in self.averages.iter_mut().zip(tensors) {
-            for (average, &weight) in averages.iter_mut().zip(tensor) {
-                *average += fresh * (weight - *average);
-            }
+            along_one(averages, tensor, |average, weight| *average += fresh * (weight - *average));
         }
         self.updates += 1;
+        Ok(())
     }
 
     /// The averages, in the order of the tensors.

@@ -5,6 +5,7 @@
 
 mod accumulation;
 mod clip;
+mod elementwise;
 mod ema;
 mod groups;
 mod rule;
@@ -88,7 +89,9 @@ pub enum OptimError {
         found: usize,
     },
     /// More or fewer tensors than parameters.
-    #[error("the optimiser has {expected} parameters and was given {found} tensors; pass all of them, in its order")]
+    #[error(
+        "there are {expected} parameters and {found} tensors for them; pass one for each, in the order of the beginning"
+    )]
     Tensors {
         /// How many parameters there are.
         expected: usize,
@@ -101,9 +104,10 @@ impl Optimiser {
     /// A rule at its beginning for these parameters.
     ///
     /// # Errors
-    /// [`OptimError::Option`] for a rule that makes no sense, [`OptimError::Twice`].
+    /// [`OptimError::Option`] for a rule, a multiplier or a decay that makes no sense, [`OptimError::Twice`].
     pub fn new(rule: Rule, parameters: Vec<Parameter>) -> Result<Self, OptimError> {
         rule.validate()?;
+        parameters.iter().try_for_each(Parameter::validate)?;
         let mut names: Vec<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -171,6 +175,15 @@ impl Optimiser {
 }
 
 impl Parameter {
+    fn validate(&self) -> Result<(), OptimError> {
+        for (option, number) in [("weight_decay", self.weight_decay), ("rate", self.rate)] {
+            if !number.is_finite() || number < 0.0 {
+                return Err(OptimError::Option { option, wanted: "zero or more" });
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self, weights: &[f32], gradient: &[f32]) -> Result<(), OptimError> {
         for (what, found) in [("tensor of weights", weights.len()), ("gradient", gradient.len())] {
             if found != self.numbers {
@@ -179,4 +192,18 @@ impl Parameter {
         }
         Ok(())
     }
+}
+
+/// Whether tensors are as many and as long as those that are kept for them.
+fn fits(kept: &[Vec<f32>], tensors: &[&[f32]], what: &'static str) -> Result<(), OptimError> {
+    if kept.len() != tensors.len() {
+        return Err(OptimError::Tensors { expected: kept.len(), found: tensors.len() });
+    }
+    for (index, (kept, tensor)) in kept.iter().zip(tensors).enumerate() {
+        let (expected, found) = (kept.len(), tensor.len());
+        if expected != found {
+            return Err(OptimError::Length { name: format!("parameter {index}"), what, expected, found });
+        }
+    }
+    Ok(())
 }

@@ -1,9 +1,9 @@
 //! The arithmetic of the rules, one pass over memory each.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::OptimError;
+use super::elementwise::{along_one, along_three, along_two};
 
 /// How a gradient changes a weight. Weight decay and multipliers of the learning rate are not the rule's but each
 /// parameter's; see [`Groups`](super::Groups).
@@ -122,17 +122,17 @@ impl Rule {
     pub(super) fn apply(&self, weights: &mut [f32], gradient: &[f32], slots: &mut [Vec<f32>], now: Application) {
         let (rate, decay, scale) = (now.rate as f32, now.weight_decay as f32, now.gradient_scale);
         match (*self, slots) {
-            (Rule::Sgd { .. }, []) => none(weights, gradient, |w, g| *w -= rate * (g * scale + decay * *w)),
+            (Rule::Sgd { .. }, []) => along_one(weights, gradient, |w, g| *w -= rate * (g * scale + decay * *w)),
             (Rule::Sgd { momentum, nesterov: false }, [velocity]) => {
                 let momentum = momentum as f32;
-                one(weights, gradient, velocity, |w, g, v| {
+                along_two(weights, gradient, velocity, |w, g, v| {
                     *v = momentum * *v + (g * scale + decay * *w);
                     *w -= rate * *v;
                 });
             }
             (Rule::Sgd { momentum, nesterov: true }, [velocity]) => {
                 let momentum = momentum as f32;
-                one(weights, gradient, velocity, |w, g, v| {
+                along_two(weights, gradient, velocity, |w, g, v| {
                     let g = g * scale + decay * *w;
                     *v = momentum * *v + g;
                     *w -= rate * (g + momentum * *v);
@@ -140,7 +140,7 @@ impl Rule {
             }
             (Rule::RmsProp { rho, epsilon, .. }, [rms]) => {
                 let (fresh, epsilon) = (1.0 - rho as f32, epsilon as f32);
-                one(weights, gradient, rms, |w, g, s| {
+                along_two(weights, gradient, rms, |w, g, s| {
                     let g = g * scale + decay * *w;
                     *s += (g * g - *s) * fresh;
                     *w -= rate * g / (*s + epsilon).sqrt();
@@ -148,7 +148,7 @@ impl Rule {
             }
             (Rule::RmsProp { rho, momentum, epsilon }, [rms, velocity]) => {
                 let (fresh, momentum, epsilon) = (1.0 - rho as f32, momentum as f32, epsilon as f32);
-                two(weights, gradient, [rms, velocity], |w, g, s, v| {
+                along_three(weights, gradient, [rms, velocity], |w, g, s, v| {
                     let g = g * scale + decay * *w;
                     *s += (g * g - *s) * fresh;
                     *v = momentum * *v + rate * g / (*s + epsilon).sqrt();
@@ -162,7 +162,7 @@ impl Rule {
                 let shrink = (1.0 - now.rate * now.weight_decay) as f32;
                 let (fresh1, beta2, fresh2, epsilon) =
                     ((1.0 - beta1) as f32, beta2 as f32, (1.0 - beta2) as f32, epsilon as f32);
-                two(weights, gradient, [mean, square], |w, g, m, s| {
+                along_three(weights, gradient, [mean, square], |w, g, m, s| {
                     let g = g * scale;
                     *m += fresh1 * (g - *m);
                     *s = beta2 * *s + fresh2 * g * g;
@@ -173,52 +173,6 @@ impl Rule {
             _ => debug_assert!(false, "{self:?} with the slots of another rule"),
         }
     }
-}
-
-/// Weights that a thread takes at a time; fewer are not worth another thread. A weight's new value depends on nothing but
-/// its own numbers, so neither this nor the number of threads changes the result.
-const CHUNK: usize = 1 << 15;
-
-fn none(weights: &mut [f32], gradient: &[f32], rule: impl Fn(&mut f32, f32) + Sync) {
-    let each = |(weights, gradient): (&mut [f32], &[f32])| {
-        for (w, &g) in weights.iter_mut().zip(gradient) {
-            rule(w, g);
-        }
-    };
-    if weights.len() <= CHUNK {
-        return each((weights, gradient));
-    }
-    weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).for_each(each);
-}
-
-fn one(weights: &mut [f32], gradient: &[f32], slot: &mut [f32], rule: impl Fn(&mut f32, f32, &mut f32) + Sync) {
-    let each = |((weights, gradient), slot): ((&mut [f32], &[f32]), &mut [f32])| {
-        for ((w, &g), a) in weights.iter_mut().zip(gradient).zip(slot) {
-            rule(w, g, a);
-        }
-    };
-    if weights.len() <= CHUNK {
-        return each(((weights, gradient), slot));
-    }
-    weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(slot.par_chunks_mut(CHUNK)).for_each(each);
-}
-
-fn two(
-    weights: &mut [f32],
-    gradient: &[f32],
-    [first, second]: [&mut [f32]; 2],
-    rule: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Sync,
-) {
-    let each = |((weights, gradient), (first, second)): ((&mut [f32], &[f32]), (&mut [f32], &mut [f32]))| {
-        for (((w, &g), a), b) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
-            rule(w, g, a, b);
-        }
-    };
-    if weights.len() <= CHUNK {
-        return each(((weights, gradient), (first, second)));
-    }
-    let slots = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-    weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(slots).for_each(each);
 }
 
 fn momentum() -> f64 {

@@ -186,7 +186,7 @@ fn an_average_is_torchvisions() {
     // PyTorch begins with the weights of the first step.
     let mut ema = Ema::new(options, [gradient(1).as_slice()]);
     for step in 2..=STEPS {
-        ema.update([gradient(step).as_slice()]);
+        ema.update(&[&gradient(step)]).unwrap();
     }
     close(ema.averages().next().unwrap(), &case.averages, "ema");
 }
@@ -198,7 +198,7 @@ fn an_average_that_warms_up_is_tensorflows_and_can_be_resumed() {
     let mut ema = Ema::new(options, [INITIAL.as_slice()]);
     for step in 1..=STEPS {
         ema = Ema::resume(options, ema.averages().map(<[f32]>::to_vec).collect(), ema.updates());
-        ema.update([gradient(step).as_slice()]);
+        ema.update(&[&gradient(step)]).unwrap();
     }
     close(ema.averages().next().unwrap(), &case.averages, "ema");
 }
@@ -231,6 +231,8 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     assert_eq!(Optimiser::new(sgd(0.9), twice).unwrap_err(), OptimError::Twice { name: "a".into() });
     let unlike = Rule::Sgd { momentum: 0.0, nesterov: true };
     assert!(matches!(Optimiser::new(unlike, vec![]), Err(OptimError::Option { option: "momentum", .. })));
+    let growing = vec![Parameter { weight_decay: -0.1, ..Parameter::plain("a", 1) }];
+    assert!(matches!(Optimiser::new(sgd(0.9), growing), Err(OptimError::Option { option: "weight_decay", .. })));
 
     let mut optimiser = Optimiser::new(sgd(0.9), vec![Parameter::plain("a", 2), Parameter::plain("b", 1)]).unwrap();
     let (mut a, mut b) = ([1.0, 2.0], [3.0]);
