@@ -8,7 +8,7 @@ const CHUNK: usize = 1 << 15;
 
 /// Changes each number of one tensor by the number of another at its place.
 pub(super) fn along_one(weights: &mut [f32], gradient: &[f32], rule: impl Fn(&mut f32, f32) + Sync) {
-    let each = |(weights, gradient): (&mut [f32], &[f32])| {
+    let each = |(weights, gradient): Changed<'_>| {
         for (w, &g) in weights.iter_mut().zip(gradient) {
             rule(w, g);
         }
@@ -26,7 +26,7 @@ pub(super) fn along_two(
     slot: &mut [f32],
     rule: impl Fn(&mut f32, f32, &mut f32) + Sync,
 ) {
-    let each = |((weights, gradient), slot): ((&mut [f32], &[f32]), &mut [f32])| {
+    let each = |((weights, gradient), slot): (Changed<'_>, &mut [f32])| {
         for ((w, &g), a) in weights.iter_mut().zip(gradient).zip(slot) {
             rule(w, g, a);
         }
@@ -44,7 +44,7 @@ pub(super) fn along_three(
     [first, second]: [&mut [f32]; 2],
     rule: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Sync,
 ) {
-    let each = |((weights, gradient), (first, second)): ((&mut [f32], &[f32]), (&mut [f32], &mut [f32]))| {
+    let each = |((weights, gradient), (first, second)): (Changed<'_>, Slots<'_>)| {
         for (((w, &g), a), b) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
             rule(w, g, a, b);
         }
@@ -55,3 +55,7 @@ pub(super) fn along_three(
     let slots = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
     weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(slots).for_each(each);
 }
+
+/// Weights and their gradient.
+type Changed<'a> = (&'a mut [f32], &'a [f32]);
+type Slots<'a> = (&'a mut [f32], &'a mut [f32]);
