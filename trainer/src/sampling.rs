@@ -113,9 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_the_same_on_every_machine_and_in_every_version() {
-        // Written down from the first version: a checkpoint relies on it.
+    fn orders_are_the_same_on_every_machine_and_in_every_version() {
+        // Written down from the first version, because a run that is resumed by a later one relies on them.
         assert_eq!(shuffled(0, 0, 8), [2, 0, 6, 1, 3, 5, 7, 4]);
+        assert_eq!(balanced(0, 0, &[0, 0, 0, 1, 1, 2]), [4, 5, 4, 3, 2, 4]);
+        assert_eq!(weighted(0, 0, &[1.0, 2.0, 3.0, 4.0]), Some(vec![3, 2, 3, 0]));
     }
 
     #[test]

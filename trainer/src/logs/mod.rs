@@ -95,3 +95,35 @@ impl Log {
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> LogError {
     move |source| LogError::Io { path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_take_the_same_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("metrics.csv");
+        let events = EventLog::create(folder.path(), Start::New).unwrap();
+        let file = events.path().to_owned();
+        let columns = ["train/loss", "rate"];
+        let mut logs = [Log::Csv(CsvLog::open(&table, &columns, Start::New).unwrap()), Log::TensorBoard(events)];
+        let before = std::fs::metadata(&file).unwrap().len();
+        for log in &mut logs {
+            log.write(7, &[("rate", 0.5), ("train/loss", 0.25)]).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&table).unwrap(), "step,train/loss,rate\n7,0.25,0.5\n");
+        // Framing, time, step, the summary's head, and each scalar with its name.
+        assert_eq!(std::fs::metadata(&file).unwrap().len() - before, 16 + 9 + 2 + 2 + (9 + 4) + (9 + 10));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let missing = Path::new("no/such/folder");
+        let table = CsvLog::open(&missing.join("metrics.csv"), &["loss"], Start::New).unwrap_err();
+        let events = EventLog::create(missing, Start::New).unwrap_err();
+        for error in [table, events] {
+            assert!(error.to_string().contains("no/such/folder"), "{error}");
+        }
+    }
+}

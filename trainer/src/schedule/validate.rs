@@ -46,7 +46,7 @@ impl Schedule {
     }
 }
 
-fn rate(option: &'static str, rate: f64) -> Result<(), ScheduleError> {
+pub(super) fn rate(option: &'static str, rate: f64) -> Result<(), ScheduleError> {
     check(rate.is_finite() && rate >= 0.0, option, "zero or more")
 }
 
@@ -62,6 +62,6 @@ fn count(option: &'static str, count: u64) -> Result<(), ScheduleError> {
     check(count > 0, option, "at least 1")
 }
 
-fn check(right: bool, option: &'static str, wanted: &'static str) -> Result<(), ScheduleError> {
+pub(super) fn check(right: bool, option: &'static str, wanted: &'static str) -> Result<(), ScheduleError> {
     if right { Ok(()) } else { Err(ScheduleError { option, wanted }) }
 }
