@@ -64,8 +64,7 @@ impl CrossEntropy {
         let whole: f64 = labels.iter().map(|&class| self.weight(class)).sum();
         let spread = self.label_smoothing / classes as f64;
         let target = |image: usize, class: usize| {
-            let label: usize = labels[image];
-            let hit = if class == label { (1.0 - self.label_smoothing) * self.weight(label) } else { 0.0 };
+            let hit = if class == labels[image] { (1.0 - self.label_smoothing) * self.weight(class) } else { 0.0 };
             hit + spread * self.weight(class)
         };
         Ok(loss(logits, classes, whole, target))

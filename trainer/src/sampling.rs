@@ -2,6 +2,8 @@
 //!
 //! Everything is a pure function of a seed and an epoch, so a resumed run sees what it would have seen.
 
+use std::collections::BTreeMap;
+
 use rand::SeedableRng;
 use rand::distr::weighted::WeightedIndex;
 use rand::distr::{Distribution, Uniform};
@@ -34,12 +36,11 @@ pub fn shuffled(seed: u64, epoch: u64, n: usize) -> Vec<usize> {
 /// `classes` is the class of each image; the answer is positions in it.
 #[must_use]
 pub fn balanced(seed: u64, epoch: u64, classes: &[usize]) -> Vec<usize> {
-    let mut members: Vec<Vec<usize>> = Vec::new();
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (image, &class) in classes.iter().enumerate() {
-        members.resize_with(members.len().max(class + 1), Vec::new);
-        members[class].push(image);
+        members.entry(class).or_default().push(image);
     }
-    members.retain(|members| !members.is_empty());
+    let members: Vec<Vec<usize>> = members.into_values().collect();
     let mut generator = generator(seed, epoch);
     let draw = |_| {
         let members = &members[uniform(members.len(), &mut generator)];

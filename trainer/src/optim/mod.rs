@@ -76,7 +76,7 @@ pub enum OptimError {
     },
     /// Weights or a gradient of another length than the parameter's.
     #[error(
-        "`{name}` has {expected} numbers, but its {what} has {found}; pass whole tensors, in the optimiser's order"
+        "`{name}` has {expected} numbers, but its {what} has {found}; pass whole tensors, always in the same order"
     )]
     Length {
         /// The parameter.
@@ -90,7 +90,7 @@ pub enum OptimError {
     },
     /// More or fewer tensors than parameters.
     #[error(
-        "there are {expected} parameters and {found} tensors for them; pass one for each, in the order of the beginning"
+        "there are {expected} parameters and {found} tensors for them; pass one for each, always in the same order"
     )]
     Tensors {
         /// How many parameters there are.
