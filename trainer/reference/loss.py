@@ -36,7 +36,7 @@ def case(logits, target, smoothing=0.0, weight=None):
 LOGITS, CLASSES, WEIGHTS = numbers(5, 4), torch.tensor([1, 3, 0, 1, 2]), torch.tensor([0.5, 2.0, 1.0, 0.25])
 # Of eighths, each row sums to one.
 SHARES = torch.tensor([[8, 0, 0, 0], [5, 3, 0, 0], [0, 1, 0, 7], [2, 2, 2, 2], [0, 4, 4, 0]]) / 8
-HUGE = torch.tensor([[1000.0, -1000.0, 0.0, 999.0], [-1000.0, -1000.0, -1000.0, -1000.0], [0.0, 1000.0, 1000.0, -1000.0]])
+HUGE = torch.tensor([[1e3, -1e3, 0.0, 999.0], [-1e3, -1e3, -1e3, -1e3], [0.0, 1e3, 1e3, -1e3]])
 cases = [
     case(LOGITS, CLASSES),
     case(LOGITS, CLASSES, smoothing=0.1),

@@ -1,5 +1,5 @@
-"""Prints what TensorBoard reads in a folder of event files: for each tag its [step, value] pairs, as JSON. Called by the
-tests in trainer/src/logs.
+"""Prints what TensorBoard reads in a folder of event files: for each tag its [step, value] pairs, as JSON. Called by
+the tests in trainer/src/logs.
 
 pip install tensorboard; python trainer/reference/read_events.py FOLDER
 """
@@ -11,5 +11,5 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 accumulator = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0})
 accumulator.Reload()
-scalars = {tag: [[event.step, event.value] for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
-print(json.dumps(scalars))
+tags = accumulator.Tags()["scalars"]
+print(json.dumps({tag: [[event.step, event.value] for event in accumulator.Scalars(tag)] for tag in tags}))

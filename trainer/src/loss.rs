@@ -50,8 +50,8 @@ pub enum LossError {
 impl CrossEntropy {
     /// For logits `[n, classes]`, row-major, and the class of each row.
     ///
-    /// With class weights the mean is weighted: the sum is divided by the sum of the weights of the rows' classes. It is
-    /// NaN for no rows, and for rows of classes without weight.
+    /// With class weights the mean is weighted: the sum is divided by the sum of the weights of the rows' classes. It
+    /// is NaN for no rows, and for rows of classes without weight.
     ///
     /// # Errors
     /// [`LossError`] when the lengths do not go together, or a class is not one.
@@ -70,8 +70,8 @@ impl CrossEntropy {
         Ok(loss(logits, classes, whole, target))
     }
 
-    /// For logits and the share of each class in each row, `[n, classes]`, row-major, as [`mixup`](crate::mixing::mixup)
-    /// makes them.
+    /// For logits and the share of each class in each row, `[n, classes]`, row-major, as
+    /// [`mixup`](crate::mixing::mixup) makes them.
     ///
     /// Class weights multiply each class's part, and the sum is divided by the number of rows. It is NaN for no rows.
     ///
@@ -99,8 +99,8 @@ impl CrossEntropy {
     }
 }
 
-/// `-Σ target·log softmax(logits) / whole`. In f64, and relative to the largest logit of each row, so that no exponential
-/// overflows and none of the logarithms is of zero.
+/// `-Σ target·log softmax(logits) / whole`. In f64, and relative to the largest logit of each row, so that no
+/// exponential overflows and none of the logarithms is of zero.
 fn loss(logits: &[f32], classes: usize, whole: f64, target: impl Fn(usize, usize) -> f64) -> Loss {
     let mut gradient = vec![0.0; logits.len()];
     let mut sum = 0.0;

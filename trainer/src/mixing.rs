@@ -30,7 +30,8 @@ pub enum MixError {
     },
     /// Images and shares do not go together.
     #[error(
-        "{images} numbers of images and {shares} shares are not those of the same number of images of {shape:?} and {classes} classes"
+        "{images} numbers and {shares} shares are not of the same number of images; each has {shape:?} numbers and \
+         {classes} shares"
     )]
     Length {
         /// Numbers of images.
@@ -58,8 +59,8 @@ pub fn mixup(batch: &mut Mixable<'_>, alpha: f64, rng: &mut ChaCha8Rng) -> Resul
 }
 
 /// CutMix (Yun et al. 2019): a rectangle of every image is another's, of `1 - λ` of the area with `λ` from
-/// Beta(`alpha`, `alpha`) where it does not hang over the edge, and at the same place in the whole batch. Shares are mixed
-/// by the area that is really left, which it gives.
+/// Beta(`alpha`, `alpha`) where it does not hang over the edge, and at the same place in the whole batch. Shares are
+/// mixed by the area that is really left, which it gives.
 ///
 /// # Errors
 /// [`MixError`]; nothing has changed then.

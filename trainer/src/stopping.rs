@@ -25,7 +25,8 @@ pub struct StoppingOptions {
     pub min_delta: f64,
 }
 
-/// Follows a metric, as Keras's `EarlyStopping`. Serialisable, so that a resumed run goes on being patient where it was.
+/// Follows a metric, as Keras's `EarlyStopping`. Serialisable, so that a resumed run goes on being patient where it
+/// was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EarlyStopping {
     options: StoppingOptions,

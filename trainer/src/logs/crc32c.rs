@@ -1,7 +1,7 @@
 //! The checksum of `TFRecord` files.
 
-/// CRC-32C (Castagnoli; RFC 3720, appendix B.4), rotated and shifted as TensorFlow does, so that a checksum of data that
-/// has checksums in it is still one.
+/// CRC-32C (Castagnoli; RFC 3720, appendix B.4), rotated and shifted as TensorFlow does, so that a checksum of data
+/// that has checksums in it is still one.
 pub(super) fn masked(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

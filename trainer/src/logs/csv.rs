@@ -19,8 +19,8 @@ impl CsvLog {
     /// removed, and the file is replaced as a whole so that being killed here loses nothing.
     ///
     /// # Errors
-    /// [`LogError::Column`], [`LogError::Heading`], [`LogError::Row`], [`LogError::Io`]; nothing has been written in the
-    /// first three.
+    /// [`LogError::Column`], [`LogError::Heading`], [`LogError::Row`], [`LogError::Io`]; nothing has been written in
+    /// the first three.
     pub fn open(path: &Path, columns: &[&str], start: Start) -> Result<Self, LogError> {
         check(columns)?;
         let heading = [&["step"], columns].concat().join(",");

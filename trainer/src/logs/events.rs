@@ -18,8 +18,8 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Begins a file `events.out.tfevents.TIME.HOST.PROCESS.NUMBER` in the folder, which exists. Going on after a step, it
-    /// tells TensorBoard to forget what earlier files say of later steps.
+    /// Begins a file `events.out.tfevents.TIME.HOST.PROCESS.NUMBER` in the folder, which exists. Going on after a step,
+    /// it tells TensorBoard to forget what earlier files say of later steps.
     ///
     /// # Errors
     /// [`LogError::Io`].

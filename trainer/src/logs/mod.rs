@@ -59,7 +59,10 @@ pub enum LogError {
         name: String,
     },
     /// A table of something else.
-    #[error("the table {} has other columns ({found}) than this run ({expected}); move it away or begin a new run", .path.display())]
+    #[error(
+        "the table {} has other columns ({found}) than this run ({expected}); move it away or begin a new run",
+        .path.display()
+    )]
     Heading {
         /// The file.
         path: PathBuf,
@@ -69,7 +72,10 @@ pub enum LogError {
         expected: String,
     },
     /// Not a table of steps.
-    #[error("line {line} of the table {} does not begin with a step; move the file away or begin a new run", .path.display())]
+    #[error(
+        "line {line} of the table {} does not begin with a step; move the file away or begin a new run",
+        .path.display()
+    )]
     Row {
         /// The file.
         path: PathBuf,

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-/// Weights that a thread takes at a time; fewer are not worth another thread. A weight's new value depends on nothing but
-/// its own numbers, so neither this nor the number of threads changes the result.
+/// Weights that a thread takes at a time; fewer are not worth another thread. A weight's new value depends on nothing
+/// but its own numbers, so neither this nor the number of threads changes the result.
 const CHUNK: usize = 1 << 15;
 
 /// Changes each number of one tensor by the number of another at its place.

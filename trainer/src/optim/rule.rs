@@ -23,9 +23,9 @@ pub enum Rule {
         #[serde(default)]
         nesterov: bool,
     },
-    /// TensorFlow 1's `RMSPropOptimizer`, not centred: `g += decay·w; s += (1 - rho)·(g² - s);
-    /// v = momentum·v + rate·g/√(s + epsilon); w -= v`. The mean square begins at one, epsilon is inside the root and the
-    /// rate inside the velocity; `torch.optim.RMSprop` differs in all three.
+    /// TensorFlow 1's `RMSPropOptimizer`, not centred:
+    /// `g += decay·w; s += (1 - rho)·(g² - s); v = momentum·v + rate·g/√(s + epsilon); w -= v`. The mean square begins
+    /// at one, epsilon is inside the root and the rate inside the velocity; `torch.optim.RMSprop` differs in all three.
     #[serde(rename = "rmsprop")]
     RmsProp {
         /// The share of the mean square that stays, 0..1; TensorFlow calls it decay.

@@ -47,8 +47,8 @@ pub enum StateError {
 
 impl Optimiser {
     /// Every slot under `slot/parameter`, such as `exp_avg/fc.weight`, with as many numbers as the parameter has in the
-    /// same order, and `step/parameter`, one number, exact up to 2^24. The names of slots are PyTorch's and TensorFlow's:
-    /// `momentum`, `rms`, `exp_avg`, `exp_avg_sq`.
+    /// same order, and `step/parameter`, one number, exact up to 2^24. The names of slots are PyTorch's and
+    /// TensorFlow's: `momentum`, `rms`, `exp_avg`, `exp_avg_sq`.
     #[must_use]
     pub fn state(&self) -> BTreeMap<String, Cow<'_, [f32]>> {
         let mut state = BTreeMap::new();

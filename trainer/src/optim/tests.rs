@@ -7,8 +7,8 @@ use super::*;
 
 const STEPS: u64 = 100;
 const INITIAL: [f32; 6] = [1.0, -2.0, 0.5, 0.0, 3.0, -0.25];
-/// Relative, or absolute below 1. PyTorch and TensorFlow fuse multiplications with additions, so each of 100 steps may round
-/// differently by 6e-8; measured, at most 2.4e-7 comes of it.
+/// Relative, or absolute below 1. PyTorch and TensorFlow fuse multiplications with additions, so each of 100 steps may
+/// round differently by 6e-8; measured, at most 2.4e-7 comes of it.
 const TOLERANCE: f32 = 1e-6;
 
 /// Written by `reference/optim.py`.

@@ -16,8 +16,9 @@ pub use validate::ScheduleError;
 
 /// The learning rate as a pure function of the step: whoever resumes a run needs nothing but the step's number.
 ///
-/// Every count is of steps, the first step being number 0; [`Schedule::in_steps`] converts one that is written in epochs.
-/// Behind its end a schedule stays at its last rate. Rates are finite when [`Schedule::validate`] finds no fault.
+/// Every count is of steps, the first step being number 0; [`Schedule::in_steps`] converts one that is written in
+/// epochs. Behind its end a schedule stays at its last rate. Rates are finite when [`Schedule::validate`] finds no
+/// fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
