@@ -22,35 +22,35 @@ def gradient(step):
 
 def optimiser(make, rate, l2=0.0):
     """The weights after the steps KEPT; L2 is added to the loss as tflearn does, `l2 * tf.nn.l2_loss(w)`."""
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as run:
         g = tf.compat.v1.placeholder(tf.float32, [len(INITIAL)])
         lr = tf.compat.v1.placeholder(tf.float32, [])
         w = tf.compat.v1.get_variable("w", initializer=tf.constant(INITIAL), use_resource=True)
         loss = tf.reduce_sum(g * w) + l2 * tf.nn.l2_loss(w)
         train = make(lr).minimize(loss, var_list=[w])
-        session.run(tf.compat.v1.global_variables_initializer())
+        run.run(tf.compat.v1.global_variables_initializer())
         kept = []
         for step in range(1, STEPS + 1):
-            session.run(train, {g: gradient(step), lr: rate if step <= STEPS // 2 else rate / 10})
+            run.run(train, {g: gradient(step), lr: rate if step <= STEPS // 2 else rate / 10})
             if step in KEPT:
-                kept.append(session.run(w).tolist())
+                kept.append(run.run(w).tolist())
     return {"rate": rate, "weights": kept}
 
 
 def ema(decay):
     """With num_updates: the decay begins low. The weights of step n are its gradient, and INITIAL before."""
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as run:
         g = tf.compat.v1.placeholder(tf.float32, [len(INITIAL)])
         count = tf.compat.v1.placeholder(tf.float32, [])
         w = tf.compat.v1.get_variable("w", initializer=tf.constant(INITIAL), use_resource=True)
         average = tf.compat.v1.train.ExponentialMovingAverage(decay, num_updates=count)
         assign = w.assign(g)
         update = average.apply([w])
-        session.run(tf.compat.v1.global_variables_initializer())
+        run.run(tf.compat.v1.global_variables_initializer())
         for step in range(1, STEPS + 1):
-            session.run(assign, {g: gradient(step)})
-            session.run(update, {count: step - 1})
-        return {"decay": decay, "averages": session.run(average.average(w)).tolist()}
+            run.run(assign, {g: gradient(step)})
+            run.run(update, {count: step - 1})
+        return {"decay": decay, "averages": run.run(average.average(w)).tolist()}
 
 
 train = tf.compat.v1.train

@@ -28,7 +28,7 @@ impl EventLog {
         let mut log = Self { path, file };
         log.append(&[Event::version(now())])?;
         if let Start::After(step) = start {
-            log.append(&[Event::session(now(), step.saturating_add(1))])?;
+            log.append(&[Event::restart(now(), step.saturating_add(1))])?;
         }
         Ok(log)
     }
@@ -100,7 +100,7 @@ struct Event {
     #[prost(message, optional, tag = "5")]
     summary: Option<Summary>,
     #[prost(message, optional, tag = "7")]
-    session_log: Option<SessionLog>,
+    restart: Option<Restart>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -118,13 +118,14 @@ struct Scalar {
     simple_value: Option<f32>,
 }
 
+/// The proto's `SessionLog`.
 #[derive(Clone, PartialEq, Message)]
-struct SessionLog {
+struct Restart {
     #[prost(int32, tag = "1")]
     status: i32,
 }
 
-/// `SessionLog.START`.
+/// Its `START`.
 const START: i32 = 1;
 
 impl Event {
@@ -134,9 +135,9 @@ impl Event {
     }
 
     /// A new start at a step: TensorBoard drops what it has of this and later steps.
-    fn session(wall_time: f64, step: u64) -> Self {
+    fn restart(wall_time: f64, step: u64) -> Self {
         let step = i64::try_from(step).unwrap_or(i64::MAX);
-        Self { wall_time, step, session_log: Some(SessionLog { status: START }), ..Self::default() }
+        Self { wall_time, step, restart: Some(Restart { status: START }), ..Self::default() }
     }
 
     fn scalars(wall_time: f64, step: u64, scalars: &[(&str, f64)]) -> Self {
@@ -161,7 +162,7 @@ mod tests {
         let expected = include_bytes!("../../tests/data/events.tfevents");
         let events = [
             Event::version(1_700_000_000.25),
-            Event::session(1_700_000_000.5, 5),
+            Event::restart(1_700_000_000.5, 5),
             Event::scalars(1_700_000_001.0, 5, &[("train/loss", 0.1), ("validation/top1", 0.0)]),
             Event::scalars(1_700_000_002.0, 1 << 40, &[("train/loss", -1e30)]),
             Event::scalars(1_700_000_003.0, 0, &[("Größe", f64::INFINITY)]),
