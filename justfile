@@ -21,7 +21,7 @@ openapi:
 # Write the numbers, images and files that tests compare with anew; PYTHON needs PyTorch and the rest of CONTRIBUTING.md's list
 reference python="python3":
     for script in models/reference/*.py trainer/reference/*.py tests/reference/*.py; do \
-        case "$script" in */weights_keras.py | */exporters.py | */generated.py) continue ;; esac; \
+        case "$script" in */weights_keras.py | */optim_tensorflow.py | */exporters.py | */generated.py | */read_events.py) continue ;; esac; \
         {{ python }} "$script" || exit 1; \
     done
     {{ python }} tests/reference/exporters.py torch
@@ -29,6 +29,7 @@ reference python="python3":
 # The same of Keras; PYTHON needs TensorFlow, which does not go well with PyTorch in one environment
 reference-keras python="python3":
     {{ python }} models/reference/weights_keras.py
+    {{ python }} trainer/reference/optim_tensorflow.py
     {{ python }} tests/reference/exporters.py keras
 
 # Measure every network on every engine, and write the table in onnx/README.md; ORT_DYLIB_PATH names the library

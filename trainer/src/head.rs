@@ -1,15 +1,18 @@
 //! A linear head on fixed features.
 
 use models::Tensor;
-use models::scores::softmax;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use thiserror::Error;
 
 use crate::events::{Event, Observer};
 use crate::kernels::matmul::{Into, Matrix, matmul};
+use crate::loss::{CrossEntropy, Loss, LossError};
 use crate::metrics::Evaluation;
-use crate::optim::Sgd;
+use crate::optim::{OptimError, Optimiser, Parameter, Rule, Step};
+use crate::sampling::LastBatch;
+use crate::schedule::Schedule;
 
 /// How a head is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +31,7 @@ pub struct HeadOptions {
     pub seed: u64,
 }
 
-const MOMENTUM: f32 = 0.9;
+const RULE: Rule = Rule::Sgd { momentum: 0.9, nesterov: true };
 
 /// Features with their classes.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +64,17 @@ pub struct Trained {
     pub history: Vec<Event>,
 }
 
+/// Why a head cannot be trained.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum HeadError {
+    /// The optimiser cannot work so.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+    /// The examples are not of these classes.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+}
+
 impl Head {
     /// Logits `[n, classes]` for features `[n, width]`, both row-major.
     #[must_use]
@@ -84,33 +98,37 @@ impl Head {
 ///
 /// The training works on standardised features, because backbones differ by orders of magnitude in what they emit; mean
 /// and deviation are folded into the head afterwards, so that it takes the features as they are.
+///
+/// # Errors
+/// [`HeadError`] for a weight decay that makes no sense, or a class that is none of the `classes`.
 pub fn train(
     training: &Examples,
     validation: &Examples,
     classes: usize,
     options: HeadOptions,
     observer: &mut dyn Observer,
-) -> Option<Trained> {
+) -> Result<Option<Trained>, HeadError> {
     let scale = Standardisation::of(training);
     let width = scale.mean.len();
     let examples = scale.apply(training);
     let (mut weight, mut bias) = (vec![0.0; classes * width], vec![0.0; classes]);
-    let mut weight_rule = Sgd::new(MOMENTUM, options.weight_decay as f32);
-    let mut bias_rule = Sgd::new(MOMENTUM, 0.0);
+    let decayed = Parameter { weight_decay: options.weight_decay, ..Parameter::plain("weight", weight.len()) };
+    let mut optimiser = Optimiser::new(RULE, vec![decayed, Parameter::plain("bias", bias.len())])?;
     let mut order: Vec<usize> = (0..examples.classes.len()).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let steps = options.epochs * order.len().div_ceil(options.batch_size);
+    let steps = (options.epochs * LastBatch::Keep.count(order.len(), options.batch_size)) as u64;
+    let schedule = Schedule::Cosine { rate: options.learning_rate, end: 0.0, steps };
+    let loss = CrossEntropy { label_smoothing: options.label_smoothing, class_weights: None };
     let (mut step, mut best, mut history) = (0, None::<Trained>, Vec::new());
     for epoch in 1..=options.epochs {
         order.shuffle(&mut rng);
         let mut total = 0.0;
-        for batch in order.chunks(options.batch_size) {
+        for batch in LastBatch::Keep.batches(&order, options.batch_size) {
             let batch = examples.rows(batch);
-            let (loss, gradient) = gradient((&weight, &bias), &batch, options.label_smoothing as f32);
-            let rate = cosine(options.learning_rate, step, steps) as f32;
-            weight_rule.step(&mut weight, &gradient.weight, rate);
-            bias_rule.step(&mut bias, &gradient.bias, rate);
-            total += loss;
+            let (mean, gradient) = gradient((&weight, &bias), &batch, &loss)?;
+            let tensors = &mut [(weight.as_mut_slice(), &*gradient.weight), (&mut bias, &gradient.bias)];
+            optimiser.step(tensors, Step::at(schedule.at(step)))?;
+            total += mean * batch.classes.len() as f64;
             step += 1;
         }
         let head = scale.fold(&weight, &bias);
@@ -128,41 +146,31 @@ pub fn train(
             best = Some(Trained { head, best_epoch: epoch, validation: result, history: vec![] });
         }
         if observer.stopped() {
-            return None;
+            return Ok(None);
         }
     }
-    best.map(|best| Trained { history, ..best })
+    Ok(best.map(|best| Trained { history, ..best }))
 }
 
-/// From the whole rate at the first step to zero behind the last.
-fn cosine(rate: f64, step: usize, steps: usize) -> f64 {
-    rate * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos()) / 2.0
-}
-
-/// The sum of the cross-entropies of a batch, and the gradient of their mean.
-fn gradient((weight, bias): (&[f32], &[f32]), batch: &Examples, smoothing: f32) -> (f64, LinearGradient) {
+/// The mean loss of a batch, and its gradient.
+fn gradient(
+    (weight, bias): (&[f32], &[f32]),
+    batch: &Examples,
+    loss: &CrossEntropy,
+) -> Result<(f64, LinearGradient), LossError> {
     let (n, classes) = (batch.classes.len(), bias.len());
     let width = weight.len() / classes;
     let mut logits = bias.repeat(n);
     let matrix = Matrix::new(weight, classes, width).transposed();
     matmul(Matrix::new(&batch.features, n, width), matrix, &mut logits, Into::Accumulate);
-    let mut loss = 0.0;
-    for (row, &class) in logits.chunks_mut(classes).zip(&batch.classes) {
-        let scores = softmax(row, 1.0);
-        for (other, (out, score)) in row.iter_mut().zip(scores).enumerate() {
-            let hit = if other == class { 1.0 - smoothing } else { 0.0 };
-            let target = hit + smoothing / classes as f32;
-            loss -= f64::from(target) * f64::from(score.max(f32::MIN_POSITIVE)).ln();
-            *out = (score - target) / n as f32;
-        }
-    }
-    let mut gradient = LinearGradient { weight: vec![0.0; weight.len()], bias: vec![0.0; classes] };
+    let Loss { mean, gradient } = loss.of_classes(&logits, &batch.classes, classes)?;
+    let mut found = LinearGradient { weight: vec![0.0; weight.len()], bias: vec![0.0; classes] };
     let x = Matrix::new(&batch.features, n, width);
-    matmul(Matrix::new(&logits, n, classes).transposed(), x, &mut gradient.weight, Into::Overwrite);
-    for row in logits.chunks(classes) {
-        gradient.bias.iter_mut().zip(row).for_each(|(sum, number)| *sum += number);
+    matmul(Matrix::new(&gradient, n, classes).transposed(), x, &mut found.weight, Into::Overwrite);
+    for row in gradient.chunks(classes) {
+        found.bias.iter_mut().zip(row).for_each(|(sum, number)| *sum += number);
     }
-    (loss, gradient)
+    Ok((mean, found))
 }
 
 /// The gradient of a loss with respect to the head's parameters.

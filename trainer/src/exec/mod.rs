@@ -28,7 +28,7 @@ use thiserror::Error;
 
 use array::{Array, Pool};
 pub use gradients::Gradients;
-pub use pass::Pass;
+pub use pass::{Pass, StepTime};
 use plan::{Gradient, Plan};
 pub use weights::{Parameter, Weights};
 

@@ -1,5 +1,7 @@
 //! The loops over the steps.
 
+use std::time::Instant;
+
 use super::layer::{Back, Made, Mode, Run, Saved};
 use super::{Array, ExecError, Executor, Gradients};
 
@@ -12,6 +14,26 @@ pub struct Pass {
     /// By step.
     saved: Vec<Saved>,
     output: Array,
+    /// Of each step.
+    seconds: Vec<f64>,
+}
+
+/// What a step takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTime {
+    /// The operators that are computed together, such as `BatchNorm + Relu`.
+    pub operators: String,
+    /// The name of the node whose output it makes.
+    pub node: String,
+    /// Seconds, forward and backward.
+    pub seconds: [f64; 2],
+}
+
+/// What a backward pass finds.
+pub(super) struct Found {
+    pub(super) gradients: Gradients,
+    pub(super) input: Option<Array>,
+    seconds: Vec<f64>,
 }
 
 impl Pass {
@@ -50,15 +72,30 @@ impl Executor {
     /// # Errors
     /// [`ExecError::Input`] when the gradient is not of the output's size.
     pub fn backward(&self, pass: Pass, dy: &[f32]) -> Result<Gradients, ExecError> {
-        Ok(self.backward_to_input(pass, dy)?.0)
+        Ok(self.backward_to_input(pass, dy)?.gradients)
+    }
+
+    /// How long each step takes, from one pass over images `[n, h, w, c]` forward and backward.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
+    pub fn profile(&mut self, images: &[f32]) -> Result<Vec<StepTime>, ExecError> {
+        let mut pass = self.train(images, 0)?;
+        let forward = std::mem::take(&mut pass.seconds);
+        let dy = vec![1.0 / pass.output().len() as f32; pass.output().len()];
+        let backward = self.backward_to_input(pass, &dy)?.seconds;
+        let steps = self.plan.steps.iter().zip(forward.into_iter().zip(backward));
+        Ok(steps
+            .map(|(step, (forward, backward))| StepTime {
+                operators: step.operators.clone(),
+                node: step.name.clone(),
+                seconds: [forward, backward],
+            })
+            .collect())
     }
 
     /// And the gradient of the input, if it is wanted.
-    pub(super) fn backward_to_input(
-        &self,
-        mut pass: Pass,
-        dy: &[f32],
-    ) -> Result<(Gradients, Option<Array>), ExecError> {
+    pub(super) fn backward_to_input(&self, mut pass: Pass, dy: &[f32]) -> Result<Found, ExecError> {
         if dy.len() != pass.output().len() {
             return Err(ExecError::Input { expected: self.output.to_string(), found: vec![dy.len()] });
         }
@@ -66,7 +103,9 @@ impl Executor {
         let mut gradients = Gradients::new(&self.trained);
         let mut found: Vec<Option<Array>> = vec![None; self.plan.wanted.len()];
         found[self.last] = Some(self.pool.copy(dy));
-        for (step, saved) in self.plan.steps.iter().zip(&pass.saved).rev() {
+        let mut seconds = vec![0.0; self.plan.steps.len()];
+        for (number, (step, saved)) in self.plan.steps.iter().zip(&pass.saved).enumerate().rev() {
+            let clock = Instant::now();
             let (true, Some(dy)) = (self.plan.wanted[step.output], found[step.output].take()) else { continue };
             let numbers = |node: usize| pass.values[node].as_ref().map_or(&[][..], Array::numbers);
             let mut back = Back {
@@ -88,8 +127,9 @@ impl Executor {
                 };
             }
             pass.values[step.output] = None;
+            seconds[number] = clock.elapsed().as_secs_f64();
         }
-        Ok((gradients, found.swap_remove(0)))
+        Ok(Found { gradients, input: found.swap_remove(0), seconds })
     }
 
     fn pass(&self, x: Array, batch: usize, mode: Mode, kept: &[bool]) -> Pass {
@@ -98,11 +138,14 @@ impl Executor {
         let mut values: Vec<Option<Array>> = vec![None; pending.len()];
         values[0] = Some(x);
         let mut saved = Vec::with_capacity(self.plan.steps.len());
+        let mut seconds = Vec::with_capacity(self.plan.steps.len());
         for step in &self.plan.steps {
+            let clock = Instant::now();
             let inputs: Vec<&Array> = step.inputs.iter().filter_map(|&input| values[input].as_ref()).collect();
             let Made { output, saved: more } = step.layer.forward(&run, &inputs);
             saved.push(more);
             values[step.output] = Some(output);
+            seconds.push(clock.elapsed().as_secs_f64());
             for &input in &step.inputs {
                 pending[input] -= 1;
                 if pending[input] == 0 && !kept[input] {
@@ -114,6 +157,6 @@ impl Executor {
         if !kept[self.last] {
             values[self.last] = None;
         }
-        Pass { mode, batch, values, saved, output }
+        Pass { mode, batch, values, saved, output, seconds }
     }
 }

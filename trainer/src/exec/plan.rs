@@ -23,7 +23,10 @@ pub(super) struct Plan {
 /// One or a few nodes that are computed together.
 pub(super) struct Step {
     pub(super) layer: Box<dyn Layer>,
-    pub(super) nodes: Vec<NodeId>,
+    /// What they are, such as `BatchNorm + Relu`.
+    pub(super) operators: String,
+    /// The last one's name.
+    pub(super) name: String,
     /// The nodes whose outputs it takes.
     pub(super) inputs: Vec<usize>,
     /// The node whose output it makes, the last of its own.
@@ -55,9 +58,11 @@ impl Plan {
                 number: plan.steps.len() as u64,
             };
             let trains = site.trained.contains(&true);
+            let operators = fused.nodes.iter().map(|&id| graph.node(id).op.operator().kind());
             let step = Step {
                 layer: layer(&site),
-                nodes: fused.nodes,
+                operators: operators.collect::<Vec<_>>().join(" + "),
+                name: graph.node(output).name.clone(),
                 inputs: fused.inputs.iter().map(|input| input.index()).collect(),
                 output: output.index(),
             };

@@ -21,7 +21,7 @@ use crate::events::{Event, Observer, Phase};
 use crate::exec::ExecError;
 use crate::features::CacheError;
 use crate::golden::{self, Golden, GoldenError};
-use crate::head::{self, HeadOptions, Trained};
+use crate::head::{self, HeadError, HeadOptions, Trained};
 use crate::metrics::Evaluation;
 use crate::report::{Images, Report, Seconds};
 
@@ -171,6 +171,9 @@ pub enum FinetuneError {
     /// The golden images failed.
     #[error(transparent)]
     Golden(#[from] GoldenError),
+    /// The head cannot be trained.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// The features cannot be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -214,7 +217,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     observer.event(Event::Phase { phase: Phase::Training });
     let [training, validation, test] =
         [&split.train, &split.validation, &split.test].map(|part| extracted.examples.rows(part));
-    let trained = head::train(&training, &validation, dataset.labels.len(), task.options.head(), observer)
+    let trained = head::train(&training, &validation, dataset.labels.len(), task.options.head(), observer)?
         .ok_or(FinetuneError::Stopped)?;
     let result = Evaluation::new(&trained.head.logits(&test.features), &test.classes, dataset.labels.len());
     let metrics = json!({

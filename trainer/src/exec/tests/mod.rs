@@ -45,7 +45,8 @@ fn check(case: &Case) -> Result<(), String> {
     let output = graph.shape(graph.output());
     let y = Order::Graph.of(output, pass.output());
     let dy = random(y.len(), &mut rng);
-    let (gradients, dx) = executor.backward_to_input(pass, &Order::Memory.of(output, &dy)).unwrap();
+    let found = executor.backward_to_input(pass, &Order::Memory.of(output, &dy)).unwrap();
+    let (gradients, dx) = (found.gradients, found.input);
 
     let mut numbers = reference::numbers(graph, &params);
     let mut input: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
@@ -136,7 +137,7 @@ mod corners {
 
     fn gradient(executor: &mut Executor, x: &[f32], dy: &[f32]) -> Vec<f32> {
         let pass = executor.train(x, 3).unwrap();
-        executor.backward_to_input(pass, dy).unwrap().1.unwrap().numbers().to_vec()
+        executor.backward_to_input(pass, dy).unwrap().input.unwrap().numbers().to_vec()
     }
 
     #[test]

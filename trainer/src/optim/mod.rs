@@ -1,0 +1,209 @@
+//! How gradients change weights: rules, which of them applies to which parameter and how strongly, and what is kept
+//! between steps.
+//!
+//! Everything here is elementwise on slices, so any layout will do as long as weights and gradient agree.
+
+mod accumulation;
+mod clip;
+mod elementwise;
+mod ema;
+mod groups;
+mod rule;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use thiserror::Error;
+
+pub use accumulation::Accumulation;
+pub use clip::{clip_factor, global_norm, scale};
+pub use ema::{Ema, EmaOptions, EmaWarmUp};
+pub use groups::{Decayed, Groups, Kind, ParamInfo, Parameter};
+pub use rule::Rule;
+pub use state::StateError;
+
+use rule::Application;
+
+/// A rule with what it keeps for each parameter.
+#[derive(Debug, Clone)]
+pub struct Optimiser {
+    rule: Rule,
+    parameters: Vec<Kept>,
+}
+
+/// A parameter, how often it was changed, and its slots in the order of [`Rule::slots`].
+#[derive(Debug, Clone)]
+struct Kept {
+    parameter: Parameter,
+    count: u64,
+    slots: Vec<Vec<f32>>,
+}
+
+/// The numbers of one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The learning rate, before each parameter's multiplier.
+    pub rate: f64,
+    /// What every gradient is multiplied by first: [`clip_factor`]'s answer, the reciprocal of a number of
+    /// micro-batches, or one. Saves a pass over the gradients.
+    pub gradient_scale: f32,
+}
+
+impl Step {
+    /// A step with the gradients as they are.
+    #[must_use]
+    pub fn at(rate: f64) -> Self {
+        Self { rate, gradient_scale: 1.0 }
+    }
+}
+
+/// Why weights cannot be changed.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum OptimError {
+    /// A number that makes no sense.
+    #[error("`{option}` of the optimiser must be {wanted}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What it may be.
+        wanted: &'static str,
+    },
+    /// Two parameters of one name, whose state could not be told apart.
+    #[error("two parameters are named `{name}`; give a shared parameter to the optimiser once")]
+    Twice {
+        /// The name.
+        name: String,
+    },
+    /// Weights or a gradient of another length than the parameter's.
+    #[error(
+        "`{name}` has {expected} numbers, but its {what} has {found}; pass whole tensors, always in the same order"
+    )]
+    Length {
+        /// The parameter.
+        name: String,
+        /// Weights or gradient.
+        what: &'static str,
+        /// How many numbers the parameter has.
+        expected: usize,
+        /// How many were passed.
+        found: usize,
+    },
+    /// More or fewer tensors than parameters.
+    #[error(
+        "there are {expected} parameters and {found} tensors for them; pass one for each, always in the same order"
+    )]
+    Tensors {
+        /// How many parameters there are.
+        expected: usize,
+        /// How many tensors were passed.
+        found: usize,
+    },
+}
+
+impl Optimiser {
+    /// A rule at its beginning for these parameters.
+    ///
+    /// # Errors
+    /// [`OptimError::Option`] for a rule, a multiplier or a decay that makes no sense, [`OptimError::Twice`].
+    pub fn new(rule: Rule, parameters: Vec<Parameter>) -> Result<Self, OptimError> {
+        rule.validate()?;
+        parameters.iter().try_for_each(Parameter::validate)?;
+        let mut names: Vec<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(OptimError::Twice { name: pair[0].to_owned() });
+        }
+        let keep = |parameter: Parameter| {
+            let slots = rule.slots().iter().map(|&(_, first)| vec![first; parameter.numbers]).collect();
+            Kept { parameter, count: 0, slots }
+        };
+        Ok(Self { rule, parameters: parameters.into_iter().map(keep).collect() })
+    }
+
+    /// The rule.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// The parameters, in the order in which [`Optimiser::step`] takes them.
+    pub fn parameters(&self) -> impl ExactSizeIterator<Item = &Parameter> {
+        self.parameters.iter().map(|kept| &kept.parameter)
+    }
+
+    /// Changes the weights of every parameter by its gradient; `tensors` are `(weights, gradient)` of each, in order.
+    ///
+    /// # Errors
+    /// [`OptimError::Length`], [`OptimError::Tensors`]; nothing has changed then.
+    pub fn step(&mut self, tensors: &mut [(&mut [f32], &[f32])], step: Step) -> Result<(), OptimError> {
+        if tensors.len() != self.parameters.len() {
+            return Err(OptimError::Tensors { expected: self.parameters.len(), found: tensors.len() });
+        }
+        for (kept, (weights, gradient)) in self.parameters.iter().zip(tensors.iter()) {
+            kept.parameter.check(weights, gradient)?;
+        }
+        for (index, (weights, gradient)) in tensors.iter_mut().enumerate() {
+            self.update(index, (weights, gradient), step)?;
+        }
+        Ok(())
+    }
+
+    /// Changes the weights of one parameter, the `index`-th. For parameters that are frozen for a while, or whose
+    /// gradients are not all in memory at once: each counts its own steps, as PyTorch's do.
+    ///
+    /// # Errors
+    /// [`OptimError::Length`], [`OptimError::Tensors`]; nothing has changed then.
+    pub fn update(
+        &mut self,
+        index: usize,
+        (weights, gradient): (&mut [f32], &[f32]),
+        step: Step,
+    ) -> Result<(), OptimError> {
+        let expected = self.parameters.len();
+        let kept = self.parameters.get_mut(index).ok_or(OptimError::Tensors { expected, found: index + 1 })?;
+        kept.parameter.check(weights, gradient)?;
+        kept.count += 1;
+        let now = Application {
+            rate: step.rate * kept.parameter.rate,
+            weight_decay: kept.parameter.weight_decay,
+            gradient_scale: step.gradient_scale,
+            count: kept.count,
+        };
+        self.rule.apply(weights, gradient, &mut kept.slots, now);
+        Ok(())
+    }
+}
+
+impl Parameter {
+    fn validate(&self) -> Result<(), OptimError> {
+        for (option, number) in [("weight_decay", self.weight_decay), ("rate", self.rate)] {
+            if !number.is_finite() || number < 0.0 {
+                return Err(OptimError::Option { option, wanted: "zero or more" });
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, weights: &[f32], gradient: &[f32]) -> Result<(), OptimError> {
+        for (what, found) in [("tensor of weights", weights.len()), ("gradient", gradient.len())] {
+            if found != self.numbers {
+                return Err(OptimError::Length { name: self.name.clone(), what, expected: self.numbers, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether tensors are as many and as long as those that are kept for them.
+fn fits(kept: &[Vec<f32>], tensors: &[&[f32]], what: &'static str) -> Result<(), OptimError> {
+    if kept.len() != tensors.len() {
+        return Err(OptimError::Tensors { expected: kept.len(), found: tensors.len() });
+    }
+    for (index, (kept, tensor)) in kept.iter().zip(tensors).enumerate() {
+        let (expected, found) = (kept.len(), tensor.len());
+        if expected != found {
+            return Err(OptimError::Length { name: format!("parameter {index}"), what, expected, found });
+        }
+    }
+    Ok(())
+}

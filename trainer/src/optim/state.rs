@@ -1,0 +1,176 @@
+//! What an optimiser keeps, for checkpoints.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::Optimiser;
+
+/// The slot that counts a parameter's steps; one number, as PyTorch stores it.
+const STEP: &str = "step";
+
+/// Why kept numbers are not this optimiser's.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StateError {
+    /// Something the optimiser keeps is not there.
+    #[error("the state has no `{key}`; it is of another network or another rule, so begin without it")]
+    Missing {
+        /// Slot and parameter.
+        key: String,
+    },
+    /// Something is there that the optimiser does not keep.
+    #[error("the state has `{key}`, which this optimiser does not keep; it is of another network or another rule")]
+    Unknown {
+        /// Slot and parameter.
+        key: String,
+    },
+    /// A slot of another length.
+    #[error("`{key}` of the state has {found} numbers where the parameter has {expected}")]
+    Length {
+        /// Slot and parameter.
+        key: String,
+        /// How many numbers it should have.
+        expected: usize,
+        /// How many it has.
+        found: usize,
+    },
+    /// A count of steps that counts nothing.
+    #[error("`{key}` of the state is {value}, which is no count of steps; the file is damaged")]
+    Count {
+        /// Slot and parameter.
+        key: String,
+        /// What is there.
+        value: String,
+    },
+}
+
+impl Optimiser {
+    /// Every slot under `slot/parameter`, such as `exp_avg/fc.weight`, with as many numbers as the parameter has in the
+    /// same order, and `step/parameter`, one number, exact up to 2^24. The names of slots are PyTorch's and
+    /// TensorFlow's: `momentum`, `rms`, `exp_avg`, `exp_avg_sq`.
+    #[must_use]
+    pub fn state(&self) -> BTreeMap<String, Cow<'_, [f32]>> {
+        let mut state = BTreeMap::new();
+        for kept in &self.parameters {
+            let name = &kept.parameter.name;
+            state.insert(key(STEP, name), Cow::Owned(vec![kept.count as f32]));
+            for (&(slot, _), numbers) in self.rule.slots().iter().zip(&kept.slots) {
+                state.insert(key(slot, name), Cow::Borrowed(numbers.as_slice()));
+            }
+        }
+        state
+    }
+
+    /// Goes on where [`Optimiser::state`] was taken, to the bit.
+    ///
+    /// # Errors
+    /// [`StateError`] naming the first number that does not fit; nothing has changed then.
+    pub fn restore(&mut self, state: &BTreeMap<String, impl AsRef<[f32]>>) -> Result<(), StateError> {
+        let own: BTreeMap<String, usize> =
+            self.state().iter().map(|(key, numbers)| (key.clone(), numbers.len())).collect();
+        if let Some(key) = state.keys().find(|key| !own.contains_key(*key)) {
+            return Err(StateError::Unknown { key: key.clone() });
+        }
+        for (key, &expected) in &own {
+            let found = state.get(key).ok_or_else(|| StateError::Missing { key: key.clone() })?.as_ref().len();
+            if found != expected {
+                return Err(StateError::Length { key: key.clone(), expected, found });
+            }
+        }
+        let names = self.parameters.iter().map(|kept| key(STEP, &kept.parameter.name));
+        let counts: Vec<u64> = names.map(|key| count(&key, state[&key].as_ref()[0])).collect::<Result<_, _>>()?;
+        for (kept, count) in self.parameters.iter_mut().zip(counts) {
+            kept.count = count;
+            for (&(slot, _), numbers) in self.rule.slots().iter().zip(&mut kept.slots) {
+                numbers.copy_from_slice(state[&key(slot, &kept.parameter.name)].as_ref());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key(slot: &str, parameter: &str) -> String {
+    format!("{slot}/{parameter}")
+}
+
+fn count(key: &str, value: f32) -> Result<u64, StateError> {
+    let whole = value.is_finite() && value >= 0.0 && value.fract() == 0.0;
+    if whole { Ok(value as u64) } else { Err(StateError::Count { key: key.to_owned(), value: value.to_string() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::{Parameter, Rule, Step};
+
+    const RULES: [Rule; 4] = [
+        Rule::Sgd { momentum: 0.9, nesterov: true },
+        Rule::Sgd { momentum: 0.0, nesterov: false },
+        Rule::RmsProp { rho: 0.9, momentum: 0.5, epsilon: 1e-10 },
+        Rule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    ];
+
+    fn optimiser(rule: Rule) -> Optimiser {
+        Optimiser::new(rule, vec![Parameter::plain("a", 3), Parameter::plain("b", 1)]).unwrap()
+    }
+
+    fn steps(optimiser: &mut Optimiser, weights: &mut [Vec<f32>; 2], count: usize) {
+        for _ in 0..count {
+            let gradients = weights.clone();
+            let [a, b] = weights;
+            optimiser.step(&mut [(a, &gradients[0]), (b, &gradients[1])], Step::at(0.01)).unwrap();
+        }
+    }
+
+    fn owned(optimiser: &Optimiser) -> BTreeMap<String, Vec<f32>> {
+        optimiser.state().into_iter().map(|(key, numbers)| (key, numbers.into_owned())).collect()
+    }
+
+    #[test]
+    fn going_on_from_a_state_gives_the_same_bits_as_never_stopping() {
+        for rule in RULES {
+            let mut through = (optimiser(rule), [vec![0.3, -0.7, 1.1], vec![0.2]]);
+            steps(&mut through.0, &mut through.1, 7);
+            let mut resumed = (optimiser(rule), through.1.clone());
+            resumed.0.restore(&owned(&through.0)).unwrap();
+            steps(&mut through.0, &mut through.1, 5);
+            steps(&mut resumed.0, &mut resumed.1, 5);
+            assert_eq!(resumed.1, through.1, "{rule:?}");
+            assert_eq!(owned(&resumed.0), owned(&through.0), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_slot_and_parameter() {
+        let optimiser = optimiser(Rule::adamw());
+        let keys: Vec<String> = optimiser.state().into_keys().collect();
+        assert_eq!(keys, ["exp_avg/a", "exp_avg/b", "exp_avg_sq/a", "exp_avg_sq/b", "step/a", "step/b"]);
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing() {
+        let mut optimiser = optimiser(Rule::Sgd { momentum: 0.9, nesterov: false });
+        steps(&mut optimiser, &mut [vec![0.3, -0.7, 1.1], vec![0.2]], 2);
+        let before = owned(&optimiser);
+
+        let mut missing = before.clone();
+        missing.remove("momentum/b");
+        assert_eq!(optimiser.restore(&missing), Err(StateError::Missing { key: "momentum/b".into() }));
+
+        let mut unknown = before.clone();
+        unknown.insert("momentum/c".into(), vec![]);
+        assert_eq!(optimiser.restore(&unknown), Err(StateError::Unknown { key: "momentum/c".into() }));
+
+        let mut short = before.clone();
+        short.insert("momentum/a".into(), vec![0.0]);
+        let length = StateError::Length { key: "momentum/a".into(), expected: 3, found: 1 };
+        assert_eq!(optimiser.restore(&short), Err(length));
+
+        let mut damaged = before.clone();
+        damaged.insert("step/b".into(), vec![-1.0]);
+        let count = StateError::Count { key: "step/b".into(), value: "-1".into() };
+        assert_eq!(optimiser.restore(&damaged), Err(count));
+        assert_eq!(owned(&optimiser), before);
+    }
+}
