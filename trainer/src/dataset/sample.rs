@@ -29,6 +29,12 @@ impl Sample {
         Self { path, class, part: None, content }
     }
 
+    /// The same image in a part.
+    #[must_use]
+    pub fn within(self, part: Option<Part>) -> Self {
+        Self { part, ..self }
+    }
+
     /// A file on disk.
     #[must_use]
     pub fn file(path: PathBuf, class: usize) -> Self {

@@ -59,7 +59,7 @@ pub(super) fn list(
         })?;
         let shown = table.parent().unwrap_or(Path::new("")).join(&row.path);
         let class = classes.get(row.label.as_str()).copied().unwrap_or(0);
-        dataset.samples.push(Sample { part: row.part, ..Sample::new(shown, class, content) });
+        dataset.samples.push(Sample::new(shown, class, content).within(row.part));
     }
     Ok(dataset)
 }

@@ -46,7 +46,7 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
             }
             let content = Content::Record { batch: batch.bytes.clone(), offset };
             let sample = Sample::new(path.join(format!("{number:05}.bmp")), class.into(), content);
-            dataset.samples.push(Sample { part: Some(part), ..sample });
+            dataset.samples.push(sample.within(Some(part)));
         }
     }
     if dataset.samples.is_empty() {
