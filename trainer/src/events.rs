@@ -37,6 +37,25 @@ pub enum Event {
         /// Images (or epochs) in all.
         total: u64,
     },
+    /// The weights have changed; not every step says so.
+    Step {
+        /// How often they have.
+        step: u64,
+        /// The current epoch, counted from one.
+        epoch: u64,
+        /// How many there will be.
+        epochs: u64,
+        /// Training images behind in this epoch.
+        examples: u64,
+        /// Their mean loss.
+        loss: f64,
+        /// The share of them whose highest logit was their class's, 0..1.
+        accuracy: f64,
+        /// Since this process began to train.
+        images_per_second: f64,
+        /// Until the last epoch is over.
+        seconds_left: f64,
+    },
     /// An epoch is over.
     Epoch {
         /// Counted from one.
@@ -45,10 +64,10 @@ pub enum Event {
         epochs: usize,
         /// Mean cross-entropy over the training images.
         train_loss: f64,
-        /// Mean cross-entropy over the validation images.
-        validation_loss: f64,
+        /// Mean cross-entropy over the validation images, if there are any.
+        validation_loss: Option<f64>,
         /// Share of validation images whose highest logit is their class's, 0..1.
-        validation_top1: f64,
+        validation_top1: Option<f64>,
     },
     /// Something the user should know that does not end the run.
     Warning {

@@ -137,8 +137,8 @@ pub fn train(
             epoch,
             epochs: options.epochs,
             train_loss: total / order.len() as f64,
-            validation_loss: result.loss,
-            validation_top1: result.top1,
+            validation_loss: Some(result.loss),
+            validation_top1: Some(result.top1),
         };
         history.push(event.clone());
         observer.event(event);

@@ -8,6 +8,7 @@ pub mod events;
 pub mod exec;
 pub mod features;
 pub mod finetune;
+pub mod fit;
 pub mod golden;
 pub mod head;
 mod kernels;

@@ -117,6 +117,12 @@ impl Executor {
         &mut self.weights
     }
 
+    /// Numbers of the output for an image; for a classifier, its classes.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.output.len()
+    }
+
     /// Which of the parameters are trained, in their order.
     #[must_use]
     pub fn trained(&self) -> &[bool] {

@@ -1,0 +1,178 @@
+//! Checkpoints on disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use models::{Params, Tensor};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use thiserror::Error;
+
+use super::Progress;
+
+const ENDING: &str = "safetensors";
+const BEST: &str = "best.safetensors";
+/// Metadata: what is not a tensor, and the run that it is of.
+const PROGRESS: &str = "graft.progress";
+const RUN: &str = "graft.run";
+
+/// A folder of checkpoints of one run. Each is written under a temporary name first, so that a killed run loses the steps
+/// since the last one and nothing else.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    /// Equal for runs that are the same.
+    run: String,
+    keep: usize,
+}
+
+/// A run at a step.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Checkpoint {
+    pub(super) progress: Progress,
+    /// By kind and name: `weights/conv1.weight`, `momentum/conv1.weight`.
+    pub(super) tensors: BTreeMap<String, Vec<f32>>,
+}
+
+/// Why a checkpoint cannot be read or written.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The disk refuses.
+    #[error("the checkpoint {} cannot be read or written: {source}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Not what a run of this version writes.
+    #[error("{} is no checkpoint ({reason}); remove it to go on from the one before", .path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A checkpoint of other options, another network or other images.
+    #[error(
+        "{} is of a run with other options, weights or images; resume with the same, or use another folder",
+        .path.display()
+    )]
+    OtherRun {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl Checkpoints {
+    /// The checkpoints of this run in a folder, which is made.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Io`] when it cannot be.
+    pub fn open(folder: &Path, run: String, keep: usize) -> Result<Self, CheckpointError> {
+        fs::create_dir_all(folder).map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?;
+        Ok(Self { folder: folder.to_owned(), run, keep })
+    }
+
+    /// The last, if there is one.
+    pub(super) fn last(&self) -> Result<Option<Checkpoint>, CheckpointError> {
+        let Some(path) = self.all()?.pop() else { return Ok(None) };
+        let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
+        let bytes = fs::read(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let texts = metadata.metadata().clone().unwrap_or_default();
+        if texts.get(RUN) != Some(&self.run) {
+            return Err(CheckpointError::OtherRun { path });
+        }
+        let progress = texts.get(PROGRESS).ok_or_else(|| damaged("it does not say how far it is".to_owned()))?;
+        let progress = serde_json::from_str(progress).map_err(|error| damaged(error.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let tensors = file.tensors().into_iter().map(|(name, tensor)| (name, numbers(tensor.data())));
+        Ok(Some(Checkpoint { progress, tensors: tensors.collect() }))
+    }
+
+    /// Keeps one, and removes those before the last ones.
+    pub(super) fn write(&self, progress: &Progress, tensors: &BTreeMap<String, &[f32]>) -> Result<(), CheckpointError> {
+        let path = self.folder.join(format!("step-{:09}-{:03}.{ENDING}", progress.step, progress.epoch));
+        let texts = [(RUN, self.run.clone()), (PROGRESS, text(progress, &path)?)];
+        let tensors = tensors.iter().map(|(name, numbers)| (name.clone(), vec![numbers.len()], *numbers));
+        write(&path, tensors.collect(), texts)?;
+        let all = self.all()?;
+        for old in &all[..all.len().saturating_sub(self.keep)] {
+            fs::remove_file(old).map_err(|source| CheckpointError::Io { path: old.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the best weights so far.
+    pub(super) fn write_best(&self, params: &Params, progress: &Progress) -> Result<(), CheckpointError> {
+        let path = self.folder.join(BEST);
+        let texts = [(RUN, self.run.clone()), (PROGRESS, text(&progress.best, &path)?)];
+        let tensors = params.iter().map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec(), tensor.data()));
+        write(&path, tensors.collect(), texts)
+    }
+
+    /// The best weights so far; `None` if there are none of this run.
+    pub(super) fn best(&self) -> Option<Params> {
+        let bytes = fs::read(self.folder.join(BEST)).ok()?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
+        if metadata.metadata().as_ref()?.get(RUN) != Some(&self.run) {
+            return None;
+        }
+        let file = SafeTensors::deserialize(&bytes).ok()?;
+        let tensors = file.tensors().into_iter();
+        Some(tensors.map(|(name, tensor)| (name, Tensor::new(tensor.shape(), numbers(tensor.data())))).collect())
+    }
+
+    /// Oldest first.
+    fn all(&self) -> Result<Vec<PathBuf>, CheckpointError> {
+        let failed = |source| CheckpointError::Io { path: self.folder.clone(), source };
+        let mut all: Vec<PathBuf> = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let is_one = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("step-"));
+            if is_one && path.extension().is_some_and(|ending| ending == ENDING) {
+                all.push(path);
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+}
+
+fn text(value: &impl serde::Serialize, path: &Path) -> Result<String, CheckpointError> {
+    let failed = |error: serde_json::Error| CheckpointError::Io { path: path.to_owned(), source: error.into() };
+    serde_json::to_string(value).map_err(failed)
+}
+
+fn write(
+    path: &Path,
+    tensors: Vec<(String, Vec<usize>, &[f32])>,
+    texts: [(&str, String); 2],
+) -> Result<(), CheckpointError> {
+    let write = || -> io::Result<()> {
+        let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+            .into_iter()
+            .map(|(name, shape, numbers)| (name, shape, numbers.iter().flat_map(|x| x.to_le_bytes()).collect()))
+            .collect();
+        let views = bytes
+            .iter()
+            .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(io::Error::other)?;
+        let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+        let file = serialize(views, Some(texts)).map_err(io::Error::other)?;
+        let unfinished = path.with_extension("partial");
+        let mut out = File::create(&unfinished)?;
+        out.write_all(&file)?;
+        out.sync_all()?;
+        fs::rename(unfinished, path)
+    };
+    write().map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+}
+
+fn numbers(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}

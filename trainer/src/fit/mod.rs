@@ -1,0 +1,138 @@
+//! Training a network on its gradients.
+//!
+//! A run is a pure function of its options, its examples and its first weights: the order of an epoch, augmentation, mixing
+//! and dropout are drawn from the seed and from the number of the epoch, image or step. So a checkpoint holds weights, what
+//! the optimiser keeps, and a few counters, and a run that goes on from it ends in the same bits as one that was never
+//! interrupted.
+
+mod checkpoint;
+mod examples;
+mod options;
+mod progress;
+#[cfg(test)]
+mod tests;
+mod training;
+
+use std::path::Path;
+
+use models::params::ParamsError;
+use models::{Graph, Params};
+use thiserror::Error;
+
+pub use checkpoint::{CheckpointError, Checkpoints};
+pub use examples::{Batch, Batches, Examples, Features, Images};
+pub use options::{CheckpointOptions, FitOptions, Sampling};
+pub use progress::{Best, EpochResult, Progress};
+
+use crate::events::Observer;
+use crate::exec::{ExecError, Parameter};
+use crate::loader::LoaderError;
+use crate::logs::{Log, LogError};
+use crate::loss::LossError;
+use crate::mixing::MixError;
+use crate::optim::{OptimError, StateError};
+use crate::schedule::ScheduleError;
+
+/// What is to be trained, on what.
+pub struct Task<'a> {
+    /// The network. Its output is logits.
+    pub graph: &'a Graph,
+    /// Its weights at the start.
+    pub params: &'a Params,
+    /// Which of its parameters are trained.
+    pub trains: &'a dyn Fn(&Parameter) -> bool,
+    /// What it learns from.
+    pub training: &'a dyn Examples,
+    /// What chooses the best epoch; with none, the last is the best.
+    pub validation: Option<&'a dyn Examples>,
+    /// How.
+    pub options: &'a FitOptions,
+    /// Where checkpoints are kept; with none, nothing is written.
+    pub checkpoints: Option<&'a Path>,
+    /// What else is told the measurements.
+    pub logs: Vec<Log>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The weights of the best epoch.
+    pub params: Params,
+    /// Which that is, and what was measured.
+    pub progress: Progress,
+    /// The share of the time in which the executor waited for examples, 0..1.
+    pub idle: f64,
+}
+
+/// Why nothing came of it.
+#[derive(Debug, Error)]
+pub enum FitError {
+    /// The observer asked to stop. A checkpoint has been written, if there is a place for it.
+    #[error("stopped")]
+    Stopped,
+    /// A number that makes no sense.
+    #[error("`{option}` must be {wanted}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What it may be.
+        wanted: &'static str,
+    },
+    /// The loss is no number any more.
+    #[error(
+        "the loss is not a number in step {step}; use a lower learning rate than {rate}, a warm-up, or a limit on the \
+         gradient's norm"
+    )]
+    Diverged {
+        /// Counted from 0.
+        step: u64,
+        /// The learning rate of that step.
+        rate: f64,
+    },
+    /// Nothing to learn from.
+    #[error("an epoch has no batch of {batch_size}: there are {examples} examples; use smaller batches")]
+    Empty {
+        /// How many there are.
+        examples: usize,
+        /// How many make a batch.
+        batch_size: usize,
+    },
+    /// The weights are not the graph's.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// The executor failed.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// An image cannot be loaded.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// The loss cannot be computed.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// Images cannot be mixed.
+    #[error(transparent)]
+    Mix(#[from] MixError),
+    /// The optimiser's options make no sense.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+    /// The schedule makes no sense.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// A checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The optimiser cannot go on from a checkpoint.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Measurements cannot be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Trains, from the last checkpoint if there is one of the same run.
+///
+/// # Errors
+/// [`FitError`].
+pub fn fit(task: Task<'_>, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
+    training::Training::start(task)?.run(observer)
+}

@@ -1,0 +1,135 @@
+//! What the user may choose.
+
+use serde::{Deserialize, Serialize};
+
+use super::FitError;
+use crate::loss::CrossEntropy;
+use crate::optim::{EmaOptions, Groups, Rule};
+use crate::sampling::{LastBatch, balanced, shuffled};
+use crate::schedule::{PlateauOptions, Schedule};
+use crate::stopping::StoppingOptions;
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FitOptions {
+    /// Passes over the training images.
+    pub epochs: u64,
+    /// Images that go through the network together.
+    pub batch_size: usize,
+    /// Batches whose gradients make one step.
+    pub accumulate: usize,
+    /// The rule by which gradients change weights.
+    pub optimiser: Rule,
+    /// Which parameters decay, and which learn more slowly.
+    pub groups: Groups,
+    /// The learning rate by step.
+    pub schedule: Schedule,
+    /// A learning rate that falls when the validation loss does not, instead of the schedule.
+    pub plateau: Option<PlateauOptions>,
+    /// The largest norm of all gradients together.
+    pub clip_norm: Option<f64>,
+    /// What is made small.
+    pub loss: CrossEntropy,
+    /// The α of mixup (Zhang et al. 2018).
+    pub mixup: Option<f64>,
+    /// A moving average of the weights, which is what is evaluated and kept.
+    pub ema: Option<EmaOptions>,
+    /// The order of the examples.
+    pub sampling: Sampling,
+    /// What becomes of examples that fill no batch.
+    pub last_batch: LastBatch,
+    /// When to stop before the last epoch.
+    pub early_stopping: Option<StoppingOptions>,
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// What is kept on disk.
+    pub checkpoints: CheckpointOptions,
+}
+
+/// What is kept on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointOptions {
+    /// A checkpoint after so many steps, besides the one after each epoch.
+    pub every_steps: Option<u64>,
+    /// How many of the last are kept; the best is kept besides.
+    pub keep: usize,
+}
+
+/// The order of the examples in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each once, at random.
+    #[default]
+    Shuffled,
+    /// As many as there are, drawn so that all classes come equally often.
+    Balanced,
+}
+
+impl Default for CheckpointOptions {
+    fn default() -> Self {
+        Self { every_steps: None, keep: 1 }
+    }
+}
+
+impl Default for FitOptions {
+    /// Ten epochs of SGD with momentum at 0.01, in batches of 32.
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 32,
+            accumulate: 1,
+            optimiser: Rule::Sgd { momentum: 0.9, nesterov: false },
+            groups: Groups::default(),
+            schedule: Schedule::Constant { rate: 0.01 },
+            plateau: None,
+            clip_norm: None,
+            loss: CrossEntropy::default(),
+            mixup: None,
+            ema: None,
+            sampling: Sampling::Shuffled,
+            last_batch: LastBatch::Keep,
+            early_stopping: None,
+            seed: 0,
+            checkpoints: CheckpointOptions::default(),
+        }
+    }
+}
+
+impl FitOptions {
+    /// Whether every number makes sense.
+    ///
+    /// # Errors
+    /// [`FitError`] naming the first that does not.
+    pub fn validate(&self) -> Result<(), FitError> {
+        let positive = |number: f64| number.is_finite() && number > 0.0;
+        let table = [
+            (self.epochs > 0, "epochs", "at least 1"),
+            (self.batch_size > 0, "batch_size", "at least 1"),
+            (self.accumulate > 0, "accumulate", "at least 1"),
+            (self.clip_norm.is_none_or(positive), "clip_norm", "a positive number"),
+            (self.mixup.is_none_or(positive), "mixup", "a positive number, usually 0.1 to 1"),
+            (self.checkpoints.every_steps != Some(0), "every_steps", "at least 1"),
+            (self.checkpoints.keep > 0, "keep", "at least 1"),
+        ];
+        if let Some(&(_, option, wanted)) = table.iter().find(|(right, ..)| !right) {
+            return Err(FitError::Option { option, wanted });
+        }
+        self.groups.validate()?;
+        Ok(self.schedule.validate()?)
+    }
+
+    /// The examples of an epoch, those that fill no batch left out if they are to be.
+    pub(super) fn order(&self, classes: &[usize], epoch: u64) -> Vec<usize> {
+        let mut order = match self.sampling {
+            Sampling::Shuffled => shuffled(self.seed, epoch, classes.len()),
+            Sampling::Balanced => balanced(self.seed, epoch, classes),
+        };
+        if self.last_batch == LastBatch::Drop {
+            order.truncate(order.len() / self.batch_size * self.batch_size);
+        }
+        order
+    }
+}

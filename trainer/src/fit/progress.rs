@@ -1,0 +1,91 @@
+//! How far a run is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schedule::Plateau;
+use crate::stopping::EarlyStopping;
+
+/// Everything that a run goes on from, besides its tensors.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Epochs that are over.
+    pub epoch: u64,
+    /// Batches of the current epoch that are over.
+    pub batch: usize,
+    /// Steps that the optimiser has done.
+    pub step: u64,
+    /// Of the current epoch.
+    pub sums: Sums,
+    /// One for each epoch that is over.
+    pub history: Vec<EpochResult>,
+    /// The best of them.
+    pub best: Option<Best>,
+    /// How long nothing has got better.
+    pub stopping: Option<EarlyStopping>,
+    /// The learning rate, if it depends on the validation loss.
+    pub plateau: Option<Plateau>,
+    /// Updates of the moving average.
+    pub averaged: u64,
+    /// Whether the run has come to its end.
+    pub finished: bool,
+}
+
+/// Sums over training examples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Of the losses.
+    pub loss: f64,
+    /// Of examples whose highest logit was their class's.
+    pub hits: u64,
+    /// Of examples.
+    pub examples: u64,
+}
+
+impl Sums {
+    /// The mean loss.
+    #[must_use]
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.examples.max(1) as f64
+    }
+
+    /// The share of hits, 0..1.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.hits as f64 / self.examples.max(1) as f64
+    }
+}
+
+/// What an epoch measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochResult {
+    /// Mean loss over the training examples, while the weights changed.
+    pub train_loss: f64,
+    /// Share of training examples whose highest logit was their class's, 0..1.
+    pub train_top1: f64,
+    /// Mean cross-entropy over the validation examples.
+    pub validation_loss: Option<f64>,
+    /// Share of validation examples whose highest logit is their class's, 0..1.
+    pub validation_top1: Option<f64>,
+}
+
+/// The best epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Its validation result: more hits are better, and of as many a smaller loss.
+    pub top1: f64,
+    /// See `top1`.
+    pub loss: f64,
+}
+
+impl Best {
+    /// The better of this and an epoch's result; without validation examples the later.
+    pub(super) fn beaten_by(best: Option<&Self>, epoch: u64, result: &EpochResult) -> Option<Self> {
+        let (Some(top1), Some(loss)) = (result.validation_top1, result.validation_loss) else {
+            return Some(Self { epoch, top1: result.train_top1, loss: result.train_loss });
+        };
+        let better = best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
+        better.then_some(Self { epoch, top1, loss })
+    }
+}

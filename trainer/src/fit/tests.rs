@@ -1,0 +1,230 @@
+//! Runs on a small network that learns which of three blobs an image has.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use models::ops::{BatchNorm, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, Relu, Shape};
+use models::{Graph, GraphBuilder, Params, init};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+use crate::events::{Event, Unobserved};
+use crate::optim::{EmaOptions, EmaWarmUp, Groups, Rule};
+use crate::schedule::Schedule;
+use crate::stopping::{Better, StoppingOptions};
+
+const CLASSES: usize = 3;
+
+fn network() -> Graph {
+    let mut builder = GraphBuilder::new("x", Shape::image(3, 6, 6));
+    let conv = builder.push("conv", Conv2d::new(3, 8, 3).padding(1).without_bias(), &[builder.input()]).unwrap();
+    let norm = builder.push("norm", BatchNorm::new(8), &[conv]).unwrap();
+    let relu = builder.push("relu", Relu, &[norm]).unwrap();
+    let pool = builder.push("pool", GlobalAvgPool, &[relu]).unwrap();
+    let flat = builder.push("flat", Flatten, &[pool]).unwrap();
+    let dropout = builder.push("dropout", Dropout { p: 0.1 }, &[flat]).unwrap();
+    let head = builder.push("head", Linear::new(8, CLASSES), &[dropout]).unwrap();
+    builder.finish(head)
+}
+
+/// Images of noise, with one channel brighter.
+fn examples(count: usize, seed: u64) -> Features {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let classes: Vec<usize> = (0..count).map(|at| at % CLASSES).collect();
+    let mut number = |class: usize, at: usize| {
+        let noise: f32 = rng.random_range(-1.0..1.0);
+        if at % 3 == class { noise + 0.5 } else { noise }
+    };
+    let images = classes.iter().flat_map(|&class| (0..108).map(|at| number(class, at)).collect::<Vec<_>>()).collect();
+    Features::new(vec![images], classes, 0)
+}
+
+fn options() -> FitOptions {
+    FitOptions {
+        epochs: 4,
+        batch_size: 16,
+        optimiser: Rule::Sgd { momentum: 0.9, nesterov: true },
+        groups: Groups { weight_decay: 1e-4, ..Groups::default() },
+        schedule: Schedule::Cosine { rate: 0.05, end: 0.0, steps: 28 },
+        mixup: Some(0.2),
+        ema: Some(EmaOptions { decay: 0.9, warm_up: EmaWarmUp::Counted }),
+        ..FitOptions::default()
+    }
+}
+
+fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
+    let graph = network();
+    let (training, validation) = (examples(100, 1), examples(60, 2));
+    fit(
+        Task {
+            graph: &graph,
+            params: &init::he(&graph, 0),
+            trains: &|_| true,
+            training: &training,
+            validation: Some(&validation),
+            options,
+            checkpoints: folder,
+            logs: vec![],
+        },
+        observer,
+    )
+}
+
+fn params(fitted: &Fitted) -> &Params {
+    &fitted.params
+}
+
+#[test]
+fn a_network_learns() {
+    let fitted = run(&options(), None, &mut Unobserved).unwrap();
+    let history = &fitted.progress.history;
+    // A third is chance; whoever looks for the brighter channel is right nearly always.
+    assert!(fitted.progress.best.unwrap().top1 > 0.9, "{history:?}");
+    assert_eq!((history.len(), fitted.progress.step), (4, 28));
+}
+
+/// Stops after so many batches.
+struct Stopper(Cell<usize>);
+
+impl Observer for Stopper {
+    fn event(&mut self, _: Event) {}
+
+    fn stopped(&self) -> bool {
+        self.0.set(self.0.get().saturating_sub(1));
+        self.0.get() == 0
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
+    let whole = run(&options(), None, &mut Unobserved).unwrap();
+    for (every_steps, batches) in [(None, 5), (Some(2), 4), (Some(3), 11)] {
+        let options =
+            FitOptions { checkpoints: CheckpointOptions { every_steps, keep: 2 }, ..options() };
+        let folder = tempfile::tempdir().unwrap();
+        let mut stops = 0;
+        let resumed = loop {
+            match run(&options, Some(folder.path()), &mut Stopper(Cell::new(batches))) {
+                Ok(fitted) => break fitted,
+                Err(FitError::Stopped) => stops += 1,
+                Err(error) => panic!("{error}"),
+            }
+            assert!(stops < 100, "no progress");
+        };
+        assert!(stops > 1);
+        assert_eq!(resumed.params.checksum(), whole.params.checksum(), "stopped every {batches} batches");
+        assert_eq!(resumed.progress, whole.progress);
+    }
+}
+
+#[test]
+fn accumulated_gradients_are_those_of_the_larger_batch() {
+    // Without what depends on the batch: statistics, dropout's draw, mixing.
+    let mut builder = GraphBuilder::new("x", Shape::image(3, 6, 6));
+    let conv = builder.push("conv", Conv2d::new(3, 4, 3), &[builder.input()]).unwrap();
+    let flat = builder.push("flat", Flatten, &[conv]).unwrap();
+    let head = builder.push("head", Linear::new(64, CLASSES), &[flat]).unwrap();
+    let graph = builder.finish(head);
+    let start = init::he(&graph, 0);
+    let training = examples(40, 1);
+    let plain = FitOptions { epochs: 2, batch_size: 16, seed: 7, ..FitOptions::default() };
+    let [large, small] = [(16, 1), (4, 4)].map(|(batch_size, accumulate)| {
+        let options = FitOptions { batch_size, accumulate, ..plain.clone() };
+        let task = Task {
+            graph: &graph,
+            params: &start,
+            trains: &|_| true,
+            training: &training,
+            validation: None,
+            options: &options,
+            checkpoints: None,
+            logs: vec![],
+        };
+        fit(task, &mut Unobserved).unwrap()
+    });
+    assert_eq!(large.progress.step, 6);
+    assert_eq!(small.progress.step, 6);
+    for ((_, large), (name, small)) in large.params.iter().zip(small.params.iter()) {
+        for (large, small) in large.data().iter().zip(small.data()) {
+            // Six steps, each a sum of at most sixteen numbers in another order.
+            assert!((large - small).abs() < 1e-6, "{name}: {large} {small}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_trained_stays() {
+    let graph = network();
+    let start = init::he(&graph, 0);
+    let training = examples(48, 1);
+    let task = Task {
+        graph: &graph,
+        params: &start,
+        trains: &|parameter| parameter.name.starts_with("head"),
+        training: &training,
+        validation: None,
+        options: &FitOptions { epochs: 1, ..options() },
+        checkpoints: None,
+        logs: vec![],
+    };
+    let fitted = fit(task, &mut Unobserved).unwrap();
+    for (name, tensor) in params(&fitted).iter() {
+        assert_eq!(start.get(name) == Some(tensor), !name.starts_with("head"), "{name}");
+    }
+}
+
+#[test]
+fn a_folder_of_another_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = FitOptions { epochs: 1, ..options() };
+    run(&short, Some(folder.path()), &mut Unobserved).unwrap();
+    let other = FitOptions { seed: 1, ..short.clone() };
+    let refused = run(&other, Some(folder.path()), &mut Unobserved).unwrap_err().to_string();
+    assert!(refused.contains("other options"), "{refused}");
+    // More epochs of the same run go on from its end.
+    let longer = run(&FitOptions { epochs: 2, ..short }, Some(folder.path()), &mut Unobserved).unwrap();
+    assert_eq!(longer.progress.history.len(), 2);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&FitOptions { epochs: 1, ..options() }, Some(folder.path()), &mut Unobserved).unwrap();
+    let path = folder.path().join("step-000000007-001.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let refused = run(&options(), Some(folder.path()), &mut Unobserved).unwrap_err().to_string();
+    assert!(refused.contains("step-000000007") && refused.contains("remove it"), "{refused}");
+}
+
+#[test]
+fn the_last_checkpoints_and_the_best_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FitOptions { checkpoints: CheckpointOptions { every_steps: Some(5), keep: 2 }, ..options() };
+    run(&options, Some(folder.path()), &mut Unobserved).unwrap();
+    let mut names: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["best.safetensors", "step-000000025-003.safetensors", "step-000000028-004.safetensors"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run() {
+    let options = FitOptions { schedule: Schedule::Constant { rate: 1e30 }, ema: None, ..options() };
+    let error = run(&options, None, &mut Unobserved).unwrap_err();
+    assert!(matches!(error, FitError::Diverged { .. }) && error.to_string().contains("lower learning rate"), "{error}");
+}
+
+#[test]
+fn early_stopping_ends_the_run() {
+    let options = FitOptions {
+        epochs: 50,
+        schedule: Schedule::Constant { rate: 0.0 },
+        ema: None,
+        early_stopping: Some(StoppingOptions { better: Better::Higher, patience: 3, min_delta: 0.0 }),
+        ..options()
+    };
+    let fitted = run(&options, None, &mut Unobserved).unwrap();
+    assert!(fitted.progress.history.len() < 10, "{:?}", fitted.progress.history);
+}

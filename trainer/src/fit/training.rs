@@ -1,0 +1,400 @@
+//! The training loop.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use models::Params;
+use models::graph::Folding;
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::{Checkpoint, Checkpoints};
+use super::progress::{Best, Sums};
+use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Progress, Task};
+use crate::events::{Event, Observer};
+use crate::exec::{Executor, Gradients};
+use crate::logs::Log;
+use crate::metrics::Evaluation;
+use crate::mixing::{Mixable, mixup, shares};
+use crate::optim::{Ema, Optimiser, ParamInfo, Step, clip_factor, global_norm};
+use crate::sampling::generator;
+use crate::schedule::Plateau;
+use crate::stopping::{Better, EarlyStopping, Verdict};
+
+/// How often the observer hears of a step.
+const REPORT: Duration = Duration::from_millis(200);
+
+pub(super) struct Training<'a> {
+    task: Task<'a>,
+    executor: Executor,
+    optimiser: Optimiser,
+    /// Where the optimiser's parameters are among the executor's.
+    places: Vec<usize>,
+    ema: Option<Ema>,
+    checkpoints: Option<Checkpoints>,
+    progress: Progress,
+    best: Option<Params>,
+    clock: Clock,
+}
+
+/// What is measured for those who watch.
+struct Clock {
+    start: Instant,
+    waited: Duration,
+    reported: Instant,
+    /// Since the start of this process.
+    examples: u64,
+}
+
+/// Gradients of batches that make one step.
+#[derive(Default)]
+struct Gathered {
+    gradients: Option<Gradients>,
+    batches: usize,
+    examples: usize,
+}
+
+impl<'a> Training<'a> {
+    pub(super) fn start(task: Task<'a>) -> Result<Self, FitError> {
+        let options = task.options;
+        options.validate()?;
+        let executor = Executor::training(task.graph, task.params, task.trains)?;
+        let parameters = executor.weights().parameters();
+        let place = |name: &str| parameters.iter().position(|parameter| parameter.name == name);
+        let (mut places, mut rules) = (Vec::new(), Vec::new());
+        for info in ParamInfo::of(task.graph) {
+            if let Some(place) = place(&info.name).filter(|&place| executor.trained()[place]) {
+                places.push(place);
+                rules.push(options.groups.parameter(&info));
+            }
+        }
+        let optimiser = Optimiser::new(options.optimiser, rules)?;
+        let ema = options.ema.map(|ema| Ema::new(ema, tensors(&executor)));
+        let mut progress = Progress {
+            stopping: options.early_stopping.map(EarlyStopping::new),
+            plateau: options.plateau.map(Plateau::new),
+            ..Progress::default()
+        };
+        let checkpoints = match task.checkpoints {
+            Some(folder) => Some(Checkpoints::open(folder, identity(&task, executor.trained()), options.checkpoints.keep)?),
+            None => None,
+        };
+        let now = Instant::now();
+        let clock = Clock { start: now, waited: Duration::ZERO, reported: now - REPORT, examples: 0 };
+        let last = checkpoints.as_ref().map(Checkpoints::last).transpose()?.flatten();
+        if let Some(last) = &last {
+            progress = last.progress.clone();
+        }
+        let best = checkpoints.as_ref().filter(|_| progress.best.is_some()).and_then(Checkpoints::best);
+        let mut training = Self { task, executor, optimiser, places, ema, checkpoints, progress, best, clock };
+        if let Some(last) = last {
+            training.restore(&last)?;
+        }
+        Ok(training)
+    }
+
+    pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
+        while self.progress.epoch < self.task.options.epochs && !self.progress.finished {
+            self.epoch(observer)?;
+        }
+        let seconds = self.clock.start.elapsed().as_secs_f64();
+        Ok(Fitted {
+            params: self.best.unwrap_or_else(|| self.executor.weights().to_params()),
+            progress: self.progress,
+            idle: self.clock.waited.as_secs_f64() / seconds.max(f64::MIN_POSITIVE),
+        })
+    }
+
+    /// What is left of the current epoch.
+    fn epoch(&mut self, observer: &mut dyn Observer) -> Result<(), FitError> {
+        let options = self.task.options;
+        let examples = self.task.training;
+        let epoch = self.progress.epoch;
+        let order = options.order(examples.classes(), epoch);
+        let total = order.len().div_ceil(options.batch_size);
+        if total == 0 {
+            return Err(FitError::Empty { examples: examples.classes().len(), batch_size: options.batch_size });
+        }
+        let behind = (self.progress.batch * options.batch_size).min(order.len());
+        let mut batches = examples.epoch(order[behind..].to_vec(), epoch, options.batch_size);
+        let mut gathered = Gathered::default();
+        while let Some(batch) = batches.next() {
+            if observer.stopped() {
+                if gathered.batches == 0 {
+                    self.keep()?;
+                }
+                return Err(FitError::Stopped);
+            }
+            self.gather(batch?, &mut gathered)?;
+            self.progress.batch += 1;
+            if gathered.batches == options.accumulate || self.progress.batch == total {
+                self.step(std::mem::take(&mut gathered))?;
+                if options.checkpoints.every_steps.is_some_and(|every| self.progress.step.is_multiple_of(every)) {
+                    self.keep()?;
+                }
+            }
+            self.report(total, observer);
+        }
+        // Where bad files filled the last batches.
+        if gathered.batches > 0 {
+            self.step(gathered)?;
+        }
+        self.clock.waited += batches.waited();
+        drop(batches);
+        self.end_epoch(observer)
+    }
+
+    /// A batch forward and backward.
+    fn gather(&mut self, batch: Batch, gathered: &mut Gathered) -> Result<(), FitError> {
+        let options = self.task.options;
+        let Batch { mut inputs, classes } = batch;
+        let number = self.progress.epoch << 32 | self.progress.batch as u64;
+        let labels = classes.len();
+        let width = inputs.len() / labels;
+        let outputs = self.executor.outputs();
+        let targets = match options.mixup {
+            None => None,
+            Some(alpha) => {
+                let mut shares = shares(&classes, outputs);
+                let mut mixable =
+                    Mixable { images: &mut inputs, shape: [1, 1, width], shares: &mut shares, classes: outputs };
+                mixup(&mut mixable, alpha, &mut generator(options.seed ^ MIXING, number))?;
+                Some(shares)
+            }
+        };
+        let pass = self.executor.train(&inputs, seed(options.seed, number))?;
+        let loss = match &targets {
+            None => options.loss.of_classes(pass.output(), &classes, outputs)?,
+            Some(shares) => options.loss.of_shares(pass.output(), shares, outputs)?,
+        };
+        if !loss.mean.is_finite() {
+            return Err(FitError::Diverged { step: self.progress.step, rate: self.rate() });
+        }
+        let hits = pass.output().chunks_exact(outputs).zip(&classes).filter(|(row, class)| highest(row) == **class);
+        let sums = &mut self.progress.sums;
+        sums.hits += hits.count() as u64;
+        sums.loss += loss.mean * labels as f64;
+        sums.examples += labels as u64;
+        self.clock.examples += labels as u64;
+        let mut dy = loss.gradient;
+        if options.accumulate > 1 {
+            dy.iter_mut().for_each(|dy| *dy *= labels as f32);
+        }
+        let gradients = self.executor.backward(pass, &dy)?;
+        match &mut gathered.gradients {
+            Some(sum) => sum.add(&gradients),
+            none => *none = Some(gradients),
+        }
+        gathered.batches += 1;
+        gathered.examples += labels;
+        Ok(())
+    }
+
+    /// The gradients change the weights.
+    fn step(&mut self, gathered: Gathered) -> Result<(), FitError> {
+        let options = self.task.options;
+        let Some(gradients) = gathered.gradients else { return Ok(()) };
+        let mut scale = if options.accumulate > 1 { 1.0 / gathered.examples as f32 } else { 1.0 };
+        if let Some(most) = options.clip_norm {
+            let all: Vec<&[f32]> = self.places.iter().filter_map(|&place| gradients.get(place)).collect();
+            scale *= clip_factor(global_norm(&all) * f64::from(scale), most);
+        }
+        let step = Step { rate: self.rate(), gradient_scale: scale };
+        let mut weights: Vec<Option<&mut [f32]>> = self.executor.weights_mut().numbers_mut().map(Some).collect();
+        for (index, &place) in self.places.iter().enumerate() {
+            if let (Some(weights), Some(gradient)) = (weights[place].take(), gradients.get(place)) {
+                self.optimiser.update(index, (weights, gradient), step)?;
+            }
+        }
+        self.progress.step += 1;
+        if let Some(ema) = &mut self.ema {
+            ema.update(&tensors(&self.executor).collect::<Vec<_>>())?;
+            self.progress.averaged = ema.updates();
+        }
+        Ok(())
+    }
+
+    fn rate(&self) -> f64 {
+        match &self.progress.plateau {
+            Some(plateau) => plateau.rate(),
+            None => self.task.options.schedule.at(self.progress.step),
+        }
+    }
+
+    fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<(), FitError> {
+        let own = self.averaged();
+        let validation = self.task.validation.map(|examples| self.evaluate(examples)).transpose()?;
+        let sums = std::mem::take(&mut self.progress.sums);
+        let result = EpochResult {
+            train_loss: sums.mean_loss(),
+            train_top1: sums.accuracy(),
+            validation_loss: validation.as_ref().map(|validation| validation.loss),
+            validation_top1: validation.as_ref().map(|validation| validation.top1),
+        };
+        let rate = self.rate();
+        self.progress.epoch += 1;
+        self.progress.batch = 0;
+        self.progress.history.push(result);
+        if let Some(best) = Best::beaten_by(self.progress.best.as_ref(), self.progress.epoch, &result) {
+            self.progress.best = Some(best);
+            let params = self.executor.weights().to_params();
+            if let Some(checkpoints) = &self.checkpoints {
+                checkpoints.write_best(&params, &self.progress)?;
+            }
+            self.best = Some(params);
+        }
+        if let Some(own) = own {
+            self.executor.weights_mut().clone_from(&own);
+        }
+        self.log(&result, rate)?;
+        let loss = result.validation_loss.unwrap_or(result.train_loss);
+        if let Some(plateau) = &mut self.progress.plateau {
+            plateau.observe(loss);
+        }
+        if let (Some(stopping), Some(options)) = (&mut self.progress.stopping, self.task.options.early_stopping) {
+            let value = match options.better {
+                Better::Higher => result.validation_top1.unwrap_or(result.train_top1),
+                Better::Lower => loss,
+            };
+            self.progress.finished = stopping.observe(value) == Verdict::Stop;
+        }
+        self.keep()?;
+        observer.event(Event::Epoch {
+            epoch: self.progress.epoch as usize,
+            epochs: self.task.options.epochs as usize,
+            train_loss: result.train_loss,
+            validation_loss: result.validation_loss,
+            validation_top1: result.validation_top1,
+        });
+        Ok(())
+    }
+
+    /// Puts the averages in the place of the weights, which it returns.
+    fn averaged(&mut self) -> Option<crate::exec::Weights> {
+        let ema = self.ema.as_ref()?;
+        let own = self.executor.weights().clone();
+        let places = self.executor.weights_mut().numbers_mut().zip(ema.averages());
+        places.for_each(|(weights, averages)| weights.copy_from_slice(averages));
+        Some(own)
+    }
+
+    fn evaluate(&self, examples: &dyn Examples) -> Result<Evaluation, FitError> {
+        evaluate(&self.executor, examples, self.task.options.batch_size)
+    }
+
+    fn log(&mut self, result: &EpochResult, rate: f64) -> Result<(), FitError> {
+        let mut scalars =
+            vec![("train_loss", result.train_loss), ("train_top1", result.train_top1), ("learning_rate", rate)];
+        scalars.extend(result.validation_loss.map(|loss| ("validation_loss", loss)));
+        scalars.extend(result.validation_top1.map(|top1| ("validation_top1", top1)));
+        for log in &mut self.task.logs {
+            Log::write(log, self.progress.step, &scalars)?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, batches: usize, observer: &mut dyn Observer) {
+        if self.clock.reported.elapsed() < REPORT {
+            return;
+        }
+        self.clock.reported = Instant::now();
+        let seconds = self.clock.start.elapsed().as_secs_f64();
+        let Sums { examples, .. } = self.progress.sums;
+        let epochs = self.task.options.epochs;
+        let left = (epochs - self.progress.epoch) as f64 - self.progress.batch as f64 / batches as f64;
+        let per_epoch = self.task.training.classes().len() as f64;
+        let rate = self.clock.examples as f64 / seconds;
+        observer.event(Event::Step {
+            step: self.progress.step,
+            epoch: self.progress.epoch + 1,
+            epochs,
+            examples,
+            loss: self.progress.sums.mean_loss(),
+            accuracy: self.progress.sums.accuracy(),
+            images_per_second: rate,
+            seconds_left: left * per_epoch / rate,
+        });
+    }
+
+    /// Writes a checkpoint, if there is a place for one.
+    fn keep(&self) -> Result<(), FitError> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        let mut all: BTreeMap<String, &[f32]> = BTreeMap::new();
+        let parameters = self.executor.weights().parameters();
+        all.extend(parameters.iter().map(|p| (format!("weights/{}", p.name), p.numbers.as_slice())));
+        if let Some(ema) = &self.ema {
+            all.extend(parameters.iter().zip(ema.averages()).map(|(p, numbers)| (format!("ema/{}", p.name), numbers)));
+        }
+        let state = self.optimiser.state();
+        all.extend(state.iter().map(|(key, numbers)| (format!("optimiser/{key}"), numbers.as_ref())));
+        Ok(checkpoints.write(&self.progress, &all)?)
+    }
+
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), FitError> {
+        let kind = |prefix: &str| -> BTreeMap<String, &Vec<f32>> {
+            let tensors = checkpoint.tensors.iter();
+            tensors.filter_map(|(key, numbers)| Some((key.strip_prefix(prefix)?.to_owned(), numbers))).collect()
+        };
+        let names: Vec<String> = self.executor.weights().parameters().iter().map(|p| p.name.clone()).collect();
+        let (weights, averages) = (kind("weights/"), kind("ema/"));
+        for (name, numbers) in names.iter().zip(self.executor.weights_mut().numbers_mut()) {
+            if let Some(kept) = weights.get(name).filter(|kept| kept.len() == numbers.len()) {
+                numbers.copy_from_slice(kept);
+            }
+        }
+        if let Some(options) = self.task.options.ema {
+            let averages = names.iter().filter_map(|name| averages.get(name)).map(|numbers| (*numbers).clone());
+            self.ema = Some(Ema::resume(options, averages.collect(), self.progress.averaged));
+        }
+        Ok(self.optimiser.restore(&kind("optimiser/"))?)
+    }
+}
+
+/// What a network makes of examples in evaluation.
+///
+/// # Errors
+/// [`FitError`] when an example cannot be loaded or is not of the network's size.
+pub(super) fn evaluate(
+    executor: &Executor,
+    examples: &dyn Examples,
+    batch_size: usize,
+) -> Result<Evaluation, FitError> {
+    let all = (0..examples.classes().len()).collect();
+    let (mut logits, mut truths) = (Vec::new(), Vec::new());
+    for batch in examples.epoch(all, 0, batch_size) {
+        let Batch { inputs, classes } = batch?;
+        logits.extend(executor.predict(&inputs)?);
+        truths.extend(classes);
+    }
+    Ok(Evaluation::new(&logits, &truths, executor.outputs()))
+}
+
+/// Apart from what else is drawn from the seed.
+const MIXING: u64 = 0x6d69_7869_6e67;
+
+/// Dropout's seed in a batch.
+fn seed(seed: u64, batch: u64) -> u64 {
+    (seed ^ 0x6472_6f70_6f75_7400).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(batch)
+}
+
+/// The first of the highest.
+fn highest(row: &[f32]) -> usize {
+    let better = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
+    (0..row.len()).reduce(better).unwrap_or(0)
+}
+
+fn tensors(executor: &Executor) -> impl Iterator<Item = &[f32]> {
+    executor.weights().parameters().iter().map(|parameter| parameter.numbers.as_slice())
+}
+
+/// What makes a run the same run: the network, its first weights, what is trained, what it learns from, and the options but
+/// for those that only say how long it goes on and what is kept.
+fn identity(task: &Task<'_>, trained: &[bool]) -> String {
+    let options = FitOptions { epochs: 0, checkpoints: super::CheckpointOptions::default(), ..task.options.clone() };
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?}", task.graph.fingerprint(Folding::Keep)));
+    hash.update(task.params.checksum());
+    hash.update(format!("{options:?}"));
+    hash.update(format!("{trained:?}"));
+    task.training.classes().iter().for_each(|&class| hash.update((class as u64).to_le_bytes()));
+    models::params::hex(&hash.finalize())
+}
