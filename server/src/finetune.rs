@@ -4,7 +4,7 @@ use models::preprocess::Limits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
-use trainer::dataset::{BadFiles, DatasetError, Source};
+use trainer::dataset::{BadFiles, DatasetError, Opening, Source};
 use trainer::events::Observer;
 use trainer::finetune::{FinetuneError, Finetuned, Options, Task, finetune};
 
@@ -113,10 +113,9 @@ pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure>
     spec.options.validate()?;
     let store = ModelStore::open(&data.models_dir())?;
     store.check_network(&spec.base_model, store.resolve(&spec.base_model, None)?)?;
-    let dataset = spec.dataset.open()?;
+    let dataset = spec.dataset.open_in(&Opening { cache: Some(&data.cache_dir()), ..Opening::default() })?;
     if spec.options.bad_files == BadFiles::Refuse {
-        let limits = Limits::default();
-        dataset.samples.iter().try_for_each(|sample| sample.read(&limits).map(drop))?;
+        dataset.inspect(BadFiles::Refuse, &Limits::default())?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! This crate emits events and is asked to stop. It knows no HTTP and no database, and writes only where it is told to.
 
+pub mod augment;
 pub mod dataset;
 pub mod events;
 pub mod exec;
@@ -10,6 +11,7 @@ pub mod finetune;
 pub mod golden;
 pub mod head;
 mod kernels;
+pub mod loader;
 pub mod metrics;
 pub mod optim;
 pub mod report;

@@ -42,11 +42,33 @@ pub struct FinetuneRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DatasetSource {
-    /// A folder with one folder for each class, named after it.
+    /// Any of the others, told apart by what the path holds.
+    #[schema(title = "AutoDataset")]
+    Auto {
+        /// The folder, archive or table.
+        #[schema(example = "/data/birds.zip")]
+        path: String,
+    },
+    /// A folder with one folder for each class, named after it, or with `train`, `val` and `test` that each have one; or
+    /// a zip or tar archive of such a folder.
     #[schema(title = "FolderDataset")]
     Folder {
         /// The outer folder.
         #[schema(example = "/data/birds")]
+        path: String,
+    },
+    /// A CSV table of paths and labels, and perhaps of parts: `train`, `val` or `test`.
+    #[schema(title = "CsvDataset")]
+    Csv {
+        /// The table; its paths are relative to its folder.
+        #[schema(example = "/data/birds/labels.csv")]
+        path: String,
+    },
+    /// CIFAR-10 in its binary version or its Python version, as a folder or as the published archive.
+    #[schema(title = "Cifar10Dataset")]
+    Cifar10 {
+        /// The folder of the batches, or the archive.
+        #[schema(example = "/data/cifar-10-batches-bin")]
         path: String,
     },
     /// The Oxford 17 Category Flowers: `image_0001.jpg` to `image_1360.jpg`, 80 of a class in order.
@@ -301,7 +323,10 @@ impl From<FinetuneRequest> for FinetuneSpec {
 impl From<DatasetSource> for Source {
     fn from(source: DatasetSource) -> Self {
         match source {
+            DatasetSource::Auto { path } => Source::Auto { path: PathBuf::from(path) },
             DatasetSource::Folder { path } => Source::Folder { path: PathBuf::from(path) },
+            DatasetSource::Csv { path } => Source::Csv { path: PathBuf::from(path) },
+            DatasetSource::Cifar10 { path } => Source::Cifar10 { path: PathBuf::from(path) },
             DatasetSource::Oxford17 { path } => Source::Oxford17 { path: PathBuf::from(path) },
         }
     }
@@ -311,7 +336,10 @@ impl From<Source> for DatasetSource {
     fn from(source: Source) -> Self {
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         match source {
+            Source::Auto { path } => DatasetSource::Auto { path: text(path) },
             Source::Folder { path } => DatasetSource::Folder { path: text(path) },
+            Source::Csv { path } => DatasetSource::Csv { path: text(path) },
+            Source::Cifar10 { path } => DatasetSource::Cifar10 { path: text(path) },
             Source::Oxford17 { path } => DatasetSource::Oxford17 { path: text(path) },
         }
     }

@@ -19,8 +19,8 @@ pub(super) struct FinetuneArgs {
     #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
     base: ModelName,
 
-    /// The images: a folder with one folder per class, or the Oxford-17 flowers
-    #[arg(long, env = "GRAFT_DATA", value_name = "DIR")]
+    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10
+    #[arg(long, env = "GRAFT_DATA", value_name = "PATH")]
     data: PathBuf,
 
     /// How the classes are to be read from that folder
@@ -70,12 +70,16 @@ pub(super) struct FinetuneArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Oxford-17 if its files are there, else a folder per class.
+    /// Any of the others, told apart by what is there.
     Auto,
-    /// A folder per class.
+    /// A folder per class, or `train`, `val` and `test` that each have one.
     Folder,
+    /// A table of paths and labels.
+    Csv,
     /// `image_0001.jpg` to `image_1360.jpg`, 80 a class in order.
     Oxford17,
+    /// `data_batch_1.bin` to `test_batch.bin`, or the same without `.bin`.
+    Cifar10,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -123,11 +127,12 @@ pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
 
 fn source(kind: Kind, data: &Path) -> Source {
     let path = data.to_owned();
-    let flowers = || ["jpg/image_0001.jpg", "image_0001.jpg"].iter().any(|file| data.join(file).is_file());
     match kind {
+        Kind::Auto => Source::Auto { path },
+        Kind::Folder => Source::Folder { path },
+        Kind::Csv => Source::Csv { path },
         Kind::Oxford17 => Source::Oxford17 { path },
-        Kind::Auto if flowers() => Source::Oxford17 { path },
-        Kind::Auto | Kind::Folder => Source::Folder { path },
+        Kind::Cifar10 => Source::Cifar10 { path },
     }
 }
 

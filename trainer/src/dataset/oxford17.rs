@@ -1,9 +1,12 @@
 //! The Oxford 17 Category Flowers.
 
-use std::path::Path;
+use std::collections::HashMap;
 
 use models::Labels;
 
+use super::matlab::{self, Array};
+use super::split::Part;
+use super::tree::{Entry, Tree};
 use super::{Dataset, DatasetError, Sample};
 
 /// The classes in the order of the files.
@@ -29,17 +32,68 @@ const CLASSES: [&str; 17] = [
 /// Images of each class.
 const PER_CLASS: usize = 80;
 
-pub(super) fn list(path: &Path) -> Result<Dataset, DatasetError> {
-    let inner = path.join("jpg");
-    let folder = if inner.is_dir() { inner.as_path() } else { path };
-    let names = (1..=CLASSES.len() * PER_CLASS).map(|number| folder.join(format!("image_{number:04}.jpg")));
-    let samples: Vec<Sample> =
-        names.enumerate().map(|(index, path)| Sample { path, class: index / PER_CLASS }).collect();
-    if let Some(missing) = samples.iter().find(|sample| !sample.path.is_file()) {
-        let name = missing.path.file_name().unwrap_or_default().to_string_lossy();
-        let reason = format!("{name} is missing; it should hold image_0001.jpg to image_1360.jpg");
-        return Err(DatasetError::Oxford17 { path: path.to_owned(), reason });
-    }
-    let labels = Labels::new(CLASSES.iter().map(|&class| class.to_owned()).collect());
-    Ok(Dataset { labels, samples, ignored: vec![] })
+/// The official divisions, by the names that they have in `datasplits.mat`.
+const DIVISIONS: [u8; 3] = [1, 2, 3];
+const PARTS: [(&str, Part); 3] = [("trn", Part::Train), ("val", Part::Validation), ("tst", Part::Test)];
+
+/// Whether the first of the images is there.
+pub(super) fn is(tree: &Tree) -> bool {
+    tree.files.iter().any(|entry| entry.name() == "image_0001.jpg")
 }
+
+/// The images, and the official divisions where `datasplits.mat` is among the files or beside the archive or folder.
+pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
+    let refused = |reason: String| DatasetError::Oxford17 { path: tree.root.clone(), reason };
+    let files: HashMap<&str, &Entry> = tree.files.iter().map(|entry| (entry.name(), entry)).collect();
+    let mut dataset = Dataset::empty(Labels::new(CLASSES.iter().map(|&class| class.to_owned()).collect()));
+    for index in 0..CLASSES.len() * PER_CLASS {
+        let name = format!("image_{:04}.jpg", index + 1);
+        let entry = files.get(name.as_str()).ok_or_else(|| {
+            refused(format!("{name} is missing; it should hold image_0001.jpg to image_1360.jpg"))
+        })?;
+        dataset.samples.push(Sample::new(tree.shown(entry), index / PER_CLASS, entry.content.clone()));
+    }
+    if let Some(bytes) = datasplits(tree, &files)? {
+        let arrays = matlab::read(&bytes).map_err(|error| refused(format!("datasplits.mat: {error}")))?;
+        for division in DIVISIONS {
+            dataset.divisions.push(parts(&arrays, division).map_err(refused)?);
+        }
+    }
+    let divided = dataset.clone().divided(0);
+    Ok(divided.unwrap_or(dataset))
+}
+
+fn datasplits(tree: &Tree, files: &HashMap<&str, &Entry>) -> Result<Option<Vec<u8>>, DatasetError> {
+    if let Some(entry) = files.get("datasplits.mat") {
+        return entry.content.read().map(Some).map_err(|source| DatasetError::read(&tree.shown(entry), source));
+    }
+    let beside = tree.root.with_file_name("datasplits.mat");
+    if beside.is_file() {
+        return std::fs::read(&beside).map(Some).map_err(|source| DatasetError::read(&beside, source));
+    }
+    Ok(None)
+}
+
+/// The part of each image, from the arrays `trn1`, `val1` and `tst1` of image numbers, or those of another division.
+fn parts(arrays: &[Array], division: u8) -> Result<Vec<Part>, String> {
+    let mut parts = vec![None; CLASSES.len() * PER_CLASS];
+    for (prefix, part) in PARTS {
+        let name = format!("{prefix}{division}");
+        let array = arrays.iter().find(|array| array.name == name);
+        for &number in &array.ok_or_else(|| format!("datasplits.mat has no array `{name}`"))?.values {
+            // Image numbers count from one.
+            let index = (number as usize).wrapping_sub(1);
+            let place = parts.get_mut(index).filter(|_| number.fract() == 0.0);
+            match place.ok_or_else(|| format!("`{name}` in datasplits.mat holds {number}, which is no image"))? {
+                Some(_) => return Err(format!("datasplits.mat has image {number} twice in division {division}")),
+                place => *place = Some(part),
+            }
+        }
+    }
+    let missing = parts.iter().position(Option::is_none).map(|index| index + 1);
+    let complete: Option<Vec<Part>> = parts.into_iter().collect();
+    complete.ok_or_else(|| format!("datasplits.mat leaves image {} out of division {division}", missing.unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests;

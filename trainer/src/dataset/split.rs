@@ -3,6 +3,33 @@
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// What an image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// To train on.
+    Train,
+    /// To choose the best epoch by.
+    Validation,
+    /// To measure the result by.
+    Test,
+}
+
+impl Part {
+    /// By the names that people give folders and columns: `train`, `training`, `trn`, `val`, `valid`, `validation`, `dev`,
+    /// `test`, `testing`, `tst`, in any case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name.to_lowercase().as_str() {
+            "train" | "training" | "trn" => Some(Part::Train),
+            "val" | "valid" | "validation" | "dev" => Some(Part::Validation),
+            "test" | "testing" | "tst" => Some(Part::Test),
+            _ => None,
+        }
+    }
+}
 
 /// The shares of each class, 0..1, that do not train.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,6 +38,24 @@ pub struct Fractions {
     pub validation: f64,
     /// Measures the result.
     pub test: f64,
+}
+
+/// How many images of each class do not train; all the others do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Choose the best epoch.
+    pub validation: usize,
+    /// Measure the result.
+    pub test: usize,
+}
+
+/// How a class is divided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Partition {
+    /// By shares, rounded; each part gets at least one image of a class that has three.
+    Fractions(Fractions),
+    /// By numbers. A class that has fewer keeps one image to train on.
+    Counts(Counts),
 }
 
 /// Positions of images in three parts without overlap.
@@ -29,19 +74,47 @@ impl Split {
     /// Each part gets at least one image of a class that has three.
     #[must_use]
     pub fn stratified(classes: &[usize], fractions: Fractions, seed: u64) -> Self {
+        let images: Vec<_> = classes.iter().map(|&class| (class, None)).collect();
+        Self::new(&images, Partition::Fractions(fractions), seed)
+    }
+
+    /// Leaves each image in the part that its data set puts it in. A part without any image is taken from those that
+    /// train, or that no part is given for, class by class as [`Split::stratified`] does.
+    #[must_use]
+    pub fn new(images: &[(usize, Option<Part>)], partition: Partition, seed: u64) -> Self {
+        let given = |part| images.iter().any(|image| image.1 == Some(part));
+        let wanted = [Part::Test, Part::Validation].map(|part| !given(part));
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut split = Split::default();
-        for class in 0..classes.iter().max().map_or(0, |&last| last + 1) {
-            let mut images: Vec<usize> = (0..classes.len()).filter(|&image| classes[image] == class).collect();
-            images.shuffle(&mut rng);
-            let share = |fraction: f64| ((images.len() as f64 * fraction).round() as usize).max(1);
-            let test = share(fractions.test).min(images.len().saturating_sub(2));
-            let validation = share(fractions.validation).min(images.len().saturating_sub(test + 1));
-            split.test.extend(&images[..test]);
-            split.validation.extend(&images[test..test + validation]);
-            split.train.extend(&images[test + validation..]);
+        let pinned = |part| (0..images.len()).filter(|&image| images[image].1 == Some(part)).collect();
+        let mut split = Split { train: vec![], validation: pinned(Part::Validation), test: pinned(Part::Test) };
+        for class in 0..images.iter().map(|image| image.0 + 1).max().unwrap_or(0) {
+            let trains = |image: &usize| matches!(images[*image], (of, None | Some(Part::Train)) if of == class);
+            let mut own: Vec<usize> = (0..images.len()).filter(trains).collect();
+            own.shuffle(&mut rng);
+            let [test, validation] = partition.sizes(own.len(), wanted);
+            split.test.extend(&own[..test]);
+            split.validation.extend(&own[test..test + validation]);
+            split.train.extend(&own[test + validation..]);
         }
         split
+    }
+}
+
+impl Partition {
+    /// How many of so many images of a class are for test and validation, where those parts are wanted.
+    fn sizes(self, images: usize, [test, validation]: [bool; 2]) -> [usize; 2] {
+        let share = |fraction: f64| ((images as f64 * fraction).round() as usize).max(1);
+        let (for_test, for_validation) = match self {
+            Partition::Fractions(fractions) => (share(fractions.test), share(fractions.validation)),
+            Partition::Counts(counts) => (counts.test, counts.validation),
+        };
+        let kept = match self {
+            Partition::Fractions(_) => 1 + usize::from(validation),
+            Partition::Counts(_) => 1,
+        };
+        let test = if test { for_test.min(images.saturating_sub(kept)) } else { 0 };
+        let validation = if validation { for_validation.min(images.saturating_sub(test + 1)) } else { 0 };
+        [test, validation]
     }
 }
 
@@ -75,5 +148,25 @@ mod tests {
     fn three_images_are_enough_for_a_class() {
         let split = Split::stratified(&[0, 0, 0, 1, 1, 1], Fractions { validation: 0.9, test: 0.9 }, 0);
         assert_eq!([2, 2, 2], [split.train.len(), split.validation.len(), split.test.len()]);
+    }
+
+    #[test]
+    fn sixty_of_a_class_train_and_twenty_measure() {
+        let images: Vec<_> = (0..1360).map(|image| (image / 80, None)).collect();
+        let split = Split::new(&images, Partition::Counts(Counts { validation: 0, test: 20 }), 3);
+        for class in 0..17 {
+            let count = |part: &[usize]| part.iter().filter(|&&image| image / 80 == class).count();
+            assert_eq!([60, 0, 20], [&split.train, &split.validation, &split.test].map(|part| count(part)));
+        }
+    }
+
+    #[test]
+    fn given_parts_stay_and_a_missing_one_is_taken_from_those_that_train() {
+        let parts = [Part::Train, Part::Train, Part::Train, Part::Train, Part::Test];
+        let images: Vec<_> = (0..20).map(|image| (image % 2, Some(parts[image / 2 % 5]))).collect();
+        let split = Split::new(&images, Partition::Fractions(Fractions { validation: 0.25, test: 0.5 }), 0);
+        assert_eq!(split.test, [8, 9, 18, 19]);
+        assert_eq!([12, 4], [split.train.len(), split.validation.len()]);
+        assert!([&split.train, &split.validation].iter().all(|part| part.iter().all(|image| !split.test.contains(image))));
     }
 }

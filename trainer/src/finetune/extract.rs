@@ -4,7 +4,7 @@ use models::preprocess::{Batch, Input, Limits};
 use rayon::prelude::*;
 
 use super::{FinetuneError, Task};
-use crate::dataset::{BadFiles, Checksum, Dataset, DatasetError, Sample};
+use crate::dataset::{BadFile, BadFiles, Checksum, Dataset, DatasetError, Sample, doubles};
 use crate::events::{Event, Observer, Phase};
 use crate::features::FeatureCache;
 use crate::head::Examples;
@@ -41,17 +41,27 @@ pub(super) fn check(
             format!("{} and {} more file(s) are no images by their names and are ignored", first.display(), rest.len());
         observer.event(Event::Warning { message });
     }
+    for warning in &dataset.warnings {
+        observer.event(Event::Warning { message: warning.to_string() });
+    }
     let total = dataset.samples.len() as u64;
-    let mut images = Vec::new();
+    let (mut images, mut bad) = (Vec::new(), Vec::new());
     for chunk in dataset.samples.chunks(CHUNK) {
         let read: Vec<_> = chunk.par_iter().map(|sample| sample.read(&Limits::default())).collect();
         for (sample, bytes) in chunk.iter().zip(read) {
             match bytes {
                 Ok(bytes) => images.push(Image { sample: sample.clone(), checksum: Checksum::of(&bytes) }),
+                Err(error) if bad_files == BadFiles::Refuse => bad.push(BadFile::new(&sample.path, &error)),
                 Err(error) => pass_over(error, bad_files, observer)?,
             }
         }
         proceed(observer, Phase::Data, images.len() as u64, total)?;
+    }
+    if !bad.is_empty() {
+        return Err(DatasetError::BadFiles { files: bad }.into());
+    }
+    for warning in doubles(images.iter().map(|image| (&image.checksum, &image.sample))) {
+        observer.event(Event::Warning { message: warning.to_string() });
     }
     Ok(images)
 }

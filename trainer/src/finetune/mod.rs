@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
 
-use crate::dataset::{self, BadFiles, Dataset, DatasetError, Fractions, Source, Split};
+use crate::dataset::{self, BadFiles, Dataset, DatasetError, Fractions, Opening, Partition, Source, Split};
 use crate::events::{Event, Observer, Phase};
 use crate::exec::ExecError;
 use crate::features::CacheError;
@@ -198,7 +198,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let mut seconds = Seconds::default();
 
     observer.event(Event::Phase { phase: Phase::Data });
-    let dataset = task.source.open()?;
+    let dataset = task.source.open_in(&Opening { cache: Some(task.cache), ..Opening::default() })?;
     let Grafted { graph, features, .. } = task.base.graph.graft(HEAD, dataset.labels.len())?;
     let prefix = prefix(task.base, &graph.prefix(features))?;
     let images = extract::check(&dataset, task.options.bad_files, observer)?;
@@ -208,7 +208,8 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let extracted = extract::features(task, &prefix, &images, observer)?;
     dataset::check_classes(&dataset.labels, extracted.samples.iter().map(|&index| &images[index].sample))?;
     let fractions = Fractions { validation: task.options.validation, test: task.options.test };
-    let split = Split::stratified(&extracted.examples.classes, fractions, task.options.seed);
+    let parts: Vec<_> = extracted.samples.iter().map(|&index| &images[index].sample).map(|s| (s.class, s.part)).collect();
+    let split = Split::new(&parts, Partition::Fractions(fractions), task.options.seed);
     seconds.features = clock.lap();
 
     observer.event(Event::Phase { phase: Phase::Training });

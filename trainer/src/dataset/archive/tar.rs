@@ -1,0 +1,35 @@
+//! The members of a tar archive.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::Arc;
+
+use tar::{Archive, EntryType};
+
+use super::super::content::Content;
+use super::super::tree::{Entry, Tree};
+use super::{ArchiveError, Budget, parts};
+
+pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
+    let damaged = |error: std::io::Error| ArchiveError::Damaged(error.to_string());
+    let file: Arc<Path> = path.into();
+    let mut archive = Archive::new(BufReader::new(File::open(path).map_err(damaged)?));
+    for member in archive.entries_with_seek().map_err(damaged)? {
+        let member = member.map_err(damaged)?;
+        let name = String::from_utf8_lossy(&member.path_bytes()).into_owned();
+        let parts = parts(&name)?;
+        budget.spend(member.size())?;
+        match member.header().entry_type() {
+            EntryType::Regular | EntryType::Continuous => {
+                let (offset, length) = (member.raw_file_position(), member.size());
+                let content = Content::Range { file: file.clone(), offset, length };
+                tree.files.extend((!parts.is_empty()).then_some(Entry { parts, content }));
+            }
+            EntryType::Directory => tree.folders.extend((!parts.is_empty()).then_some(parts)),
+            EntryType::XGlobalHeader => {}
+            _ => return Err(ArchiveError::Link(name)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The members of a zip archive.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::Arc;
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::super::content::Content;
+use super::super::tree::{Entry, Tree};
+use super::{ArchiveError, Budget, parts};
+
+pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
+    let damaged = |error: &dyn std::fmt::Display| ArchiveError::Damaged(error.to_string());
+    let file = File::open(path).map_err(|error| damaged(&error))?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
+    let path: Arc<Path> = path.into();
+    for index in 0..archive.len() {
+        let member = archive.by_index_raw(index).map_err(|error| damaged(&error))?;
+        let name = String::from_utf8_lossy(member.name_raw()).into_owned();
+        let parts = parts(&name)?;
+        budget.spend(member.size())?;
+        if member.is_symlink() {
+            return Err(ArchiveError::Link(name));
+        }
+        if member.is_dir() {
+            tree.folders.extend((!parts.is_empty()).then_some(parts));
+            continue;
+        }
+        let packing = |packing: String| ArchiveError::Packing { member: name.clone(), packing };
+        if member.encrypted() {
+            return Err(packing("encrypted".to_owned()));
+        }
+        let offset = member.data_start().ok_or_else(|| damaged(&format!("member `{name}` is not in it")))?;
+        let (packed, length) = (member.compressed_size(), member.size());
+        let content = match member.compression() {
+            CompressionMethod::Stored => Content::Range { file: path.clone(), offset, length },
+            CompressionMethod::Deflated => {
+                Content::Deflated { file: path.clone(), offset, packed, length, crc: member.crc32() }
+            }
+            method => return Err(packing(format!("compressed with {method}"))),
+        };
+        tree.files.extend((!parts.is_empty()).then_some(Entry { parts, content }));
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! CIFAR-10 (Krizhevsky 2009): 60,000 images of 32x32 pixels in ten classes.
+
+mod binary;
+mod pickle;
+
+use std::sync::Arc;
+
+use models::Labels;
+
+use super::content::Content;
+use super::split::Part;
+use super::tree::{Entry, Tree};
+use super::{Dataset, DatasetError, Sample};
+
+/// The classes in the order of their numbers.
+const CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+/// Files that name the classes, in either version.
+const META: [&str; 2] = ["batches.meta", "batches.meta.txt"];
+
+/// Images with their classes: for each, where its 3072 bytes begin.
+struct Batch {
+    bytes: Arc<[u8]>,
+    records: Vec<(usize, u8)>,
+}
+
+/// Whether a batch is there.
+pub(super) fn is(tree: &Tree) -> bool {
+    tree.files.iter().any(|entry| part(entry).is_some())
+}
+
+/// The images of all batches that are there: `data_batch_*` train, `test_batch` measures. Batches are kept in memory, 3
+/// kB an image, 184 MB for all of them.
+pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
+    let mut dataset = Dataset::empty(Labels::new(classes(tree)?));
+    for entry in &tree.files {
+        let Some(part) = part(entry) else { continue };
+        let path = tree.shown(entry);
+        let refused = |reason: String| DatasetError::Cifar10 { path: path.clone(), reason };
+        let bytes = entry.content.read().map_err(|source| DatasetError::read(&path, source))?;
+        let batch = if is_binary(entry) { binary::read(bytes) } else { pickle::read(bytes) };
+        let batch = batch.map_err(refused)?;
+        for (number, &(offset, class)) in batch.records.iter().enumerate() {
+            if usize::from(class) >= dataset.labels.len() {
+                return Err(refused(format!("image {number} is of class {class}, and there are ten, from 0")));
+            }
+            let content = Content::Record { batch: batch.bytes.clone(), offset };
+            let sample = Sample::new(path.join(format!("{number:05}.bmp")), class.into(), content);
+            dataset.samples.push(sample.within(Some(part)));
+        }
+    }
+    if dataset.samples.is_empty() {
+        let reason = "it should hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the same without `.bin`";
+        return Err(DatasetError::Cifar10 { path: tree.root.clone(), reason: reason.to_owned() });
+    }
+    Ok(dataset)
+}
+
+fn is_binary(entry: &Entry) -> bool {
+    entry.name().ends_with(".bin")
+}
+
+fn part(entry: &Entry) -> Option<Part> {
+    let name = entry.name().strip_suffix(".bin").unwrap_or(entry.name());
+    let number = name.strip_prefix("data_batch_").is_some_and(|number| number.parse::<u8>().is_ok());
+    if number { Some(Part::Train) } else { (name == "test_batch").then_some(Part::Test) }
+}
+
+/// The names in the data set's own file, which are the well-known ones if it is not there.
+fn classes(tree: &Tree) -> Result<Vec<String>, DatasetError> {
+    let Some(entry) = tree.files.iter().find(|entry| META.contains(&entry.name())) else {
+        return Ok(CLASSES.map(str::to_owned).to_vec());
+    };
+    let path = tree.shown(entry);
+    let bytes = entry.content.read().map_err(|source| DatasetError::read(&path, source))?;
+    let names = if entry.name().ends_with(".txt") {
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    } else {
+        pickle::names(&bytes)
+    };
+    let names: Vec<String> = names.map_err(|reason| DatasetError::Cifar10 { path: path.clone(), reason })?;
+    if names.len() != CLASSES.len() {
+        let reason = format!("it names {} classes, and there are ten", names.len());
+        return Err(DatasetError::Cifar10 { path, reason });
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Where the bytes of one image are.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::read::DeflateDecoder;
+
+use super::bmp;
+
+/// Bytes that are read when they are wanted, from any number of threads at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A file of its own.
+    File(PathBuf),
+    /// A stretch of a file: a member of an archive that is not compressed.
+    Range { file: Arc<Path>, offset: u64, length: u64 },
+    /// A deflated member of a zip archive, with the CRC-32 of what comes out.
+    Deflated { file: Arc<Path>, offset: u64, packed: u64, length: u64, crc: u32 },
+    /// 3072 bytes of CIFAR's: 32x32 pixels, channels first.
+    Record { batch: Arc<[u8]>, offset: usize },
+}
+
+impl Content {
+    /// The bytes of an image file. CIFAR's pixels come as a BMP, so that the shared decoder reads them too.
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Content::File(path) => std::fs::read(path),
+            Content::Range { file, offset, length } => range(file, *offset, *length),
+            Content::Deflated { file, offset, packed, length, crc } => {
+                let bytes = inflate(&range(file, *offset, *packed)?, *length)?;
+                if crc32fast::hash(&bytes) != *crc {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "its checksum is wrong"));
+                }
+                Ok(bytes)
+            }
+            Content::Record { batch, offset } => {
+                let pixels = batch.get(*offset..).and_then(|rest| rest.first_chunk::<{ bmp::CIFAR_BYTES }>());
+                Ok(bmp::of_cifar(pixels.ok_or(io::ErrorKind::UnexpectedEof)?))
+            }
+        }
+    }
+
+    /// How many bytes it has, where that is known without reading them.
+    pub(super) fn length(&self) -> io::Result<u64> {
+        match self {
+            Content::File(path) => Ok(std::fs::metadata(path)?.len()),
+            Content::Range { length, .. } | Content::Deflated { length, .. } => Ok(*length),
+            Content::Record { .. } => Ok(bmp::CIFAR_BYTES as u64),
+        }
+    }
+}
+
+fn range(path: &Path, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != length {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends in the middle of it"));
+    }
+    Ok(bytes)
+}
+
+/// Inflates to exactly so many bytes; a member that holds more is not read any further.
+fn inflate(packed: &[u8], length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    DeflateDecoder::new(packed).take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != length {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its size is not what the archive says"));
+    }
+    Ok(bytes)
+}

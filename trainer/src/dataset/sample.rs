@@ -1,0 +1,78 @@
+//! One image of a data set.
+
+use std::path::PathBuf;
+
+use models::preprocess::{ImageError, Limits, RgbImage, decode, probe};
+use sha2::{Digest, Sha256};
+
+use super::DatasetError;
+use super::content::Content;
+use super::split::Part;
+
+/// The largest image file that is read, in bytes. The pixels have limits of their own.
+const LARGEST: u64 = 512 << 20;
+
+/// One image file, wherever its bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The file; of a member of an archive, the archive's path and its name in it.
+    pub path: PathBuf,
+    /// Its class.
+    pub class: usize,
+    /// What the data set says it is for, if it does.
+    pub part: Option<Part>,
+    content: Content,
+}
+
+impl Sample {
+    pub(super) fn new(path: PathBuf, class: usize, content: Content) -> Self {
+        Self { path, class, part: None, content }
+    }
+
+    /// The same image in a part.
+    #[must_use]
+    pub fn within(self, part: Option<Part>) -> Self {
+        Self { part, ..self }
+    }
+
+    /// A file on disk.
+    #[must_use]
+    pub fn file(path: PathBuf, class: usize) -> Self {
+        Self::new(path.clone(), class, Content::File(path))
+    }
+
+    /// Reads the file and looks at its header: that it is an image, and not too large.
+    ///
+    /// # Errors
+    /// [`DatasetError`] naming the file.
+    pub fn read(&self, limits: &Limits) -> Result<Vec<u8>, DatasetError> {
+        let failed = |source| DatasetError::read(&self.path, source);
+        if self.content.length().map_err(failed)? > LARGEST {
+            return Err(failed(std::io::Error::other(format!("it has more than {LARGEST} bytes"))));
+        }
+        let bytes = self.content.read().map_err(failed)?;
+        probe(&bytes, limits).map_err(|source| DatasetError::image(&self.path, source))?;
+        Ok(bytes)
+    }
+
+    /// Reads and decodes the file with the shared decoder.
+    ///
+    /// # Errors
+    /// [`DatasetError`] naming the file.
+    pub fn decode(&self, limits: &Limits) -> Result<RgbImage, DatasetError> {
+        let bytes = self.read(limits)?;
+        decode(&bytes, limits).map_err(|source: ImageError| DatasetError::image(&self.path, source))
+    }
+}
+
+/// The checksum of a file's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Checksum(pub [u8; 32]);
+
+impl Checksum {
+    /// SHA-256.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}

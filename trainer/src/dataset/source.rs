@@ -1,0 +1,147 @@
+//! Where images come from, and how their classes are found out.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::archive::{self, ArchiveLimits};
+use super::content::Content;
+use super::tree::Tree;
+use super::{Dataset, DatasetError, check_classes, cifar10, layout, oxford17, table};
+
+/// Where the images are, and how their classes are to be read. Each path may name a folder or a zip, tar or compressed
+/// tar archive of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// Any of the following, told apart by what the path holds.
+    Auto {
+        /// The folder, archive or table.
+        path: PathBuf,
+    },
+    /// A folder with one folder per class, named after it; or with `train`, `val` and `test` that each have one.
+    Folder {
+        /// The outer folder.
+        path: PathBuf,
+    },
+    /// A CSV table of paths and labels, and perhaps parts (`train`, `val`, `test`).
+    Csv {
+        /// The table; its paths are relative to its folder.
+        path: PathBuf,
+    },
+    /// The Oxford 17 Category Flowers (Nilsback and Zisserman 2006): `image_0001.jpg` … `image_1360.jpg`, 80 a class in
+    /// order, with the official parts where `datasplits.mat` is beside them.
+    Oxford17 {
+        /// The folder of the images, the one that holds it as `jpg/`, or `17flowers.tgz`.
+        path: PathBuf,
+    },
+    /// CIFAR-10 (Krizhevsky 2009) in its binary version or its Python version.
+    Cifar10 {
+        /// The folder of the batches, or the archive as it is published.
+        path: PathBuf,
+    },
+}
+
+/// What is needed to open archives.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening<'a> {
+    /// Where a compressed tar is uncompressed, under the checksum of its content; without it, one is refused.
+    pub cache: Option<&'a Path>,
+    /// How much an archive may hold.
+    pub limits: ArchiveLimits,
+}
+
+impl Source {
+    /// Lists the images for training, without reading them. A compressed tar is refused: see [`Source::open_in`].
+    ///
+    /// # Errors
+    /// [`DatasetError`] for a folder that cannot be read, fewer than two classes, or a class with too few images.
+    pub fn open(&self) -> Result<Dataset, DatasetError> {
+        self.open_in(&Opening::default())
+    }
+
+    /// Lists the images for training; only a compressed tar is read for it, once.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn open_in(&self, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
+        let dataset = self.list_in(opening)?;
+        if dataset.labels.len() < 2 {
+            return Err(DatasetError::Classes { path: self.path().to_owned(), found: dataset.labels.len() });
+        }
+        check_classes(&dataset.labels, &dataset.samples)?;
+        Ok(dataset)
+    }
+
+    /// Lists the images, however few.
+    ///
+    /// # Errors
+    /// [`DatasetError`] for a folder that cannot be read.
+    pub fn list(&self) -> Result<Dataset, DatasetError> {
+        self.list_in(&Opening::default())
+    }
+
+    /// Lists the images, however few; only a compressed tar is read for it, once.
+    ///
+    /// # Errors
+    /// [`DatasetError`] for a folder or archive that cannot be read, or that is not of its kind.
+    pub fn list_in(&self, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
+        match self {
+            Source::Csv { path } => csv_file(path),
+            Source::Auto { path } => detect(path, opening),
+            Source::Folder { path } => layout::list(&Tree::open(path, opening)?),
+            Source::Oxford17 { path } => oxford17::list(&Tree::open(path, opening)?),
+            Source::Cifar10 { path } => cifar10::list(&Tree::open(path, opening)?),
+        }
+    }
+
+    /// The folder, archive or table that was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Source::Auto { path }
+            | Source::Folder { path }
+            | Source::Csv { path }
+            | Source::Oxford17 { path }
+            | Source::Cifar10 { path } => path,
+        }
+    }
+}
+
+/// Published data sets say what they are by the names of their files; a folder of classes can have any names, so it is
+/// asked last.
+fn detect(path: &Path, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
+    let unrecognised = || DatasetError::Unrecognised { path: path.to_owned() };
+    if path.is_file() && !archive::is_archive(path)? {
+        let table = path.extension().is_some_and(|ending| ["csv", "tsv"].iter().any(|e| ending.eq_ignore_ascii_case(e)));
+        return if table { csv_file(path) } else { Err(unrecognised()) };
+    }
+    let tree = Tree::open(path, opening)?;
+    if cifar10::is(&tree) {
+        return cifar10::list(&tree);
+    }
+    if oxford17::is(&tree) {
+        return oxford17::list(&tree);
+    }
+    if layout::is(&tree) {
+        return layout::list(&tree);
+    }
+    let mut tables = tree.files.iter().filter(|entry| entry.parts.len() == 1 && entry.name().ends_with(".csv"));
+    match (tables.next(), tables.next()) {
+        (Some(entry), None) => {
+            let bytes = entry.content.read().map_err(|source| DatasetError::read(&tree.shown(entry), source))?;
+            let find = |name: &str| {
+                let parts: Vec<&str> = name.split('/').filter(|part| *part != ".").collect();
+                tree.files.iter().find(|entry| entry.parts == parts).map(|entry| entry.content.clone())
+            };
+            table::list(&tree.shown(entry), &bytes, find)
+        }
+        _ => Err(unrecognised()),
+    }
+}
+
+fn csv_file(path: &Path) -> Result<Dataset, DatasetError> {
+    let bytes = std::fs::read(path).map_err(|source| DatasetError::read(path, source))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    table::list(path, &bytes, |name| Some(Content::File(folder.join(name))))
+}
