@@ -14,6 +14,8 @@ mod sample;
 mod source;
 mod split;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tree;
 
 use std::path::PathBuf;

@@ -53,8 +53,7 @@ impl Pipeline {
     pub(super) fn load(&self, index: usize, epoch: u64) -> Result<Option<Vec<f32>>, LoaderError> {
         let samples = self.samples.len();
         let sample = self.samples.get(index).ok_or(LoaderError::Position { index, samples })?;
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.numbers(sample, index, epoch)));
-        match loaded.unwrap_or_else(|panic| Err(panicked(sample, panic.as_ref()))) {
+        match guarded(sample, || self.numbers(sample, index, epoch)) {
             Ok(numbers) => Ok(Some(numbers)),
             Err(LoaderError::Dataset(error)) if self.resources.bad_files == BadFiles::Skip => {
                 let bad = BadFile::new(&sample.path, &error);
@@ -109,8 +108,23 @@ fn table(values: &Values) -> Result<[[f32; 256]; 3], LoaderError> {
     }
 }
 
-fn panicked(sample: &Sample, panic: &(dyn std::any::Any + Send)) -> LoaderError {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned());
-    LoaderError::Panic { path: sample.path.clone(), message }
+/// A panic while a sample is loaded becomes an error that names it.
+fn guarded<T>(sample: &Sample, load: impl FnOnce() -> Result<T, LoaderError>) -> Result<T, LoaderError> {
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned());
+        Err(LoaderError::Panic { path: sample.path.clone(), message })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_that_names_the_image() {
+        let sample = Sample::file("rose/1.jpg".into(), 0);
+        let failed = guarded::<()>(&sample, || panic!("index {} out of bounds", 3)).unwrap_err().to_string();
+        assert!(failed.contains("rose/1.jpg: index 3 out of bounds"), "{failed}");
+    }
 }

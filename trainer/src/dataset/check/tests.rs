@@ -1,0 +1,44 @@
+//! Bad files and doubles.
+
+use super::super::testing::{picture, write};
+use super::super::{Source, Warning};
+use super::*;
+
+#[test]
+fn bad_files_are_all_found_and_the_first_few_named() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..10 {
+        let good = number < 3;
+        let bytes = if good { picture(number) } else { b"no image".to_vec() };
+        write(root.path(), [(format!("a/{number}.jpg").as_str(), bytes)]);
+        write(root.path(), [(format!("b/{number}.bmp").as_str(), picture(number + 20))]);
+    }
+    let dataset = Source::Folder { path: root.path().to_owned() }.open().unwrap();
+    let inspection = dataset.inspect(BadFiles::Skip, &Limits::default()).unwrap();
+    assert_eq!(inspection.bad.len(), 7);
+    assert_eq!(inspection.checksums.iter().filter(|checksum| checksum.is_none()).count(), 7);
+    assert_eq!(inspection.warnings, []);
+    let refused = dataset.inspect(BadFiles::Refuse, &Limits::default()).unwrap_err().to_string();
+    assert!(refused.starts_with("7 cannot be used") && refused.ends_with("and 2 more"), "{refused}");
+    assert!(refused.contains("a/3.jpg") && refused.contains("a/7.jpg") && !refused.contains("a/8.jpg"), "{refused}");
+}
+
+#[test]
+fn the_same_bytes_in_two_parts_or_two_classes_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let files = [
+        ("train/a/1.bmp", 1), ("train/a/2.bmp", 2), ("train/b/3.bmp", 3), ("train/b/4.bmp", 4),
+        ("val/a/copy.bmp", 1), ("val/b/5.bmp", 5), ("test/a/6.bmp", 6), ("test/b/7.bmp", 7), ("train/b/also.bmp", 2),
+    ];
+    write(root.path(), files.map(|(name, number)| (name, picture(number))));
+    let dataset = Source::Auto { path: root.path().to_owned() }.open().unwrap();
+    let warnings = dataset.inspect(BadFiles::Refuse, &Limits::default()).unwrap().warnings;
+    let path = |name| root.path().join(name);
+    assert_eq!(
+        warnings,
+        [
+            Warning::TwoClasses { first: path("train/a/2.bmp"), second: path("train/b/also.bmp") },
+            Warning::Duplicate { trains: path("train/a/1.bmp"), measures: path("val/a/copy.bmp") },
+        ]
+    );
+}

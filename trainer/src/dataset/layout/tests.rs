@@ -1,0 +1,80 @@
+//! Folders of classes, plain and in parts.
+
+use std::path::Path;
+
+use super::super::testing::{picture, write};
+use super::super::{Counts, Partition, Source};
+use super::*;
+
+fn open(path: &Path) -> Result<Dataset, DatasetError> {
+    Source::Auto { path: path.to_owned() }.open()
+}
+
+/// So many pictures for each of the classes, in folders under the name.
+fn fill(root: &Path, classes: &[(&str, usize)]) {
+    for (class, count) in classes {
+        (0..*count).for_each(|number| {
+            write(root, [(format!("{class}/{number}.bmp").as_str(), picture(number + class.len() * 40))]);
+        });
+    }
+}
+
+fn count(dataset: &Dataset, class: usize, part: Option<Part>) -> usize {
+    dataset.samples.iter().filter(|sample| (sample.class, sample.part) == (class, part)).count()
+}
+
+#[test]
+fn classes_are_folders_with_all_that_is_below_them_and_litter_is_passed_over() {
+    let root = tempfile::tempdir().unwrap();
+    fill(root.path(), &[("rose", 3), ("iris", 3), ("iris/wild", 1), ("train", 3)]);
+    let nothing = ["iris/Thumbs.db", ".ipynb_checkpoints/1.png", "rose/.DS_Store", "__MACOSX/rose/0.bmp"];
+    write(root.path(), nothing.map(|name| (name, vec![])));
+    write(root.path(), [("rose/notes.txt", b"none".to_vec()), ("readme.txt", vec![])]);
+    let dataset = open(root.path()).unwrap();
+    // A class may be called `train`: there are images right in it.
+    assert_eq!(dataset.labels.names(), ["iris", "rose", "train"]);
+    assert_eq!([4, 3, 3], [0, 1, 2].map(|class| count(&dataset, class, None)));
+    assert_eq!(dataset.ignored, [root.path().join("rose/notes.txt")]);
+}
+
+#[test]
+fn parts_keep_the_classes_of_train_and_say_what_they_lack() {
+    let root = tempfile::tempdir().unwrap();
+    fill(root.path(), &[("train/iris", 2), ("train/lily", 3), ("train/rose", 2), ("valid/rose", 1), ("test/iris", 2)]);
+    std::fs::create_dir(root.path().join("test/lily")).unwrap();
+    let dataset = open(root.path()).unwrap();
+    assert_eq!(dataset.labels.names(), ["iris", "lily", "rose"]);
+    assert_eq!(count(&dataset, 2, Some(Part::Validation)), 1);
+    assert_eq!(count(&dataset, 0, Some(Part::Test)), 2);
+    let said: Vec<String> = dataset.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert!(said.iter().any(|warning| warning.contains("`lily` has no test image")), "{said:?}");
+    let split = dataset.split(Partition::Counts(Counts { validation: 1, test: 1 }), 0);
+    assert_eq!([7, 1, 2], [split.train.len(), split.validation.len(), split.test.len()]);
+}
+
+#[test]
+fn what_cannot_be_learnt_or_told_apart_is_refused() {
+    let cases: [(&[(&str, usize)], &str); 5] = [
+        (&[("train/a", 3), ("train/b", 3), ("val/c", 1)], "class `c` is in `val` but not in `train`"),
+        (&[("train/a", 3), ("train/b", 3), ("val/a", 1), ("validation/b", 1)], "both `val` and `validation`"),
+        (&[("a", 3)], "1 class(es)"),
+        (&[("a", 3), ("b", 1)], "class `b` has 1 usable image(s); it needs at least 3"),
+        (&[], "is no data set that is known"),
+    ];
+    for (classes, expected) in cases {
+        let root = tempfile::tempdir().unwrap();
+        fill(root.path(), classes);
+        let refused = open(root.path()).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}, expected {expected}");
+    }
+}
+
+#[test]
+fn an_empty_folder_is_a_class_that_lacks_images() {
+    let root = tempfile::tempdir().unwrap();
+    fill(root.path(), &[("a", 3), ("c", 3)]);
+    std::fs::create_dir(root.path().join("b")).unwrap();
+    let refused = open(root.path()).unwrap_err().to_string();
+    assert!(refused.contains("class `b` has 0"), "{refused}");
+}

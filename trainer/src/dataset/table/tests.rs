@@ -1,0 +1,38 @@
+//! Tables as people write them.
+
+use super::*;
+
+fn read(text: &str) -> Result<Dataset, DatasetError> {
+    list(Path::new("folder/labels.csv"), text.as_bytes(), |name| Some(Content::File(name.into())))
+}
+
+#[test]
+fn a_header_may_be_there_and_put_columns_in_any_order() {
+    let plain = read("a/1.jpg,rose\na/2.jpg,\"iris, wild\"\n").unwrap();
+    assert_eq!(plain.labels.names(), ["iris, wild", "rose"]);
+    assert_eq!(plain.samples[0].path, Path::new("folder/a/1.jpg"));
+    assert_eq!([plain.samples[0].class, plain.samples[1].class], [1, 0]);
+    let named = read("\u{feff}Label;Split;Filename\r\nrose;train;1.jpg\r\niris;val;2.jpg\r\nrose;;3.jpg\r\n").unwrap();
+    let parts: Vec<_> = named.samples.iter().map(|sample| (sample.class, sample.part)).collect();
+    assert_eq!(parts, [(1, Some(Part::Train)), (0, Some(Part::Validation)), (1, None)]);
+    assert_eq!(named.samples[2].path, Path::new("folder/3.jpg"));
+}
+
+#[test]
+fn numbers_are_in_the_order_of_numbers() {
+    assert_eq!(read("1.jpg,10\n2.jpg,9\n3.jpg,0\n").unwrap().labels.names(), ["0", "9", "10"]);
+    assert_eq!(read("1.jpg,10\n2.jpg,9\n3.jpg,x\n").unwrap().labels.names(), ["10", "9", "x"]);
+}
+
+#[test]
+fn a_wrong_line_is_named() {
+    let cases = [
+        ("1.jpg,rose\n2.jpg\n", "labels.csv, line 2: it needs a path and a label"),
+        ("1.jpg,rose,train\n2.jpg,rose,holdout\n", "line 2: `holdout` is no part"),
+        ("1.jpg,rose\n2.jpg,iris\n1.jpg,iris\n", "line 3: `1.jpg` is also on line 1"),
+    ];
+    for (text, expected) in cases {
+        let refused = read(text).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}, expected {expected}");
+    }
+}
