@@ -49,7 +49,9 @@ pub enum AugmentError {
         wanted: String,
     },
     /// Images of different sizes where one is needed.
-    #[error("the model's preprocessing leaves images of different sizes, so they cannot be cropped to one; give it a crop")]
+    #[error(
+        "the model's preprocessing leaves images of different sizes, so they cannot be cropped to one; give it a crop"
+    )]
     Size,
     /// The preprocessing.
     #[error(transparent)]

@@ -96,8 +96,20 @@ fn apply(case: &Case, image: &RgbImage) -> RgbImage {
 fn magnitudes_are_those_of_torchvision() {
     let magnitudes = reference().magnitudes;
     let names = [
-        "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
-        "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
+        "Identity",
+        "ShearX",
+        "ShearY",
+        "TranslateX",
+        "TranslateY",
+        "Rotate",
+        "Brightness",
+        "Color",
+        "Contrast",
+        "Sharpness",
+        "Posterize",
+        "Solarize",
+        "AutoContrast",
+        "Equalize",
     ];
     for (operation, name) in OPERATIONS.into_iter().zip(names) {
         for (&bin, &expected) in &magnitudes[name] {
@@ -192,7 +204,8 @@ fn padding_is_minus_the_mean_after_centring() {
     moments.add(&image);
     let mean = moments.statistics().unwrap().mean.map(|mean| (mean * 255.0) as f32);
     let padded = (0..50).map(|sample| augmented(Policy::Cifar, &image, Moment { seed: 1, epoch: 0, sample }));
-    let centred: Vec<f32> = padded.flat_map(|image| image.into_data()).map(|level| f32::from(level) - mean[0]).collect();
+    let centred: Vec<f32> =
+        padded.flat_map(|image| image.into_data()).map(|level| f32::from(level) - mean[0]).collect();
     assert_eq!(mean, [200.0; 3]);
     assert!(centred.iter().all(|&value| value == 0.0 || value == -200.0));
     assert!(centred.contains(&-200.0));
@@ -239,7 +252,9 @@ fn recipes_name_transforms_and_refuse_what_they_do_not_know() {
     for wrong in [r#"[{"kind": "horizontal-flip", "p": 0.5}]"#, r#"[{"kind": "mixup"}]"#] {
         assert!(serde_json::from_str::<Augmentation>(wrong).is_err(), "{wrong}");
     }
-    for wrong in [r#"[{"kind": "horizontal-flip", "probability": 2}]"#, r#"[{"kind": "rand-augment", "magnitude": 31}]"#] {
+    for wrong in
+        [r#"[{"kind": "horizontal-flip", "probability": 2}]"#, r#"[{"kind": "rand-augment", "magnitude": 31}]"#]
+    {
         let augmentation: Augmentation = serde_json::from_str(wrong).unwrap();
         assert!(matches!(augmentation.validate(), Err(AugmentError::Parameter { .. })), "{wrong}");
     }

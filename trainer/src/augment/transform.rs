@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::affine::{self, Drawing, Interpolation};
 use super::crop::{self, Shape};
 use super::geometry::{self, Window};
-use super::random::Random;
 use super::rand_augment;
+use super::random::Random;
 use super::{AugmentError, colour};
 
 /// One random change of an image, as a recipe names it. Probabilities are 0..=1, colours red, green, blue, 0..=255.
@@ -177,10 +177,9 @@ impl Transform {
             ],
         };
         match checks.into_iter().find(|(right, ..)| !right) {
-            Some((_, parameter, wanted)) => Err(AugmentError::Parameter {
-                parameter: parameter.to_owned(),
-                wanted: wanted.to_owned(),
-            }),
+            Some((_, parameter, wanted)) => {
+                Err(AugmentError::Parameter { parameter: parameter.to_owned(), wanted: wanted.to_owned() })
+            }
             None => Ok(()),
         }
     }
@@ -230,12 +229,7 @@ impl Transform {
 }
 
 /// torchvision's `ColorJitter`: the order first, then the factors, then each operation whose strength is not zero.
-fn jitter(
-    mut image: RgbImage,
-    strengths: [f64; 3],
-    hue: f64,
-    random: &mut Random,
-) -> Result<RgbImage, AugmentError> {
+fn jitter(mut image: RgbImage, strengths: [f64; 3], hue: f64, random: &mut Random) -> Result<RgbImage, AugmentError> {
     let order = random.order();
     let factors = strengths.map(|strength| random.uniform([(1.0 - strength).max(0.0), 1.0 + strength]));
     let turn = random.uniform([-hue, hue]);

@@ -38,7 +38,8 @@ impl Dataset {
         if bad_files == BadFiles::Refuse && !bad.is_empty() {
             return Err(DatasetError::BadFiles { files: bad });
         }
-        let known = checksums.iter().zip(&self.samples).filter_map(|(checksum, sample)| Some((checksum.as_ref()?, sample)));
+        let known =
+            checksums.iter().zip(&self.samples).filter_map(|(checksum, sample)| Some((checksum.as_ref()?, sample)));
         let warnings = doubles(known);
         Ok(Inspection { checksums, bad, warnings })
     }

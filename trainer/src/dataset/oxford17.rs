@@ -48,9 +48,9 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
     let mut dataset = Dataset::empty(Labels::new(CLASSES.iter().map(|&class| class.to_owned()).collect()));
     for index in 0..CLASSES.len() * PER_CLASS {
         let name = format!("image_{:04}.jpg", index + 1);
-        let entry = files.get(name.as_str()).ok_or_else(|| {
-            refused(format!("{name} is missing; it should hold image_0001.jpg to image_1360.jpg"))
-        })?;
+        let entry = files
+            .get(name.as_str())
+            .ok_or_else(|| refused(format!("{name} is missing; it should hold image_0001.jpg to image_1360.jpg")))?;
         dataset.samples.push(Sample::new(tree.shown(entry), index / PER_CLASS, entry.content.clone()));
     }
     if let Some(bytes) = datasplits(tree, &files)? {

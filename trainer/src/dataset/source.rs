@@ -113,7 +113,8 @@ impl Source {
 fn detect(path: &Path, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
     let unrecognised = || DatasetError::Unrecognised { path: path.to_owned() };
     if path.is_file() && !archive::is_archive(path)? {
-        let table = path.extension().is_some_and(|ending| ["csv", "tsv"].iter().any(|e| ending.eq_ignore_ascii_case(e)));
+        let table =
+            path.extension().is_some_and(|ending| ["csv", "tsv"].iter().any(|e| ending.eq_ignore_ascii_case(e)));
         return if table { csv_file(path) } else { Err(unrecognised()) };
     }
     let tree = Tree::open(path, opening)?;

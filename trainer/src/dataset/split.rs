@@ -167,6 +167,8 @@ mod tests {
         let split = Split::new(&images, Partition::Fractions(Fractions { validation: 0.25, test: 0.5 }), 0);
         assert_eq!(split.test, [8, 9, 18, 19]);
         assert_eq!([12, 4], [split.train.len(), split.validation.len()]);
-        assert!([&split.train, &split.validation].iter().all(|part| part.iter().all(|image| !split.test.contains(image))));
+        assert!(
+            [&split.train, &split.validation].iter().all(|part| part.iter().all(|image| !split.test.contains(image)))
+        );
     }
 }

@@ -96,9 +96,8 @@ struct Columns {
 impl Columns {
     /// By a header, if the line is one: it must name both a path and a label.
     fn named(record: &StringRecord) -> Option<Self> {
-        let find = |names: &[&str]| {
-            record.iter().position(|field| names.iter().any(|name| field.eq_ignore_ascii_case(name)))
-        };
+        let find =
+            |names: &[&str]| record.iter().position(|field| names.iter().any(|name| field.eq_ignore_ascii_case(name)));
         Some(Self { path: find(&PATHS)?, label: find(&LABELS)?, part: find(&PARTS) })
     }
 }

@@ -91,7 +91,8 @@ impl Tree {
     /// Archives usually hold one folder with everything in it, which says nothing.
     fn descend(&mut self) {
         while let Some(first) = self.files.first().and_then(|entry| entry.parts.first()).cloned() {
-            let common = self.files.iter().map(|entry| &entry.parts).chain(&self.folders).all(|parts| parts[0] == first);
+            let common =
+                self.files.iter().map(|entry| &entry.parts).chain(&self.folders).all(|parts| parts[0] == first);
             let inner = self.files.iter().all(|entry| entry.parts.len() > 1)
                 && self.files.iter().any(|entry| entry.parts.len() > 2);
             if !(common && inner) || Part::named(&first).is_some() {

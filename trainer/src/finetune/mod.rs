@@ -208,7 +208,8 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let extracted = extract::features(task, &prefix, &images, observer)?;
     dataset::check_classes(&dataset.labels, extracted.samples.iter().map(|&index| &images[index].sample))?;
     let fractions = Fractions { validation: task.options.validation, test: task.options.test };
-    let parts: Vec<_> = extracted.samples.iter().map(|&index| &images[index].sample).map(|s| (s.class, s.part)).collect();
+    let parts: Vec<_> =
+        extracted.samples.iter().map(|&index| &images[index].sample).map(|s| (s.class, s.part)).collect();
     let split = Split::new(&parts, Partition::Fractions(fractions), task.options.seed);
     seconds.features = clock.lap();
 

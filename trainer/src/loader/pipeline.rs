@@ -83,7 +83,8 @@ impl Pipeline {
         self.check_size(sample, &augmented)?;
         let pixels = augmented.data().as_chunks::<3>().0;
         let [red, green, blue] = &*self.table;
-        let numbers = pixels.iter().flat_map(|&[r, g, b]| [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]]);
+        let numbers =
+            pixels.iter().flat_map(|&[r, g, b]| [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]]);
         Ok(numbers.collect())
     }
 

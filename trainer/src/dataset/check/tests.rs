@@ -27,8 +27,15 @@ fn bad_files_are_all_found_and_the_first_few_named() {
 fn the_same_bytes_in_two_parts_or_two_classes_are_told() {
     let root = tempfile::tempdir().unwrap();
     let files = [
-        ("train/a/1.bmp", 1), ("train/a/2.bmp", 2), ("train/b/3.bmp", 3), ("train/b/4.bmp", 4),
-        ("val/a/copy.bmp", 1), ("val/b/5.bmp", 5), ("test/a/6.bmp", 6), ("test/b/7.bmp", 7), ("train/b/also.bmp", 2),
+        ("train/a/1.bmp", 1),
+        ("train/a/2.bmp", 2),
+        ("train/b/3.bmp", 3),
+        ("train/b/4.bmp", 4),
+        ("val/a/copy.bmp", 1),
+        ("val/b/5.bmp", 5),
+        ("test/a/6.bmp", 6),
+        ("test/b/7.bmp", 7),
+        ("train/b/also.bmp", 2),
     ];
     write(root.path(), files.map(|(name, number)| (name, picture(number))));
     let dataset = Source::Auto { path: root.path().to_owned() }.open().unwrap();

@@ -13,8 +13,7 @@ use super::tree::{Entry, Tree};
 use super::{Dataset, DatasetError, Sample};
 
 /// The classes in the order of their numbers.
-const CLASSES: [&str; 10] =
-    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 /// Files that name the classes, in either version.
 const META: [&str; 2] = ["batches.meta", "batches.meta.txt"];
 
@@ -50,7 +49,8 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
         }
     }
     if dataset.samples.is_empty() {
-        let reason = "it should hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the same without `.bin`";
+        let reason =
+            "it should hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the same without `.bin`";
         return Err(DatasetError::Cifar10 { path: tree.root.clone(), reason: reason.to_owned() });
     }
     Ok(dataset)

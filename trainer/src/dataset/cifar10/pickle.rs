@@ -57,7 +57,10 @@ pub(super) fn names(bytes: &[u8]) -> Result<Vec<String>, String> {
         Value::Bytes(range) => Some(String::from_utf8_lossy(&bytes[range.clone()]).into_owned()),
         _ => None,
     };
-    names.iter().map(|name| text(name).ok_or_else(|| "`label_names` holds something else than names".to_owned())).collect()
+    names
+        .iter()
+        .map(|name| text(name).ok_or_else(|| "`label_names` holds something else than names".to_owned()))
+        .collect()
 }
 
 fn find<'v>(dict: &'v Value, bytes: &[u8], key: &str) -> Option<&'v Value> {
@@ -73,7 +76,9 @@ fn load(bytes: &[u8]) -> Result<Value, String> {
         match machine.step() {
             Some(Step::Go) => {}
             Some(Step::Stop(value)) => return Ok(value),
-            Some(Step::Refuse(what)) => return Err(format!("byte {at} of the pickle {what}; fetch the published archive")),
+            Some(Step::Refuse(what)) => {
+                return Err(format!("byte {at} of the pickle {what}; fetch the published archive"));
+            }
             None => return Err(format!("the pickle is damaged at byte {at}; fetch it again")),
         }
     }
@@ -124,14 +129,17 @@ impl Machine<'_> {
             }
             b't' => Value::Tuple(self.marked()?),
             b'c' => {
-                let name = [self.line()?, self.line()?].map(|range| String::from_utf8_lossy(&self.bytes[range]).into_owned());
+                let name =
+                    [self.line()?, self.line()?].map(|range| String::from_utf8_lossy(&self.bytes[range]).into_owned());
                 match global(&name[0], &name[1]) {
                     Ok(value) => value,
                     Err(refused) => return Some(refused),
                 }
             }
             0x93 => {
-                let (Value::Bytes(name), Value::Bytes(module)) = (self.stack.pop()?, self.stack.pop()?) else { return None };
+                let (Value::Bytes(name), Value::Bytes(module)) = (self.stack.pop()?, self.stack.pop()?) else {
+                    return None;
+                };
                 let name = [module, name].map(|range| String::from_utf8_lossy(&self.bytes[range]).into_owned());
                 match global(&name[0], &name[1]) {
                     Ok(value) => value,
@@ -169,7 +177,9 @@ impl Machine<'_> {
                 let pairs = self.marked()?;
                 return self.set(pairs);
             }
-            other => return Some(Step::Refuse(format!("is the instruction {other:#04x}, which no batch of CIFAR-10 has"))),
+            other => {
+                return Some(Step::Refuse(format!("is the instruction {other:#04x}, which no batch of CIFAR-10 has")));
+            }
         };
         self.stack.push(made);
         Some(Step::Go)
@@ -225,7 +235,9 @@ impl Machine<'_> {
         let value = match self.stack.last()? {
             Value::List(_) | Value::Dict(_) | Value::Made(_) | Value::Mark => None,
             // A pickle notes its constants once each; deep tuples would be copied again and again.
-            Value::Tuple(values) if values.len() > 8 || values.iter().any(|value| matches!(value, Value::Tuple(_))) => None,
+            Value::Tuple(values) if values.len() > 8 || values.iter().any(|value| matches!(value, Value::Tuple(_))) => {
+                None
+            }
             value => Some(value.clone()),
         };
         if self.memo.len() <= place {
