@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
-use super::super::testing::picture;
+use super::super::testing::{picture, real};
 use super::super::{Dataset, Part, Source};
 use super::*;
 
@@ -156,4 +156,16 @@ fn what_is_cut_off_is_refused() {
     for bytes in [zipped(&files(), STORED), gzipped(&tarred(&files(), ::tar::EntryType::Regular))] {
         assert!(open(&bytes[..bytes.len() / 2], ArchiveLimits::default()).1.is_err());
     }
+}
+
+#[test]
+fn sixty_thousand_real_files_are_found_in_a_compressed_tar() {
+    let Some(path) = real("cifar10/cifar10_folders_jpeg_q75.tar.gz") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let dataset = Source::Auto { path }.open_in(&Opening { cache: Some(cache.path()), ..Opening::default() }).unwrap();
+    assert_eq!((dataset.labels.len(), dataset.samples.len()), (10, 60_000));
+    let tests = dataset.samples.iter().filter(|sample| sample.part == Some(Part::Test));
+    assert_eq!(tests.count(), 10_000);
+    let last = dataset.samples[59_999].decode(&models::preprocess::Limits::default()).unwrap();
+    assert_eq!((last.width(), last.height()), (32, 32));
 }
