@@ -18,7 +18,7 @@ pub enum Policy {
     Standard,
     /// He et al. 2015 on CIFAR-10: a border of four black pixels, a crop of the old size, half of them mirrored.
     Cifar,
-    /// Standard, then two operations of RandAugment at magnitude 9, then a rectangle erased from a quarter of the images.
+    /// Standard, then two operations of `RandAugment` at magnitude 9, then a rectangle erased from a quarter.
     Strong,
 }
 

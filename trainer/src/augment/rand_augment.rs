@@ -1,4 +1,4 @@
-//! RandAugment (Cubuk et al. 2019, arXiv 1909.13719) with torchvision's operations and magnitudes.
+//! `RandAugment` (Cubuk et al. 2019, arXiv 1909.13719) with torchvision's operations and magnitudes.
 
 use models::preprocess::{PreprocessError, RgbImage};
 

@@ -1,6 +1,6 @@
 //! Arrays of numbers in MATLAB's version 5 files.
 //!
-//! After "MAT-File Format", The MathWorks: a header of 128 bytes, then elements of a type, a size and data padded to
+//! After MATLAB's own "MAT-File Format": a header of 128 bytes, then elements of a type, a size and data padded to
 //! eight bytes; arrays are elements of elements, and may be compressed with zlib one by one.
 
 use std::io::Read;
