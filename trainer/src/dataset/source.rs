@@ -1,12 +1,13 @@
 //! Where images come from, and how their classes are found out.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::archive::{self, ArchiveLimits};
 use super::content::Content;
-use super::tree::Tree;
+use super::tree::{Entry, Tree};
 use super::{Dataset, DatasetError, check_classes, cifar10, layout, oxford17, table};
 
 /// Where the images are, and how their classes are to be read. Each path may name a folder or a zip, tar or compressed
@@ -124,21 +125,23 @@ fn detect(path: &Path, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
     if oxford17::is(&tree) {
         return oxford17::list(&tree);
     }
-    if layout::is(&tree) {
-        return layout::list(&tree);
-    }
     let mut tables = tree.files.iter().filter(|entry| entry.parts.len() == 1 && entry.name().ends_with(".csv"));
-    match (tables.next(), tables.next()) {
-        (Some(entry), None) => {
-            let bytes = entry.content.read().map_err(|source| DatasetError::read(&tree.shown(entry), source))?;
-            let find = |name: &str| {
-                let parts: Vec<&str> = name.split('/').filter(|part| *part != ".").collect();
-                tree.files.iter().find(|entry| entry.parts == parts).map(|entry| entry.content.clone())
-            };
-            table::list(&tree.shown(entry), &bytes, find)
-        }
-        _ => Err(unrecognised()),
+    let table = tables.next().filter(|_| tables.next().is_none());
+    match (layout::is(&tree).then(|| layout::list(&tree)).transpose()?, table) {
+        // Images in one folder beside a table are the table's; with more folders it could be about anything.
+        (Some(dataset), table) if dataset.labels.len() > 1 || table.is_none() => Ok(dataset),
+        (_, Some(table)) => csv_entry(&tree, table),
+        (_, None) => Err(unrecognised()),
     }
+}
+
+/// A table among the files that it is about.
+fn csv_entry(tree: &Tree, table: &Entry) -> Result<Dataset, DatasetError> {
+    let path = tree.shown(table);
+    let bytes = table.content.read().map_err(|source| DatasetError::read(&path, source))?;
+    let files: HashMap<String, &Entry> = tree.files.iter().map(|entry| (entry.parts.join("/"), entry)).collect();
+    let find = |name: &str| files.get(name.strip_prefix("./").unwrap_or(name)).map(|entry| entry.content.clone());
+    table::list(&path, &bytes, find)
 }
 
 fn csv_file(path: &Path) -> Result<Dataset, DatasetError> {

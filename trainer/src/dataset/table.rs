@@ -55,7 +55,7 @@ pub(super) fn list(
     let mut dataset = Dataset::empty(Labels::new(names.clone()));
     for row in &rows {
         let content = find(&row.path).ok_or_else(|| {
-            refused(lines.get(&row.path).copied().unwrap_or(0), format!("the archive has no file `{}`", row.path))
+            refused(lines.get(&row.path).copied().unwrap_or(0), format!("there is no file `{}`", row.path))
         })?;
         let shown = table.parent().unwrap_or(Path::new("")).join(&row.path);
         let class = classes.get(row.label.as_str()).copied().unwrap_or(0);

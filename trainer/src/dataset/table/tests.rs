@@ -1,5 +1,7 @@
 //! Tables as people write them.
 
+use super::super::testing::{picture, write};
+use super::super::{Opening, Source};
 use super::*;
 
 fn read(text: &str) -> Result<Dataset, DatasetError> {
@@ -35,4 +37,23 @@ fn a_wrong_line_is_named() {
         let refused = read(text).unwrap_err().to_string();
         assert!(refused.contains(expected), "{refused}, expected {expected}");
     }
+}
+
+#[test]
+fn a_table_beside_one_folder_of_images_is_about_them() {
+    let root = tempfile::tempdir().unwrap();
+    let images = (0..4).map(|number| (format!("images/{number}.bmp"), picture(number)));
+    let files: Vec<_> =
+        images.chain([("labels.csv".to_owned(), b"images/2.bmp,b\n./images/0.bmp,a\n".to_vec())]).collect();
+    write(root.path(), files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())));
+    let limits = models::preprocess::Limits::default();
+    for path in [root.path().to_owned(), root.path().join("labels.csv")] {
+        let dataset = Source::Auto { path }.list_in(&Opening::default()).unwrap();
+        assert_eq!(dataset.labels.names(), ["a", "b"]);
+        let read: Vec<_> = dataset.samples.iter().map(|sample| sample.read(&limits).unwrap()).collect();
+        assert_eq!(read, [picture(2), picture(0)]);
+    }
+    std::fs::write(root.path().join("labels.csv"), "images/9.bmp,a\n").unwrap();
+    let refused = Source::Auto { path: root.path().to_owned() }.list().unwrap_err().to_string();
+    assert!(refused.contains("labels.csv, line 1: there is no file `images/9.bmp`"), "{refused}");
 }
