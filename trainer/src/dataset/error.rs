@@ -32,7 +32,7 @@ pub enum DatasetError {
         source: ImageError,
     },
     /// Files that are not usable images.
-    #[error("{} cannot be used; repair or remove them, or have bad files skipped: {}", files.len(), first(files))]
+    #[error("{} image file(s) cannot be used; repair or remove them, or have bad files skipped: {}", files.len(), first(files))]
     BadFiles {
         /// All of them.
         files: Vec<BadFile>,

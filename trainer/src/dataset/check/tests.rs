@@ -19,7 +19,7 @@ fn bad_files_are_all_found_and_the_first_few_named() {
     assert_eq!(inspection.checksums.iter().filter(|checksum| checksum.is_none()).count(), 7);
     assert_eq!(inspection.warnings, []);
     let refused = dataset.inspect(BadFiles::Refuse, &Limits::default()).unwrap_err().to_string();
-    assert!(refused.starts_with("7 cannot be used") && refused.ends_with("and 2 more"), "{refused}");
+    assert!(refused.starts_with("7 image file(s) cannot be used") && refused.ends_with("and 2 more"), "{refused}");
     assert!(refused.contains("a/3.jpg") && refused.contains("a/7.jpg") && !refused.contains("a/8.jpg"), "{refused}");
 }
 
