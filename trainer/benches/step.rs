@@ -22,14 +22,17 @@ use trainer::optim::{Groups, Optimiser, ParamInfo, Rule, Step};
 
 /// Network, image size, batch.
 const ROWS: [(&str, usize, usize); 4] =
-    [("vgg16", 224, 8), ("resnet18", 224, 16), ("resnet50", 224, 8), ("cifar_resnet32", 32, 128)];
+    [("vgg16", 224, 8), ("resnet18", 224, 16), ("resnet50", 224, 8), ("resnet32_cifar", 32, 128)];
 
 fn main() -> Result<()> {
     let rounds = number("ROUNDS", 5)?;
     rayon::ThreadPoolBuilder::new().num_threads(number("THREADS", 1)?).build_global()?;
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut pytorch = std::env::var("PYTORCH").ok().map(|python| PyTorch::start(&python)).transpose()?;
-    println!("{:16} {:>5} {:>8} {:>12} {:>6} {:>13} {:>6}", "network", "batch", "graft", "PyTorch f32", "ratio", "PyTorch bf16", "ratio");
+    println!(
+        "{:16} {:>5} {:>8} {:>12} {:>6} {:>13} {:>6}",
+        "network", "batch", "graft", "PyTorch f32", "ratio", "PyTorch bf16", "ratio"
+    );
     for (name, size, batch) in ROWS {
         if !chosen.is_empty() && !chosen.iter().any(|chosen| chosen == name) {
             continue;
@@ -58,7 +61,12 @@ fn main() -> Result<()> {
             seconds => format!("{seconds:12.3} {:6.2}", own / seconds),
         };
         println!("{name:16} {batch:5} {own:8.3} {} {}", column(&mut f32s), column(&mut bf16s));
-        println!("  peak memory: graft {:.0} MiB, PyTorch f32 {:.0} MiB, then bf16 {:.0} MiB", peak_memory()?, memory[0], memory[1]);
+        println!(
+            "  peak memory: graft {:.0} MiB, PyTorch f32 {:.0} MiB, then bf16 {:.0} MiB",
+            peak_memory()?,
+            memory[0],
+            memory[1]
+        );
         if std::env::var_os("PROFILE").is_some() {
             training.print_profile()?;
         }

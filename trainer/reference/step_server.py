@@ -47,7 +47,7 @@ ROWS = {
     "vgg16": (lambda: torchvision.models.vgg16(), 224, 8),
     "resnet18": (lambda: torchvision.models.resnet18(), 224, 16),
     "resnet50": (lambda: torchvision.models.resnet50(), 224, 8),
-    "cifar_resnet32": (lambda: cifar_resnet(32), 32, 128),
+    "resnet32_cifar": (lambda: cifar_resnet(32), 32, 128),
 }
 
 

@@ -79,11 +79,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
-    pub fn training(
-        graph: &Graph,
-        params: &Params,
-        trains: impl Fn(&Parameter) -> bool,
-    ) -> Result<Self, ExecError> {
+    pub fn training(graph: &Graph, params: &Params, trains: impl Fn(&Parameter) -> bool) -> Result<Self, ExecError> {
         Self::with_gradient(graph, params, trains, Gradient::Unwanted)
     }
 

@@ -32,6 +32,7 @@ pub struct StepTime {
 /// What a backward pass finds.
 pub(super) struct Found {
     pub(super) gradients: Gradients,
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing but the tests of gradients asks for it"))]
     pub(super) input: Option<Array>,
     seconds: Vec<f64>,
 }

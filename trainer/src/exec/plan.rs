@@ -37,7 +37,8 @@ impl Plan {
     /// For training these parameters, and with the gradient of the input if `input` is [`Gradient::Wanted`].
     pub(super) fn new(graph: &Graph, weights: &Weights, trained: &[bool], input: Gradient) -> Self {
         let nodes = graph.nodes().len();
-        let mut plan = Self { steps: vec![], uses: vec![0; nodes], kept: vec![false; nodes], wanted: vec![false; nodes] };
+        let mut plan =
+            Self { steps: vec![], uses: vec![0; nodes], kept: vec![false; nodes], wanted: vec![false; nodes] };
         plan.wanted[0] = input == Gradient::Wanted;
         let mut covered = vec![false; nodes];
         for (id, node) in graph.iter().skip(1) {

@@ -147,7 +147,9 @@ mod tests {
             Tensor::new(shape, (0..count).map(|at| at as f32).collect())
         };
         let params: Params =
-            [("conv.weight".to_owned(), tensor(&[3, 2, 2, 2])), ("conv.bias".to_owned(), tensor(&[3]))].into_iter().collect();
+            [("conv.weight".to_owned(), tensor(&[3, 2, 2, 2])), ("conv.bias".to_owned(), tensor(&[3]))]
+                .into_iter()
+                .collect();
         let weights = Weights::new(&graph, &params).unwrap();
         // Output channels lie together: the first tap of the first input channel, of each of the three.
         assert_eq!(weights.parameters()[0].numbers[..3], [0.0, 8.0, 16.0]);

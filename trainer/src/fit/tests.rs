@@ -100,8 +100,7 @@ impl Observer for Stopper {
 fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
     let whole = run(&options(), None, &mut Unobserved).unwrap();
     for (every_steps, batches) in [(None, 5), (Some(2), 4), (Some(3), 11)] {
-        let options =
-            FitOptions { checkpoints: CheckpointOptions { every_steps, keep: 2 }, ..options() };
+        let options = FitOptions { checkpoints: CheckpointOptions { every_steps, keep: 2 }, ..options() };
         let folder = tempfile::tempdir().unwrap();
         let mut stops = 0;
         let resumed = loop {

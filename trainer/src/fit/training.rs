@@ -75,7 +75,9 @@ impl<'a> Training<'a> {
             ..Progress::default()
         };
         let checkpoints = match task.checkpoints {
-            Some(folder) => Some(Checkpoints::open(folder, identity(&task, executor.trained()), options.checkpoints.keep)?),
+            Some(folder) => {
+                Some(Checkpoints::open(folder, identity(&task, executor.trained()), options.checkpoints.keep)?)
+            }
             None => None,
         };
         let now = Instant::now();

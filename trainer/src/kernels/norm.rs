@@ -35,7 +35,11 @@ impl Moments {
         });
         let [first, second] = sums.map(|sums| sums.into_iter().map(|sum| sum / rows as f64).collect::<Vec<_>>());
         let variance = second.iter().zip(&first).map(|(second, first)| (second - first * first).max(0.0));
-        Self { rows, variance: variance.collect(), mean: first.iter().zip(shift).map(|(x, &shift)| x + f64::from(shift)).collect() }
+        Self {
+            rows,
+            variance: variance.collect(),
+            mean: first.iter().zip(shift).map(|(x, &shift)| x + f64::from(shift)).collect(),
+        }
     }
 }
 
@@ -95,11 +99,14 @@ impl Affine {
         let jobs = y.par_chunks_mut(block).zip(x.par_chunks(block));
         match other {
             None => jobs.for_each(|(y, x)| {
-                arch().dispatch(|| y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).for_each(|(y, x)| row(x, y)));
+                arch().dispatch(|| {
+                    y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).for_each(|(y, x)| row(x, y))
+                });
             }),
             Some(other) => jobs.zip(other.par_chunks(block)).for_each(|((y, x), other)| {
                 arch().dispatch(|| {
-                    let rows = y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(other.chunks_exact(channels));
+                    let rows =
+                        y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(other.chunks_exact(channels));
                     rows.for_each(|((y, x), other)| sum(x, other, y));
                 });
             }),

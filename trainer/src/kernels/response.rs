@@ -21,7 +21,8 @@ pub(crate) fn forward(op: &LocalResponseNorm, x: &[f32], channels: usize, y: &mu
 /// `dx_i = dy_i · d_i^-β - 2·alpha·β/size · x_i · Σ dy_j · x_j · d_j^(-β-1)`, the sum over the `j` that have `i` for a neighbour.
 pub(crate) fn backward(op: &LocalResponseNorm, [x, dy]: [&[f32]; 2], channels: usize, dx: &mut [f32]) {
     let factor = -2.0 * op.alpha * op.beta / op.size as f32;
-    let jobs = dx.par_chunks_mut(ROWS * channels).zip(x.par_chunks(ROWS * channels)).zip(dy.par_chunks(ROWS * channels));
+    let jobs =
+        dx.par_chunks_mut(ROWS * channels).zip(x.par_chunks(ROWS * channels)).zip(dy.par_chunks(ROWS * channels));
     jobs.for_each(|((dx, x), dy)| {
         let rows = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dy.chunks_exact(channels));
         let mut sums = vec![0.0; channels];

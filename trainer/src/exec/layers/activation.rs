@@ -53,14 +53,26 @@ impl Layer for Activated {
 
 fn value(function: Activation, x: f32) -> f32 {
     match function {
-        Activation::LeakyRelu { alpha } => if x < 0.0 { alpha * x } else { x },
+        Activation::LeakyRelu { alpha } => {
+            if x < 0.0 {
+                alpha * x
+            } else {
+                x
+            }
+        }
         // Not `clamp`, which panics on limits in the wrong order; ONNX wants the upper one then.
         Activation::Clip { min, max } => x.max(min).min(max),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
         Activation::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
         Activation::Tanh => x.tanh(),
-        Activation::Elu { alpha } => if x < 0.0 { alpha * x.exp_m1() } else { x },
+        Activation::Elu { alpha } => {
+            if x < 0.0 {
+                alpha * x.exp_m1()
+            } else {
+                x
+            }
+        }
     }
 }
 
@@ -69,7 +81,13 @@ fn value(function: Activation, x: f32) -> f32 {
 fn slope(function: Activation, x: f32) -> f32 {
     let within = |inside: bool, slope: f32| if inside { slope } else { 0.0 };
     match function {
-        Activation::LeakyRelu { alpha } => if x > 0.0 { 1.0 } else { alpha },
+        Activation::LeakyRelu { alpha } => {
+            if x > 0.0 {
+                1.0
+            } else {
+                alpha
+            }
+        }
         Activation::Clip { min, max } => within(x >= min && x <= max, 1.0),
         Activation::Sigmoid => {
             let y = value(function, x);
@@ -80,13 +98,25 @@ fn slope(function: Activation, x: f32) -> f32 {
             within(y > 0.0 && y < 1.0, alpha)
         }
         Activation::HardSwish => {
-            if x <= -3.0 { 0.0 } else if x < 3.0 { x / 3.0 + 0.5 } else { 1.0 }
+            if x <= -3.0 {
+                0.0
+            } else if x < 3.0 {
+                x / 3.0 + 0.5
+            } else {
+                1.0
+            }
         }
         Activation::Tanh => {
             let y = x.tanh();
             1.0 - y * y
         }
-        Activation::Elu { alpha } => if x > 0.0 { 1.0 } else { alpha * x.exp() },
+        Activation::Elu { alpha } => {
+            if x > 0.0 {
+                1.0
+            } else {
+                alpha * x.exp()
+            }
+        }
     }
 }
 

@@ -181,7 +181,9 @@ impl Normalized {
 
     fn each(&self, numbers: &mut [f32], f: impl Fn(&mut f32, f32, f32) + Sync) {
         numbers.par_chunks_mut(self.mean.len()).for_each(|row| {
-            row.iter_mut().zip(self.mean.iter().zip(&self.std)).for_each(|(number, (&mean, &std))| f(number, mean, std));
+            row.iter_mut()
+                .zip(self.mean.iter().zip(&self.std))
+                .for_each(|(number, (&mean, &std))| f(number, mean, std));
         });
     }
 }

@@ -89,7 +89,8 @@ impl Layer for BatchNormed {
         let share = f64::from(self.op.momentum);
         let blend = |place: usize, new: &[f64], factor: f64| {
             let old = run.weights.get(place).iter();
-            let blended = old.zip(new).map(|(&old, new)| ((1.0 - share) * f64::from(old) + share * factor * new) as f32);
+            let blended =
+                old.zip(new).map(|(&old, new)| ((1.0 - share) * f64::from(old) + share * factor * new) as f32);
             (place, blended.collect())
         };
         vec![blend(self.places[2], &moments.mean, 1.0), blend(self.places[3], &moments.variance, unbiased)]

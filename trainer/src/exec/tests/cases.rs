@@ -89,8 +89,16 @@ fn norms() -> Vec<Case> {
         Case { statistics: Statistics::Running, name: "batch norm in evaluation".to_owned(), ..norm() },
         Case { statistics: Statistics::Running, ..frozen },
         Case { batch: 5, ..single("batch norm of vectors", BatchNorm::new(4), Shape::vector(4)) },
-        single("local response", LocalResponseNorm { size: 3, alpha: 0.3, beta: 0.75, bias: 1.5 }, Shape::image(6, 2, 3)),
-        single("local response, even", LocalResponseNorm { size: 4, alpha: 0.5, beta: 0.6, bias: 2.0 }, Shape::image(5, 2, 2)),
+        single(
+            "local response",
+            LocalResponseNorm { size: 3, alpha: 0.3, beta: 0.75, bias: 1.5 },
+            Shape::image(6, 2, 3),
+        ),
+        single(
+            "local response, even",
+            LocalResponseNorm { size: 4, alpha: 0.5, beta: 0.6, bias: 2.0 },
+            Shape::image(5, 2, 2),
+        ),
     ]
 }
 

@@ -51,9 +51,7 @@ impl Site<'_> {
         let x = self.inputs[0];
         match op {
             Op::Input(_) | Op::Dropout(_) | Op::Flatten(_) | Op::Reshape(_) => x.to_vec(),
-            Op::Normalize(op) => {
-                self.by_channel(|c, x| (x - f64::from(op.mean[c])) / f64::from(op.std[c]))
-            }
+            Op::Normalize(op) => self.by_channel(|c, x| (x - f64::from(op.mean[c])) / f64::from(op.std[c])),
             Op::Scale(op) => {
                 let weight = |c: usize| if op.weight { self.params[0][c] } else { 1.0 };
                 let bias = |c: usize| if op.bias { self.params[usize::from(op.weight)][c] } else { 0.0 };
@@ -107,22 +105,33 @@ impl Site<'_> {
             Op::AdaptiveAvgPool(op) => self.adaptive(op.output),
             Op::GlobalAvgPool(_) => self.adaptive([1, 1]),
             Op::Concat(_) => (0..self.n)
-                .flat_map(|image| self.inputs.iter().flat_map(move |x| &x[image * x.len() / self.n..][..x.len() / self.n]))
+                .flat_map(|image| {
+                    self.inputs.iter().flat_map(move |x| &x[image * x.len() / self.n..][..x.len() / self.n])
+                })
                 .copied()
                 .collect(),
-            Op::Transpose(op) => self.gather(|index| {
-                let mut from = vec![0; index.len()];
-                op.order.iter().zip(index).for_each(|(&axis, &at)| from[axis] = at);
-                Some(from)
-            }, 0.0),
-            Op::Slice(op) => self.gather(|index| {
-                let taken = op.spans.iter().zip(index);
-                Some(taken.map(|(span, &at)| span.start.wrapping_add_signed(span.step * at as isize)).collect())
-            }, 0.0),
-            Op::Pad(op) => self.gather(|index| {
-                let places = index.iter().zip(&op.before).zip(self.shapes[0].dims());
-                places.map(|((&at, &before), &size)| at.checked_sub(before).filter(|&at| at < size)).collect()
-            }, f64::from(op.value)),
+            Op::Transpose(op) => self.gather(
+                |index| {
+                    let mut from = vec![0; index.len()];
+                    op.order.iter().zip(index).for_each(|(&axis, &at)| from[axis] = at);
+                    Some(from)
+                },
+                0.0,
+            ),
+            Op::Slice(op) => self.gather(
+                |index| {
+                    let taken = op.spans.iter().zip(index);
+                    Some(taken.map(|(span, &at)| span.start.wrapping_add_signed(span.step * at as isize)).collect())
+                },
+                0.0,
+            ),
+            Op::Pad(op) => self.gather(
+                |index| {
+                    let places = index.iter().zip(&op.before).zip(self.shapes[0].dims());
+                    places.map(|((&at, &before), &size)| at.checked_sub(before).filter(|&at| at < size)).collect()
+                },
+                f64::from(op.value),
+            ),
             Op::Linear(op) => x
                 .chunks(op.in_features)
                 .flat_map(|x| {
@@ -241,12 +250,24 @@ fn pairs([rows, columns]: [usize; 2]) -> impl Iterator<Item = (usize, usize)> {
 
 fn activation(op: Activation, x: f64) -> f64 {
     match op {
-        Activation::LeakyRelu { alpha } => if x < 0.0 { f64::from(alpha) * x } else { x },
+        Activation::LeakyRelu { alpha } => {
+            if x < 0.0 {
+                f64::from(alpha) * x
+            } else {
+                x
+            }
+        }
         Activation::Clip { min, max } => x.max(f64::from(min)).min(f64::from(max)),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::HardSigmoid { alpha, beta } => (f64::from(alpha) * x + f64::from(beta)).clamp(0.0, 1.0),
         Activation::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
         Activation::Tanh => x.tanh(),
-        Activation::Elu { alpha } => if x < 0.0 { f64::from(alpha) * x.exp_m1() } else { x },
+        Activation::Elu { alpha } => {
+            if x < 0.0 {
+                f64::from(alpha) * x.exp_m1()
+            } else {
+                x
+            }
+        }
     }
 }

@@ -85,7 +85,9 @@ impl Convolution {
         let [inside, outside] = self.channels();
         let shape = [self.geometry.taps(), outside.count, inside.count];
         match &self.way {
-            Way::Depthwise { adjoint, .. } => self.depthwise(adjoint, self.geometry.output).sweep(dy, weight, dx, start),
+            Way::Depthwise { adjoint, .. } => {
+                self.depthwise(adjoint, self.geometry.output).sweep(dy, weight, dx, start)
+            }
             Way::Gathered { adjoint, .. } | Way::Planned { adjoint, .. } => {
                 for group in 0..self.geometry.conv.groups {
                     let (to, from) = (inside.of_group(group), outside.of_group(group));

@@ -116,11 +116,18 @@ impl WithSimd for Job<'_> {
                 for tap in 0..meetings.taps.len() {
                     let pairs = meetings.between(tap, &pixels);
                     let sums = &mut self.sums[tap * self.rows.len() * output.count..][..self.rows.len() * output.count];
-                    let mut block = Block { outer: self.outer, x: self.x, dy: self.dy, images: images.clone(), pairs, sums };
+                    let mut block =
+                        Block { outer: self.outer, x: self.x, dy: self.dy, images: images.clone(), pairs, sums };
                     let mut row = 0;
                     while row < self.rows.len() {
                         let left = self.rows.len() - row;
-                        let height = if left >= 8 && S::REGISTER_COUNT >= 32 { 8 } else if left >= 4 { 4 } else { 1 };
+                        let height = if left >= 8 && S::REGISTER_COUNT >= 32 {
+                            8
+                        } else if left >= 4 {
+                            4
+                        } else {
+                            1
+                        };
                         for column in (0..output.count).step_by(2 * lanes) {
                             let two = output.count - column > lanes;
                             let at = [row, self.rows.start + row, column];
@@ -170,7 +177,9 @@ impl Block<'_> {
                     let (b, _) = S::as_simd_f32s(b);
                     std::array::from_fn(|v| b[v])
                 } else {
-                    std::array::from_fn(|v| simd.partial_load_f32s(&b[(v * lanes).min(width)..((v + 1) * lanes).min(width)]))
+                    std::array::from_fn(|v| {
+                        simd.partial_load_f32s(&b[(v * lanes).min(width)..((v + 1) * lanes).min(width)])
+                    })
                 };
                 for m in 0..M {
                     let a = simd.splat_f32s(a[m]);

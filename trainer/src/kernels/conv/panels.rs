@@ -43,7 +43,12 @@ impl Panels {
     }
 
     /// Of the transposed: weights `[tap, to, stride]`, whose columns `first..first + from` become rows.
-    pub(super) fn of_columns(weights: &[f32], shape: [usize; 3], (first, stride): (usize, usize), lanes: usize) -> Self {
+    pub(super) fn of_columns(
+        weights: &[f32],
+        shape: [usize; 3],
+        (first, stride): (usize, usize),
+        lanes: usize,
+    ) -> Self {
         let mut panels = Self::new(shape, lanes);
         let [_, _, to] = shape;
         panels.fill(|tap, row, columns, out| {

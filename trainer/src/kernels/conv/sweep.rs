@@ -172,5 +172,7 @@ fn tile_of<S: Simd, const M: usize, const V: usize>(simd: S, work: &Tile<'_>, ro
 #[inline(always)]
 fn load<S: Simd, const V: usize>(simd: S, numbers: &[f32]) -> [S::f32s; V] {
     let lanes = S::F32_LANES;
-    std::array::from_fn(|v| simd.partial_load_f32s(&numbers[(v * lanes).min(numbers.len())..((v + 1) * lanes).min(numbers.len())]))
+    std::array::from_fn(|v| {
+        simd.partial_load_f32s(&numbers[(v * lanes).min(numbers.len())..((v + 1) * lanes).min(numbers.len())])
+    })
 }
