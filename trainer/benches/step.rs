@@ -9,6 +9,10 @@
 //! of a row the peak of the process's memory is that row's. `PROFILE=1` prints where the time goes.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on the standard output")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo bench takes the flags for itself; the environment is what is left"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -46,13 +50,15 @@ fn main() -> Result<()> {
             graft.push(training.step()?);
             if let Some(pytorch) = &mut pytorch {
                 let [seconds, peak] = pytorch.step(name, "f32", batch)?;
-                (f32s.push(seconds), memory[0] = peak);
+                f32s.push(seconds);
+                memory[0] = peak;
             }
         }
         if let (Some(pytorch), true) = (&mut pytorch, std::env::var_os("BF16").is_some()) {
             for _ in 0..rounds {
                 let [seconds, peak] = pytorch.step(name, "bf16", batch)?;
-                (bf16s.push(seconds), memory[1] = peak);
+                bf16s.push(seconds);
+                memory[1] = peak;
             }
         }
         let own = median(&mut graft);

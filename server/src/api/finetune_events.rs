@@ -80,6 +80,26 @@ pub enum JobEventData {
         /// Images or epochs in all.
         total: u64,
     },
+    /// The weights have changed; not every step says so.
+    #[schema(title = "StepEvent")]
+    Step {
+        /// How often they have.
+        step: u64,
+        /// The current epoch, counted from one.
+        epoch: u64,
+        /// How many there will be.
+        epochs: u64,
+        /// Training images behind in this epoch.
+        examples: u64,
+        /// Their mean loss.
+        loss: f64,
+        /// The share of them that were classified right, 0 to 1.
+        accuracy: f64,
+        /// Since training began or went on.
+        images_per_second: f64,
+        /// Until the last epoch is over.
+        seconds_left: f64,
+    },
     /// An epoch is over.
     #[schema(title = "EpochEvent")]
     Epoch {
@@ -89,10 +109,12 @@ pub enum JobEventData {
         epochs: usize,
         /// Mean cross-entropy over the training images.
         train_loss: f64,
-        /// Mean cross-entropy over the validation images.
-        validation_loss: f64,
+        /// Mean cross-entropy over the validation images, if there are any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_loss: Option<f64>,
         /// Share of validation images that are classified right, 0 to 1.
-        validation_top1: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_top1: Option<f64>,
     },
     /// Something to know that does not end the fine-tune.
     #[schema(title = "WarningEvent")]
@@ -146,6 +168,9 @@ impl From<Event> for JobEventData {
         match event {
             Event::Phase { phase } => JobEventData::Phase { phase: phase.into() },
             Event::Progress { phase, done, total } => JobEventData::Progress { phase: phase.into(), done, total },
+            Event::Step { step, epoch, epochs, examples, loss, accuracy, images_per_second, seconds_left } => {
+                JobEventData::Step { step, epoch, epochs, examples, loss, accuracy, images_per_second, seconds_left }
+            }
             Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 } => {
                 JobEventData::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 }
             }

@@ -1,8 +1,9 @@
 //! Following a run: a bar on a terminal, plain lines otherwise.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use trainer::events::{Event, Observer, Phase};
 
 use super::output;
@@ -66,11 +67,23 @@ impl Observer for Progress {
                 }
             }
             Event::Progress { done, total, .. } => self.progress(done, total, ""),
+            Event::Step { epoch, epochs, loss, accuracy, images_per_second, seconds_left, .. } => {
+                if let Some(bar) = &self.bar {
+                    let left = Duration::from_secs_f64(seconds_left.clamp(0.0, 1e9));
+                    bar.set_length(epochs);
+                    bar.set_position(epoch - 1);
+                    bar.set_message(format!(
+                        "loss {loss:.3}, accuracy {:.1} %, {images_per_second:.1} images/s, {} left",
+                        100.0 * accuracy,
+                        HumanDuration(left)
+                    ));
+                }
+            }
             Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 } => {
-                let detail = format!(
-                    "loss {train_loss:.3}, validation {validation_loss:.3}, top-1 {:.1} %",
-                    100.0 * validation_top1
-                );
+                let mut detail = format!("loss {train_loss:.3}");
+                if let (Some(loss), Some(top1)) = (validation_loss, validation_top1) {
+                    detail += &format!(", validation {loss:.3}, top-1 {:.1} %", 100.0 * top1);
+                }
                 self.progress(epoch as u64, epochs as u64, &detail);
             }
             Event::Warning { message } => self.tell(&format!("warning: {message}")),

@@ -240,8 +240,12 @@ impl Runner {
 
 /// Everything but progress that follows too soon on the last.
 fn worth_writing(event: &Event, last: &mut Option<Instant>) -> bool {
-    let Event::Progress { done, total, .. } = event else { return true };
-    let due = done == total || last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY);
+    let last_of_all = match event {
+        Event::Progress { done, total, .. } => done == total,
+        Event::Step { .. } => false,
+        _ => return true,
+    };
+    let due = last_of_all || last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY);
     if due {
         *last = Some(Instant::now());
     }

@@ -119,7 +119,7 @@ impl<'a> Training<'a> {
         let behind = (self.progress.batch * options.batch_size).min(order.len());
         let mut batches = examples.epoch(order[behind..].to_vec(), epoch, options.batch_size);
         let mut gathered = Gathered::default();
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             if observer.stopped() {
                 if gathered.batches == 0 {
                     self.keep()?;

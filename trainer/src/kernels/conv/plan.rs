@@ -47,8 +47,8 @@ impl Plan {
         let pixels = rows.len() * columns.len();
         // Whole periods of rows, so that every band has pixels of all classes.
         let height = (BAND / columns.len().max(1)).next_multiple_of(rows.period).max(rows.period);
-        let bands = if images > 1 || height >= rows.len() {
-            vec![0..rows.len()]
+        let bands: Vec<Range<usize>> = if images > 1 || height >= rows.len() {
+            std::iter::once(0..rows.len()).collect()
         } else {
             (0..rows.len()).step_by(height).map(|row| row..(row + height).min(rows.len())).collect()
         };
