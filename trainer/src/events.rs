@@ -69,6 +69,11 @@ pub enum Event {
         /// Share of validation images whose highest logit is their class's, 0..1.
         validation_top1: Option<f64>,
     },
+    /// Something that was decided, and why.
+    Note {
+        /// A sentence.
+        message: String,
+    },
     /// Something the user should know that does not end the run.
     Warning {
         /// A sentence.

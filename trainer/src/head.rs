@@ -229,6 +229,17 @@ impl Standardisation {
 }
 
 impl Examples {
+    /// All of these.
+    #[must_use]
+    pub fn joined(parts: impl IntoIterator<Item = Examples>) -> Self {
+        let mut all = Examples::default();
+        for part in parts {
+            all.features.extend(part.features);
+            all.classes.extend(part.classes);
+        }
+        all
+    }
+
     /// These rows.
     #[must_use]
     pub fn rows(&self, rows: &[usize]) -> Examples {

@@ -4,7 +4,7 @@ use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Event;
-use crate::finetune::Options;
+use crate::finetune::{Options, Strategy};
 use crate::metrics::Evaluation;
 
 /// The report of a run; `report.json` beside the model.
@@ -22,7 +22,9 @@ pub struct Report {
     pub engine: EngineKind,
     /// Wall-clock seconds of each phase.
     pub seconds: Seconds,
-    /// The epoch whose head was kept, counted from one.
+    /// What was trained; never `auto`.
+    pub strategy: Strategy,
+    /// The epoch whose weights were kept, counted from one.
     pub best_epoch: usize,
     /// Every epoch.
     pub epochs: Vec<Event>,

@@ -12,6 +12,7 @@ use trainer::dataset::{BadFiles, Source};
 use trainer::finetune::Options;
 use utoipa::{IntoParams, ToSchema};
 
+use super::finetune_strategy::{FinetuneStrategy, TuningOptions};
 use super::job::Job;
 use super::within;
 use crate::error::{ApiError, Code, documents};
@@ -84,19 +85,29 @@ pub enum DatasetSource {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneOptions {
-    /// Passes over the training images.
+    /// How much of the base is trained.
+    #[serde(default)]
+    pub strategy: FinetuneStrategy,
+    /// Fixed looks at each image whose features are computed: plain, mirrored, then crops.
+    #[serde(default = "views")]
+    #[schema(minimum = 1, maximum = 64, default = views)]
+    pub views: usize,
+    /// How layers of the base are trained, where the strategy trains any.
+    #[serde(default)]
+    pub tuning: TuningOptions,
+    /// Passes of the head over the features.
     #[serde(default = "epochs")]
     #[schema(minimum = 1, default = epochs)]
     pub epochs: usize,
-    /// Images in a step.
+    /// Images in a step of the head.
     #[serde(default = "batch_size")]
     #[schema(minimum = 1, default = batch_size)]
     pub batch_size: usize,
-    /// The first learning rate; it falls to zero along a cosine.
+    /// The head's first learning rate; it falls to zero along a cosine.
     #[serde(default = "learning_rate")]
     #[schema(exclusive_minimum = 0.0, default = learning_rate)]
     pub learning_rate: f64,
-    /// The penalty on large weights.
+    /// The penalty on large weights of the head while it is trained alone.
     #[serde(default = "weight_decay")]
     #[schema(minimum = 0.0, default = weight_decay)]
     pub weight_decay: f64,
@@ -275,6 +286,10 @@ fn default_limit() -> usize {
     20
 }
 
+fn views() -> usize {
+    Options::default().views
+}
+
 fn epochs() -> usize {
     Options::default().epochs
 }
@@ -351,7 +366,9 @@ impl From<FinetuneOptions> for Options {
             BadFilePolicy::Refuse => BadFiles::Refuse,
             BadFilePolicy::Skip => BadFiles::Skip,
         };
+        let (strategy, tuning) = (options.strategy.into(), options.tuning.into());
         let FinetuneOptions {
+            views,
             epochs,
             batch_size,
             learning_rate,
@@ -362,7 +379,20 @@ impl From<FinetuneOptions> for Options {
             test,
             ..
         } = options;
-        Self { epochs, batch_size, learning_rate, weight_decay, label_smoothing, seed, validation, test, bad_files }
+        Self {
+            strategy,
+            views,
+            tuning,
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            label_smoothing,
+            seed,
+            validation,
+            test,
+            bad_files,
+        }
     }
 }
 
@@ -372,9 +402,32 @@ impl From<Options> for FinetuneOptions {
             BadFiles::Refuse => BadFilePolicy::Refuse,
             BadFiles::Skip => BadFilePolicy::Skip,
         };
+        let (strategy, tuning) = (options.strategy.into(), options.tuning.into());
         let Options {
-            epochs, batch_size, learning_rate, weight_decay, label_smoothing, seed, validation, test, ..
+            views,
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            label_smoothing,
+            seed,
+            validation,
+            test,
+            ..
         } = options;
-        Self { epochs, batch_size, learning_rate, weight_decay, label_smoothing, seed, validation, test, bad_files }
+        Self {
+            strategy,
+            views,
+            tuning,
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            label_smoothing,
+            seed,
+            validation,
+            test,
+            bad_files,
+        }
     }
 }

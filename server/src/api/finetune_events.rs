@@ -116,6 +116,12 @@ pub enum JobEventData {
         #[serde(skip_serializing_if = "Option::is_none")]
         validation_top1: Option<f64>,
     },
+    /// Something that was decided, and why.
+    #[schema(title = "NoteEvent")]
+    Note {
+        /// A sentence.
+        message: String,
+    },
     /// Something to know that does not end the fine-tune.
     #[schema(title = "WarningEvent")]
     Warning {
@@ -174,6 +180,7 @@ impl From<Event> for JobEventData {
             Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 } => {
                 JobEventData::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 }
             }
+            Event::Note { message } => JobEventData::Note { message },
             Event::Warning { message } => JobEventData::Warning { message },
             Event::Metrics { metrics } => JobEventData::Metrics { metrics },
         }

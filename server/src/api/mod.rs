@@ -3,6 +3,7 @@
 pub mod classify;
 pub mod finetune;
 pub mod finetune_events;
+pub mod finetune_strategy;
 pub mod health;
 pub mod job;
 pub mod models;

@@ -11,6 +11,7 @@ use trainer::dataset::{BadFiles, Source};
 use trainer::finetune::Options;
 
 use super::progress::Progress;
+use super::tuning::{Strategy, TuningArgs};
 use super::{Workplace, output};
 
 #[derive(Debug, Args)]
@@ -31,19 +32,30 @@ pub(super) struct FinetuneArgs {
     #[arg(long, env = "GRAFT_NAME")]
     name: ModelName,
 
-    /// Passes over the training images
+    /// How much of the base is trained
+    #[arg(long, env = "GRAFT_STRATEGY", value_enum, default_value_t = Strategy::Head)]
+    strategy: Strategy,
+
+    /// Fixed looks at each image whose features are computed: plain, mirrored, then crops
+    #[arg(long, env = "GRAFT_VIEWS", default_value_t = Options::default().views)]
+    views: usize,
+
+    #[command(flatten)]
+    tuning: TuningArgs,
+
+    /// Passes of the head over the features
     #[arg(long, env = "GRAFT_EPOCHS", default_value_t = Options::default().epochs)]
     epochs: usize,
 
-    /// Images a step
+    /// Images a step of the head
     #[arg(long, env = "GRAFT_BATCH_SIZE", default_value_t = Options::default().batch_size)]
     batch_size: usize,
 
-    /// The first learning rate; it falls to zero along a cosine
+    /// The head's first learning rate; it falls to zero along a cosine
     #[arg(long, env = "GRAFT_LEARNING_RATE", default_value_t = Options::default().learning_rate)]
     learning_rate: f64,
 
-    /// L2 penalty on the head's weights
+    /// L2 penalty on the head's weights while it is trained alone
     #[arg(long, env = "GRAFT_WEIGHT_DECAY", default_value_t = Options::default().weight_decay)]
     weight_decay: f64,
 
@@ -99,6 +111,9 @@ pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
         dataset: source(args.kind, &args.data),
         name: args.name.clone(),
         options: Options {
+            strategy: args.strategy.into(),
+            views: args.views,
+            tuning: args.tuning.tuning(),
             epochs: args.epochs,
             batch_size: args.batch_size,
             learning_rate: args.learning_rate,

@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod pull;
 mod runtime;
+mod tuning;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -86,6 +86,7 @@ impl Observer for Progress {
                 }
                 self.progress(epoch as u64, epochs as u64, &detail);
             }
+            Event::Note { message } => self.tell(&message),
             Event::Warning { message } => self.tell(&format!("warning: {message}")),
             Event::Metrics { .. } => {}
         }

@@ -129,7 +129,7 @@ impl DatasetError {
         Self::Image { path: path.to_owned(), source }
     }
 
-    pub(super) fn read(path: &Path, source: std::io::Error) -> Self {
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
         Self::Read { path: path.to_owned(), source }
     }
 }

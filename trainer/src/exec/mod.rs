@@ -113,6 +113,12 @@ impl Executor {
         &mut self.weights
     }
 
+    /// Numbers of an input image.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.input.len()
+    }
+
     /// Numbers of the output for an image; for a classifier, its classes.
     #[must_use]
     pub fn outputs(&self) -> usize {

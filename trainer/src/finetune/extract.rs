@@ -1,11 +1,13 @@
 //! The frozen part, once per image.
 
-use models::preprocess::{Batch, Input, Limits};
+use models::preprocess::{Batch, Input, Limits, RgbImage};
 use rayon::prelude::*;
 
 use super::{FinetuneError, Task};
+use crate::augment::{AugmentError, View, views};
 use crate::dataset::{BadFile, BadFiles, Checksum, Dataset, DatasetError, Sample, doubles};
 use crate::events::{Event, Observer, Phase};
+use crate::exec::Executor;
 use crate::features::FeatureCache;
 use crate::head::Examples;
 
@@ -23,7 +25,8 @@ pub(super) struct Image {
 
 /// Features of the images that decode.
 pub(super) struct Extracted {
-    pub(super) examples: Examples,
+    /// For each look at an image, the plain one first.
+    pub(super) looks: Vec<Examples>,
     /// Which image each row is of.
     pub(super) samples: Vec<usize>,
     /// How many rows were in the cache.
@@ -66,7 +69,7 @@ pub(super) fn check(
     Ok(images)
 }
 
-/// The features of every image, computed by the serving engine or taken from the cache.
+/// The features of every look at every image, computed by the serving engine or taken from the cache.
 pub(super) fn features(
     task: &Task<'_>,
     prefix: &[u8],
@@ -76,16 +79,20 @@ pub(super) fn features(
     let width = task.base.graph.graft(super::HEAD, 2)?;
     let width = width.graph.shape(width.features).len();
     let mut cache = FeatureCache::open(task.cache, prefix, width)?;
-    let missing: Vec<&Image> = images.iter().filter(|image| cache.get(&image.checksum).is_none()).collect();
-    let cached = images.len() - missing.len();
-    let total = images.len() as u64;
+    let looks = views(task.options.views);
+    let all = || looks.iter().flat_map(|&view| images.iter().map(move |image| (image, view)));
+    let missing: Vec<(&Image, View)> = all().filter(|&(image, view)| cache.get(&key(image, view)).is_none()).collect();
+    let total = (images.len() * looks.len()) as u64;
+    let cached = total as usize - missing.len();
     proceed(observer, Phase::Features, cached as u64, total)?;
     if !missing.is_empty() {
         let mut engine = onnx::engine::open(task.engine, prefix, task.threads)?;
         for (number, chunk) in missing.chunks(CHUNK).enumerate() {
-            let decode = |image: &&Image| decode(task, &image.sample).map(|input| (image.checksum, input));
+            let look = |&(image, view): &(&Image, View)| {
+                look(task, &image.sample, view).map(|input| (key(image, view), input))
+            };
             let mut decoded = Vec::new();
-            for result in chunk.par_iter().map(decode).collect::<Vec<_>>() {
+            for result in chunk.par_iter().map(look).collect::<Vec<_>>() {
                 match result {
                     Ok(pair) => decoded.push(pair),
                     Err(error) => pass_over(error, task.options.bad_files, observer)?,
@@ -103,19 +110,57 @@ pub(super) fn features(
             proceed(observer, Phase::Features, done as u64, total)?;
         }
     }
-    Ok(collect(images, &cache, cached))
+    Ok(collect(images, &looks, &cache, cached / looks.len()))
 }
 
-fn collect(images: &[Image], cache: &FeatureCache, cached: usize) -> Extracted {
-    let mut extracted = Extracted { examples: Examples::default(), samples: vec![], cached };
-    for (index, image) in images.iter().enumerate() {
-        if let Some(row) = cache.get(&image.checksum) {
-            extracted.examples.features.extend(row);
-            extracted.examples.classes.push(image.sample.class);
-            extracted.samples.push(index);
-        }
+fn collect(images: &[Image], looks: &[View], cache: &FeatureCache, cached: usize) -> Extracted {
+    let complete = |image: &Image| looks.iter().all(|&view| cache.get(&key(image, view)).is_some());
+    let samples: Vec<usize> = (0..images.len()).filter(|&index| complete(&images[index])).collect();
+    let examples = |view: View| {
+        let rows = samples.iter().filter_map(|&index| cache.get(&key(&images[index], view)));
+        let classes = samples.iter().map(|&index| images[index].sample.class);
+        Examples { features: rows.flatten().copied().collect(), classes: classes.collect() }
+    };
+    Extracted { looks: looks.iter().map(|&view| examples(view)).collect(), samples, cached }
+}
+
+/// By what the features of a look are kept.
+fn key(image: &Image, view: View) -> Checksum {
+    match view {
+        View::Plain => image.checksum,
+        view => Checksum::of(&[&image.checksum.0, format!("{view:?}").as_bytes()].concat()),
     }
-    extracted
+}
+
+/// What a network makes of a look at images: `[n, h, w, c]`.
+pub(super) fn maps(
+    task: &Task<'_>,
+    network: &Executor,
+    samples: &[&Sample],
+    view: View,
+) -> Result<Vec<f32>, FinetuneError> {
+    let mut maps = Vec::with_capacity(samples.len() * network.outputs());
+    for chunk in samples.chunks(BATCH) {
+        let pixels = chunk.par_iter().map(|sample| pixels(task, sample, view).map(RgbImage::into_data));
+        let levels: Vec<f32> = pixels.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(f32::from).collect();
+        maps.extend(network.predict(&levels)?);
+    }
+    Ok(maps)
+}
+
+/// A look at an image as the network's input.
+fn look(task: &Task<'_>, sample: &Sample, view: View) -> Result<Input, DatasetError> {
+    let input = task.base.spec.preprocess.prepared(&pixels(task, sample, view)?);
+    input.map_err(|source| DatasetError::image(&sample.path, source.into()))
+}
+
+fn pixels(task: &Task<'_>, sample: &Sample, view: View) -> Result<RgbImage, DatasetError> {
+    let limits = Limits::default();
+    let image = sample.decode(&limits)?;
+    view.of(&image, &task.base.spec.preprocess, &limits).map_err(|error| match error {
+        AugmentError::Image(source) => DatasetError::image(&sample.path, source),
+        other => DatasetError::read(&sample.path, std::io::Error::other(other.to_string())),
+    })
 }
 
 /// From the file to the network's input.

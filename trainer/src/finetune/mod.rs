@@ -1,6 +1,9 @@
 //! From a base model and a data set to a new model.
 
+mod auto;
 mod extract;
+mod strategy;
+mod tune;
 mod verify;
 
 use std::num::NonZeroUsize;
@@ -16,14 +19,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
 
-use crate::dataset::{self, BadFiles, Dataset, DatasetError, Fractions, Opening, Partition, Source, Split};
+use crate::dataset::{self, BadFiles, DatasetError, Fractions, Opening, Partition, Sample, Source, Split};
 use crate::events::{Event, Observer, Phase};
 use crate::exec::ExecError;
 use crate::features::CacheError;
+use crate::fit::FitError;
 use crate::golden::{self, Golden, GoldenError};
-use crate::head::{self, HeadError, HeadOptions, Trained};
+use crate::head::{self, Examples, HeadError, HeadOptions, Trained};
 use crate::metrics::Evaluation;
 use crate::report::{Images, Report, Seconds};
+
+pub use strategy::{Strategy, Tuning, stage_boundary};
+
+use tune::{Start, Tuned};
 
 /// The name of the new head's node and, with `.weight` and `.bias`, of its parameters.
 const HEAD: &str = "graft.head";
@@ -34,13 +42,19 @@ const GOLDEN_IMAGES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Passes over the training images.
+    /// What is trained.
+    pub strategy: Strategy,
+    /// Fixed looks at each training image whose features are computed: plain, mirrored, then crops.
+    pub views: usize,
+    /// How layers of the base are trained, where the strategy trains any.
+    pub tuning: Tuning,
+    /// Passes of the head over the features.
     pub epochs: usize,
-    /// Images a step.
+    /// Images a step of the head.
     pub batch_size: usize,
-    /// The first learning rate; it falls to zero along a cosine.
+    /// The head's first learning rate; it falls to zero along a cosine.
     pub learning_rate: f64,
-    /// L2 penalty on the head's weights.
+    /// L2 penalty on the head's weights while it is trained alone.
     pub weight_decay: f64,
     /// The share of each target that is spread over all classes, 0..1.
     pub label_smoothing: f64,
@@ -57,6 +71,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            strategy: Strategy::Head,
+            views: 1,
+            tuning: Tuning::default(),
             epochs: 60,
             batch_size: 64,
             learning_rate: 0.01,
@@ -78,7 +95,9 @@ impl Options {
     pub fn validate(&self) -> Result<(), FinetuneError> {
         let share = |share: f64| (0.0..0.9).contains(&share);
         let positive = |number: f64| number.is_finite() && number > 0.0;
+        self.tuning.validate()?;
         let table = [
+            ((1..=64).contains(&self.views), "views", "from 1 to 64"),
             (self.epochs > 0, "epochs", "at least 1"),
             (self.batch_size > 0, "batch_size", "at least 1"),
             (positive(self.learning_rate), "learning_rate", "a positive number"),
@@ -177,6 +196,20 @@ pub enum FinetuneError {
     /// The features cannot be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// Layers of the base cannot be trained.
+    #[error(transparent)]
+    Fit(FitError),
+    /// Feature maps that do not fit into memory.
+    #[error(
+        "the feature maps of these images take {needed} MiB, more than {limit}; use fewer `views`, fewer images, or the \
+         strategy `staged`"
+    )]
+    Memory {
+        /// In MiB.
+        needed: usize,
+        /// In MiB.
+        limit: usize,
+    },
     /// The exported file gives other answers than the trained network.
     #[error("the exported model disagrees with the trained one on {engine}: {reason}; nothing is published")]
     Parity {
@@ -187,10 +220,20 @@ pub enum FinetuneError {
     },
 }
 
-/// Trains a new linear head on the frozen base.
+impl From<FitError> for FinetuneError {
+    fn from(error: FitError) -> Self {
+        match error {
+            FitError::Stopped => FinetuneError::Stopped,
+            error => FinetuneError::Fit(error),
+        }
+    }
+}
+
+/// Trains a new linear head on the base, and layers of the base with it if the strategy says so.
 ///
-/// The frozen part is exported and run by the serving engine once per image, and its features are kept on disk; the
-/// head is trained on them, chosen by the validation images and measured on the test images. The whole is exported and
+/// The base is exported and run by the serving engine once for each look at an image, and its features are kept on disk;
+/// the head is trained on them, chosen by the validation images. Every strategy begins so: from a head that fits, layers
+/// of the base change less, and forget less (Kumar et al. 2022). The result is measured on the test images, exported, and
 /// compared with the trained network on every engine of this process.
 ///
 /// # Errors
@@ -202,7 +245,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
 
     observer.event(Event::Phase { phase: Phase::Data });
     let dataset = task.source.open_in(&Opening { cache: Some(task.cache), ..Opening::default() })?;
-    let Grafted { graph, features, .. } = task.base.graph.graft(HEAD, dataset.labels.len())?;
+    let Grafted { graph, features, head } = task.base.graph.graft(HEAD, dataset.labels.len())?;
     let prefix = prefix(task.base, &graph.prefix(features))?;
     let images = extract::check(&dataset, task.options.bad_files, observer)?;
     seconds.data = clock.lap();
@@ -217,39 +260,55 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     seconds.features = clock.lap();
 
     observer.event(Event::Phase { phase: Phase::Training });
-    let [training, validation, test] =
-        [&split.train, &split.validation, &split.test].map(|part| extracted.examples.rows(part));
-    let trained = head::train(&training, &validation, dataset.labels.len(), task.options.head(), observer)?
-        .ok_or(FinetuneError::Stopped)?;
-    let result = Evaluation::new(&trained.head.logits(&test.features), &test.classes, dataset.labels.len());
+    let labels = dataset.labels.len();
+    let plain = &extracted.looks[0];
+    let [validation, test] = [&split.validation, &split.test].map(|part| plain.rows(part));
+    let training = Examples::joined(extracted.looks.iter().map(|look| look.rows(&split.train)));
+    let trained =
+        head::train(&training, &validation, labels, task.options.head(), observer)?.ok_or(FinetuneError::Stopped)?;
+    let mut outcome = Outcome::of_head(&trained, &validation, &test);
+    let spec = ModelSpec { labels: Some(dataset.labels.clone()), training: None, ..task.base.spec.clone() };
+    let mut network = assemble(task.base, graph, &trained, spec)?;
+    let samples: Vec<&Sample> = extracted.samples.iter().map(|&index| &images[index].sample).collect();
+    let mut start =
+        Start { task, network: &network, head, samples: &samples, split: &split, strategy: task.options.strategy };
+    if start.strategy == Strategy::Auto {
+        let choice = auto::choose(&start)?;
+        observer.event(Event::Note { message: choice.why });
+        start.strategy = choice.strategy;
+    }
+    let strategy = start.strategy;
+    if strategy != Strategy::Head {
+        let tuned = tune::tune(&start, observer)?;
+        network = Network::new(network.graph.clone(), &tuned.params, network.spec.clone())?;
+        outcome = tuned.into();
+    }
     let metrics = json!({
-        "test_top1": result.top1, "test_top5": result.top5, "test_images": result.images,
-        "validation_top1": trained.validation.top1, "best_epoch": trained.best_epoch,
+        "test_top1": outcome.test.top1, "test_top5": outcome.test.top5, "test_images": outcome.test.images,
+        "validation_top1": outcome.validation.top1, "best_epoch": outcome.best_epoch,
     });
     observer.event(Event::Metrics { metrics: metrics.clone() });
     seconds.training = clock.lap();
 
     observer.event(Event::Phase { phase: Phase::Export });
     let checksums = extracted.samples.iter().map(|&index| (&images[index].checksum, images[index].sample.class));
-    let record = TrainingRecord {
+    network.spec.training = Some(TrainingRecord {
         base: task.base_name.to_owned(),
         base_sha256: task.base.params.checksum(),
         dataset_sha256: dataset::checksum(&dataset.labels, checksums),
-        strategy: "head".to_owned(),
+        strategy: strategy.name().to_owned(),
         seed: task.options.seed,
         options: json!(task.options),
         metrics,
         created_by: concat!("graft ", env!("CARGO_PKG_VERSION")).to_owned(),
-    };
-    let network = assemble(task.base, graph, &trained, (&dataset, record))?;
+    });
     let file = onnx::export(&network, &onnx::ExportOptions::default())?;
     let golden = golden::answers(&network, golden_images(&images, &extracted.samples, &split)?)?;
     seconds.export = clock.lap();
 
     observer.event(Event::Phase { phase: Phase::Parity });
-    let paths: Vec<_> = split.validation.iter().map(|&row| &images[extracted.samples[row]].sample).collect();
-    let logits = trained.head.logits(&validation.features);
-    let parity = verify::parity(task, &network, &file, (&paths, &logits), observer)?;
+    let paths: Vec<_> = split.validation.iter().map(|&row| samples[row]).collect();
+    let parity = verify::parity(task, &network, &file, (&paths, &outcome.validation_logits), observer)?;
     seconds.parity = clock.lap();
     seconds.total = clock.total();
 
@@ -266,10 +325,11 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         options: task.options,
         engine: task.engine,
         seconds,
-        best_epoch: trained.best_epoch,
-        epochs: trained.history,
-        validation: trained.validation,
-        test: result,
+        strategy,
+        best_epoch: outcome.best_epoch,
+        epochs: outcome.history,
+        validation: outcome.validation,
+        test: outcome.test,
         parity,
     };
     Ok(Finetuned { network, report, golden })
@@ -282,20 +342,48 @@ fn prefix(base: &Network, graph: &models::Graph) -> Result<Vec<u8>, FinetuneErro
     Ok(onnx::export(&backbone, &onnx::ExportOptions::default())?)
 }
 
-/// The base's frozen part, the new head, and a spec that says so.
+/// The base with the trained head.
 fn assemble(
     base: &Network,
     graph: models::Graph,
     trained: &Trained,
-    (dataset, record): (&Dataset, TrainingRecord),
+    spec: ModelSpec,
 ) -> Result<Network, FinetuneError> {
     let mut params = base.params.clone();
     let head = graph.node(graph.output());
     for (name, tensor) in head.params.iter().zip([&trained.head.weight, &trained.head.bias]) {
         params.insert(name, tensor.clone());
     }
-    let spec = ModelSpec { labels: Some(dataset.labels.clone()), training: Some(record), ..base.spec.clone() };
     Ok(Network::new(graph, &params, spec)?)
+}
+
+/// What training measured.
+struct Outcome {
+    best_epoch: usize,
+    history: Vec<Event>,
+    validation: Evaluation,
+    validation_logits: Vec<f32>,
+    test: Evaluation,
+}
+
+impl Outcome {
+    fn of_head(trained: &Trained, validation: &Examples, test: &Examples) -> Self {
+        let classes = trained.head.bias.data().len();
+        Self {
+            best_epoch: trained.best_epoch,
+            history: trained.history.clone(),
+            validation: trained.validation.clone(),
+            validation_logits: trained.head.logits(&validation.features),
+            test: Evaluation::new(&trained.head.logits(&test.features), &test.classes, classes),
+        }
+    }
+}
+
+impl From<Tuned> for Outcome {
+    fn from(tuned: Tuned) -> Self {
+        let Tuned { best_epoch, history, validation, validation_logits, test, .. } = tuned;
+        Self { best_epoch, history, validation, validation_logits, test }
+    }
 }
 
 /// Test images of different classes.

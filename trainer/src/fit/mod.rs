@@ -25,7 +25,7 @@ pub use options::{CheckpointOptions, FitOptions, Sampling};
 pub use progress::{Best, EpochResult, Progress};
 
 use crate::events::Observer;
-use crate::exec::{ExecError, Parameter};
+use crate::exec::{ExecError, Executor, Parameter};
 use crate::loader::LoaderError;
 use crate::logs::{Log, LogError};
 use crate::loss::LossError;
@@ -135,4 +135,17 @@ pub enum FitError {
 /// [`FitError`].
 pub fn fit(task: Task<'_>, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
     training::Training::start(task)?.run(observer)
+}
+
+/// What a network answers to all examples in their order, by the running statistics and without dropout: `[n, outputs]`.
+///
+/// # Errors
+/// [`FitError`] when an example cannot be loaded or is not of the network's size.
+pub fn logits(executor: &Executor, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>, FitError> {
+    let all = (0..examples.classes().len()).collect();
+    let mut logits = Vec::new();
+    for batch in examples.epoch(all, 0, batch_size) {
+        logits.extend(executor.predict(&batch?.inputs)?);
+    }
+    Ok(logits)
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::progress::{Best, Sums};
-use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Progress, Task};
+use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Progress, Task, logits};
 use crate::events::{Event, Observer};
 use crate::exec::{Executor, Gradients};
 use crate::logs::Log;
@@ -280,7 +280,8 @@ impl<'a> Training<'a> {
     }
 
     fn evaluate(&self, examples: &dyn Examples) -> Result<Evaluation, FitError> {
-        evaluate(&self.executor, examples, self.task.options.batch_size)
+        let logits = logits(&self.executor, examples, self.task.options.batch_size)?;
+        Ok(Evaluation::new(&logits, examples.classes(), self.executor.outputs()))
     }
 
     fn log(&mut self, result: &EpochResult, rate: f64) -> Result<(), FitError> {
@@ -349,25 +350,6 @@ impl<'a> Training<'a> {
         }
         Ok(self.optimiser.restore(&kind("optimiser/"))?)
     }
-}
-
-/// What a network makes of examples in evaluation.
-///
-/// # Errors
-/// [`FitError`] when an example cannot be loaded or is not of the network's size.
-pub(super) fn evaluate(
-    executor: &Executor,
-    examples: &dyn Examples,
-    batch_size: usize,
-) -> Result<Evaluation, FitError> {
-    let all = (0..examples.classes().len()).collect();
-    let (mut logits, mut truths) = (Vec::new(), Vec::new());
-    for batch in examples.epoch(all, 0, batch_size) {
-        let Batch { inputs, classes } = batch?;
-        logits.extend(executor.predict(&inputs)?);
-        truths.extend(classes);
-    }
-    Ok(Evaluation::new(&logits, &truths, executor.outputs()))
 }
 
 /// Apart from what else is drawn from the seed.

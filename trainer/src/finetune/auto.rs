@@ -1,0 +1,62 @@
+//! Choosing a strategy.
+
+use std::time::Instant;
+
+use super::FinetuneError;
+use super::strategy::Strategy;
+use super::tune::{Start, trains};
+use crate::exec::Executor;
+
+/// Fewer images of a class than this do not train layers of a base better than they fit a head.
+const FEW: usize = 15;
+/// How long layers of the base may be trained, in seconds.
+const PATIENCE: f64 = 30.0 * 60.0;
+/// Images whose step is timed.
+const TIMED: usize = 8;
+
+/// A strategy, and why it is this one.
+pub(super) struct Choice {
+    pub(super) strategy: Strategy,
+    pub(super) why: String,
+}
+
+/// `staged` where there are images enough and this machine is fast enough, `head` otherwise.
+pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
+    let images = start.split.train.len();
+    let classes = start.network.graph.shape(start.network.graph.output()).len();
+    let each = images / classes.max(1);
+    if each < FEW {
+        let why = format!(
+            "strategy head: {each} training images a class are fewer than the {FEW} from which layers of the base gain"
+        );
+        return Ok(Choice { strategy: Strategy::Head, why });
+    }
+    let tuned = trains(&Start { strategy: Strategy::Staged, ..*start });
+    let mut executor =
+        Executor::training(&start.network.graph, &start.network.params, |parameter| tuned.contains(&parameter.name))?;
+    let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
+    let mut seconds = f64::INFINITY;
+    // The first step plans, the second is as all others are.
+    for _ in 0..2 {
+        let clock = Instant::now();
+        executor.profile(&noise)?;
+        seconds = clock.elapsed().as_secs_f64() / TIMED as f64;
+    }
+    let total = seconds * images as f64 * start.task.options.tuning.epochs as f64;
+    let measured = format!(
+        "{images} images through {} epochs at {:.0} ms each take about {:.0} min on this machine",
+        start.task.options.tuning.epochs,
+        1e3 * seconds,
+        total / 60.0
+    );
+    Ok(if total <= PATIENCE {
+        let why = format!("strategy staged: {each} training images a class are enough, and {measured}");
+        Choice { strategy: Strategy::Staged, why }
+    } else {
+        let why = format!(
+            "strategy head: {measured}, more than the {:.0} allowed; ask for `staged` to have it all the same",
+            PATIENCE / 60.0
+        );
+        Choice { strategy: Strategy::Head, why }
+    })
+}

@@ -1,0 +1,153 @@
+//! How much of a base is trained.
+
+use models::Graph;
+use models::graph::NodeId;
+use models::ops::Op;
+use serde::{Deserialize, Serialize};
+
+use super::FinetuneError;
+use crate::augment::Policy;
+
+/// How much of a base is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The new head, on features that the base has computed once for each look at an image.
+    #[default]
+    Head,
+    /// The last stages and the head, on feature maps that the rest has computed once for each look at an image.
+    LastStage,
+    /// The head first, then the last stages with it, on images that are changed at random, deeper layers more slowly.
+    Staged,
+    /// Everything, from the first epoch on.
+    Full,
+    /// Whichever of `head` and `staged` suits the number of images and the speed of this machine; the report says why.
+    Auto,
+}
+
+impl Strategy {
+    /// Its name in options and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Strategy::Head => "head",
+            Strategy::LastStage => "last_stage",
+            Strategy::Staged => "staged",
+            Strategy::Full => "full",
+            Strategy::Auto => "auto",
+        }
+    }
+}
+
+/// How the layers of the base are trained, when they are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tuning {
+    /// Passes over the training images.
+    pub epochs: u64,
+    /// Images a step.
+    pub batch_size: usize,
+    /// The highest learning rate; it rises in the first twentieth of the steps and falls to zero along a cosine.
+    pub learning_rate: f64,
+    /// L2 penalty on weights of convolutions and linear layers.
+    pub weight_decay: f64,
+    /// What the learning rate of a layer is multiplied by for each layer behind it, 0..1.
+    pub layer_decay: f64,
+    /// How many of the last stages are trained, a stage being what computes images of one size.
+    pub stages: usize,
+    /// What is done to images at random.
+    pub augmentation: Policy,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            epochs: 8,
+            batch_size: 32,
+            learning_rate: 0.01,
+            weight_decay: 1e-4,
+            layer_decay: 0.9,
+            stages: 1,
+            augmentation: Policy::Standard,
+        }
+    }
+}
+
+impl Tuning {
+    /// Whether every number makes sense.
+    ///
+    /// # Errors
+    /// [`FinetuneError::Option`] naming the first that does not.
+    pub fn validate(&self) -> Result<(), FinetuneError> {
+        let positive = |number: f64| number.is_finite() && number > 0.0;
+        let table = [
+            (self.epochs > 0, "tuning.epochs", "at least 1"),
+            (self.batch_size > 0, "tuning.batch_size", "at least 1"),
+            (positive(self.learning_rate), "tuning.learning_rate", "a positive number"),
+            (self.weight_decay.is_finite() && self.weight_decay >= 0.0, "tuning.weight_decay", "zero or more"),
+            (positive(self.layer_decay) && self.layer_decay <= 1.0, "tuning.layer_decay", "above 0 and 1 at most"),
+            (self.stages > 0, "tuning.stages", "at least 1"),
+        ];
+        match table.iter().find(|(right, ..)| !right) {
+            Some(&(_, option, wanted)) => Err(FinetuneError::Option { option, wanted }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The node behind which the last stages begin: the last before them that everything behind goes through. A stage is what
+/// computes images of one size and has weights of its own, the head's not counted. `None` when there are fewer stages.
+#[must_use]
+pub fn stage_boundary(graph: &Graph, head: NodeId, stages: usize) -> Option<NodeId> {
+    let trained = |id: NodeId| matches!(graph.node(id).op, Op::Conv2d(_) | Op::Linear(_)) && id != head;
+    let (mut found, mut size, mut layers) = (0, None, 0);
+    let mut reached = 0;
+    for (id, _) in graph.iter().rev() {
+        let [_, height, width] = graph.shape(id).dims() else {
+            layers += usize::from(trained(id));
+            continue;
+        };
+        let here = (*height, *width);
+        if size != Some(here) && graph.cut(id).is_ok() {
+            if size.is_some() || layers > 0 {
+                // Everything behind this node is a stage, if it has weights that the last one had not.
+                if layers > reached {
+                    reached = layers;
+                    found += 1;
+                    if found == stages {
+                        return Some(id);
+                    }
+                }
+            }
+            size = Some(here);
+        }
+        layers += usize::from(trained(id));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use models::zoo;
+
+    use super::*;
+
+    fn boundary(name: &str, stages: usize) -> Option<String> {
+        let graph = zoo::find(name).unwrap().graph([224, 224], 1000).unwrap();
+        let grafted = graph.graft("graft.head", 17).unwrap();
+        let at = stage_boundary(&grafted.graph, grafted.head, stages)?;
+        Some(format!("{} {}", grafted.graph.node(at).name, grafted.graph.shape(at)))
+    }
+
+    #[test]
+    fn stages_are_those_of_the_papers() {
+        let resnet = [1, 2, 3].map(|stages| boundary("resnet50", stages).unwrap());
+        assert!(resnet[0].starts_with("layer3.5"), "{resnet:?}");
+        assert!(resnet[1].starts_with("layer2.3"), "{resnet:?}");
+        assert!(resnet[2].starts_with("layer1.2"), "{resnet:?}");
+        assert_eq!(boundary("resnet50", 9), None);
+        // The fully connected layers are VGG's last stage, the fifth block the one before.
+        let vgg = [1, 2].map(|stages| boundary("vgg16", stages).unwrap());
+        assert!(vgg[0].contains("14") && vgg[1].contains("28"), "{vgg:?}");
+    }
+}

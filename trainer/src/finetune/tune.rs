@@ -1,0 +1,215 @@
+//! Training layers of the base.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use models::graph::NodeId;
+use models::ops::Op;
+use models::preprocess::Limits;
+use models::{Network, Params};
+use sha2::{Digest, Sha256};
+
+use super::strategy::{Strategy, Tuning, stage_boundary};
+use super::{FinetuneError, Task};
+use crate::augment::{Augmentation, views};
+use crate::dataset::{Sample, Split};
+use crate::events::{Event, Observer};
+use crate::exec::{Executor, Parameter};
+use crate::fit::{self, CheckpointOptions, Examples, Features, FitOptions, Images};
+use crate::loader::{Loader, Recipe, Resources, Values};
+use crate::loss::CrossEntropy;
+use crate::metrics::Evaluation;
+use crate::optim::{Groups, Rule};
+use crate::schedule::{Clock, Ramp, Schedule};
+
+/// What tuning is given.
+#[derive(Clone, Copy)]
+pub(super) struct Start<'a> {
+    pub(super) task: &'a Task<'a>,
+    /// The base with the new head, whose weights are those that it begins with.
+    pub(super) network: &'a Network,
+    pub(super) head: NodeId,
+    pub(super) samples: &'a [&'a Sample],
+    pub(super) split: &'a Split,
+    pub(super) strategy: Strategy,
+}
+
+/// What came of it.
+pub(super) struct Tuned {
+    pub(super) params: Params,
+    pub(super) best_epoch: usize,
+    pub(super) history: Vec<Event>,
+    pub(super) validation: Evaluation,
+    /// `[n, classes]` for the validation images.
+    pub(super) validation_logits: Vec<f32>,
+    pub(super) test: Evaluation,
+}
+
+/// Trains what the strategy says, chooses the best epoch by the validation images and measures it on the test images.
+pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tuned, FinetuneError> {
+    let Start { task, network, samples, split, .. } = *start;
+    let tuning = task.options.tuning;
+    let classes = |part: &[usize]| part.iter().map(|&row| samples[row].class).collect::<Vec<_>>();
+    let options = options(&tuning, task, split.train.len());
+    let folder = task.cache.join("runs").join(run_name(start));
+    let outcome = match start.strategy {
+        Strategy::LastStage => on_feature_maps(start, &options, &folder, observer)?,
+        _ => {
+            let training = images(start, &split.train, tuning.augmentation.augmentation())?;
+            let validation = images(start, &split.validation, Augmentation::default())?;
+            let tuned = trains(start);
+            let trains = |parameter: &Parameter| tuned.contains(&parameter.name);
+            let fit_task = fit::Task {
+                graph: &network.graph,
+                params: &network.params,
+                trains: &trains,
+                training: &training,
+                validation: Some(&validation),
+                options: &options,
+                checkpoints: Some(&folder),
+                logs: vec![],
+            };
+            fit::fit(fit_task, observer)?
+        }
+    };
+    let mut params = network.params.clone();
+    outcome.params.iter().for_each(|(name, tensor)| params.insert(name, tensor.clone()));
+    let executor = Executor::new(&network.graph, &params)?;
+    let logits = |part: &[usize]| -> Result<Vec<f32>, FinetuneError> {
+        let images = images(start, part, Augmentation::default())?;
+        Ok(fit::logits(&executor, &images, tuning.batch_size)?)
+    };
+    let outputs = executor.outputs();
+    let (validation_logits, test_logits) = (logits(&split.validation)?, logits(&split.test)?);
+    let progress = outcome.progress;
+    // The run is over; what it went on from is of no use any more.
+    std::fs::remove_dir_all(&folder).ok();
+    Ok(Tuned {
+        params,
+        best_epoch: progress.best.map_or(0, |best| best.epoch as usize),
+        history: history(&progress, tuning.epochs),
+        validation: Evaluation::new(&validation_logits, &classes(&split.validation), outputs),
+        validation_logits,
+        test: Evaluation::new(&test_logits, &classes(&split.test), outputs),
+    })
+}
+
+fn history(progress: &fit::Progress, epochs: u64) -> Vec<Event> {
+    let events = (1..).zip(&progress.history).map(|(epoch, result)| Event::Epoch {
+        epoch,
+        epochs: epochs as usize,
+        train_loss: result.train_loss,
+        validation_loss: result.validation_loss,
+        validation_top1: result.validation_top1,
+    });
+    events.collect()
+}
+
+fn options(tuning: &Tuning, task: &Task<'_>, images: usize) -> FitOptions {
+    let steps = tuning.epochs * images.div_ceil(tuning.batch_size) as u64;
+    let warm_up = steps / 20;
+    let cosine = Schedule::Cosine { rate: tuning.learning_rate, end: 0.0, steps: steps - warm_up };
+    FitOptions {
+        epochs: tuning.epochs,
+        batch_size: tuning.batch_size,
+        optimiser: Rule::Sgd { momentum: 0.9, nesterov: true },
+        groups: Groups { weight_decay: tuning.weight_decay, layer_decay: tuning.layer_decay, ..Groups::default() },
+        schedule: match warm_up {
+            0 => cosine,
+            steps => Schedule::WarmUp {
+                steps,
+                ramp: Ramp::From(tuning.learning_rate / 100.0),
+                clock: Clock::default(),
+                then: Box::new(cosine),
+            },
+        },
+        loss: CrossEntropy { label_smoothing: task.options.label_smoothing, class_weights: None },
+        seed: task.options.seed,
+        checkpoints: CheckpointOptions { every_steps: Some(50), keep: 1 },
+        ..FitOptions::default()
+    }
+}
+
+/// The same for the same run, so that one that was killed goes on.
+fn run_name(start: &Start<'_>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(start.network.params.checksum());
+    hash.update(serde_json::to_string(&start.task.options).unwrap_or_default());
+    start.samples.iter().for_each(|sample| hash.update(sample.path.to_string_lossy().as_bytes()));
+    models::params::hex(&hash.finalize()[..8])
+}
+
+/// Weights of convolutions and linear layers behind the boundary. Batch normalisation keeps its statistics, and so its
+/// weights, since few images tell little about them; only when everything is trained it is too.
+pub(super) fn trains(start: &Start<'_>) -> BTreeSet<String> {
+    let graph = &start.network.graph;
+    let full = start.strategy == Strategy::Full;
+    let boundary = stage_boundary(graph, start.head, start.task.options.tuning.stages).filter(|_| !full);
+    let behind = |id: NodeId| boundary.is_none_or(|at| id > at);
+    let tuned = |op: &Op| full || !matches!(op, Op::BatchNorm(_));
+    let nodes = graph.iter().filter(|(id, node)| behind(*id) && tuned(&node.op));
+    nodes.flat_map(|(_, node)| node.params.iter().cloned()).collect()
+}
+
+/// Images of a part.
+fn images(start: &Start<'_>, part: &[usize], augmentation: Augmentation) -> Result<Images, FinetuneError> {
+    let Start { task, network, samples, .. } = start;
+    let chosen: Arc<[Sample]> = part.iter().map(|&row| samples[row].clone()).collect();
+    let classes = chosen.iter().map(|sample| sample.class).collect();
+    let preprocess = network.spec.preprocess.clone();
+    let recipe = Recipe { preprocess, augmentation, values: Values::Levels, seed: task.options.seed };
+    let batch_size = NonZeroUsize::new(task.options.tuning.batch_size).unwrap_or(NonZeroUsize::MIN);
+    let resources = Resources {
+        batch_size,
+        threads: task.threads,
+        limits: Limits::default(),
+        bad_files: task.options.bad_files,
+        ..Resources::default()
+    };
+    let loader = Loader::new(chosen, recipe, resources).map_err(fit::FitError::from)?;
+    Ok(Images::new(loader, classes))
+}
+
+/// The most bytes of feature maps that are held in memory.
+const MAPS: usize = 4 << 30;
+
+/// Trains the last stages on feature maps that the stages before them have made once.
+fn on_feature_maps(
+    start: &Start<'_>,
+    options: &FitOptions,
+    folder: &std::path::Path,
+    observer: &mut dyn Observer,
+) -> Result<fit::Fitted, FinetuneError> {
+    let Start { task, network, samples, split, .. } = *start;
+    let Some(at) = stage_boundary(&network.graph, start.head, task.options.tuning.stages) else {
+        return Err(FinetuneError::Option { option: "tuning.stages", wanted: "less than the base has stages" });
+    };
+    let cut = network.graph.cut(at)?;
+    let looks = task.options.views;
+    let bytes = network.graph.shape(at).len() * 4 * (split.train.len() * looks + split.validation.len());
+    if bytes > MAPS {
+        let mib = |bytes: usize| bytes >> 20;
+        return Err(FinetuneError::Memory { needed: mib(bytes), limit: mib(MAPS) });
+    }
+    let prefix = Executor::new(&cut.prefix, &network.params)?;
+    let maps = |part: &[usize], count: usize| -> Result<Features, FinetuneError> {
+        let chosen: Vec<&Sample> = part.iter().map(|&row| samples[row]).collect();
+        let looks = views(count).into_iter().map(|view| super::extract::maps(task, &prefix, &chosen, view));
+        let classes = chosen.iter().map(|sample| sample.class).collect();
+        Ok(Features::new(looks.collect::<Result<_, _>>()?, classes, task.options.seed))
+    };
+    let (training, validation) = (maps(&split.train, looks)?, maps(&split.validation, 1)?);
+    let trains = |parameter: &Parameter| parameter.operator != "BatchNorm";
+    let fit_task = fit::Task {
+        graph: &cut.suffix,
+        params: &network.params,
+        trains: &trains,
+        training: &training as &dyn Examples,
+        validation: Some(&validation),
+        options,
+        checkpoints: Some(folder),
+        logs: vec![],
+    };
+    Ok(fit::fit(fit_task, observer)?)
+}
