@@ -86,7 +86,7 @@ fn listen(control: Arc<Control>) -> Receiver<(FinetuneSpec, i64)> {
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             match serde_json::from_str(&line) {
-                Ok(Command::Start { spec, lease_until }) => drop(start.send((spec, lease_until))),
+                Ok(Command::Start { spec, lease_until }) => drop(start.send((*spec, lease_until))),
                 Ok(Command::Lease { until }) => control.lease_until.store(until, Ordering::Release),
                 Ok(Command::Cancel) => control.stop.store(true, Ordering::Release),
                 Err(error) => {

@@ -14,7 +14,7 @@ pub(super) enum Command {
     /// The first line.
     Start {
         /// What is to be done.
-        spec: FinetuneSpec,
+        spec: Box<FinetuneSpec>,
         /// Until when the job is the server's, in milliseconds since 1970.
         lease_until: i64,
     },

@@ -135,7 +135,7 @@ impl Runner {
             Ok(process) => process,
             Err(error) => return Ok(End::Failed(not_started(&error))),
         };
-        process.send(&Command::Start { spec: claim.job.spec.clone(), lease_until: claim.lease_until }).await;
+        process.send(&Command::Start { spec: Box::new(claim.job.spec.clone()), lease_until: claim.lease_until }).await;
         let (end, wish) = self.follow(claim, &mut process, stop).await?;
         // A process that was told to stop has had its time; one that has said its last word needs none.
         let patience = if matches!(end, Some(End::Lost)) { Duration::ZERO } else { LAST_BREATH };
