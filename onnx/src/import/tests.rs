@@ -260,7 +260,7 @@ fn what_cancels_out_leaves_no_node() {
 #[test]
 fn a_number_an_image_is_made_a_vector() {
     let index = TensorProto { dims: vec![], ..numbers("index", vec![2]) };
-    let axis = AttributeProto { name: "axis".into(), i: 1, ..AttributeProto::default() };
+    let axis = AttributeProto { name: "axis".into(), i: Some(1), ..AttributeProto::default() };
     let nodes = vec![
         node("GlobalAveragePool", &["x"], "p"),
         node("Flatten", &["p"], "f"),
