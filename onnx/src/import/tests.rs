@@ -256,3 +256,17 @@ fn what_cancels_out_leaves_no_node() {
     let graph = import_of(&IMAGE, vec![], nodes).unwrap().graph;
     assert_eq!(graph.nodes().len(), 3, "the vector at the end is the one that the image of one pixel was made of");
 }
+
+#[test]
+fn a_number_an_image_is_made_a_vector() {
+    let index = TensorProto { dims: vec![], ..numbers("index", vec![2]) };
+    let axis = AttributeProto { name: "axis".into(), i: Some(1), ..AttributeProto::default() };
+    let nodes = vec![
+        node("GlobalAveragePool", &["x"], "p"),
+        node("Flatten", &["p"], "f"),
+        with(node("Gather", &["f", "index"], "g"), [axis]),
+        node("Flatten", &["g"], "y"),
+    ];
+    let graph = import_of(&IMAGE, vec![index], nodes).unwrap().graph;
+    assert_eq!(graph.shape(graph.output()).dims(), [1]);
+}

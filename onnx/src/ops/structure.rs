@@ -27,7 +27,12 @@ pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, ReadError> {
 pub(super) fn read_flatten(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
     let input = view.node_input(reader, 0)?;
     let shape = reader.shape(input).clone();
-    match axis_of(view.int("axis", 1), shape.dims().len())? {
+    // Behind the batch, and where that is all there is, behind the last axis, which a flatten alone may name.
+    let axis = match view.int("axis", 1) {
+        1 => 1,
+        axis => axis_of(axis, shape.dims().len())?,
+    };
+    match axis {
         1 => reshape(view, reader, input, Shape::vector(shape.len())),
         axis => Err(ReadError::Unsupported(format!("a flatten at axis {axis}; only behind the batch is read"))),
     }
