@@ -29,14 +29,14 @@ pub(super) fn read(text: &str, settings: &[Setting]) -> Result<Recipe, RecipeErr
     let parameter = parameter(&mut table)?;
     let own = |setting: &&Setting| parameter.as_ref().is_some_and(|parameter| parameter.name == setting.key);
     if let Some(parameter) = &parameter {
-        let given = settings.iter().rfind(own).map(|setting| &setting.value);
+        let given = settings.iter().rfind(own).and_then(|setting| setting.value.as_ref());
         merge(&mut table, parameter.choose(given)?.clone());
     }
     tflearn::translate(&mut table)?;
     for setting in settings.iter().filter(|setting| !own(setting)) {
-        match tflearn::find(&setting.key) {
-            Some(option) => option.apply(&mut table, &setting.value)?,
-            None => put(&mut table, &setting.key, Some(setting.value.clone()))?,
+        match (tflearn::find(&setting.key), &setting.value) {
+            (Some(option), Some(value)) => option.apply(&mut table, value)?,
+            (_, value) => put(&mut table, &setting.key, value.clone())?,
         }
     }
     let others = parameter.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>();

@@ -10,7 +10,8 @@ use toml::{Table, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     pub(super) key: String,
-    pub(super) value: Value,
+    /// None takes away what is there.
+    pub(super) value: Option<Value>,
 }
 
 /// A setting that is not understood.
@@ -51,7 +52,13 @@ impl Setting {
     /// A key and its value.
     #[must_use]
     pub fn new(key: &str, value: impl Into<Value>) -> Self {
-        Self { key: key.to_owned(), value: value.into() }
+        Self { key: key.to_owned(), value: Some(value.into()) }
+    }
+
+    /// A key without what the recipe says of it. Of graft's keys alone.
+    #[must_use]
+    pub fn none(key: &str) -> Self {
+        Self { key: key.to_owned(), value: None }
     }
 }
 
@@ -65,7 +72,7 @@ impl FromStr for Setting {
         if key.is_empty() || value.is_empty() {
             return Err(form());
         }
-        Ok(Self { key: key.to_owned(), value: read(value) })
+        Ok(Self { key: key.to_owned(), value: Some(read(value)) })
     }
 }
 
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn values_are_read_as_toml_and_python_write_them() {
-        let value = |text: &str| text.parse::<Setting>().unwrap().value;
+        let value = |text: &str| text.parse::<Setting>().unwrap().value.unwrap();
         assert_eq!(value("n=9"), Value::Integer(9));
         assert_eq!(value("clip_gradients = 5.0"), Value::Float(5.0));
         assert_eq!(value("shuffle=True"), Value::Boolean(true));
