@@ -84,7 +84,10 @@ fn read(value: &str) -> Value {
         _ => {}
     }
     let table = format!("value = {value}").parse::<Table>();
-    table.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.to_owned()))
+    let value_of = |mut table: Table| table.remove("value");
+    // `5.` and `.5` are Python's.
+    let number = || value.parse().ok().filter(|_| value.contains('.')).map(Value::Float);
+    table.ok().and_then(value_of).or_else(number).unwrap_or_else(|| Value::String(value.to_owned()))
 }
 
 /// Puts a value at a path with dots. `None` takes away what is there.
@@ -122,6 +125,7 @@ mod tests {
         let value = |text: &str| text.parse::<Setting>().unwrap().value.unwrap();
         assert_eq!(value("n=9"), Value::Integer(9));
         assert_eq!(value("clip_gradients = 5.0"), Value::Float(5.0));
+        assert_eq!((value("clip_gradients=0."), value("rate=.5")), (Value::Float(0.0), Value::Float(0.5)));
         assert_eq!(value("shuffle=True"), Value::Boolean(true));
         assert_eq!(value("run_id=vgg_oxflowers17"), Value::String("vgg_oxflowers17".to_owned()));
         assert_eq!(value("input.size=[32, 32]"), Value::Array(vec![32.into(), 32.into()]));

@@ -46,10 +46,7 @@ fn tflearns_residual_network_is_as_the_example_has_it() {
         (recipe.training.epochs, recipe.training.batch_size, recipe.training.clip_norm, recipe.training.steps),
         (200, 128, None, None)
     );
-    assert_eq!(
-        recipe.training.checkpoints,
-        CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 10 }
-    );
+    assert_eq!(recipe.training.checkpoints, CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 10 });
     assert_eq!((recipe.validation, recipe.run.id.as_deref()), (Validation::Test, Some("resnet_cifar10")));
     let flip = Transform::HorizontalFlip { probability: 0.5 };
     assert_eq!(recipe.augmentation, Augmentation(vec![flip, Transform::PadAndCrop { padding: 4, fill: [0; 3] }]));
@@ -58,8 +55,7 @@ fn tflearns_residual_network_is_as_the_example_has_it() {
     let steps = recipe.training.steps_per_epoch(50_000);
     assert_eq!((steps, steps * recipe.training.epochs), (391, 78_200));
     let rate = |step| recipe.training.schedule.at(step);
-    for (step, expected) in
-        [(0, 0.1), (31_999, 0.1), (32_000, 0.01), (63_999, 0.01), (64_000, 0.001), (78_199, 0.001)]
+    for (step, expected) in [(0, 0.1), (31_999, 0.1), (32_000, 0.01), (63_999, 0.01), (64_000, 0.001), (78_199, 0.001)]
     {
         assert!((rate(step) - expected).abs() < 1e-12, "{step}: {}", rate(step));
     }
@@ -74,15 +70,9 @@ fn tflearns_vgg_is_as_the_article_has_it() {
     let recipe = named("tflearn-vgg16-oxflower17", &[]);
     assert_eq!(recipe.training.optimiser, Rule::RmsProp { rho: 0.9, momentum: 0.0, epsilon: 1e-10 });
     assert_eq!(recipe.training.schedule, Schedule::Constant { rate: 1e-3 });
-    assert_eq!(
-        (recipe.training.epochs, recipe.training.batch_size, recipe.training.clip_norm),
-        (500, 32, Some(5.0))
-    );
+    assert_eq!((recipe.training.epochs, recipe.training.batch_size, recipe.training.clip_norm), (500, 32, Some(5.0)));
     assert_eq!(recipe.training.groups, Groups::default());
-    assert_eq!(
-        recipe.training.checkpoints,
-        CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 1 }
-    );
+    assert_eq!(recipe.training.checkpoints, CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 1 });
     assert_eq!((recipe.validation, recipe.parts), (Validation::None, Parts::Ignored));
     let preprocess = recipe.preprocess([0.5; 3]);
     assert_eq!((preprocess.mean, preprocess.std), ([0.0; 3], [1.0; 3]));
@@ -91,11 +81,11 @@ fn tflearns_vgg_is_as_the_article_has_it() {
     assert_eq!((steps, steps * recipe.training.epochs), (43, 21_500));
     assert_eq!(parameters(&recipe, 17), 134_330_193);
     let dropped = zoo::find("vgg16").unwrap().graph([224; 2], 17).unwrap();
-    let rates: Vec<f32> = dropped.nodes().iter().filter_map(|node| match &node.op {
+    let rates = dropped.nodes().iter().filter_map(|node| match &node.op {
         models::ops::Op::Dropout(dropout) => Some(dropout.p),
         _ => None,
     });
-    assert_eq!(rates, [0.5, 0.5]);
+    assert_eq!(rates.collect::<Vec<_>>(), [0.5, 0.5]);
 }
 
 #[test]
