@@ -191,7 +191,8 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
         dataset_sha256: dataset_checksum(plan)?,
         strategy: format!("recipe {name}"),
         seed: plan.options.seed,
-        options: json!(recipe),
+        // Names of folders are not part of what was trained.
+        options: json!(Recipe { run: RunOptions::default(), ..(*recipe).clone() }),
         metrics: json!({
             "steps": fitted.progress.step,
             "best_epoch": best.map(|best| best.epoch),
