@@ -24,9 +24,9 @@ fn bmp(side: u32, colour: [u8; 3], mut noise: u32) -> Vec<u8> {
 
 fn dataset(folder: &Path) {
     for (class, colour) in [("blue", [60, 60, 150]), ("red", [150, 60, 60])] {
-        fs::create_dir_all(folder.join(class)).unwrap();
+        fs::create_dir_all(folder.join(class)).expect("a folder for a class");
         for n in 0..24 {
-            fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(16, colour, n)).unwrap();
+            fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(16, colour, n)).expect("an image");
         }
     }
 }
@@ -57,13 +57,13 @@ fn text(output: &Output) -> String {
 }
 
 fn done(command: &mut Command) -> String {
-    let output = command.output().unwrap();
+    let output = command.output().expect("graft starts");
     assert!(output.status.success(), "{command:?}: {}", text(&output));
     text(&output)
 }
 
 fn refused(command: &mut Command) -> String {
-    let output = command.output().unwrap();
+    let output = command.output().expect("graft starts");
     assert!(!output.status.success(), "{command:?}: {}", text(&output));
     text(&output)
 }
@@ -144,6 +144,7 @@ fn rates_are_tried_and_written() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     dataset(&folder.join("data"));
+    done(&mut train_for(folder, "pretrained", "1"));
     let mut command = graft(folder);
     command.args(["lr-find", "--recipe", "he2015-cifar10", "--data", "data", "--steps", "30"]);
     for setting in ["input.size=[16, 16]", "validation_set=0", "batch_size=8"] {
@@ -153,4 +154,12 @@ fn rates_are_tried_and_written() {
     assert!(found.contains("RATE") && found.contains("wrote lr-find.csv"), "{found}");
     let table = fs::read_to_string(folder.join("lr-find.csv")).unwrap();
     assert!(table.starts_with("step,rate,loss,smoothed\n0,1e-7,") && table.lines().count() > 5, "{table}");
+
+    // The same on a pretrained network, which a recipe names or the command line.
+    done(graft(folder).args(["import", "runs/pretrained/model.onnx", "--name", "base"]));
+    for setting in [["--base", "base"], ["--set", "base=base"]] {
+        let mut command = graft(folder);
+        command.args(["lr-find", "--recipe", "vgg16-oxflower17", "--data", "data", "--steps", "12"]).args(setting);
+        assert!(done(&mut command).contains("RATE"));
+    }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use models::ops::{Op, Padding};
-use models::{Graph, Params, zoo};
+use models::ops::{Conv2d, Op, Padding, Shape};
+use models::{Graph, GraphBuilder, Params, Tensor, zoo};
 use trainer::dataset::{BadFiles, Source};
 use trainer::events::Unobserved;
 use trainer::exec::Executor;
@@ -27,19 +27,20 @@ fn bmp(side: u32, [red, green, blue]: [u8; 3]) -> Vec<u8> {
 /// Two classes of so many images of one colour each.
 fn dataset(folder: &Path, images: usize, colours: [[u8; 3]; 2]) {
     for (class, colour) in ["a", "b"].iter().zip(colours) {
-        fs::create_dir_all(folder.join(class)).unwrap();
-        (0..images).for_each(|n| fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(32, colour)).unwrap());
+        fs::create_dir_all(folder.join(class)).expect("a folder for a class");
+        (0..images)
+            .for_each(|n| fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(32, colour)).expect("an image"));
     }
 }
 
 fn recipe(name: &str, settings: &[&str]) -> Recipe {
-    let settings: Vec<Setting> = settings.iter().map(|text| text.parse().unwrap()).collect();
-    Recipe::parse(find(name).unwrap().text, &settings).unwrap()
+    let settings: Vec<Setting> = settings.iter().map(|text| text.parse().expect("a setting")).collect();
+    Recipe::parse(find(name).expect("a recipe").text, &settings).expect("a recipe with these settings")
 }
 
 fn plan(recipe: &Recipe, folder: &Path) -> Result<Plan, RecipeError> {
     let loading = Loading { threads: NonZeroUsize::MIN, bad_files: BadFiles::Refuse };
-    Plan::new(recipe, Source::Auto { path: folder.to_owned() }.open().unwrap(), loading)
+    Plan::new(recipe, Source::Auto { path: folder.to_owned() }.open()?, loading)
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         checkpoints: None,
         logs: vec![],
     };
-    fit(task, &mut Unobserved).unwrap().params
+    fit(task, &mut Unobserved).expect("a step").params
 }
 
 #[test]
@@ -136,6 +137,16 @@ fn tflearns_convolutions_pad_as_tensorflow_does() {
     assert_eq!(halving(&graph("tflearn_resnet32")), [same; 2]);
     let both = Padding { top: 1, left: 1, bottom: 1, right: 1 };
     assert_eq!(halving(&graph("resnet20_cifar")), [both; 2]);
+    // A kernel of ones at stride 2 over the numbers 0 to 15 in four rows: the windows begin at rows and columns 0 and 2,
+    // and what is behind the last of them is zero.
+    let mut builder = GraphBuilder::new("x", Shape::image(1, 4, 4));
+    let conv =
+        Conv2d { padding: Padding::same([4; 2], [3; 2], [2; 2]), ..Conv2d::new(1, 1, 3).stride(2).without_bias() };
+    let sums = builder.push("sums", conv, &[builder.input()]).unwrap();
+    let ones = Params::from_iter([("sums.weight".to_owned(), Tensor::new([1, 1, 3, 3], vec![1.0; 9]))]);
+    let numbers: Vec<f32> = (0..16).map(|number| number as f32).collect();
+    let found = Executor::new(&builder.finish(sums), &ones).unwrap().predict(&numbers).unwrap();
+    assert_eq!(found, [45.0, 39.0, 66.0, 50.0]);
 }
 
 #[test]

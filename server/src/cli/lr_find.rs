@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use trainer::fit::{FitError, Probe, RangeOptions, RangeTest, Task, range_test};
+use models::Network;
+use server::store::{ModelName, ModelStore};
+use trainer::fit::{Probe, RangeOptions, RangeTest, Task, range_test};
 
 use super::interrupt::Interrupt;
 use super::progress::Progress;
@@ -16,6 +18,11 @@ use super::{Workplace, output};
 pub(super) struct LrFindArgs {
     #[command(flatten)]
     recipe: RecipeArgs,
+
+    /// A stored model that a new head is grafted upon, in the place of the recipe's network; all of it is trained
+    /// [default: what the recipe grafts upon, if it does]
+    #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
+    base: Option<ModelName>,
 
     /// How many steps, each at a rate that is higher by the same factor
     #[arg(long, env = "GRAFT_STEPS", value_name = "N", default_value_t = RangeOptions::default().steps)]
@@ -41,7 +48,14 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
     let options = RangeOptions { low: args.low, high: args.high, steps: args.steps, ..RangeOptions::default() };
     options.validate()?;
     let mut progress = Progress::until(Interrupt::listen()?);
-    let prepared = args.recipe.prepare([], place, &mut progress)?;
+    let (name, recipe) = args.recipe.open([])?;
+    let base = match (&args.base, &recipe.base) {
+        (Some(name), _) => Some(name.clone()),
+        (None, Some(name)) => Some(name.parse()?),
+        (None, None) => None,
+    };
+    let base = base.map(|name| network(&name, place)).transpose()?;
+    let prepared = args.recipe.prepare((name, recipe), base.as_ref(), place, &mut progress)?;
     prepared.announce()?;
     let Prepared { plan, .. } = &prepared;
     let task = Task {
@@ -54,16 +68,18 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
         checkpoints: None,
         logs: vec![],
     };
-    let tested = range_test(task, &options, &mut progress);
+    let tested = range_test(&task, &options, &mut progress);
     progress.finish();
-    let tested = match tested {
-        Err(FitError::Stopped) => return Err(FitError::Stopped.into()),
-        tested => tested?,
-    };
+    let tested = tested?;
     write(&args.out, &tested.probes).with_context(|| format!("cannot write {}", args.out.display()))?;
     show(&tested)?;
     output::line(format_args!("wrote {}", args.out.display()))?;
     Ok(())
+}
+
+fn network(name: &ModelName, place: &Workplace) -> Result<Network> {
+    let store = ModelStore::open(&place.data.models_dir())?;
+    Ok(store.network(name, store.resolve(name, None)?)?)
 }
 
 fn show(tested: &RangeTest) -> Result<()> {

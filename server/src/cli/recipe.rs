@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use models::Network;
 use trainer::dataset::{BadFiles, Opening, Source};
 use trainer::events::{Event, Observer, Phase};
 use trainer::recipe::{Loading, Plan, Recipe, Setting};
@@ -37,29 +38,41 @@ pub(super) struct Prepared {
 }
 
 impl RecipeArgs {
-    /// Reads the recipe, these settings behind the user's, lists the images and prepares the run.
-    pub(super) fn prepare(
-        &self,
-        more: impl IntoIterator<Item = Setting>,
-        place: &Workplace,
-        observer: &mut dyn Observer,
-    ) -> Result<Prepared> {
+    /// The recipe and its name, with these settings behind the user's.
+    pub(super) fn open(&self, more: impl IntoIterator<Item = Setting>) -> Result<(String, Recipe)> {
         let wanted = self.recipe.as_deref();
         let wanted = wanted.context("name a recipe with --recipe; `graft train --list` lists them")?;
         let settings: Vec<Setting> = self.set.iter().cloned().chain(more).collect();
-        let (name, recipe) = Recipe::open(wanted, &settings)?;
+        Ok(Recipe::open(wanted, &settings)?)
+    }
+
+    /// Lists the images and prepares a run, on a pretrained network if there is one.
+    pub(super) fn prepare(
+        &self,
+        (name, recipe): (String, Recipe),
+        base: Option<&Network>,
+        place: &Workplace,
+        observer: &mut dyn Observer,
+    ) -> Result<Prepared> {
         let path = self.data.clone().context("name the images with --data")?;
         let threads = place.engine.threads();
         // Only an error when there is a pool already, which then serves as well.
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
         observer.event(Event::Phase { phase: Phase::Data });
+        let plan_of = |dataset| {
+            let bad_files = if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Refuse };
+            let loading = Loading { threads, bad_files };
+            match base {
+                None => Plan::new(&recipe, dataset, loading),
+                Some(base) => Plan::grafted(&recipe, base, dataset, loading),
+            }
+        };
         let opening = Opening { cache: Some(&place.data.cache_dir()), ..Opening::default() };
         let dataset = Source::Auto { path }.open_in(&opening)?;
         for warning in &dataset.warnings {
             observer.event(Event::Warning { message: warning.to_string() });
         }
-        let bad_files = if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Refuse };
-        let plan = Plan::new(&recipe, dataset, Loading { threads, bad_files })?;
+        let plan = plan_of(dataset)?;
         Ok(Prepared { name, recipe, plan })
     }
 }
@@ -71,7 +84,7 @@ impl Prepared {
         let counts = plan.graph.counts();
         output::line(format_args!(
             "{name}: {}, {} classes, {:.2} M parameters, {:.3} GMAC an image",
-            recipe.network.as_deref().unwrap_or_default(),
+            recipe.network.as_deref().or(recipe.base.as_deref()).unwrap_or_default(),
             plan.labels.len(),
             counts.parameters as f64 / 1e6,
             counts.macs as f64 / 1e9,

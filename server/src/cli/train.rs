@@ -63,7 +63,7 @@ fn list() -> Result<()> {
 fn train(args: &TrainArgs, place: &Workplace) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let mut progress = Progress::until(interrupt);
-    let prepared = args.recipe.prepare(args.settings(), place, &mut progress)?;
+    let prepared = args.recipe.prepare(args.recipe.open(args.settings())?, None, place, &mut progress)?;
     prepared.announce()?;
     progress.show(if prepared.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
     let Prepared { name, recipe, plan } = &prepared;

@@ -89,10 +89,21 @@ impl RangeOptions {
 ///
 /// # Errors
 /// [`FitError`]; a loss that is no number ends the test and is no error.
-pub fn range_test(task: Task<'_>, options: &RangeOptions, observer: &mut dyn Observer) -> Result<RangeTest, FitError> {
+pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Observer) -> Result<RangeTest, FitError> {
     options.validate()?;
     let (examples, fit) = (task.training, task.options);
-    let mut training = Training::start(Task { validation: None, checkpoints: None, logs: vec![], ..task })?;
+    let Task { graph, params, trains, .. } = *task;
+    let alone = Task {
+        graph,
+        params,
+        trains,
+        training: examples,
+        validation: None,
+        options: fit,
+        checkpoints: None,
+        logs: vec![],
+    };
+    let mut training = Training::start(alone)?;
     observer.event(Event::Phase { phase: Phase::Training });
     let mut probes: Vec<Probe> = Vec::new();
     let mut mean = 0.0;
@@ -183,7 +194,7 @@ mod tests {
             checkpoints: None,
             logs: vec![],
         };
-        range_test(task, options, &mut Unobserved).unwrap()
+        range_test(&task, options, &mut Unobserved).unwrap()
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use models::graph::Grafted;
 use models::preprocess::Limits;
-use models::{Graph, Labels, Params, Preprocess, zoo};
+use models::{Graph, Labels, Network, Params, Preprocess, init, zoo};
 
 use super::{Parts, Recipe, RecipeError, ScheduleUnit, Validation, Values};
 use crate::augment::{Augmentation, Statistics};
@@ -60,26 +61,50 @@ pub struct Loading {
     pub bad_files: BadFiles,
 }
 
+/// What is trained.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// The recipe's network, from the beginning.
+    Fresh,
+    /// A network that has been trained, whose head is new.
+    Grafted(&'a Network),
+}
+
+/// The name of a new head's node.
+const HEAD: &str = "graft.head";
+
 impl Plan {
     /// Divides the images, measures them where the recipe wants it, and draws the first weights.
     ///
     /// # Errors
     /// [`RecipeError`] when the recipe is for a pretrained network, or does not fit the data set.
     pub fn new(recipe: &Recipe, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+        if let Some(base) = &recipe.base {
+            return Err(RecipeError::Base { base: base.clone() });
+        }
+        Self::of(recipe, Subject::Fresh, dataset, loading)
+    }
+
+    /// The same on a pretrained network with a new head, whose images are prepared as it is used to.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when the network cannot be given a head, or the recipe does not fit the data set.
+    pub fn grafted(recipe: &Recipe, base: &Network, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+        Self::of(recipe, Subject::Grafted(base), dataset, loading)
+    }
+
+    fn of(recipe: &Recipe, subject: Subject<'_>, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
         recipe.validate()?;
-        let name = match (&recipe.network, &recipe.base) {
-            (Some(name), _) => name,
-            (None, base) => return Err(RecipeError::Base { base: base.clone().unwrap_or_default() }),
-        };
-        let row = zoo::find(name).ok_or_else(|| RecipeError::network(name))?;
         let dataset = if recipe.parts == Parts::Ignored { dataset.undivided() } else { dataset };
         let split = divide(recipe, &dataset)?;
         let samples = |part: &[usize]| part.iter().map(|&index| dataset.samples[index].clone()).collect::<Arc<[_]>>();
         let [training, validation, test] = [&split.train, &split.validation, &split.test].map(|part| samples(part));
 
-        let preprocess = recipe.preprocess(measured(recipe, &training, loading.bad_files)?);
-        let [height, width] = recipe.input.size.map(|side| side as usize);
-        let graph = row.graph([height, width], dataset.labels.len())?.normalized(&preprocess.normalize())?;
+        let classes = dataset.labels.len();
+        let (graph, params, preprocess) = match subject {
+            Subject::Fresh => fresh(recipe, &training, classes, loading.bad_files)?,
+            Subject::Grafted(base) => grafted(recipe, base, classes)?,
+        };
         let mut options = recipe.training.clone();
         let steps_per_epoch = options.steps_per_epoch(training.len());
         if recipe.schedule_unit == ScheduleUnit::Epochs {
@@ -108,7 +133,7 @@ impl Plan {
             (!samples.is_empty()).then(|| images(samples, Augmentation::default())).transpose()
         };
         Ok(Self {
-            params: recipe.initialisation.params(&graph, options.seed),
+            params,
             training: images(&training, recipe.augmentation.clone())?,
             validation: plain(&validation)?,
             test: plain(&test)?,
@@ -120,6 +145,34 @@ impl Plan {
             options,
         })
     }
+}
+
+/// The recipe's network with its first weights.
+fn fresh(
+    recipe: &Recipe,
+    training: &[Sample],
+    classes: usize,
+    bad_files: BadFiles,
+) -> Result<(Graph, Params, Preprocess), RecipeError> {
+    let name = recipe.network.as_deref().unwrap_or_default();
+    let row = zoo::find(name).ok_or_else(|| RecipeError::network(name))?;
+    let preprocess = recipe.preprocess(measured(recipe, training, bad_files)?);
+    let size = recipe.input.size.map(|side| side as usize);
+    let graph = row.graph(size, classes)?.normalized(&preprocess.normalize())?;
+    let params = recipe.initialisation.params(&graph, recipe.training.seed);
+    Ok((graph, params, preprocess))
+}
+
+/// A trained network with a new head.
+fn grafted(recipe: &Recipe, base: &Network, classes: usize) -> Result<(Graph, Params, Preprocess), RecipeError> {
+    let Grafted { graph, head, .. } = base.graph.graft(HEAD, classes)?;
+    let mut params = init::he(&graph, recipe.training.seed);
+    for (_, node) in graph.iter().filter(|(id, _)| *id != head) {
+        for (name, tensor) in node.params.iter().filter_map(|name| Some((name, base.params.get(name)?))) {
+            params.insert(name.clone(), tensor.clone());
+        }
+    }
+    Ok((graph, params, base.spec.preprocess.clone()))
 }
 
 /// Which images are for what.
