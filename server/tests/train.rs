@@ -1,5 +1,6 @@
 //! `graft train` and `graft lr-find` from outside, on small images of two colours.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -31,15 +32,21 @@ fn dataset(folder: &Path) {
     }
 }
 
-/// Two epochs of eleven steps each, with a checkpoint after each step.
+/// Sixteen epochs of eleven steps each, with a checkpoint after each step.
 fn train(folder: &Path, id: &str) -> Command {
-    train_for(folder, id, "2")
+    train_for(folder, id, "16")
 }
 
 fn train_for(folder: &Path, id: &str, epochs: &str) -> Command {
     let mut command = graft(folder);
     command.args(["train", "--recipe", "he2015-cifar10", "--data", "data", "--out", "runs", "--run-id", id]);
-    for setting in ["input.size=[16, 16]", "validation.per-class=2", "batch_size=4", "snapshot_step=1"] {
+    for setting in [
+        "input.size=[16, 16]",
+        "validation.per-class=2",
+        "batch_size=4",
+        "snapshot_step=1",
+        "training.schedule.rate=0.01",
+    ] {
         command.args(["--set", setting]);
     }
     command.args(["--epochs", epochs]);
@@ -68,6 +75,14 @@ fn refused(command: &mut Command) -> String {
     text(&output)
 }
 
+/// The last checkpoint.
+fn newest(checkpoints: &Path) -> Option<OsString> {
+    let names = fs::read_dir(checkpoints).ok()?.filter_map(|entry| Some(entry.ok()?.file_name()));
+    names
+        .filter(|name| name.to_string_lossy().starts_with("step-") && !name.to_string_lossy().ends_with("partial"))
+        .max()
+}
+
 #[test]
 fn a_run_that_is_killed_ten_times_writes_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -77,23 +92,28 @@ fn a_run_that_is_killed_ten_times_writes_the_same_file() {
     assert!(whole.contains("44 images train, 4 validate, 0 test; 11 steps an epoch"), "{whole}");
     assert!(whole.contains("waiting for images") && whole.contains("graft import"), "{whole}");
 
-    let (mut resumed, mut random) = (0, 7_u64);
-    for _ in 0..10 {
+    let mut random = 7_u64;
+    'kills: for kill in 0..10 {
+        let before = newest(&folder.join("runs/killed/checkpoints"));
         let mut child = train(folder, "killed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while newest(&folder.join("runs/killed/checkpoints")) == before {
+            if child.try_wait().unwrap().is_some() {
+                assert!(kill >= 5, "the run ended before kill {kill}");
+                break 'kills;
+            }
+            sleep(Duration::from_millis(2));
+        }
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        sleep(Duration::from_millis(60 + (random >> 33) % 300));
+        sleep(Duration::from_micros((random >> 33) % 60_000));
         child.kill().unwrap();
         child.wait().unwrap();
-        resumed +=
-            usize::from(fs::read_dir(folder.join("runs/killed/checkpoints")).is_ok_and(|files| files.count() > 0));
     }
     let last = done(&mut train(folder, "killed"));
-    assert!(resumed > 0, "no kill came behind a checkpoint");
     assert!(last.contains("goes on in runs/killed from step"), "{last}");
     let file = |id: &str, name: &str| fs::read(folder.join("runs").join(id).join(name)).unwrap();
     assert!(file("killed", "model.onnx") == file("whole", "model.onnx"), "the files of weights differ");
     assert_eq!(file("killed", "metrics.csv"), file("whole", "metrics.csv"));
-    assert_eq!(String::from_utf8(file("whole", "metrics.csv")).unwrap().lines().count(), 3);
+    assert_eq!(String::from_utf8(file("whole", "metrics.csv")).unwrap().lines().count(), 17);
 
     // Another recipe in the same folder is no continuation, and where nothing was begun nothing goes on.
     let other = refused(train(folder, "killed").args(["--set", "training.seed=1"]));
@@ -102,7 +122,7 @@ fn a_run_that_is_killed_ten_times_writes_the_same_file() {
     assert!(nothing.contains("no checkpoint to go on from"), "{nothing}");
     // A run goes on for longer than it was meant to.
     let longer = done(train(folder, "killed").args(["--set", "show_metric=false", "--resume"]));
-    assert!(longer.contains("from step 22, 2 epoch(s)"), "{longer}");
+    assert!(longer.contains("from step 176, 16 epoch(s)"), "{longer}");
 
     let stored = done(graft(folder).args(["import", "runs/whole/model.onnx", "--name", "colours"]));
     assert!(stored.contains("stored `colours` version 1: resnet20_cifar, 2 classes"), "{stored}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use trainer::fit::{CheckpointError, FitError};
+use trainer::fit::{CheckpointError, FitError, Images};
 use trainer::recipe::{NAMED, OpenRun, Place, Recipe, RecipeError, Resume, RunFolder, Setting, Trained, find};
 
 use super::interrupt::Interrupt;
@@ -75,7 +75,13 @@ fn train(args: &TrainArgs, place: &Workplace) -> Result<()> {
     let trained = run.finish(&mut progress);
     progress.finish();
     match trained {
-        Ok(trained) => report(&trained, name),
+        Ok(trained) => {
+            let skipped = [Some(&plan.training), plan.validation.as_ref(), plan.test.as_ref()];
+            for bad in skipped.into_iter().flatten().flat_map(Images::skipped) {
+                output::line(format_args!("left out {}: {}", bad.path.display(), bad.reason))?;
+            }
+            report(&trained, name)
+        }
         Err(RecipeError::Fit(FitError::Stopped)) => {
             bail!("stopped, with a checkpoint in {}; the same command goes on from it", place.checkpoints.display())
         }
