@@ -78,7 +78,7 @@ fn train(args: &TrainArgs, place: &Workplace) -> Result<()> {
         Ok(trained) => {
             let skipped = [Some(&plan.training), plan.validation.as_ref(), plan.test.as_ref()];
             for bad in skipped.into_iter().flatten().flat_map(Images::skipped) {
-                output::line(format_args!("left out {}: {}", bad.path.display(), bad.reason))?;
+                output::line(format_args!("left out: {}", bad.reason))?;
             }
             report(&trained, name)
         }
