@@ -111,9 +111,11 @@ pub enum JobEventData {
         train_loss: f64,
         /// Mean cross-entropy over the validation images, if there are any.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         validation_loss: Option<f64>,
         /// Share of validation images that are classified right, 0 to 1.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         validation_top1: Option<f64>,
     },
     /// Something to know that does not end the fine-tune.
