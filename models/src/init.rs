@@ -1,5 +1,9 @@
 //! Weights for a network that has none yet.
 
+mod scheme;
+
+pub use scheme::Scheme;
+
 use std::collections::HashSet;
 
 use rand::{Rng, RngExt, SeedableRng};

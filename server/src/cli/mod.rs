@@ -7,11 +7,15 @@ mod export;
 mod finetune;
 mod health;
 mod import;
+mod interrupt;
+mod lr_find;
 mod models;
 mod output;
 mod progress;
 mod pull;
+mod recipe;
 mod runtime;
+mod train;
 mod tuning;
 
 use std::ffi::OsString;
@@ -48,6 +52,10 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Train a new head on a stored model with your own images, and store the result
     Finetune(finetune::FinetuneArgs),
+    /// Train a network from the beginning, as a recipe says
+    Train(train::TrainArgs),
+    /// Try learning rates from very low to very high, and say where to begin
+    LrFind(lr_find::LrFindArgs),
     /// Put a network into the store: an ONNX file, or a file of weights
     Import(import::ImportArgs),
     /// Fetch pretrained ImageNet weights from the Hugging Face Hub and store the network
@@ -123,6 +131,8 @@ fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
         Some(Command::Serve(args)) => serve::serve(args.resolve(place.data.clone()), place.select()?)?,
         Some(Command::Classify(args)) => classify::run(&args, place)?,
         Some(Command::Finetune(args)) => finetune::run(&args, place)?,
+        Some(Command::Train(args)) => train::run(&args, place)?,
+        Some(Command::LrFind(args)) => lr_find::run(&args, place)?,
         Some(Command::Import(args)) => import::run(&args, place)?,
         Some(Command::Pull(args)) => pull::run(&args, place)?,
         Some(Command::Arch(command)) => arch::run(&command)?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use trainer::events::{Event, Observer, Phase};
 
+use super::interrupt::Interrupt;
 use super::output;
 
 /// What a run shows.
@@ -14,15 +15,33 @@ pub(super) struct Progress {
     phase: Phase,
     /// Tenths of the phase that a plain line has told of.
     told: u64,
+    metric: Metric,
+    interrupt: Interrupt,
+}
+
+/// Whether the accuracy of training is shown: tflearn's `show_metric`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Metric {
+    Shown,
+    Hidden,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
+        Self::until(Interrupt::default())
+    }
+
+    /// Of a run that ends when it is interrupted.
+    pub(super) fn until(interrupt: Interrupt) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix:9} {wide_bar} {pos}/{len} {msg} {eta}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, phase: Phase::Data, told: 0 }
+        Self { bar, phase: Phase::Data, told: 0, metric: Metric::Shown, interrupt }
+    }
+
+    pub(super) fn show(&mut self, metric: Metric) {
+        self.metric = metric;
     }
 
     /// Takes the bar away.
@@ -72,9 +91,12 @@ impl Observer for Progress {
                     let left = Duration::from_secs_f64(seconds_left.clamp(0.0, 1e9));
                     bar.set_length(epochs);
                     bar.set_position(epoch - 1);
+                    let metric = match self.metric {
+                        Metric::Shown => format!(", accuracy {:.1} %", 100.0 * accuracy),
+                        Metric::Hidden => String::new(),
+                    };
                     bar.set_message(format!(
-                        "loss {loss:.3}, accuracy {:.1} %, {images_per_second:.1} images/s, {} left",
-                        100.0 * accuracy,
+                        "loss {loss:.3}{metric}, {images_per_second:.1} images/s, {} left",
                         HumanDuration(left)
                     ));
                 }
@@ -93,7 +115,7 @@ impl Observer for Progress {
     }
 
     fn stopped(&self) -> bool {
-        false
+        self.interrupt.is_wanted()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where random crops lie.
 
+use models::preprocess::Region;
+
 use super::geometry::Window;
 use super::random::Random;
 
@@ -37,6 +39,28 @@ pub(super) fn resized(random: &mut Random, (width, height): (u32, u32), shape: S
         (width, height)
     };
     Window { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
+}
+
+/// What a crop of `(height, width)` anywhere in the image shows, once the shorter side has a length from this range: the
+/// part of the image as it is that it comes from.
+pub(super) fn scaled(
+    random: &mut Random,
+    (width, height): (u32, u32),
+    [low, high]: [u32; 2],
+    output: (u32, u32),
+) -> Region {
+    let side = (low + random.below(high - low + 1)).max(output.0).max(output.1);
+    let shorter = width.min(height);
+    let scale = f64::from(shorter) / f64::from(side);
+    let mut place = |length: u32, part: u32| {
+        let scaled = u64::from(length) * u64::from(side) / u64::from(shorter);
+        let start = f64::from(random.below(scaled as u32 - part + 1)) * scale;
+        // Rounding must not lead out of the image.
+        (start, (f64::from(part) * scale).min(f64::from(length) - start))
+    };
+    let (top, height) = place(height, output.0);
+    let (left, width) = place(width, output.1);
+    Region { left, top, width, height }
 }
 
 /// `RandomErasing.get_params` of torchvision: a rectangle smaller than the image, or none after ten that are not. Its
@@ -94,6 +118,21 @@ mod tests {
         assert_eq!(windows((200, 20), tall_only)[0], window);
         let window = Window { left: 0, top: 86, width: 20, height: 27 };
         assert_eq!(windows((20, 200), tall_only)[0], window);
+    }
+
+    #[test]
+    fn scaled_crops_lie_in_the_image_and_have_its_proportions() {
+        let mut whole = 0;
+        for sample in 0..500 {
+            let mut random = Random::of(Moment { seed: 2, epoch: 0, sample });
+            let Region { left, top, width, height } = scaled(&mut random, (500, 375), [224, 512], (224, 224));
+            assert!(left >= 0.0 && top >= 0.0 && left + width <= 500.0 && top + height <= 375.0);
+            assert!((width - height).abs() < 1e-9, "{width} {height}");
+            // Of 512 pixels 224 are seen, of 224 all.
+            assert!((375.0 * 224.0 / 512.0 - 1e-9..=375.0).contains(&height), "{height}");
+            whole += usize::from(height > 374.0);
+        }
+        assert!(whole < 20, "sizes are drawn evenly, so about two of 500 are whole: {whole}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One random change of an image.
 
 use models::Preprocess;
-use models::preprocess::RgbImage;
+use models::preprocess::{RgbImage, resample};
 use serde::{Deserialize, Serialize};
 
 use super::affine::{self, Drawing, Interpolation};
@@ -35,6 +35,12 @@ pub enum Transform {
         /// Its width to its height, from and to.
         #[serde(default = "crop_ratio")]
         ratio: [f64; 2],
+    },
+    /// The shorter side to a random length, then a crop of the network's size anywhere, instead of what the preprocessing
+    /// does: the scale jittering of the VGG paper (section 3.1), and the scale augmentation of He et al. 2015 (section 3.4).
+    ScaledCrop {
+        /// The length, from and to, in pixels; never less than the network's larger side.
+        shorter_side: [u32; 2],
     },
     /// A border all around, then a crop of the old size anywhere (`RandomCrop` with `padding`).
     PadAndCrop {
@@ -138,7 +144,7 @@ fn erase_ratio() -> [f64; 2] {
 impl Transform {
     /// Whether the result has the network's size whatever comes in.
     pub(super) fn fits(&self) -> bool {
-        matches!(self, Transform::RandomResizedCrop { .. })
+        matches!(self, Transform::RandomResizedCrop { .. } | Transform::ScaledCrop { .. })
     }
 
     /// Whether every number makes sense.
@@ -158,6 +164,10 @@ impl Transform {
                 (scale(s), "scale", "two shares, above 0, at most 1, the smaller first"),
                 (ratio(r), "ratio", "two positive numbers, the smaller first"),
             ],
+            Transform::ScaledCrop { shorter_side: [low, high] } => {
+                let right = 0 < low && low <= high && high <= Preprocess::MAX_SIDE;
+                vec![(right, "shorter_side", "two lengths from 1 to 8192, the smaller first")]
+            }
             Transform::PadAndCrop { padding, .. } => vec![(padding <= 256, "padding", "at most 256 pixels")],
             Transform::ColourJitter { brightness, contrast, saturation, hue } => vec![
                 (strength(brightness), "brightness", "zero or more"),
@@ -200,6 +210,11 @@ impl Transform {
                 let output = preprocess.output_size().ok_or(AugmentError::Size)?;
                 let window = crop::resized(random, size, Shape { scale, ratio });
                 geometry::resized_crop(&image, window, output, preprocess.filter)?
+            }
+            Transform::ScaledCrop { shorter_side } => {
+                let output = preprocess.output_size().ok_or(AugmentError::Size)?;
+                let region = crop::scaled(random, size, shorter_side, output);
+                resample(&image, region, output, preprocess.filter)?
             }
             Transform::PadAndCrop { padding, fill } => {
                 let [top, left] = [0; 2].map(|_: u32| random.below(2 * padding + 1));

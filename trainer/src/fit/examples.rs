@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::FitError;
+use crate::dataset::BadFile;
 use crate::loader::Loader;
 
 /// Inputs of the network with their classes.
@@ -40,6 +41,12 @@ impl Images {
     #[must_use]
     pub fn new(loader: Loader, classes: Vec<usize>) -> Self {
         Self { loader, classes }
+    }
+
+    /// The images that could not be decoded so far and were left out.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<BadFile> {
+        self.loader.skipped()
     }
 }
 

@@ -9,6 +9,7 @@ mod checkpoint;
 mod examples;
 mod options;
 mod progress;
+mod range_test;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -23,6 +24,9 @@ pub use checkpoint::{CheckpointError, Checkpoints};
 pub use examples::{Batch, Batches, Examples, Features, Images};
 pub use options::{CheckpointOptions, FitOptions, Sampling};
 pub use progress::{Best, EpochResult, Progress};
+pub(crate) use training::evaluate;
+
+pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
 use crate::events::Observer;
 use crate::exec::{ExecError, Executor, Parameter};
@@ -134,7 +138,39 @@ pub enum FitError {
 /// # Errors
 /// [`FitError`].
 pub fn fit(task: Task<'_>, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
-    training::Training::start(task)?.run(observer)
+    Run::prepare(task)?.finish(observer)
+}
+
+/// A run that is prepared and has not begun: what opens its logs can ask where it will go on.
+pub struct Run<'a>(training::Training<'a>);
+
+impl<'a> Run<'a> {
+    /// Reads the last checkpoint, if there is one of the same run.
+    ///
+    /// # Errors
+    /// [`FitError`].
+    pub fn prepare(task: Task<'a>) -> Result<Self, FitError> {
+        training::Training::start(task).map(Self)
+    }
+
+    /// How far the run is; at step 0 where there was no checkpoint.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        self.0.progress()
+    }
+
+    /// More places that are told the measurements.
+    pub fn log_to(&mut self, logs: Vec<Log>) {
+        self.0.log_to(logs);
+    }
+
+    /// Trains to the end.
+    ///
+    /// # Errors
+    /// [`FitError`].
+    pub fn finish(self, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
+        self.0.run(observer)
+    }
 }
 
 /// What a network answers to all examples in their order, by the running statistics and without dropout: `[n, outputs]`.

@@ -15,6 +15,8 @@ use crate::stopping::StoppingOptions;
 pub struct FitOptions {
     /// Passes over the training images.
     pub epochs: u64,
+    /// Steps after which the run ends, within an epoch too, which then counts as one.
+    pub steps: Option<u64>,
     /// Images that go through the network together.
     pub batch_size: usize,
     /// Batches whose gradients make one step.
@@ -51,8 +53,10 @@ pub struct FitOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointOptions {
-    /// A checkpoint after so many steps, besides the one after each epoch.
+    /// A checkpoint after so many steps.
     pub every_steps: Option<u64>,
+    /// Whether there is one after each epoch; there is always one after the last.
+    pub every_epoch: bool,
     /// How many of the last are kept; the best is kept besides.
     pub keep: usize,
 }
@@ -66,11 +70,13 @@ pub enum Sampling {
     Shuffled,
     /// As many as there are, drawn so that all classes come equally often.
     Balanced,
+    /// Each once, as they are listed, in every epoch.
+    Listed,
 }
 
 impl Default for CheckpointOptions {
     fn default() -> Self {
-        Self { every_steps: None, keep: 1 }
+        Self { every_steps: None, every_epoch: true, keep: 1 }
     }
 }
 
@@ -79,6 +85,7 @@ impl Default for FitOptions {
     fn default() -> Self {
         Self {
             epochs: 10,
+            steps: None,
             batch_size: 32,
             accumulate: 1,
             optimiser: Rule::Sgd { momentum: 0.9, nesterov: false },
@@ -107,6 +114,7 @@ impl FitOptions {
         let positive = |number: f64| number.is_finite() && number > 0.0;
         let table = [
             (self.epochs > 0, "epochs", "at least 1"),
+            (self.steps != Some(0), "steps", "at least 1"),
             (self.batch_size > 0, "batch_size", "at least 1"),
             (self.accumulate > 0, "accumulate", "at least 1"),
             (self.clip_norm.is_none_or(positive), "clip_norm", "a positive number"),
@@ -121,11 +129,19 @@ impl FitOptions {
         Ok(self.schedule.validate()?)
     }
 
+    /// How many steps an epoch over so many examples has, 1 at least.
+    #[must_use]
+    pub fn steps_per_epoch(&self, examples: usize) -> u64 {
+        let batches = self.last_batch.count(examples, self.batch_size);
+        batches.div_ceil(self.accumulate.max(1)).max(1) as u64
+    }
+
     /// The examples of an epoch, those that fill no batch left out if they are to be.
     pub(super) fn order(&self, classes: &[usize], epoch: u64) -> Vec<usize> {
         let mut order = match self.sampling {
             Sampling::Shuffled => shuffled(self.seed, epoch, classes.len()),
             Sampling::Balanced => balanced(self.seed, epoch, classes),
+            Sampling::Listed => (0..classes.len()).collect(),
         };
         if self.last_batch == LastBatch::Drop {
             order.truncate(order.len() / self.batch_size * self.batch_size);

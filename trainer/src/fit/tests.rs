@@ -100,7 +100,10 @@ impl Observer for Stopper {
 fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
     let whole = run(&options(), None, &mut Unobserved).unwrap();
     for (every_steps, batches) in [(None, 5), (Some(2), 4), (Some(3), 11)] {
-        let options = FitOptions { checkpoints: CheckpointOptions { every_steps, keep: 2 }, ..options() };
+        let options = FitOptions {
+            checkpoints: CheckpointOptions { every_steps, keep: 2, ..CheckpointOptions::default() },
+            ..options()
+        };
         let folder = tempfile::tempdir().unwrap();
         let mut stops = 0;
         let resumed = loop {
@@ -200,7 +203,10 @@ fn a_damaged_checkpoint_is_named() {
 #[test]
 fn the_last_checkpoints_and_the_best_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let options = FitOptions { checkpoints: CheckpointOptions { every_steps: Some(5), keep: 2 }, ..options() };
+    let options = FitOptions {
+        checkpoints: CheckpointOptions { every_steps: Some(5), keep: 2, ..CheckpointOptions::default() },
+        ..options()
+    };
     run(&options, Some(folder.path()), &mut Unobserved).unwrap();
     let mut names: Vec<String> =
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -1,15 +1,14 @@
 //! The training loop.
 
-use std::collections::BTreeMap;
+mod state;
+
 use std::time::{Duration, Instant};
 
 use models::Params;
-use models::graph::Folding;
-use sha2::{Digest, Sha256};
 
-use super::checkpoint::{Checkpoint, Checkpoints};
+use super::checkpoint::Checkpoints;
 use super::progress::{Best, Sums};
-use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Progress, Task, logits};
+use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Progress, Task};
 use crate::events::{Event, Observer};
 use crate::exec::{Executor, Gradients};
 use crate::logs::Log;
@@ -76,7 +75,7 @@ impl<'a> Training<'a> {
         };
         let checkpoints = match task.checkpoints {
             Some(folder) => {
-                Some(Checkpoints::open(folder, identity(&task, executor.trained()), options.checkpoints.keep)?)
+                Some(Checkpoints::open(folder, state::identity(&task, executor.trained()), options.checkpoints.keep)?)
             }
             None => None,
         };
@@ -94,8 +93,16 @@ impl<'a> Training<'a> {
         Ok(training)
     }
 
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub(super) fn log_to(&mut self, logs: Vec<Log>) {
+        self.task.logs.extend(logs);
+    }
+
     pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
-        while self.progress.epoch < self.task.options.epochs && !self.progress.finished {
+        while !self.over() {
             self.epoch(observer)?;
         }
         let seconds = self.clock.start.elapsed().as_secs_f64();
@@ -119,7 +126,8 @@ impl<'a> Training<'a> {
         let behind = (self.progress.batch * options.batch_size).min(order.len());
         let mut batches = examples.epoch(order[behind..].to_vec(), epoch, options.batch_size);
         let mut gathered = Gathered::default();
-        for batch in batches.by_ref() {
+        while !self.has_all_steps() {
+            let Some(batch) = batches.next() else { break };
             if observer.stopped() {
                 if gathered.batches == 0 {
                     self.keep()?;
@@ -129,7 +137,7 @@ impl<'a> Training<'a> {
             self.gather(batch?, &mut gathered)?;
             self.progress.batch += 1;
             if gathered.batches == options.accumulate || self.progress.batch == total {
-                self.step(std::mem::take(&mut gathered))?;
+                self.step(std::mem::take(&mut gathered), self.rate())?;
                 if options.checkpoints.every_steps.is_some_and(|every| self.progress.step.is_multiple_of(every)) {
                     self.keep()?;
                 }
@@ -138,11 +146,21 @@ impl<'a> Training<'a> {
         }
         // Where bad files filled the last batches.
         if gathered.batches > 0 {
-            self.step(gathered)?;
+            self.step(gathered, self.rate())?;
         }
         self.clock.waited += batches.waited();
         drop(batches);
         self.end_epoch(observer)
+    }
+
+    /// Whether the run has come to its end.
+    fn over(&self) -> bool {
+        let Progress { epoch, batch, finished, .. } = self.progress;
+        finished || epoch >= self.task.options.epochs || (self.has_all_steps() && batch == 0)
+    }
+
+    fn has_all_steps(&self) -> bool {
+        self.task.options.steps.is_some_and(|steps| self.progress.step >= steps)
     }
 
     /// A batch forward and backward.
@@ -192,7 +210,7 @@ impl<'a> Training<'a> {
     }
 
     /// The gradients change the weights.
-    fn step(&mut self, gathered: Gathered) -> Result<(), FitError> {
+    fn step(&mut self, gathered: Gathered, rate: f64) -> Result<(), FitError> {
         let options = self.task.options;
         let Some(gradients) = gathered.gradients else { return Ok(()) };
         let mut scale = if options.accumulate > 1 { 1.0 / gathered.examples as f32 } else { 1.0 };
@@ -200,7 +218,7 @@ impl<'a> Training<'a> {
             let all: Vec<&[f32]> = self.places.iter().filter_map(|&place| gradients.get(place)).collect();
             scale *= clip_factor(global_norm(&all) * f64::from(scale), most);
         }
-        let step = Step { rate: self.rate(), gradient_scale: scale };
+        let step = Step { rate, gradient_scale: scale };
         let mut weights: Vec<Option<&mut [f32]>> = self.executor.weights_mut().numbers_mut().map(Some).collect();
         for (index, &place) in self.places.iter().enumerate() {
             if let (Some(weights), Some(gradient)) = (weights[place].take(), gradients.get(place)) {
@@ -213,6 +231,15 @@ impl<'a> Training<'a> {
             self.progress.averaged = ema.updates();
         }
         Ok(())
+    }
+
+    /// One step at this rate on one batch, and its mean loss.
+    pub(super) fn probe(&mut self, batch: Batch, rate: f64) -> Result<f64, FitError> {
+        self.progress.sums = Sums::default();
+        let mut gathered = Gathered::default();
+        self.gather(batch, &mut gathered)?;
+        self.step(gathered, rate)?;
+        Ok(self.progress.sums.mean_loss())
     }
 
     fn rate(&self) -> f64 {
@@ -238,11 +265,14 @@ impl<'a> Training<'a> {
         self.progress.history.push(result);
         if let Some(best) = Best::beaten_by(self.progress.best.as_ref(), self.progress.epoch, &result) {
             self.progress.best = Some(best);
-            let params = self.executor.weights().to_params();
-            if let Some(checkpoints) = &self.checkpoints {
-                checkpoints.write_best(&params, &self.progress)?;
+            // Without anything that chooses, the best weights are the last, which the checkpoint has.
+            if validation.is_some() || own.is_some() {
+                let params = self.executor.weights().to_params();
+                if let Some(checkpoints) = &self.checkpoints {
+                    checkpoints.write_best(&params, &self.progress)?;
+                }
+                self.best = Some(params);
             }
-            self.best = Some(params);
         }
         if let Some(own) = own {
             self.executor.weights_mut().clone_from(&own);
@@ -259,7 +289,9 @@ impl<'a> Training<'a> {
             };
             self.progress.finished = stopping.observe(value) == Verdict::Stop;
         }
-        self.keep()?;
+        if self.task.options.checkpoints.every_epoch || self.over() {
+            self.keep()?;
+        }
         observer.event(Event::Epoch {
             epoch: self.progress.epoch as usize,
             epochs: self.task.options.epochs as usize,
@@ -280,8 +312,7 @@ impl<'a> Training<'a> {
     }
 
     fn evaluate(&self, examples: &dyn Examples) -> Result<Evaluation, FitError> {
-        let logits = logits(&self.executor, examples, self.task.options.batch_size)?;
-        Ok(Evaluation::new(&logits, examples.classes(), self.executor.outputs()))
+        evaluate(&self.executor, examples, self.task.options.batch_size)
     }
 
     fn log(&mut self, result: &EpochResult, rate: f64) -> Result<(), FitError> {
@@ -302,8 +333,11 @@ impl<'a> Training<'a> {
         self.clock.reported = Instant::now();
         let seconds = self.clock.start.elapsed().as_secs_f64();
         let Sums { examples, .. } = self.progress.sums;
-        let epochs = self.task.options.epochs;
-        let left = (epochs - self.progress.epoch) as f64 - self.progress.batch as f64 / batches as f64;
+        let FitOptions { epochs, steps, accumulate, .. } = *self.task.options;
+        let mut left = (epochs - self.progress.epoch) as f64 - self.progress.batch as f64 / batches as f64;
+        if let Some(steps) = steps {
+            left = left.min((steps.saturating_sub(self.progress.step) * accumulate as u64) as f64 / batches as f64);
+        }
         let per_epoch = self.task.training.classes().len() as f64;
         let rate = self.clock.examples as f64 / seconds;
         observer.event(Event::Step {
@@ -317,39 +351,25 @@ impl<'a> Training<'a> {
             seconds_left: left * per_epoch / rate,
         });
     }
+}
 
-    /// Writes a checkpoint, if there is a place for one.
-    fn keep(&self) -> Result<(), FitError> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        let mut all: BTreeMap<String, &[f32]> = BTreeMap::new();
-        let parameters = self.executor.weights().parameters();
-        all.extend(parameters.iter().map(|p| (format!("weights/{}", p.name), p.numbers.as_slice())));
-        if let Some(ema) = &self.ema {
-            all.extend(parameters.iter().zip(ema.averages()).map(|(p, numbers)| (format!("ema/{}", p.name), numbers)));
-        }
-        let state = self.optimiser.state();
-        all.extend(state.iter().map(|(key, numbers)| (format!("optimiser/{key}"), numbers.as_ref())));
-        Ok(checkpoints.write(&self.progress, &all)?)
+/// What a network makes of examples in evaluation.
+///
+/// # Errors
+/// [`FitError`] when an example cannot be loaded or is not of the network's size.
+pub(crate) fn evaluate(
+    executor: &Executor,
+    examples: &dyn Examples,
+    batch_size: usize,
+) -> Result<Evaluation, FitError> {
+    let all = (0..examples.classes().len()).collect();
+    let (mut logits, mut truths) = (Vec::new(), Vec::new());
+    for batch in examples.epoch(all, 0, batch_size) {
+        let Batch { inputs, classes } = batch?;
+        logits.extend(executor.predict(&inputs)?);
+        truths.extend(classes);
     }
-
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), FitError> {
-        let kind = |prefix: &str| -> BTreeMap<String, &Vec<f32>> {
-            let tensors = checkpoint.tensors.iter();
-            tensors.filter_map(|(key, numbers)| Some((key.strip_prefix(prefix)?.to_owned(), numbers))).collect()
-        };
-        let names: Vec<String> = self.executor.weights().parameters().iter().map(|p| p.name.clone()).collect();
-        let (weights, averages) = (kind("weights/"), kind("ema/"));
-        for (name, numbers) in names.iter().zip(self.executor.weights_mut().numbers_mut()) {
-            if let Some(kept) = weights.get(name).filter(|kept| kept.len() == numbers.len()) {
-                numbers.copy_from_slice(kept);
-            }
-        }
-        if let Some(options) = self.task.options.ema {
-            let averages = names.iter().filter_map(|name| averages.get(name)).map(|numbers| (*numbers).clone());
-            self.ema = Some(Ema::resume(options, averages.collect(), self.progress.averaged));
-        }
-        Ok(self.optimiser.restore(&kind("optimiser/"))?)
-    }
+    Ok(Evaluation::new(&logits, &truths, executor.outputs()))
 }
 
 /// Apart from what else is drawn from the seed.
@@ -368,17 +388,4 @@ fn highest(row: &[f32]) -> usize {
 
 fn tensors(executor: &Executor) -> impl Iterator<Item = &[f32]> {
     executor.weights().parameters().iter().map(|parameter| parameter.numbers.as_slice())
-}
-
-/// What makes a run the same run: the network, its first weights, what is trained, what it learns from, and the options but
-/// for those that only say how long it goes on and what is kept.
-fn identity(task: &Task<'_>, trained: &[bool]) -> String {
-    let options = FitOptions { epochs: 0, checkpoints: super::CheckpointOptions::default(), ..task.options.clone() };
-    let mut hash = Sha256::new();
-    hash.update(format!("{:?}", task.graph.fingerprint(Folding::Keep)));
-    hash.update(task.params.checksum());
-    hash.update(format!("{options:?}"));
-    hash.update(format!("{trained:?}"));
-    task.training.classes().iter().for_each(|&class| hash.update((class as u64).to_le_bytes()));
-    models::params::hex(&hash.finalize())
 }

@@ -1,0 +1,109 @@
+//! `graft lr-find`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use models::Network;
+use server::store::{ModelName, ModelStore};
+use trainer::fit::{Probe, RangeOptions, RangeTest, Task, range_test};
+
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::recipe::{Prepared, RecipeArgs};
+use super::{Workplace, output};
+
+#[derive(Debug, Args)]
+pub(super) struct LrFindArgs {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+
+    /// A stored model that a new head is grafted upon, in the place of the recipe's network; all of it is trained
+    /// [default: what the recipe grafts upon, if it does]
+    #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
+    base: Option<ModelName>,
+
+    /// How many steps, each at a rate that is higher by the same factor
+    #[arg(long, env = "GRAFT_STEPS", value_name = "N", default_value_t = RangeOptions::default().steps)]
+    steps: u64,
+
+    /// The first learning rate
+    #[arg(long, env = "GRAFT_LOW", value_name = "RATE", default_value_t = RangeOptions::default().low)]
+    low: f64,
+
+    /// The last learning rate
+    #[arg(long, env = "GRAFT_HIGH", value_name = "RATE", default_value_t = RangeOptions::default().high)]
+    high: f64,
+
+    /// The table of all steps
+    #[arg(long, env = "GRAFT_OUT", value_name = "FILE", default_value = "lr-find.csv")]
+    out: PathBuf,
+}
+
+/// Rows of the table that is printed; all are in the file.
+const ROWS: usize = 20;
+
+pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
+    let options = RangeOptions { low: args.low, high: args.high, steps: args.steps, ..RangeOptions::default() };
+    options.validate()?;
+    let mut progress = Progress::until(Interrupt::listen()?);
+    let (name, recipe) = args.recipe.open([])?;
+    let base = match (&args.base, &recipe.base) {
+        (Some(name), _) => Some(name.clone()),
+        (None, Some(name)) => Some(name.parse()?),
+        (None, None) => None,
+    };
+    let base = base.map(|name| network(&name, place)).transpose()?;
+    let prepared = args.recipe.prepare((name, recipe), base.as_ref(), place, &mut progress)?;
+    prepared.announce()?;
+    let Prepared { plan, .. } = &prepared;
+    let task = Task {
+        graph: &plan.graph,
+        params: &plan.params,
+        trains: &|_| true,
+        training: &plan.training,
+        validation: None,
+        options: &plan.options,
+        checkpoints: None,
+        logs: vec![],
+    };
+    let tested = range_test(&task, &options, &mut progress);
+    progress.finish();
+    let tested = tested?;
+    write(&args.out, &tested.probes).with_context(|| format!("cannot write {}", args.out.display()))?;
+    show(&tested)?;
+    output::line(format_args!("wrote {}", args.out.display()))?;
+    Ok(())
+}
+
+fn network(name: &ModelName, place: &Workplace) -> Result<Network> {
+    let store = ModelStore::open(&place.data.models_dir())?;
+    Ok(store.network(name, store.resolve(name, None)?)?)
+}
+
+fn show(tested: &RangeTest) -> Result<()> {
+    let step = tested.probes.len().div_ceil(ROWS).max(1);
+    let row =
+        |probe: &Probe| [format!("{:.2e}", probe.rate), format!("{:.4}", probe.loss), format!("{:.4}", probe.smoothed)];
+    let rows: Vec<[String; 3]> = tested.probes.iter().step_by(step).map(row).collect();
+    output::table(["RATE", "LOSS", "SMOOTHED"], &rows)?;
+    match tested.suggestion {
+        Some(found) => output::line(format_args!(
+            "the loss falls fastest at {:.1e}; a tenth of where it is lowest is {:.1e}; begin between them",
+            found.steepest, found.tenth_of_lowest
+        ))?,
+        None => output::line(format_args!(
+            "the loss falls at none of these rates; try other ones with --low and --high, or more steps"
+        ))?,
+    }
+    Ok(())
+}
+
+fn write(path: &Path, probes: &[Probe]) -> Result<()> {
+    let mut table = String::from("step,rate,loss,smoothed\n");
+    for (step, Probe { rate, loss, smoothed }) in probes.iter().enumerate() {
+        table += &format!("{step},{rate:e},{loss},{smoothed}\n");
+    }
+    Ok(std::fs::File::create(path)?.write_all(table.as_bytes())?)
+}

@@ -1,0 +1,104 @@
+//! What commands on recipes have in common: which recipe, with which settings, on which images.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use models::Network;
+use trainer::dataset::{BadFiles, Opening, Source};
+use trainer::events::{Event, Observer, Phase};
+use trainer::recipe::{Loading, Plan, Recipe, Setting};
+
+use super::{Workplace, output};
+
+#[derive(Debug, Args)]
+pub(super) struct RecipeArgs {
+    /// The recipe: a name of `graft train --list`, or a file
+    #[arg(long, env = "GRAFT_RECIPE", value_name = "NAME|FILE")]
+    recipe: Option<String>,
+
+    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10
+    #[arg(long, env = "GRAFT_DATA", value_name = "PATH")]
+    data: Option<PathBuf>,
+
+    /// Sets an option of the recipe; graft's names with dots, tflearn's, or the recipe's own parameter. Can be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Setting>,
+
+    /// Leave out images that cannot be read, instead of ending the run with their names
+    #[arg(long, env = "GRAFT_SKIP_BAD_FILES")]
+    skip_bad_files: bool,
+}
+
+/// A recipe with its images.
+pub(super) struct Prepared {
+    pub(super) name: String,
+    pub(super) recipe: Recipe,
+    pub(super) plan: Plan,
+}
+
+impl RecipeArgs {
+    /// The recipe and its name, with these settings behind the user's.
+    pub(super) fn open(&self, more: impl IntoIterator<Item = Setting>) -> Result<(String, Recipe)> {
+        let wanted = self.recipe.as_deref();
+        let wanted = wanted.context("name a recipe with --recipe; `graft train --list` lists them")?;
+        let settings: Vec<Setting> = self.set.iter().cloned().chain(more).collect();
+        Ok(Recipe::open(wanted, &settings)?)
+    }
+
+    /// Lists the images and prepares a run, on a pretrained network if there is one.
+    pub(super) fn prepare(
+        &self,
+        (name, recipe): (String, Recipe),
+        base: Option<&Network>,
+        place: &Workplace,
+        observer: &mut dyn Observer,
+    ) -> Result<Prepared> {
+        let path = self.data.clone().context("name the images with --data")?;
+        let threads = place.engine.threads();
+        // Only an error when there is a pool already, which then serves as well.
+        drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
+        observer.event(Event::Phase { phase: Phase::Data });
+        let plan_of = |dataset| {
+            let bad_files = if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Refuse };
+            let loading = Loading { threads, bad_files };
+            match base {
+                None => Plan::new(&recipe, dataset, loading),
+                Some(base) => Plan::grafted(&recipe, base, dataset, loading),
+            }
+        };
+        let opening = Opening { cache: Some(&place.data.cache_dir()), ..Opening::default() };
+        let dataset = Source::Auto { path }.open_in(&opening)?;
+        for warning in &dataset.warnings {
+            observer.event(Event::Warning { message: warning.to_string() });
+        }
+        let plan = plan_of(dataset)?;
+        Ok(Prepared { name, recipe, plan })
+    }
+}
+
+impl Prepared {
+    /// What is going to happen, in two lines.
+    pub(super) fn announce(&self) -> Result<()> {
+        let Self { name, recipe, plan } = self;
+        let counts = plan.graph.counts();
+        output::line(format_args!(
+            "{name}: {}, {} classes, {:.2} M parameters, {:.3} GMAC an image",
+            recipe.network.as_deref().or(recipe.base.as_deref()).unwrap_or_default(),
+            plan.labels.len(),
+            counts.parameters as f64 / 1e6,
+            counts.macs as f64 / 1e9,
+        ))?;
+        let counted = plan.counted;
+        output::line(format_args!(
+            "{} images train, {} validate, {} test; {} steps an epoch in batches of {}, {} steps in all",
+            counted.training,
+            counted.validation,
+            counted.test,
+            counted.steps_per_epoch,
+            plan.options.batch_size,
+            counted.steps,
+        ))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! `graft train` and `graft lr-find` from outside, on small images of two colours.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// A BMP file of noise about a colour, red, green, blue.
+fn bmp(side: u32, colour: [u8; 3], mut noise: u32) -> Vec<u8> {
+    let pixels = 3 * side * side;
+    let mut file = b"BM".to_vec();
+    [54 + pixels, 0, 54, 40, side, side].iter().for_each(|number| file.extend(number.to_le_bytes()));
+    file.extend([1, 0, 24, 0]);
+    [0, pixels, 0, 0, 0, 0].iter().for_each(|number| file.extend(number.to_le_bytes()));
+    for _ in 0..side * side {
+        for channel in [2, 1, 0] {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            file.push(colour[channel].saturating_add((noise >> 26) as u8));
+        }
+    }
+    file
+}
+
+fn dataset(folder: &Path) {
+    for (class, colour) in [("blue", [60, 60, 150]), ("red", [150, 60, 60])] {
+        fs::create_dir_all(folder.join(class)).expect("a folder for a class");
+        for n in 0..24 {
+            fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(16, colour, n)).expect("an image");
+        }
+    }
+}
+
+/// Sixteen epochs of eleven steps each, with a checkpoint after each step.
+fn train(folder: &Path, id: &str) -> Command {
+    train_for(folder, id, "16")
+}
+
+fn train_for(folder: &Path, id: &str, epochs: &str) -> Command {
+    let mut command = graft(folder);
+    command.args(["train", "--recipe", "he2015-cifar10", "--data", "data", "--out", "runs", "--run-id", id]);
+    for setting in [
+        "input.size=[16, 16]",
+        "validation.per-class=2",
+        "batch_size=4",
+        "snapshot_step=1",
+        "training.schedule.rate=0.01",
+    ] {
+        command.args(["--set", setting]);
+    }
+    command.args(["--epochs", epochs]);
+    command
+}
+
+fn graft(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_graft"));
+    command.current_dir(folder).args(["--data-dir", "graft", "--threads", "2"]).stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn done(command: &mut Command) -> String {
+    let output = command.output().expect("graft starts");
+    assert!(output.status.success(), "{command:?}: {}", text(&output));
+    text(&output)
+}
+
+fn refused(command: &mut Command) -> String {
+    let output = command.output().expect("graft starts");
+    assert!(!output.status.success(), "{command:?}: {}", text(&output));
+    text(&output)
+}
+
+/// The last checkpoint.
+fn newest(checkpoints: &Path) -> Option<OsString> {
+    let names = fs::read_dir(checkpoints).ok()?.filter_map(|entry| Some(entry.ok()?.file_name()));
+    names
+        .filter(|name| name.to_string_lossy().starts_with("step-") && !name.to_string_lossy().ends_with("partial"))
+        .max()
+}
+
+#[test]
+fn a_run_that_is_killed_ten_times_writes_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    dataset(&folder.join("data"));
+    let whole = done(&mut train(folder, "whole"));
+    assert!(whole.contains("44 images train, 4 validate, 0 test; 11 steps an epoch"), "{whole}");
+    assert!(whole.contains("waiting for images") && whole.contains("graft import"), "{whole}");
+
+    let mut random = 7_u64;
+    'kills: for kill in 0..10 {
+        let before = newest(&folder.join("runs/killed/checkpoints"));
+        let mut child = train(folder, "killed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while newest(&folder.join("runs/killed/checkpoints")) == before {
+            if child.try_wait().unwrap().is_some() {
+                assert!(kill >= 5, "the run ended before kill {kill}");
+                break 'kills;
+            }
+            sleep(Duration::from_millis(2));
+        }
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        sleep(Duration::from_micros((random >> 33) % 60_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let last = done(&mut train(folder, "killed"));
+    assert!(last.contains("goes on in runs/killed from step"), "{last}");
+    let file = |id: &str, name: &str| fs::read(folder.join("runs").join(id).join(name)).unwrap();
+    assert!(file("killed", "model.onnx") == file("whole", "model.onnx"), "the files of weights differ");
+    assert_eq!(file("killed", "metrics.csv"), file("whole", "metrics.csv"));
+    assert_eq!(String::from_utf8(file("whole", "metrics.csv")).unwrap().lines().count(), 17);
+
+    // Another recipe in the same folder is no continuation, and where nothing was begun nothing goes on.
+    let other = refused(train(folder, "killed").args(["--set", "training.seed=1"]));
+    assert!(other.contains("begun with other settings"), "{other}");
+    let nothing = refused(train(folder, "new").arg("--resume"));
+    assert!(nothing.contains("no checkpoint to go on from"), "{nothing}");
+    // A run goes on for longer than it was meant to.
+    let longer = done(train(folder, "killed").args(["--set", "show_metric=false", "--resume"]));
+    assert!(longer.contains("from step 176, 16 epoch(s)"), "{longer}");
+
+    let stored = done(graft(folder).args(["import", "runs/whole/model.onnx", "--name", "colours"]));
+    assert!(stored.contains("stored `colours` version 1: resnet20_cifar, 2 classes"), "{stored}");
+}
+
+#[test]
+fn an_interrupted_run_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    dataset(&folder.join("data"));
+    let mut endless = train_for(folder, "stopped", "100000");
+    let child = endless.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !fs::read_dir(folder.join("runs/stopped/checkpoints")).is_ok_and(|files| files.count() > 0) {
+        sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output).contains("the same command goes on from it"), "{}", text(&output));
+    assert!(fs::exists(folder.join("runs/stopped/recipe.toml")).unwrap());
+}
+
+#[test]
+fn recipes_are_listed_shown_and_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = done(graft(folder.path()).args(["train", "--list"]));
+    assert!(list.contains("tflearn-vgg16-oxflower17") && list.contains("stays at chance"), "{list}");
+    let shown = done(graft(folder.path()).args(["train", "--show", "he2015-cifar10"]));
+    assert!(shown.starts_with("# The CIFAR-10 networks of"), "{shown}");
+    let error = refused(graft(folder.path()).args(["train", "--recipe", "he2015-cifar", "--data", "x"]));
+    assert!(error.contains("is `he2015-cifar10` meant?"), "{error}");
+    let error = refused(graft(folder.path()).args(["train", "--recipe", "he2015-cifar10"]));
+    assert!(error.contains("--data"), "{error}");
+}
+
+#[test]
+fn rates_are_tried_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    dataset(&folder.join("data"));
+    done(&mut train_for(folder, "pretrained", "1"));
+    let mut command = graft(folder);
+    command.args(["lr-find", "--recipe", "he2015-cifar10", "--data", "data", "--steps", "30"]);
+    for setting in ["input.size=[16, 16]", "validation_set=0", "batch_size=8"] {
+        command.args(["--set", setting]);
+    }
+    let found = done(&mut command);
+    assert!(found.contains("RATE") && found.contains("wrote lr-find.csv"), "{found}");
+    let table = fs::read_to_string(folder.join("lr-find.csv")).unwrap();
+    assert!(table.starts_with("step,rate,loss,smoothed\n0,1e-7,") && table.lines().count() > 5, "{table}");
+
+    // The same on a pretrained network, which a recipe names or the command line.
+    done(graft(folder).args(["import", "runs/pretrained/model.onnx", "--name", "base"]));
+    for setting in [["--base", "base"], ["--set", "base=base"]] {
+        let mut command = graft(folder);
+        command.args(["lr-find", "--recipe", "vgg16-oxflower17", "--data", "data", "--steps", "12"]).args(setting);
+        assert!(done(&mut command).contains("RATE"));
+    }
+}

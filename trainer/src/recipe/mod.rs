@@ -1,0 +1,277 @@
+//! Whole trainings as files: the network, its images, and every number of the training.
+//!
+//! Those that are checked in reproduce published trainings, and each says in its head what it reproduces and where that
+//! is hard. `trainer/recipes/README.md` describes the format.
+
+mod document;
+mod error;
+mod named;
+mod nearest;
+mod plan;
+mod run;
+mod settings;
+#[cfg(test)]
+mod tests;
+pub mod tflearn;
+
+use std::path::Path;
+
+use models::init::Scheme;
+use models::preprocess::{Crop, Filter, Resize};
+use models::{Preprocess, zoo};
+use serde::{Deserialize, Serialize};
+
+pub use document::Parameter;
+pub use error::RecipeError;
+pub use named::{NAMED, Named, find};
+pub use plan::{Counted, Loading, Plan};
+pub use run::{OpenRun, Place, Resume, RunFolder, Trained};
+pub use settings::{Setting, SettingError};
+
+use crate::augment::Augmentation;
+use crate::fit::FitOptions;
+
+/// A training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// A line about it.
+    pub summary: String,
+    /// The network that is trained from the beginning, as [`zoo`] names it.
+    #[serde(default)]
+    pub network: Option<String>,
+    /// Its first weights.
+    #[serde(default)]
+    pub initialisation: Scheme,
+    /// The pretrained network that is grafted upon, instead of `network`.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// How it is: `head`, `last-stage`, `staged` or `auto`.
+    #[serde(default)]
+    pub strategy: Option<String>,
+    /// How images are prepared.
+    pub input: Input,
+    /// What is done to training images at random.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// What chooses the best epoch.
+    #[serde(default)]
+    pub validation: Validation,
+    /// What becomes of the parts that the data set gives.
+    #[serde(default)]
+    pub parts: Parts,
+    /// What the counts of the schedule are of.
+    #[serde(default)]
+    pub schedule_unit: ScheduleUnit,
+    /// Every number of the training.
+    #[serde(default)]
+    pub training: FitOptions,
+    /// Where the run is kept, and what is said of it.
+    #[serde(default)]
+    pub run: RunOptions,
+}
+
+/// How images are prepared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Height and width of what the network takes, in pixels.
+    pub size: [u32; 2],
+    /// How images come to it.
+    #[serde(default)]
+    pub fit: Fit,
+    /// By which filter.
+    #[serde(default = "bilinear")]
+    pub filter: Filter,
+    /// What is subtracted from pixels and what they are divided by.
+    pub values: Values,
+}
+
+/// How an image comes to the network's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Resized, whatever its proportions.
+    #[default]
+    Squash,
+    /// Its shorter side to so many pixels, and the middle cut out.
+    ShorterSide(u32),
+}
+
+/// The numbers that the network sees. All are computed by its first node, so that the file of weights has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Values {
+    /// `0..=255`.
+    Levels,
+    /// `0..=1`.
+    Unit,
+    /// `0..=1` less the mean over the training images, each channel by itself: tflearn's
+    /// `add_featurewise_zero_center(per_channel=True)`.
+    ZeroCentrePerChannel,
+    /// `0..=1` less one mean of all channels: `add_featurewise_zero_center()`.
+    ZeroCentre,
+    /// As torchvision's networks have it: ImageNet's mean and deviation.
+    #[serde(rename = "imagenet")]
+    ImageNet,
+}
+
+/// What chooses the best epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Validation {
+    /// Nothing: the last weights are kept.
+    #[default]
+    None,
+    /// The data set's test part, as tflearn's examples do. What it then says is better than the truth.
+    Test,
+    /// This share of each class, 0..1, or the data set's own validation part.
+    Share(f64),
+    /// So many images of each class, or the data set's own validation part.
+    PerClass(usize),
+}
+
+/// What becomes of the parts (`train`, `val`, `test`) that a data set gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parts {
+    /// They stay: what is to test does not train.
+    #[default]
+    Given,
+    /// They are forgotten.
+    Ignored,
+}
+
+/// What the counts of a schedule are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleUnit {
+    /// Of steps.
+    #[default]
+    Steps,
+    /// Of epochs, each of as many steps as this data set makes.
+    Epochs,
+}
+
+/// Where a run is kept, and what is said of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunOptions {
+    /// The name of its folder; without one, the recipe's.
+    pub id: Option<String>,
+    /// Whether the accuracy is shown while it trains.
+    pub show_metric: bool,
+    /// The folder of its checkpoints in its own.
+    pub checkpoints: String,
+    /// The name of the file of the best weights, without `.onnx`.
+    pub model: String,
+    /// The validation accuracy, 0..1, below which no such file is written.
+    pub least_accuracy: Option<f64>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            id: None,
+            show_metric: true,
+            checkpoints: "checkpoints".to_owned(),
+            model: "model".to_owned(),
+            least_accuracy: None,
+        }
+    }
+}
+
+fn bilinear() -> Filter {
+    Filter::Bilinear
+}
+
+impl Recipe {
+    /// The recipe of this name, or in this file, with these settings, and the name that its runs have by default.
+    ///
+    /// # Errors
+    /// [`RecipeError`] for a name that is none, a file that cannot be read, or options that are not understood.
+    pub fn open(name_or_file: &str, settings: &[Setting]) -> Result<(String, Self), RecipeError> {
+        if let Some(named) = find(name_or_file) {
+            return Ok((named.name.to_owned(), Self::parse(named.text, settings)?));
+        }
+        let path = Path::new(name_or_file);
+        if !path.is_file() {
+            return Err(RecipeError::unknown(name_or_file));
+        }
+        let failed = |source| RecipeError::Io { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recipe");
+        Ok((name.to_owned(), Self::parse(&text, settings)?))
+    }
+
+    /// A recipe as it is written, with these settings in the place of what it says itself.
+    ///
+    /// # Errors
+    /// [`RecipeError`] for text that is no recipe and settings that it does not have.
+    pub fn parse(text: &str, settings: &[Setting]) -> Result<Self, RecipeError> {
+        let recipe = document::read(text, settings)?;
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// Whether it makes sense, as far as that can be said without images.
+    ///
+    /// # Errors
+    /// [`RecipeError`] naming the option that does not.
+    pub fn validate(&self) -> Result<(), RecipeError> {
+        let share = |share: f64| (0.0..0.9).contains(&share) && share > 0.0;
+        let table = [
+            (self.network.is_some() != self.base.is_some(), "network", "given, or `base` in its place, and not both"),
+            (self.strategy.is_none() || self.base.is_some(), "strategy", "left out where there is no `base`"),
+            (
+                !matches!(self.validation, Validation::Share(number) if !share(number)),
+                "validation",
+                "a share above 0 and below 0.9",
+            ),
+            (self.run.id.as_deref().is_none_or(is_plain), "run.id", PLAIN),
+            (is_plain(&self.run.checkpoints), "run.checkpoints", PLAIN),
+            (is_plain(&self.run.model), "run.model", PLAIN),
+            (
+                self.run.least_accuracy.is_none_or(|accuracy| (0.0..=1.0).contains(&accuracy)),
+                "run.least_accuracy",
+                "a share from 0 to 1",
+            ),
+        ];
+        if let Some(&(_, option, wanted)) = table.iter().find(|(right, ..)| !right) {
+            return Err(RecipeError::Option { option, wanted });
+        }
+        if let Some(name) = self.network.as_deref().filter(|name| zoo::find(name).is_none()) {
+            return Err(RecipeError::network(name));
+        }
+        self.augmentation.validate()?;
+        self.preprocess([0.0; 3]).validate().map_err(|error| RecipeError::Augment(error.into()))?;
+        Ok(self.training.validate()?)
+    }
+
+    /// How images are prepared, with what was measured over the training images (means of values in `0..=1`) where the
+    /// recipe wants it.
+    #[must_use]
+    pub fn preprocess(&self, measured: [f32; 3]) -> Preprocess {
+        let Input { size: [height, width], fit, filter, values } = self.input;
+        let imagenet = Preprocess::torchvision(height, width);
+        let (mean, std) = match values {
+            Values::Levels => ([0.0; 3], [1.0 / 255.0; 3]),
+            Values::Unit => ([0.0; 3], [1.0; 3]),
+            Values::ZeroCentrePerChannel | Values::ZeroCentre => (measured, [1.0; 3]),
+            Values::ImageNet => (imagenet.mean, imagenet.std),
+        };
+        let (resize, crop) = match fit {
+            Fit::Squash => (Resize::Exact { width, height }, None),
+            Fit::ShorterSide(size) => (Resize::ShorterSide { size }, Some(Crop { height, width })),
+        };
+        Preprocess { version: Preprocess::VERSION, resize, filter, crop, mean, std }
+    }
+}
+
+const PLAIN: &str = "a plain name: letters, digits, `.`, `_` and `-`, not beginning with a dot";
+
+/// Whether a text is a file's name and nothing else.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && name.len() <= 128 && name.bytes().all(allowed) && !name.starts_with('.')
+}

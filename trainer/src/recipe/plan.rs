@@ -1,0 +1,210 @@
+//! A recipe and a data set together.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use models::graph::Grafted;
+use models::preprocess::Limits;
+use models::{Graph, Labels, Network, Params, Preprocess, init, zoo};
+
+use super::{Parts, Recipe, RecipeError, ScheduleUnit, Validation, Values};
+use crate::augment::{Augmentation, Statistics};
+use crate::dataset::{BadFiles, Counts, Dataset, Fractions, Part, Partition, Sample, Split};
+use crate::fit::{FitOptions, Images};
+use crate::loader::{self, Loader, Resources};
+
+/// Everything that a run needs.
+pub struct Plan {
+    /// From levels `0..=255` to logits.
+    pub graph: Graph,
+    /// Its first weights.
+    pub params: Params,
+    /// How images are prepared.
+    pub preprocess: Preprocess,
+    /// How it is trained; every count of the schedule is of steps.
+    pub options: FitOptions,
+    /// The class names.
+    pub labels: Labels,
+    /// What it learns from.
+    pub training: Images,
+    /// What chooses the best epoch.
+    pub validation: Option<Images>,
+    /// What measures the result, if the data set has a part for that.
+    pub test: Option<Images>,
+    /// How much of what there is.
+    pub counted: Counted,
+    /// The training images.
+    pub(super) samples: Arc<[Sample]>,
+}
+
+/// How much of what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Images to train on.
+    pub training: usize,
+    /// Images that choose the best epoch.
+    pub validation: usize,
+    /// Images that measure the result.
+    pub test: usize,
+    /// Steps of an epoch.
+    pub steps_per_epoch: u64,
+    /// Steps of the run.
+    pub steps: u64,
+}
+
+/// How images are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loading {
+    /// Threads that decode and augment.
+    pub threads: NonZeroUsize,
+    /// What to do with an image that cannot be read.
+    pub bad_files: BadFiles,
+}
+
+/// What is trained.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// The recipe's network, from the beginning.
+    Fresh,
+    /// A network that has been trained, whose head is new.
+    Grafted(&'a Network),
+}
+
+/// The name of a new head's node.
+const HEAD: &str = "graft.head";
+
+impl Plan {
+    /// Divides the images, measures them where the recipe wants it, and draws the first weights.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when the recipe is for a pretrained network, or does not fit the data set.
+    pub fn new(recipe: &Recipe, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+        if let Some(base) = &recipe.base {
+            return Err(RecipeError::Base { base: base.clone() });
+        }
+        Self::of(recipe, Subject::Fresh, dataset, loading)
+    }
+
+    /// The same on a pretrained network with a new head, whose images are prepared as it is used to.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when the network cannot be given a head, or the recipe does not fit the data set.
+    pub fn grafted(recipe: &Recipe, base: &Network, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+        Self::of(recipe, Subject::Grafted(base), dataset, loading)
+    }
+
+    fn of(recipe: &Recipe, subject: Subject<'_>, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+        recipe.validate()?;
+        let dataset = if recipe.parts == Parts::Ignored { dataset.undivided() } else { dataset };
+        let split = divide(recipe, &dataset)?;
+        let samples = |part: &[usize]| part.iter().map(|&index| dataset.samples[index].clone()).collect::<Arc<[_]>>();
+        let [training, validation, test] = [&split.train, &split.validation, &split.test].map(|part| samples(part));
+
+        let classes = dataset.labels.len();
+        let (graph, params, preprocess) = match subject {
+            Subject::Fresh => fresh(recipe, &training, classes, loading.bad_files)?,
+            Subject::Grafted(base) => grafted(recipe, base, classes)?,
+        };
+        let mut options = recipe.training.clone();
+        let steps_per_epoch = options.steps_per_epoch(training.len());
+        if recipe.schedule_unit == ScheduleUnit::Epochs {
+            options.schedule = options.schedule.in_steps(steps_per_epoch);
+        }
+        if let Some(steps) = options.steps {
+            options.epochs = steps.div_ceil(steps_per_epoch);
+        }
+        let counted = Counted {
+            training: training.len(),
+            validation: validation.len(),
+            test: test.len(),
+            steps_per_epoch,
+            steps: options.steps.unwrap_or(options.epochs.saturating_mul(steps_per_epoch)),
+        };
+        let images = |samples: &Arc<[Sample]>, augmentation: Augmentation| {
+            let (seed, preprocess) = (options.seed, preprocess.clone());
+            let how = loader::Recipe { preprocess, augmentation, values: loader::Values::Levels, seed };
+            let batch_size = NonZeroUsize::new(options.batch_size).unwrap_or(NonZeroUsize::MIN);
+            let Loading { threads, bad_files } = loading;
+            let resources = Resources { batch_size, threads, bad_files, ..Resources::default() };
+            let classes = samples.iter().map(|sample| sample.class).collect();
+            Ok::<_, RecipeError>(Images::new(Loader::new(samples.clone(), how, resources)?, classes))
+        };
+        let plain = |samples: &Arc<[Sample]>| {
+            (!samples.is_empty()).then(|| images(samples, Augmentation::default())).transpose()
+        };
+        Ok(Self {
+            params,
+            training: images(&training, recipe.augmentation.clone())?,
+            validation: plain(&validation)?,
+            test: plain(&test)?,
+            labels: dataset.labels.clone(),
+            samples: training,
+            counted,
+            graph,
+            preprocess,
+            options,
+        })
+    }
+}
+
+/// The recipe's network with its first weights.
+fn fresh(
+    recipe: &Recipe,
+    training: &[Sample],
+    classes: usize,
+    bad_files: BadFiles,
+) -> Result<(Graph, Params, Preprocess), RecipeError> {
+    let name = recipe.network.as_deref().unwrap_or_default();
+    let row = zoo::find(name).ok_or_else(|| RecipeError::network(name))?;
+    let preprocess = recipe.preprocess(measured(recipe, training, bad_files)?);
+    let size = recipe.input.size.map(|side| side as usize);
+    let graph = row.graph(size, classes)?.normalized(&preprocess.normalize())?;
+    let params = recipe.initialisation.params(&graph, recipe.training.seed);
+    Ok((graph, params, preprocess))
+}
+
+/// A trained network with a new head.
+fn grafted(recipe: &Recipe, base: &Network, classes: usize) -> Result<(Graph, Params, Preprocess), RecipeError> {
+    let Grafted { graph, head, .. } = base.graph.graft(HEAD, classes)?;
+    let mut params = init::he(&graph, recipe.training.seed);
+    for (_, node) in graph.iter().filter(|(id, _)| *id != head) {
+        for (name, tensor) in node.params.iter().filter_map(|name| Some((name, base.params.get(name)?))) {
+            params.insert(name.clone(), tensor.clone());
+        }
+    }
+    Ok((graph, params, base.spec.preprocess.clone()))
+}
+
+/// Which images are for what.
+fn divide(recipe: &Recipe, dataset: &Dataset) -> Result<Split, RecipeError> {
+    let all = || 0..dataset.samples.len();
+    let is_test = |&index: &usize| dataset.samples[index].part == Some(Part::Test);
+    let (train, given): (Vec<usize>, Vec<usize>) = all().partition(|index| !is_test(index));
+    let partition = match recipe.validation {
+        Validation::None => return Ok(Split { train, validation: vec![], test: given }),
+        Validation::Test if given.is_empty() => return Err(RecipeError::NoTestPart),
+        Validation::Test => return Ok(Split { train, validation: given, test: vec![] }),
+        Validation::Share(validation) => Partition::Fractions(Fractions { validation, test: 0.0 }),
+        Validation::PerClass(validation) => Partition::Counts(Counts { validation, test: 0 }),
+    };
+    let mut split = dataset.split(partition, recipe.training.seed);
+    if given.is_empty() {
+        split.train.append(&mut split.test);
+    }
+    split.train.sort_unstable();
+    Ok(split)
+}
+
+/// What the recipe wants to know of the training images.
+fn measured(recipe: &Recipe, samples: &[Sample], bad_files: BadFiles) -> Result<[f32; 3], RecipeError> {
+    if !matches!(recipe.input.values, Values::ZeroCentre | Values::ZeroCentrePerChannel) {
+        return Ok([0.0; 3]);
+    }
+    let found = Statistics::of(samples, &recipe.preprocess([0.0; 3]), bad_files, &Limits::default())?;
+    let mean = match (found, recipe.input.values) {
+        (None, _) => [0.0; 3],
+        (Some(found), Values::ZeroCentre) => [found.overall_mean; 3],
+        (Some(found), _) => found.mean,
+    };
+    Ok(mean.map(|mean| mean as f32))
+}

@@ -1,0 +1,240 @@
+//! A recipe followed, in a folder of its own.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use models::preprocess::Limits;
+use models::spec::TrainingRecord;
+use models::{ModelSpec, Network};
+use onnx::ExportOptions;
+use onnx::export::BatchNormalization;
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::{Plan, Recipe, RecipeError, RunOptions};
+use crate::dataset::{Checksum, DatasetError, checksum};
+use crate::events::{Event, Observer, Phase};
+use crate::exec::{Executor, Parameter};
+use crate::fit::{self, CheckpointOptions, Fitted, Progress, Run, Task};
+use crate::logs::{CsvLog, EventLog, Log, Start};
+use crate::metrics::Evaluation;
+
+/// Where a run is kept, and what it is of.
+#[derive(Clone, Copy)]
+pub struct RunFolder<'a> {
+    /// The recipe's name, for the record.
+    pub name: &'a str,
+    /// What is followed.
+    pub recipe: &'a Recipe,
+    /// The same with its images.
+    pub plan: &'a Plan,
+    /// Where.
+    pub place: &'a Place,
+    /// Whether it has to be a run that was begun.
+    pub resume: Resume,
+}
+
+/// A run's folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its own.
+    pub folder: PathBuf,
+    /// That of its checkpoints.
+    pub checkpoints: PathBuf,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// Where there is a checkpoint.
+    IfPossible,
+    /// Or nothing is done.
+    Required,
+}
+
+/// A run that has read its checkpoint and not yet trained.
+pub struct OpenRun<'a> {
+    of: RunFolder<'a>,
+    run: Run<'a>,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The file of the best weights.
+    pub model: PathBuf,
+    /// What was measured while it trained.
+    pub progress: Progress,
+    /// The share of the time in which the network waited for images, 0..1.
+    pub idle: f64,
+    /// The result on the data set's test part, if it has one that did not choose.
+    pub test: Option<Evaluation>,
+}
+
+/// The effective recipe, beside what came of it.
+const RECIPE: &str = "recipe.toml";
+const METRICS: &str = "metrics.csv";
+const COLUMNS: [&str; 5] = ["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"];
+
+impl Place {
+    /// Where a run of this recipe is kept in a folder, under the name that the recipe gives it, or else under this.
+    #[must_use]
+    pub fn new(out: &Path, recipe: &Recipe, name: &str) -> Self {
+        let folder = out.join(recipe.run.id.as_deref().unwrap_or(name));
+        Self { checkpoints: folder.join(&recipe.run.checkpoints), folder }
+    }
+}
+
+impl<'a> RunFolder<'a> {
+    /// Makes the folder, or finds what is in it.
+    ///
+    /// # Errors
+    /// [`RecipeError::OtherRecipe`] for a run of other settings, [`RecipeError::NothingToResume`].
+    pub fn open(self) -> Result<OpenRun<'a>, RecipeError> {
+        let RunFolder { recipe, plan, place: Place { folder, checkpoints }, .. } = self;
+        let written = folder.join(RECIPE);
+        let begun = fs::read_dir(checkpoints).is_ok_and(|mut files| files.next().is_some());
+        match fs::read_to_string(&written) {
+            Ok(text) if begun && !Recipe::parse(&text, &[]).is_ok_and(|old| same_run(&old, recipe)) => {
+                return Err(RecipeError::OtherRecipe { folder: folder.clone() });
+            }
+            _ => fs::create_dir_all(folder).map_err(at(folder))?,
+        }
+        let text = toml::to_string(recipe).map_err(|error| RecipeError::Text(error.to_string()))?;
+        write(&written, text.as_bytes())?;
+        let task = Task {
+            graph: &plan.graph,
+            params: &plan.params,
+            trains: &EVERYTHING,
+            training: &plan.training,
+            validation: plan.validation.as_ref().map(|images| images as &dyn fit::Examples),
+            options: &plan.options,
+            checkpoints: Some(checkpoints),
+            logs: vec![],
+        };
+        let run = Run::prepare(task)?;
+        let Progress { step, epoch, .. } = *run.progress();
+        if self.resume == Resume::Required && (step, epoch) == (0, 0) {
+            return Err(RecipeError::NothingToResume { folder: folder.clone() });
+        }
+        Ok(OpenRun { of: self, run })
+    }
+}
+
+const EVERYTHING: fn(&Parameter) -> bool = |_| true;
+
+/// Whether two recipes are of one run: apart from how long it goes on, and what is kept and shown of it.
+fn same_run(a: &Recipe, b: &Recipe) -> bool {
+    let core = |recipe: &Recipe| {
+        let mut recipe = Recipe { summary: String::new(), run: RunOptions::default(), ..recipe.clone() };
+        (recipe.training.epochs, recipe.training.steps) = (0, None);
+        recipe.training.checkpoints = CheckpointOptions::default();
+        recipe
+    };
+    core(a) == core(b)
+}
+
+impl OpenRun<'_> {
+    /// The step that it goes on from; 0 at the beginning.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.run.progress().step
+    }
+
+    /// Epochs that are over.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.run.progress().epoch
+    }
+
+    /// Trains to the end, and writes the network with the best weights.
+    ///
+    /// # Errors
+    /// [`RecipeError`]; checkpoints remain.
+    pub fn finish(mut self, observer: &mut dyn Observer) -> Result<Trained, RecipeError> {
+        let RunFolder { recipe, plan, place: Place { folder, .. }, .. } = self.of;
+        let start = if self.step() == 0 { Start::New } else { Start::After(self.step()) };
+        let table = CsvLog::open(&folder.join(METRICS), &COLUMNS, start)?;
+        self.run.log_to(vec![Log::Csv(table), Log::TensorBoard(EventLog::create(folder, start)?)]);
+        observer.event(Event::Phase { phase: Phase::Training });
+        let fitted = self.run.finish(observer)?;
+        if let (Some(wanted), Some(best)) = (recipe.run.least_accuracy, &fitted.progress.best)
+            && best.top1 < wanted
+        {
+            return Err(RecipeError::TooBad { wanted, found: best.top1 });
+        }
+        observer.event(Event::Phase { phase: Phase::Export });
+        let test = match &plan.test {
+            None => None,
+            Some(images) => {
+                let executor = Executor::new(&plan.graph, &fitted.params).map_err(fit::FitError::from)?;
+                Some(fit::evaluate(&executor, images, plan.options.batch_size)?)
+            }
+        };
+        let model = folder.join(format!("{}.onnx", recipe.run.model));
+        let network = network(&self.of, &fitted, test.as_ref())?;
+        // Batch normalisation stays, so that the file can be trained further.
+        let options = ExportOptions { batch_norm: BatchNormalization::Keep, ..ExportOptions::default() };
+        write(&model, &onnx::export(&network, &options)?)?;
+        Ok(Trained { model, progress: fitted.progress, idle: fitted.idle, test })
+    }
+}
+
+/// The trained network with its record.
+fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Result<Network, RecipeError> {
+    let RunFolder { name, recipe, plan, .. } = *of;
+    let best = fitted.progress.best.as_ref();
+    let record = TrainingRecord {
+        base: "random weights".to_owned(),
+        base_sha256: plan.params.checksum(),
+        dataset_sha256: dataset_checksum(plan)?,
+        strategy: format!("recipe {name}"),
+        seed: plan.options.seed,
+        // Names of folders are not part of what was trained.
+        options: json!(Recipe { run: RunOptions::default(), ..(*recipe).clone() }),
+        metrics: json!({
+            "steps": fitted.progress.step,
+            "best_epoch": best.map(|best| best.epoch),
+            "validation_top1": plan.validation.as_ref().and(best).map(|best| best.top1),
+            "test_top1": test.map(|test| test.top1),
+            "test_images": test.map(|test| test.images),
+        }),
+        created_by: concat!("graft ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let spec = ModelSpec {
+        architecture: recipe.network.clone().unwrap_or_default(),
+        labels: Some(plan.labels.clone()),
+        preprocess: plan.preprocess.clone(),
+        training: Some(record),
+    };
+    Ok(Network::new(plan.graph.clone(), &fitted.params, spec)?)
+}
+
+/// Over the training images that can be read.
+fn dataset_checksum(plan: &Plan) -> Result<String, RecipeError> {
+    let limits = Limits::default();
+    let of = |sample: &crate::dataset::Sample| match sample.read(&limits) {
+        Ok(bytes) => Ok(Some((Checksum::of(&bytes), sample.class))),
+        Err(DatasetError::Image { .. }) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let checksums = plan.samples.par_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    Ok(checksum(&plan.labels, checksums.iter().flatten().map(|(checksum, class)| (checksum, *class))))
+}
+
+/// Under a temporary name first, so that the file is whole or not there.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), RecipeError> {
+    let unfinished = path.with_extension("partial");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> RecipeError {
+    move |source| RecipeError::Io { path: path.to_owned(), source }
+}

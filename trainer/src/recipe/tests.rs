@@ -1,0 +1,213 @@
+//! The recipes against what they reproduce. The numbers are those of the papers and of tflearn's examples.
+
+use models::zoo;
+
+use super::*;
+use crate::augment::Transform;
+use crate::fit::{CheckpointOptions, Sampling};
+use crate::optim::{Decayed, Groups, Rule};
+use crate::schedule::Schedule;
+
+fn named(name: &str, settings: &[&str]) -> Recipe {
+    let settings: Vec<Setting> = settings.iter().map(|text| text.parse().unwrap()).collect();
+    Recipe::parse(find(name).unwrap().text, &settings).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn refused(name: &str, settings: &[&str]) -> String {
+    let settings: Vec<Setting> = settings.iter().map(|text| text.parse().unwrap()).collect();
+    Recipe::parse(find(name).unwrap().text, &settings).unwrap_err().to_string()
+}
+
+fn parameters(recipe: &Recipe, classes: usize) -> u64 {
+    let side = recipe.input.size.map(|side| side as usize);
+    zoo::find(recipe.network.as_deref().unwrap()).unwrap().graph(side, classes).unwrap().counts().parameters
+}
+
+#[test]
+fn every_recipe_is_understood_and_comes_back_from_its_own_text() {
+    for Named { name, text } in NAMED {
+        let recipe = named(name, &[]);
+        let written = toml::to_string(&recipe).unwrap();
+        assert_eq!(Recipe::parse(&written, &[]).unwrap(), recipe, "{name}");
+        assert!(text.starts_with("# ") && text.contains("# Traps:"), "{name} has a head");
+        assert!(!recipe.summary.is_empty() && is_plain(name));
+    }
+}
+
+#[test]
+fn tflearns_residual_network_is_as_the_example_has_it() {
+    let recipe = named("tflearn-resnet-cifar10", &[]);
+    assert_eq!(recipe.training.optimiser, Rule::Sgd { momentum: 0.9, nesterov: false });
+    assert_eq!(
+        recipe.training.groups,
+        Groups { weight_decay: 1e-4, decayed: Decayed::Convolutions, ..Groups::default() }
+    );
+    assert_eq!(
+        (recipe.training.epochs, recipe.training.batch_size, recipe.training.clip_norm, recipe.training.steps),
+        (200, 128, None, None)
+    );
+    assert_eq!(recipe.training.checkpoints, CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 10 });
+    assert_eq!((recipe.validation, recipe.run.id.as_deref()), (Validation::Test, Some("resnet_cifar10")));
+    let flip = Transform::HorizontalFlip { probability: 0.5 };
+    assert_eq!(recipe.augmentation, Augmentation(vec![flip, Transform::PadAndCrop { padding: 4, fill: [0; 3] }]));
+    assert_eq!((recipe.input.values, recipe.initialisation), (Values::ZeroCentrePerChannel, Scheme::TfLearn));
+    // 50,000 images: 391 steps an epoch, 78,200 in all, so that the second fall is at 64,000 and there is no third.
+    let steps = recipe.training.steps_per_epoch(50_000);
+    assert_eq!((steps, steps * recipe.training.epochs), (391, 78_200));
+    let rate = |step| recipe.training.schedule.at(step);
+    for (step, expected) in [(0, 0.1), (31_999, 0.1), (32_000, 0.01), (63_999, 0.01), (64_000, 0.001), (78_199, 0.001)]
+    {
+        assert!((rate(step) - expected).abs() < 1e-12, "{step}: {}", rate(step));
+    }
+    for (setting, expected) in [("n=5", 465_290), ("n=9", 855_050), ("n=18", 1_732_010)] {
+        assert_eq!(parameters(&named("tflearn-resnet-cifar10", &[setting]), 10), expected, "{setting}");
+    }
+    assert!(refused("tflearn-resnet-cifar10", &["n=7"]).contains("`n` must be one of 5, 9, 18, not `7`"));
+}
+
+#[test]
+fn tflearns_vgg_is_as_the_article_has_it() {
+    let recipe = named("tflearn-vgg16-oxflower17", &[]);
+    assert_eq!(recipe.training.optimiser, Rule::RmsProp { rho: 0.9, momentum: 0.0, epsilon: 1e-10 });
+    assert_eq!(recipe.training.schedule, Schedule::Constant { rate: 1e-3 });
+    assert_eq!((recipe.training.epochs, recipe.training.batch_size, recipe.training.clip_norm), (500, 32, Some(5.0)));
+    assert_eq!(recipe.training.groups, Groups::default());
+    assert_eq!(recipe.training.checkpoints, CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 1 });
+    assert_eq!((recipe.validation, recipe.parts), (Validation::None, Parts::Ignored));
+    let preprocess = recipe.preprocess([0.5; 3]);
+    assert_eq!((preprocess.mean, preprocess.std), ([0.0; 3], [1.0; 3]));
+    assert_eq!((preprocess.resize, preprocess.filter), (Resize::Exact { width: 224, height: 224 }, Filter::Lanczos));
+    let steps = recipe.training.steps_per_epoch(1360);
+    assert_eq!((steps, steps * recipe.training.epochs), (43, 21_500));
+    assert_eq!(parameters(&recipe, 17), 134_330_193);
+    let dropped = zoo::find("vgg16").unwrap().graph([224; 2], 17).unwrap();
+    let rates = dropped.nodes().iter().filter_map(|node| match &node.op {
+        models::ops::Op::Dropout(dropout) => Some(dropout.p),
+        _ => None,
+    });
+    assert_eq!(rates.collect::<Vec<_>>(), [0.5, 0.5]);
+}
+
+#[test]
+fn the_recipe_that_learns_says_which_command_follows_it() {
+    let recipe = named("vgg16-oxflower17", &[]);
+    assert_eq!((recipe.base.as_deref(), recipe.strategy.as_deref()), (Some("vgg16"), Some("staged")));
+    let dataset = crate::dataset::Dataset {
+        labels: models::Labels::new(vec!["a".to_owned(), "b".to_owned()]),
+        samples: vec![],
+        ignored: vec![],
+        warnings: vec![],
+        divisions: vec![],
+    };
+    let loading = Loading { threads: std::num::NonZeroUsize::MIN, bad_files: crate::dataset::BadFiles::Refuse };
+    let error = Plan::new(&recipe, dataset, loading).err().unwrap().to_string();
+    assert!(error.contains("graft finetune --base vgg16"), "{error}");
+}
+
+#[test]
+fn he_et_al_are_as_their_papers_have_them() {
+    // Parameters: table 6 of arXiv 1512.03385, and the authors' file for pre-activation.
+    let sizes = [
+        ("he2015-cifar10", "depth=20", 269_722),
+        ("he2015-cifar10", "depth=32", 464_154),
+        ("he2015-cifar10", "depth=44", 658_586),
+        ("he2015-cifar10", "depth=56", 853_018),
+        ("he2015-cifar10", "depth=110", 1_727_962),
+        ("he2015-cifar10", "depth=1202", 19_421_274),
+        ("he2016-preact-cifar10", "depth=110", 1_727_962),
+        ("he2016-preact-cifar10", "depth=164", 1_703_258),
+        ("he2016-preact-cifar10", "depth=1001", 10_327_706),
+    ];
+    for (name, depth, expected) in sizes {
+        let recipe = named(name, &[depth]);
+        assert_eq!(parameters(&recipe, 10), expected, "{name} {depth}");
+        let warm = name != "he2015-cifar10" || depth == "depth=110";
+        let rate = |step| recipe.training.schedule.at(step);
+        let begins = if warm { 0.01 } else { 0.1 };
+        let rates = [(0, begins), (399, begins), (400, 0.1), (31_999, 0.1), (32_000, 0.01), (48_000, 0.001)];
+        for (step, expected) in rates {
+            assert!((rate(step) - expected).abs() < 1e-12, "{name} {depth} {step}: {}", rate(step));
+        }
+        assert_eq!((recipe.training.steps, recipe.training.batch_size), (Some(64_000), 128));
+        assert_eq!((recipe.validation, recipe.initialisation), (Validation::PerClass(500), Scheme::He));
+        let groups = Groups { weight_decay: 1e-4, decayed: Decayed::Everything, ..Groups::default() };
+        assert_eq!((recipe.training.groups, recipe.training.clip_norm), (groups, None));
+    }
+    assert_eq!(named("he2016-preact-cifar10", &["depth=1001", "batch_size=64"]).training.batch_size, 64);
+}
+
+#[test]
+fn imagenet_is_as_the_papers_have_it() {
+    let vgg = named("vgg2014-imagenet", &[]);
+    assert_eq!((vgg.training.steps, vgg.training.batch_size), (Some(370_000), 256));
+    assert_eq!((vgg.training.groups.weight_decay, vgg.training.plateau.unwrap().rate), (5e-4, 0.01));
+    assert_eq!(vgg.initialisation, Scheme::Glorot);
+    // 1,281,167 images less 50 of each of 1000 classes: 74 epochs are 370,000 steps of 256 of all of them.
+    assert_eq!(370_000_u64.div_ceil(vgg.training.steps_per_epoch(1_281_167)), 74);
+    for (setting, expected) in [("layers=11", 132_863_336), ("layers=16", 138_357_544), ("layers=19", 143_667_240)] {
+        assert_eq!(parameters(&named("vgg2014-imagenet", &[setting]), 1000), expected, "{setting}");
+    }
+    let he = named("he2015-imagenet", &[]);
+    assert_eq!((he.training.steps, he.training.batch_size), (Some(600_000), 256));
+    assert_eq!((he.training.groups.weight_decay, he.training.plateau.unwrap().rate), (1e-4, 0.1));
+    for (setting, expected) in [("depth=18", 11_689_512), ("depth=50", 25_557_032), ("depth=152", 60_192_808)] {
+        assert_eq!(parameters(&named("he2015-imagenet", &[setting]), 1000), expected, "{setting}");
+    }
+}
+
+#[test]
+fn tflearns_names_mean_what_the_table_says() {
+    let set = |text: &str| named("he2015-cifar10", &[text]);
+    assert_eq!(set("n_epoch=3").training.epochs, 3);
+    assert_eq!(set("shuffle=False").training.sampling, Sampling::Listed);
+    assert_eq!(set("snapshot_step=500").training.checkpoints.every_steps, Some(500));
+    assert_eq!(set("snapshot_step=None").training.checkpoints.every_steps, None);
+    assert!(!set("snapshot_epoch=false").training.checkpoints.every_epoch);
+    assert_eq!(set("max_checkpoints=10").training.checkpoints.keep, 10);
+    assert_eq!(set("clip_gradients=5").training.clip_norm, Some(5.0));
+    assert_eq!(set("clip_gradients=0.").training.clip_norm, None);
+    assert_eq!(set("validation_set=0.1").validation, Validation::Share(0.1));
+    assert_eq!(set("validation_set=None").validation, Validation::None);
+    assert_eq!(set("run_id=mine").run.id.as_deref(), Some("mine"));
+    assert!(!set("show_metric=False").run.show_metric);
+    assert_eq!(set("checkpoint_path=model_vgg").run.checkpoints, "model_vgg");
+    assert_eq!(set("best_checkpoint_path=best").run.model, "best");
+    assert_eq!(set("best_val_accuracy=0.9").run.least_accuracy, Some(0.9));
+    assert_eq!(set("tensorboard_verbose=0"), named("he2015-cifar10", &[]));
+    assert!(refused("he2015-cifar10", &["tensorboard_verbose=3"]).contains("no histograms"));
+    assert!(refused("he2015-cifar10", &["n_epoch=0"]).contains("`n_epoch` must be a whole number, at least 1"));
+    assert!(refused("he2015-cifar10", &["run_id=../x"]).contains("plain name"));
+}
+
+#[test]
+fn the_documentation_has_every_name() {
+    let readme = include_str!("../../recipes/README.md");
+    for option in &tflearn::OPTIONS {
+        assert!(readme.contains(&format!("| `{}` |", option.name)), "{}", option.name);
+    }
+    for named in NAMED {
+        assert!(readme.contains(&format!("`{}`", named.name)), "{}", named.name);
+    }
+}
+
+#[test]
+fn unknown_options_are_refused_with_the_nearest() {
+    for (setting, near) in [
+        ("n_epochs=3", "is `n_epoch` meant"),
+        ("training.batch_sise=3", "is `batch_size` meant"),
+        ("snapshot_setp=3", "is `snapshot_step` meant"),
+        ("training.optimiser.momentun=0.5", "is `momentum` meant"),
+        ("dept=32", "is `depth` meant"),
+        ("initialisation=hee", "is `he` meant"),
+        ("network=resnet20_cifa", "is `resnet20_cifar` meant"),
+    ] {
+        let error = refused("he2015-cifar10", &[setting]);
+        assert!(error.contains(near), "{setting}: {error}");
+    }
+    let error = Recipe::open("tflearn-resnet-cifar", &[]).unwrap_err().to_string();
+    assert!(error.contains("is `tflearn-resnet-cifar10` meant"), "{error}");
+    let twice = "n_epoch = 3\nsummary = \"\"\nnetwork = \"vgg16\"\n[training]\nepochs = 2\n[input]\nsize = [32, 32]\n\
+                 values = \"unit\"\n";
+    let error = Recipe::parse(twice, &[]).unwrap_err().to_string();
+    assert!(error.contains("`n_epoch` and `training.epochs` say the same"), "{error}");
+}
