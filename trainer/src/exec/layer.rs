@@ -79,8 +79,8 @@ pub(super) struct Back<'a> {
     /// The gradient of the output.
     pub(super) dy: Array,
     /// Those that are kept; an empty array stands for one that is not.
-    pub(super) inputs: Vec<&'a [f32]>,
-    pub(super) output: &'a [f32],
+    pub(super) inputs: Vec<&'a Array>,
+    pub(super) output: &'a Array,
     pub(super) saved: &'a Saved,
     /// The gradients of the inputs as far as later steps have found them.
     pub(super) found: Vec<Option<Array>>,

@@ -105,14 +105,15 @@ impl Executor {
         let mut found: Vec<Option<Array>> = vec![None; self.plan.wanted.len()];
         found[self.last] = Some(self.pool.copy(dy));
         let mut seconds = vec![0.0; self.plan.steps.len()];
+        let nothing = self.pool.take(0);
         for (number, (step, saved)) in self.plan.steps.iter().zip(&pass.saved).enumerate().rev() {
             let clock = Instant::now();
             let (true, Some(dy)) = (self.plan.wanted[step.output], found[step.output].take()) else { continue };
-            let numbers = |node: usize| pass.values[node].as_ref().map_or(&[][..], Array::numbers);
+            let kept = |node: usize| pass.values[node].as_ref().unwrap_or(&nothing);
             let mut back = Back {
                 dy,
-                inputs: step.inputs.iter().map(|&input| numbers(input)).collect(),
-                output: numbers(step.output),
+                inputs: step.inputs.iter().map(|&input| kept(input)).collect(),
+                output: kept(step.output),
                 saved,
                 found: step.inputs.iter().map(|&input| found[input].take()).collect(),
                 wanted: &step.inputs.iter().map(|&input| self.plan.wanted[input]).collect::<Vec<_>>(),

@@ -23,7 +23,7 @@ impl Layer for Rectified {
     }
 
     fn backward(&self, _: &Run<'_>, back: &mut Back<'_>) {
-        relu_backward(back.dy.numbers_mut(), back.output);
+        relu_backward(back.dy.numbers_mut(), back.output.numbers());
         back.give(0, back.dy.clone());
     }
 }
@@ -46,7 +46,7 @@ impl Layer for Activated {
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         let mut dx = run.pool.take(back.inputs[0].len());
         let function = self.0;
-        combine([back.dy.numbers(), back.inputs[0]], dx.numbers_mut(), |dy, x| dy * slope(function, x));
+        combine([back.dy.numbers(), back.inputs[0].numbers()], dx.numbers_mut(), |dy, x| dy * slope(function, x));
         back.give(0, dx);
     }
 }
@@ -141,8 +141,8 @@ impl Layer for Softmaxed {
     }
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
-        let length = back.output.len() / run.batch;
-        let rows = back.dy.numbers_mut().chunks_exact_mut(length).zip(back.output.chunks_exact(length));
+        let length = back.output.numbers().len() / run.batch;
+        let rows = back.dy.numbers_mut().chunks_exact_mut(length).zip(back.output.numbers().chunks_exact(length));
         for (dy, y) in rows {
             let mean: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();
             dy.iter_mut().zip(y).for_each(|(dy, y)| *dy = y * (*dy - mean));

@@ -40,7 +40,7 @@ impl Layer for Sum {
 
     fn backward(&self, _: &Run<'_>, back: &mut Back<'_>) {
         if self.then == Then::Relu {
-            relu_backward(back.dy.numbers_mut(), back.output);
+            relu_backward(back.dy.numbers_mut(), back.output.numbers());
         }
         for input in 0..back.wanted.len() {
             back.give(input, back.dy.clone());
@@ -69,7 +69,7 @@ impl Product {
     }
 
     fn gradient(&self, input: usize, back: &Back<'_>, dx: &mut [f32]) {
-        let (dy, other) = (back.dy.numbers(), back.inputs[1 - input]);
+        let (dy, other) = (back.dy.numbers(), back.inputs[1 - input].numbers());
         let most = self.pixels[0].max(self.pixels[1]);
         let together = most / self.pixels[input];
         dx.par_chunks_mut(self.channels).enumerate().for_each(|(row, dx)| {
@@ -151,7 +151,7 @@ impl Layer for Scaled {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         if self.trained {
-            let [sums, products] = products([back.dy.numbers(), back.inputs[0]], &vec![0.0; self.channels]);
+            let [sums, products] = products([back.dy.numbers(), back.inputs[0].numbers()], &vec![0.0; self.channels]);
             for (place, found) in [(self.weight, products), (self.bias, sums)] {
                 let Some(place) = place else { continue };
                 back.gradients.put(run.pool, place, found.len(), |out| {

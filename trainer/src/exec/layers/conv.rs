@@ -68,7 +68,7 @@ impl Layer for Convolved {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         if self.then == Then::Relu {
-            relu_backward(back.dy.numbers_mut(), back.output);
+            relu_backward(back.dy.numbers_mut(), back.output.numbers());
         }
         let plan = self.plan(run.batch);
         let dy = back.dy.numbers();
@@ -79,7 +79,8 @@ impl Layer for Convolved {
             });
         }
         let weight = run.weights.get(self.weight);
-        back.gradients.put(run.pool, self.weight, weight.len(), |dw| plan.backward_weight(back.inputs[0], dy, dw));
+        back.gradients
+            .put(run.pool, self.weight, weight.len(), |dw| plan.backward_weight(back.inputs[0].numbers(), dy, dw));
         if !back.wanted[0] {
             return;
         }

@@ -52,7 +52,7 @@ impl Layer for BatchNormed {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         if self.tail.then == Then::Relu {
-            relu_backward(back.dy.numbers_mut(), back.output);
+            relu_backward(back.dy.numbers_mut(), back.output.numbers());
         }
         if self.tail.sum {
             back.give(1, back.dy.clone());
@@ -61,12 +61,12 @@ impl Layer for BatchNormed {
         let [gamma, _] = self.scale_and_shift(run.weights);
         match back.saved {
             Saved::Moments(moments) => {
-                let gradient = NormGradient::of(back.dy.numbers(), back.inputs[0], moments, (eps, gamma));
+                let gradient = NormGradient::of(back.dy.numbers(), back.inputs[0].numbers(), moments, (eps, gamma));
                 for (place, found) in self.places.into_iter().zip([&gradient.gamma, &gradient.beta]) {
                     back.gradients.put(run.pool, place, found.len(), |out| out.copy_from_slice(found));
                 }
                 if back.wanted[0] {
-                    gradient.apply(back.dy.numbers_mut(), back.inputs[0]);
+                    gradient.apply(back.dy.numbers_mut(), back.inputs[0].numbers());
                     back.give(0, back.dy.clone());
                 }
             }
@@ -116,7 +116,7 @@ impl Layer for ResponseNormed {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         let mut dx = run.pool.take(back.inputs[0].len());
-        response::backward(&self.op, [back.inputs[0], back.dy.numbers()], self.channels, dx.numbers_mut());
+        response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut());
         back.give(0, dx);
     }
 }

@@ -39,7 +39,8 @@ impl Layer for MaxPooled {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         let mut dx = run.pool.take(back.inputs[0].len());
-        self.windows.max_backward([back.inputs[0], back.output, back.dy.numbers()], dx.numbers_mut());
+        self.windows
+            .max_backward([back.inputs[0].numbers(), back.output.numbers(), back.dy.numbers()], dx.numbers_mut());
         back.give(0, dx);
     }
 }
