@@ -47,18 +47,22 @@ impl Pass {
 
 impl Executor {
     /// The output in evaluation.
-    pub(super) fn evaluate(&self, x: Array, batch: usize) -> Array {
-        self.pass(x, batch, Mode::Evaluation, &vec![false; self.plan.kept.len()]).output
+    pub(super) fn evaluate(&self, x: Array, batch: usize) -> Result<Array, ExecError> {
+        let pass = self.pass(x, batch, Mode::Evaluation, &vec![false; self.plan.kept.len()]);
+        self.kernels.failure()?;
+        Ok(pass.output)
     }
 
     /// The forward pass over images `[n, h, w, c]`, by the statistics of the batch and with dropout that the seed decides.
     /// The running statistics are brought up to date.
     ///
     /// # Errors
-    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes, [`ExecError::OneDnn`] when the
+    /// library fails.
     pub fn train(&mut self, images: &[f32], seed: u64) -> Result<Pass, ExecError> {
         let batch = self.images(images)?;
         let pass = self.pass(self.pool.copy(images), batch, Mode::Training { seed }, &self.plan.kept);
+        self.kernels.failure()?;
         let run = Run { weights: &self.weights, pool: &self.pool, batch, mode: pass.mode };
         let steps = self.plan.steps.iter().zip(&pass.saved);
         let statistics = steps.flat_map(|(step, saved)| step.layer.statistics(&run, saved));
@@ -131,6 +135,7 @@ impl Executor {
             pass.values[step.output] = None;
             seconds[number] = clock.elapsed().as_secs_f64();
         }
+        self.kernels.failure()?;
         Ok(Found { gradients, input: found.swap_remove(0), seconds })
     }
 

@@ -55,16 +55,6 @@ impl Element for bf16 {
     }
 }
 
-impl Format {
-    /// Bytes of a number.
-    pub(crate) fn size(self) -> usize {
-        match self {
-            Self::Single => size_of::<f32>(),
-            Self::Brain => size_of::<bf16>(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ pub(crate) mod element;
 pub(crate) mod elementwise;
 pub(crate) mod matmul;
 pub(crate) mod norm;
-pub(crate) mod onednn;
+pub mod onednn;
 pub(crate) mod pool;
 pub(crate) mod response;
 mod simd;
