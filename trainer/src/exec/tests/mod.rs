@@ -1,6 +1,7 @@
 //! Gradients against central differences of the same network in f64.
 
 mod cases;
+mod onednn;
 mod reference;
 
 use models::{Graph, Params, Tensor};

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 
 use super::functions::{CONVOLUTION_DIRECT, FORWARD_TRAINING, Functions, Handle, Status, arg, query, tag};
-use super::library::{OneDnn, OneDnnError};
+use super::library::{LINE, OneDnn, OneDnnError};
 use super::primitive::{Argument, Attributes, Desc, Memory, Primitive};
 use crate::kernels::conv::Geometry;
 use crate::kernels::element::{Element, Format};
@@ -252,5 +252,5 @@ impl Window {
 
 /// Whole lines of the cache.
 fn lines(bytes: usize) -> usize {
-    bytes.next_multiple_of(64)
+    bytes.next_multiple_of(LINE)
 }

@@ -12,6 +12,9 @@ use thiserror::Error;
 
 use super::functions::{CPU, Functions, Handle, RUNTIMES, SUCCESS, Status};
 
+/// Bytes in a line of the cache.
+pub(super) const LINE: usize = 64;
+
 /// oneDNN, Intel's library of convolutions. Cloning shares it; once loaded it stays until the process ends.
 #[derive(Clone)]
 pub struct OneDnn(Arc<Loaded>);
@@ -134,14 +137,17 @@ impl OneDnn {
         self.0.engine
     }
 
-    /// Calls with memory of this many bytes that is used again.
+    /// Calls with memory of this many bytes that is used again. It begins with a line of the cache, as vectors do that
+    /// are loaded fast.
     pub(super) fn with_scratch<R>(&self, bytes: usize, call: impl FnOnce(&mut [u8]) -> R) -> R {
         let mut scratch = self.0.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        if scratch.len() < bytes {
+        if scratch.len() < bytes + LINE {
+            // The old one is freed first.
             *scratch = Vec::new();
-            *scratch = vec![0; bytes];
+            *scratch = vec![0; bytes + LINE];
         }
-        call(&mut scratch[..bytes])
+        let start = scratch.as_ptr().align_offset(LINE);
+        call(&mut scratch[start..start + bytes])
     }
 
     /// As many threads as rayon has here, so that one setting holds for both.
