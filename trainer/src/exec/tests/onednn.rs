@@ -95,13 +95,14 @@ fn distance(found: &[f32], expected: &[f32]) -> f64 {
     (difference / expected.iter().map(|&x| square(x)).sum::<f64>()).sqrt()
 }
 
-/// In bf16 each of eighteen layers rounds by up to 2⁻⁹, forward and backward, and where numbers are near zero ReLUs and
-/// pools choose otherwise; so gradients are compared as a whole.
+/// In bf16 every layer rounds, forward and backward, and where numbers are near zero ReLUs and pools choose otherwise; so
+/// gradients are compared as a whole. `reference/bf16_noise.py` does the same in PyTorch: over three seeds its bf16 differs
+/// from its f32 by 0.022 to 0.047 in the output and by 0.336 to 0.351 in the gradients. A wrong layer differs by more than 1.
 #[test]
 fn a_step_of_resnet_18_agrees() {
     let Some(library) = library() else { return };
     let expected = resnet(&Kernels::Rust);
-    for (precision, tolerances) in [(Precision::F32, [1e-4, 1e-3]), (Precision::Bf16, [0.03, 0.15])] {
+    for (precision, tolerances) in [(Precision::F32, [1e-4, 1e-3]), (Precision::Bf16, [0.06, 0.45])] {
         let found = resnet(&Kernels::OneDnn(library.clone(), precision));
         let distances = [0, 1].map(|index| distance(&found[index], &expected[index]));
         eprintln!("{precision:?}: output and gradients differ by {distances:?}");
