@@ -88,8 +88,8 @@ impl OneDnn {
         }
         #[expect(unsafe_code, reason = "loading a library runs its initialisers")]
         // SAFETY: the user has named it or put it where oneDNN is looked for; its initialisers are run as a linker would.
-        let library = unsafe { Library::new(path) }.map_err(|error| failed(error.to_string()))?;
-        let functions = Functions::of(&library).map_err(|error| unusable(error.to_string()))?;
+        let library = unsafe { Library::new(path) }.map_err(|error| failed(explain(&error)))?;
+        let functions = Functions::of(&library).map_err(|error| unusable(explain(&error)))?;
         #[expect(unsafe_code, reason = "a call of the library")]
         // SAFETY: it takes nothing and answers a pointer to a constant of the library.
         let version = unsafe { &*(functions.version)() };
@@ -181,6 +181,14 @@ impl OneDnn {
 impl fmt::Debug for OneDnn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OneDnn").field("path", &self.0.path).field("version", &self.0.version).finish_non_exhaustive()
+    }
+}
+
+/// With what the system's loader said, which the message alone leaves out.
+fn explain(error: &libloading::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }
 
