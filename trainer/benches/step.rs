@@ -5,8 +5,10 @@
 //! BF16=1 PYTORCH=python3 cargo bench --package trainer --bench step -- resnet50       # beside PyTorch, one row, in turns
 //! ```
 //!
+//! `ONEDNN=libdnnl.so.3` adds steps by that library, in `f32` and in `bf16`.
+//!
 //! Each round does a step of one, then of the other, since these machines are shared; medians are of all rounds. With the name
-//! of a row the peak of the process's memory is that row's. `PROFILE=1` prints where the time goes.
+//! of a row and `ONLY="oneDNN bf16"` (or `f32`, `oneDNN f32`) the peak of the process's memory is that row's and theirs. `PROFILE=1` prints where the time goes.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on the standard output")]
 #![expect(
@@ -15,12 +17,13 @@
 )]
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use models::{Graph, init, zoo};
 use rustix::time::{ClockId, clock_gettime};
-use trainer::exec::Executor;
+use trainer::exec::{Executor, Kernels, OneDnn, Precision};
 use trainer::loss::CrossEntropy;
 use trainer::optim::{Groups, Optimiser, ParamInfo, Rule, Step};
 
@@ -32,52 +35,67 @@ fn main() -> Result<()> {
     let rounds = number("ROUNDS", 5)?;
     rayon::ThreadPoolBuilder::new().num_threads(number("THREADS", 1)?).build_global()?;
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let mut pytorch = std::env::var("PYTORCH").ok().map(|python| PyTorch::start(&python)).transpose()?;
-    println!(
-        "{:16} {:>5} {:>8} {:>12} {:>6} {:>13} {:>6}",
-        "network", "batch", "graft", "PyTorch f32", "ratio", "PyTorch bf16", "ratio"
-    );
+    let kernels = kernels()?;
+    let precisions: &[&str] = match (std::env::var_os("PYTORCH"), std::env::var_os("BF16")) {
+        (None, _) => &[],
+        (Some(_), None) => &["f32"],
+        (Some(_), Some(_)) => &["f32", "bf16"],
+    };
+    // A process for each precision, so that each has a peak of its own.
+    let python = std::env::var("PYTORCH").unwrap_or_default();
+    let pytorch = precisions.iter().map(|precision| Ok((*precision, PyTorch::start(&python)?)));
+    let mut pytorch = pytorch.collect::<Result<Vec<_>>>()?;
     for (name, size, batch) in ROWS {
         if !chosen.is_empty() && !chosen.iter().any(|chosen| chosen == name) {
             continue;
         }
         let batch = number("BATCH", batch)?;
-        let mut training = Training::new(name, size, batch)?;
-        training.step()?;
-        let (mut graft, mut f32s, mut bf16s) = (vec![], vec![], vec![]);
-        let mut memory = [0.0; 2];
+        let make =
+            |(label, kernels): &(&'static str, Kernels)| Ok((*label, Training::new((name, size, batch), kernels)?));
+        let mut trainings = kernels.iter().map(make).collect::<Result<Vec<_>>>()?;
+        trainings.iter_mut().try_for_each(|(_, training)| training.step().map(drop))?;
+        let mut seconds = vec![vec![]; trainings.len() + pytorch.len()];
+        let mut peaks = vec![];
         for _ in 0..rounds {
-            graft.push(training.step()?);
-            if let Some(pytorch) = &mut pytorch {
-                let [seconds, peak] = pytorch.step(name, "f32", batch)?;
-                f32s.push(seconds);
-                memory[0] = peak;
+            peaks.clear();
+            for ((_, training), seconds) in trainings.iter_mut().zip(&mut seconds) {
+                seconds.push(training.step()?);
+            }
+            for ((precision, pytorch), seconds) in pytorch.iter_mut().zip(&mut seconds[trainings.len()..]) {
+                let [step, peak] = pytorch.step(name, precision, batch)?;
+                seconds.push(step);
+                peaks.push(peak);
             }
         }
-        if let (Some(pytorch), true) = (&mut pytorch, std::env::var_os("BF16").is_some()) {
-            for _ in 0..rounds {
-                let [seconds, peak] = pytorch.step(name, "bf16", batch)?;
-                bf16s.push(seconds);
-                memory[1] = peak;
-            }
+        println!("{name}, batch {batch}, CPU seconds a step");
+        let labels = trainings.iter().map(|(label, _)| format!("graft {label}"));
+        let labels = labels.chain(pytorch.iter().map(|(precision, _)| format!("PyTorch {precision}")));
+        for (label, seconds) in labels.zip(&mut seconds) {
+            println!("  {label:20} {:8.3}", median(seconds));
         }
-        let own = median(&mut graft);
-        let column = |seconds: &mut Vec<f64>| match median(seconds) {
-            seconds if seconds.is_nan() => "            -      -".to_owned(),
-            seconds => format!("{seconds:12.3} {:6.2}", own / seconds),
-        };
-        println!("{name:16} {batch:5} {own:8.3} {} {}", column(&mut f32s), column(&mut bf16s));
-        println!(
-            "  peak memory: graft {:.0} MiB, PyTorch f32 {:.0} MiB, then bf16 {:.0} MiB",
-            peak_memory()?,
-            memory[0],
-            memory[1]
-        );
+        println!("  peak memory, MiB: graft, all of it, {:.0}; PyTorch {peaks:.0?}", peak_memory()?);
         if std::env::var_os("PROFILE").is_some() {
-            training.print_profile()?;
+            for (label, training) in &mut trainings {
+                println!("  {label}");
+                training.print_profile()?;
+            }
         }
     }
     Ok(())
+}
+
+/// Those that are measured.
+fn kernels() -> Result<Vec<(&'static str, Kernels)>> {
+    let mut all = vec![("f32", Kernels::Rust)];
+    if let Ok(path) = std::env::var("ONEDNN") {
+        let library = OneDnn::load(Path::new(&path))?;
+        all.push(("oneDNN f32", Kernels::OneDnn(library.clone(), Precision::F32)));
+        all.push(("oneDNN bf16", Kernels::OneDnn(library, Precision::Bf16)));
+    }
+    if let Ok(only) = std::env::var("ONLY") {
+        all.retain(|(label, _)| *label == only);
+    }
+    Ok(all)
 }
 
 fn number(variable: &str, default: usize) -> Result<usize> {
@@ -113,10 +131,10 @@ struct Training {
 }
 
 impl Training {
-    fn new(name: &str, size: usize, batch: usize) -> Result<Self> {
+    fn new((name, size, batch): (&str, usize, usize), kernels: &Kernels) -> Result<Self> {
         let architecture = zoo::find(name).context("no such network")?;
         let graph: Graph = architecture.graph([size; 2], architecture.classes())?;
-        let executor = Executor::new(&graph, &init::he(&graph, 0))?;
+        let executor = Executor::with_kernels(&graph, &init::he(&graph, 0), |_| true, kernels)?;
         let groups = Groups { weight_decay: 1e-4, ..Groups::default() };
         let parameters = ParamInfo::of(&graph).iter().map(|info| groups.parameter(info)).collect();
         let optimiser = Optimiser::new(Rule::Sgd { momentum: 0.9, nesterov: false }, parameters)?;

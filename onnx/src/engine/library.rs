@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// The loader maps a truncated library without complaint, and the process dies with a bus error on the first page that
 /// is not there. Nothing can catch that, so it must be seen beforehand.
-pub(super) fn needed_length(path: &Path) -> io::Result<Option<u64>> {
+pub fn needed_length(path: &Path) -> io::Result<Option<u64>> {
     let mut file = File::open(path)?;
     let mut header = [0; 64];
     if file.read_exact(&mut header).is_err() || header[..6] != *b"\x7fELF\x02\x01" {

@@ -4,7 +4,7 @@
 //! ONNX Runtime is about twice as fast and is loaded at run time from a library that the user has; see [`ort::load`].
 //! Which of them runs a model is always the caller's decision, never a silent fallback.
 
-mod library;
+pub mod library;
 pub mod ort;
 mod tract;
 

@@ -3,33 +3,61 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Subcommand;
-use server::runtime::{self, VERSION};
+use clap::{Subcommand, ValueEnum};
+use server::runtime::{self, Library};
+use trainer::exec::onednn;
 
 use super::{Workplace, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RuntimeCommand {
-    /// Get ONNX Runtime with your own `pip download`, check its hash, and put it into the data folder
+    /// Get a library with your own `pip download`, check its hash, and put it into the data folder
     Install {
+        /// Which one
+        #[arg(value_enum, default_value_t)]
+        library: Name,
         /// The Python whose pip is used
         #[arg(long, env = "GRAFT_PYTHON", default_value = "python3", value_name = "FILE")]
         python: PathBuf,
     },
-    /// Say which engine would serve, and why
+    /// Say which engine would serve, and why, and which oneDNN there is for training
     Show,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(super) enum Name {
+    /// ONNX Runtime, for running models
+    #[default]
+    Onnxruntime,
+    /// oneDNN, for training on processors with matrix units
+    Onednn,
 }
 
 pub(super) fn run(command: &RuntimeCommand, place: &Workplace) -> Result<()> {
     match command {
-        RuntimeCommand::Install { python } => {
-            output::line(format_args!("downloading ONNX Runtime {VERSION} with pip"))?;
-            let library = runtime::install(&place.data.runtime_dir(), python)?;
-            output::line(format_args!("installed {}", library.display()))?;
+        RuntimeCommand::Install { library, python } => {
+            let library = match library {
+                Name::Onnxruntime => Library::OnnxRuntime,
+                Name::Onednn => Library::OneDnn,
+            };
+            output::line(format_args!("downloading {} with pip", library.requirement()))?;
+            let file = runtime::install(library, &place.data.runtime_dir(), python)?;
+            output::line(format_args!("installed {}", file.display()))?;
         }
         RuntimeCommand::Show => {
             let engine = place.select()?;
             output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
+            let places = onednn::Places { named: None, data: Some(place.data.runtime_dir()) };
+            match onednn::find(&places) {
+                Ok((library, found)) => {
+                    output::line(format_args!("oneDNN {} found {}", library.version(), found.place))?;
+                }
+                Err(refused) if refused.is_empty() => output::line(format_args!("no oneDNN was found"))?,
+                Err(refused) => {
+                    let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
+                    output::line(format_args!("no oneDNN: {}", reasons.join("; ")))?;
+                }
+            }
         }
     }
     Ok(())

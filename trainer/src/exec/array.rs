@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Numbers of a batch. Cloning shares them; they go back to their pool when the last owner is gone.
+use bytemuck::{Pod, Zeroable};
+
+use crate::kernels::element::{Element, Format};
+
+/// Numbers of a batch, all in one format. Cloning shares them; they go back to their pool when the last owner is gone.
 ///
 /// Layers alone look inside, so an array on another device needs layers for that device and nothing else.
 #[derive(Clone)]
@@ -10,21 +14,35 @@ pub(crate) struct Array(Arc<Buffer>);
 
 struct Buffer {
     /// At least as many as are used.
-    numbers: Vec<f32>,
+    lines: Vec<Line>,
     used: usize,
+    format: Format,
     pool: Pool,
 }
+
+/// A line of the cache. Vectors that begin with one are loaded faster than those that lie across two.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
+
+const LINE: usize = 64;
 
 /// Memory between uses. A step of training needs the same sizes as the last one, and fresh pages cost as much as the
 /// arithmetic on them.
 #[derive(Clone, Default)]
-pub(crate) struct Pool(Arc<Mutex<Vec<Vec<f32>>>>);
+pub(crate) struct Pool(Arc<Mutex<Vec<Vec<Line>>>>);
 
 impl Pool {
     /// So many numbers, whatever they are.
     pub(crate) fn take(&self, length: usize) -> Array {
-        let numbers = self.fitting(length).unwrap_or_else(|| vec![0.0; length]);
-        Array(Arc::new(Buffer { numbers, used: length, pool: self.clone() }))
+        self.take_as::<f32>(length)
+    }
+
+    /// The same in a format.
+    pub(crate) fn take_as<T: Element>(&self, length: usize) -> Array {
+        let count = (length * size_of::<T>()).div_ceil(LINE);
+        let lines = self.fitting(count).unwrap_or_else(|| vec![Line::zeroed(); count]);
+        Array(Arc::new(Buffer { lines, used: length, format: T::FORMAT, pool: self.clone() }))
     }
 
     /// These numbers.
@@ -35,35 +53,54 @@ impl Pool {
     }
 
     /// The smallest that is large enough and wastes less than a quarter.
-    fn fitting(&self, length: usize) -> Option<Vec<f32>> {
+    fn fitting(&self, count: usize) -> Option<Vec<Line>> {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = free.partition_point(|numbers| numbers.len() < length);
-        let fits = free.get(first).is_some_and(|numbers| numbers.len() <= length + length / 4);
+        let first = free.partition_point(|lines| lines.len() < count);
+        let fits = free.get(first).is_some_and(|lines| lines.len() <= count + count / 4);
         fits.then(|| free.remove(first))
     }
 
-    fn give_back(&self, numbers: Vec<f32>) {
+    fn give_back(&self, lines: Vec<Line>) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = free.partition_point(|other| other.len() < numbers.len());
-        free.insert(place, numbers);
+        let place = free.partition_point(|other| other.len() < lines.len());
+        free.insert(place, lines);
     }
 }
 
 impl Array {
+    pub(crate) fn format(&self) -> Format {
+        self.0.format
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.used
+    }
+
     pub(crate) fn numbers(&self) -> &[f32] {
-        &self.0.numbers[..self.0.used]
+        self.of()
     }
 
     /// The numbers to be changed; a copy of them, if they are shared.
     pub(crate) fn numbers_mut(&mut self) -> &mut [f32] {
+        self.of_mut()
+    }
+
+    /// The numbers, of which the caller knows the format.
+    pub(crate) fn of<T: Element>(&self) -> &[T] {
+        debug_assert_eq!(self.0.format, T::FORMAT);
+        &bytemuck::cast_slice(&self.0.lines)[..self.0.used]
+    }
+
+    /// The same, to be changed; a copy of them, if they are shared.
+    pub(crate) fn of_mut<T: Element>(&mut self) -> &mut [T] {
+        debug_assert_eq!(self.0.format, T::FORMAT);
         if Arc::get_mut(&mut self.0).is_none() {
-            let numbers = self.numbers();
-            let mut copy = self.0.pool.fitting(numbers.len()).unwrap_or_else(|| vec![0.0; numbers.len()]);
-            copy[..numbers.len()].copy_from_slice(numbers);
-            self.0 = Arc::new(Buffer { numbers: copy, used: numbers.len(), pool: self.0.pool.clone() });
+            let mut copy = self.0.pool.take_as::<T>(self.0.used);
+            copy.of_mut().copy_from_slice(self.of::<T>());
+            *self = copy;
         }
         match Arc::get_mut(&mut self.0) {
-            Some(buffer) => &mut buffer.numbers[..buffer.used],
+            Some(buffer) => &mut bytemuck::cast_slice_mut(&mut buffer.lines)[..buffer.used],
             None => &mut [],
         }
     }
@@ -75,7 +112,7 @@ impl Array {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.numbers));
+        self.pool.give_back(std::mem::take(&mut self.lines));
     }
 }
 
@@ -88,7 +125,7 @@ mod tests {
         let pool = Pool::default();
         drop(pool.copy(&[1.0; 100]));
         assert_eq!(pool.take(90).numbers(), [1.0; 90]);
-        assert_eq!(pool.take(70).numbers(), [0.0; 70]);
+        assert_eq!(pool.take(60).numbers(), [0.0; 60]);
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl Gradients {
         }
         let mut gradient = pool.take(length);
         write(gradient.numbers_mut());
+        self.put_array(place, gradient);
+    }
+
+    /// The same with a gradient that there is already.
+    pub(super) fn put_array(&mut self, place: usize, gradient: Array) {
         self.of[place] = Some(match self.of[place].take() {
             None => gradient,
             Some(mut sum) => {

@@ -1,8 +1,12 @@
 //! What a step of the computation does, forward and backward.
 
+use half::bf16;
+
 use super::array::{Array, Pool};
 use super::gradients::Gradients;
 use super::weights::Weights;
+use crate::kernels::element::Format;
+use crate::kernels::elementwise::update;
 use crate::kernels::norm::Moments;
 
 /// One step: a node of the graph, or a few that are computed as one. There is one kind for each family of operators and
@@ -79,8 +83,8 @@ pub(super) struct Back<'a> {
     /// The gradient of the output.
     pub(super) dy: Array,
     /// Those that are kept; an empty array stands for one that is not.
-    pub(super) inputs: Vec<&'a [f32]>,
-    pub(super) output: &'a [f32],
+    pub(super) inputs: Vec<&'a Array>,
+    pub(super) output: &'a Array,
     pub(super) saved: &'a Saved,
     /// The gradients of the inputs as far as later steps have found them.
     pub(super) found: Vec<Option<Array>>,
@@ -105,6 +109,9 @@ impl Back<'_> {
 /// The sum of two arrays, in one that nobody else has if there is one.
 pub(super) fn add(a: Array, b: Array) -> Array {
     let (mut sum, other) = if a.is_shared() { (b, a) } else { (a, b) };
-    crate::kernels::elementwise::update(sum.numbers_mut(), other.numbers(), |a, b| a + b);
+    match sum.format() {
+        Format::Single => update(sum.of_mut::<f32>(), other.of(), |a, b| a + b),
+        Format::Brain => update(sum.of_mut::<bf16>(), other.of(), |a, b| a + b),
+    }
     sum
 }

@@ -9,6 +9,7 @@
 //! training loop know neither.
 
 mod array;
+mod choice;
 mod gradients;
 mod layer;
 mod layers;
@@ -27,11 +28,13 @@ use models::{Graph, Params};
 use thiserror::Error;
 
 use array::{Array, Pool};
+pub use choice::{Kernels, Precision};
 pub use gradients::Gradients;
 pub use pass::{Pass, StepTime};
-use plan::{Gradient, Plan};
+use plan::{Gradient, Plan, Wants};
 pub use weights::{Parameter, Weights};
 
+pub use crate::kernels::onednn::{self, OneDnn, OneDnnError};
 use crate::kernels::strided::{Copy, View};
 
 /// Why a network does not run.
@@ -48,6 +51,9 @@ pub enum ExecError {
         /// The tensor's shape, batch first.
         found: Vec<usize>,
     },
+    /// The library of convolutions failed.
+    #[error(transparent)]
+    OneDnn(#[from] OneDnnError),
     /// The tensor library failed.
     #[error("tensor arithmetic failed")]
     Tensor(#[from] candle_core::Error),
@@ -56,6 +62,7 @@ pub enum ExecError {
 /// A network, ready to run and to be trained.
 pub struct Executor {
     plan: Plan,
+    kernels: Kernels,
     weights: Weights,
     trained: Vec<bool>,
     pool: Pool,
@@ -80,19 +87,33 @@ impl Executor {
     /// # Errors
     /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
     pub fn training(graph: &Graph, params: &Params, trains: impl Fn(&Parameter) -> bool) -> Result<Self, ExecError> {
-        Self::with_gradient(graph, params, trains, Gradient::Unwanted)
+        Self::with_kernels(graph, params, trains, &Kernels::Rust)
+    }
+
+    /// The same by other kernels.
+    ///
+    /// # Errors
+    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
+    pub fn with_kernels(
+        graph: &Graph,
+        params: &Params,
+        trains: impl Fn(&Parameter) -> bool,
+        kernels: &Kernels,
+    ) -> Result<Self, ExecError> {
+        Self::with_gradient(graph, params, trains, &Wants { input: Gradient::Unwanted, kernels })
     }
 
     fn with_gradient(
         graph: &Graph,
         params: &Params,
         trains: impl Fn(&Parameter) -> bool,
-        input: Gradient,
+        wants: &Wants<'_>,
     ) -> Result<Self, ExecError> {
         let weights = Weights::new(graph, params)?;
         let trained: Vec<bool> = weights.parameters().iter().map(|p| p.trainable && trains(p)).collect();
         Ok(Self {
-            plan: Plan::new(graph, &weights, &trained, input),
+            plan: Plan::new(graph, &weights, &trained, wants),
+            kernels: wants.kernels.clone(),
             weights,
             trained,
             pool: Pool::default(),
@@ -151,7 +172,7 @@ impl Executor {
         }
         let numbers: Vec<f32> = input.flatten_all()?.to_vec1()?;
         let x = Order::Memory.of(&self.input, &numbers);
-        let y = self.evaluate(self.pool.copy(&x), input.dims()[0]);
+        let y = self.evaluate(self.pool.copy(&x), input.dims()[0])?;
         let y = Order::Graph.of(&self.output, y.numbers());
         let dims: Vec<usize> = input.dims()[..1].iter().chain(self.output.dims()).copied().collect();
         Ok(Tensor::from_vec(y, dims, &Device::Cpu)?)
@@ -163,7 +184,7 @@ impl Executor {
     /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
     pub fn predict(&self, images: &[f32]) -> Result<Vec<f32>, ExecError> {
         let batch = self.images(images)?;
-        Ok(self.evaluate(self.pool.copy(images), batch).numbers().to_vec())
+        Ok(self.evaluate(self.pool.copy(images), batch)?.numbers().to_vec())
     }
 
     /// How many images these numbers are.

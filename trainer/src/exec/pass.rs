@@ -47,18 +47,22 @@ impl Pass {
 
 impl Executor {
     /// The output in evaluation.
-    pub(super) fn evaluate(&self, x: Array, batch: usize) -> Array {
-        self.pass(x, batch, Mode::Evaluation, &vec![false; self.plan.kept.len()]).output
+    pub(super) fn evaluate(&self, x: Array, batch: usize) -> Result<Array, ExecError> {
+        let pass = self.pass(x, batch, Mode::Evaluation, &vec![false; self.plan.kept.len()]);
+        self.kernels.failure()?;
+        Ok(pass.output)
     }
 
     /// The forward pass over images `[n, h, w, c]`, by the statistics of the batch and with dropout that the seed decides.
     /// The running statistics are brought up to date.
     ///
     /// # Errors
-    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes, [`ExecError::OneDnn`] when the
+    /// library fails.
     pub fn train(&mut self, images: &[f32], seed: u64) -> Result<Pass, ExecError> {
         let batch = self.images(images)?;
         let pass = self.pass(self.pool.copy(images), batch, Mode::Training { seed }, &self.plan.kept);
+        self.kernels.failure()?;
         let run = Run { weights: &self.weights, pool: &self.pool, batch, mode: pass.mode };
         let steps = self.plan.steps.iter().zip(&pass.saved);
         let statistics = steps.flat_map(|(step, saved)| step.layer.statistics(&run, saved));
@@ -105,14 +109,15 @@ impl Executor {
         let mut found: Vec<Option<Array>> = vec![None; self.plan.wanted.len()];
         found[self.last] = Some(self.pool.copy(dy));
         let mut seconds = vec![0.0; self.plan.steps.len()];
+        let nothing = self.pool.take(0);
         for (number, (step, saved)) in self.plan.steps.iter().zip(&pass.saved).enumerate().rev() {
             let clock = Instant::now();
             let (true, Some(dy)) = (self.plan.wanted[step.output], found[step.output].take()) else { continue };
-            let numbers = |node: usize| pass.values[node].as_ref().map_or(&[][..], Array::numbers);
+            let kept = |node: usize| pass.values[node].as_ref().unwrap_or(&nothing);
             let mut back = Back {
                 dy,
-                inputs: step.inputs.iter().map(|&input| numbers(input)).collect(),
-                output: numbers(step.output),
+                inputs: step.inputs.iter().map(|&input| kept(input)).collect(),
+                output: kept(step.output),
                 saved,
                 found: step.inputs.iter().map(|&input| found[input].take()).collect(),
                 wanted: &step.inputs.iter().map(|&input| self.plan.wanted[input]).collect::<Vec<_>>(),
@@ -130,6 +135,7 @@ impl Executor {
             pass.values[step.output] = None;
             seconds[number] = clock.elapsed().as_secs_f64();
         }
+        self.kernels.failure()?;
         Ok(Found { gradients, input: found.swap_remove(0), seconds })
     }
 

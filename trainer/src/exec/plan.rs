@@ -4,9 +4,11 @@ use models::graph::NodeId;
 use models::ops::Op;
 use models::{Graph, Node};
 
+use super::choice::Kernels;
 use super::layer::{Layer, Reads};
 use super::layers::{Site, Tail, layer};
 use super::weights::Weights;
+use crate::kernels::element::Format;
 use crate::kernels::norm::Then;
 
 /// The steps of a network, in their order.
@@ -34,12 +36,13 @@ pub(super) struct Step {
 }
 
 impl Plan {
-    /// For training these parameters, and with the gradient of the input if `input` is [`Gradient::Wanted`].
-    pub(super) fn new(graph: &Graph, weights: &Weights, trained: &[bool], input: Gradient) -> Self {
+    /// For training these parameters.
+    pub(super) fn new(graph: &Graph, weights: &Weights, trained: &[bool], wants: &Wants<'_>) -> Self {
         let nodes = graph.nodes().len();
         let mut plan =
             Self { steps: vec![], uses: vec![0; nodes], kept: vec![false; nodes], wanted: vec![false; nodes] };
-        plan.wanted[0] = input == Gradient::Wanted;
+        plan.wanted[0] = wants.input == Gradient::Wanted;
+        let formats = formats(graph, wants.kernels);
         let mut covered = vec![false; nodes];
         for (id, node) in graph.iter().skip(1) {
             if covered[id.index()] {
@@ -50,6 +53,9 @@ impl Plan {
             let places = weights.places(id.index());
             let output = *fused.nodes.last().unwrap_or(&id);
             let site = Site {
+                kernels: wants.kernels,
+                formats: fused.inputs.iter().map(|input| formats[input.index()]).collect(),
+                format: formats[output.index()],
                 op: &node.op,
                 inputs: fused.inputs.iter().map(|&input| graph.shape(input)).collect(),
                 output: graph.shape(output),
@@ -83,6 +89,22 @@ impl Plan {
         }
         self.steps.push(step);
     }
+}
+
+/// How the steps are wanted.
+pub(super) struct Wants<'a> {
+    /// The gradient of the input.
+    pub(super) input: Gradient,
+    pub(super) kernels: &'a Kernels,
+}
+
+/// How each node's output is kept. The network's input and output are `f32`, whatever is between them.
+fn formats(graph: &Graph, kernels: &Kernels) -> Vec<Format> {
+    let format = |(id, _): (NodeId, &Node)| {
+        let outside = id == graph.input() || id == graph.output();
+        if outside { Format::Single } else { kernels.format(graph.shape(id)) }
+    };
+    graph.iter().map(format).collect()
 }
 
 /// Whether a gradient is computed.

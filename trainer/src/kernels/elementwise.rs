@@ -2,29 +2,37 @@
 
 use rayon::prelude::*;
 
+use super::element::Element;
 use super::simd::arch;
 
 /// Numbers that one job changes.
 const BLOCK: usize = 64 << 10;
 
 /// `y = f(x)`.
-pub(crate) fn map(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
+pub(crate) fn map<T: Element>(x: &[T], y: &mut [T], f: impl Fn(f32) -> f32 + Sync) {
     y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
-        arch().dispatch(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x)));
+        arch().dispatch(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = T::round(f(x.widen()))));
+    });
+}
+
+/// `y = x`, rounded.
+pub(crate) fn convert<A: Element, B: Element>(x: &[A], y: &mut [B]) {
+    y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
+        arch().dispatch(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = B::round(x.widen())));
     });
 }
 
 /// `y = f(y, x)`.
-pub(crate) fn update(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+pub(crate) fn update<T: Element>(y: &mut [T], x: &[T], f: impl Fn(f32, f32) -> f32 + Sync) {
     y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
-        arch().dispatch(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(*y, x)));
+        arch().dispatch(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = T::round(f(y.widen(), x.widen()))));
     });
 }
 
 /// `y = f(a, b)`.
-pub(crate) fn combine([a, b]: [&[f32]; 2], y: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+pub(crate) fn combine<T: Element>([a, b]: [&[T]; 2], y: &mut [T], f: impl Fn(f32, f32) -> f32 + Sync) {
     y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK)).for_each(|((y, a), b)| {
-        arch().dispatch(|| y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)));
+        arch().dispatch(|| y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = T::round(f(a.widen(), b.widen()))));
     });
 }
 
@@ -34,13 +42,13 @@ pub(crate) fn blocks(y: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
 }
 
 /// `max(y, 0)`, and what is not a number stays.
-pub(crate) fn relu(y: &mut [f32]) {
+pub(crate) fn relu<T: Element>(y: &mut [T]) {
     y.par_chunks_mut(BLOCK).for_each(|y| {
-        arch().dispatch(|| y.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y }));
+        arch().dispatch(|| y.iter_mut().for_each(|y| *y = if y.widen() < 0.0 { T::round(0.0) } else { *y }));
     });
 }
 
 /// The gradient through a ReLU whose output was `y`: nothing where it is zero, as PyTorch's.
-pub(crate) fn relu_backward(dy: &mut [f32], y: &[f32]) {
+pub(crate) fn relu_backward<T: Element>(dy: &mut [T], y: &[T]) {
     update(dy, y, |dy, y| if y > 0.0 { dy } else { 0.0 });
 }

@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::element::Element;
 use super::simd::arch;
 
 /// Numbers that one job reads: few enough to stay near, and always the same, so that sums do not depend on the number of
@@ -21,13 +22,13 @@ pub(crate) struct Moments {
 
 impl Moments {
     /// Of all rows. Sums are of differences from the first row, so that a large mean costs no digits.
-    pub(crate) fn of(x: &[f32], channels: usize) -> Self {
+    pub(crate) fn of<T: Element>(x: &[T], channels: usize) -> Self {
         let rows = x.len() / channels;
-        let shift = &x[..channels];
+        let shift: Vec<f32> = x[..channels].iter().map(|x| x.widen()).collect();
         let sums = reduce(x.par_chunks(block(channels)), channels, |x, [first, second]| {
             for row in x.chunks_exact(channels) {
-                for (((x, shift), first), second) in row.iter().zip(shift).zip(&mut *first).zip(&mut *second) {
-                    let difference = x - shift;
+                for (((x, shift), first), second) in row.iter().zip(&shift).zip(&mut *first).zip(&mut *second) {
+                    let difference = x.widen() - shift;
                     *first += difference;
                     *second += difference * difference;
                 }
@@ -38,7 +39,7 @@ impl Moments {
         Self {
             rows,
             variance: variance.collect(),
-            mean: first.iter().zip(shift).map(|(x, &shift)| x + f64::from(shift)).collect(),
+            mean: first.iter().zip(&shift).map(|(x, &shift)| x + f64::from(shift)).collect(),
         }
     }
 }
@@ -79,21 +80,21 @@ impl Affine {
     }
 
     /// `y = then(scale · x + shift + other)`.
-    pub(crate) fn apply(&self, x: &[f32], other: Option<&[f32]>, then: Then, y: &mut [f32]) {
+    pub(crate) fn apply<T: Element>(&self, x: &[T], other: Option<&[T]>, then: Then, y: &mut [T]) {
         let channels = self.scale.len();
         let floor = match then {
             Then::Nothing => f32::NEG_INFINITY,
             Then::Relu => 0.0,
         };
         let block = block(channels);
-        let row = |x: &[f32], y: &mut [f32]| {
+        let row = |x: &[T], y: &mut [T]| {
             for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(&self.scale).zip(&self.shift) {
-                *y = floored(x.mul_add(*scale, *shift), floor);
+                *y = T::round(floored(x.widen().mul_add(*scale, *shift), floor));
             }
         };
-        let sum = |x: &[f32], other: &[f32], y: &mut [f32]| {
+        let sum = |x: &[T], other: &[T], y: &mut [T]| {
             for ((((y, x), other), scale), shift) in y.iter_mut().zip(x).zip(other).zip(&self.scale).zip(&self.shift) {
-                *y = floored(x.mul_add(*scale, *shift) + other, floor);
+                *y = T::round(floored(x.widen().mul_add(*scale, *shift) + other.widen(), floor));
             }
         };
         let jobs = y.par_chunks_mut(block).zip(x.par_chunks(block));
@@ -135,7 +136,7 @@ pub(crate) struct NormGradient {
 
 impl NormGradient {
     /// From the gradient of the normalised numbers (behind the ReLU's backward pass) and the numbers before.
-    pub(crate) fn of(dy: &[f32], x: &[f32], moments: &Moments, (eps, gamma): (f32, &[f32])) -> Self {
+    pub(crate) fn of<T: Element>(dy: &[T], x: &[T], moments: &Moments, (eps, gamma): (f32, &[f32])) -> Self {
         let channels = gamma.len();
         let rows = moments.rows as f64;
         let mean: Vec<f32> = moments.mean.iter().map(|&mean| mean as f32).collect();
@@ -162,7 +163,7 @@ impl NormGradient {
     }
 
     /// Turns the gradient of the normalised numbers into that of the numbers before.
-    pub(crate) fn apply(&self, dy: &mut [f32], x: &[f32]) {
+    pub(crate) fn apply<T: Element>(&self, dy: &mut [T], x: &[T]) {
         let channels = self.beta.len();
         let block = block(channels);
         dy.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(dy, x)| {
@@ -170,7 +171,7 @@ impl NormGradient {
                 for (dy, x) in dy.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
                     let factors = self.over_dy.iter().zip(&self.over_x).zip(&self.constant);
                     for ((dy, x), ((over_dy, over_x), constant)) in dy.iter_mut().zip(x).zip(factors) {
-                        *dy = dy.mul_add(*over_dy, x.mul_add(*over_x, *constant));
+                        *dy = T::round(dy.widen().mul_add(*over_dy, x.widen().mul_add(*over_x, *constant)));
                     }
                 }
             });
@@ -179,14 +180,15 @@ impl NormGradient {
 }
 
 /// Over all rows of each channel the sums of `dy` and of `dy · (x - center)`.
-pub(crate) fn products([dy, x]: [&[f32]; 2], center: &[f32]) -> [Vec<f64>; 2] {
+pub(crate) fn products<T: Element>([dy, x]: [&[T]; 2], center: &[f32]) -> [Vec<f64>; 2] {
     let channels = center.len();
     let block = block(channels);
     reduce(dy.par_chunks(block).zip(x.par_chunks(block)), channels, |(dy, x), [sum, product]| {
         for (dy, x) in dy.chunks_exact(channels).zip(x.chunks_exact(channels)) {
             for ((((dy, x), center), sum), product) in dy.iter().zip(x).zip(center).zip(&mut *sum).zip(&mut *product) {
+                let dy = dy.widen();
                 *sum += dy;
-                *product += dy * (x - center);
+                *product += dy * (x.widen() - center);
             }
         }
     })
@@ -203,10 +205,10 @@ pub(crate) fn column_sums(x: &[f32], channels: usize) -> Vec<f64> {
 }
 
 /// Two sums a channel, over blocks that are summed at the same time.
-fn reduce<T: Send>(
-    blocks: impl IndexedParallelIterator<Item = T>,
+fn reduce<B: Send>(
+    blocks: impl IndexedParallelIterator<Item = B>,
     channels: usize,
-    sum: impl Fn(T, [&mut [f32]; 2]) + Sync,
+    sum: impl Fn(B, [&mut [f32]; 2]) + Sync,
 ) -> [Vec<f64>; 2] {
     let partial: Vec<[Vec<f32>; 2]> = blocks
         .map(|block| {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use models::ops::{AdaptiveAvgPool, Window};
 use rayon::prelude::*;
 
+use super::element::Element;
 use super::simd::arch;
 
 /// Windows of an image of one size.
@@ -51,34 +52,37 @@ impl Windows {
     }
 
     /// The largest number of each window; if one is not a number, neither is the largest.
-    pub(crate) fn max(&self, x: &[f32], y: &mut [f32]) {
+    pub(crate) fn max<T: Element>(&self, x: &[T], y: &mut [T]) {
         self.each_row(y, |image, row, y| {
             let x = self.image(x, image);
             self.each_window(row, y, |_, y, pixels| {
-                y.fill(f32::NEG_INFINITY);
+                y.fill(T::round(f32::NEG_INFINITY));
                 for pixel in pixels {
                     let x = &x[pixel * self.channels..][..self.channels];
-                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x > *y || x.is_nan() { x } else { *y });
+                    y.iter_mut().zip(x).for_each(|(y, &x)| {
+                        let number = x.widen();
+                        *y = if number > y.widen() || number.is_nan() { x } else { *y };
+                    });
                 }
             });
         });
     }
 
     /// The gradient of [`Windows::max`]: all of it goes to the first of the largest, as in PyTorch.
-    pub(crate) fn max_backward(&self, [x, y, dy]: [&[f32]; 3], dx: &mut [f32]) {
+    pub(crate) fn max_backward<T: Element>(&self, [x, y, dy]: [&[T]; 3], dx: &mut [T]) {
         self.each_image(dx, |image, dx| {
             let x = self.image(x, image);
-            let mut open = vec![0.0; self.channels];
+            let mut open = vec![0.0_f32; self.channels];
             for (at, pixels) in self.windows() {
                 let at = (image * self.outputs() + at) * self.channels;
                 let (y, dy) = (&y[at..at + self.channels], &dy[at..at + self.channels]);
-                open.copy_from_slice(dy);
+                open.iter_mut().zip(dy).for_each(|(open, dy)| *open = dy.widen());
                 for pixel in pixels {
                     let at = pixel * self.channels..(pixel + 1) * self.channels;
                     let numbers = dx[at.clone()].iter_mut().zip(&x[at]).zip(y).zip(&mut open);
                     for (((dx, x), y), open) in numbers {
-                        let found = x == y;
-                        *dx += if found { *open } else { 0.0 };
+                        let found = x.widen() == y.widen();
+                        *dx = T::round(dx.widen() + if found { *open } else { 0.0 });
                         *open = if found { 0.0 } else { *open };
                     }
                 }
@@ -121,7 +125,7 @@ impl Windows {
         self.axes[0].len() * self.axes[1].len()
     }
 
-    fn image<'x>(&self, x: &'x [f32], image: usize) -> &'x [f32] {
+    fn image<'x, T>(&self, x: &'x [T], image: usize) -> &'x [T] {
         let size = self.input[0] * self.input[1] * self.channels;
         &x[image * size..][..size]
     }
@@ -147,7 +151,7 @@ impl Windows {
     }
 
     /// Each row of the output of each image.
-    fn each_row(&self, y: &mut [f32], row: impl Fn(usize, usize, &mut [f32]) + Sync) {
+    fn each_row<T: Element>(&self, y: &mut [T], row: impl Fn(usize, usize, &mut [T]) + Sync) {
         let rows = self.axes[0].len();
         y.par_chunks_mut(self.axes[1].len() * self.channels).enumerate().for_each(|(index, y)| {
             arch().dispatch(|| row(index / rows, index % rows, y));
@@ -156,9 +160,9 @@ impl Windows {
 
     /// Each window of a row.
     #[inline(always)]
-    fn each_window<I>(&self, row: usize, y: &mut [f32], mut window: I)
+    fn each_window<T, I>(&self, row: usize, y: &mut [T], mut window: I)
     where
-        I: FnMut(usize, &mut [f32], &mut dyn Iterator<Item = usize>),
+        I: FnMut(usize, &mut [T], &mut dyn Iterator<Item = usize>),
     {
         for (column, y) in y.chunks_exact_mut(self.channels).enumerate() {
             window(column, y, &mut self.pixels(row, column));
@@ -166,10 +170,10 @@ impl Windows {
     }
 
     /// Each image's gradient, from zeros.
-    fn each_image(&self, dx: &mut [f32], image: impl Fn(usize, &mut [f32]) + Sync) {
+    fn each_image<T: Element>(&self, dx: &mut [T], image: impl Fn(usize, &mut [T]) + Sync) {
         dx.par_chunks_mut(self.input[0] * self.input[1] * self.channels).enumerate().for_each(|(index, dx)| {
             arch().dispatch(|| {
-                dx.fill(0.0);
+                dx.fill(T::round(0.0));
                 image(index, dx);
             });
         });

@@ -1,20 +1,24 @@
 //! Functions applied to every number, the softmax over the classes, and dropout.
 
+use std::marker::PhantomData;
+
 use models::ops::Activation;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::array::Array;
 use super::super::layer::{Back, Layer, Made, Mode, Reads, Run};
+use crate::kernels::element::Element;
 use crate::kernels::elementwise::{blocks, combine, map, relu_backward};
 
 /// `max(x, 0)`.
-pub(super) struct Rectified;
+#[derive(Default)]
+pub(super) struct Rectified<T>(PhantomData<T>);
 
-impl Layer for Rectified {
+impl<T: Element> Layer for Rectified<T> {
     fn forward(&self, run: &Run<'_>, inputs: &[&Array]) -> Made {
-        let mut y = run.pool.take(inputs[0].numbers().len());
-        map(inputs[0].numbers(), y.numbers_mut(), |x| if x < 0.0 { 0.0 } else { x });
+        let mut y = run.pool.take_as::<T>(inputs[0].len());
+        map(inputs[0].of::<T>(), y.of_mut(), |x| if x < 0.0 { 0.0 } else { x });
         y.into()
     }
 
@@ -23,7 +27,7 @@ impl Layer for Rectified {
     }
 
     fn backward(&self, _: &Run<'_>, back: &mut Back<'_>) {
-        relu_backward(back.dy.numbers_mut(), back.output);
+        relu_backward(back.dy.of_mut::<T>(), back.output.of());
         back.give(0, back.dy.clone());
     }
 }
@@ -46,7 +50,7 @@ impl Layer for Activated {
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         let mut dx = run.pool.take(back.inputs[0].len());
         let function = self.0;
-        combine([back.dy.numbers(), back.inputs[0]], dx.numbers_mut(), |dy, x| dy * slope(function, x));
+        combine([back.dy.numbers(), back.inputs[0].numbers()], dx.numbers_mut(), |dy, x| dy * slope(function, x));
         back.give(0, dx);
     }
 }
@@ -141,8 +145,8 @@ impl Layer for Softmaxed {
     }
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
-        let length = back.output.len() / run.batch;
-        let rows = back.dy.numbers_mut().chunks_exact_mut(length).zip(back.output.chunks_exact(length));
+        let length = back.output.numbers().len() / run.batch;
+        let rows = back.dy.numbers_mut().chunks_exact_mut(length).zip(back.output.numbers().chunks_exact(length));
         for (dy, y) in rows {
             let mean: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();
             dy.iter_mut().zip(y).for_each(|(dy, y)| *dy = y * (*dy - mean));

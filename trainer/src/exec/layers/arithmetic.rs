@@ -1,5 +1,7 @@
 //! Sums and products, of tensors and with numbers for each channel.
 
+use std::marker::PhantomData;
+
 use models::ops::{Normalize, Scale};
 use rayon::prelude::*;
 
@@ -8,25 +10,33 @@ use super::super::layer::{Back, Layer, Made, Reads, Run};
 use super::super::layout::channels;
 use super::super::weights::Weights;
 use super::Site;
+use crate::kernels::element::Element;
 use crate::kernels::elementwise::{combine, relu_backward, update};
 use crate::kernels::norm::{Affine, Then, products};
 
 /// The sum of arrays of one shape, with the ReLU behind it.
-pub(super) struct Sum {
-    pub(super) then: Then,
+pub(super) struct Sum<T> {
+    then: Then,
+    format: PhantomData<T>,
 }
 
-impl Layer for Sum {
+impl<T> Sum<T> {
+    pub(super) fn new(then: Then) -> Self {
+        Self { then, format: PhantomData }
+    }
+}
+
+impl<T: Element> Layer for Sum<T> {
     fn forward(&self, run: &Run<'_>, inputs: &[&Array]) -> Made {
-        let mut y = run.pool.take(inputs[0].numbers().len());
-        let out = y.numbers_mut();
+        let mut y = run.pool.take_as::<T>(inputs[0].len());
+        let out = y.of_mut::<T>();
         let relu = self.then == Then::Relu && inputs.len() == 2;
-        combine([inputs[0].numbers(), inputs[1].numbers()], out, |a, b| {
+        combine([inputs[0].of(), inputs[1].of()], out, |a, b| {
             let sum = a + b;
             if relu && sum < 0.0 { 0.0 } else { sum }
         });
         for input in &inputs[2..] {
-            update(out, input.numbers(), |sum, x| sum + x);
+            update(out, input.of(), |sum, x| sum + x);
         }
         if self.then == Then::Relu && inputs.len() > 2 {
             crate::kernels::elementwise::relu(out);
@@ -40,7 +50,7 @@ impl Layer for Sum {
 
     fn backward(&self, _: &Run<'_>, back: &mut Back<'_>) {
         if self.then == Then::Relu {
-            relu_backward(back.dy.numbers_mut(), back.output);
+            relu_backward(back.dy.of_mut::<T>(), back.output.of());
         }
         for input in 0..back.wanted.len() {
             back.give(input, back.dy.clone());
@@ -69,7 +79,7 @@ impl Product {
     }
 
     fn gradient(&self, input: usize, back: &Back<'_>, dx: &mut [f32]) {
-        let (dy, other) = (back.dy.numbers(), back.inputs[1 - input]);
+        let (dy, other) = (back.dy.numbers(), back.inputs[1 - input].numbers());
         let most = self.pixels[0].max(self.pixels[1]);
         let together = most / self.pixels[input];
         dx.par_chunks_mut(self.channels).enumerate().for_each(|(row, dx)| {
@@ -151,7 +161,7 @@ impl Layer for Scaled {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         if self.trained {
-            let [sums, products] = products([back.dy.numbers(), back.inputs[0]], &vec![0.0; self.channels]);
+            let [sums, products] = products([back.dy.numbers(), back.inputs[0].numbers()], &vec![0.0; self.channels]);
             for (place, found) in [(self.weight, products), (self.bias, sums)] {
                 let Some(place) = place else { continue };
                 back.gradients.put(run.pool, place, found.len(), |out| {

@@ -1,5 +1,6 @@
 //! Convolution, with the ReLU behind it.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use models::ops::Conv2d;
@@ -20,33 +21,51 @@ pub(super) struct Convolved {
     bias: Option<usize>,
     trained: bool,
     then: Then,
-    plans: Mutex<Vec<Arc<Convolution>>>,
+    plans: Plans<Convolution>,
+}
+
+/// What is prepared for sizes of batches, the newest first.
+pub(super) struct Plans<P>(Mutex<Vec<(usize, Arc<P>)>>);
+
+impl<P> Default for Plans<P> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<P> Plans<P> {
+    pub(super) fn get<E>(&self, batch: usize, make: impl FnOnce() -> Result<P, E>) -> Result<Arc<P>, E> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = plans.iter().find(|(size, _)| *size == batch) {
+            return Ok(Arc::clone(found));
+        }
+        let made = Arc::new(make()?);
+        plans.insert(0, (batch, Arc::clone(&made)));
+        plans.truncate(PLANS);
+        Ok(made)
+    }
+}
+
+pub(super) fn geometry(op: &Conv2d, site: &Site<'_>) -> Geometry {
+    let size = |dims: &[usize]| [dims[1], dims[2]];
+    Geometry { conv: op.clone(), input: size(site.inputs[0].dims()), output: size(site.output.dims()) }
 }
 
 impl Convolved {
     pub(super) fn new(op: &Conv2d, site: &Site<'_>) -> Self {
-        let size = |dims: &[usize]| [dims[1], dims[2]];
-        let geometry =
-            Geometry { conv: op.clone(), input: size(site.inputs[0].dims()), output: size(site.output.dims()) };
         Self {
-            geometry,
+            geometry: geometry(op, site),
             weight: site.places[0],
             bias: site.places.get(1).copied(),
             trained: site.trained[0],
             then: site.tail.then,
-            plans: Mutex::default(),
+            plans: Plans::default(),
         }
     }
 
     fn plan(&self, batch: usize) -> Arc<Convolution> {
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = plans.iter().find(|plan| plan.batch() == batch) {
-            return Arc::clone(found);
-        }
-        let made = Arc::new(Convolution::new(&self.geometry, batch));
-        plans.insert(0, Arc::clone(&made));
-        plans.truncate(PLANS);
-        made
+        let Ok(plan) = self.plans.get(batch, || Ok::<_, Infallible>(Convolution::new(&self.geometry, batch)));
+        plan
     }
 }
 
@@ -68,7 +87,7 @@ impl Layer for Convolved {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         if self.then == Then::Relu {
-            relu_backward(back.dy.numbers_mut(), back.output);
+            relu_backward(back.dy.numbers_mut(), back.output.numbers());
         }
         let plan = self.plan(run.batch);
         let dy = back.dy.numbers();
@@ -79,7 +98,8 @@ impl Layer for Convolved {
             });
         }
         let weight = run.weights.get(self.weight);
-        back.gradients.put(run.pool, self.weight, weight.len(), |dw| plan.backward_weight(back.inputs[0], dy, dw));
+        back.gradients
+            .put(run.pool, self.weight, weight.len(), |dw| plan.backward_weight(back.inputs[0].numbers(), dy, dw));
         if !back.wanted[0] {
             return;
         }

@@ -54,7 +54,7 @@ impl Layer for Affine {
             });
         }
         back.gradients.put(run.pool, self.weight, in_features * out_features, |dw| {
-            matmul(dy.transposed(), Matrix::new(back.inputs[0], n, in_features), dw, Into::Overwrite);
+            matmul(dy.transposed(), Matrix::new(back.inputs[0].numbers(), n, in_features), dw, Into::Overwrite);
         });
         if back.wanted[0] {
             let mut dx = run.pool.take(n * in_features);

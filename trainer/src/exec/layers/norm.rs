@@ -1,28 +1,38 @@
 //! Normalisation by the statistics of a batch, with the sum and the ReLU behind it, and by neighbouring channels.
 
+use std::marker::PhantomData;
+
 use models::ops::{BatchNorm, LocalResponseNorm};
 
 use super::super::array::Array;
 use super::super::layer::{Back, Layer, Made, Mode, Reads, Run, Saved};
 use super::super::weights::Weights;
 use super::{Site, Tail};
+use crate::kernels::element::Element;
 use crate::kernels::elementwise::relu_backward;
 use crate::kernels::norm::{Affine, Moments, NormGradient, Then};
 use crate::kernels::response;
 
-pub(super) struct BatchNormed {
+pub(super) struct BatchNormed<T> {
     op: BatchNorm,
     /// γ, β, running mean and variance.
     places: [usize; 4],
     /// A frozen one stays as it is in evaluation.
     trained: bool,
     tail: Tail,
+    format: PhantomData<T>,
 }
 
-impl BatchNormed {
+impl<T: Element> BatchNormed<T> {
     pub(super) fn new(op: &BatchNorm, site: &Site<'_>) -> Self {
         let places = std::array::from_fn(|index| site.places[index]);
-        Self { op: op.clone(), places, trained: site.trained[..2].contains(&true), tail: site.tail }
+        Self {
+            op: op.clone(),
+            places,
+            trained: site.trained[..2].contains(&true),
+            tail: site.tail,
+            format: PhantomData,
+        }
     }
 
     fn scale_and_shift<'w>(&self, weights: &'w Weights) -> [&'w [f32]; 2] {
@@ -35,14 +45,14 @@ impl BatchNormed {
     }
 }
 
-impl Layer for BatchNormed {
+impl<T: Element> Layer for BatchNormed<T> {
     fn forward(&self, run: &Run<'_>, inputs: &[&Array]) -> Made {
-        let x = inputs[0].numbers();
+        let x = inputs[0].of::<T>();
         let batch = matches!(run.mode, Mode::Training { .. }) && self.trained;
         let moments = if batch { Moments::of(x, self.op.channels) } else { self.running(run.weights) };
         let map = Affine::normalizing(&moments, self.op.eps, self.scale_and_shift(run.weights));
-        let mut y = run.pool.take(x.len());
-        map.apply(x, inputs.get(1).map(|other| other.numbers()), self.tail.then, y.numbers_mut());
+        let mut y = run.pool.take_as::<T>(x.len());
+        map.apply(x, inputs.get(1).map(|other| other.of()), self.tail.then, y.of_mut());
         Made { output: y, saved: if batch { Saved::Moments(moments) } else { Saved::Nothing } }
     }
 
@@ -52,7 +62,7 @@ impl Layer for BatchNormed {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         if self.tail.then == Then::Relu {
-            relu_backward(back.dy.numbers_mut(), back.output);
+            relu_backward(back.dy.of_mut::<T>(), back.output.of());
         }
         if self.tail.sum {
             back.give(1, back.dy.clone());
@@ -61,20 +71,20 @@ impl Layer for BatchNormed {
         let [gamma, _] = self.scale_and_shift(run.weights);
         match back.saved {
             Saved::Moments(moments) => {
-                let gradient = NormGradient::of(back.dy.numbers(), back.inputs[0], moments, (eps, gamma));
+                let gradient = NormGradient::of(back.dy.of::<T>(), back.inputs[0].of(), moments, (eps, gamma));
                 for (place, found) in self.places.into_iter().zip([&gradient.gamma, &gradient.beta]) {
                     back.gradients.put(run.pool, place, found.len(), |out| out.copy_from_slice(found));
                 }
                 if back.wanted[0] {
-                    gradient.apply(back.dy.numbers_mut(), back.inputs[0]);
+                    gradient.apply(back.dy.of_mut::<T>(), back.inputs[0].of());
                     back.give(0, back.dy.clone());
                 }
             }
             Saved::Nothing if back.wanted[0] => {
                 let zeros = vec![0.0; self.op.channels];
                 let map = Affine::normalizing(&self.running(run.weights), eps, [gamma, &zeros]).without_shift();
-                let mut dx = run.pool.take(back.dy.numbers().len());
-                map.apply(back.dy.numbers(), None, Then::Nothing, dx.numbers_mut());
+                let mut dx = run.pool.take_as::<T>(back.dy.len());
+                map.apply(back.dy.of::<T>(), None, Then::Nothing, dx.of_mut());
                 back.give(0, dx);
             }
             Saved::Nothing => {}
@@ -116,7 +126,7 @@ impl Layer for ResponseNormed {
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         let mut dx = run.pool.take(back.inputs[0].len());
-        response::backward(&self.op, [back.inputs[0], back.dy.numbers()], self.channels, dx.numbers_mut());
+        response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut());
         back.give(0, dx);
     }
 }

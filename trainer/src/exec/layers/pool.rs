@@ -1,10 +1,13 @@
 //! Pooling.
 
+use std::marker::PhantomData;
+
 use models::ops::{AdaptiveAvgPool, AvgPool, MaxPool};
 
 use super::super::array::Array;
 use super::super::layer::{Back, Layer, Made, Reads, Run};
 use super::Site;
+use crate::kernels::element::Element;
 use crate::kernels::pool::{Count, Windows};
 
 /// Channels, and height and width of input and output.
@@ -14,22 +17,27 @@ fn sizes(site: &Site<'_>) -> (usize, [[usize; 2]; 2]) {
 }
 
 /// The largest number of each window; padding is never the largest.
-pub(super) struct MaxPooled {
+pub(super) struct MaxPooled<T> {
     windows: Windows,
     output: usize,
+    format: PhantomData<T>,
 }
 
-impl MaxPooled {
+impl<T: Element> MaxPooled<T> {
     pub(super) fn new(op: &MaxPool, site: &Site<'_>) -> Self {
         let (channels, [input, output]) = sizes(site);
-        Self { windows: Windows::sliding(&op.0, input, output, channels), output: site.output.len() }
+        Self {
+            windows: Windows::sliding(&op.0, input, output, channels),
+            output: site.output.len(),
+            format: PhantomData,
+        }
     }
 }
 
-impl Layer for MaxPooled {
+impl<T: Element> Layer for MaxPooled<T> {
     fn forward(&self, run: &Run<'_>, inputs: &[&Array]) -> Made {
-        let mut y = run.pool.take(run.batch * self.output);
-        self.windows.max(inputs[0].numbers(), y.numbers_mut());
+        let mut y = run.pool.take_as::<T>(run.batch * self.output);
+        self.windows.max(inputs[0].of::<T>(), y.of_mut());
         y.into()
     }
 
@@ -38,8 +46,8 @@ impl Layer for MaxPooled {
     }
 
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
-        let mut dx = run.pool.take(back.inputs[0].len());
-        self.windows.max_backward([back.inputs[0], back.output, back.dy.numbers()], dx.numbers_mut());
+        let mut dx = run.pool.take_as::<T>(back.inputs[0].len());
+        self.windows.max_backward([back.inputs[0], back.output, &back.dy].map(Array::of::<T>), dx.of_mut());
         back.give(0, dx);
     }
 }

@@ -1,14 +1,15 @@
 //! Gradients against central differences of the same network in f64.
 
 mod cases;
+mod onednn;
 mod reference;
 
 use models::{Graph, Params, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::plan::Gradient;
-use super::{Executor, Order};
+use super::plan::{Gradient, Wants};
+use super::{Executor, Kernels, Order};
 use reference::{Numbers, Statistics};
 
 /// Forward and backward are computed in f32, the differences in f64. Every gradient is a sum of fewer than a thousand
@@ -23,6 +24,11 @@ const STEP: f64 = 1e-5;
 fn every_gradient_is_the_numeric_one() {
     let failures: Vec<String> = cases::all().iter().filter_map(|case| check(case).err()).collect();
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases::all().len(), failures.join("\n"));
+}
+
+/// With the gradient of the input too.
+fn wants(kernels: &Kernels) -> Wants<'_> {
+    Wants { input: Gradient::Wanted, kernels }
 }
 
 /// A network and how it is to be run.
@@ -40,7 +46,7 @@ fn check(case: &Case) -> Result<(), String> {
     let shape = graph.shape(graph.input());
     let x = random(batch * shape.len(), &mut rng);
     let trains = |parameter: &super::Parameter| *statistics == Statistics::Batch || parameter.operator != "BatchNorm";
-    let mut executor = Executor::with_gradient(graph, &params, trains, Gradient::Wanted).unwrap();
+    let mut executor = Executor::with_gradient(graph, &params, trains, &wants(&Kernels::Rust)).unwrap();
     let pass = executor.train(&Order::Memory.of(shape, &x), 0).unwrap();
     let output = graph.shape(graph.output());
     let y = Order::Graph.of(output, pass.output());
@@ -132,7 +138,7 @@ mod corners {
     fn one(op: impl Into<Op>, shape: Shape) -> Executor {
         let mut builder = GraphBuilder::new("x", shape);
         let node = builder.push("op", op, &[builder.input()]).unwrap();
-        Executor::with_gradient(&builder.finish(node), &Params::default(), |_| true, Gradient::Wanted).unwrap()
+        Executor::with_gradient(&builder.finish(node), &Params::default(), |_| true, &wants(&Kernels::Rust)).unwrap()
     }
 
     fn gradient(executor: &mut Executor, x: &[f32], dy: &[f32]) -> Vec<f32> {

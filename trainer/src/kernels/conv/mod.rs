@@ -58,11 +58,6 @@ impl Convolution {
         Self { geometry: geometry.clone(), batch, way }
     }
 
-    /// The size of batch that it is for.
-    pub(crate) fn batch(&self) -> usize {
-        self.batch
-    }
-
     /// `y = x * weight`, from what `y` starts with.
     pub(crate) fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], start: Start<'_>) {
         let [inside, outside] = self.channels();

@@ -1,0 +1,13 @@
+//! oneDNN, where it is found and wanted: convolution with the matrix units of newer processors, in `f32` and `bf16`.
+//!
+//! The library is loaded at run time. Nothing is linked, and no build fetches it.
+
+mod convolution;
+mod functions;
+mod library;
+mod primitive;
+mod search;
+
+pub(crate) use convolution::{Convolution, Site};
+pub use library::{OneDnn, OneDnnError};
+pub use search::{Candidate, Places, find};
