@@ -126,7 +126,7 @@ fn options(tuning: &Tuning, task: &Task<'_>, images: usize) -> FitOptions {
         },
         loss: CrossEntropy { label_smoothing: task.options.label_smoothing, class_weights: None },
         seed: task.options.seed,
-        checkpoints: CheckpointOptions { every_steps: Some(50), keep: 1 },
+        checkpoints: CheckpointOptions { every_steps: Some(50), ..CheckpointOptions::default() },
         ..FitOptions::default()
     }
 }
