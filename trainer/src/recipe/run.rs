@@ -154,7 +154,12 @@ impl OpenRun<'_> {
     /// [`RecipeError`]; checkpoints remain.
     pub fn finish(mut self, observer: &mut dyn Observer) -> Result<Trained, RecipeError> {
         let RunFolder { recipe, plan, place: Place { folder, .. }, .. } = self.of;
-        let start = if self.step() == 0 { Start::New } else { Start::After(self.step()) };
+        let start = match *self.run.progress() {
+            Progress { step: 0, .. } => Start::New,
+            Progress { step, batch: 0, .. } => Start::After(step),
+            // A row of this step is of the epoch's end, which is still to come: the run was killed right behind that row.
+            Progress { step, .. } => Start::After(step - 1),
+        };
         let table = CsvLog::open(&folder.join(METRICS), &COLUMNS, start)?;
         self.run.log_to(vec![Log::Csv(table), Log::TensorBoard(EventLog::create(folder, start)?)]);
         observer.event(Event::Phase { phase: Phase::Training });
