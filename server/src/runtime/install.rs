@@ -62,7 +62,7 @@ const ONNX_RUNTIME: [Wheel; 3] = [
     },
 ];
 
-/// The last release of the package that needs OpenMP of the system and no other runtime.
+/// The build that needs nothing but the OpenMP library of GCC.
 const ONEDNN: [Wheel; 1] = [Wheel {
     os: "linux",
     arch: "x86_64",

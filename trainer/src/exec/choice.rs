@@ -23,8 +23,8 @@ pub enum Precision {
     /// `f32`.
     #[default]
     F32,
-    /// `bf16`, of half the size and with the range of `f32`, but with eight bits of mantissa. Processors with AMX or
-    /// AVX-512-BF16 multiply it several times faster; on others it is slower.
+    /// `bf16`, of half the size and with the range of `f32`, but with eight bits of mantissa. Processors with AMX
+    /// multiply it several times faster; elsewhere measure before choosing it.
     Bf16,
 }
 
