@@ -16,8 +16,9 @@ const CLASSES: usize = 10;
 const GRADIENT: f64 = 1e-4;
 /// Statistics are means, with f64 on one side.
 const STATISTICS: f64 = 1e-5;
-/// Ten steps multiply the differences of the first; PyTorch in f64 is 2e-6 away from PyTorch in f32.
-const LOSS: f64 = 1e-4;
+/// Ten steps multiply the differences of the first: measured are up to 3e-5 for VGG-11, and 1.3e-2 for ResNet-18, whose batch
+/// statistics are of few numbers. A wrong factor anywhere gives another curve altogether.
+const LOSS: f64 = 2e-2;
 
 #[derive(Deserialize)]
 struct Case {
