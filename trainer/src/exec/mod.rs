@@ -2,13 +2,13 @@
 //!
 //! The network is a list of nodes, so both passes are loops over a list of steps, and nothing recurses. A step is a node, or
 //! a few that are cheaper together, such as batch normalisation with the sum and the ReLU behind it. What a step does is its
-//! layer's business; layers are made in [`layers`], a file for each family of operators. In the backward pass every array is
+//! layer's business; layers are made in `layers`, a file for each family of operators. In the backward pass every array is
 //! freed when the step that made it has been passed.
 //!
 //! Convolutions are Rust's or oneDNN's, as [`Kernels`] say. In `bf16` every image between the network's input and output is
 //! kept in that format; layers that know only `f32` have their arrays converted around them.
 //!
-//! A second device needs layers of its own beside [`layers`] and another kind of [`array`]; plan, passes, weights and the
+//! A second device needs layers of its own beside `layers` and another kind of `array`; plan, passes, weights and the
 //! training loop know neither.
 
 mod array;
