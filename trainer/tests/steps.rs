@@ -16,9 +16,10 @@ const CLASSES: usize = 10;
 const GRADIENT: f64 = 1e-4;
 /// Statistics are means, with f64 on one side.
 const STATISTICS: f64 = 1e-5;
-/// Ten steps multiply the differences of the first: measured are up to 3e-5 for VGG-11, and 1.3e-2 for ResNet-18, whose batch
-/// statistics are of few numbers. A wrong factor anywhere gives another curve altogether.
-const LOSS: f64 = 2e-2;
+/// Ten steps multiply the differences of the first. Measured are 3e-5 for VGG-11. ResNet-18 goes 1.3e-2 away, because in its
+/// second step one input of `layer1.1.relu` rounds to the other side of zero: gradients behind that ReLU are 5e-6 from
+/// PyTorch's in f64, those before it up to 4e-2 in the channels that it reaches, and those of the first step all within 2e-5.
+const LOSSES: [(&str, f64); 2] = [("resnet18", 2e-2), ("vgg11", 2e-4)];
 
 #[derive(Deserialize)]
 struct Case {
@@ -53,10 +54,15 @@ fn check(case: &Case) {
     let labels: Vec<usize> = (0..case.batch).map(|i| (7 * i + 3) % CLASSES).collect();
     let mut velocity: Vec<Vec<f32>> =
         executor.weights().parameters().iter().map(|parameter| vec![0.0; parameter.numbers.len()]).collect();
+    let tolerance = LOSSES.iter().find(|(name, _)| *name == case.name).unwrap().1;
     for (step, &expected) in case.losses.iter().enumerate() {
         let pass = executor.train(&images(case, step), 0).unwrap();
         let (loss, dy) = cross_entropy(pass.output(), &labels);
-        assert!((loss - expected).abs() < LOSS * expected, "{}, step {step}: {loss}, PyTorch {expected}", case.name);
+        assert!(
+            (loss - expected).abs() < tolerance * expected,
+            "{}, step {step}: {loss}, PyTorch {expected}",
+            case.name
+        );
         let gradients = executor.backward(pass, &dy).unwrap();
         if step == 0 {
             let parameters = executor.weights().parameters().iter().enumerate();
