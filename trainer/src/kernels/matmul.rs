@@ -74,6 +74,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_number_of_threads_does_not_change_a_bit() {
+        // As large as the last layers of VGG are wide, for a batch.
+        let numbers =
+            |count: usize| (0..count).map(|at| ((at * 7919) % 1009) as f32 / 504.5 - 1.0).collect::<Vec<f32>>();
+        let (a, b) = (numbers(33 * 2500), numbers(2500 * 700));
+        let product = |threads: usize| {
+            let mut out = vec![0.0; 33 * 700];
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| matmul(Matrix::new(&a, 33, 2500), Matrix::new(&b, 2500, 700), &mut out, Into::Overwrite));
+            out
+        };
+        let one = product(1);
+        assert!([2, 3, 5].into_iter().all(|threads| product(threads) == one));
+    }
+
+    #[test]
     fn products_with_and_without_transposition() {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let b = [1.0, -1.0, 0.0, 2.0, 3.0, 1.0];

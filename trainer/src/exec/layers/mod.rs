@@ -8,7 +8,6 @@ mod linear;
 mod norm;
 mod onednn;
 mod pool;
-mod region;
 mod structure;
 
 use half::bf16;
@@ -94,7 +93,7 @@ fn single(site: &Site<'_>) -> Box<dyn Layer> {
         Op::Flatten(_) | Op::Reshape(_) => Box::new(structure::Reshaped::new(first, site.output)),
         Op::Transpose(op) => Box::new(structure::Moved::transposed(op, first, site.output)),
         Op::Slice(op) => Box::new(structure::Moved::slice(op, first, site.output)),
-        Op::Pad(op) => Box::new(region::Padded::new(op, first, site.output)),
+        Op::Pad(op) => Box::new(structure::Moved::padded(op, first, site.output)),
         Op::Linear(op) => Box::new(linear::Affine::new(op, site)),
     }
 }

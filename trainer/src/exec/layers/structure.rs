@@ -1,6 +1,6 @@
-//! Operators that move numbers without changing them.
+//! Operators that move numbers without changing them: of `models::ops`, `structure` and `region`.
 
-use models::ops::{Shape, Slice, Transpose};
+use models::ops::{Pad, Shape, Slice, Transpose};
 use rayon::prelude::*;
 
 use super::super::array::Array;
@@ -26,11 +26,13 @@ impl Layer for Same {
     }
 }
 
-/// Some numbers of each image in another order: a part of a tensor, its dimensions exchanged.
+/// Some numbers of each image in another place: a part of a tensor, its dimensions exchanged, a constant around it.
 pub(super) struct Moved {
     copy: Copy,
     input: usize,
     output: usize,
+    /// What is where nothing is moved to.
+    around: f32,
 }
 
 impl Moved {
@@ -38,7 +40,7 @@ impl Moved {
     pub(super) fn transposed(op: &Transpose, input: &Shape, output: &Shape) -> Self {
         let near = strides(input);
         let from = View { start: 0, strides: op.order.iter().map(|&axis| near[axis]).collect() };
-        Self::new(&from, input, output)
+        Self::new(input, output, Copy::new(output.dims(), &from, &whole(output)))
     }
 
     /// One span of each dimension.
@@ -47,20 +49,36 @@ impl Moved {
         let starts = op.spans.iter().zip(&near).map(|(span, stride)| span.start as isize * stride);
         let start = starts.sum::<isize>().unsigned_abs();
         let strides = op.spans.iter().zip(&near).map(|(span, stride)| span.step * stride).collect();
-        Self::new(&View { start, strides }, input, output)
+        Self::new(input, output, Copy::new(output.dims(), &View { start, strides }, &whole(output)))
     }
 
-    fn new(from: &View, input: &Shape, output: &Shape) -> Self {
-        let to = View { start: 0, strides: strides(output) };
-        Self { copy: Copy::new(output.dims(), from, &to), input: input.len(), output: output.len() }
+    /// A constant around the tensor.
+    pub(super) fn padded(op: &Pad, input: &Shape, output: &Shape) -> Self {
+        let far = whole(output);
+        let start: isize = op.before.iter().zip(&far.strides).map(|(&before, stride)| before as isize * stride).sum();
+        let to = View { start: start.unsigned_abs(), ..far };
+        Self { around: op.value, ..Self::new(input, output, Copy::new(input.dims(), &whole(input), &to)) }
+    }
+
+    fn new(input: &Shape, output: &Shape, copy: Copy) -> Self {
+        Self { copy, input: input.len(), output: output.len(), around: 0.0 }
+    }
+
+    /// Images of a size from those of another, with a number where nothing is moved to.
+    fn run(copy: &Copy, (from, near): (&[f32], usize), (to, far): (&mut [f32], usize), around: f32) {
+        to.par_chunks_mut(far).zip(from.par_chunks(near)).for_each(|(to, from)| {
+            if far > near {
+                to.fill(around);
+            }
+            copy.run(from, to);
+        });
     }
 }
 
 impl Layer for Moved {
     fn forward(&self, run: &Run<'_>, inputs: &[&Array]) -> Made {
         let mut y = run.pool.take(run.batch * self.output);
-        let images = y.numbers_mut().par_chunks_mut(self.output).zip(inputs[0].numbers().par_chunks(self.input));
-        images.for_each(|(y, x)| self.copy.run(x, y));
+        Self::run(&self.copy, (inputs[0].numbers(), self.input), (y.numbers_mut(), self.output), self.around);
         y.into()
     }
 
@@ -71,13 +89,14 @@ impl Layer for Moved {
     fn backward(&self, run: &Run<'_>, back: &mut Back<'_>) {
         let mut dx = run.pool.take(run.batch * self.input);
         let inwards = self.copy.reversed();
-        let images = dx.numbers_mut().par_chunks_mut(self.input).zip(back.dy.numbers().par_chunks(self.output));
-        images.for_each(|(dx, dy)| {
-            dx.fill(0.0);
-            inwards.run(dy, dx);
-        });
+        Self::run(&inwards, (back.dy.numbers(), self.output), (dx.numbers_mut(), self.input), 0.0);
         back.give(0, dx);
     }
+}
+
+/// All of a tensor as it lies in memory.
+fn whole(shape: &Shape) -> View {
+    View { start: 0, strides: strides(shape) }
 }
 
 /// The same numbers, counted as the graph counts them, in another shape.

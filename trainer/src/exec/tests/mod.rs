@@ -129,6 +129,31 @@ fn random_params(graph: &Graph, rng: &mut ChaCha8Rng) -> Params {
     declared.map(tensor).collect()
 }
 
+/// A step of a small residual network: what it answers and what it finds for every parameter.
+fn step(threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let graph = models::zoo::find("resnet20_cifar").unwrap().graph([32, 32], 10).unwrap();
+    let params = models::init::he(&graph, 5);
+    let images = random(6 * 3 * 32 * 32, &mut ChaCha8Rng::seed_from_u64(1));
+    let run = || {
+        let mut executor = Executor::new(&graph, &params).unwrap();
+        let pass = executor.train(&images, 0).unwrap();
+        let (y, dy) = (pass.output().to_vec(), vec![0.1; pass.output().len()]);
+        let gradients = executor.backward(pass, &dy).unwrap();
+        let places = 0..executor.weights().parameters().len();
+        (y, places.filter_map(|place| gradients.get(place).map(<[f32]>::to_vec)).collect())
+    };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let one = step(1);
+    assert!(one.0.iter().all(|y| y.is_finite()));
+    for threads in [2, 3, 5] {
+        assert!(step(threads) == one, "{threads} threads");
+    }
+}
+
 mod corners {
     use models::GraphBuilder;
     use models::ops::{Dropout, MaxPool, Op, Relu, Shape, Window};
