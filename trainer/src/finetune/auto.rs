@@ -31,7 +31,14 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
         );
         return Ok(Choice { strategy: Strategy::Head, why });
     }
-    let tuned = trains(&Start { strategy: Strategy::Staged, ..*start });
+    let tuned = match trains(&Start { strategy: Strategy::Staged, ..*start }) {
+        Ok(tuned) => tuned,
+        Err(FinetuneError::Option { .. }) => {
+            let why = "strategy head: the base has fewer stages than `tuning.stages` asks for".to_owned();
+            return Ok(Choice { strategy: Strategy::Head, why });
+        }
+        Err(error) => return Err(error),
+    };
     let mut executor =
         Executor::training(&start.network.graph, &start.network.params, |parameter| tuned.contains(&parameter.name))?;
     let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();

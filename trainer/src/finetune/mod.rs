@@ -237,7 +237,7 @@ impl From<FitError> for FinetuneError {
 /// compared with the trained network on every engine of this process.
 ///
 /// # Errors
-/// [`FinetuneError`]; nothing but cached features has been written then.
+/// [`FinetuneError`]; nothing but cached features and checkpoints has been written then.
 pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetuned, FinetuneError> {
     task.options.validate()?;
     let mut clock = Clock::start();
@@ -278,8 +278,10 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         start.strategy = choice.strategy;
     }
     let strategy = start.strategy;
+    let mut checkpoints = None;
     if strategy != Strategy::Head {
         let tuned = tune::tune(&start, observer)?;
+        checkpoints = Some(tuned.folder.clone());
         network = Network::new(network.graph.clone(), &tuned.params, network.spec.clone())?;
         outcome = tuned.into();
     }
@@ -311,6 +313,11 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let parity = verify::parity(task, &network, &file, (&paths, &outcome.validation_logits), observer)?;
     seconds.parity = clock.lap();
     seconds.total = clock.total();
+
+    if let Some(folder) = checkpoints {
+        // The run is over; what it went on from is of no use any more.
+        std::fs::remove_dir_all(folder).ok();
+    }
 
     let report = Report {
         base: task.base_name.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use models::graph::NodeId;
@@ -38,6 +39,8 @@ pub(super) struct Start<'a> {
 /// What came of it.
 pub(super) struct Tuned {
     pub(super) params: Params,
+    /// Where the checkpoints are, until the model is made.
+    pub(super) folder: PathBuf,
     pub(super) best_epoch: usize,
     pub(super) history: Vec<Event>,
     pub(super) validation: Evaluation,
@@ -58,7 +61,7 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
         _ => {
             let training = images(start, &split.train, tuning.augmentation.augmentation())?;
             let validation = images(start, &split.validation, Augmentation::default())?;
-            let tuned = trains(start);
+            let tuned = trains(start)?;
             let trains = |parameter: &Parameter| tuned.contains(&parameter.name);
             let fit_task = fit::Task {
                 graph: &network.graph,
@@ -83,10 +86,9 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
     let outputs = executor.outputs();
     let (validation_logits, test_logits) = (logits(&split.validation)?, logits(&split.test)?);
     let progress = outcome.progress;
-    // The run is over; what it went on from is of no use any more.
-    std::fs::remove_dir_all(&folder).ok();
     Ok(Tuned {
         params,
+        folder,
         best_epoch: progress.best.map_or(0, |best| best.epoch as usize),
         history: history(&progress, tuning.epochs),
         validation: Evaluation::new(&validation_logits, &classes(&split.validation), outputs),
@@ -140,16 +142,30 @@ fn run_name(start: &Start<'_>) -> String {
     models::params::hex(&hash.finalize()[..8])
 }
 
+/// Where the stages begin that are trained.
+fn boundary(start: &Start<'_>) -> Result<NodeId, FinetuneError> {
+    let found = stage_boundary(&start.network.graph, start.head, start.task.options.tuning.stages);
+    found.ok_or(FinetuneError::Option {
+        option: "tuning.stages",
+        wanted: "no more than the base has stages behind its first",
+    })
+}
+
 /// Weights of convolutions and linear layers behind the boundary. Batch normalisation keeps its statistics, and so its
 /// weights, since few images tell little about them; only when everything is trained it is too.
-pub(super) fn trains(start: &Start<'_>) -> BTreeSet<String> {
+pub(super) fn trains(start: &Start<'_>) -> Result<BTreeSet<String>, FinetuneError> {
     let graph = &start.network.graph;
-    let full = start.strategy == Strategy::Full;
-    let boundary = stage_boundary(graph, start.head, start.task.options.tuning.stages).filter(|_| !full);
-    let behind = |id: NodeId| boundary.is_none_or(|at| id > at);
-    let tuned = |op: &Op| full || !matches!(op, Op::BatchNorm(_));
-    let nodes = graph.iter().filter(|(id, node)| behind(*id) && tuned(&node.op));
-    nodes.flat_map(|(_, node)| node.params.iter().cloned()).collect()
+    let names = |trained: &dyn Fn(NodeId, &Op) -> bool| {
+        let nodes = graph.iter().filter(|(id, node)| trained(*id, &node.op));
+        nodes.flat_map(|(_, node)| node.params.iter().cloned()).collect()
+    };
+    Ok(match start.strategy {
+        Strategy::Full => names(&|_, _| true),
+        _ => {
+            let at = boundary(start)?;
+            names(&|id, op| id > at && !matches!(op, Op::BatchNorm(_)))
+        }
+    })
 }
 
 /// Images of a part.
@@ -178,13 +194,11 @@ const MAPS: usize = 4 << 30;
 fn on_feature_maps(
     start: &Start<'_>,
     options: &FitOptions,
-    folder: &std::path::Path,
+    folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<fit::Fitted, FinetuneError> {
     let Start { task, network, samples, split, .. } = *start;
-    let Some(at) = stage_boundary(&network.graph, start.head, task.options.tuning.stages) else {
-        return Err(FinetuneError::Option { option: "tuning.stages", wanted: "less than the base has stages" });
-    };
+    let at = boundary(start)?;
     let cut = network.graph.cut(at)?;
     let looks = task.options.views;
     let bytes = network.graph.shape(at).len() * 4 * (split.train.len() * looks + split.validation.len());

@@ -1,0 +1,107 @@
+//! How much of a base is trained: that each strategy changes what it says and nothing else, and that a run which is killed
+//! ends as one that is not.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use models::Params;
+use tests::images::{base_model, colours, write};
+use tests::server::{Place, text};
+
+/// A place with a stored ResNet-18 and a data set of three plain colours.
+fn place() -> (Place, String) {
+    let place = Place::default();
+    write(&place.path("base.onnx"), &base_model());
+    let _said = place.succeed(&["import", text(&place.path("base.onnx")), "--name", "base"]);
+    let data = colours(place.path("pictures"), 12);
+    (place, text(&data).to_owned())
+}
+
+/// A fine-tune that is named after its strategy.
+fn arguments<'a>(strategy: &'a str, data: &'a str) -> Vec<&'a str> {
+    let base =
+        ["finetune", "--base", "base", "--data", data, "--name", strategy, "--strategy", strategy, "--epochs", "20"];
+    let tuning =
+        ["--views", "2", "--tuning-epochs", "3", "--tuning-batch-size", "8", "--tuning-learning-rate", "0.001"];
+    base.into_iter().chain(tuning).collect()
+}
+
+fn params(file: &Path) -> Params {
+    onnx::import(fs::read(file).expect("a stored model")).expect("an ONNX file").params
+}
+
+/// The first parts of the names of tensors that a strategy has changed, or added.
+fn changed(place: &Place, strategy: &str) -> BTreeSet<String> {
+    let [before, after] =
+        ["base", strategy].map(|name| params(&place.path(&format!("data/models/{name}/1/model.onnx"))));
+    let differs = after.iter().filter(|(name, tensor)| before.get(name) != Some(tensor));
+    differs.filter_map(|(name, _)| name.split('.').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn each_strategy_changes_what_it_says() {
+    let (place, data) = place();
+    let table: [(&str, &[&str]); 4] = [
+        ("head", &["graft"]),
+        ("last_stage", &["graft", "layer4"]),
+        ("staged", &["graft", "layer4"]),
+        ("full", &["graft", "bn1", "conv1", "layer1", "layer2", "layer3", "layer4"]),
+    ];
+    for (strategy, expected) in table {
+        let said = place.succeed(&arguments(strategy, &data));
+        // The file has been compared with the trained network by then, on every engine.
+        assert!(said.contains("test top-1 100.0 %"), "{strategy}: {said}");
+        let changed = changed(&place, strategy);
+        // Where batch normalisation is folded, there is no `bn1`.
+        let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
+        let folded = expected.iter().filter(|name| *name != "bn1").cloned().collect();
+        assert!(changed == expected || changed == folded, "{strategy}: {changed:?}");
+    }
+    let more = [arguments("staged", &data), vec!["--stages", "9"]].concat();
+    let refused = place.fail(&more);
+    assert!(refused.contains("tuning.stages"), "{refused}");
+}
+
+#[test]
+fn auto_says_why() {
+    let (place, data) = place();
+    let said = place.succeed(&arguments("auto", &data));
+    // Eight of twelve images train: three measure, one chooses.
+    assert!(said.contains("strategy head: 8 training images a class are fewer than the 15"), "{said}");
+    let many = colours(place.path("many"), 24);
+    let said = place.succeed(&arguments("auto", text(&many)));
+    assert!(said.contains("strategy staged: 17 training images a class are enough"), "{said}");
+}
+
+/// The last checkpoint of the only run.
+fn newest(place: &Place) -> Option<PathBuf> {
+    let runs = fs::read_dir(place.path("data/cache/features/runs")).ok()?;
+    let files =
+        runs.filter_map(|run| Some(fs::read_dir(run.ok()?.path()).ok()?.filter_map(|file| Some(file.ok()?.path()))));
+    files.flatten().filter(|path| path.to_string_lossy().contains("step-")).max()
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
+    for strategy in ["staged", "last_stage"] {
+        let [(whole, data), (killed, same)] = [place(), place()];
+        let _said = whole.succeed(&arguments(strategy, &data));
+        let mut child = killed.command(&arguments(strategy, &same)).stdout(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while newest(&killed).is_none() {
+            assert!(child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(120), "no checkpoint");
+            sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!killed.path("data/models").join(strategy).exists(), "{strategy} ended before it was killed");
+        let _said = killed.succeed(&arguments(strategy, &same));
+        let [whole, killed] =
+            [&whole, &killed].map(|place| params(&place.path(&format!("data/models/{strategy}/1/model.onnx"))));
+        assert_eq!(whole.checksum(), killed.checksum(), "{strategy}");
+    }
+}
