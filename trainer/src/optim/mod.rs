@@ -3,7 +3,6 @@
 //!
 //! Everything here is elementwise on slices, so any layout will do as long as weights and gradient agree.
 
-mod accumulation;
 mod clip;
 mod elementwise;
 mod ema;
@@ -15,7 +14,6 @@ mod tests;
 
 use thiserror::Error;
 
-pub use accumulation::Accumulation;
 pub use clip::{clip_factor, global_norm, scale};
 pub use ema::{Ema, EmaOptions, EmaWarmUp};
 pub use groups::{Decayed, Groups, Kind, ParamInfo, Parameter};

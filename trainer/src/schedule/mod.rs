@@ -3,7 +3,6 @@
 mod plateau;
 #[cfg(test)]
 mod tests;
-mod until;
 mod validate;
 
 use std::f64::consts::PI;
@@ -11,7 +10,6 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 
 pub use plateau::{Plateau, PlateauOptions};
-pub use until::WarmUpUntil;
 pub use validate::ScheduleError;
 
 /// The learning rate as a pure function of the step: whoever resumes a run needs nothing but the step's number.
