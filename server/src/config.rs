@@ -1,9 +1,11 @@
 //! Every setting: a flag, an environment variable, a default. Parsed once, here and nowhere else.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 /// Where graft keeps what it keeps.
@@ -110,6 +112,63 @@ pub enum EngineChoice {
     Tract,
 }
 
+/// What computes the steps of training.
+#[derive(Debug, Clone, Default, Args)]
+pub struct KernelArgs {
+    /// What computes convolutions in training: `auto` takes oneDNN if its library is found, else graft's own, and says
+    /// which and why
+    #[arg(long, env = "GRAFT_KERNELS", global = true, value_enum, default_value_t = KernelChoice::Auto)]
+    pub kernels: KernelChoice,
+
+    /// How images are kept between layers in training; weights are f32 in any case
+    #[arg(long, env = "GRAFT_PRECISION", global = true, value_enum, default_value_t = PrecisionChoice::F32)]
+    pub precision: PrecisionChoice,
+
+    /// The oneDNN library file, version 3 [default: searched for]
+    #[arg(long, env = "GRAFT_ONEDNN", global = true, value_name = "FILE")]
+    pub onednn_lib: Option<PathBuf>,
+}
+
+impl KernelArgs {
+    /// The library file that the user named, if any.
+    #[must_use]
+    pub fn named_library(&self) -> Option<&Path> {
+        self.onednn_lib.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The same as arguments of another process.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        let name = |value: Option<PossibleValue>| value.map(|value| value.get_name().into()).unwrap_or_default();
+        let mut arguments: Vec<OsString> = vec!["--kernels".into(), name(self.kernels.to_possible_value())];
+        arguments.extend(["--precision".into(), name(self.precision.to_possible_value())]);
+        arguments.extend(self.named_library().into_iter().flat_map(|path| ["--onednn-lib".into(), path.into()]));
+        arguments
+    }
+}
+
+/// Which kernels the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum KernelChoice {
+    /// oneDNN if there is one, else graft's own.
+    #[default]
+    Auto,
+    /// graft's own, which are compiled in.
+    Rust,
+    /// oneDNN or an error.
+    Onednn,
+}
+
+/// Which precision the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PrecisionChoice {
+    /// Single precision, as every framework trains unless told otherwise.
+    #[default]
+    F32,
+    /// Half the memory and faster on processors with AMX; by oneDNN alone.
+    Bf16,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
@@ -194,6 +253,8 @@ pub struct ServeConfig {
     pub drain_seconds: u64,
     /// How long a job stays claimed without a sign of life.
     pub job_lease_seconds: u64,
+    /// What trains.
+    pub kernels: KernelArgs,
     /// Where everything is kept.
     pub data: DataDir,
 }
@@ -201,7 +262,7 @@ pub struct ServeConfig {
 impl ServeArgs {
     /// These settings for a server on this data folder.
     #[must_use]
-    pub fn resolve(&self, data: DataDir) -> ServeConfig {
+    pub fn resolve(&self, data: DataDir, kernels: KernelArgs) -> ServeConfig {
         ServeConfig {
             host: self.listen.host,
             port: self.listen.port,
@@ -211,6 +272,7 @@ impl ServeArgs {
             queue: self.queue.get(),
             drain_seconds: self.drain_seconds,
             job_lease_seconds: self.job_lease_seconds,
+            kernels,
             data,
         }
     }

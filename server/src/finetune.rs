@@ -9,7 +9,7 @@ use trainer::events::Observer;
 use trainer::finetune::{FinetuneError, Finetuned, Options, Task, finetune};
 
 use crate::config::DataDir;
-use crate::runtime::SelectedEngine;
+use crate::runtime::Backends;
 use crate::store::{Artefacts, Content, ModelName, ModelStore, StoreError};
 
 /// What is to be trained.
@@ -79,7 +79,7 @@ impl From<DatasetError> for FinetuneFailure {
 pub fn run(
     data: &DataDir,
     spec: &FinetuneSpec,
-    engine: &SelectedEngine,
+    backends: &Backends,
     observer: &mut dyn Observer,
 ) -> Result<Published, FinetuneFailure> {
     let store = ModelStore::open(&data.models_dir())?;
@@ -91,8 +91,9 @@ pub fn run(
         source: &spec.dataset,
         options: spec.options,
         cache: &data.cache_dir(),
-        engine: engine.kind,
-        threads: engine.threads,
+        engine: backends.engine.kind,
+        threads: backends.engine.threads,
+        kernels: &backends.kernels.kernels,
     };
     let Finetuned { network, report, golden } = finetune(&task, observer)?;
     if observer.stopped() {

@@ -34,6 +34,18 @@ fn params(file: &Path) -> Params {
     onnx::import(fs::read(file).expect("a stored model")).expect("an ONNX file").params
 }
 
+/// Flags for each of the kernels that this machine has; oneDNN where `GRAFT_ONEDNN` names it.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
+#[expect(clippy::print_stderr, reason = "the runner shows it beside the test's name")]
+fn kernels() -> Vec<&'static [&'static str]> {
+    let mut all: Vec<&[&str]> = vec![&["--kernels", "rust"]];
+    match std::env::var_os("GRAFT_ONEDNN") {
+        Some(_) => all.push(&["--kernels", "onednn", "--precision", "bf16"]),
+        None => eprintln!("SKIPPED for oneDNN: set GRAFT_ONEDNN to its library"),
+    }
+    all
+}
+
 /// The first parts of the names of tensors that a strategy has changed, or added.
 fn changed(place: &Place, strategy: &str) -> BTreeSet<String> {
     let [before, after] =
@@ -87,10 +99,13 @@ fn newest(place: &Place) -> Option<PathBuf> {
 
 #[test]
 fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
-    for strategy in ["staged", "last_stage"] {
+    let runs = ["staged", "last_stage"].map(|strategy| kernels().into_iter().map(move |kernels| (strategy, kernels)));
+    for (strategy, kernels) in runs.into_iter().flatten() {
         let [(whole, data), (killed, same)] = [place(), place()];
-        let _said = whole.succeed(&arguments(strategy, &data));
-        let mut child = killed.command(&arguments(strategy, &same)).stdout(Stdio::null()).spawn().unwrap();
+        let arguments = |data| [arguments(strategy, data), kernels.to_vec()].concat();
+        let said = whole.succeed(&arguments(&data));
+        assert!(said.contains("test top-1 100.0 %"), "{strategy} {kernels:?}: {said}");
+        let mut child = killed.command(&arguments(&same)).stdout(Stdio::null()).spawn().unwrap();
         let start = Instant::now();
         while newest(&killed).is_none() {
             assert!(child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(120), "no checkpoint");
@@ -99,9 +114,19 @@ fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!killed.path("data/models").join(strategy).exists(), "{strategy} ended before it was killed");
-        let _said = killed.succeed(&arguments(strategy, &same));
+        let _said = killed.succeed(&arguments(&same));
         let [whole, killed] =
             [&whole, &killed].map(|place| params(&place.path(&format!("data/models/{strategy}/1/model.onnx"))));
-        assert_eq!(whole.checksum(), killed.checksum(), "{strategy}");
+        assert_eq!(whole.checksum(), killed.checksum(), "{strategy} {kernels:?}");
+    }
+}
+
+#[test]
+fn without_validation_images_the_last_epoch_is_kept() {
+    let (place, data) = place();
+    for strategy in ["head", "last_stage", "staged"] {
+        let said = place.succeed(&[arguments(strategy, &data), vec!["--validation", "0"]].concat());
+        assert!(said.contains("no validation images, last epoch"), "{strategy}: {said}");
+        assert!(said.contains("test top-1 100.0 %"), "{strategy}: {said}");
     }
 }

@@ -72,13 +72,18 @@ class Trainer:
         return time.process_time() - start
 
 
-trainers = {}
-for line in sys.stdin:
-    row, precision, batch = line.split()
-    key = (row, precision)
-    if key not in trainers:
-        trainers.clear()
-        trainers[key] = Trainer(row, precision, int(batch))
-        trainers[key].step()
-    seconds = trainers[key].step()
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+def main():
+    trainers = {}
+    for line in sys.stdin:
+        row, precision, batch = line.split()
+        key = (row, precision)
+        if key not in trainers:
+            trainers.clear()
+            trainers[key] = Trainer(row, precision, int(batch))
+            trainers[key].step()
+        seconds = trainers[key].step()
+        print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -94,7 +94,7 @@ impl Head {
 
 /// Trains a linear classifier by softmax cross-entropy and keeps the epoch that does best on the validation images, of
 /// equals the last: the learning rate falls, so later epochs are the more settled ones. `None` when the observer stops
-/// the run.
+/// the run. Without validation images the last epoch is kept.
 ///
 /// The training works on standardised features, because backbones differ by orders of magnitude in what they emit; mean
 /// and deviation are folded into the head afterwards, so that it takes the features as they are.
@@ -119,6 +119,7 @@ pub fn train(
     let steps = (options.epochs * LastBatch::Keep.count(order.len(), options.batch_size)) as u64;
     let schedule = Schedule::Cosine { rate: options.learning_rate, end: 0.0, steps };
     let loss = CrossEntropy { label_smoothing: options.label_smoothing, class_weights: None };
+    let validated = !validation.classes.is_empty();
     let (mut step, mut best, mut history) = (0, None::<Trained>, Vec::new());
     for epoch in 1..=options.epochs {
         order.shuffle(&mut rng);
@@ -137,8 +138,8 @@ pub fn train(
             epoch,
             epochs: options.epochs,
             train_loss: total / order.len() as f64,
-            validation_loss: Some(result.loss),
-            validation_top1: Some(result.top1),
+            validation_loss: validated.then_some(result.loss),
+            validation_top1: validated.then_some(result.top1),
         };
         history.push(event.clone());
         observer.event(event);

@@ -20,6 +20,9 @@ pub struct Report {
     pub options: Options,
     /// The engine that computed the features.
     pub engine: EngineKind,
+    /// What trained layers of the base, where any were.
+    #[serde(default)]
+    pub kernels: String,
     /// Wall-clock seconds of each phase.
     pub seconds: Seconds,
     /// What was trained; never `auto`.

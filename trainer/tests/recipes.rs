@@ -8,7 +8,7 @@ use models::ops::{Conv2d, Op, Padding, Shape};
 use models::{Graph, GraphBuilder, Params, Tensor, zoo};
 use trainer::dataset::{BadFiles, Source};
 use trainer::events::Unobserved;
-use trainer::exec::Executor;
+use trainer::exec::{Executor, Kernels};
 use trainer::fit::{Examples, FitOptions, Task, fit};
 use trainer::optim::{Groups, Parameter};
 use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting, find};
@@ -79,6 +79,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         training: &plan.training,
         validation: None,
         options,
+        kernels: &Kernels::Rust,
         checkpoints: None,
         logs: vec![],
     };

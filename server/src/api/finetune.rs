@@ -119,7 +119,7 @@ pub struct FinetuneOptions {
     #[serde(default = "seed")]
     #[schema(minimum = 0, default = seed)]
     pub seed: u64,
-    /// The share of each class that chooses the best epoch.
+    /// The share of each class that chooses the best epoch; with 0 the last epoch is kept.
     #[serde(default = "validation")]
     #[schema(minimum = 0.0, exclusive_maximum = 0.9, default = validation)]
     pub validation: f64,

@@ -67,7 +67,7 @@ pub(super) struct FinetuneArgs {
     #[arg(long, env = "GRAFT_SEED", default_value_t = Options::default().seed)]
     seed: u64,
 
-    /// The share of each class that chooses the best epoch
+    /// The share of each class that chooses the best epoch; with 0 the last epoch is kept
     #[arg(long, env = "GRAFT_VALIDATION", default_value_t = Options::default().validation)]
     validation: f64,
 
@@ -128,10 +128,14 @@ pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
             },
         },
     };
-    let engine = place.select()?;
+    let backends = place.backends()?;
+    let (engine, kernels) = (&backends.engine, &backends.kernels);
     output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;
+    if args.strategy != Strategy::Head {
+        output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
+    }
     let mut progress = Progress::new();
-    let published = finetune::run(&place.data, &spec, &engine, &mut progress);
+    let published = finetune::run(&place.data, &spec, &backends, &mut progress);
     progress.finish();
     let published = published?;
     summarise(&published.report)?;
@@ -154,12 +158,15 @@ fn source(kind: Kind, data: &Path) -> Source {
 /// The result for people; everything is in the report.
 fn summarise(report: &Value) -> Result<()> {
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
+    let chosen = match number("/validation/images") {
+        0.0 => "no validation images, last".to_owned(),
+        _ => format!("validation {:.1} %, best", 100.0 * number("/validation/top1")),
+    };
     output::line(format_args!(
-        "test top-1 {:.1} %, top-5 {:.1} % of {} images; validation {:.1} %, best epoch {}",
+        "test top-1 {:.1} %, top-5 {:.1} % of {} images; {chosen} epoch {}",
         100.0 * number("/test/top1"),
         100.0 * number("/test/top5"),
         number("/test/images"),
-        100.0 * number("/validation/top1"),
         number("/best_epoch"),
     ))?;
     output::line(format_args!(

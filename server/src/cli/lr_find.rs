@@ -57,7 +57,7 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
     let base = base.map(|name| network(&name, place)).transpose()?;
     let prepared = args.recipe.prepare((name, recipe), base.as_ref(), place, &mut progress)?;
     prepared.announce()?;
-    let Prepared { plan, .. } = &prepared;
+    let Prepared { plan, kernels, .. } = &prepared;
     let task = Task {
         graph: &plan.graph,
         params: &plan.params,
@@ -65,6 +65,7 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
         training: &plan.training,
         validation: None,
         options: &plan.options,
+        kernels: &kernels.kernels,
         checkpoints: None,
         logs: vec![],
     };

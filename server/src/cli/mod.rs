@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use server::config::{DataArgs, DataDir, EngineArgs, ListenArgs, LogArgs, ServeArgs};
-use server::runtime::{SelectError, SelectedEngine};
+use server::config::{DataArgs, DataDir, EngineArgs, KernelArgs, KernelChoice, ListenArgs, LogArgs, ServeArgs};
+use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
 use server::{jobs, router, serve, telemetry};
 
 /// Takes a pretrained image network, grafts a new head onto it, and serves the result.
@@ -38,6 +38,8 @@ struct Cli {
     data: DataArgs,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    kernels: KernelArgs,
     #[command(flatten)]
     log: LogArgs,
     #[command(subcommand)]
@@ -85,6 +87,7 @@ enum Command {
 struct Workplace {
     data: DataDir,
     engine: EngineArgs,
+    kernels: KernelArgs,
 }
 
 impl Workplace {
@@ -92,12 +95,29 @@ impl Workplace {
     fn select(&self) -> Result<SelectedEngine, SelectError> {
         server::runtime::select(&self.engine, &self.data)
     }
+
+    /// The kernels that the user wants, their library loaded.
+    fn kernels(&self) -> Result<SelectedKernels, KernelError> {
+        server::runtime::kernels(&self.kernels, &self.data)
+    }
+
+    fn backends(&self) -> Result<Backends> {
+        Ok(Backends { engine: self.select()?, kernels: self.kernels()? })
+    }
+
+    /// Answers requests. Kernels that were asked for by name and are not there are an error now, and not that of a job.
+    fn serve(&self, args: &ServeArgs) -> Result<()> {
+        if self.kernels.kernels != KernelChoice::Auto {
+            self.kernels()?;
+        }
+        serve::serve(args.resolve(self.data.clone(), self.kernels.clone()), self.select()?)
+    }
 }
 
 /// Runs the command and turns its error into a sentence and an exit code.
 pub(crate) fn main() -> ExitCode {
-    let Cli { data, engine, log, command } = parse();
-    let place = Workplace { data: data.resolve(), engine };
+    let Cli { data, engine, kernels, log, command } = parse();
+    let place = Workplace { data: data.resolve(), engine, kernels };
     let result = match telemetry::init(&log) {
         Ok(()) => run(command, &place),
         Err(error) => Err(error.into()),
@@ -128,7 +148,7 @@ fn parse() -> Cli {
 fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
     match command {
         None => {}
-        Some(Command::Serve(args)) => serve::serve(args.resolve(place.data.clone()), place.select()?)?,
+        Some(Command::Serve(args)) => place.serve(&args)?,
         Some(Command::Classify(args)) => classify::run(&args, place)?,
         Some(Command::Finetune(args)) => finetune::run(&args, place)?,
         Some(Command::Train(args)) => train::run(&args, place)?,
@@ -142,7 +162,7 @@ fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
         Some(Command::Runtime(command)) => runtime::run(&command, place)?,
         Some(Command::Openapi) => output::json(&router::openapi())?,
         Some(Command::Health(args)) => health::run(&args)?,
-        Some(Command::Job) => return Ok(jobs::child::main(&place.data, &place.select()?)?),
+        Some(Command::Job) => return Ok(jobs::child::main(&place.data, &place.backends()?)?),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use models::Network;
+use server::runtime::SelectedKernels;
 use trainer::dataset::{BadFiles, Opening, Source};
 use trainer::events::{Event, Observer, Phase};
 use trainer::recipe::{Loading, Plan, Recipe, Setting};
@@ -35,6 +36,7 @@ pub(super) struct Prepared {
     pub(super) name: String,
     pub(super) recipe: Recipe,
     pub(super) plan: Plan,
+    pub(super) kernels: SelectedKernels,
 }
 
 impl RecipeArgs {
@@ -73,14 +75,14 @@ impl RecipeArgs {
             observer.event(Event::Warning { message: warning.to_string() });
         }
         let plan = plan_of(dataset)?;
-        Ok(Prepared { name, recipe, plan })
+        Ok(Prepared { name, recipe, plan, kernels: place.kernels()? })
     }
 }
 
 impl Prepared {
-    /// What is going to happen, in two lines.
+    /// What is going to happen, in three lines.
     pub(super) fn announce(&self) -> Result<()> {
-        let Self { name, recipe, plan } = self;
+        let Self { name, recipe, plan, kernels } = self;
         let counts = plan.graph.counts();
         output::line(format_args!(
             "{name}: {}, {} classes, {:.2} M parameters, {:.3} GMAC an image",
@@ -99,6 +101,7 @@ impl Prepared {
             plan.options.batch_size,
             counted.steps,
         ))?;
+        output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
         Ok(())
     }
 }

@@ -66,11 +66,13 @@ fn train(args: &TrainArgs, place: &Workplace) -> Result<()> {
     let prepared = args.recipe.prepare(args.recipe.open(args.settings())?, None, place, &mut progress)?;
     prepared.announce()?;
     progress.show(if prepared.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
-    let Prepared { name, recipe, plan } = &prepared;
+    let Prepared { name, recipe, plan, .. } = &prepared;
     let place = Place::new(&args.out, recipe, name);
+    let kernels = &prepared.kernels.kernels;
     let resume = if args.resume { Resume::Required } else { Resume::IfPossible };
-    let run =
-        RunFolder { name, recipe, plan, place: &place, resume }.open().map_err(|error| explained(error, &place))?;
+    let run = RunFolder { name, recipe, plan, place: &place, kernels, resume }
+        .open()
+        .map_err(|error| explained(error, &place))?;
     output::line(format_args!("{}", beginning(&run, &place)))?;
     let trained = run.finish(&mut progress);
     progress.finish();

@@ -17,7 +17,7 @@ use super::protocol::{Command, Report};
 use super::record::{JobError, JobResult};
 use crate::config::DataDir;
 use crate::finetune::{self, FinetuneFailure, FinetuneSpec};
-use crate::runtime::SelectedEngine;
+use crate::runtime::Backends;
 
 /// Lower than the server, which then answers as if nobody trained.
 const NICENESS: i32 = 10;
@@ -37,7 +37,7 @@ pub enum ChildError {
 ///
 /// # Errors
 /// [`ChildError`] when it was not started by a server, or the server has gone.
-pub fn main(data: &DataDir, engine: &SelectedEngine) -> Result<ExitCode, ChildError> {
+pub fn main(data: &DataDir, backends: &Backends) -> Result<ExitCode, ChildError> {
     let control = Arc::new(Control::default());
     let (spec, lease_until) = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
     control.lease_until.store(lease_until, Ordering::Release);
@@ -46,7 +46,7 @@ pub fn main(data: &DataDir, engine: &SelectedEngine) -> Result<ExitCode, ChildEr
         tracing::warn!(%error, "the training process keeps its priority");
     }
     let mut reporter = Reporter { control, metrics: Value::Null };
-    let outcome = finetune::run(data, &spec, engine, &mut reporter);
+    let outcome = finetune::run(data, &spec, backends, &mut reporter);
     let (report, code) = match outcome {
         Ok(published) => {
             let metrics = reporter.metrics;

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::protocol::{Command, Report};
-use crate::config::DataDir;
+use crate::config::{DataDir, KernelArgs};
 use crate::runtime::SelectedEngine;
 
 /// How the training process is started.
@@ -25,14 +25,15 @@ pub struct ChildCommand {
 }
 
 impl ChildCommand {
-    /// This program with the command `job`, on the same data and the same engine.
+    /// This program with the command `job`, on the same data, the same engine and with the same choice of kernels.
     ///
     /// # Errors
     /// When the system does not tell where this program is.
-    pub fn of_this_program(data: &DataDir, engine: &SelectedEngine) -> io::Result<Self> {
+    pub fn of_this_program(data: &DataDir, engine: &SelectedEngine, kernels: &KernelArgs) -> io::Result<Self> {
         let mut arguments: Vec<OsString> = vec!["job".into(), "--data-dir".into(), data.root().into()];
         arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
         arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
+        arguments.extend(kernels.arguments());
         if let Some(runtime) = ort::loaded() {
             arguments.extend(["--ort-lib".into(), runtime.path().into()]);
         }
@@ -56,6 +57,8 @@ impl Process {
             .stdout(Stdio::piped())
             // Ctrl-C in a terminal goes to the whole group; the process is told by its input instead, in good order.
             .process_group(0)
+            // Threads of OpenMP that wait for work would else spin, on processors that have requests to answer.
+            .env("OMP_WAIT_POLICY", "passive")
             .kill_on_drop(true)
             .spawn()?;
         let (input, output) = (child.stdin.take(), child.stdout.take());

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::{DataDir, ServeConfig};
+use crate::config::{DataDir, KernelArgs, ServeConfig};
 use crate::inference::testing::{GREEN, RED, Watch, Watched, bmp, colours, golden, network, publish};
 use crate::inference::{Options, Registry};
 use crate::runtime::SelectedEngine;
@@ -42,6 +42,7 @@ impl World {
             queue: 3,
             drain_seconds: 1,
             job_lease_seconds: 5,
+            kernels: KernelArgs::default(),
             data: DataDir::new(folder.path()),
         };
         let threads = NonZeroUsize::MIN;

@@ -71,7 +71,7 @@ pub struct Split {
 
 impl Split {
     /// Divides images by their classes so that every class has the same shares: stratified, and equal for equal seeds.
-    /// Each part gets at least one image of a class that has three.
+    /// Each part gets at least one image of a class that has three, but for a validation share of 0, which is none.
     #[must_use]
     pub fn stratified(classes: &[usize], fractions: Fractions, seed: u64) -> Self {
         let images: Vec<_> = classes.iter().map(|&class| (class, None)).collect();
@@ -101,9 +101,18 @@ impl Split {
 }
 
 impl Partition {
+    /// Whether any image is to choose the best epoch.
+    fn validates(self) -> bool {
+        match self {
+            Partition::Fractions(fractions) => fractions.validation > 0.0,
+            Partition::Counts(counts) => counts.validation > 0,
+        }
+    }
+
     /// How many of so many images of a class are for test and validation, where those parts are wanted.
     fn sizes(self, images: usize, [test, validation]: [bool; 2]) -> [usize; 2] {
         let share = |fraction: f64| ((images as f64 * fraction).round() as usize).max(1);
+        let validation = validation && self.validates();
         let (for_test, for_validation) = match self {
             Partition::Fractions(fractions) => (share(fractions.test), share(fractions.validation)),
             Partition::Counts(counts) => (counts.test, counts.validation),
@@ -148,6 +157,13 @@ mod tests {
     fn three_images_are_enough_for_a_class() {
         let split = Split::stratified(&[0, 0, 0, 1, 1, 1], Fractions { validation: 0.9, test: 0.9 }, 0);
         assert_eq!([2, 2, 2], [split.train.len(), split.validation.len(), split.test.len()]);
+    }
+
+    #[test]
+    fn no_share_for_validation_is_no_image() {
+        let classes: Vec<usize> = (0..1360).map(|image| image / 80).collect();
+        let split = Split::stratified(&classes, Fractions { validation: 0.0, test: 0.25 }, 3);
+        assert_eq!([60 * 17, 0, 20 * 17], [split.train.len(), split.validation.len(), split.test.len()]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use crate::dataset::{self, BadFiles, DatasetError, Fractions, Opening, Partition, Sample, Source, Split};
 use crate::events::{Event, Observer, Phase};
-use crate::exec::ExecError;
+use crate::exec::{ExecError, Kernels};
 use crate::features::CacheError;
 use crate::fit::FitError;
 use crate::golden::{self, Golden, GoldenError};
@@ -60,7 +60,7 @@ pub struct Options {
     pub label_smoothing: f64,
     /// Decides the split and the order of the images.
     pub seed: u64,
-    /// The share of each class that chooses the best epoch, 0..1.
+    /// The share of each class that chooses the best epoch, 0..1; with 0 the last epoch is kept.
     pub validation: f64,
     /// The share of each class that measures the result, 0..1.
     pub test: f64,
@@ -142,6 +142,8 @@ pub struct Task<'a> {
     pub engine: EngineKind,
     /// How many threads it may use.
     pub threads: NonZeroUsize,
+    /// What trains layers of the base.
+    pub kernels: &'a Kernels,
 }
 
 /// A new model.
@@ -266,7 +268,8 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let training = Examples::joined(extracted.looks.iter().map(|look| look.rows(&split.train)));
     let trained =
         head::train(&training, &validation, labels, task.options.head(), observer)?.ok_or(FinetuneError::Stopped)?;
-    let mut outcome = Outcome::of_head(&trained, &validation, &test);
+    let compared = if split.validation.is_empty() { &test } else { &validation };
+    let mut outcome = Outcome::of_head(&trained, compared, &test);
     let spec = ModelSpec { labels: Some(dataset.labels.clone()), training: None, ..task.base.spec.clone() };
     let mut network = assemble(task.base, graph, &trained, spec)?;
     let samples: Vec<&Sample> = extracted.samples.iter().map(|&index| &images[index].sample).collect();
@@ -285,9 +288,10 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         network = Network::new(network.graph.clone(), &tuned.params, network.spec.clone())?;
         outcome = tuned.into();
     }
+    let validated = !split.validation.is_empty();
     let metrics = json!({
         "test_top1": outcome.test.top1, "test_top5": outcome.test.top5, "test_images": outcome.test.images,
-        "validation_top1": outcome.validation.top1, "best_epoch": outcome.best_epoch,
+        "validation_top1": validated.then_some(outcome.validation.top1), "best_epoch": outcome.best_epoch,
     });
     observer.event(Event::Metrics { metrics: metrics.clone() });
     seconds.training = clock.lap();
@@ -309,8 +313,9 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     seconds.export = clock.lap();
 
     observer.event(Event::Phase { phase: Phase::Parity });
-    let paths: Vec<_> = split.validation.iter().map(|&row| samples[row]).collect();
-    let parity = verify::parity(task, &network, &file, (&paths, &outcome.validation_logits), observer)?;
+    let compared = if validated { &split.validation } else { &split.test };
+    let compared: Vec<_> = compared.iter().map(|&row| samples[row]).collect();
+    let parity = verify::parity(task, &network, &file, (&compared, &outcome.logits), observer)?;
     seconds.parity = clock.lap();
     seconds.total = clock.total();
 
@@ -331,6 +336,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         },
         options: task.options,
         engine: task.engine,
+        kernels: task.kernels.to_string(),
         seconds,
         strategy,
         best_epoch: outcome.best_epoch,
@@ -369,18 +375,19 @@ struct Outcome {
     best_epoch: usize,
     history: Vec<Event>,
     validation: Evaluation,
-    validation_logits: Vec<f32>,
+    /// `[n, classes]` for the validation images, or, where there are none, for the test images.
+    logits: Vec<f32>,
     test: Evaluation,
 }
 
 impl Outcome {
-    fn of_head(trained: &Trained, validation: &Examples, test: &Examples) -> Self {
+    fn of_head(trained: &Trained, compared: &Examples, test: &Examples) -> Self {
         let classes = trained.head.bias.data().len();
         Self {
             best_epoch: trained.best_epoch,
             history: trained.history.clone(),
             validation: trained.validation.clone(),
-            validation_logits: trained.head.logits(&validation.features),
+            logits: trained.head.logits(&compared.features),
             test: Evaluation::new(&trained.head.logits(&test.features), &test.classes, classes),
         }
     }
@@ -388,8 +395,8 @@ impl Outcome {
 
 impl From<Tuned> for Outcome {
     fn from(tuned: Tuned) -> Self {
-        let Tuned { best_epoch, history, validation, validation_logits, test, .. } = tuned;
-        Self { best_epoch, history, validation, validation_logits, test }
+        let Tuned { best_epoch, history, validation, logits, test, .. } = tuned;
+        Self { best_epoch, history, validation, logits, test }
     }
 }
 

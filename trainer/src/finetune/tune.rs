@@ -44,8 +44,8 @@ pub(super) struct Tuned {
     pub(super) best_epoch: usize,
     pub(super) history: Vec<Event>,
     pub(super) validation: Evaluation,
-    /// `[n, classes]` for the validation images.
-    pub(super) validation_logits: Vec<f32>,
+    /// `[n, classes]` for the validation images, or, where there are none, for the test images.
+    pub(super) logits: Vec<f32>,
     pub(super) test: Evaluation,
 }
 
@@ -68,8 +68,9 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
                 params: &network.params,
                 trains: &trains,
                 training: &training,
-                validation: Some(&validation),
+                validation: (!split.validation.is_empty()).then_some(&validation as &dyn Examples),
                 options: &options,
+                kernels: task.kernels,
                 checkpoints: Some(&folder),
                 logs: vec![],
             };
@@ -92,8 +93,8 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
         best_epoch: progress.best.map_or(0, |best| best.epoch as usize),
         history: history(&progress, tuning.epochs),
         validation: Evaluation::new(&validation_logits, &classes(&split.validation), outputs),
-        validation_logits,
         test: Evaluation::new(&test_logits, &classes(&split.test), outputs),
+        logits: if split.validation.is_empty() { test_logits } else { validation_logits },
     })
 }
 
@@ -138,6 +139,7 @@ fn run_name(start: &Start<'_>) -> String {
     let mut hash = Sha256::new();
     hash.update(start.network.params.checksum());
     hash.update(serde_json::to_string(&start.task.options).unwrap_or_default());
+    hash.update(start.task.kernels.identity());
     start.samples.iter().for_each(|sample| hash.update(sample.path.to_string_lossy().as_bytes()));
     models::params::hex(&hash.finalize()[..8])
 }
@@ -206,7 +208,7 @@ fn on_feature_maps(
         let mib = |bytes: usize| bytes >> 20;
         return Err(FinetuneError::Memory { needed: mib(bytes), limit: mib(MAPS) });
     }
-    let prefix = Executor::new(&cut.prefix, &network.params)?;
+    let prefix = Executor::with_kernels(&cut.prefix, &network.params, |_| false, task.kernels)?;
     let maps = |part: &[usize], count: usize| -> Result<Features, FinetuneError> {
         let chosen: Vec<&Sample> = part.iter().map(|&row| samples[row]).collect();
         let looks = views(count).into_iter().map(|view| super::extract::maps(task, &prefix, &chosen, view));
@@ -220,8 +222,9 @@ fn on_feature_maps(
         params: &network.params,
         trains: &trains,
         training: &training as &dyn Examples,
-        validation: Some(&validation),
+        validation: (!split.validation.is_empty()).then_some(&validation as &dyn Examples),
         options,
+        kernels: task.kernels,
         checkpoints: Some(folder),
         logs: vec![],
     };

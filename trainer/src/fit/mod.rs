@@ -29,7 +29,7 @@ pub(crate) use training::evaluate;
 pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
 use crate::events::Observer;
-use crate::exec::{ExecError, Executor, Parameter};
+use crate::exec::{ExecError, Executor, Kernels, Parameter};
 use crate::loader::LoaderError;
 use crate::logs::{Log, LogError};
 use crate::loss::LossError;
@@ -51,6 +51,8 @@ pub struct Task<'a> {
     pub validation: Option<&'a dyn Examples>,
     /// How.
     pub options: &'a FitOptions,
+    /// By what it is computed.
+    pub kernels: &'a Kernels,
     /// Where checkpoints are kept; with none, nothing is written.
     pub checkpoints: Option<&'a Path>,
     /// What else is told the measurements.

@@ -92,7 +92,7 @@ impl RangeOptions {
 pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Observer) -> Result<RangeTest, FitError> {
     options.validate()?;
     let (examples, fit) = (task.training, task.options);
-    let Task { graph, params, trains, .. } = *task;
+    let Task { graph, params, trains, kernels, .. } = *task;
     let alone = Task {
         graph,
         params,
@@ -100,6 +100,7 @@ pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Ob
         training: examples,
         validation: None,
         options: fit,
+        kernels,
         checkpoints: None,
         logs: vec![],
     };
@@ -165,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::events::Unobserved;
+    use crate::exec::Kernels;
     use crate::fit::{Features, FitOptions};
     use crate::optim::Rule;
 
@@ -191,6 +193,7 @@ mod tests {
             training: &training,
             validation: None,
             options: &fit,
+            kernels: &Kernels::Rust,
             checkpoints: None,
             logs: vec![],
         };

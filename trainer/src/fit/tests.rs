@@ -64,6 +64,7 @@ fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer)
             training: &training,
             validation: Some(&validation),
             options,
+            kernels: &Kernels::Rust,
             checkpoints: folder,
             logs: vec![],
         },
@@ -140,6 +141,7 @@ fn accumulated_gradients_are_those_of_the_larger_batch() {
             training: &training,
             validation: None,
             options: &options,
+            kernels: &Kernels::Rust,
             checkpoints: None,
             logs: vec![],
         };
@@ -167,6 +169,7 @@ fn what_is_not_trained_stays() {
         training: &training,
         validation: None,
         options: &FitOptions { epochs: 1, ..options() },
+        kernels: &Kernels::Rust,
         checkpoints: None,
         logs: vec![],
     };

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{Plan, Recipe, RecipeError, RunOptions};
 use crate::dataset::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
-use crate::exec::{Executor, Parameter};
+use crate::exec::{Executor, Kernels, Parameter};
 use crate::fit::{self, CheckpointOptions, Fitted, Progress, Run, Task};
 use crate::logs::{CsvLog, EventLog, Log, Start};
 use crate::metrics::Evaluation;
@@ -31,6 +31,8 @@ pub struct RunFolder<'a> {
     pub plan: &'a Plan,
     /// Where.
     pub place: &'a Place,
+    /// By what it is computed.
+    pub kernels: &'a Kernels,
     /// Whether it has to be a run that was begun.
     pub resume: Resume,
 }
@@ -92,7 +94,7 @@ impl<'a> RunFolder<'a> {
     /// # Errors
     /// [`RecipeError::OtherRecipe`] for a run of other settings, [`RecipeError::NothingToResume`].
     pub fn open(self) -> Result<OpenRun<'a>, RecipeError> {
-        let RunFolder { recipe, plan, place: Place { folder, checkpoints }, .. } = self;
+        let RunFolder { recipe, plan, kernels, place: Place { folder, checkpoints }, .. } = self;
         let written = folder.join(RECIPE);
         let begun = fs::read_dir(checkpoints).is_ok_and(|mut files| files.next().is_some());
         match fs::read_to_string(&written) {
@@ -110,6 +112,7 @@ impl<'a> RunFolder<'a> {
             training: &plan.training,
             validation: plan.validation.as_ref().map(|images| images as &dyn fit::Examples),
             options: &plan.options,
+            kernels,
             checkpoints: Some(checkpoints),
             logs: vec![],
         };
@@ -188,7 +191,7 @@ impl OpenRun<'_> {
 
 /// The trained network with its record.
 fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Result<Network, RecipeError> {
-    let RunFolder { name, recipe, plan, .. } = *of;
+    let RunFolder { name, recipe, plan, kernels, .. } = *of;
     let best = fitted.progress.best.as_ref();
     let record = TrainingRecord {
         base: "random weights".to_owned(),
@@ -199,6 +202,7 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
         // Names of folders are not part of what was trained.
         options: json!(Recipe { run: RunOptions::default(), ..(*recipe).clone() }),
         metrics: json!({
+            "kernels": kernels.to_string(),
             "steps": fitted.progress.step,
             "best_epoch": best.map(|best| best.epoch),
             "validation_top1": plan.validation.as_ref().and(best).map(|best| best.top1),

@@ -56,7 +56,7 @@ impl<'a> Training<'a> {
     pub(super) fn start(task: Task<'a>) -> Result<Self, FitError> {
         let options = task.options;
         options.validate()?;
-        let executor = Executor::training(task.graph, task.params, task.trains)?;
+        let executor = Executor::with_kernels(task.graph, task.params, task.trains, task.kernels)?;
         let parameters = executor.weights().parameters();
         let place = |name: &str| parameters.iter().position(|parameter| parameter.name == name);
         let (mut places, mut rules) = (Vec::new(), Vec::new());

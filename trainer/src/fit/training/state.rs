@@ -45,8 +45,8 @@ impl Training<'_> {
     }
 }
 
-/// What makes a run the same run: the network, its first weights, what is trained, what it learns from, and the options but
-/// for those that only say how long it goes on and what is kept.
+/// What makes a run the same run: the network, its first weights, what is trained, what it learns from, what computes it, and
+/// the options but for those that only say how long it goes on and what is kept.
 pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> String {
     let checkpoints = CheckpointOptions::default();
     let options = FitOptions { epochs: 0, steps: None, checkpoints, ..task.options.clone() };
@@ -55,6 +55,7 @@ pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> String {
     hash.update(task.params.checksum());
     hash.update(format!("{options:?}"));
     hash.update(format!("{trained:?}"));
+    hash.update(task.kernels.identity());
     task.training.classes().iter().for_each(|&class| hash.update((class as u64).to_le_bytes()));
     models::params::hex(&hash.finalize())
 }
