@@ -1,5 +1,6 @@
 //! `graft train` and `graft lr-find` from outside, on small images of two colours.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -180,7 +181,53 @@ fn rates_are_tried_and_written() {
     done(graft(folder).args(["import", "runs/pretrained/model.onnx", "--name", "base"]));
     for setting in [["--base", "base"], ["--set", "base=base"]] {
         let mut command = graft(folder);
-        command.args(["lr-find", "--recipe", "vgg16-oxflower17", "--data", "data", "--steps", "12"]).args(setting);
+        command.args(["lr-find", "--recipe", "vgg16-oxflower17", "--data", "data", "--steps", "12"]);
+        command.args(["--set", "stages=1"]).args(setting);
         assert!(done(&mut command).contains("RATE"));
     }
+}
+
+/// The parts of the network that a run upon `base` has changed: the first parts of its tensors' names.
+fn changed(folder: &Path, run: &str) -> BTreeSet<String> {
+    let params = |file: &str| onnx::import(fs::read(folder.join(file)).unwrap()).unwrap().params;
+    let (before, after) = (params("runs/pretrained/model.onnx"), params(&format!("runs/{run}/model.onnx")));
+    let differs = after.iter().filter(|(name, tensor)| before.get(name) != Some(tensor));
+    differs.filter_map(|(name, _)| name.split('.').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_recipe_upon_a_pretrained_network_trains_as_much_of_it_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    dataset(&folder.join("data"));
+    let upon = |run: &str, settings: &[&str]| {
+        let mut command = graft(folder);
+        command.args(["train", "--recipe", "vgg16-oxflower17", "--data", "data", "--out", "runs", "--run-id", run]);
+        let common = ["base=base", "batch_size=8", "training.schedule.rate=0.01", "run.model=model"];
+        for setting in common.iter().chain(settings) {
+            command.args(["--set", setting]);
+        }
+        command.args(["--epochs", "4"]);
+        command
+    };
+    let refused = upon("early", &[]).output().unwrap();
+    let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.contains("no model of that name is stored; get it with `graft pull base`"), "{refused}");
+
+    done(&mut train_for(folder, "pretrained", "1"));
+    done(graft(folder).args(["import", "runs/pretrained/model.onnx", "--name", "base"]));
+    let all = ["bn1", "conv1", "graft", "layer1", "layer2", "layer3"];
+    let table: [(&str, &[&str], &[&str]); 3] = [
+        ("head", &["strategy=head"], &["graft"]),
+        ("staged", &["stages=1"], &["graft", "layer3"]),
+        ("full", &["strategy=full"], &all),
+    ];
+    for (run, settings, expected) in table {
+        let said = done(&mut upon(run, settings));
+        assert!(said.contains("validation top-1 100.0 %"), "{run}: {said}");
+        let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(changed(folder, run), expected, "{run}");
+    }
+    // Again, it goes on from its end: the head that comes first is the same.
+    assert!(done(&mut upon("staged", &["stages=1"])).contains("goes on in runs/staged from step"));
 }

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use models::Network;
-use server::store::{ModelName, ModelStore};
+use server::store::ModelName;
 use trainer::fit::{Probe, RangeOptions, RangeTest, Task, range_test};
 
 use super::interrupt::Interrupt;
@@ -19,8 +18,8 @@ pub(super) struct LrFindArgs {
     #[command(flatten)]
     recipe: RecipeArgs,
 
-    /// A stored model that a new head is grafted upon, in the place of the recipe's network; all of it is trained
-    /// [default: what the recipe grafts upon, if it does]
+    /// A stored model that a new head is grafted upon, in the place of the recipe's network; all of it is trained,
+    /// unless the recipe says how much [default: what the recipe grafts upon, if it does]
     #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
     base: Option<ModelName>,
 
@@ -48,20 +47,13 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
     let options = RangeOptions { low: args.low, high: args.high, steps: args.steps, ..RangeOptions::default() };
     options.validate()?;
     let mut progress = Progress::until(Interrupt::listen()?);
-    let (name, recipe) = args.recipe.open([])?;
-    let base = match (&args.base, &recipe.base) {
-        (Some(name), _) => Some(name.clone()),
-        (None, Some(name)) => Some(name.parse()?),
-        (None, None) => None,
-    };
-    let base = base.map(|name| network(&name, place)).transpose()?;
-    let prepared = args.recipe.prepare((name, recipe), base.as_ref(), place, &mut progress)?;
+    let prepared = args.recipe.prepare(args.recipe.open([])?, args.base.as_ref(), place, &mut progress)?;
     prepared.announce()?;
     let Prepared { plan, kernels, .. } = &prepared;
     let task = Task {
         graph: &plan.graph,
         params: &plan.params,
-        trains: &|_| true,
+        trains: &*plan.trains,
         training: &plan.training,
         validation: None,
         options: &plan.options,
@@ -76,11 +68,6 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
     show(&tested)?;
     output::line(format_args!("wrote {}", args.out.display()))?;
     Ok(())
-}
-
-fn network(name: &ModelName, place: &Workplace) -> Result<Network> {
-    let store = ModelStore::open(&place.data.models_dir())?;
-    Ok(store.network(name, store.resolve(name, None)?)?)
 }
 
 fn show(tested: &RangeTest) -> Result<()> {

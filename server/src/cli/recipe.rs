@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use models::Network;
 use server::runtime::SelectedKernels;
+use server::store::{ModelName, ModelStore, StoreError};
 use trainer::dataset::{BadFiles, Opening, Source};
 use trainer::events::{Event, Observer, Phase};
-use trainer::recipe::{Loading, Plan, Recipe, Setting};
+use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting};
 
 use super::{Workplace, output};
 
@@ -48,11 +49,11 @@ impl RecipeArgs {
         Ok(Recipe::open(wanted, &settings)?)
     }
 
-    /// Lists the images and prepares a run, on a pretrained network if there is one.
+    /// Lists the images and prepares a run: upon this stored model, or the one that the recipe names, if there is any.
     pub(super) fn prepare(
         &self,
         (name, recipe): (String, Recipe),
-        base: Option<&Network>,
+        base: Option<&ModelName>,
         place: &Workplace,
         observer: &mut dyn Observer,
     ) -> Result<Prepared> {
@@ -61,10 +62,12 @@ impl RecipeArgs {
         // Only an error when there is a pool already, which then serves as well.
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
         observer.event(Event::Phase { phase: Phase::Data });
+        let named = recipe.base.as_deref().map(str::parse).transpose()?;
+        let base = base.cloned().or(named).map(|name| network(&name, place)).transpose()?;
         let plan_of = |dataset| {
             let bad_files = if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Refuse };
             let loading = Loading { threads, bad_files };
-            match base {
+            match &base {
                 None => Plan::new(&recipe, dataset, loading),
                 Some(base) => Plan::grafted(&recipe, base, dataset, loading),
             }
@@ -74,9 +77,19 @@ impl RecipeArgs {
         for warning in &dataset.warnings {
             observer.event(Event::Warning { message: warning.to_string() });
         }
-        let plan = plan_of(dataset)?;
-        Ok(Prepared { name, recipe, plan, kernels: place.kernels()? })
+        let (mut plan, kernels) = (plan_of(dataset)?, place.kernels()?);
+        plan.fit_head(&kernels.kernels, observer)?;
+        Ok(Prepared { name, recipe, plan, kernels })
     }
+}
+
+fn network(name: &ModelName, place: &Workplace) -> Result<Network> {
+    let store = ModelStore::open(&place.data.models_dir())?;
+    let version = store.resolve(name, None).map_err(|error| match error {
+        StoreError::Unknown { .. } => RecipeError::Base { base: name.to_string() }.into(),
+        error => anyhow::Error::from(error),
+    })?;
+    Ok(store.network(name, version)?)
 }
 
 impl Prepared {

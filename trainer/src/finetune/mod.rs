@@ -29,7 +29,7 @@ use crate::head::{self, Examples, HeadError, HeadOptions, Trained};
 use crate::metrics::Evaluation;
 use crate::report::{Images, Report, Seconds};
 
-pub use strategy::{Strategy, Tuning, stage_boundary};
+pub use strategy::{Strategy, Tuning, stage_boundary, trained};
 
 use tune::{Start, Tuned};
 
@@ -113,7 +113,7 @@ impl Options {
         }
     }
 
-    fn head(&self) -> HeadOptions {
+    pub(crate) fn head(&self) -> HeadOptions {
         HeadOptions {
             epochs: self.epochs,
             batch_size: self.batch_size,

@@ -1,5 +1,7 @@
 //! How much of a base is trained.
 
+use std::collections::BTreeSet;
+
 use models::Graph;
 use models::graph::NodeId;
 use models::ops::Op;
@@ -93,6 +95,25 @@ impl Tuning {
             None => Ok(()),
         }
     }
+}
+
+/// The names of the parameters that a strategy trains, of a base with a new head: weights of convolutions and linear layers
+/// behind the boundary of its stages. Batch normalisation keeps its statistics, and so its weights, since few images tell
+/// little about them; only when everything is trained it is too. `None` when there are fewer stages.
+#[must_use]
+pub fn trained(graph: &Graph, head: NodeId, strategy: Strategy, stages: usize) -> Option<BTreeSet<String>> {
+    let names = |trained: &dyn Fn(NodeId, &Op) -> bool| {
+        let nodes = graph.iter().filter(|(id, node)| trained(*id, &node.op));
+        nodes.flat_map(|(_, node)| node.params.iter().cloned()).collect()
+    };
+    Some(match strategy {
+        Strategy::Head => names(&|id, _| id == head),
+        Strategy::Full => names(&|_, _| true),
+        Strategy::LastStage | Strategy::Staged | Strategy::Auto => {
+            let at = stage_boundary(graph, head, stages)?;
+            names(&|id, op| id > at && !matches!(op, Op::BatchNorm(_)))
+        }
+    })
 }
 
 /// The node behind which the last stages begin: the last before them that everything behind goes through. A stage is what

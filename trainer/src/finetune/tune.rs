@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use models::graph::NodeId;
-use models::ops::Op;
 use models::preprocess::Limits;
 use models::{Network, Params};
 use sha2::{Digest, Sha256};
 
-use super::strategy::{Strategy, Tuning, stage_boundary};
+use super::strategy::{Strategy, Tuning, stage_boundary, trained};
 use super::{FinetuneError, Task};
 use crate::augment::{Augmentation, views};
 use crate::dataset::{Sample, Split};
@@ -144,30 +143,14 @@ fn run_name(start: &Start<'_>) -> String {
     models::params::hex(&hash.finalize()[..8])
 }
 
-/// Where the stages begin that are trained.
-fn boundary(start: &Start<'_>) -> Result<NodeId, FinetuneError> {
-    let found = stage_boundary(&start.network.graph, start.head, start.task.options.tuning.stages);
-    found.ok_or(FinetuneError::Option {
-        option: "tuning.stages",
-        wanted: "no more than the base has stages behind its first",
-    })
-}
+/// What a boundary that is not there means.
+const FEWER_STAGES: FinetuneError =
+    FinetuneError::Option { option: "tuning.stages", wanted: "no more than the base has stages behind its first" };
 
-/// Weights of convolutions and linear layers behind the boundary. Batch normalisation keeps its statistics, and so its
-/// weights, since few images tell little about them; only when everything is trained it is too.
+/// The names of what is trained.
 pub(super) fn trains(start: &Start<'_>) -> Result<BTreeSet<String>, FinetuneError> {
-    let graph = &start.network.graph;
-    let names = |trained: &dyn Fn(NodeId, &Op) -> bool| {
-        let nodes = graph.iter().filter(|(id, node)| trained(*id, &node.op));
-        nodes.flat_map(|(_, node)| node.params.iter().cloned()).collect()
-    };
-    Ok(match start.strategy {
-        Strategy::Full => names(&|_, _| true),
-        _ => {
-            let at = boundary(start)?;
-            names(&|id, op| id > at && !matches!(op, Op::BatchNorm(_)))
-        }
-    })
+    let Start { task, network, head, strategy, .. } = *start;
+    trained(&network.graph, head, strategy, task.options.tuning.stages).ok_or(FEWER_STAGES)
 }
 
 /// Images of a part.
@@ -200,7 +183,7 @@ fn on_feature_maps(
     observer: &mut dyn Observer,
 ) -> Result<fit::Fitted, FinetuneError> {
     let Start { task, network, samples, split, .. } = *start;
-    let at = boundary(start)?;
+    let at = stage_boundary(&network.graph, start.head, task.options.tuning.stages).ok_or(FEWER_STAGES)?;
     let cut = network.graph.cut(at)?;
     let looks = task.options.views;
     let bytes = network.graph.shape(at).len() * 4 * (split.train.len() * looks + split.validation.len());

@@ -12,6 +12,7 @@ use super::{NAMED, SettingError};
 use crate::augment::AugmentError;
 use crate::dataset::DatasetError;
 use crate::fit::FitError;
+use crate::head::HeadError;
 use crate::loader::LoaderError;
 use crate::logs::LogError;
 
@@ -56,15 +57,15 @@ pub enum RecipeError {
         /// The nearest.
         hint: String,
     },
-    /// A recipe for a pretrained network.
-    #[error(
-        "this recipe grafts upon a pretrained `{base}`; get it with `graft pull {base}`, then run \
-         `graft finetune --base {base} --data PATH --name NAME`"
-    )]
+    /// A recipe upon a pretrained network that is not there.
+    #[error("this recipe grafts upon `{base}`, and no model of that name is stored; get it with `graft pull {base}`")]
     Base {
         /// Which.
         base: String,
     },
+    /// The new head cannot be trained.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// A part that is not there.
     #[error(
         "the recipe validates on the data set's test part, and this data set has none; take a share with \

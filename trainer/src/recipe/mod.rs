@@ -5,6 +5,7 @@
 
 mod document;
 mod error;
+mod graft;
 mod named;
 mod nearest;
 mod plan;
@@ -29,6 +30,7 @@ pub use run::{OpenRun, Place, Resume, RunFolder, Trained};
 pub use settings::{Setting, SettingError};
 
 use crate::augment::Augmentation;
+use crate::finetune::Strategy;
 use crate::fit::FitOptions;
 
 /// A training.
@@ -46,9 +48,12 @@ pub struct Recipe {
     /// The pretrained network that is grafted upon, instead of `network`.
     #[serde(default)]
     pub base: Option<String>,
-    /// How it is: `head`, `last-stage`, `staged` or `auto`.
+    /// How much of it is trained; everything where nothing is said.
     #[serde(default)]
-    pub strategy: Option<String>,
+    pub strategy: Option<Strategy>,
+    /// How many of its last stages are, where the strategy is `staged`; one where nothing is said. Others do not ask.
+    #[serde(default)]
+    pub stages: Option<usize>,
     /// How images are prepared.
     pub input: Input,
     /// What is done to training images at random.
@@ -222,6 +227,12 @@ impl Recipe {
         let share = |share: f64| (0.0..0.9).contains(&share) && share > 0.0;
         let table = [
             (self.network.is_some() != self.base.is_some(), "network", "given, or `base` in its place, and not both"),
+            (
+                !matches!(self.strategy, Some(Strategy::LastStage | Strategy::Auto)),
+                "strategy",
+                "`head`, `staged` or `full`; others are for `graft finetune`, which keeps features",
+            ),
+            (self.stages != Some(0), "stages", "at least 1"),
             (self.strategy.is_none() || self.base.is_some(), "strategy", "left out where there is no `base`"),
             (
                 !matches!(self.validation, Validation::Share(number) if !share(number)),

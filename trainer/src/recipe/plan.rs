@@ -3,13 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use models::graph::Grafted;
 use models::preprocess::Limits;
-use models::{Graph, Labels, Network, Params, Preprocess, init, zoo};
+use models::{Graph, Labels, Network, Params, Preprocess, zoo};
 
+use super::graft::{Base, HeadFirst};
 use super::{Parts, Recipe, RecipeError, ScheduleUnit, Validation, Values};
 use crate::augment::{Augmentation, Statistics};
 use crate::dataset::{BadFiles, Counts, Dataset, Fractions, Part, Partition, Sample, Split};
+use crate::exec::Parameter;
+use crate::finetune::Strategy;
 use crate::fit::{FitOptions, Images};
 use crate::loader::{self, Loader, Resources};
 
@@ -25,6 +27,8 @@ pub struct Plan {
     pub options: FitOptions,
     /// The class names.
     pub labels: Labels,
+    /// Which of its parameters are trained.
+    pub trains: Box<dyn Fn(&Parameter) -> bool>,
     /// What it learns from.
     pub training: Images,
     /// What chooses the best epoch.
@@ -35,6 +39,7 @@ pub struct Plan {
     pub counted: Counted,
     /// The training images.
     pub(super) samples: Arc<[Sample]>,
+    pub(super) head_first: Option<HeadFirst>,
 }
 
 /// How much of what there is.
@@ -70,9 +75,6 @@ enum Subject<'a> {
     Grafted(&'a Network),
 }
 
-/// The name of a new head's node.
-const HEAD: &str = "graft.head";
-
 impl Plan {
     /// Divides the images, measures them where the recipe wants it, and draws the first weights.
     ///
@@ -101,9 +103,14 @@ impl Plan {
         let [training, validation, test] = [&split.train, &split.validation, &split.test].map(|part| samples(part));
 
         let classes = dataset.labels.len();
+        let (mut trained, mut head) = (None, None);
         let (graph, params, preprocess) = match subject {
             Subject::Fresh => fresh(recipe, &training, classes, loading.bad_files)?,
-            Subject::Grafted(base) => grafted(recipe, base, classes)?,
+            Subject::Grafted(base) => {
+                let base = Base::new(recipe, base, classes)?;
+                (trained, head) = (Some(base.trained), Some(base.head));
+                (base.graph, base.params, base.preprocess)
+            }
         };
         let mut options = recipe.training.clone();
         let steps_per_epoch = options.steps_per_epoch(training.len());
@@ -132,7 +139,14 @@ impl Plan {
         let plain = |samples: &Arc<[Sample]>| {
             (!samples.is_empty()).then(|| images(samples, Augmentation::default())).transpose()
         };
+        let head = head.filter(|_| recipe.strategy == Some(Strategy::Staged));
+        let head_first = match head {
+            Some(nodes) => Some(HeadFirst { nodes, images: images(&training, Augmentation::default())? }),
+            None => None,
+        };
         Ok(Self {
+            trains: Box::new(move |parameter| trained.as_ref().is_none_or(|names| names.contains(&parameter.name))),
+            head_first,
             params,
             training: images(&training, recipe.augmentation.clone())?,
             validation: plain(&validation)?,
@@ -161,18 +175,6 @@ fn fresh(
     let graph = row.graph(size, classes)?.normalized(&preprocess.normalize())?;
     let params = recipe.initialisation.params(&graph, recipe.training.seed);
     Ok((graph, params, preprocess))
-}
-
-/// A trained network with a new head.
-fn grafted(recipe: &Recipe, base: &Network, classes: usize) -> Result<(Graph, Params, Preprocess), RecipeError> {
-    let Grafted { graph, head, .. } = base.graph.graft(HEAD, classes)?;
-    let mut params = init::he(&graph, recipe.training.seed);
-    for (_, node) in graph.iter().filter(|(id, _)| *id != head) {
-        for (name, tensor) in node.params.iter().filter_map(|name| Some((name, base.params.get(name)?))) {
-            params.insert(name.clone(), tensor.clone());
-        }
-    }
-    Ok((graph, params, base.spec.preprocess.clone()))
 }
 
 /// Which images are for what.

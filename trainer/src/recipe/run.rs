@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{Plan, Recipe, RecipeError, RunOptions};
 use crate::dataset::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
-use crate::exec::{Executor, Kernels, Parameter};
+use crate::exec::{Executor, Kernels};
 use crate::fit::{self, CheckpointOptions, Fitted, Progress, Run, Task};
 use crate::logs::{CsvLog, EventLog, Log, Start};
 use crate::metrics::Evaluation;
@@ -108,7 +108,7 @@ impl<'a> RunFolder<'a> {
         let task = Task {
             graph: &plan.graph,
             params: &plan.params,
-            trains: &EVERYTHING,
+            trains: &*plan.trains,
             training: &plan.training,
             validation: plan.validation.as_ref().map(|images| images as &dyn fit::Examples),
             options: &plan.options,
@@ -124,8 +124,6 @@ impl<'a> RunFolder<'a> {
         Ok(OpenRun { of: self, run })
     }
 }
-
-const EVERYTHING: fn(&Parameter) -> bool = |_| true;
 
 /// Whether two recipes are of one run: apart from how long it goes on, and what is kept and shown of it.
 fn same_run(a: &Recipe, b: &Recipe) -> bool {
@@ -194,7 +192,7 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
     let RunFolder { name, recipe, plan, kernels, .. } = *of;
     let best = fitted.progress.best.as_ref();
     let record = TrainingRecord {
-        base: "random weights".to_owned(),
+        base: recipe.base.clone().unwrap_or_else(|| "random weights".to_owned()),
         base_sha256: plan.params.checksum(),
         dataset_sha256: dataset_checksum(plan)?,
         strategy: format!("recipe {name}"),

@@ -4,6 +4,7 @@ use models::zoo;
 
 use super::*;
 use crate::augment::Transform;
+use crate::finetune::Strategy;
 use crate::fit::{CheckpointOptions, Sampling};
 use crate::optim::{Decayed, Groups, Rule};
 use crate::schedule::Schedule;
@@ -89,9 +90,9 @@ fn tflearns_vgg_is_as_the_article_has_it() {
 }
 
 #[test]
-fn the_recipe_that_learns_says_which_command_follows_it() {
+fn the_recipe_that_learns_says_what_it_needs() {
     let recipe = named("vgg16-oxflower17", &[]);
-    assert_eq!((recipe.base.as_deref(), recipe.strategy.as_deref()), (Some("vgg16"), Some("staged")));
+    assert_eq!((recipe.base.as_deref(), recipe.strategy), (Some("vgg16"), Some(Strategy::Staged)));
     let dataset = crate::dataset::Dataset {
         labels: models::Labels::new(vec!["a".to_owned(), "b".to_owned()]),
         samples: vec![],
@@ -101,7 +102,7 @@ fn the_recipe_that_learns_says_which_command_follows_it() {
     };
     let loading = Loading { threads: std::num::NonZeroUsize::MIN, bad_files: crate::dataset::BadFiles::Refuse };
     let error = Plan::new(&recipe, dataset, loading).err().unwrap().to_string();
-    assert!(error.contains("graft finetune --base vgg16"), "{error}");
+    assert!(error.contains("graft pull vgg16"), "{error}");
 }
 
 #[test]

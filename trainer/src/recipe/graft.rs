@@ -1,0 +1,85 @@
+//! A recipe upon a pretrained network: its new head, and what of it is trained.
+
+use std::collections::BTreeSet;
+
+use models::graph::{Grafted, NodeId};
+use models::{Graph, Network, Params, Preprocess, init};
+
+use super::{Plan, Recipe, RecipeError};
+use crate::events::{Event, Observer, Phase};
+use crate::exec::{Executor, Kernels};
+use crate::finetune::{Options, Strategy, trained};
+use crate::fit::{self, Examples, FitError, Images};
+use crate::head;
+
+/// The name of a new head's node.
+const HEAD: &str = "graft.head";
+
+/// A trained network with a new head.
+pub(super) struct Base {
+    pub(super) graph: Graph,
+    pub(super) params: Params,
+    pub(super) preprocess: Preprocess,
+    /// The names of what is trained.
+    pub(super) trained: BTreeSet<String>,
+    /// Where features are what the head takes, and the head.
+    pub(super) head: [NodeId; 2],
+}
+
+/// A head that is trained before anything else is, on features of the images as they are.
+pub(super) struct HeadFirst {
+    pub(super) nodes: [NodeId; 2],
+    pub(super) images: Images,
+}
+
+impl Base {
+    pub(super) fn new(recipe: &Recipe, base: &Network, classes: usize) -> Result<Self, RecipeError> {
+        let Grafted { graph, features, head } = base.graph.graft(HEAD, classes)?;
+        let mut params = init::he(&graph, recipe.training.seed);
+        for (_, node) in graph.iter().filter(|(id, _)| *id != head) {
+            for (name, tensor) in node.params.iter().filter_map(|name| Some((name, base.params.get(name)?))) {
+                params.insert(name.clone(), tensor.clone());
+            }
+        }
+        let strategy = recipe.strategy.unwrap_or(Strategy::Full);
+        let trained = trained(&graph, head, strategy, recipe.stages.unwrap_or(1));
+        let wanted = "no more than the base has stages behind its first";
+        let trained = trained.ok_or(RecipeError::Option { option: "stages", wanted })?;
+        Ok(Self { graph, params, preprocess: base.spec.preprocess.clone(), trained, head: [features, head] })
+    }
+}
+
+impl Plan {
+    /// Where the recipe is staged, gives the new head weights that fit the base as it is: from such a head, layers of the
+    /// base change less, and forget less (Kumar et al. 2022). The same for the same recipe and images, so that a run goes on
+    /// from its checkpoint afterwards.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when an image cannot be read; [`FitError::Stopped`] when the observer asks for it.
+    pub fn fit_head(&mut self, kernels: &Kernels, observer: &mut dyn Observer) -> Result<(), RecipeError> {
+        let Some(HeadFirst { nodes: [features, head], images }) = &self.head_first else { return Ok(()) };
+        observer.event(Event::Phase { phase: Phase::Features });
+        let prefix = self.graph.prefix(*features);
+        let executor = Executor::with_kernels(&prefix, &self.params, |_| false, kernels).map_err(FitError::from)?;
+        let mut examples = head::Examples::default();
+        let all: Vec<usize> = (0..images.classes().len()).collect();
+        let total = all.len() as u64;
+        for batch in images.epoch(all, 0, self.options.batch_size) {
+            let fit::Batch { inputs, classes } = batch?;
+            examples.features.extend(executor.predict(&inputs).map_err(FitError::from)?);
+            examples.classes.extend(classes);
+            let done = examples.classes.len() as u64;
+            observer.event(Event::Progress { phase: Phase::Features, done, total });
+            if observer.stopped() {
+                return Err(FitError::Stopped.into());
+            }
+        }
+        let options = Options { seed: self.options.seed, ..Options::default() }.head();
+        let fitted = head::train(&examples, &head::Examples::default(), self.labels.len(), options, observer)?;
+        let fitted = fitted.ok_or(FitError::Stopped)?.head;
+        for (name, tensor) in self.graph.node(*head).params.iter().zip([fitted.weight, fitted.bias]) {
+            self.params.insert(name.clone(), tensor);
+        }
+        Ok(())
+    }
+}
