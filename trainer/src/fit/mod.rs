@@ -13,6 +13,7 @@ mod range_test;
 #[cfg(test)]
 mod tests;
 mod training;
+mod weights;
 
 use std::path::Path;
 
@@ -25,6 +26,7 @@ pub use examples::{Batch, Batches, Examples, Features, Images};
 pub use options::{CheckpointOptions, FitOptions, Sampling};
 pub use progress::{Best, EpochResult, Progress};
 pub(crate) use training::evaluate;
+pub use weights::{ClassWeights, LossOptions};
 
 pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
@@ -81,6 +83,16 @@ pub enum FitError {
         option: &'static str,
         /// What it may be.
         wanted: &'static str,
+    },
+    /// Not a number for each class.
+    #[error("`{option}` has {found} number(s), and there are {classes} classes; give one for each, in their order")]
+    PerClass {
+        /// Which option.
+        option: &'static str,
+        /// How many numbers it has.
+        found: usize,
+        /// How many classes the network has.
+        classes: usize,
     },
     /// The loss is no number any more.
     #[error(

@@ -98,12 +98,18 @@ impl Observer for Stopper {
 
 #[test]
 fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
-    let whole = run(&options(), None, &mut Unobserved).unwrap();
-    for (every_steps, batches) in [(None, 5), (Some(2), 4), (Some(3), 11)] {
-        let options = FitOptions {
-            checkpoints: CheckpointOptions { every_steps, keep: 2, ..CheckpointOptions::default() },
-            ..options()
-        };
+    let weighted = FitOptions {
+        cutmix: Some(1.0),
+        sampling: Sampling::Weighted(vec![3.0, 1.0, 2.0]),
+        loss: balanced_loss(),
+        ..options()
+    };
+    for (options, every_steps, batches) in
+        [(options(), None, 5), (options(), Some(2), 4), (options(), Some(3), 11), (weighted, Some(3), 7)]
+    {
+        let whole = run(&options, None, &mut Unobserved).unwrap();
+        let checkpoints = CheckpointOptions { every_steps, keep: 2, ..CheckpointOptions::default() };
+        let options = FitOptions { checkpoints, ..options };
         let folder = tempfile::tempdir().unwrap();
         let mut stops = 0;
         let resumed = loop {
@@ -120,6 +126,11 @@ fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
     }
 }
 
+fn balanced_loss() -> LossOptions {
+    LossOptions { class_weights: Some(ClassWeights::Balanced), ..LossOptions::default() }
+}
+
+/// Whose gradients are means over the classes' weights, where those count.
 #[test]
 fn accumulated_gradients_are_those_of_the_larger_batch() {
     // Without what depends on the batch: statistics, dropout's draw, mixing.
@@ -130,29 +141,95 @@ fn accumulated_gradients_are_those_of_the_larger_batch() {
     let graph = builder.finish(head);
     let start = init::he(&graph, 0);
     let training = examples(40, 1);
-    let plain = FitOptions { epochs: 2, batch_size: 16, seed: 7, ..FitOptions::default() };
-    let [large, small] = [(16, 1), (4, 4)].map(|(batch_size, accumulate)| {
-        let options = FitOptions { batch_size, accumulate, ..plain.clone() };
-        let task = Task {
-            graph: &graph,
-            params: &start,
-            trains: &|_| true,
-            training: &training,
-            validation: None,
-            options: &options,
-            checkpoints: None,
-            logs: vec![],
-        };
-        fit(task, &mut Unobserved).unwrap()
-    });
-    assert_eq!(large.progress.step, 6);
-    assert_eq!(small.progress.step, 6);
-    for ((_, large), (name, small)) in large.params.iter().zip(small.params.iter()) {
-        for (large, small) in large.data().iter().zip(small.data()) {
-            // Six steps, each a sum of at most sixteen numbers in another order.
-            assert!((large - small).abs() < 1e-6, "{name}: {large} {small}");
+    for class_weights in [None, Some(ClassWeights::Listed(vec![0.5, 4.0, 1.0]))] {
+        let loss = LossOptions { class_weights, ..LossOptions::default() };
+        let plain = FitOptions { epochs: 2, batch_size: 16, seed: 7, loss, ..FitOptions::default() };
+        let [large, small] = [(16, 1), (4, 4)].map(|(batch_size, accumulate)| {
+            let options = FitOptions { batch_size, accumulate, ..plain.clone() };
+            let task = Task {
+                graph: &graph,
+                params: &start,
+                trains: &|_| true,
+                training: &training,
+                validation: None,
+                options: &options,
+                checkpoints: None,
+                logs: vec![],
+            };
+            fit(task, &mut Unobserved).unwrap()
+        });
+        assert_eq!(large.progress.step, 6);
+        assert_eq!(small.progress.step, 6);
+        for ((_, large), (name, small)) in large.params.iter().zip(small.params.iter()) {
+            for (large, small) in large.data().iter().zip(small.data()) {
+                // Six steps, each a sum of at most sixteen numbers in another order.
+                assert!((large - small).abs() < 1e-6, "{name}: {large} {small}");
+            }
         }
     }
+}
+
+#[test]
+fn balanced_weights_are_those_of_the_training_examples() {
+    // 100 examples, 34 of the first class and 33 of the others: n / (classes · n_c).
+    let listed = vec![100.0 / (3.0 * 34.0), 100.0 / 99.0, 100.0 / 99.0];
+    let listed = LossOptions { class_weights: Some(ClassWeights::Listed(listed)), ..LossOptions::default() };
+    let [plain, balanced, listed] = [LossOptions::default(), balanced_loss(), listed].map(|loss| {
+        let options = FitOptions { epochs: 1, loss, ..options() };
+        run(&options, None, &mut Unobserved).unwrap().params.checksum()
+    });
+    assert_eq!(balanced, listed);
+    assert_ne!(balanced, plain);
+}
+
+#[test]
+fn classes_are_drawn_in_proportion_to_their_weights() {
+    let classes: Vec<usize> = (0..100).map(|at| usize::from(at >= 60)).collect();
+    let options = FitOptions { sampling: Sampling::Weighted(vec![1.0, 6.0]), ..FitOptions::default() };
+    let drawn = (0..100).flat_map(|epoch| options.order(&classes, epoch));
+    let second = drawn.filter(|&at| classes[at] == 1).count();
+    // 10,000 draws of 240 / 300: the standard deviation is 40, and four of them are 160.
+    assert!(second.abs_diff(8000) <= 160, "{second}");
+    assert_eq!(options.order(&classes, 3), options.order(&classes, 3));
+}
+
+#[test]
+fn options_that_do_not_fit_the_network_are_refused() {
+    let listed = |weights: Vec<f32>| LossOptions {
+        class_weights: Some(ClassWeights::Listed(weights)),
+        ..LossOptions::default()
+    };
+    let sampled = |weights: Vec<f64>| FitOptions { sampling: Sampling::Weighted(weights), ..options() };
+    let table = [
+        (FitOptions { loss: listed(vec![1.0, 2.0]), ..options() }, "`class_weights` has 2 number(s), and there are 3"),
+        (FitOptions { loss: listed(vec![1.0, 0.0, 1.0]), ..options() }, "a positive number for each class"),
+        (sampled(vec![1.0; 4]), "`sampling.weighted` has 4 number(s), and there are 3 classes"),
+        (sampled(vec![1.0, f64::NAN, 1.0]), "`sampling.weighted` must be a positive number"),
+        (FitOptions { cutmix: Some(0.0), ..options() }, "`cutmix` must be a positive number"),
+        (
+            FitOptions { loss: LossOptions { label_smoothing: 1.0, class_weights: None }, ..options() },
+            "`label_smoothing` must be 0 or more",
+        ),
+    ];
+    for (options, reason) in table {
+        let refused = run(&options, None, &mut Unobserved).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+    }
+    let mut builder = GraphBuilder::new("x", Shape::vector(108));
+    let head = builder.push("head", Linear::new(108, CLASSES), &[builder.input()]).unwrap();
+    let graph = builder.finish(head);
+    let task = Task {
+        graph: &graph,
+        params: &init::he(&graph, 0),
+        trains: &|_| true,
+        training: &examples(12, 1),
+        validation: None,
+        options: &FitOptions { cutmix: Some(1.0), ..options() },
+        checkpoints: None,
+        logs: vec![],
+    };
+    let refused = fit(task, &mut Unobserved).unwrap_err().to_string();
+    assert!(refused.contains("`cutmix` must be left out where a network is trained on features"), "{refused}");
 }
 
 #[test]
