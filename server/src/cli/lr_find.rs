@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use models::Network;
 use server::store::{ModelName, ModelStore};
-use trainer::fit::{Probe, RangeOptions, RangeTest, Task, range_test};
+use trainer::fit::{Logs, Probe, RangeOptions, RangeTest, Task, range_test};
 
 use super::interrupt::Interrupt;
 use super::progress::Progress;
@@ -66,7 +66,7 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
         validation: None,
         options: &plan.options,
         checkpoints: None,
-        logs: vec![],
+        logs: Logs::default(),
     };
     let tested = range_test(&task, &options, &mut progress);
     progress.finish();

@@ -70,7 +70,7 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
                 validation: Some(&validation),
                 options: &options,
                 checkpoints: Some(&folder),
-                logs: vec![],
+                logs: fit::Logs::default(),
             };
             fit::fit(fit_task, observer)?
         }
@@ -222,7 +222,7 @@ fn on_feature_maps(
         validation: Some(&validation),
         options,
         checkpoints: Some(folder),
-        logs: vec![],
+        logs: fit::Logs::default(),
     };
     Ok(fit::fit(fit_task, observer)?)
 }

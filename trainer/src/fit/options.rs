@@ -49,6 +49,18 @@ pub struct FitOptions {
     pub seed: u64,
     /// What is kept on disk.
     pub checkpoints: CheckpointOptions,
+    /// What is written of it besides a row for each epoch.
+    pub logging: LogOptions,
+}
+
+/// What is written of a run besides a row for each epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogOptions {
+    /// The loss and the learning rate of each so many-th step; of none at 0.
+    pub every_steps: u64,
+    /// The distribution of every parameter's numbers, after each epoch.
+    pub histograms: bool,
 }
 
 /// What is kept on disk.
@@ -85,6 +97,12 @@ impl Default for CheckpointOptions {
     }
 }
 
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { every_steps: 50, histograms: false }
+    }
+}
+
 impl Default for FitOptions {
     /// Ten epochs of SGD with momentum at 0.01, in batches of 32.
     fn default() -> Self {
@@ -107,6 +125,7 @@ impl Default for FitOptions {
             early_stopping: None,
             seed: 0,
             checkpoints: CheckpointOptions::default(),
+            logging: LogOptions::default(),
         }
     }
 }

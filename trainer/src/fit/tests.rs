@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::events::{Event, Unobserved};
+use crate::logs::{CsvLog, EventLog, Log, Start};
 use crate::optim::{EmaOptions, EmaWarmUp, Groups, Rule};
 use crate::schedule::Schedule;
 use crate::stopping::{Better, StoppingOptions};
@@ -65,7 +66,7 @@ fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer)
             validation: Some(&validation),
             options,
             checkpoints: folder,
-            logs: vec![],
+            logs: Logs::default(),
         },
         observer,
     )
@@ -82,6 +83,44 @@ fn a_network_learns() {
     // A third is chance; whoever looks for the brighter channel is right nearly always.
     assert!(fitted.progress.best.unwrap().top1 > 0.9, "{history:?}");
     assert_eq!((history.len(), fitted.progress.step), (4, 28));
+}
+
+#[test]
+fn steps_have_rows_of_their_own_losses() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, columns: &[&str]| CsvLog::open(&folder.path().join(name), columns, Start::New).unwrap();
+    let columns = ["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"];
+    let events = EventLog::create(folder.path(), Start::New).unwrap();
+    let event_file = events.path().to_owned();
+    let logs = Logs {
+        epochs: vec![Log::Csv(table("epochs", &columns)), Log::TensorBoard(events)],
+        steps: vec![Log::Csv(table("steps", &["train_loss", "learning_rate"]))],
+    };
+    let graph = network();
+    let options = FitOptions { epochs: 1, logging: LogOptions { every_steps: 1, histograms: true }, ..options() };
+    let task = Task {
+        graph: &graph,
+        params: &init::he(&graph, 0),
+        trains: &|_| true,
+        training: &examples(100, 1),
+        validation: None,
+        options: &options,
+        checkpoints: None,
+        logs,
+    };
+    let fitted = fit(task, &mut Unobserved).unwrap();
+    let rows = std::fs::read_to_string(folder.path().join("steps")).unwrap();
+    let rows: Vec<Vec<f64>> =
+        rows.lines().skip(1).map(|row| row.split(',').map(|field| field.parse().unwrap()).collect()).collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    // Six batches of sixteen and one of four, of which the epoch's loss is the mean; sums in another order.
+    let mean: f64 = rows.iter().zip([16.0, 16.0, 16.0, 16.0, 16.0, 16.0, 4.0]).map(|(row, n)| row[1] * n / 100.0).sum();
+    assert!((mean - fitted.progress.history[0].train_loss).abs() < 1e-12);
+    // A row has the rate that its step was done with, counted from 0.
+    assert!(rows.iter().zip(0..).all(|(row, step)| row[2] == options.schedule.at(step)));
+    let events = std::fs::read(event_file).unwrap();
+    let holds = |name: &str| events.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+    assert!(["weights/conv.weight", "weights/norm.bias", "weights/head.weight"].iter().all(|name| holds(name)));
 }
 
 /// Stops after so many batches.
@@ -154,7 +193,7 @@ fn accumulated_gradients_are_those_of_the_larger_batch() {
                 validation: None,
                 options: &options,
                 checkpoints: None,
-                logs: vec![],
+                logs: Logs::default(),
             };
             fit(task, &mut Unobserved).unwrap()
         });
@@ -226,7 +265,7 @@ fn options_that_do_not_fit_the_network_are_refused() {
         validation: None,
         options: &FitOptions { cutmix: Some(1.0), ..options() },
         checkpoints: None,
-        logs: vec![],
+        logs: Logs::default(),
     };
     let refused = fit(task, &mut Unobserved).unwrap_err().to_string();
     assert!(refused.contains("`cutmix` must be left out where a network is trained on features"), "{refused}");
@@ -245,7 +284,7 @@ fn what_is_not_trained_stays() {
         validation: None,
         options: &FitOptions { epochs: 1, ..options() },
         checkpoints: None,
-        logs: vec![],
+        logs: Logs::default(),
     };
     let fitted = fit(task, &mut Unobserved).unwrap();
     for (name, tensor) in params(&fitted).iter() {

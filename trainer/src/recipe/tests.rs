@@ -174,7 +174,7 @@ fn tflearns_names_mean_what_the_table_says() {
     assert_eq!(set("best_checkpoint_path=best").run.model, "best");
     assert_eq!(set("best_val_accuracy=0.9").run.least_accuracy, Some(0.9));
     assert_eq!(set("tensorboard_verbose=0"), named("he2015-cifar10", &[]));
-    assert!(refused("he2015-cifar10", &["tensorboard_verbose=3"]).contains("no histograms"));
+    assert!(refused("he2015-cifar10", &["tensorboard_verbose=3"]).contains("training.logging.histograms"));
     assert!(refused("he2015-cifar10", &["n_epoch=0"]).contains("`n_epoch` must be a whole number, at least 1"));
     assert!(refused("he2015-cifar10", &["run_id=../x"]).contains("plain name"));
 }

@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod record;
 mod state;
 
 use std::time::{Duration, Instant};
@@ -9,10 +10,9 @@ use models::Params;
 use super::checkpoint::Checkpoints;
 use super::progress::{Best, Sums};
 use super::weights::per_class;
-use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Progress, Sampling, Task};
+use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Logs, Progress, Sampling, Task};
 use crate::events::{Event, Observer};
 use crate::exec::{Executor, Gradients};
-use crate::logs::Log;
 use crate::loss::CrossEntropy;
 use crate::metrics::Evaluation;
 use crate::mixing::{Mixable, shares};
@@ -56,6 +56,9 @@ struct Gathered {
     batches: usize,
     /// Of all their examples in the loss: how many there are, where all classes count alike.
     weight: f64,
+    /// Sum of their losses.
+    loss: f64,
+    examples: u64,
 }
 
 impl<'a> Training<'a> {
@@ -116,8 +119,9 @@ impl<'a> Training<'a> {
         &self.progress
     }
 
-    pub(super) fn log_to(&mut self, logs: Vec<Log>) {
-        self.task.logs.extend(logs);
+    pub(super) fn log_to(&mut self, logs: Logs) {
+        self.task.logs.epochs.extend(logs.epochs);
+        self.task.logs.steps.extend(logs.steps);
     }
 
     pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
@@ -156,7 +160,7 @@ impl<'a> Training<'a> {
             self.gather(batch?, &mut gathered)?;
             self.progress.batch += 1;
             if gathered.batches == options.accumulate || self.progress.batch == total {
-                self.step(std::mem::take(&mut gathered), self.rate())?;
+                self.advance(std::mem::take(&mut gathered))?;
                 if options.checkpoints.every_steps.is_some_and(|every| self.progress.step.is_multiple_of(every)) {
                     self.keep()?;
                 }
@@ -165,7 +169,7 @@ impl<'a> Training<'a> {
         }
         // Where bad files filled the last batches.
         if gathered.batches > 0 {
-            self.step(gathered, self.rate())?;
+            self.advance(gathered)?;
         }
         self.clock.waited += batches.waited();
         drop(batches);
@@ -223,6 +227,8 @@ impl<'a> Training<'a> {
         }
         gathered.batches += 1;
         gathered.weight += loss.weight;
+        gathered.loss += loss.mean * labels as f64;
+        gathered.examples += labels as u64;
         Ok(())
     }
 
@@ -330,17 +336,6 @@ impl<'a> Training<'a> {
 
     fn evaluate(&self, examples: &dyn Examples) -> Result<Evaluation, FitError> {
         evaluate(&self.executor, examples, self.task.options.batch_size)
-    }
-
-    fn log(&mut self, result: &EpochResult, rate: f64) -> Result<(), FitError> {
-        let mut scalars =
-            vec![("train_loss", result.train_loss), ("train_top1", result.train_top1), ("learning_rate", rate)];
-        scalars.extend(result.validation_loss.map(|loss| ("validation_loss", loss)));
-        scalars.extend(result.validation_top1.map(|top1| ("validation_top1", top1)));
-        for log in &mut self.task.logs {
-            Log::write(log, self.progress.step, &scalars)?;
-        }
-        Ok(())
     }
 
     fn report(&mut self, batches: usize, observer: &mut dyn Observer) {
