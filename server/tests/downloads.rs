@@ -203,9 +203,7 @@ fn another_file_is_refused_and_not_kept() {
         let folder = tempfile::tempdir().unwrap();
         let error = fetch(&file, Some(&mirror.url), folder.path(), &mut listener()).unwrap_err();
         assert!(matches!(error, FetchError::Wrong { .. }) && error.to_string().contains(reason), "{error}");
-        let sizes: u64 =
-            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
-        assert_eq!(sizes, 0, "{reason}");
+        assert_eq!(names(folder.path()), [""; 0], "{reason}");
     }
 }
 
@@ -218,7 +216,8 @@ fn what_cannot_be_had_is_explained() {
     assert!(matches!(&missing, FetchError::Missing { url } if url.ends_with(PATH)), "{missing}");
     let nobody = fetch(&file, Some("http://127.0.0.1:1"), folder.path(), &mut listener()).unwrap_err().to_string();
     assert!(nobody.contains("run the command again") && nobody.contains("--dataset-endpoint"), "{nobody}");
-    let part = fs::File::open(folder.path().join("images.tgz.part")).unwrap();
+    assert_eq!(names(folder.path()), [""; 0]);
+    let part = fs::File::create(folder.path().join("images.tgz.part")).unwrap();
     part.lock().unwrap();
     let busy = fetch(&file, Some(&mirror.url), folder.path(), &mut listener()).unwrap_err();
     assert!(matches!(busy, FetchError::Busy { .. }), "{busy}");

@@ -83,19 +83,12 @@ pub fn fetch(
     let target = folder.join(file.name());
     let mut transfer = Transfer::open(file, endpoint, folder.join(format!("{}.part", file.name())))?;
     observer.event(Event::Note { message: format!("fetching {}", transfer.url) });
-    let resumed = transfer.done > 0;
-    transfer.complete(observer)?;
-    if let Err(wrong) = transfer.check() {
-        transfer.forget()?;
-        // What was there of an earlier attempt may be what is wrong.
-        if resumed {
-            transfer.complete(observer)?;
-            transfer.check().inspect_err(|_| drop(fs::remove_file(&transfer.path)))?;
-        } else {
-            drop(fs::remove_file(&transfer.path));
-            return Err(wrong);
-        }
+    let fetched = transfer.fetch(observer);
+    if fetched.is_err() && transfer.done == 0 {
+        // What it holds is nothing, so that failing to remove it is no harm.
+        drop(fs::remove_file(&transfer.path));
     }
+    fetched?;
     transfer.part.sync_all().and_then(|()| fs::rename(&transfer.path, &target)).map_err(at(&target))?;
     Ok(target)
 }
@@ -143,6 +136,19 @@ impl<'a> Transfer<'a> {
             .timeout_per_read(Some(PATIENCE));
         let (url, agent) = (file.address(endpoint), config.build().into());
         Ok(Self { file, url, agent, part, path, done, total: file.bytes, told: 0 })
+    }
+
+    /// Until the file is whole and right. What was there of an earlier attempt may be what is wrong, so it is begun anew once.
+    fn fetch(&mut self, observer: &mut dyn Observer) -> Result<(), FetchError> {
+        let resumed = self.done > 0;
+        self.complete(observer)?;
+        let Err(wrong) = self.check() else { return Ok(()) };
+        self.forget()?;
+        if !resumed {
+            return Err(wrong);
+        }
+        self.complete(observer)?;
+        self.check().or_else(|wrong| self.forget().and(Err(wrong)))
     }
 
     /// Until the last byte has come, or no attempt gets any further.
