@@ -142,7 +142,7 @@ fn a_file_is_fetched_checked_and_told_of() {
     assert_eq!(path, folder.path().join("images.tgz"));
     assert!(fs::read(path).unwrap() == bytes);
     assert_eq!((names(folder.path()), mirror.requests()), (vec!["images.tgz".to_owned()], vec![PATH.to_owned()]));
-    assert_eq!(observer.events[0], Event::Note { message: format!("fetching {}{PATH}", mirror.url) });
+    assert_eq!(observer.events[0], Event::Note { message: format!("fetching {}{PATH} (about 4 MiB)", mirror.url) });
     let told =
         |event: &Event| if let Event::Progress { done, total, .. } = event { Some((*done, *total)) } else { None };
     let told: Vec<(u64, u64)> = observer.events.iter().filter_map(told).collect();

@@ -40,7 +40,10 @@ pub enum FetchError {
         reason: String,
     },
     /// Another file than the published one.
-    #[error("{url} is another file than the one that was published ({reason}); nothing was kept, try another mirror")]
+    #[error(
+        "{url} is another file than the one that was published ({reason}); nothing was kept; name another mirror with \
+         --dataset-endpoint, or fetch the file by hand, look at it, and name it with --data FILE"
+    )]
     Wrong {
         /// The file's address.
         url: String,
@@ -82,7 +85,8 @@ pub fn fetch(
     fs::create_dir_all(folder).map_err(at(folder))?;
     let target = folder.join(file.name());
     let mut transfer = Transfer::open(file, endpoint, folder.join(format!("{}.part", file.name())))?;
-    observer.event(Event::Note { message: format!("fetching {}", transfer.url) });
+    let size = if file.bytes < MIB { String::new() } else { format!(" (about {} MiB)", file.bytes.div_ceil(MIB)) };
+    observer.event(Event::Note { message: format!("fetching {}{size}", transfer.url) });
     let fetched = transfer.fetch(observer);
     if fetched.is_err() && transfer.done == 0 {
         // What it holds is nothing, so that failing to remove it is no harm.
