@@ -54,6 +54,12 @@ impl DataDir {
         self.0.join("cache").join("features")
     }
 
+    /// Published data sets that were fetched, a folder each.
+    #[must_use]
+    pub fn datasets_dir(&self) -> PathBuf {
+        self.0.join("cache").join("datasets")
+    }
+
     /// Native libraries that `graft runtime install` put there.
     #[must_use]
     pub fn runtime_dir(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod config;
+pub mod datasets;
 pub mod error;
 pub mod extract;
 pub mod finetune;

@@ -47,6 +47,7 @@ fn train_for(folder: &Path, id: &str, epochs: &str) -> Command {
         "batch_size=4",
         "snapshot_step=1",
         "training.schedule.rate=0.01",
+        "training.logging={ every_steps = 3, histograms = true }",
     ] {
         command.args(["--set", setting]);
     }
@@ -116,6 +117,10 @@ fn a_run_that_is_killed_ten_times_writes_the_same_file() {
     assert!(file("killed", "model.onnx") == file("whole", "model.onnx"), "the files of weights differ");
     assert_eq!(table("killed"), table("whole"));
     assert_eq!(table("whole").lines().count(), 17);
+    let steps = |id: &str| String::from_utf8(file(id, "steps/steps.csv")).unwrap();
+    assert_eq!(steps("killed"), steps("whole"));
+    // 176 steps, of which each third has a row, behind the heading.
+    assert_eq!(steps("whole").lines().count(), 1 + 58);
 
     // Another recipe in the same folder is no continuation, and where nothing was begun nothing goes on.
     let other = refused(train(folder, "killed").args(["--set", "training.seed=1"]));

@@ -32,9 +32,9 @@ pub enum Event {
     Progress {
         /// Which.
         phase: Phase,
-        /// Images (or epochs) behind.
+        /// Images (or epochs; of a data set that is fetched, MiB) behind.
         done: u64,
-        /// Images (or epochs) in all.
+        /// The same in all.
         total: u64,
     },
     /// The weights have changed; not every step says so.

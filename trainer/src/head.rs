@@ -164,7 +164,7 @@ fn gradient(
     let mut logits = bias.repeat(n);
     let matrix = Matrix::new(weight, classes, width).transposed();
     matmul(Matrix::new(&batch.features, n, width), matrix, &mut logits, Into::Accumulate);
-    let Loss { mean, gradient } = loss.of_classes(&logits, &batch.classes, classes)?;
+    let Loss { mean, gradient, .. } = loss.of_classes(&logits, &batch.classes, classes)?;
     let mut found = LinearGradient { weight: vec![0.0; weight.len()], bias: vec![0.0; classes] };
     let x = Matrix::new(&batch.features, n, width);
     matmul(Matrix::new(&gradient, n, classes).transposed(), x, &mut found.weight, Into::Overwrite);

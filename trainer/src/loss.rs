@@ -1,11 +1,9 @@
 //! What a network is trained to make small.
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Softmax cross-entropy, `torch.nn.CrossEntropyLoss`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CrossEntropy {
     /// The share of each target that is spread over all classes, 0..1 (Szegedy et al. 2016, section 7).
     pub label_smoothing: f64,
@@ -20,6 +18,8 @@ pub struct Loss {
     pub mean: f64,
     /// Its derivative with respect to each logit, `[n, classes]`, row-major.
     pub gradient: Vec<f32>,
+    /// What the sum over the batch was divided by to be the mean.
+    pub weight: f64,
 }
 
 /// Why there is no loss.
@@ -118,7 +118,7 @@ fn loss(logits: &[f32], classes: usize, whole: f64, target: impl Fn(usize, usize
             *gradient = ((logarithm.exp() * targets - target) / whole) as f32;
         }
     }
-    Loss { mean: sum / whole, gradient }
+    Loss { mean: sum / whole, gradient, weight: whole }
 }
 
 fn length(what: &'static str, expected: usize, found: usize) -> Result<(), LossError> {
@@ -127,6 +127,8 @@ fn length(what: &'static str, expected: usize, found: usize) -> Result<(), LossE
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[derive(Deserialize)]

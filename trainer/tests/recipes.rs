@@ -9,7 +9,7 @@ use models::{Graph, GraphBuilder, Params, Tensor, zoo};
 use trainer::dataset::{BadFiles, Source};
 use trainer::events::Unobserved;
 use trainer::exec::{Executor, Kernels};
-use trainer::fit::{Examples, FitOptions, Task, fit};
+use trainer::fit::{Examples, FitOptions, Logs, Task, fit};
 use trainer::optim::{Groups, Parameter};
 use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting, find};
 
@@ -81,7 +81,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         options,
         kernels: &Kernels::Rust,
         checkpoints: None,
-        logs: vec![],
+        logs: Logs::default(),
     };
     fit(task, &mut Unobserved).expect("a step").params
 }

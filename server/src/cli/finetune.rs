@@ -1,6 +1,6 @@
 //! `graft finetune`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -10,6 +10,7 @@ use server::store::ModelName;
 use trainer::dataset::{BadFiles, Source};
 use trainer::finetune::Options;
 
+use super::images::DownloadArgs;
 use super::progress::Progress;
 use super::tuning::{Strategy, TuningArgs};
 use super::{Workplace, output};
@@ -20,9 +21,13 @@ pub(super) struct FinetuneArgs {
     #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
     base: ModelName,
 
-    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10
-    #[arg(long, env = "GRAFT_DATA", value_name = "PATH")]
+    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10; or
+    /// the name of a published data set, `oxford17` or `cifar10`
+    #[arg(long, env = "GRAFT_DATA", value_name = "PATH|NAME")]
     data: PathBuf,
+
+    #[command(flatten)]
+    downloads: DownloadArgs,
 
     /// How the classes are to be read from that folder
     #[arg(long, env = "GRAFT_KIND", value_enum, default_value_t = Kind::Auto)]
@@ -106,9 +111,11 @@ enum Bad {
 const HARDEST: usize = 5;
 
 pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
+    let mut progress = Progress::new();
+    let data = args.downloads.locate(&args.data, place, &mut progress)?;
     let spec = FinetuneSpec {
         base_model: args.base.clone(),
-        dataset: source(args.kind, &args.data),
+        dataset: source(args.kind, data),
         name: args.name.clone(),
         options: Options {
             strategy: args.strategy.into(),
@@ -134,7 +141,6 @@ pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
     if args.strategy != Strategy::Head {
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
     }
-    let mut progress = Progress::new();
     let published = finetune::run(&place.data, &spec, &backends, &mut progress);
     progress.finish();
     let published = published?;
@@ -144,8 +150,7 @@ pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
     Ok(())
 }
 
-fn source(kind: Kind, data: &Path) -> Source {
-    let path = data.to_owned();
+fn source(kind: Kind, path: PathBuf) -> Source {
     match kind {
         Kind::Auto => Source::Auto { path },
         Kind::Folder => Source::Folder { path },

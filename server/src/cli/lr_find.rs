@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use server::store::ModelName;
-use trainer::fit::{Probe, RangeOptions, RangeTest, Task, range_test};
+use trainer::fit::{Logs, Probe, RangeOptions, RangeTest, Task, range_test};
 
 use super::interrupt::Interrupt;
 use super::progress::Progress;
@@ -59,7 +59,7 @@ pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
         options: &plan.options,
         kernels: &kernels.kernels,
         checkpoints: None,
-        logs: vec![],
+        logs: Logs::default(),
     };
     let tested = range_test(&task, &options, &mut progress);
     progress.finish();

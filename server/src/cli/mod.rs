@@ -6,6 +6,7 @@ mod classify;
 mod export;
 mod finetune;
 mod health;
+mod images;
 mod import;
 mod interrupt;
 mod lr_find;

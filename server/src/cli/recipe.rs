@@ -11,6 +11,7 @@ use trainer::dataset::{BadFiles, Opening, Source};
 use trainer::events::{Event, Observer, Phase};
 use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting};
 
+use super::images::DownloadArgs;
 use super::{Workplace, output};
 
 #[derive(Debug, Args)]
@@ -19,9 +20,13 @@ pub(super) struct RecipeArgs {
     #[arg(long, env = "GRAFT_RECIPE", value_name = "NAME|FILE")]
     recipe: Option<String>,
 
-    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10
-    #[arg(long, env = "GRAFT_DATA", value_name = "PATH")]
+    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10; or
+    /// the name of a published data set, `oxford17` or `cifar10`
+    #[arg(long, env = "GRAFT_DATA", value_name = "PATH|NAME")]
     data: Option<PathBuf>,
+
+    #[command(flatten)]
+    downloads: DownloadArgs,
 
     /// Sets an option of the recipe; graft's names with dots, tflearn's, or the recipe's own parameter. Can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -57,13 +62,14 @@ impl RecipeArgs {
         place: &Workplace,
         observer: &mut dyn Observer,
     ) -> Result<Prepared> {
-        let path = self.data.clone().context("name the images with --data")?;
+        let data = self.data.as_ref().context("name the images with --data")?;
         let threads = place.engine.threads();
         // Only an error when there is a pool already, which then serves as well.
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
         observer.event(Event::Phase { phase: Phase::Data });
         let named = recipe.base.as_deref().map(str::parse).transpose()?;
         let base = base.cloned().or(named).map(|name| network(&name, place)).transpose()?;
+        let path = self.downloads.locate(data, place, observer)?;
         let plan_of = |dataset| {
             let bad_files = if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Refuse };
             let loading = Loading { threads, bad_files };

@@ -16,9 +16,8 @@ use crate::augment::{Augmentation, views};
 use crate::dataset::{Sample, Split};
 use crate::events::{Event, Observer};
 use crate::exec::{Executor, Parameter};
-use crate::fit::{self, CheckpointOptions, Examples, Features, FitOptions, Images};
+use crate::fit::{self, CheckpointOptions, Examples, Features, FitOptions, Images, LossOptions};
 use crate::loader::{Loader, Recipe, Resources, Values};
-use crate::loss::CrossEntropy;
 use crate::metrics::Evaluation;
 use crate::optim::{Groups, Rule};
 use crate::schedule::{Clock, Ramp, Schedule};
@@ -71,7 +70,7 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
                 options: &options,
                 kernels: task.kernels,
                 checkpoints: Some(&folder),
-                logs: vec![],
+                logs: fit::Logs::default(),
             };
             fit::fit(fit_task, observer)?
         }
@@ -126,7 +125,7 @@ fn options(tuning: &Tuning, task: &Task<'_>, images: usize) -> FitOptions {
                 then: Box::new(cosine),
             },
         },
-        loss: CrossEntropy { label_smoothing: task.options.label_smoothing, class_weights: None },
+        loss: LossOptions { label_smoothing: task.options.label_smoothing, class_weights: None },
         seed: task.options.seed,
         checkpoints: CheckpointOptions { every_steps: Some(50), ..CheckpointOptions::default() },
         ..FitOptions::default()
@@ -209,7 +208,7 @@ fn on_feature_maps(
         options,
         kernels: task.kernels,
         checkpoints: Some(folder),
-        logs: vec![],
+        logs: fit::Logs::default(),
     };
     Ok(fit::fit(fit_task, observer)?)
 }

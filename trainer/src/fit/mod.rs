@@ -13,6 +13,7 @@ mod range_test;
 #[cfg(test)]
 mod tests;
 mod training;
+mod weights;
 
 use std::path::Path;
 
@@ -22,9 +23,10 @@ use thiserror::Error;
 
 pub use checkpoint::{CheckpointError, Checkpoints};
 pub use examples::{Batch, Batches, Examples, Features, Images};
-pub use options::{CheckpointOptions, FitOptions, Sampling};
+pub use options::{CheckpointOptions, FitOptions, LogOptions, Sampling};
 pub use progress::{Best, EpochResult, Progress};
 pub(crate) use training::evaluate;
+pub use weights::{ClassWeights, LossOptions};
 
 pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
@@ -56,7 +58,17 @@ pub struct Task<'a> {
     /// Where checkpoints are kept; with none, nothing is written.
     pub checkpoints: Option<&'a Path>,
     /// What else is told the measurements.
-    pub logs: Vec<Log>,
+    pub logs: Logs,
+}
+
+/// Who is told the measurements.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// Of each epoch: `train_loss`, `train_top1` and `learning_rate`, and where something is validated `validation_loss`
+    /// and `validation_top1`; and the distributions of the weights, if they are wanted.
+    pub epochs: Vec<Log>,
+    /// Of each [`LogOptions::every_steps`]-th step: `train_loss` and `learning_rate`.
+    pub steps: Vec<Log>,
 }
 
 /// What came of it.
@@ -83,6 +95,16 @@ pub enum FitError {
         option: &'static str,
         /// What it may be.
         wanted: &'static str,
+    },
+    /// Not a number for each class.
+    #[error("`{option}` has {found} number(s), and there are {classes} classes; give one for each, in their order")]
+    PerClass {
+        /// Which option.
+        option: &'static str,
+        /// How many numbers it has.
+        found: usize,
+        /// How many classes the network has.
+        classes: usize,
     },
     /// The loss is no number any more.
     #[error(
@@ -162,7 +184,7 @@ impl<'a> Run<'a> {
     }
 
     /// More places that are told the measurements.
-    pub fn log_to(&mut self, logs: Vec<Log>) {
+    pub fn log_to(&mut self, logs: Logs) {
         self.0.log_to(logs);
     }
 

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FitError;
-use crate::loss::CrossEntropy;
+use super::{ClassWeights, FitError, LossOptions};
+use crate::mixing::Mixing;
 use crate::optim::{EmaOptions, Groups, Rule};
-use crate::sampling::{LastBatch, balanced, shuffled};
+use crate::sampling::{LastBatch, balanced, shuffled, weighted};
 use crate::schedule::{PlateauOptions, Schedule};
 use crate::stopping::StoppingOptions;
 
@@ -32,9 +32,11 @@ pub struct FitOptions {
     /// The largest norm of all gradients together.
     pub clip_norm: Option<f64>,
     /// What is made small.
-    pub loss: CrossEntropy,
+    pub loss: LossOptions,
     /// The α of mixup (Zhang et al. 2018).
     pub mixup: Option<f64>,
+    /// The α of CutMix (Yun et al. 2019). With mixup, each batch has one of them, with the same chance, as in timm.
+    pub cutmix: Option<f64>,
     /// A moving average of the weights, which is what is evaluated and kept.
     pub ema: Option<EmaOptions>,
     /// The order of the examples.
@@ -47,6 +49,18 @@ pub struct FitOptions {
     pub seed: u64,
     /// What is kept on disk.
     pub checkpoints: CheckpointOptions,
+    /// What is written of it besides a row for each epoch.
+    pub logging: LogOptions,
+}
+
+/// What is written of a run besides a row for each epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogOptions {
+    /// The loss and the learning rate of each so many-th step; of none at 0.
+    pub every_steps: u64,
+    /// The distribution of every parameter's numbers, after each epoch.
+    pub histograms: bool,
 }
 
 /// What is kept on disk.
@@ -62,7 +76,7 @@ pub struct CheckpointOptions {
 }
 
 /// The order of the examples in an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampling {
     /// Each once, at random.
@@ -70,6 +84,9 @@ pub enum Sampling {
     Shuffled,
     /// As many as there are, drawn so that all classes come equally often.
     Balanced,
+    /// As many as there are, each drawn in proportion to the weight of its class: a number above 0 for each class, in
+    /// their order, of which 1 for all draws as many of a class as it has.
+    Weighted(Vec<f64>),
     /// Each once, as they are listed, in every epoch.
     Listed,
 }
@@ -77,6 +94,12 @@ pub enum Sampling {
 impl Default for CheckpointOptions {
     fn default() -> Self {
         Self { every_steps: None, every_epoch: true, keep: 1 }
+    }
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { every_steps: 50, histograms: false }
     }
 }
 
@@ -93,14 +116,16 @@ impl Default for FitOptions {
             schedule: Schedule::Constant { rate: 0.01 },
             plateau: None,
             clip_norm: None,
-            loss: CrossEntropy::default(),
+            loss: LossOptions::default(),
             mixup: None,
+            cutmix: None,
             ema: None,
             sampling: Sampling::Shuffled,
             last_batch: LastBatch::Keep,
             early_stopping: None,
             seed: 0,
             checkpoints: CheckpointOptions::default(),
+            logging: LogOptions::default(),
         }
     }
 }
@@ -112,13 +137,23 @@ impl FitOptions {
     /// [`FitError`] naming the first that does not.
     pub fn validate(&self) -> Result<(), FitError> {
         let positive = |number: f64| number.is_finite() && number > 0.0;
+        let positives = |numbers: &[f64]| numbers.iter().all(|&number| positive(number));
+        let class_weights: Vec<f64> = match &self.loss.class_weights {
+            Some(ClassWeights::Listed(weights)) => weights.iter().map(|&weight| f64::from(weight)).collect(),
+            _ => vec![],
+        };
+        let sampling = if let Sampling::Weighted(weights) = &self.sampling { weights.as_slice() } else { &[] };
         let table = [
             (self.epochs > 0, "epochs", "at least 1"),
             (self.steps != Some(0), "steps", "at least 1"),
             (self.batch_size > 0, "batch_size", "at least 1"),
             (self.accumulate > 0, "accumulate", "at least 1"),
             (self.clip_norm.is_none_or(positive), "clip_norm", "a positive number"),
+            ((0.0..1.0).contains(&self.loss.label_smoothing), "label_smoothing", "0 or more and below 1"),
+            (positives(&class_weights), "class_weights", "`balanced`, or a positive number for each class"),
             (self.mixup.is_none_or(positive), "mixup", "a positive number, usually 0.1 to 1"),
+            (self.cutmix.is_none_or(positive), "cutmix", "a positive number, usually 1"),
+            (positives(sampling), "sampling.weighted", "a positive number for each class"),
             (self.checkpoints.every_steps != Some(0), "every_steps", "at least 1"),
             (self.checkpoints.keep > 0, "keep", "at least 1"),
         ];
@@ -136,11 +171,20 @@ impl FitOptions {
         batches.div_ceil(self.accumulate.max(1)).max(1) as u64
     }
 
+    /// What is done to the images of a batch together.
+    pub(super) fn mixing(&self) -> Mixing {
+        Mixing { mixup: self.mixup, cutmix: self.cutmix }
+    }
+
     /// The examples of an epoch, those that fill no batch left out if they are to be.
     pub(super) fn order(&self, classes: &[usize], epoch: u64) -> Vec<usize> {
-        let mut order = match self.sampling {
+        let mut order = match &self.sampling {
             Sampling::Shuffled => shuffled(self.seed, epoch, classes.len()),
             Sampling::Balanced => balanced(self.seed, epoch, classes),
+            Sampling::Weighted(weights) => {
+                let each: Vec<f64> = classes.iter().map(|&class| weights.get(class).copied().unwrap_or(0.0)).collect();
+                weighted(self.seed, epoch, &each).unwrap_or_default()
+            }
             Sampling::Listed => (0..classes.len()).collect(),
         };
         if self.last_batch == LastBatch::Drop {

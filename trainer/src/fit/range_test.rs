@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::training::Training;
-use super::{FitError, Task};
+use super::{FitError, Logs, Task};
 use crate::events::{Event, Observer, Phase};
 
 /// How rates are tried (Smith 2017, "Cyclical learning rates for training neural networks", section 3.3).
@@ -102,7 +102,7 @@ pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Ob
         options: fit,
         kernels,
         checkpoints: None,
-        logs: vec![],
+        logs: Logs::default(),
     };
     let mut training = Training::start(alone)?;
     observer.event(Event::Phase { phase: Phase::Training });
@@ -195,7 +195,7 @@ mod tests {
             options: &fit,
             kernels: &Kernels::Rust,
             checkpoints: None,
-            logs: vec![],
+            logs: Logs::default(),
         };
         range_test(&task, options, &mut Unobserved).unwrap()
     }

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::events::{Event, Unobserved};
+use crate::logs::{CsvLog, EventLog, Log, Start};
 use crate::optim::{EmaOptions, EmaWarmUp, Groups, Rule};
 use crate::schedule::Schedule;
 use crate::stopping::{Better, StoppingOptions};
@@ -66,7 +67,7 @@ fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer)
             options,
             kernels: &Kernels::Rust,
             checkpoints: folder,
-            logs: vec![],
+            logs: Logs::default(),
         },
         observer,
     )
@@ -85,6 +86,45 @@ fn a_network_learns() {
     assert_eq!((history.len(), fitted.progress.step), (4, 28));
 }
 
+#[test]
+fn steps_have_rows_of_their_own_losses() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = |name: &str, columns: &[&str]| CsvLog::open(&folder.path().join(name), columns, Start::New).unwrap();
+    let columns = ["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"];
+    let events = EventLog::create(folder.path(), Start::New).unwrap();
+    let event_file = events.path().to_owned();
+    let logs = Logs {
+        epochs: vec![Log::Csv(table("epochs", &columns)), Log::TensorBoard(events)],
+        steps: vec![Log::Csv(table("steps", &["train_loss", "learning_rate"]))],
+    };
+    let graph = network();
+    let options = FitOptions { epochs: 1, logging: LogOptions { every_steps: 1, histograms: true }, ..options() };
+    let task = Task {
+        graph: &graph,
+        params: &init::he(&graph, 0),
+        trains: &|_| true,
+        training: &examples(100, 1),
+        validation: None,
+        options: &options,
+        kernels: &Kernels::Rust,
+        checkpoints: None,
+        logs,
+    };
+    let fitted = fit(task, &mut Unobserved).unwrap();
+    let rows = std::fs::read_to_string(folder.path().join("steps")).unwrap();
+    let rows: Vec<Vec<f64>> =
+        rows.lines().skip(1).map(|row| row.split(',').map(|field| field.parse().unwrap()).collect()).collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    // Six batches of sixteen and one of four, of which the epoch's loss is the mean; sums in another order.
+    let mean: f64 = rows.iter().zip([16.0, 16.0, 16.0, 16.0, 16.0, 16.0, 4.0]).map(|(row, n)| row[1] * n / 100.0).sum();
+    assert!((mean - fitted.progress.history[0].train_loss).abs() < 1e-12);
+    // A row has the rate that its step was done with, counted from 0.
+    assert!(rows.iter().zip(0..).all(|(row, step)| row[2] == options.schedule.at(step)));
+    let events = std::fs::read(event_file).unwrap();
+    let holds = |name: &str| events.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+    assert!(["weights/conv.weight", "weights/norm.bias", "weights/head.weight"].iter().all(|name| holds(name)));
+}
+
 /// Stops after so many batches.
 struct Stopper(Cell<usize>);
 
@@ -99,12 +139,18 @@ impl Observer for Stopper {
 
 #[test]
 fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
-    let whole = run(&options(), None, &mut Unobserved).unwrap();
-    for (every_steps, batches) in [(None, 5), (Some(2), 4), (Some(3), 11)] {
-        let options = FitOptions {
-            checkpoints: CheckpointOptions { every_steps, keep: 2, ..CheckpointOptions::default() },
-            ..options()
-        };
+    let weighted = FitOptions {
+        cutmix: Some(1.0),
+        sampling: Sampling::Weighted(vec![3.0, 1.0, 2.0]),
+        loss: balanced_loss(),
+        ..options()
+    };
+    for (options, every_steps, batches) in
+        [(options(), None, 5), (options(), Some(2), 4), (options(), Some(3), 11), (weighted, Some(3), 7)]
+    {
+        let whole = run(&options, None, &mut Unobserved).unwrap();
+        let checkpoints = CheckpointOptions { every_steps, keep: 2, ..CheckpointOptions::default() };
+        let options = FitOptions { checkpoints, ..options };
         let folder = tempfile::tempdir().unwrap();
         let mut stops = 0;
         let resumed = loop {
@@ -121,6 +167,11 @@ fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
     }
 }
 
+fn balanced_loss() -> LossOptions {
+    LossOptions { class_weights: Some(ClassWeights::Balanced), ..LossOptions::default() }
+}
+
+/// Whose gradients are means over the classes' weights, where those count.
 #[test]
 fn accumulated_gradients_are_those_of_the_larger_batch() {
     // Without what depends on the batch: statistics, dropout's draw, mixing.
@@ -131,30 +182,97 @@ fn accumulated_gradients_are_those_of_the_larger_batch() {
     let graph = builder.finish(head);
     let start = init::he(&graph, 0);
     let training = examples(40, 1);
-    let plain = FitOptions { epochs: 2, batch_size: 16, seed: 7, ..FitOptions::default() };
-    let [large, small] = [(16, 1), (4, 4)].map(|(batch_size, accumulate)| {
-        let options = FitOptions { batch_size, accumulate, ..plain.clone() };
-        let task = Task {
-            graph: &graph,
-            params: &start,
-            trains: &|_| true,
-            training: &training,
-            validation: None,
-            options: &options,
-            kernels: &Kernels::Rust,
-            checkpoints: None,
-            logs: vec![],
-        };
-        fit(task, &mut Unobserved).unwrap()
-    });
-    assert_eq!(large.progress.step, 6);
-    assert_eq!(small.progress.step, 6);
-    for ((_, large), (name, small)) in large.params.iter().zip(small.params.iter()) {
-        for (large, small) in large.data().iter().zip(small.data()) {
-            // Six steps, each a sum of at most sixteen numbers in another order.
-            assert!((large - small).abs() < 1e-6, "{name}: {large} {small}");
+    for class_weights in [None, Some(ClassWeights::Listed(vec![0.5, 4.0, 1.0]))] {
+        let loss = LossOptions { class_weights, ..LossOptions::default() };
+        let plain = FitOptions { epochs: 2, batch_size: 16, seed: 7, loss, ..FitOptions::default() };
+        let [large, small] = [(16, 1), (4, 4)].map(|(batch_size, accumulate)| {
+            let options = FitOptions { batch_size, accumulate, ..plain.clone() };
+            let task = Task {
+                graph: &graph,
+                params: &start,
+                trains: &|_| true,
+                training: &training,
+                validation: None,
+                options: &options,
+                kernels: &Kernels::Rust,
+                checkpoints: None,
+                logs: Logs::default(),
+            };
+            fit(task, &mut Unobserved).unwrap()
+        });
+        assert_eq!(large.progress.step, 6);
+        assert_eq!(small.progress.step, 6);
+        for ((_, large), (name, small)) in large.params.iter().zip(small.params.iter()) {
+            for (large, small) in large.data().iter().zip(small.data()) {
+                // Six steps, each a sum of at most sixteen numbers in another order.
+                assert!((large - small).abs() < 1e-6, "{name}: {large} {small}");
+            }
         }
     }
+}
+
+#[test]
+fn balanced_weights_are_those_of_the_training_examples() {
+    // 100 examples, 34 of the first class and 33 of the others: n / (classes · n_c).
+    let listed = vec![100.0 / (3.0 * 34.0), 100.0 / 99.0, 100.0 / 99.0];
+    let listed = LossOptions { class_weights: Some(ClassWeights::Listed(listed)), ..LossOptions::default() };
+    let [plain, balanced, listed] = [LossOptions::default(), balanced_loss(), listed].map(|loss| {
+        let options = FitOptions { epochs: 1, loss, ..options() };
+        run(&options, None, &mut Unobserved).unwrap().params.checksum()
+    });
+    assert_eq!(balanced, listed);
+    assert_ne!(balanced, plain);
+}
+
+#[test]
+fn classes_are_drawn_in_proportion_to_their_weights() {
+    let classes: Vec<usize> = (0..100).map(|at| usize::from(at >= 60)).collect();
+    let options = FitOptions { sampling: Sampling::Weighted(vec![1.0, 6.0]), ..FitOptions::default() };
+    let drawn = (0..100).flat_map(|epoch| options.order(&classes, epoch));
+    let second = drawn.filter(|&at| classes[at] == 1).count();
+    // 10,000 draws of 240 / 300: the standard deviation is 40, and four of them are 160.
+    assert!(second.abs_diff(8000) <= 160, "{second}");
+    assert_eq!(options.order(&classes, 3), options.order(&classes, 3));
+}
+
+#[test]
+fn options_that_do_not_fit_the_network_are_refused() {
+    let listed = |weights: Vec<f32>| LossOptions {
+        class_weights: Some(ClassWeights::Listed(weights)),
+        ..LossOptions::default()
+    };
+    let sampled = |weights: Vec<f64>| FitOptions { sampling: Sampling::Weighted(weights), ..options() };
+    let table = [
+        (FitOptions { loss: listed(vec![1.0, 2.0]), ..options() }, "`class_weights` has 2 number(s), and there are 3"),
+        (FitOptions { loss: listed(vec![1.0, 0.0, 1.0]), ..options() }, "a positive number for each class"),
+        (sampled(vec![1.0; 4]), "`sampling.weighted` has 4 number(s), and there are 3 classes"),
+        (sampled(vec![1.0, f64::NAN, 1.0]), "`sampling.weighted` must be a positive number"),
+        (FitOptions { cutmix: Some(0.0), ..options() }, "`cutmix` must be a positive number"),
+        (
+            FitOptions { loss: LossOptions { label_smoothing: 1.0, class_weights: None }, ..options() },
+            "`label_smoothing` must be 0 or more",
+        ),
+    ];
+    for (options, reason) in table {
+        let refused = run(&options, None, &mut Unobserved).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+    }
+    let mut builder = GraphBuilder::new("x", Shape::vector(108));
+    let head = builder.push("head", Linear::new(108, CLASSES), &[builder.input()]).unwrap();
+    let graph = builder.finish(head);
+    let task = Task {
+        graph: &graph,
+        params: &init::he(&graph, 0),
+        trains: &|_| true,
+        training: &examples(12, 1),
+        validation: None,
+        options: &FitOptions { cutmix: Some(1.0), ..options() },
+        kernels: &Kernels::Rust,
+        checkpoints: None,
+        logs: Logs::default(),
+    };
+    let refused = fit(task, &mut Unobserved).unwrap_err().to_string();
+    assert!(refused.contains("`cutmix` must be left out where a network is trained on features"), "{refused}");
 }
 
 #[test]
@@ -171,7 +289,7 @@ fn what_is_not_trained_stays() {
         options: &FitOptions { epochs: 1, ..options() },
         kernels: &Kernels::Rust,
         checkpoints: None,
-        logs: vec![],
+        logs: Logs::default(),
     };
     let fitted = fit(task, &mut Unobserved).unwrap();
     for (name, tensor) in params(&fitted).iter() {

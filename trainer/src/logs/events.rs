@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use super::crc32c::masked;
-use super::{LogError, Start, at};
+use super::{Histogram, LogError, Start, at};
 
 /// An event file in a run's folder. TensorBoard shows all files of a folder as one run, so every start has its own.
 #[derive(Debug)]
@@ -39,6 +39,14 @@ impl EventLog {
     /// [`LogError::Io`].
     pub fn write(&mut self, step: u64, scalars: &[(&str, f64)]) -> Result<(), LogError> {
         self.append(&[Event::scalars(now(), step, scalars)])
+    }
+
+    /// Appends an event with these distributions.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn write_histograms(&mut self, step: u64, histograms: &[(String, Histogram)]) -> Result<(), LogError> {
+        self.append(&[Event::histograms(now(), step, histograms)])
     }
 
     /// The file.
@@ -106,16 +114,36 @@ struct Event {
 #[derive(Clone, PartialEq, Message)]
 struct Summary {
     #[prost(message, repeated, tag = "1")]
-    value: Vec<Scalar>,
+    value: Vec<Measured>,
 }
 
 /// `Summary.Value`.
 #[derive(Clone, PartialEq, Message)]
-struct Scalar {
+struct Measured {
     #[prost(string, tag = "1")]
     tag: String,
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
+    #[prost(message, optional, tag = "5")]
+    histo: Option<HistogramProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HistogramProto {
+    #[prost(double, tag = "1")]
+    min: f64,
+    #[prost(double, tag = "2")]
+    max: f64,
+    #[prost(double, tag = "3")]
+    num: f64,
+    #[prost(double, tag = "4")]
+    sum: f64,
+    #[prost(double, tag = "5")]
+    sum_squares: f64,
+    #[prost(double, repeated, tag = "6")]
+    bucket_limit: Vec<f64>,
+    #[prost(double, repeated, tag = "7")]
+    bucket: Vec<f64>,
 }
 
 /// The proto's `SessionLog`.
@@ -141,9 +169,32 @@ impl Event {
     }
 
     fn scalars(wall_time: f64, step: u64, scalars: &[(&str, f64)]) -> Self {
-        let scalar = |&(tag, value): &(&str, f64)| Scalar { tag: tag.to_owned(), simple_value: Some(value as f32) };
-        let summary = Some(Summary { value: scalars.iter().map(scalar).collect() });
+        let scalar = |&(tag, value): &(&str, f64)| {
+            let tag = tag.to_owned();
+            Measured { tag, simple_value: Some(value as f32), histo: None }
+        };
+        Self::summary(wall_time, step, scalars.iter().map(scalar).collect())
+    }
+
+    fn histograms(wall_time: f64, step: u64, histograms: &[(String, Histogram)]) -> Self {
+        let measured = |(tag, histogram): &(String, Histogram)| Measured {
+            tag: tag.clone(),
+            simple_value: None,
+            histo: Some(histogram.clone().into()),
+        };
+        Self::summary(wall_time, step, histograms.iter().map(measured).collect())
+    }
+
+    fn summary(wall_time: f64, step: u64, value: Vec<Measured>) -> Self {
+        let summary = Some(Summary { value });
         Self { wall_time, step: i64::try_from(step).unwrap_or(i64::MAX), summary, ..Self::default() }
+    }
+}
+
+impl From<Histogram> for HistogramProto {
+    fn from(histogram: Histogram) -> Self {
+        let Histogram { min, max, count, sum, squares, limits, counts } = histogram;
+        Self { min, max, num: count, sum, sum_squares: squares, bucket_limit: limits, bucket: counts }
     }
 }
 
@@ -166,8 +217,15 @@ mod tests {
             Event::scalars(1_700_000_001.0, 5, &[("train/loss", 0.1), ("validation/top1", 0.0)]),
             Event::scalars(1_700_000_002.0, 1 << 40, &[("train/loss", -1e30)]),
             Event::scalars(1_700_000_003.0, 0, &[("Größe", f64::INFINITY)]),
+            Event::histograms(1_700_000_004.0, 7, &weights()),
         ];
         assert_eq!(records(&events), expected);
+    }
+
+    /// The numbers of `reference/events.py`, whose thirty ranges have a width of an eighth.
+    fn weights() -> [(String, Histogram); 1] {
+        let numbers = [-1.0, -0.9375, 0.03125, 0.03125, 2.6875, 2.75];
+        [("weights/conv1".to_owned(), Histogram::of(&numbers).unwrap())]
     }
 
     #[test]
@@ -189,8 +247,11 @@ mod tests {
         for step in 1..=5 {
             log.write(step, &[("train/loss", 1.0 / step as f64), ("rate", 0.5)]).unwrap();
         }
+        // What never happened leaves no histogram either.
+        log.write_histograms(4, &[("weights/conv1".to_owned(), Histogram::of(&[5.0]).unwrap())]).unwrap();
         let mut log = EventLog::create(folder.path(), Start::After(3)).unwrap();
         log.write(4, &[("train/loss", 8.0), ("rate", 0.25)]).unwrap();
+        log.write_histograms(4, &weights()).unwrap();
 
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/reference/read_events.py");
         let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
@@ -201,7 +262,10 @@ mod tests {
             "train/loss": [[1, 1.0], [2, 0.5], [3, third], [4, 8.0]],
             "rate": [[1, 0.5], [2, 0.5], [3, 0.5], [4, 0.25]],
         });
-        assert_eq!(found, expected);
+        assert_eq!(found["scalars"], expected);
+        let (_, Histogram { min, max, count, sum, squares, limits, counts }) = &weights()[0];
+        let histogram = json!([4, [min, max, count, sum, squares, limits, counts]]);
+        assert_eq!(found["histograms"], json!({ "weights/conv1": [histogram] }));
     }
 
     /// A Python that has the package `tensorboard`.

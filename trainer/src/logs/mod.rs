@@ -3,6 +3,7 @@
 mod crc32c;
 mod csv;
 mod events;
+mod histogram;
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 pub use csv::CsvLog;
 pub use events::EventLog;
+pub use histogram::Histogram;
 
 /// A place that numbers are written to while a run goes on. [`Log::write`] hands each row to the operating system as a
 /// whole, so a run that is killed loses none.
@@ -93,6 +95,17 @@ impl Log {
         match self {
             Log::Csv(log) => log.write(step, scalars),
             Log::TensorBoard(log) => log.write(step, scalars),
+        }
+    }
+
+    /// Writes distributions of a step, by name. A table has none.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    pub fn write_histograms(&mut self, step: u64, histograms: &[(String, Histogram)]) -> Result<(), LogError> {
+        match self {
+            Log::Csv(_) => Ok(()),
+            Log::TensorBoard(log) => log.write_histograms(step, histograms),
         }
     }
 }

@@ -16,8 +16,8 @@ use super::{Plan, Recipe, RecipeError, RunOptions};
 use crate::dataset::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
 use crate::exec::{Executor, Kernels};
-use crate::fit::{self, CheckpointOptions, Fitted, Progress, Run, Task};
-use crate::logs::{CsvLog, EventLog, Log, Start};
+use crate::fit::{self, CheckpointOptions, Fitted, LogOptions, Logs, Progress, Run, Task};
+use crate::logs::{CsvLog, EventLog, Log, LogError, Start};
 use crate::metrics::Evaluation;
 
 /// Where a run is kept, and what it is of.
@@ -76,8 +76,12 @@ pub struct Trained {
 
 /// The effective recipe, beside what came of it.
 const RECIPE: &str = "recipe.toml";
-const METRICS: &str = "metrics.csv";
-const COLUMNS: [&str; 5] = ["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"];
+/// The table of epochs with its columns.
+const METRICS: (&str, &[&str]) =
+    ("metrics.csv", &["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"]);
+/// That of steps, which is in a folder of its own.
+const STEPS: (&str, &[&str]) = ("steps.csv", &["train_loss", "learning_rate"]);
+const STEPS_FOLDER: &str = "steps";
 
 impl Place {
     /// Where a run of this recipe is kept in a folder, under the name that the recipe gives it, or else under this.
@@ -114,7 +118,7 @@ impl<'a> RunFolder<'a> {
             options: &plan.options,
             kernels,
             checkpoints: Some(checkpoints),
-            logs: vec![],
+            logs: Logs::default(),
         };
         let run = Run::prepare(task)?;
         let Progress { step, epoch, .. } = *run.progress();
@@ -130,7 +134,7 @@ fn same_run(a: &Recipe, b: &Recipe) -> bool {
     let core = |recipe: &Recipe| {
         let mut recipe = Recipe { summary: String::new(), run: RunOptions::default(), ..recipe.clone() };
         (recipe.training.epochs, recipe.training.steps) = (0, None);
-        recipe.training.checkpoints = CheckpointOptions::default();
+        (recipe.training.checkpoints, recipe.training.logging) = (CheckpointOptions::default(), LogOptions::default());
         recipe
     };
     core(a) == core(b)
@@ -149,6 +153,21 @@ impl OpenRun<'_> {
         self.run.progress().epoch
     }
 
+    /// Of steps, if any have rows. They are in a folder of their own, a run of its own for TensorBoard: there, where a log
+    /// goes on is said for all numbers of a folder at once, and a step's row can be behind it where its epoch's is not.
+    fn step_logs(&self) -> Result<Vec<Log>, RecipeError> {
+        if self.of.plan.options.logging.every_steps == 0 {
+            return Ok(vec![]);
+        }
+        let start = match self.step() {
+            0 => Start::New,
+            step => Start::After(step),
+        };
+        let folder = self.of.place.folder.join(STEPS_FOLDER);
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        Ok(logs(&folder, STEPS, start)?)
+    }
+
     /// Trains to the end, and writes the network with the best weights.
     ///
     /// # Errors
@@ -161,8 +180,7 @@ impl OpenRun<'_> {
             // A row of this step is of the epoch's end, which is still to come: the run was killed right behind that row.
             Progress { step, .. } => Start::After(step - 1),
         };
-        let table = CsvLog::open(&folder.join(METRICS), &COLUMNS, start)?;
-        self.run.log_to(vec![Log::Csv(table), Log::TensorBoard(EventLog::create(folder, start)?)]);
+        self.run.log_to(Logs { epochs: logs(folder, METRICS, start)?, steps: self.step_logs()? });
         observer.event(Event::Phase { phase: Phase::Training });
         let fitted = self.run.finish(observer)?;
         if let (Some(wanted), Some(best)) = (recipe.run.least_accuracy, &fitted.progress.best)
@@ -185,6 +203,12 @@ impl OpenRun<'_> {
         write(&model, &onnx::export(&network, &options)?)?;
         Ok(Trained { model, progress: fitted.progress, idle: fitted.idle, test })
     }
+}
+
+/// A table and an event file in a folder.
+fn logs(folder: &Path, (table, columns): (&str, &[&str]), start: Start) -> Result<Vec<Log>, LogError> {
+    let table = CsvLog::open(&folder.join(table), columns, start)?;
+    Ok(vec![Log::Csv(table), Log::TensorBoard(EventLog::create(folder, start)?)])
 }
 
 /// The trained network with its record.

@@ -5,7 +5,7 @@ use models::zoo;
 use super::*;
 use crate::augment::Transform;
 use crate::finetune::Strategy;
-use crate::fit::{CheckpointOptions, Sampling};
+use crate::fit::{CheckpointOptions, ClassWeights, FitOptions, LossOptions, Sampling};
 use crate::optim::{Decayed, Groups, Rule};
 use crate::schedule::Schedule;
 
@@ -175,9 +175,34 @@ fn tflearns_names_mean_what_the_table_says() {
     assert_eq!(set("best_checkpoint_path=best").run.model, "best");
     assert_eq!(set("best_val_accuracy=0.9").run.least_accuracy, Some(0.9));
     assert_eq!(set("tensorboard_verbose=0"), named("he2015-cifar10", &[]));
-    assert!(refused("he2015-cifar10", &["tensorboard_verbose=3"]).contains("no histograms"));
+    assert!(refused("he2015-cifar10", &["tensorboard_verbose=3"]).contains("training.logging.histograms"));
     assert!(refused("he2015-cifar10", &["n_epoch=0"]).contains("`n_epoch` must be a whole number, at least 1"));
     assert!(refused("he2015-cifar10", &["run_id=../x"]).contains("plain name"));
+}
+
+#[test]
+fn mixing_and_weights_of_classes_are_options() {
+    let settings = [
+        "training.mixup=0.2",
+        "training.cutmix=1.0",
+        "training.loss.class_weights=balanced",
+        "training.loss.label_smoothing=0.1",
+        "training.sampling={ weighted = [1, 2.5] }",
+    ];
+    let recipe = named("he2015-cifar10", &settings);
+    let expected = FitOptions {
+        mixup: Some(0.2),
+        cutmix: Some(1.0),
+        loss: LossOptions { label_smoothing: 0.1, class_weights: Some(ClassWeights::Balanced) },
+        sampling: Sampling::Weighted(vec![1.0, 2.5]),
+        ..named("he2015-cifar10", &[]).training
+    };
+    assert_eq!(recipe.training, expected);
+    assert_eq!(Recipe::parse(&toml::to_string(&recipe).unwrap(), &[]).unwrap(), recipe);
+    let listed = named("he2015-cifar10", &["training.loss.class_weights=[1, 0.5]"]).training.loss.class_weights;
+    assert_eq!(listed, Some(ClassWeights::Listed(vec![1.0, 0.5])));
+    let wrong = refused("he2015-cifar10", &["training.loss.class_weights=equal"]);
+    assert!(wrong.contains("\"balanced\" or a list of a number for each class"), "{wrong}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub const OPTIONS: [TfLearnOption; 14] = [
     TfLearnOption {
         name: "tensorboard_verbose",
         path: None,
-        wanted: "0: graft writes loss, accuracy and learning rate, no histograms",
+        wanted: "0: loss, accuracy and learning rate; histograms of weights alone are `training.logging.histograms`",
         meaning: Meaning::Zero,
     },
 ];

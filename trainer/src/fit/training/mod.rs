@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod record;
 mod state;
 
 use std::time::{Duration, Instant};
@@ -8,12 +9,13 @@ use models::Params;
 
 use super::checkpoint::Checkpoints;
 use super::progress::{Best, Sums};
-use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Progress, Task};
+use super::weights::per_class;
+use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Logs, Progress, Sampling, Task};
 use crate::events::{Event, Observer};
 use crate::exec::{Executor, Gradients};
-use crate::logs::Log;
+use crate::loss::CrossEntropy;
 use crate::metrics::Evaluation;
-use crate::mixing::{Mixable, mixup, shares};
+use crate::mixing::{Mixable, shares};
 use crate::optim::{Ema, Optimiser, ParamInfo, Step, clip_factor, global_norm};
 use crate::sampling::generator;
 use crate::schedule::Plateau;
@@ -24,6 +26,9 @@ const REPORT: Duration = Duration::from_millis(200);
 
 pub(super) struct Training<'a> {
     task: Task<'a>,
+    loss: CrossEntropy,
+    /// Height, width and channels of an example; of what is no image its numbers as channels.
+    shape: [usize; 3],
     executor: Executor,
     optimiser: Optimiser,
     /// Where the optimiser's parameters are among the executor's.
@@ -49,7 +54,11 @@ struct Clock {
 struct Gathered {
     gradients: Option<Gradients>,
     batches: usize,
-    examples: usize,
+    /// Of all their examples in the loss: how many there are, where all classes count alike.
+    weight: f64,
+    /// Sum of their losses.
+    loss: f64,
+    examples: u64,
 }
 
 impl<'a> Training<'a> {
@@ -57,6 +66,18 @@ impl<'a> Training<'a> {
         let options = task.options;
         options.validate()?;
         let executor = Executor::with_kernels(task.graph, task.params, task.trains, task.kernels)?;
+        let loss = options.loss.resolve(task.training.classes(), executor.outputs())?;
+        if let Sampling::Weighted(weights) = &options.sampling {
+            per_class("sampling.weighted", weights.len(), executor.outputs())?;
+        }
+        let shape = match *task.graph.shape(task.graph.input()).dims() {
+            [channels, height, width] => [height, width, channels],
+            _ if options.cutmix.is_some() => {
+                let wanted = "left out where a network is trained on features, which have no areas to cut";
+                return Err(FitError::Option { option: "cutmix", wanted });
+            }
+            ref dims => [1, 1, dims.iter().product()],
+        };
         let parameters = executor.weights().parameters();
         let place = |name: &str| parameters.iter().position(|parameter| parameter.name == name);
         let (mut places, mut rules) = (Vec::new(), Vec::new());
@@ -86,7 +107,8 @@ impl<'a> Training<'a> {
             progress = last.progress.clone();
         }
         let best = checkpoints.as_ref().filter(|_| progress.best.is_some()).and_then(Checkpoints::best);
-        let mut training = Self { task, executor, optimiser, places, ema, checkpoints, progress, best, clock };
+        let mut training =
+            Self { task, loss, shape, executor, optimiser, places, ema, checkpoints, progress, best, clock };
         if let Some(last) = last {
             training.restore(&last)?;
         }
@@ -97,8 +119,9 @@ impl<'a> Training<'a> {
         &self.progress
     }
 
-    pub(super) fn log_to(&mut self, logs: Vec<Log>) {
-        self.task.logs.extend(logs);
+    pub(super) fn log_to(&mut self, logs: Logs) {
+        self.task.logs.epochs.extend(logs.epochs);
+        self.task.logs.steps.extend(logs.steps);
     }
 
     pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
@@ -137,7 +160,7 @@ impl<'a> Training<'a> {
             self.gather(batch?, &mut gathered)?;
             self.progress.batch += 1;
             if gathered.batches == options.accumulate || self.progress.batch == total {
-                self.step(std::mem::take(&mut gathered), self.rate())?;
+                self.advance(std::mem::take(&mut gathered))?;
                 if options.checkpoints.every_steps.is_some_and(|every| self.progress.step.is_multiple_of(every)) {
                     self.keep()?;
                 }
@@ -146,7 +169,7 @@ impl<'a> Training<'a> {
         }
         // Where bad files filled the last batches.
         if gathered.batches > 0 {
-            self.step(gathered, self.rate())?;
+            self.advance(gathered)?;
         }
         self.clock.waited += batches.waited();
         drop(batches);
@@ -169,22 +192,20 @@ impl<'a> Training<'a> {
         let Batch { mut inputs, classes } = batch;
         let number = self.progress.epoch << 32 | self.progress.batch as u64;
         let labels = classes.len();
-        let width = inputs.len() / labels;
         let outputs = self.executor.outputs();
-        let targets = match options.mixup {
-            None => None,
-            Some(alpha) => {
-                let mut shares = shares(&classes, outputs);
-                let mut mixable =
-                    Mixable { images: &mut inputs, shape: [1, 1, width], shares: &mut shares, classes: outputs };
-                mixup(&mut mixable, alpha, &mut generator(options.seed ^ MIXING, number))?;
-                Some(shares)
-            }
+        let mixing = options.mixing();
+        let targets = if mixing.is_any() {
+            let mut shares = shares(&classes, outputs);
+            let mut mixable = Mixable { images: &mut inputs, shape: self.shape, shares: &mut shares, classes: outputs };
+            mixing.mix(&mut mixable, &mut generator(options.seed ^ MIXING, number))?;
+            Some(shares)
+        } else {
+            None
         };
         let pass = self.executor.train(&inputs, seed(options.seed, number))?;
         let loss = match &targets {
-            None => options.loss.of_classes(pass.output(), &classes, outputs)?,
-            Some(shares) => options.loss.of_shares(pass.output(), shares, outputs)?,
+            None => self.loss.of_classes(pass.output(), &classes, outputs)?,
+            Some(shares) => self.loss.of_shares(pass.output(), shares, outputs)?,
         };
         if !loss.mean.is_finite() {
             return Err(FitError::Diverged { step: self.progress.step, rate: self.rate() });
@@ -197,7 +218,7 @@ impl<'a> Training<'a> {
         self.clock.examples += labels as u64;
         let mut dy = loss.gradient;
         if options.accumulate > 1 {
-            dy.iter_mut().for_each(|dy| *dy *= labels as f32);
+            dy.iter_mut().for_each(|dy| *dy *= loss.weight as f32);
         }
         let gradients = self.executor.backward(pass, &dy)?;
         match &mut gathered.gradients {
@@ -205,7 +226,9 @@ impl<'a> Training<'a> {
             none => *none = Some(gradients),
         }
         gathered.batches += 1;
-        gathered.examples += labels;
+        gathered.weight += loss.weight;
+        gathered.loss += loss.mean * labels as f64;
+        gathered.examples += labels as u64;
         Ok(())
     }
 
@@ -213,7 +236,7 @@ impl<'a> Training<'a> {
     fn step(&mut self, gathered: Gathered, rate: f64) -> Result<(), FitError> {
         let options = self.task.options;
         let Some(gradients) = gathered.gradients else { return Ok(()) };
-        let mut scale = if options.accumulate > 1 { 1.0 / gathered.examples as f32 } else { 1.0 };
+        let mut scale = if options.accumulate > 1 { 1.0 / gathered.weight as f32 } else { 1.0 };
         if let Some(most) = options.clip_norm {
             let all: Vec<&[f32]> = self.places.iter().filter_map(|&place| gradients.get(place)).collect();
             scale *= clip_factor(global_norm(&all) * f64::from(scale), most);
@@ -313,17 +336,6 @@ impl<'a> Training<'a> {
 
     fn evaluate(&self, examples: &dyn Examples) -> Result<Evaluation, FitError> {
         evaluate(&self.executor, examples, self.task.options.batch_size)
-    }
-
-    fn log(&mut self, result: &EpochResult, rate: f64) -> Result<(), FitError> {
-        let mut scalars =
-            vec![("train_loss", result.train_loss), ("train_top1", result.train_top1), ("learning_rate", rate)];
-        scalars.extend(result.validation_loss.map(|loss| ("validation_loss", loss)));
-        scalars.extend(result.validation_top1.map(|top1| ("validation_top1", top1)));
-        for log in &mut self.task.logs {
-            Log::write(log, self.progress.step, &scalars)?;
-        }
-        Ok(())
     }
 
     fn report(&mut self, batches: usize, observer: &mut dyn Observer) {

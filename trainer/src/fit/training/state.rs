@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Training;
 use crate::fit::checkpoint::Checkpoint;
-use crate::fit::{CheckpointOptions, FitError, FitOptions, Task};
+use crate::fit::{CheckpointOptions, FitError, FitOptions, LogOptions, Task};
 use crate::optim::Ema;
 
 impl Training<'_> {
@@ -46,10 +46,11 @@ impl Training<'_> {
 }
 
 /// What makes a run the same run: the network, its first weights, what is trained, what it learns from, what computes it, and
-/// the options but for those that only say how long it goes on and what is kept.
+/// the options but for those that only say how long it goes on, what is kept and what is written of it.
 pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> String {
     let checkpoints = CheckpointOptions::default();
-    let options = FitOptions { epochs: 0, steps: None, checkpoints, ..task.options.clone() };
+    let logging = LogOptions::default();
+    let options = FitOptions { epochs: 0, steps: None, checkpoints, logging, ..task.options.clone() };
     let mut hash = Sha256::new();
     hash.update(format!("{:?}", task.graph.fingerprint(Folding::Keep)));
     hash.update(task.params.checksum());
