@@ -1,0 +1,87 @@
+//! Why no model came of it.
+
+use models::graph::GraphError;
+use models::params::ParamsError;
+use onnx::{EngineError, EngineKind, ExportError};
+use thiserror::Error;
+
+use crate::dataset::DatasetError;
+use crate::exec::ExecError;
+use crate::features::CacheError;
+use crate::fit::FitError;
+use crate::golden::GoldenError;
+use crate::head::HeadError;
+
+/// Why no model came of it.
+#[derive(Debug, Error)]
+pub enum FinetuneError {
+    /// The observer asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// A number that makes no sense.
+    #[error("`{option}` must be {wanted}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What it may be.
+        wanted: &'static str,
+    },
+    /// The images are not a data set.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The base cannot be given a head.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The base's weights are not its graph's.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// The model cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// An engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The executor failed.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// The golden images failed.
+    #[error(transparent)]
+    Golden(#[from] GoldenError),
+    /// The head cannot be trained.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The features cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Layers of the base cannot be trained.
+    #[error(transparent)]
+    Fit(FitError),
+    /// Feature maps that do not fit into memory.
+    #[error(
+        "the feature maps of these images take {needed} MiB, more than {limit}; use fewer `views`, fewer images, or the \
+         strategy `staged`"
+    )]
+    Memory {
+        /// In MiB.
+        needed: usize,
+        /// In MiB.
+        limit: usize,
+    },
+    /// The exported file gives other answers than the trained network.
+    #[error("the exported model disagrees with the trained one on {engine}: {reason}; nothing is published")]
+    Parity {
+        /// Which engine.
+        engine: EngineKind,
+        /// Where, and by how much.
+        reason: String,
+    },
+}
+
+impl From<FitError> for FinetuneError {
+    fn from(error: FitError) -> Self {
+        match error {
+            FitError::Stopped => FinetuneError::Stopped,
+            error => FinetuneError::Fit(error),
+        }
+    }
+}
