@@ -97,6 +97,26 @@ fn newest(place: &Place) -> Option<PathBuf> {
     files.flatten().filter(|path| path.to_string_lossy().contains("step-")).max()
 }
 
+fn kill_at_a_checkpoint(place: &Place, arguments: &[&str]) {
+    let mut child = place.command(arguments).stdout(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while newest(place).is_none() {
+        assert!(child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(120), "no checkpoint");
+        sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn auto_goes_on_with_what_it_began() {
+    let (place, _) = place();
+    let many = colours(place.path("many"), 24);
+    kill_at_a_checkpoint(&place, &arguments("auto", text(&many)));
+    let said = place.succeed(&arguments("auto", text(&many)));
+    assert!(said.contains("strategy staged: that was begun, and is gone on with"), "{said}");
+}
+
 #[test]
 fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
     let runs = ["staged", "last_stage"].map(|strategy| kernels().into_iter().map(move |kernels| (strategy, kernels)));
@@ -105,14 +125,7 @@ fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
         let arguments = |data| [arguments(strategy, data), kernels.to_vec()].concat();
         let said = whole.succeed(&arguments(&data));
         assert!(said.contains("test top-1 100.0 %"), "{strategy} {kernels:?}: {said}");
-        let mut child = killed.command(&arguments(&same)).stdout(Stdio::null()).spawn().unwrap();
-        let start = Instant::now();
-        while newest(&killed).is_none() {
-            assert!(child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(120), "no checkpoint");
-            sleep(Duration::from_millis(2));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_at_a_checkpoint(&killed, &arguments(&same));
         assert!(!killed.path("data/models").join(strategy).exists(), "{strategy} ended before it was killed");
         let _said = killed.succeed(&arguments(&same));
         let [whole, killed] =

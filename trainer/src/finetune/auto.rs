@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::FinetuneError;
 use super::strategy::Strategy;
-use super::tune::{Start, trains};
+use super::tune::{Start, folder, trains};
 use crate::exec::{Executor, Parameter};
 
 /// Fewer images of a class than this do not train layers of a base better than they fit a head.
@@ -22,6 +22,11 @@ pub(super) struct Choice {
 
 /// `staged` where there are images enough and this machine is fast enough, `head` otherwise.
 pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
+    // Another measurement could come out otherwise, and what was trained would be lost.
+    if folder(start).exists() {
+        let why = "strategy staged: that was begun, and is gone on with".to_owned();
+        return Ok(Choice { strategy: Strategy::Staged, why });
+    }
     let images = start.split.train.len();
     let classes = start.network.graph.shape(start.network.graph.output()).len();
     let each = images / classes.max(1);

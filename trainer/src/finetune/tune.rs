@@ -53,7 +53,7 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
     let tuning = task.options.tuning;
     let classes = |part: &[usize]| part.iter().map(|&row| samples[row].class).collect::<Vec<_>>();
     let options = options(&tuning, task, split.train.len());
-    let folder = task.cache.join("runs").join(run_name(start));
+    let folder = folder(start);
     let outcome = match start.strategy {
         Strategy::LastStage => on_feature_maps(start, &options, &folder, observer)?,
         _ => {
@@ -132,14 +132,14 @@ fn options(tuning: &Tuning, task: &Task<'_>, images: usize) -> FitOptions {
     }
 }
 
-/// The same for the same run, so that one that was killed goes on.
-fn run_name(start: &Start<'_>) -> String {
+/// Where the checkpoints of a run are: the same for the same run, so that one that was killed goes on.
+pub(super) fn folder(start: &Start<'_>) -> PathBuf {
     let mut hash = Sha256::new();
     hash.update(start.network.params.checksum());
     hash.update(serde_json::to_string(&start.task.options).unwrap_or_default());
     hash.update(start.task.kernels.identity());
     start.samples.iter().for_each(|sample| hash.update(sample.path.to_string_lossy().as_bytes()));
-    models::params::hex(&hash.finalize()[..8])
+    start.task.cache.join("runs").join(models::params::hex(&hash.finalize()[..8]))
 }
 
 /// What a boundary that is not there means.
