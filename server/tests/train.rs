@@ -194,8 +194,8 @@ fn rates_are_tried_and_written() {
 
 /// The parts of the network that a run upon `base` has changed: the first parts of its tensors' names.
 fn changed(folder: &Path, run: &str) -> BTreeSet<String> {
-    let params = |file: &str| onnx::import(fs::read(folder.join(file)).unwrap()).unwrap().params;
-    let (before, after) = (params("runs/pretrained/model.onnx"), params(&format!("runs/{run}/model.onnx")));
+    let model = |file: &str| onnx::import(fs::read(folder.join(file)).expect("a model")).expect("an ONNX file").params;
+    let (before, after) = (model("runs/pretrained/model.onnx"), model(&format!("runs/{run}/model.onnx")));
     let differs = after.iter().filter(|(name, tensor)| before.get(name) != Some(tensor));
     differs.filter_map(|(name, _)| name.split('.').next().map(str::to_owned)).collect()
 }

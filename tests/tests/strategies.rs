@@ -98,14 +98,17 @@ fn newest(place: &Place) -> Option<PathBuf> {
 }
 
 fn kill_at_a_checkpoint(place: &Place, arguments: &[&str]) {
-    let mut child = place.command(arguments).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = place.command(arguments).stdout(Stdio::null()).spawn().expect("a process");
     let start = Instant::now();
     while newest(place).is_none() {
-        assert!(child.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(120), "no checkpoint");
+        assert!(
+            child.try_wait().expect("its state").is_none() && start.elapsed() < Duration::from_secs(120),
+            "no checkpoint"
+        );
         sleep(Duration::from_millis(2));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill().expect("killed");
+    child.wait().expect("its end");
 }
 
 #[test]
