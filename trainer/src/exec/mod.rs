@@ -23,11 +23,10 @@ mod plan;
 mod tests;
 mod weights;
 
-use candle_core::{Device, Tensor};
 use models::ops::Shape;
 use models::params::ParamsError;
 use models::preprocess::Batch;
-use models::{Graph, Params};
+use models::{Graph, Params, Tensor};
 use thiserror::Error;
 
 use array::{Array, Pool};
@@ -57,9 +56,6 @@ pub enum ExecError {
     /// The library of convolutions failed.
     #[error(transparent)]
     OneDnn(#[from] OneDnnError),
-    /// The tensor library failed.
-    #[error("tensor arithmetic failed")]
-    Tensor(#[from] candle_core::Error),
 }
 
 /// A network, ready to run and to be trained.
@@ -159,10 +155,8 @@ impl Executor {
     ///
     /// # Errors
     /// [`ExecError`] when the images are not of the size that the graph takes.
-    pub fn forward_batch(&self, batch: &Batch) -> Result<models::Tensor, ExecError> {
-        let output = self.forward(&Tensor::from_slice(batch.data(), &batch.shape(), &Device::Cpu)?)?;
-        let shape = output.dims().to_vec();
-        Ok(models::Tensor::new(shape, output.flatten_all()?.to_vec1()?))
+    pub fn forward_batch(&self, batch: &Batch) -> Result<Tensor, ExecError> {
+        self.outputs_of(batch.data(), &batch.shape())
     }
 
     /// The output for any input `[n, …]` of the graph's input shape, by the running statistics and without dropout.
@@ -170,15 +164,18 @@ impl Executor {
     /// # Errors
     /// [`ExecError::Input`] for another shape.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor, ExecError> {
-        if input.dims().get(1..) != Some(self.input.dims()) || input.dims()[0] == 0 {
-            return Err(ExecError::Input { expected: self.input.to_string(), found: input.dims().to_vec() });
+        self.outputs_of(input.data(), input.shape())
+    }
+
+    fn outputs_of(&self, numbers: &[f32], shape: &[usize]) -> Result<Tensor, ExecError> {
+        if shape.get(1..) != Some(self.input.dims()) || shape[0] == 0 {
+            return Err(ExecError::Input { expected: self.input.to_string(), found: shape.to_vec() });
         }
-        let numbers: Vec<f32> = input.flatten_all()?.to_vec1()?;
-        let x = Order::Memory.of(&self.input, &numbers);
-        let y = self.evaluate(self.pool.copy(&x), input.dims()[0])?;
+        let x = Order::Memory.of(&self.input, numbers);
+        let y = self.evaluate(self.pool.copy(&x), shape[0])?;
         let y = Order::Graph.of(&self.output, y.numbers());
-        let dims: Vec<usize> = input.dims()[..1].iter().chain(self.output.dims()).copied().collect();
-        Ok(Tensor::from_vec(y, dims, &Device::Cpu)?)
+        let dims: Vec<usize> = shape[..1].iter().chain(self.output.dims()).copied().collect();
+        Ok(Tensor::new(dims, y))
     }
 
     /// The output for images `[n, h, w, c]`, by the running statistics and without dropout; `[n, classes]` for a classifier.
