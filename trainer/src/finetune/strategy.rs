@@ -64,7 +64,7 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            epochs: 8,
+            epochs: 12,
             batch_size: 32,
             learning_rate: 0.01,
             weight_decay: 1e-4,
