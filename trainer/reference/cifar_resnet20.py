@@ -1,4 +1,4 @@
-"""Trains ResNet-20 on a folder of CIFAR-10 images as graft's recipe `he2015-cifar10` does, for the comparison in trainer/README.md.
+"""Trains ResNet-20 on a folder of CIFAR-10 images as graft's recipe `he2015-cifar10` does, for a comparison.
 
     python cifar_resnet20.py FOLDER EPOCHS SEED
 
