@@ -57,8 +57,6 @@ impl Process {
             .stdout(Stdio::piped())
             // Ctrl-C in a terminal goes to the whole group; the process is told by its input instead, in good order.
             .process_group(0)
-            // Threads of OpenMP that wait for work would else spin, on processors that have requests to answer.
-            .env("OMP_WAIT_POLICY", "passive")
             .kill_on_drop(true)
             .spawn()?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
