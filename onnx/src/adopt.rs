@@ -1,5 +1,5 @@
 //! Files that graft cannot take apart, kept as they are: quantised networks, and those with operators that graft has no
-//! meaning for. An engine runs them; they are served and never trained.
+//! meaning for. An engine runs them; they are served, and can be given another head (see [`headless`](crate::headless)).
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,16 +10,16 @@ use models::{GraphBuilder, GraphError, ModelSpec, NodeId};
 use crate::export::{Attribute, ExportOptions, INPUT, LOGITS, PixelNormalization, Writer, Written};
 use crate::file::{FileError, ModelFile};
 use crate::import::{ImageInput, ImportError, Layout, image_input};
+use crate::metadata;
 use crate::proto::{
-    Dimension, DimensionProto, GraphProto, NodeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
+    Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
-use crate::{metadata, ops};
 
 /// The oldest operator set whose spelling of a slice graft writes.
 const OLDEST_OPSET: i64 = 10;
 
 /// What may stand between the logits and a file's output: the softmax, and what changes no class.
-const PASSED: [&str; 5] = ["Softmax", "Identity", "Cast", "DequantizeLinear", "QuantizeLinear"];
+const PASSED: [&str; 6] = ["Softmax", "Identity", "Cast", "DequantizeLinear", "QuantizeLinear", "QLinearSoftmax"];
 
 /// How a foreign file is to be wrapped.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,8 @@ pub enum Batching {
     Dynamic,
     /// As many as the file says.
     Declared,
+    /// One, whatever the file says.
+    One,
 }
 
 impl ModelFile {
@@ -90,14 +92,16 @@ impl ModelFile {
         graph.input.retain(|value| value.name != input.name);
         graph.input.insert(0, front.input);
         graph.output.insert(0, logits);
-        let batch = if adoption.batch == Batching::Dynamic { None } else { batch };
-        let batch = batch.unwrap_or(Dimension::Param("batch".to_owned()));
+        let any = Dimension::Param("batch".to_owned());
+        let batch = match adoption.batch {
+            Batching::Dynamic => any,
+            Batching::Declared => batch.unwrap_or(any),
+            Batching::One => Dimension::Value(1),
+        };
         graph.input.iter_mut().take(1).chain(&mut graph.output).for_each(|value| set_first_dimension(value, &batch));
         // Recorded shapes of what lies in between may name the old batch.
         graph.value_info.clear();
-        let ours = metadata::write(adoption.spec, PixelNormalization::Inside);
-        model.proto.metadata_props.retain(|entry| ours.iter().all(|our| our.key != entry.key));
-        model.proto.metadata_props.extend(ours);
+        set_metadata(&mut model.proto, adoption.spec);
         Ok(model.encode())
     }
 
@@ -123,11 +127,7 @@ impl Front {
         let options = ExportOptions { opset: OLDEST_OPSET, ..ExportOptions::default() };
         let mut writer = Writer::new(&graph, options, (&name, &end), HashMap::new());
         writer.reserve(taken);
-        for (id, node) in graph.iter() {
-            writer.begin(id);
-            ops::write(&node.op, &mut writer);
-        }
-        let mut written = writer.finish();
+        let mut written = writer.write();
         if !bare {
             written.nodes.push(cast(&end, &input.name, input.elem_type));
         }
@@ -154,7 +154,7 @@ fn front_graph(shape: &Shape, layout: Layout, adoption: &Adoption<'_>) -> Result
 /// An output of graft's name with the logits: what a softmax at the end takes, or the file's first output.
 fn name_logits(graph: &GraphProto) -> (ValueInfoProto, NodeProto) {
     let first = graph.output.first().cloned().unwrap_or_default();
-    let (mut source, mut at) = (first.name.as_str(), first.name.as_str());
+    let (mut source, mut at) = (vec![first.name.clone()], first.name.as_str());
     // Each node is behind those that it takes from. A damaged file, whose nodes may take from each other in a circle, is
     // gone through once like any other.
     for node in graph.node.iter().rev().filter(|node| PASSED.contains(&node.op_type.as_str())) {
@@ -162,13 +162,25 @@ fn name_logits(graph: &GraphProto) -> (ValueInfoProto, NodeProto) {
             continue;
         };
         at = input;
-        if node.op_type == "Softmax" {
-            source = at;
+        match node.op_type.as_str() {
+            "Softmax" => source = vec![input.clone()],
+            // Whole numbers with their scale and zero point.
+            "QLinearSoftmax" => source = node.input.iter().take(3).cloned().collect(),
+            _ => {}
         }
     }
     let taken: HashSet<String> = names(graph).collect();
     let name = if taken.contains(LOGITS) { free("graft.logits", &taken) } else { LOGITS.to_owned() };
-    let behind = cast(source, &name, data_type::FLOAT);
+    let behind = match &source[..] {
+        [real] => cast(real, &name, data_type::FLOAT),
+        _ => NodeProto {
+            name: format!("graft.dequantize.{name}"),
+            op_type: "DequantizeLinear".to_owned(),
+            input: source,
+            output: vec![name.clone()],
+            ..NodeProto::default()
+        },
+    };
     let mut value = ValueInfoProto { name, ..first.clone() };
     if let Some(kind) = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()) {
         kind.elem_type = data_type::FLOAT;
@@ -179,7 +191,14 @@ fn name_logits(graph: &GraphProto) -> (ValueInfoProto, NodeProto) {
     (value, behind)
 }
 
-fn cast(from: &str, to: &str, elem_type: i32) -> NodeProto {
+/// Puts a spec into the metadata, beside what other programs wrote there.
+pub(crate) fn set_metadata(model: &mut ModelProto, spec: &ModelSpec) {
+    let ours = metadata::write(spec, PixelNormalization::Inside);
+    model.metadata_props.retain(|entry| ours.iter().all(|our| our.key != entry.key));
+    model.metadata_props.extend(ours);
+}
+
+pub(crate) fn cast(from: &str, to: &str, elem_type: i32) -> NodeProto {
     NodeProto {
         name: format!("graft.cast.{to}"),
         op_type: "Cast".to_owned(),
@@ -191,14 +210,14 @@ fn cast(from: &str, to: &str, elem_type: i32) -> NodeProto {
 }
 
 /// Every name of a tensor in the file.
-fn names(graph: &GraphProto) -> impl Iterator<Item = String> {
+pub(crate) fn names(graph: &GraphProto) -> impl Iterator<Item = String> {
     let produced = graph.node.iter().flat_map(|node| &node.output);
     let given = graph.initializer.iter().map(|tensor| &tensor.name).chain(graph.input.iter().map(|value| &value.name));
     produced.chain(given).cloned()
 }
 
 /// This name, or one made from it that no tensor has.
-fn free(name: &str, taken: &HashSet<String>) -> String {
+pub(crate) fn free(name: &str, taken: &HashSet<String>) -> String {
     let mut free = name.to_owned();
     while taken.contains(&free) {
         free.push('_');
@@ -206,12 +225,12 @@ fn free(name: &str, taken: &HashSet<String>) -> String {
     free
 }
 
-fn first_dimension(value: &ValueInfoProto) -> Option<Dimension> {
+pub(crate) fn first_dimension(value: &ValueInfoProto) -> Option<Dimension> {
     let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
     shape.dim.first()?.value.clone()
 }
 
-fn set_first_dimension(value: &mut ValueInfoProto, batch: &Dimension) {
+pub(crate) fn set_first_dimension(value: &mut ValueInfoProto, batch: &Dimension) {
     let shape = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()?.shape.as_mut());
     if let Some(first) = shape.and_then(|shape| shape.dim.first_mut()) {
         *first = DimensionProto { value: Some(batch.clone()), ..DimensionProto::default() };
@@ -223,7 +242,7 @@ mod tests {
     use models::Preprocess;
 
     use super::*;
-    use crate::proto::{ModelProto, OperatorSetIdProto};
+    use crate::proto::OperatorSetIdProto;
 
     fn node(op_type: &str, input: &str, output: &str) -> NodeProto {
         let (input, output) = (vec![input.to_owned()], vec![output.to_owned()]);

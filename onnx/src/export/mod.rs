@@ -1,5 +1,6 @@
 //! From a network to an ONNX file.
 
+mod answers;
 mod attribute;
 mod initializer;
 mod options;
@@ -12,6 +13,7 @@ use models::{Graph, Network, NodeId, Params, Tensor};
 use prost::Message;
 use thiserror::Error;
 
+pub(crate) use answers::Answers;
 pub(crate) use attribute::Attribute;
 pub use options::{BatchNormalization, ExportOptions, PixelNormalization, WeightPrecision};
 pub(crate) use writer::{Writer, Written};
@@ -21,7 +23,7 @@ use crate::proto::{
     Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
     TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
-use crate::{fold, metadata, ops};
+use crate::{fold, metadata};
 
 /// The name of the input: pixels 0..255, RGB, `[batch, 3, h, w]`.
 pub const INPUT: &str = "input";
@@ -75,12 +77,7 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
     if !OPSETS.contains(&options.opset) {
         return Err(ExportError::Opset(options.opset));
     }
-    let output = network.graph.shape(network.graph.output());
-    if let Some(labels) = &network.spec.labels
-        && output.dims() != [labels.len()]
-    {
-        return Err(ExportError::Labels { labels: labels.len(), shape: output.to_string() });
-    }
+    let Answers { heading, outputs, softmax } = Answers::of(network, str::to_owned)?;
     let graph = match options.normalization {
         PixelNormalization::Inside => network.graph.clone(),
         PixelNormalization::Outside => without_normalization(&network.graph)?,
@@ -89,24 +86,14 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
         BatchNormalization::Fold => fold::batch_norm(&graph, &network.params)?,
         BatchNormalization::Keep => (graph, network.params.clone()),
     };
-    let heading = if network.spec.labels.is_some() { LOGITS } else { FEATURES };
     let converted = match options.weights {
         WeightPrecision::Single => HashMap::new(),
         WeightPrecision::Half => params.iter().map(|(name, _)| (name.to_owned(), format!("{name}.float"))).collect(),
     };
-    let mut writer = Writer::new(&graph, *options, (INPUT, heading), converted.clone());
-    for (id, node) in graph.iter() {
-        writer.begin(id);
-        ops::write(&node.op, &mut writer);
-    }
-    let Written { nodes, constants, shapes, values } = writer.finish();
+    let writer = Writer::new(&graph, *options, (INPUT, &heading), converted.clone());
+    let Written { nodes, constants, shapes, values } = writer.write();
     let casts = params.iter().filter_map(|(name, _)| Some(cast(name, converted.get(name)?)));
-    let mut nodes: Vec<NodeProto> = casts.chain(nodes).collect();
-    let mut outputs = vec![value_info(heading, graph.shape(graph.output()))];
-    if network.spec.labels.is_some() {
-        nodes.push(probabilities(heading));
-        outputs.push(value_info(PROBABILITIES, output));
-    }
+    let nodes: Vec<NodeProto> = casts.chain(nodes).chain(softmax).collect();
     let model = ModelProto {
         ir_version: IR_VERSION,
         producer_name: "graft".to_owned(),
@@ -145,7 +132,7 @@ fn without_normalization(graph: &Graph) -> Result<Graph, ExportError> {
 }
 
 /// The parameters as the file stores them.
-fn initializers<'p>(
+pub(crate) fn initializers<'p>(
     params: &'p Params,
     shapes: &HashMap<String, Vec<usize>>,
     precision: WeightPrecision,
@@ -188,17 +175,6 @@ fn cast(name: &str, converted: &str) -> NodeProto {
 fn graph_name(spec: &models::ModelSpec) -> String {
     let name = Some(spec.architecture.clone()).filter(|name| !name.is_empty());
     name.unwrap_or_else(|| "network".to_owned())
-}
-
-fn probabilities(logits: &str) -> NodeProto {
-    NodeProto {
-        name: PROBABILITIES.to_owned(),
-        op_type: "Softmax".to_owned(),
-        input: vec![logits.to_owned()],
-        output: vec![PROBABILITIES.to_owned()],
-        attribute: vec![Attribute::int("axis", 1).into_proto()],
-        ..NodeProto::default()
-    }
 }
 
 /// Marks the input as a picture, as ONNX's image conventions do.

@@ -79,9 +79,14 @@ impl<'g> Writer<'g> {
         self.names.extend(names);
     }
 
-    /// What is written from now on is this node of the graph.
-    pub(crate) fn begin(&mut self, id: NodeId) {
-        self.current = id;
+    /// Writes every node of the graph.
+    pub(crate) fn write(mut self) -> Written {
+        for (id, node) in self.graph.iter() {
+            self.current = id;
+            crate::ops::write(&node.op, &mut self);
+        }
+        let Self { nodes, constants, shapes, values, .. } = self;
+        Written { nodes, constants, shapes, values }
     }
 
     pub(crate) fn options(&self) -> ExportOptions {
@@ -187,11 +192,6 @@ impl<'g> Writer<'g> {
         }
         let source = self.graph.node(self.current).inputs[0];
         self.values[self.current.index()] = self.values[source.index()].clone();
-    }
-
-    pub(crate) fn finish(self) -> Written {
-        let Self { nodes, constants, shapes, values, .. } = self;
-        Written { nodes, constants, shapes, values }
     }
 
     fn push(

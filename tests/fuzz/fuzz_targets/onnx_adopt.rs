@@ -1,11 +1,13 @@
-//! ONNX files kept as they are: wrapped in every way, or refused; what comes out is a file with the spec inside.
+//! ONNX files kept as they are: wrapped in every way and given another head, or refused; what comes out is a file with the
+//! spec inside.
 
 #![no_main]
 
 use fuzz::mutate;
 use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target};
 use models::channels::ChannelOrder;
-use models::{Labels, ModelSpec, Preprocess};
+use models::ops::{Linear, Shape};
+use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 use onnx::{Adoption, Batching, ModelFile, metadata};
 
 fuzz_target!(|file: &[u8]| {
@@ -21,6 +23,7 @@ fuzz_target!(|file: &[u8]| {
         (ChannelOrder::Rgb, Batching::Declared),
         (ChannelOrder::Bgr, Batching::Dynamic),
         (ChannelOrder::Bgr, Batching::Declared),
+        (ChannelOrder::Rgb, Batching::One),
     ] {
         let Ok(adopted) = model.adopt(&Adoption { spec: &spec, channel_order, batch }) else { return };
         assert_eq!(metadata::spec(&adopted).expect("it was written by graft").as_ref(), Some(&spec));
@@ -28,9 +31,24 @@ fuzz_target!(|file: &[u8]| {
         let shape = adopted.image_shape().expect("it has graft's input");
         assert_eq!(shape, model.image_shape().expect("it was found before"));
         let fixed = adopted.fixed_batch().expect("as its shape");
-        assert!(fixed.is_none() || batch == Batching::Declared);
+        assert!(fixed.is_none() || batch != Batching::Dynamic);
+        let Ok(headless) = adopted.headless() else { continue };
+        let features = ModelFile::decode(headless.encode()).expect("it was written by graft");
+        assert_eq!(features.image_shape().expect("it has graft's input"), shape);
+        let grafted = headless.continued(&head(&spec)).expect("labels that fit the head");
+        assert_eq!(metadata::spec(&grafted).expect("it was written by graft").as_ref(), Some(&spec));
+        let again = ModelFile::decode(grafted).expect("it was written by graft").headless();
+        assert!(again.is_ok(), "the head that was put there is not found: {again:?}");
     }
 });
+
+/// A linear layer behind four features.
+fn head(spec: &ModelSpec) -> Network {
+    let mut graph = GraphBuilder::new("features", Shape::new([4]));
+    let head = graph.push("graft.head", Linear::new(4, 2), &[graph.input()]).expect("it fits");
+    let graph = graph.finish(head);
+    Network::new(graph.clone(), &init::he(&graph, 0), spec.clone()).expect("its own weights")
+}
 
 fuzz_mutator!(|data: &mut [u8], size: usize, most: usize, seed: u32| { mutate::model(data, size, most, seed) });
 fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| { mutate::join(one, other, out, seed) });

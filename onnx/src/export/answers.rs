@@ -1,0 +1,41 @@
+//! The outputs of a file.
+
+use models::Network;
+
+use super::{Attribute, ExportError, FEATURES, LOGITS, PROBABILITIES, value_info};
+use crate::proto::{NodeProto, ValueInfoProto};
+
+/// What a file puts out, and what computes it from the network's last tensor.
+pub(crate) struct Answers {
+    /// The name of that tensor.
+    pub(crate) heading: String,
+    pub(crate) outputs: Vec<ValueInfoProto>,
+    /// From logits to probabilities, for a classifier.
+    pub(crate) softmax: Option<NodeProto>,
+}
+
+impl Answers {
+    /// Logits and probabilities of a network with labels, the features of one without, by the names that `named` makes of
+    /// the usual ones.
+    pub(crate) fn of(network: &Network, mut named: impl FnMut(&str) -> String) -> Result<Self, ExportError> {
+        let shape = network.graph.shape(network.graph.output());
+        let Some(labels) = &network.spec.labels else {
+            let heading = named(FEATURES);
+            return Ok(Self { outputs: vec![value_info(&heading, shape)], heading, softmax: None });
+        };
+        if shape.dims() != [labels.len()] {
+            return Err(ExportError::Labels { labels: labels.len(), shape: shape.to_string() });
+        }
+        let (heading, probabilities) = (named(LOGITS), named(PROBABILITIES));
+        let outputs = vec![value_info(&heading, shape), value_info(&probabilities, shape)];
+        let softmax = NodeProto {
+            name: probabilities.clone(),
+            op_type: "Softmax".to_owned(),
+            input: vec![heading.clone()],
+            output: vec![probabilities],
+            attribute: vec![Attribute::int("axis", 1).into_proto()],
+            ..NodeProto::default()
+        };
+        Ok(Self { heading, outputs, softmax: Some(softmax) })
+    }
+}

@@ -1,0 +1,176 @@
+//! The classifier of a file, found on the way back from its first output.
+
+use std::collections::{HashMap, HashSet};
+
+use super::HeadlessError;
+use crate::proto::{GraphProto, NodeProto, TensorProto};
+
+/// What the last layer with weights takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Classifier {
+    pub(super) features: Features,
+    /// Whether it takes one vector an image, and not a feature map.
+    pub(super) vector: bool,
+}
+
+/// A tensor of features.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Features {
+    Real(String),
+    /// Whole numbers with their scale and, where there is one, their zero point.
+    Quantized(Vec<String>),
+}
+
+/// What a layer takes its features and weights from.
+struct Layer {
+    op_type: &'static str,
+    /// Which of its inputs are the weights.
+    weights: usize,
+    takes: Takes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Vectors,
+    Maps,
+    QuantizedVectors,
+    QuantizedMaps,
+}
+
+/// Layers that may be a classifier, of ONNX and, where quantisation puts them, of ONNX Runtime's own set.
+const LAYERS: [Layer; 13] = [
+    Layer { op_type: "Gemm", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "MatMul", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "FusedGemm", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "FusedMatMul", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "MatMulNBits", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "MatMulInteger", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "MatMulIntegerToFloat", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "DynamicQuantizeMatMul", weights: 1, takes: Takes::Vectors },
+    Layer { op_type: "QLinearMatMul", weights: 3, takes: Takes::QuantizedVectors },
+    Layer { op_type: "QGemm", weights: 3, takes: Takes::QuantizedVectors },
+    Layer { op_type: "Conv", weights: 1, takes: Takes::Maps },
+    Layer { op_type: "ConvInteger", weights: 1, takes: Takes::Maps },
+    Layer { op_type: "QLinearConv", weights: 3, takes: Takes::QuantizedMaps },
+];
+
+/// What changes no class.
+const PASSED: [&str; 12] = [
+    "Cast",
+    "DequantizeLinear",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "LogSoftmax",
+    "QLinearSoftmax",
+    "QuantizeLinear",
+    "Reshape",
+    "Softmax",
+    "Squeeze",
+    "Transpose",
+];
+/// What averages class maps.
+const AVERAGES: [&str; 5] =
+    ["AveragePool", "GlobalAveragePool", "QLinearAveragePool", "QLinearGlobalAveragePool", "ReduceMean"];
+/// What squashes class maps before they are averaged, as in SqueezeNet.
+const SQUASHES: [&str; 2] = ["Relu", "Clip"];
+/// Biases, temperatures and the scales of whole numbers.
+const SHIFTS: [&str; 6] = ["Add", "Sub", "Mul", "Div", "QLinearAdd", "QLinearMul"];
+
+/// The first layer with weights of its own on the way back.
+pub(super) fn find(graph: &GraphProto) -> Result<Classifier, HeadlessError> {
+    let file = File::new(graph);
+    let output = graph.output.first().map_or("", |output| output.name.as_str());
+    let (mut left, mut seen) = (vec![(output, false)], HashSet::new());
+    let mut found = "the image".to_owned();
+    while let Some((tensor, averaged)) = left.pop() {
+        let Some(node) = file.producers.get(tensor).filter(|_| seen.insert(tensor)) else { continue };
+        if let Some(classifier) = file.classifier(node, averaged) {
+            return Ok(classifier);
+        }
+        let first = file.varying(node).next();
+        match node.op_type.as_str() {
+            op if PASSED.contains(&op) => left.extend(first.map(|input| (input, averaged))),
+            op if AVERAGES.contains(&op) => left.extend(first.map(|input| (input, true))),
+            op if averaged && SQUASHES.contains(&op) => left.extend(first.map(|input| (input, true))),
+            // Scores of whole numbers are multiplied by a scale that is computed too, and no other sum or product of two
+            // computed tensors is one of scores.
+            op if SHIFTS.contains(&op) && (op == "Mul" || file.varying(node).count() == 1) => {
+                left.extend(file.varying(node).map(|input| (input, averaged)));
+            }
+            op => found = format!("`{op}`"),
+        }
+    }
+    Err(HeadlessError::NoClassifier { found })
+}
+
+/// A file's tensors by name.
+struct File<'a> {
+    producers: HashMap<&'a str, &'a NodeProto>,
+    initializers: HashMap<&'a str, &'a TensorProto>,
+    /// Tensors that are the same for every image.
+    constant: HashSet<&'a str>,
+}
+
+impl<'a> File<'a> {
+    fn new(graph: &'a GraphProto) -> Self {
+        let initializers: HashMap<&str, &TensorProto> =
+            graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        let mut constant: HashSet<&str> = initializers.keys().copied().collect();
+        for node in &graph.node {
+            if node.input.iter().all(|input| input.is_empty() || constant.contains(input.as_str())) {
+                constant.extend(node.output.iter().map(String::as_str));
+            }
+        }
+        let outputs = |node: &'a NodeProto| node.output.iter().map(move |output| (output.as_str(), node));
+        Self { producers: graph.node.iter().flat_map(outputs).collect(), initializers, constant }
+    }
+
+    /// The inputs of a node that depend on the image.
+    fn varying(&self, node: &'a NodeProto) -> impl Iterator<Item = &'a str> {
+        let inputs = node.input.iter().map(String::as_str);
+        inputs.filter(|input| !input.is_empty() && !self.constant.contains(input))
+    }
+
+    /// What the node takes, if it can be a classifier: weights that are the same for every image, which look at one pixel
+    /// at a time.
+    fn classifier(&self, node: &'a NodeProto, averaged: bool) -> Option<Classifier> {
+        let layer = LAYERS.iter().find(|layer| layer.op_type == node.op_type)?;
+        let input = |at: usize| node.input.get(at).map(String::as_str).filter(|name| !name.is_empty());
+        let (features, weights) = (input(0)?, input(layer.weights)?);
+        if self.constant.contains(features) || !self.constant.contains(weights) {
+            return None;
+        }
+        let vector = matches!(layer.takes, Takes::Vectors | Takes::QuantizedVectors);
+        let fits = if vector { !averaged && !is_set(node, "transA") } else { self.is_pointwise(weights) };
+        if !fits {
+            return None;
+        }
+        let features = match layer.takes {
+            Takes::Vectors | Takes::Maps => Features::Real(self.before_quantization(features).to_owned()),
+            Takes::QuantizedVectors | Takes::QuantizedMaps => {
+                Features::Quantized((0..3).map_while(input).map(str::to_owned).collect())
+            }
+        };
+        Some(Classifier { features, vector })
+    }
+
+    /// What was quantised by a scale of its own, for layers that take such numbers; the tensor itself for others.
+    fn before_quantization(&self, tensor: &'a str) -> &'a str {
+        let node = self.producers.get(tensor).filter(|node| node.op_type == "DynamicQuantizeLinear");
+        node.and_then(|node| node.input.first()).map_or(tensor, String::as_str)
+    }
+
+    /// Whether these are the weights of a 1x1 convolution, directly or after they have been dequantised or converted.
+    fn is_pointwise(&self, weights: &'a str) -> bool {
+        let before = |name: &'a str| self.producers.get(name).and_then(|node| node.input.first()).map(String::as_str);
+        // A file whose tensors are made of each other in a circle ends the search as well.
+        let mut sources = std::iter::successors(Some(weights), |name| before(name)).take(4);
+        let tensor = sources.find_map(|name| self.initializers.get(name));
+        tensor.is_some_and(|tensor| tensor.dims.iter().skip(2).all(|&size| size == 1))
+    }
+}
+
+fn is_set(node: &NodeProto, attribute: &str) -> bool {
+    node.attribute.iter().any(|found| found.name == attribute && found.i.is_some_and(|value| value != 0))
+}

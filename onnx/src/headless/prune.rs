@@ -1,0 +1,44 @@
+//! What a tensor needs.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::proto::{GraphProto, NodeProto};
+
+/// Leaves only what computes this tensor, and the image.
+pub(super) fn keep(graph: &mut GraphProto, tensor: &str) {
+    let mut wanted = HashSet::from([tensor.to_owned()]);
+    let mut nodes = Vec::new();
+    for node in std::mem::take(&mut graph.node).into_iter().rev() {
+        if node.output.iter().any(|output| wanted.contains(output)) {
+            wanted.extend(node.input.iter().cloned().chain(captured(&node)));
+            nodes.push(node);
+        }
+    }
+    nodes.reverse();
+    graph.node = nodes;
+    graph.initializer.retain(|tensor| wanted.contains(&tensor.name));
+    let mut first = true;
+    graph.input.retain(|input| std::mem::take(&mut first) || wanted.contains(&input.name));
+}
+
+/// The names that graphs within a node, such as the branches of an `If`, take or put out. They may be of tensors around the
+/// node, which it does not list as its inputs.
+fn captured(node: &NodeProto) -> Vec<String> {
+    let graphs = |node: &NodeProto| -> Vec<Bytes> {
+        node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs).cloned()).collect()
+    };
+    let (mut left, mut names) = (graphs(node), Vec::new());
+    while let Some(bytes) = left.pop() {
+        // What does not decode is for the engine to refuse.
+        let Ok(graph) = GraphProto::decode(bytes) else { continue };
+        names.extend(graph.output.into_iter().map(|output| output.name));
+        for node in graph.node {
+            left.extend(graphs(&node));
+            names.extend(node.input);
+        }
+    }
+    names
+}
