@@ -1,16 +1,17 @@
 //! A fine-tuning run on the store: what `graft finetune` and a job's process do alike.
 
 use models::preprocess::Limits;
+use onnx::{HeadlessError, ModelFile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 use trainer::dataset::{BadFiles, DatasetError, Opening, Source};
 use trainer::events::Observer;
-use trainer::finetune::{FinetuneError, Finetuned, Options, Task, finetune};
+use trainer::finetune::{self as training, Base, FinetuneError, Finetuned, Options, Task};
 
 use crate::config::DataDir;
 use crate::runtime::Backends;
-use crate::store::{Artefacts, Content, ModelName, ModelStore, StoreError};
+use crate::store::{Artefacts, Content, ModelName, ModelStore, StoreError, StoredModel};
 
 /// What is to be trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,9 +55,9 @@ impl FinetuneFailure {
     pub fn code(&self) -> &'static str {
         match self {
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
-            FinetuneFailure::Store(StoreError::Adopted { .. }) => "not_trainable",
             FinetuneFailure::Store(_) => "store_failed",
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
+            FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::Headless(_)) => "not_trainable",
             FinetuneFailure::Finetune(FinetuneError::Option { .. }) => "invalid_option",
             FinetuneFailure::Finetune(FinetuneError::Dataset(_)) => "invalid_dataset",
             FinetuneFailure::Finetune(FinetuneError::Parity { .. }) => "parity_failed",
@@ -84,7 +85,14 @@ pub fn run(
 ) -> Result<Published, FinetuneFailure> {
     let store = ModelStore::open(&data.models_dir())?;
     let version = store.resolve(&spec.base_model, None)?;
-    let base = store.network(&spec.base_model, version)?;
+    let base = match store.network(&spec.base_model, version) {
+        Ok(network) => Base::Network(Box::new(network)),
+        Err(StoreError::Adopted { .. }) => {
+            let StoredModel { onnx, spec, .. } = store.read(&spec.base_model, version)?;
+            Base::file(onnx, spec, backends.engine.kind, backends.engine.threads)?
+        }
+        Err(error) => return Err(error.into()),
+    };
     let task = Task {
         base_name: spec.base_model.as_str(),
         base: &base,
@@ -95,12 +103,16 @@ pub fn run(
         threads: backends.engine.threads,
         kernels: &backends.kernels.kernels,
     };
-    let Finetuned { network, report, golden } = finetune(&task, observer)?;
+    let Finetuned { content, report, golden } = training::finetune(&task, observer)?;
     if observer.stopped() {
         return Err(FinetuneError::Stopped.into());
     }
     let report = serde_json::to_value(report).unwrap_or_default();
-    let artefacts = Artefacts { content: Content::Network(&network), golden: &golden, report: Some(&report) };
+    let content = match &content {
+        training::Content::Network(network) => Content::Network(network),
+        training::Content::File(file) => Content::Adopted(file),
+    };
+    let artefacts = Artefacts { content, golden: &golden, report: Some(&report) };
     let version = store.publish(&spec.name, &artefacts)?;
     Ok(Published { name: spec.name.clone(), version, report })
 }
@@ -113,7 +125,15 @@ pub fn run(
 pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
     spec.options.validate()?;
     let store = ModelStore::open(&data.models_dir())?;
-    store.check_network(&spec.base_model, store.resolve(&spec.base_model, None)?)?;
+    let (base, version) = (&spec.base_model, store.resolve(&spec.base_model, None)?);
+    match store.check_network(base, version) {
+        Err(StoreError::Adopted { .. }) => {
+            training::head_alone(base.as_str(), spec.options.strategy)?;
+            let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(HeadlessError::from);
+            file.and_then(|file| file.headless()).map_err(FinetuneError::from)?;
+        }
+        found => found?,
+    }
     let dataset = spec.dataset.open_in(&Opening { cache: Some(&data.cache_dir()), ..Opening::default() })?;
     if spec.options.bad_files == BadFiles::Refuse {
         dataset.inspect(BadFiles::Refuse, &Limits::default())?;

@@ -1,5 +1,5 @@
-"""Classifiers that graft cannot take apart, small, with random weights, and what ONNX Runtime answers to a picture. For
-tests/tests/adopted.rs.
+"""Classifiers that graft cannot take apart, small, with random weights, and what ONNX Runtime answers to a picture: the scores, and
+the features that the classifier takes. For tests/tests/adopted.rs.
 
     pip install onnx onnxruntime numpy sympy; python tests/reference/foreign.py
 
@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 onnxruntime.set_default_logger_severity(3)
 TARGET = pathlib.Path(__file__).parent.parent / "data"
@@ -56,8 +56,8 @@ class Pictures(CalibrationDataReader):
         return self.left.pop() if self.left else None
 
 
-def quantized():
-    """Static quantisation in QDQ form, ending in a softmax."""
+def plain(name):
+    """Two convolutions and a linear layer, ending in a softmax; to be quantised."""
     nodes = [
         node("Conv", ["input", "w1", "b1"], "c1", pads=[1] * 4, strides=[2, 2]),
         node("Relu", ["c1"], "r1"),
@@ -70,12 +70,32 @@ def quantized():
     ]
     constants = [weights("w1", 8, 3, 3, 3), weights("b1", 8), weights("w2", 16, 8, 3, 3), weights("b2", 16)]
     constants += [weights("w3", CLASSES, 16), weights("b3", CLASSES)]
-    plain = model("quantized", nodes, constants, shape=["n", 3, SIDE, SIDE], output=("probabilities", FLOAT), batch="n")
+    return model(name, nodes, constants, shape=["n", 3, SIDE, SIDE], output=("probabilities", FLOAT), batch="n")
+
+
+def quantized(name="quantized", form=QuantFormat.QDQ):
+    """Static quantisation, in QDQ form."""
+    made = plain(name)
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/{name}.onnx" for name in ("plain", "quantized")]
-        onnx.save(plain, paths[0])
+        onnx.save(made, paths[0])
         types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
-        quantize_static(*paths, Pictures(), quant_format=QuantFormat.QDQ, per_channel=True, **types)
+        quantize_static(*paths, Pictures(), quant_format=form, per_channel=True, **types)
+        return onnx.load(paths[1])
+
+
+def integers():
+    """Static quantisation with operators that take whole numbers."""
+    return quantized("integers", QuantFormat.QOperator)
+
+
+def dynamic():
+    """Quantisation by scales that are computed for each picture."""
+    made = plain("dynamic")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/{name}.onnx" for name in ("plain", "quantized")]
+        onnx.save(made, paths[0])
+        quantize_dynamic(*paths, weight_type=QuantType.QUInt8)
         return onnx.load(paths[1])
 
 
@@ -174,7 +194,31 @@ CASES = {
     "attention": (attention, lambda pixels: (pixels / 127.5 - 1).astype(np.float32)),
     "bytes_last": (bytes_last, lambda pixels: pixels.transpose(0, 2, 3, 1).astype(np.uint8)),
     "half": (half, lambda pixels: (pixels[:, ::-1] / 255).astype(np.float16)),
+    "integers": (integers, torchvision),
+    "dynamic": (dynamic, torchvision),
 }
+# The tensor of real numbers that the classifier takes. Where it takes whole numbers, graft makes real ones of them.
+FEATURES = {
+    "quantized": "f_DequantizeLinear_Output",
+    "attention": "m",
+    "bytes_last": "v",
+    "half": "v",
+    "integers": ("f_quantized", "p_scale", "p_zero_point"),
+    "dynamic": "f",
+}
+
+
+def features(made, name, images):
+    parts = [FEATURES[name]] if isinstance(FEATURES[name], str) else [FEATURES[name][0]]
+    probe = onnx.ModelProto()
+    probe.CopyFrom(made)
+    probe.graph.output.extend(onnx.ValueInfoProto(name=part) for part in parts)
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(parts, {"input": images})
+    if len(FEATURES[name]) == 3:
+        scale, zero = (numpy_helper.to_array(next(t for t in made.graph.initializer if t.name == part)) for part in FEATURES[name][1:])
+        found = (found.astype(np.float32) - zero.astype(np.float32)) * scale
+    return found
 
 
 def main():
@@ -184,9 +228,11 @@ def main():
     for name, (make, prepare) in CASES.items():
         made = make()
         session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
-        (output,) = session.run(None, {"input": prepare(picture())})
+        images = prepare(picture())
+        (output,) = session.run(None, {"input": images})
         (folder / f"{name}.onnx").write_bytes(made.SerializeToString(deterministic=True))
-        results[name] = [float(f"{number:.7g}") for number in output.astype(np.float64).ravel()]
+        numbers = lambda array: [float(f"{number:.7g}") for number in array.astype(np.float64).ravel()]
+        results[name] = {"scores": numbers(output), "features": numbers(features(made, name, images))}
         print(name, results[name])
     (TARGET / "foreign.json").write_text(json.dumps(results) + "\n")
 

@@ -48,6 +48,14 @@ pub fn answers(network: &Network, images: Vec<(String, Vec<u8>)>) -> Result<Vec<
     images.into_iter().map(answer).collect()
 }
 
+/// Images with logits that were computed already, as many for each.
+#[must_use]
+pub fn recorded(images: Vec<(String, Vec<u8>)>, logits: &[f32]) -> Vec<Golden> {
+    let classes = logits.len() / images.len().max(1);
+    let rows = logits.chunks(classes.max(1)).map(<[f32]>::to_vec);
+    images.into_iter().zip(rows).map(|((file_name, bytes), logits)| Golden { file_name, bytes, logits }).collect()
+}
+
 fn prepare(preprocess: &Preprocess, bytes: &[u8]) -> Result<Batch, String> {
     let input = preprocess.apply(bytes, &Limits::default()).map_err(|error| error.to_string())?;
     Batch::stack(&[input]).map_err(|error| error.to_string())

@@ -75,12 +75,13 @@ impl From<JobsError> for ApiError {
 impl From<FinetuneFailure> for ApiError {
     fn from(error: FinetuneFailure) -> Self {
         match error {
-            FinetuneFailure::Store(
-                StoreError::Unknown { .. } | StoreError::UnknownVersion { .. } | StoreError::Adopted { .. },
-            )
-            | FinetuneFailure::Finetune(FinetuneError::Option { .. } | FinetuneError::Dataset(_)) => {
-                ApiError::new(Code::FinetuneRefused, error.to_string())
-            }
+            FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })
+            | FinetuneFailure::Finetune(
+                FinetuneError::Option { .. }
+                | FinetuneError::Dataset(_)
+                | FinetuneError::Strategy { .. }
+                | FinetuneError::Headless(_),
+            ) => ApiError::new(Code::FinetuneRefused, error.to_string()),
             error => ApiError::internal(error),
         }
     }

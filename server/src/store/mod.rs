@@ -104,8 +104,8 @@ pub enum StoreError {
     },
     /// A version that is a file of another program.
     #[error(
-        "model `{name}` is kept as the file it was imported from, because graft cannot take it apart; it can be served, \
-         but not fine-tuned or exported in another form"
+        "model `{name}` is kept as the file it was imported from, because graft cannot take it apart; it can be served and \
+         given a new head, but its layers cannot be trained and it cannot be exported in another form"
     )]
     Adopted {
         /// The model.

@@ -27,7 +27,7 @@ pub struct Artefacts<'a> {
 pub enum Content<'a> {
     /// A network with its spec, which can be fine-tuned and written in other forms.
     Network(&'a Network),
-    /// An ONNX file that graft cannot take apart, with the spec in its metadata. It can be served and nothing else.
+    /// An ONNX file that graft cannot take apart, with the spec in its metadata. It can be served and given a new head.
     Adopted(&'a [u8]),
 }
 

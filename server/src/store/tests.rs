@@ -43,7 +43,7 @@ fn what_is_published_is_read_back() {
 }
 
 #[test]
-fn a_file_that_is_kept_as_it_is_can_be_served_and_nothing_else() {
+fn a_file_that_is_kept_as_it_is_is_no_network() {
     let (_folder, store, name) = store();
     let file = onnx::export(&network(), &onnx::ExportOptions::default()).unwrap();
     let artefacts = Artefacts { content: Content::Adopted(&file), golden: &[], report: None };

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::FinetuneError;
 use super::strategy::Strategy;
 use super::tune::{Start, folder, trains};
+use super::{Base, FinetuneError};
 use crate::exec::{Executor, Parameter};
 
 /// Fewer images of a class than this do not train layers of a base better than they fit a head.
@@ -22,6 +22,10 @@ pub(super) struct Choice {
 
 /// `staged` where there are images enough and this machine is fast enough, `head` otherwise.
 pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
+    if matches!(start.task.base, Base::File(_)) {
+        let why = "strategy head: the base is kept as the file it was imported from, so its layers cannot be trained";
+        return Ok(Choice { strategy: Strategy::Head, why: why.to_owned() });
+    }
     // Another measurement could come out otherwise, and what was trained would be lost.
     if folder(start).exists() {
         let why = "strategy staged: that was begun, and is gone on with".to_owned();

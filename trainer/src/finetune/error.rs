@@ -2,7 +2,7 @@
 
 use models::graph::GraphError;
 use models::params::ParamsError;
-use onnx::{EngineError, EngineKind, ExportError};
+use onnx::{EngineError, EngineKind, ExportError, HeadlessError, ImportError};
 use thiserror::Error;
 
 use crate::dataset::DatasetError;
@@ -26,6 +26,23 @@ pub enum FinetuneError {
         /// What it may be.
         wanted: &'static str,
     },
+    /// Layers of a base that has none to train.
+    #[error(
+        "`{base}` is kept as the file it was imported from, because graft cannot take it apart, so its layers cannot be \
+         trained as `{strategy}` does; `head` works"
+    )]
+    Strategy {
+        /// The base.
+        base: String,
+        /// What was asked for.
+        strategy: &'static str,
+    },
+    /// The base is a file whose classifier cannot be replaced.
+    #[error(transparent)]
+    Headless(#[from] HeadlessError),
+    /// The base is a file that takes no images.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// The images are not a data set.
     #[error(transparent)]
     Dataset(#[from] DatasetError),

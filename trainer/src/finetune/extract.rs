@@ -76,7 +76,7 @@ pub(super) fn features(
     images: &[Image],
     observer: &mut dyn Observer,
 ) -> Result<Extracted, FinetuneError> {
-    let width = task.base.graph.graft(super::HEAD, 2)?;
+    let width = task.base.network().graph.graft(super::HEAD, 2)?;
     let width = width.graph.shape(width.features).len();
     let mut cache = FeatureCache::open(task.cache, prefix, width)?;
     let looks = views(task.options.views);
@@ -150,14 +150,14 @@ pub(super) fn maps(
 
 /// A look at an image as the network's input.
 fn look(task: &Task<'_>, sample: &Sample, view: View) -> Result<Input, DatasetError> {
-    let input = task.base.spec.preprocess.prepared(&pixels(task, sample, view)?);
+    let input = task.base.network().spec.preprocess.prepared(&pixels(task, sample, view)?);
     input.map_err(|source| DatasetError::image(&sample.path, source.into()))
 }
 
 fn pixels(task: &Task<'_>, sample: &Sample, view: View) -> Result<RgbImage, DatasetError> {
     let limits = Limits::default();
     let image = sample.decode(&limits)?;
-    view.of(&image, &task.base.spec.preprocess, &limits).map_err(|error| match error {
+    view.of(&image, &task.base.network().spec.preprocess, &limits).map_err(|error| match error {
         AugmentError::Image(source) => DatasetError::image(&sample.path, source),
         other => DatasetError::read(&sample.path, std::io::Error::other(other.to_string())),
     })
@@ -167,7 +167,7 @@ fn pixels(task: &Task<'_>, sample: &Sample, view: View) -> Result<RgbImage, Data
 pub(super) fn decode(task: &Task<'_>, sample: &Sample) -> Result<Input, DatasetError> {
     let limits = Limits::default();
     let bytes = sample.read(&limits)?;
-    let input = task.base.spec.preprocess.apply(&bytes, &limits);
+    let input = task.base.network().spec.preprocess.apply(&bytes, &limits);
     input.map_err(|source| DatasetError::image(&sample.path, source))
 }
 

@@ -1,6 +1,7 @@
 //! From a base model and a data set to a new model.
 
 mod auto;
+mod base;
 mod error;
 mod extract;
 mod options;
@@ -26,6 +27,7 @@ use crate::head::{self, Examples, Trained};
 use crate::metrics::Evaluation;
 use crate::report::{Images, Report, Seconds};
 
+pub use base::{Base, Content, FileBase, head_alone};
 pub use error::FinetuneError;
 pub use options::Options;
 pub use strategy::{Strategy, Tuning, stage_boundary, trained};
@@ -44,8 +46,8 @@ const GOLDEN_IMAGES: usize = 4;
 pub struct Task<'a> {
     /// The base model's name, for the record.
     pub base_name: &'a str,
-    /// The network to graft upon.
-    pub base: &'a Network,
+    /// What to graft upon.
+    pub base: &'a Base,
     /// The images.
     pub source: &'a Source,
     /// The user's choices.
@@ -63,8 +65,8 @@ pub struct Task<'a> {
 /// A new model.
 #[derive(Debug, Clone)]
 pub struct Finetuned {
-    /// The network with its new head and spec.
-    pub network: Network,
+    /// What is published.
+    pub content: Content,
     /// What was done and measured.
     pub report: Report,
     /// Test images with their logits.
@@ -82,13 +84,18 @@ pub struct Finetuned {
 /// [`FinetuneError`]; nothing but cached features and checkpoints has been written then.
 pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetuned, FinetuneError> {
     task.options.validate()?;
+    if matches!(task.base, Base::File(_)) {
+        head_alone(task.base_name, task.options.strategy)?;
+    }
     let mut clock = Clock::start();
     let mut seconds = Seconds::default();
 
     observer.event(Event::Phase { phase: Phase::Data });
     let dataset = task.source.open_in(&Opening { cache: Some(task.cache), ..Opening::default() })?;
-    let Grafted { graph, features, head } = task.base.graph.graft(HEAD, dataset.labels.len())?;
-    let prefix = prefix(task.base, &graph.prefix(features))?;
+    let base = task.base.network();
+    let Grafted { graph, features, head } = base.graph.graft(HEAD, dataset.labels.len())?;
+    let spec = ModelSpec { labels: None, training: None, ..base.spec.clone() };
+    let prefix = task.base.export(&Network::new(graph.prefix(features), &base.params, spec)?)?;
     let images = extract::check(&dataset, task.options.bad_files, observer)?;
     seconds.data = clock.lap();
 
@@ -110,8 +117,8 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         head::train(&training, &validation, labels, task.options.head(), observer)?.ok_or(FinetuneError::Stopped)?;
     let compared = if split.validation.is_empty() { &test } else { &validation };
     let mut outcome = Outcome::of_head(&trained, compared, &test);
-    let spec = ModelSpec { labels: Some(dataset.labels.clone()), training: None, ..task.base.spec.clone() };
-    let mut network = assemble(task.base, graph, &trained, spec)?;
+    let spec = ModelSpec { labels: Some(dataset.labels.clone()), training: None, ..base.spec.clone() };
+    let mut network = assemble(base, graph, &trained, spec)?;
     let samples: Vec<&Sample> = extracted.samples.iter().map(|&index| &images[index].sample).collect();
     let mut start =
         Start { task, network: &network, head, samples: &samples, split: &split, strategy: task.options.strategy };
@@ -140,7 +147,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let checksums = extracted.samples.iter().map(|&index| (&images[index].checksum, images[index].sample.class));
     network.spec.training = Some(TrainingRecord {
         base: task.base_name.to_owned(),
-        base_sha256: task.base.params.checksum(),
+        base_sha256: task.base.sha256(),
         dataset_sha256: dataset::checksum(&dataset.labels, checksums),
         strategy: strategy.name().to_owned(),
         seed: task.options.seed,
@@ -148,8 +155,13 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         metrics,
         created_by: concat!("graft ", env!("CARGO_PKG_VERSION")).to_owned(),
     });
-    let file = onnx::export(&network, &onnx::ExportOptions::default())?;
-    let golden = golden::answers(&network, golden_images(&images, &extracted.samples, &split)?)?;
+    let file = task.base.export(&network)?;
+    let shown = golden_rows(&split);
+    let shown_images = golden_images(shown.iter().map(|&row| samples[row]))?;
+    let golden = match task.base {
+        Base::Network(_) => golden::answers(&network, shown_images)?,
+        Base::File(_) => golden::recorded(shown_images, &trained.head.logits(&plain.rows(&shown).features)),
+    };
     seconds.export = clock.lap();
 
     observer.event(Event::Phase { phase: Phase::Parity });
@@ -188,14 +200,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         test: outcome.test,
         parity,
     };
-    Ok(Finetuned { network, report, golden })
-}
-
-/// The frozen part as an ONNX file: a backbone with the base's preprocessing.
-fn prefix(base: &Network, graph: &models::Graph) -> Result<Vec<u8>, FinetuneError> {
-    let spec = ModelSpec { labels: None, training: None, ..base.spec.clone() };
-    let backbone = Network::new(graph.clone(), &base.params, spec)?;
-    Ok(onnx::export(&backbone, &onnx::ExportOptions::default())?)
+    Ok(Finetuned { content: task.base.content(network, file), report, golden })
 }
 
 /// The base with the trained head.
@@ -243,15 +248,15 @@ impl From<Tuned> for Outcome {
     }
 }
 
-/// Test images of different classes.
-fn golden_images(
-    images: &[extract::Image],
-    samples: &[usize],
-    split: &Split,
-) -> Result<Vec<(String, Vec<u8>)>, FinetuneError> {
+/// Rows of test images of different classes.
+fn golden_rows(split: &Split) -> Vec<usize> {
     let step = split.test.len().div_ceil(GOLDEN_IMAGES).max(1);
-    let chosen = split.test.iter().step_by(step).map(|&row| &images[samples[row]].sample).enumerate();
-    let named = chosen.map(|(number, sample)| {
+    split.test.iter().copied().step_by(step).collect()
+}
+
+/// The files of images, by names that tell no path.
+fn golden_images<'a>(samples: impl Iterator<Item = &'a Sample>) -> Result<Vec<(String, Vec<u8>)>, FinetuneError> {
+    let named = samples.enumerate().map(|(number, sample)| {
         let ending = sample.path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         Ok((format!("{number}.{ending}"), sample.read(&models::preprocess::Limits::default())?))
     });

@@ -8,7 +8,7 @@ use onnx::{EngineKind, engine};
 use rayon::prelude::*;
 
 use super::extract::decode;
-use super::{FinetuneError, Task};
+use super::{Base, FinetuneError, Task};
 use crate::dataset::Sample;
 use crate::events::{Event, Observer, Phase};
 use crate::exec::Executor;
@@ -20,7 +20,8 @@ const CHUNK: usize = 16;
 const EXECUTED: usize = 16;
 
 /// Runs the file over the validation images on every engine of this process. The reference is what was trained: the
-/// head on the cached features, and for some images the whole network in the executor.
+/// head on the cached features, and for some images the whole network in the executor. A file that graft cannot take apart
+/// is run on the engine that computed the features: it may be that no other can.
 pub(super) fn parity(
     task: &Task<'_>,
     network: &Network,
@@ -29,8 +30,11 @@ pub(super) fn parity(
     observer: &mut dyn Observer,
 ) -> Result<Vec<Parity>, FinetuneError> {
     let classes = logits.len() / samples.len();
-    let executor = Executor::new(&network.graph, &network.params)?;
-    let mut engines = engine::available()
+    let (executor, kinds) = match task.base {
+        Base::Network(_) => (Some(Executor::new(&network.graph, &network.params)?), engine::available()),
+        Base::File(_) => (None, vec![task.engine]),
+    };
+    let mut engines = kinds
         .into_iter()
         .map(|kind| Ok((engine::open(kind, file, task.threads)?, Parity { engine: kind, images: 0, difference: 0.0 })))
         .collect::<Result<Vec<_>, FinetuneError>>()?;
@@ -39,7 +43,8 @@ pub(super) fn parity(
         let inputs: Vec<Input> = chunk.par_iter().map(|sample| decode(task, sample)).collect::<Result<_, _>>()?;
         let batch = Batch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
         let trained = &logits[first * classes..][..chunk.len() * classes];
-        let executed = if first < EXECUTED { Some(executor.forward_batch(&batch)?) } else { None };
+        let executor = executor.as_ref().filter(|_| first < EXECUTED);
+        let executed = executor.map(|executor| executor.forward_batch(&batch)).transpose()?;
         for (engine, parity) in &mut engines {
             let outputs = engine.run(&batch)?;
             let served = outputs.first()?.data();

@@ -90,7 +90,8 @@ fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&Selecte
             let kind = if file.is_quantized() { "a quantised network" } else { "a network graft cannot take apart" };
             report.network = Some(format!("{kind}, of images {}", file.image_shape()?));
             report.problems.push(format!(
-                "{}; `graft import` keeps it as it is: it can be served where an engine runs it, not fine-tuned",
+                "{}; `graft import` keeps it as it is: where an engine runs it, it can be served and given a new head, but \
+                 its layers cannot be trained",
                 output::sentence(&anyhow::Error::msg(error.to_string()))
             ));
         }

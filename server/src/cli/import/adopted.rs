@@ -54,8 +54,7 @@ impl Adopted {
             }
         }
         output::line(format_args!("images are prepared {}", self.preparation))?;
-        let (bytes, spec) = self.batched(selected)?;
-        let golden = golden(&bytes, &spec, selected)?;
+        let (bytes, spec, golden) = self.batched(selected)?;
         for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
             output::line(format_args!("{kind}: {}", compared(kind, (&bytes, &spec), &golden, place)))?;
         }
@@ -77,32 +76,40 @@ impl Adopted {
             EngineKind::Tract => "; ONNX Runtime knows more operators: `graft runtime install`",
             EngineKind::Ort => "",
         };
-        let answer = opened.and_then(|mut engine| engine.run(&self.noise(1)));
+        let [height, width] = self.input.map(|size| size as usize);
+        let answer = opened.and_then(|mut engine| engine.run(&Batch::noise(1, [3, height, width], 0)));
         let outputs = answer.with_context(|| format!("the serving engine does not run this network{advice}"))?;
         Ok(outputs.first()?.data().len())
     }
 
-    fn noise(&self, images: usize) -> Batch {
-        let [height, width] = self.input;
-        Batch::noise(images, [3, height as usize, width as usize], 0)
-    }
-
-    /// The file as it will be stored, for any number of images if the network inside bears it.
-    fn batched(&self, selected: &SelectedEngine) -> Result<(Vec<u8>, ModelSpec)> {
-        let declared = self.wrapped(&self.preparation, Batching::Declared)?;
-        let Some(fixed) = self.file.fixed_batch()? else { return Ok(declared) };
-        let dynamic = self.wrapped(&self.preparation, Batching::Dynamic)?;
-        let run = |file: &[u8]| -> Result<Vec<f32>> {
-            let mut engine = engine::open(selected.kind, file, selected.threads)?;
-            Ok(engine.run(&self.noise(2))?.first()?.data().to_vec())
+    /// The file as it will be stored, and what it answers: for any number of images if each is answered as it is alone.
+    fn batched(&self, selected: &SelectedEngine) -> Result<(Vec<u8>, ModelSpec, Vec<Golden>)> {
+        let fixed = self.file.fixed_batch()?;
+        let single = if fixed.is_some() { Batching::Declared } else { Batching::One };
+        let (alone, spec) = self.wrapped(&self.preparation, single)?;
+        let golden = golden(&alone, &spec, selected)?;
+        let (dynamic, _) = self.wrapped(&self.preparation, Batching::Dynamic)?;
+        let together = || -> Result<f64> {
+            let inputs = golden.iter().map(|golden| spec.preprocess.apply(&golden.bytes, &Limits::default()));
+            let batch = Batch::stack(&inputs.collect::<Result<Vec<_>, _>>()?)?;
+            let outputs = engine::open(selected.kind, &dynamic, selected.threads)?.run(&batch)?;
+            let singles: Vec<f32> = golden.iter().flat_map(|golden| golden.logits.clone()).collect();
+            Ok(relative_difference(&singles, outputs.first()?.data()))
         };
-        let singles = run(&declared.0)?;
-        // Two images at once or one after the other: the same sums in another order, or the file mixes its images.
-        if run(&dynamic.0).is_ok_and(|both| relative_difference(&singles, &both) <= TOLERANCE) {
-            return Ok(dynamic);
+        // The same sums in another order differ by less.
+        if together().is_ok_and(|difference| difference <= TOLERANCE) {
+            return Ok((dynamic, spec, golden));
         }
-        output::line(format_args!("the network takes {fixed} image(s) at a time and no other number"))?;
-        Ok(declared)
+        match fixed {
+            Some(fixed) => {
+                output::line(format_args!("the network takes {fixed} image(s) at a time and no other number"))?;
+            }
+            None => output::line(format_args!(
+                "the network answers an image otherwise when others are beside it, as one does that quantises by the \
+                 contrast of a whole batch, so it is given one at a time"
+            ))?,
+        }
+        Ok((alone, spec, golden))
     }
 
     fn wrapped(&self, preparation: &Preparation, batch: Batching) -> Result<(Vec<u8>, ModelSpec)> {

@@ -74,7 +74,9 @@ pub(super) fn run(args: &ImportArgs, place: &Workplace) -> Result<()> {
             Ok(imported) => Built::of_onnx(imported, &file.conventions()),
             Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
                 output::line(format_args!("graft cannot take this network apart: {error}"))?;
-                output::line(format_args!("it is kept as it is: it can be served, but not fine-tuned"))?;
+                output::line(format_args!(
+                    "it is kept as it is: it can be served and given a new head, but its layers cannot be trained"
+                ))?;
                 let adopted = Adopted::new(*file, labels, &args.preparation)?;
                 return adopted.import(args, &selected, place).with_context(named);
             }
