@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::HeadlessError;
+use super::prune::captured;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 
 /// What the last layer with weights takes.
@@ -108,28 +109,29 @@ pub(super) fn find(graph: &GraphProto) -> Result<Classifier, HeadlessError> {
 struct File<'a> {
     producers: HashMap<&'a str, &'a NodeProto>,
     initializers: HashMap<&'a str, &'a TensorProto>,
-    /// Tensors that are the same for every image.
-    constant: HashSet<&'a str>,
+    /// Tensors that depend on the image.
+    varying: HashSet<&'a str>,
 }
 
 impl<'a> File<'a> {
     fn new(graph: &'a GraphProto) -> Self {
         let initializers: HashMap<&str, &TensorProto> =
             graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        let mut constant: HashSet<&str> = initializers.keys().copied().collect();
+        let inputs = graph.input.iter().map(|input| input.name.as_str());
+        let mut varying: HashSet<&str> = inputs.filter(|input| !initializers.contains_key(input)).collect();
         for node in &graph.node {
-            if node.input.iter().all(|input| input.is_empty() || constant.contains(input.as_str())) {
-                constant.extend(node.output.iter().map(String::as_str));
+            let takes = |name: &String| varying.contains(name.as_str());
+            if node.input.iter().any(takes) || captured(node).iter().any(takes) {
+                varying.extend(node.output.iter().map(String::as_str));
             }
         }
         let outputs = |node: &'a NodeProto| node.output.iter().map(move |output| (output.as_str(), node));
-        Self { producers: graph.node.iter().flat_map(outputs).collect(), initializers, constant }
+        Self { producers: graph.node.iter().flat_map(outputs).collect(), initializers, varying }
     }
 
     /// The inputs of a node that depend on the image.
     fn varying(&self, node: &'a NodeProto) -> impl Iterator<Item = &'a str> {
-        let inputs = node.input.iter().map(String::as_str);
-        inputs.filter(|input| !input.is_empty() && !self.constant.contains(input))
+        node.input.iter().map(String::as_str).filter(|input| self.varying.contains(input))
     }
 
     /// What the node takes, if it can be a classifier: weights that are the same for every image, which look at one pixel
@@ -138,7 +140,8 @@ impl<'a> File<'a> {
         let layer = LAYERS.iter().find(|layer| layer.op_type == node.op_type)?;
         let input = |at: usize| node.input.get(at).map(String::as_str).filter(|name| !name.is_empty());
         let (features, weights) = (input(0)?, input(layer.weights)?);
-        if self.constant.contains(features) || !self.constant.contains(weights) {
+        let features = self.before_quantization(features);
+        if !self.varying.contains(features) || self.varying.contains(weights) {
             return None;
         }
         let vector = matches!(layer.takes, Takes::Vectors | Takes::QuantizedVectors);
@@ -147,7 +150,7 @@ impl<'a> File<'a> {
             return None;
         }
         let features = match layer.takes {
-            Takes::Vectors | Takes::Maps => Features::Real(self.before_quantization(features).to_owned()),
+            Takes::Vectors | Takes::Maps => Features::Real(features.to_owned()),
             Takes::QuantizedVectors | Takes::QuantizedMaps => {
                 Features::Quantized((0..3).map_while(input).map(str::to_owned).collect())
             }

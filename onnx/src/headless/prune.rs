@@ -26,7 +26,7 @@ pub(super) fn keep(graph: &mut GraphProto, tensor: &str) {
 
 /// The names that graphs within a node, such as the branches of an `If`, take or put out. They may be of tensors around the
 /// node, which it does not list as its inputs.
-fn captured(node: &NodeProto) -> Vec<String> {
+pub(super) fn captured(node: &NodeProto) -> Vec<String> {
     let graphs = |node: &NodeProto| -> Vec<Bytes> {
         node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs).cloned()).collect()
     };
