@@ -178,6 +178,21 @@ fn it_is_fine_tuned_by_a_head_and_by_nothing_else() {
 }
 
 #[test]
+fn features_are_those_of_the_engine_that_is_asked_for() {
+    if !library::load() {
+        return;
+    }
+    let place = Place::default();
+    let _said = place.succeed(&["import", text(&path("attention")), "--name", "base"]);
+    let data = images::colours(place.path("pictures"), 12);
+    for (engine, cached) in [("ort", 0), ("tract", 0), ("tract", 36)] {
+        let finetune = ["finetune", "--base", "base", "--data", text(&data), "--name", "colours"];
+        let said = place.succeed(&[&["--engine", engine][..], &finetune].concat());
+        assert!(said.contains(&format!("({cached} of 36 images cached)")), "{engine}: {said}");
+    }
+}
+
+#[test]
 fn the_interface_trains_a_head_on_it_and_refuses_what_it_cannot_train() {
     if !library::load() {
         return;

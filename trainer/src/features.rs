@@ -38,13 +38,13 @@ pub struct CacheError {
 }
 
 impl FeatureCache {
-    /// The cache of the network in this ONNX file, whose metadata includes the preprocessing. Damaged files are passed
-    /// over: what was in them is computed again.
+    /// The cache of what these bytes say: the network as an ONNX file, whose metadata includes the preprocessing. Damaged
+    /// files are passed over: what was in them is computed again.
     ///
     /// # Errors
     /// [`CacheError`] when the folder cannot be made.
-    pub fn open(root: &Path, prefix: &[u8], width: usize) -> Result<Self, CacheError> {
-        let folder = root.join(hex(&Sha256::digest(prefix)));
+    pub fn open(root: &Path, computation: &[u8], width: usize) -> Result<Self, CacheError> {
+        let folder = root.join(hex(&Sha256::digest(computation)));
         let failed = |source| CacheError { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;
         let mut known = HashMap::new();

@@ -1,5 +1,6 @@
 //! What a head is grafted upon.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
 use models::graph::GraphBuilder;
@@ -39,8 +40,8 @@ pub enum Content {
 }
 
 impl Base {
-    /// The base that is this file, which [`ModelFile::adopt`] has wrapped with this spec. An engine runs it once, on noise, to learn what
-    /// its features are.
+    /// The base that is this file, which [`ModelFile::adopt`] has wrapped with this spec. An engine runs it once, on noise,
+    /// to learn what its features are.
     ///
     /// # Errors
     /// [`FinetuneError::Headless`] for a file without a classifier to replace, [`FinetuneError::Engine`] for one that the
@@ -81,6 +82,15 @@ impl Base {
             Base::Network(_) => onnx::export(network, &ExportOptions::default())?,
             Base::File(file) => file.headless.continued(network)?,
         })
+    }
+
+    /// What decides the features that an engine computes with this file. Engines agree on a network of real numbers, and
+    /// need not on whole ones.
+    pub(super) fn computation<'a>(&self, prefix: &'a [u8], engine: EngineKind) -> Cow<'a, [u8]> {
+        match self {
+            Base::Network(_) => prefix.into(),
+            Base::File(_) => [prefix, engine.to_string().as_bytes()].concat().into(),
+        }
     }
 
     /// What came of a network that was made from [`Base::network`].

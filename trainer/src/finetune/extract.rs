@@ -78,7 +78,7 @@ pub(super) fn features(
 ) -> Result<Extracted, FinetuneError> {
     let width = task.base.network().graph.graft(super::HEAD, 2)?;
     let width = width.graph.shape(width.features).len();
-    let mut cache = FeatureCache::open(task.cache, prefix, width)?;
+    let mut cache = FeatureCache::open(task.cache, &task.base.computation(prefix, task.engine), width)?;
     let looks = views(task.options.views);
     let all = || looks.iter().flat_map(|&view| images.iter().map(move |image| (image, view)));
     let missing: Vec<(&Image, View)> = all().filter(|&(image, view)| cache.get(&key(image, view)).is_none()).collect();
