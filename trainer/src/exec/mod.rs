@@ -8,8 +8,8 @@
 //! Convolutions are Rust's or oneDNN's, as [`Kernels`] say. In `bf16` every image between the network's input and output is
 //! kept in that format; layers that know only `f32` have their arrays converted around them.
 //!
-//! A second device needs layers of its own beside `layers` and another kind of `array`; plan, passes, weights and the
-//! training loop know neither.
+//! A second device needs layers of its own beside `layers` and another kind of `array`; plan, passes and the training loop
+//! know neither.
 
 mod array;
 mod choice;
