@@ -58,7 +58,7 @@ impl FinetuneFailure {
             FinetuneFailure::Store(_) => "store_failed",
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
             FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::Headless(_)) => "not_trainable",
-            FinetuneFailure::Finetune(FinetuneError::Option { .. }) => "invalid_option",
+            FinetuneFailure::Finetune(FinetuneError::Option(_)) => "invalid_option",
             FinetuneFailure::Finetune(FinetuneError::Dataset(_)) => "invalid_dataset",
             FinetuneFailure::Finetune(FinetuneError::Parity { .. }) => "parity_failed",
             FinetuneFailure::Finetune(_) => "training_failed",

@@ -18,6 +18,7 @@ pub mod loss;
 pub mod metrics;
 pub mod mixing;
 pub mod optim;
+pub mod options;
 pub mod recipe;
 pub mod report;
 pub mod sampling;

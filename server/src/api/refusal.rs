@@ -77,7 +77,7 @@ impl From<FinetuneFailure> for ApiError {
         match error {
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })
             | FinetuneFailure::Finetune(
-                FinetuneError::Option { .. }
+                FinetuneError::Option(_)
                 | FinetuneError::Dataset(_)
                 | FinetuneError::Strategy { .. }
                 | FinetuneError::Headless(_),

@@ -42,7 +42,7 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
     }
     let tuned = match trains(&Start { strategy: Strategy::Staged, ..*start }) {
         Ok(tuned) => tuned,
-        Err(FinetuneError::Option { .. }) => {
+        Err(FinetuneError::Option(_)) => {
             let why = "strategy head: the base has fewer stages than `tuning.stages` asks for".to_owned();
             return Ok(Choice { strategy: Strategy::Head, why });
         }

@@ -11,6 +11,7 @@ use crate::features::CacheError;
 use crate::fit::FitError;
 use crate::golden::GoldenError;
 use crate::head::HeadError;
+use crate::options::OptionError;
 
 /// Why no model came of it.
 #[derive(Debug, Error)]
@@ -19,13 +20,8 @@ pub enum FinetuneError {
     #[error("stopped")]
     Stopped,
     /// A number that makes no sense.
-    #[error("`{option}` must be {wanted}")]
-    Option {
-        /// Which.
-        option: &'static str,
-        /// What it may be.
-        wanted: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// Layers of a base that has none to train.
     #[error(
         "`{base}` is kept as the file it was imported from, because graft cannot take it apart, so its layers cannot be \

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{FinetuneError, Strategy, Tuning};
 use crate::dataset::BadFiles;
 use crate::head::HeadOptions;
+use crate::options;
 
 /// What the user may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -75,10 +76,7 @@ impl Options {
             (share(self.test), "test", "a share from 0 to 0.9"),
             (share(self.validation + self.test), "validation", "together with `test` less than 0.9"),
         ];
-        match table.iter().find(|(right, ..)| !right) {
-            Some(&(_, option, wanted)) => Err(FinetuneError::Option { option, wanted }),
-            None => Ok(()),
-        }
+        Ok(options::check(&table)?)
     }
 
     pub(crate) fn head(&self) -> HeadOptions {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FinetuneError;
 use crate::augment::Policy;
+use crate::options;
 
 /// How much of a base is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,10 +91,7 @@ impl Tuning {
             (positive(self.layer_decay) && self.layer_decay <= 1.0, "tuning.layer_decay", "above 0 and 1 at most"),
             (self.stages > 0, "tuning.stages", "at least 1"),
         ];
-        match table.iter().find(|(right, ..)| !right) {
-            Some(&(_, option, wanted)) => Err(FinetuneError::Option { option, wanted }),
-            None => Ok(()),
-        }
+        Ok(options::check(&table)?)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::fit::{self, CheckpointOptions, Examples, Features, FitOptions, Images
 use crate::loader::{Loader, Recipe, Resources, Values};
 use crate::metrics::Evaluation;
 use crate::optim::{Groups, Rule};
+use crate::options::OptionError;
 use crate::schedule::{Clock, Ramp, Schedule};
 
 /// What tuning is given.
@@ -143,13 +144,13 @@ pub(super) fn folder(start: &Start<'_>) -> PathBuf {
 }
 
 /// What a boundary that is not there means.
-const FEWER_STAGES: FinetuneError =
-    FinetuneError::Option { option: "tuning.stages", wanted: "no more than the base has stages behind its first" };
+const FEWER_STAGES: OptionError =
+    OptionError { option: "tuning.stages", wanted: "no more than the base has stages behind its first" };
 
 /// The names of what is trained.
 pub(super) fn trains(start: &Start<'_>) -> Result<BTreeSet<String>, FinetuneError> {
     let Start { task, network, head, strategy, .. } = *start;
-    trained(&network.graph, head, strategy, task.options.tuning.stages).ok_or(FEWER_STAGES)
+    trained(&network.graph, head, strategy, task.options.tuning.stages).ok_or(FEWER_STAGES.into())
 }
 
 /// Images of a part.

@@ -37,6 +37,7 @@ use crate::logs::{Log, LogError};
 use crate::loss::LossError;
 use crate::mixing::MixError;
 use crate::optim::{OptimError, StateError};
+use crate::options::OptionError;
 use crate::schedule::ScheduleError;
 
 /// What is to be trained, on what.
@@ -89,13 +90,8 @@ pub enum FitError {
     #[error("stopped")]
     Stopped,
     /// A number that makes no sense.
-    #[error("`{option}` must be {wanted}")]
-    Option {
-        /// Which.
-        option: &'static str,
-        /// What it may be.
-        wanted: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// Not a number for each class.
     #[error("`{option}` has {found} number(s), and there are {classes} classes; give one for each, in their order")]
     PerClass {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ClassWeights, FitError, LossOptions};
 use crate::mixing::Mixing;
 use crate::optim::{EmaOptions, Groups, Rule};
+use crate::options;
 use crate::sampling::{LastBatch, balanced, shuffled, weighted};
 use crate::schedule::{PlateauOptions, Schedule};
 use crate::stopping::StoppingOptions;
@@ -157,9 +158,7 @@ impl FitOptions {
             (self.checkpoints.every_steps != Some(0), "every_steps", "at least 1"),
             (self.checkpoints.keep > 0, "keep", "at least 1"),
         ];
-        if let Some(&(_, option, wanted)) = table.iter().find(|(right, ..)| !right) {
-            return Err(FitError::Option { option, wanted });
-        }
+        options::check(&table)?;
         self.groups.validate()?;
         Ok(self.schedule.validate()?)
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::training::Training;
 use super::{FitError, Logs, Task};
 use crate::events::{Event, Observer, Phase};
+use crate::options;
 
 /// How rates are tried (Smith 2017, "Cyclical learning rates for training neural networks", section 3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -71,10 +72,7 @@ impl RangeOptions {
             ((0.0..1.0).contains(&self.smoothing), "smoothing", "a share from 0 to 1, 1 excluded"),
             (self.explosion > 1.0, "explosion", "above 1"),
         ];
-        match table.iter().find(|(right, ..)| !right) {
-            Some(&(_, option, wanted)) => Err(FitError::Option { option, wanted }),
-            None => Ok(()),
-        }
+        Ok(options::check(&table)?)
     }
 
     /// The rate of a step, counted from 0.
@@ -226,7 +224,7 @@ mod tests {
     #[test]
     fn numbers_that_make_no_sense_are_named() {
         let refused = |options: RangeOptions| match options.validate() {
-            Err(FitError::Option { option, .. }) => option,
+            Err(FitError::Option(options::OptionError { option, .. })) => option,
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(RangeOptions { low: 0.0, ..RangeOptions::default() }), "low");

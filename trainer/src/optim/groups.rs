@@ -1,5 +1,6 @@
 //! Which parameters decay, and which learn more slowly.
 
+use crate::options;
 use std::collections::BTreeSet;
 
 use models::Graph;
@@ -99,10 +100,7 @@ impl Groups {
             (positive(self.layer_decay) && self.layer_decay <= 1.0, "layer_decay", "above 0 and 1 at most"),
             (positive(self.head_rate), "head_rate", "a positive number"),
         ];
-        match table.iter().find(|(right, ..)| !right) {
-            Some(&(_, option, wanted)) => Err(OptimError::Option { option, wanted }),
-            None => Ok(()),
-        }
+        Ok(options::check(&table)?)
     }
 
     /// A parameter with its own learning rate and decay.
@@ -263,7 +261,7 @@ mod tests {
     #[test]
     fn numbers_that_make_no_sense_are_named() {
         let refused = |groups: Groups| match groups.validate() {
-            Err(OptimError::Option { option, .. }) => option,
+            Err(OptimError::Option(options::OptionError { option, .. })) => option,
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(Groups { weight_decay: -1.0, ..Groups::default() }), "weight_decay");

@@ -12,6 +12,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::options::{self, OptionError};
 use thiserror::Error;
 
 pub use clip::{clip_factor, global_norm, scale};
@@ -59,13 +60,8 @@ impl Step {
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum OptimError {
     /// A number that makes no sense.
-    #[error("`{option}` of the optimiser must be {wanted}")]
-    Option {
-        /// Which.
-        option: &'static str,
-        /// What it may be.
-        wanted: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// Two parameters of one name, whose state could not be told apart.
     #[error("two parameters are named `{name}`; give a shared parameter to the optimiser once")]
     Twice {
@@ -174,12 +170,10 @@ impl Optimiser {
 
 impl Parameter {
     fn validate(&self) -> Result<(), OptimError> {
-        for (option, number) in [("weight_decay", self.weight_decay), ("rate", self.rate)] {
-            if !number.is_finite() || number < 0.0 {
-                return Err(OptimError::Option { option, wanted: "zero or more" });
-            }
-        }
-        Ok(())
+        let right = |number: f64| number.is_finite() && number >= 0.0;
+        let table =
+            [(right(self.weight_decay), "weight_decay", "zero or more"), (right(self.rate), "rate", "zero or more")];
+        Ok(options::check(&table)?)
     }
 
     fn check(&self, weights: &[f32], gradient: &[f32]) -> Result<(), OptimError> {

@@ -1,5 +1,6 @@
 //! The arithmetic of the rules, one pass over memory each.
 
+use crate::options;
 use serde::{Deserialize, Serialize};
 
 use super::OptimError;
@@ -101,10 +102,7 @@ impl Rule {
                 (epsilon.is_finite() && epsilon >= 0.0, "epsilon", "zero or more"),
             ],
         };
-        match table.iter().find(|(right, ..)| !right) {
-            Some(&(_, option, wanted)) => Err(OptimError::Option { option, wanted }),
-            None => Ok(()),
-        }
+        Ok(options::check(&table)?)
     }
 
     /// What it keeps for each weight: a name, and the number it begins with.

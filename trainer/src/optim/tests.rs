@@ -230,9 +230,12 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     let twice = vec![Parameter::plain("a", 1), Parameter::plain("a", 2)];
     assert_eq!(Optimiser::new(sgd(0.9), twice).unwrap_err(), OptimError::Twice { name: "a".into() });
     let unlike = Rule::Sgd { momentum: 0.0, nesterov: true };
-    assert!(matches!(Optimiser::new(unlike, vec![]), Err(OptimError::Option { option: "momentum", .. })));
+    assert!(matches!(Optimiser::new(unlike, vec![]), Err(OptimError::Option(OptionError { option: "momentum", .. }))));
     let growing = vec![Parameter { weight_decay: -0.1, ..Parameter::plain("a", 1) }];
-    assert!(matches!(Optimiser::new(sgd(0.9), growing), Err(OptimError::Option { option: "weight_decay", .. })));
+    assert!(matches!(
+        Optimiser::new(sgd(0.9), growing),
+        Err(OptimError::Option(OptionError { option: "weight_decay", .. }))
+    ));
 
     let mut optimiser = Optimiser::new(sgd(0.9), vec![Parameter::plain("a", 2), Parameter::plain("b", 1)]).unwrap();
     let (mut a, mut b) = ([1.0, 2.0], [3.0]);

@@ -15,6 +15,7 @@ use crate::fit::FitError;
 use crate::head::HeadError;
 use crate::loader::LoaderError;
 use crate::logs::LogError;
+use crate::options::OptionError;
 
 /// Why a recipe is not followed, or came to nothing.
 #[derive(Debug, Error)]
@@ -42,13 +43,8 @@ pub enum RecipeError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// An option that makes no sense.
-    #[error("`{option}` must be {wanted}")]
-    Option {
-        /// Which.
-        option: &'static str,
-        /// What it may be.
-        wanted: &'static str,
-    },
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// A network that graft does not build.
     #[error("there is no network `{name}`{hint}; `graft arch list` lists those that there are")]
     Network {

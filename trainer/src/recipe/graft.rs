@@ -11,6 +11,7 @@ use crate::exec::{Executor, Kernels};
 use crate::finetune::{Options, Strategy, trained};
 use crate::fit::{self, Examples, FitError, Images};
 use crate::head;
+use crate::options::OptionError;
 
 /// The name of a new head's node.
 const HEAD: &str = "graft.head";
@@ -44,7 +45,7 @@ impl Base {
         let strategy = recipe.strategy.unwrap_or(Strategy::Full);
         let trained = trained(&graph, head, strategy, recipe.stages.unwrap_or(1));
         let wanted = "no more than the base has stages behind its first";
-        let trained = trained.ok_or(RecipeError::Option { option: "stages", wanted })?;
+        let trained = trained.ok_or(OptionError { option: "stages", wanted })?;
         Ok(Self { graph, params, preprocess: base.spec.preprocess.clone(), trained, head: [features, head] })
     }
 }

@@ -32,6 +32,7 @@ pub use settings::{Setting, SettingError};
 use crate::augment::Augmentation;
 use crate::finetune::Strategy;
 use crate::fit::FitOptions;
+use crate::options;
 
 /// A training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -248,9 +249,7 @@ impl Recipe {
                 "a share from 0 to 1",
             ),
         ];
-        if let Some(&(_, option, wanted)) = table.iter().find(|(right, ..)| !right) {
-            return Err(RecipeError::Option { option, wanted });
-        }
+        options::check(&table)?;
         if let Some(name) = self.network.as_deref().filter(|name| zoo::find(name).is_none()) {
             return Err(RecipeError::network(name));
         }

@@ -17,6 +17,7 @@ use crate::loss::CrossEntropy;
 use crate::metrics::Evaluation;
 use crate::mixing::{Mixable, shares};
 use crate::optim::{Ema, Optimiser, ParamInfo, Step, clip_factor, global_norm};
+use crate::options::OptionError;
 use crate::sampling::generator;
 use crate::schedule::Plateau;
 use crate::stopping::{Better, EarlyStopping, Verdict};
@@ -74,7 +75,7 @@ impl<'a> Training<'a> {
             [channels, height, width] => [height, width, channels],
             _ if options.cutmix.is_some() => {
                 let wanted = "left out where a network is trained on features, which have no areas to cut";
-                return Err(FitError::Option { option: "cutmix", wanted });
+                return Err(OptionError { option: "cutmix", wanted }.into());
             }
             ref dims => [1, 1, dims.iter().product()],
         };
