@@ -5,7 +5,7 @@ use onnx::{HeadlessError, ModelFile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
-use trainer::dataset::{BadFiles, DatasetError, Opening, Source};
+use trainer::data::{BadFiles, DatasetError, Opening, Source};
 use trainer::events::Observer;
 use trainer::finetune::{self as training, Base, FinetuneError, Finetuned, Options, Task};
 

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::ServeConfig;
+use crate::http::router::router;
+use crate::http::state::AppState;
 use crate::jobs::{ChildCommand, Runner};
-use crate::router::router;
 use crate::runtime::SelectedEngine;
-use crate::state::AppState;
 
 /// How long work that cannot be interrupted may hold up the end of the process.
 const LAST_WAIT: Duration = Duration::from_secs(1);

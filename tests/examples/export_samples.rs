@@ -16,7 +16,7 @@ use onnx::{EngineKind, ExportOptions, engine, export};
 use serde_json::{Value, json};
 use tests::parity;
 use tests::recorded::{Recorded, numbers};
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 const PLAIN: ExportOptions = ExportOptions {
     opset: 17,

@@ -4,7 +4,7 @@ use models::preprocess::Batch;
 use models::{Graph, Labels, ModelSpec, Network, Preprocess, init};
 use onnx::parity::relative_difference;
 use onnx::{EngineKind, ExportOptions, engine, export};
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 /// What was found, relative to the largest logit of the executor.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use models::channels;
 use models::ops::{Conv2d, Flatten, GlobalAvgPool, MaxPool, Op, Relu, Shape, Window};
 use models::preprocess::Batch;
 use models::{Graph, GraphBuilder, Node, Params, init};
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 const SHAPE: [usize; 4] = [2, 3, 9, 7];
 

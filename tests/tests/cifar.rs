@@ -5,7 +5,7 @@ use models::preprocess::Batch;
 use models::{Labels, ModelSpec, Network, Preprocess, weights, zoo};
 use onnx::{ExportOptions, engine, export};
 use tests::{data, library};
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 /// Bytes of an image, and of a record: its class and the image.
 const IMAGE: usize = 3 * 32 * 32;

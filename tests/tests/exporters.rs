@@ -12,7 +12,7 @@ use onnx::{ExportOptions, ModelFile, engine, export};
 use serde::Deserialize;
 use tests::generated::{external, generated};
 use tests::library;
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 /// A network's input shape, as the file has it, and ONNX Runtime's answer; written by tests/reference/exporters.py.
 #[derive(Deserialize)]

@@ -12,7 +12,7 @@ use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{ExportOptions, engine, export};
 use tests::{data, library, pair};
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 /// The graphs of the ONNX project with constant weights. They test parsing, operators and shapes; their input is
 /// `arange(n) / n`. Three are in the test data, all nine in the Python package `onnx`, whose folder `backend/test/data`

@@ -11,7 +11,7 @@ use onnx::parity::relative_difference;
 use onnx::{ExportOptions, engine, export};
 use tests::library;
 use tests::recorded::Recorded;
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 /// Sums of some hundred numbers in another order.
 const TOLERANCE: f64 = 1e-5;

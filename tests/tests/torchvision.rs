@@ -7,7 +7,7 @@ use models::preprocess::Batch;
 use models::{Graph, Params, Tensor, zoo};
 use onnx::parity::{TOLERANCE, relative_difference};
 use tests::generated::generated;
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 const SIDE: usize = 64;
 const INPUT_SEED: u64 = 99;

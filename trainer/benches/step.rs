@@ -23,8 +23,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use models::{Graph, init, zoo};
 use rustix::time::{ClockId, clock_gettime};
-use trainer::exec::{Executor, Kernels, OneDnn, Precision};
-use trainer::loss::CrossEntropy;
+use trainer::backend::{Executor, Kernels, OneDnn, Precision};
+use trainer::optim::loss::CrossEntropy;
 use trainer::optim::{Groups, Optimiser, ParamInfo, Rule, Step};
 
 /// Network, image size, batch.

@@ -1,4 +1,4 @@
-"""How far a bf16 step of ResNet-18 is from the f32 step in PyTorch: the tolerance of trainer/src/exec/tests/onednn.rs.
+"""How far a bf16 step of ResNet-18 is from the f32 step in PyTorch: the tolerance of trainer/src/backend/tests/onednn.rs.
 
 Prints, for three seeds, the length of the difference of the outputs and of all gradients, as a part of the length.
 """

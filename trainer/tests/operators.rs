@@ -5,7 +5,7 @@
 use models::ops::{Conv2d, Op, Shape};
 use models::{Graph, GraphBuilder, Params, Tensor};
 use serde::Deserialize;
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 #[derive(Deserialize)]
 struct Case {

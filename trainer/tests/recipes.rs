@@ -6,9 +6,9 @@ use std::path::Path;
 
 use models::ops::{Conv2d, Op, Padding, Shape};
 use models::{Graph, GraphBuilder, Params, Tensor, zoo};
-use trainer::dataset::{BadFiles, Source};
+use trainer::backend::{Executor, Kernels};
+use trainer::data::{BadFiles, Source};
 use trainer::events::Unobserved;
-use trainer::exec::{Executor, Kernels};
 use trainer::fit::{Examples, FitOptions, Logs, Task, fit};
 use trainer::optim::{Groups, Parameter};
 use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting, find};

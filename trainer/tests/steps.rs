@@ -8,7 +8,7 @@ use models::ops::{Dropout, Op};
 use models::params::numbers;
 use models::{Graph, GraphBuilder, Node, Params, Tensor, zoo};
 use serde::Deserialize;
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 const CLASSES: usize = 10;
 

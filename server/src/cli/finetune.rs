@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use server::finetune::{self, FinetuneSpec};
 use server::store::ModelName;
-use trainer::dataset::{BadFiles, Source};
+use trainer::data::{BadFiles, Source};
 use trainer::finetune::Options;
 
 use super::images::DownloadArgs;

@@ -27,7 +27,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use server::config::{DataArgs, DataDir, EngineArgs, KernelArgs, KernelChoice, ListenArgs, LogArgs, ServeArgs};
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
-use server::{jobs, router, serve, telemetry};
+use server::{http::router, jobs, serve, telemetry};
 
 /// Takes a pretrained image network, grafts a new head onto it, and serves the result.
 ///

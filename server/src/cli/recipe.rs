@@ -7,7 +7,7 @@ use clap::Args;
 use models::Network;
 use server::runtime::SelectedKernels;
 use server::store::{ModelName, ModelStore, StoreError};
-use trainer::dataset::{BadFiles, Opening, Source};
+use trainer::data::{BadFiles, Opening, Source};
 use trainer::events::{Event, Observer, Phase};
 use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting};
 

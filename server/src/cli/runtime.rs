@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use server::runtime::{self, Library};
-use trainer::exec::onednn;
+use trainer::backend::onednn;
 
 use super::{Workplace, output};
 

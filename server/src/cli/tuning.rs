@@ -1,7 +1,7 @@
 //! Flags that say how much of a base is trained.
 
 use clap::{Args, ValueEnum};
-use trainer::augment::Policy;
+use trainer::data::augment::Policy;
 use trainer::finetune::{self, Tuning};
 
 /// How layers of the base are trained, where the strategy trains any.

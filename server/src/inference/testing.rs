@@ -6,7 +6,7 @@ use models::ops::{Flatten, GlobalAvgPool, Linear, Normalize, Shape};
 use models::preprocess::{Batch, Filter, Resize};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tensor};
 use onnx::{Engine, EngineError, EngineKind, Outputs};
-use trainer::golden::{Golden, answers};
+use trainer::finetune::golden::{Golden, answers};
 
 use crate::store::{Artefacts, Content, ModelStore};
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::InferenceError;
 use super::admission::{Pace, Place};
-use crate::router::panic_message;
+use crate::http::middleware::respond::panic_message;
 
 /// An image that waits.
 pub(super) struct Entry {

@@ -14,7 +14,7 @@ use super::process::{ChildCommand, Process, describe};
 use super::protocol::{Command, Report};
 use super::record::{JobError, JobResult};
 use super::store::{Jobs, JobsError};
-use crate::error::chain;
+use crate::http::problem::chain;
 use crate::inference::Registry;
 
 /// How soon a job that another process has queued is found.

@@ -13,7 +13,7 @@ use models::params::hex;
 use onnx::engine::ort;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use trainer::exec::{OneDnn, OneDnnError};
+use trainer::backend::{OneDnn, OneDnnError};
 
 /// A library that can be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Which kernels train, and why.
 
 use thiserror::Error;
-use trainer::exec::{Kernels, Precision, onednn};
+use trainer::backend::{Kernels, Precision, onednn};
 
 use crate::config::{DataDir, KernelArgs, KernelChoice, PrecisionChoice};
 

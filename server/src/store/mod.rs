@@ -18,7 +18,7 @@ use onnx::{ExportError, ImportError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
-pub use trainer::golden::Golden;
+pub use trainer::finetune::golden::Golden;
 
 pub use name::{InvalidName, ModelName};
 pub use publish::{Artefacts, Content};

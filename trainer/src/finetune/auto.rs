@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::strategy::Strategy;
 use super::tune::{Start, folder, trains};
 use super::{Base, FinetuneError};
-use crate::exec::{Executor, Parameter};
+use crate::backend::{Executor, Parameter};
 
 /// Fewer images of a class than this do not train layers of a base better than they fit a head.
 const FEW: usize = 15;

@@ -5,12 +5,12 @@ use models::params::ParamsError;
 use onnx::{EngineError, EngineKind, ExportError, HeadlessError, ImportError};
 use thiserror::Error;
 
-use crate::dataset::DatasetError;
-use crate::exec::ExecError;
-use crate::features::CacheError;
+use crate::backend::ExecError;
+use crate::data::DatasetError;
+use crate::finetune::features::CacheError;
+use crate::finetune::golden::GoldenError;
+use crate::finetune::head::HeadError;
 use crate::fit::FitError;
-use crate::golden::GoldenError;
-use crate::head::HeadError;
 use crate::options::OptionError;
 
 /// Why no model came of it.

@@ -4,12 +4,12 @@ use models::preprocess::{Batch, Input, Limits, RgbImage};
 use rayon::prelude::*;
 
 use super::{FinetuneError, Task};
-use crate::augment::{AugmentError, View, views};
-use crate::dataset::{BadFile, BadFiles, Checksum, Dataset, DatasetError, Sample, doubles};
+use crate::backend::Executor;
+use crate::data::augment::{AugmentError, View, views};
+use crate::data::{BadFile, BadFiles, Checksum, Dataset, DatasetError, Sample, doubles};
 use crate::events::{Event, Observer, Phase};
-use crate::exec::Executor;
-use crate::features::FeatureCache;
-use crate::head::Examples;
+use crate::finetune::features::FeatureCache;
+use crate::finetune::head::Examples;
 
 /// Images decoded at a time: enough to keep every thread busy, few enough to fit in memory.
 const CHUNK: usize = 64;

@@ -4,7 +4,11 @@ mod auto;
 mod base;
 mod error;
 mod extract;
+pub mod features;
+pub mod golden;
+pub mod head;
 mod options;
+pub mod report;
 mod strategy;
 mod tune;
 mod verify;
@@ -19,13 +23,13 @@ use models::{ModelSpec, Network};
 use onnx::EngineKind;
 use serde_json::json;
 
-use crate::dataset::{self, Fractions, Opening, Partition, Sample, Source, Split};
+use crate::backend::Kernels;
+use crate::data::{self, Fractions, Opening, Partition, Sample, Source, Split};
 use crate::events::{Event, Observer, Phase};
-use crate::exec::Kernels;
-use crate::golden::{self, Golden};
-use crate::head::{self, Examples, Trained};
-use crate::metrics::Evaluation;
-use crate::report::{Images, Report, Seconds};
+use crate::fit::metrics::Evaluation;
+use golden::Golden;
+use head::{Examples, Trained};
+use report::{Images, Report, Seconds};
 
 pub use base::{Base, Content, FileBase, head_alone};
 pub use error::FinetuneError;
@@ -101,7 +105,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
 
     observer.event(Event::Phase { phase: Phase::Features });
     let extracted = extract::features(task, &prefix, &images, observer)?;
-    dataset::check_classes(&dataset.labels, extracted.samples.iter().map(|&index| &images[index].sample))?;
+    data::check_classes(&dataset.labels, extracted.samples.iter().map(|&index| &images[index].sample))?;
     let fractions = Fractions { validation: task.options.validation, test: task.options.test };
     let parts: Vec<_> =
         extracted.samples.iter().map(|&index| &images[index].sample).map(|s| (s.class, s.part)).collect();
@@ -148,7 +152,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     network.spec.training = Some(TrainingRecord {
         base: task.base_name.to_owned(),
         base_sha256: task.base.sha256(),
-        dataset_sha256: dataset::checksum(&dataset.labels, checksums),
+        dataset_sha256: data::checksum(&dataset.labels, checksums),
         strategy: strategy.name().to_owned(),
         seed: task.options.seed,
         options: json!(task.options),

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{FinetuneError, Strategy, Tuning};
-use crate::dataset::BadFiles;
-use crate::head::HeadOptions;
+use crate::data::BadFiles;
+use crate::finetune::head::HeadOptions;
 use crate::options;
 
 /// What the user may choose.

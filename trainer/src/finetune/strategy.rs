@@ -8,7 +8,7 @@ use models::ops::Op;
 use serde::{Deserialize, Serialize};
 
 use super::FinetuneError;
-use crate::augment::Policy;
+use crate::data::augment::Policy;
 use crate::options;
 
 /// How much of a base is trained.

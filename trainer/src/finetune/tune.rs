@@ -12,16 +12,16 @@ use sha2::{Digest, Sha256};
 
 use super::strategy::{Strategy, Tuning, stage_boundary, trained};
 use super::{FinetuneError, Task};
-use crate::augment::{Augmentation, views};
-use crate::dataset::{Sample, Split};
+use crate::backend::{Executor, Parameter};
+use crate::data::augment::{Augmentation, views};
+use crate::data::loader::{Loader, Recipe, Resources, Values};
+use crate::data::{Sample, Split};
 use crate::events::{Event, Observer};
-use crate::exec::{Executor, Parameter};
+use crate::fit::metrics::Evaluation;
 use crate::fit::{self, CheckpointOptions, Examples, Features, FitOptions, Images, LossOptions};
-use crate::loader::{Loader, Recipe, Resources, Values};
-use crate::metrics::Evaluation;
+use crate::optim::schedule::{Clock, Ramp, Schedule};
 use crate::optim::{Groups, Rule};
 use crate::options::OptionError;
-use crate::schedule::{Clock, Ramp, Schedule};
 
 /// What tuning is given.
 #[derive(Clone, Copy)]

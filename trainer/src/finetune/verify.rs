@@ -9,10 +9,10 @@ use rayon::prelude::*;
 
 use super::extract::decode;
 use super::{Base, FinetuneError, Task};
-use crate::dataset::Sample;
+use crate::backend::Executor;
+use crate::data::Sample;
 use crate::events::{Event, Observer, Phase};
-use crate::exec::Executor;
-use crate::report::Parity;
+use crate::finetune::report::Parity;
 
 /// Images compared at a time.
 const CHUNK: usize = 16;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::FitError;
-use crate::dataset::BadFile;
-use crate::loader::Loader;
+use crate::data::BadFile;
+use crate::data::loader::Loader;
 
 /// Inputs of the network with their classes.
 pub trait Examples: Sync {
@@ -60,7 +60,7 @@ impl Examples for Images {
     }
 }
 
-struct LoadedBatches(crate::loader::Batches);
+struct LoadedBatches(crate::data::loader::Batches);
 
 impl Iterator for LoadedBatches {
     type Item = Result<Batch, FitError>;

@@ -7,9 +7,11 @@
 
 mod checkpoint;
 mod examples;
+pub mod metrics;
 mod options;
 mod progress;
 mod range_test;
+pub mod stopping;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -30,15 +32,15 @@ pub use weights::{ClassWeights, LossOptions};
 
 pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
+use crate::backend::{ExecError, Executor, Kernels, Parameter};
+use crate::data::loader::LoaderError;
+use crate::data::mixing::MixError;
 use crate::events::Observer;
-use crate::exec::{ExecError, Executor, Kernels, Parameter};
-use crate::loader::LoaderError;
 use crate::logs::{Log, LogError};
-use crate::loss::LossError;
-use crate::mixing::MixError;
+use crate::optim::loss::LossError;
+use crate::optim::schedule::ScheduleError;
 use crate::optim::{OptimError, StateError};
 use crate::options::OptionError;
-use crate::schedule::ScheduleError;
 
 /// What is to be trained, on what.
 pub struct Task<'a> {

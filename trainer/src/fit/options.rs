@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ClassWeights, FitError, LossOptions};
-use crate::mixing::Mixing;
+use crate::data::mixing::Mixing;
+use crate::data::sampling::{LastBatch, balanced, shuffled, weighted};
+use crate::fit::stopping::StoppingOptions;
+use crate::optim::schedule::{PlateauOptions, Schedule};
 use crate::optim::{EmaOptions, Groups, Rule};
 use crate::options;
-use crate::sampling::{LastBatch, balanced, shuffled, weighted};
-use crate::schedule::{PlateauOptions, Schedule};
-use crate::stopping::StoppingOptions;
 
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::Plateau;
-use crate::stopping::EarlyStopping;
+use crate::fit::stopping::EarlyStopping;
+use crate::optim::schedule::Plateau;
 
 /// Everything that a run goes on from, besides its tensors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

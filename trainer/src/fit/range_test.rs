@@ -163,8 +163,8 @@ mod tests {
     use models::{GraphBuilder, init};
 
     use super::*;
+    use crate::backend::Kernels;
     use crate::events::Unobserved;
-    use crate::exec::Kernels;
     use crate::fit::{Features, FitOptions};
     use crate::optim::Rule;
 

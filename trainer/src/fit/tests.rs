@@ -10,10 +10,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::events::{Event, Unobserved};
+use crate::fit::stopping::{Better, StoppingOptions};
 use crate::logs::{CsvLog, EventLog, Log, Start};
+use crate::optim::schedule::Schedule;
 use crate::optim::{EmaOptions, EmaWarmUp, Groups, Rule};
-use crate::schedule::Schedule;
-use crate::stopping::{Better, StoppingOptions};
 
 const CLASSES: usize = 3;
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::FitError;
-use crate::loss::CrossEntropy;
-use crate::sampling::class_weights;
+use crate::data::sampling::class_weights;
+use crate::optim::loss::CrossEntropy;
 
 /// What is made small: softmax cross-entropy.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

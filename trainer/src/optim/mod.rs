@@ -7,7 +7,9 @@ mod clip;
 mod elementwise;
 mod ema;
 mod groups;
+pub mod loss;
 mod rule;
+pub mod schedule;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -9,11 +9,11 @@ use thiserror::Error;
 
 use super::nearest::nearest;
 use super::{NAMED, SettingError};
-use crate::augment::AugmentError;
-use crate::dataset::DatasetError;
+use crate::data::DatasetError;
+use crate::data::augment::AugmentError;
+use crate::data::loader::LoaderError;
+use crate::finetune::head::HeadError;
 use crate::fit::FitError;
-use crate::head::HeadError;
-use crate::loader::LoaderError;
 use crate::logs::LogError;
 use crate::options::OptionError;
 

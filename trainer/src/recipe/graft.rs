@@ -6,11 +6,11 @@ use models::graph::{Grafted, NodeId};
 use models::{Graph, Network, Params, Preprocess, init};
 
 use super::{Plan, Recipe, RecipeError};
+use crate::backend::{Executor, Kernels};
 use crate::events::{Event, Observer, Phase};
-use crate::exec::{Executor, Kernels};
+use crate::finetune::head;
 use crate::finetune::{Options, Strategy, trained};
 use crate::fit::{self, Examples, FitError, Images};
-use crate::head;
 use crate::options::OptionError;
 
 /// The name of a new head's node.

@@ -29,7 +29,7 @@ pub use plan::{Counted, Loading, Plan};
 pub use run::{OpenRun, Place, Resume, RunFolder, Trained};
 pub use settings::{Setting, SettingError};
 
-use crate::augment::Augmentation;
+use crate::data::augment::Augmentation;
 use crate::finetune::Strategy;
 use crate::fit::FitOptions;
 use crate::options;

@@ -8,12 +8,12 @@ use models::{Graph, Labels, Network, Params, Preprocess, zoo};
 
 use super::graft::{Base, HeadFirst};
 use super::{Parts, Recipe, RecipeError, ScheduleUnit, Validation, Values};
-use crate::augment::{Augmentation, Statistics};
-use crate::dataset::{BadFiles, Counts, Dataset, Fractions, Part, Partition, Sample, Split};
-use crate::exec::Parameter;
+use crate::backend::Parameter;
+use crate::data::augment::{Augmentation, Statistics};
+use crate::data::loader::{self, Loader, Resources};
+use crate::data::{BadFiles, Counts, Dataset, Fractions, Part, Partition, Sample, Split};
 use crate::finetune::Strategy;
 use crate::fit::{FitOptions, Images};
-use crate::loader::{self, Loader, Resources};
 
 /// Everything that a run needs.
 pub struct Plan {

@@ -13,12 +13,12 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::{Plan, Recipe, RecipeError, RunOptions};
-use crate::dataset::{Checksum, DatasetError, checksum};
+use crate::backend::{Executor, Kernels};
+use crate::data::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
-use crate::exec::{Executor, Kernels};
+use crate::fit::metrics::Evaluation;
 use crate::fit::{self, CheckpointOptions, Fitted, LogOptions, Logs, Progress, Run, Task};
 use crate::logs::{CsvLog, EventLog, Log, LogError, Start};
-use crate::metrics::Evaluation;
 
 /// Where a run is kept, and what it is of.
 #[derive(Clone, Copy)]
@@ -245,7 +245,7 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
 /// Over the training images that can be read.
 fn dataset_checksum(plan: &Plan) -> Result<String, RecipeError> {
     let limits = Limits::default();
-    let of = |sample: &crate::dataset::Sample| match sample.read(&limits) {
+    let of = |sample: &crate::data::Sample| match sample.read(&limits) {
         Ok(bytes) => Ok(Some((Checksum::of(&bytes), sample.class))),
         Err(DatasetError::Image { .. }) => Ok(None),
         Err(error) => Err(error),

@@ -3,11 +3,11 @@
 use models::zoo;
 
 use super::*;
-use crate::augment::Transform;
+use crate::data::augment::Transform;
 use crate::finetune::Strategy;
 use crate::fit::{CheckpointOptions, ClassWeights, FitOptions, LossOptions, Sampling};
+use crate::optim::schedule::Schedule;
 use crate::optim::{Decayed, Groups, Rule};
-use crate::schedule::Schedule;
 
 fn named(name: &str, settings: &[&str]) -> Recipe {
     let settings: Vec<Setting> = settings.iter().map(|text| text.parse().unwrap()).collect();
@@ -93,14 +93,14 @@ fn tflearns_vgg_is_as_the_article_has_it() {
 fn the_recipe_that_learns_says_what_it_needs() {
     let recipe = named("vgg16-oxflower17", &[]);
     assert_eq!((recipe.base.as_deref(), recipe.strategy), (Some("vgg16"), Some(Strategy::Staged)));
-    let dataset = crate::dataset::Dataset {
+    let dataset = crate::data::Dataset {
         labels: models::Labels::new(vec!["a".to_owned(), "b".to_owned()]),
         samples: vec![],
         ignored: vec![],
         warnings: vec![],
         divisions: vec![],
     };
-    let loading = Loading { threads: std::num::NonZeroUsize::MIN, bad_files: crate::dataset::BadFiles::Refuse };
+    let loading = Loading { threads: std::num::NonZeroUsize::MIN, bad_files: crate::data::BadFiles::Refuse };
     let error = Plan::new(&recipe, dataset, loading).err().unwrap().to_string();
     assert!(error.contains("graft pull vgg16"), "{error}");
 }

@@ -8,7 +8,7 @@ use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{Adoption, Batching, Engine, EngineKind, Imported, ModelFile, engine};
 use serde::Serialize;
 use server::runtime::SelectedEngine;
-use trainer::exec::Executor;
+use trainer::backend::Executor;
 
 use crate::cli::{Workplace, output};
 

@@ -6,7 +6,7 @@ use models::preprocess::{Batch, Limits, test_card};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{EngineKind, engine};
 use server::store::{Artefacts, Content, Golden, ModelName, ModelStore};
-use trainer::golden;
+use trainer::finetune::golden;
 
 use crate::cli::{Workplace, output};
 

@@ -10,7 +10,7 @@ use models::{Labels, ModelSpec};
 use onnx::engine;
 use rayon::prelude::*;
 use server::runtime::SelectedEngine;
-use trainer::dataset::{Dataset, Sample, Source};
+use trainer::data::{Dataset, Sample, Source};
 
 use super::preparation::Preparation;
 use crate::cli::output;

@@ -11,16 +11,16 @@ use super::checkpoint::Checkpoints;
 use super::progress::{Best, Sums};
 use super::weights::per_class;
 use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Logs, Progress, Sampling, Task};
+use crate::backend::{Executor, Gradients};
+use crate::data::mixing::{Mixable, shares};
+use crate::data::sampling::generator;
 use crate::events::{Event, Observer};
-use crate::exec::{Executor, Gradients};
-use crate::loss::CrossEntropy;
-use crate::metrics::Evaluation;
-use crate::mixing::{Mixable, shares};
+use crate::fit::metrics::Evaluation;
+use crate::fit::stopping::{Better, EarlyStopping, Verdict};
+use crate::optim::loss::CrossEntropy;
+use crate::optim::schedule::Plateau;
 use crate::optim::{Ema, Optimiser, ParamInfo, Step, clip_factor, global_norm};
 use crate::options::OptionError;
-use crate::sampling::generator;
-use crate::schedule::Plateau;
-use crate::stopping::{Better, EarlyStopping, Verdict};
 
 /// How often the observer hears of a step.
 const REPORT: Duration = Duration::from_millis(200);
@@ -327,7 +327,7 @@ impl<'a> Training<'a> {
     }
 
     /// Puts the averages in the place of the weights, which it returns.
-    fn averaged(&mut self) -> Option<crate::exec::Weights> {
+    fn averaged(&mut self) -> Option<crate::backend::Weights> {
         let ema = self.ema.as_ref()?;
         let own = self.executor.weights().clone();
         let places = self.executor.weights_mut().numbers_mut().zip(ema.averages());

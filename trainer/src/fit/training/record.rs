@@ -36,7 +36,7 @@ impl Training<'_> {
 
     fn histograms(&self) -> Vec<(String, Histogram)> {
         let parameters = self.executor.weights().parameters().iter();
-        let of = |parameter: &crate::exec::Parameter| {
+        let of = |parameter: &crate::backend::Parameter| {
             Some((format!("weights/{}", parameter.name), Histogram::of(&parameter.numbers)?))
         };
         parameters.filter_map(of).collect()

@@ -1,0 +1,8 @@
+//! The HTTP interface: one list of routes, what surrounds every request, and a file for each resource.
+
+pub mod extract;
+pub(crate) mod middleware;
+pub mod problem;
+pub mod router;
+pub mod state;
+pub mod v1;

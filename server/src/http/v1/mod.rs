@@ -1,0 +1,20 @@
+//! The HTTP interface: a file a resource, each with its handlers, requests and answers.
+
+pub mod classify;
+pub mod finetune;
+pub mod health;
+pub mod models;
+mod refusal;
+
+use std::ops::RangeInclusive;
+
+use crate::http::problem::{ApiError, Code};
+
+/// A number of a query that has bounds.
+fn within(name: &str, number: usize, bounds: &RangeInclusive<usize>) -> Result<usize, ApiError> {
+    if bounds.contains(&number) {
+        return Ok(number);
+    }
+    let (least, most) = (bounds.start(), bounds.end());
+    Err(ApiError::new(Code::InvalidParameter, format!("{name}: {number} is not between {least} and {most}")))
+}

@@ -1,0 +1,193 @@
+//! The models that there are.
+
+use axum::Json;
+use axum::extract::State;
+use models::Preprocess;
+use models::spec::TrainingRecord;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::http::extract::Path;
+use crate::http::problem::{ApiError, Code, documents};
+use crate::http::state::AppState;
+use crate::inference::{self, ModelStatus};
+use crate::runtime::SelectedEngine;
+
+/// Whether a model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ModelState {
+    /// It is being opened and tested for the first time.
+    Loading,
+    /// It answers, and has reproduced its own golden answers on this engine.
+    Ready,
+    /// It does not answer; `reason` says why.
+    Failed,
+    /// It has no classes and can only be fine-tuned.
+    Backbone,
+}
+
+/// A model in short.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelSummary {
+    /// Its name.
+    #[schema(example = "flowers")]
+    pub name: String,
+    /// Whether it answers.
+    pub state: ModelState,
+    /// The version that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 3)]
+    pub version: Option<u32>,
+    /// The versions in the store, oldest first.
+    #[schema(example = json!([1, 2, 3]))]
+    pub versions: Vec<u32>,
+    /// Why it does not answer, or why its newest version does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(
+        nullable = false,
+        example = "version 3: golden image 0.jpg: the logits differ by 2.1e-1 of the largest, and 1e-4 is allowed"
+    )]
+    pub reason: Option<String>,
+    /// What kind of network it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "squeezenet")]
+    pub architecture: Option<String>,
+    /// How many classes it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 17)]
+    pub classes: Option<usize>,
+}
+
+/// All models.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelList {
+    /// What runs them.
+    pub engine: Engine,
+    /// By name.
+    pub data: Vec<ModelSummary>,
+}
+
+/// A model with all that it says of itself.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Model {
+    /// The model in short.
+    #[serde(flatten)]
+    pub summary: ModelSummary,
+    /// What runs it.
+    pub engine: Engine,
+    /// The class names, in the order of their numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = json!(["daffodil", "snowdrop", "lily valley"]))]
+    pub labels: Option<Vec<String>>,
+    /// How an image becomes its input: resizing, cropping, and the mean and deviation that the network subtracts and
+    /// divides by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    pub preprocess: Option<Preprocess>,
+    /// How it was trained: base, options, metrics, checksums.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    pub training: Option<TrainingRecord>,
+    /// What the training run did and measured, with every epoch, every class and the confusion matrix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    pub report: Option<Value>,
+}
+
+/// What runs the models of this server.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Engine {
+    /// `ort` is ONNX Runtime, `tract` is compiled in.
+    #[schema(example = "ort")]
+    pub kind: String,
+    /// Why it is this one.
+    #[schema(example = "ONNX Runtime 1.32.0 found beside the executable")]
+    pub reason: String,
+    /// The version of ONNX Runtime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "1.32.0")]
+    pub version: Option<String>,
+    /// How many threads one run may use.
+    #[schema(example = 2)]
+    pub threads: usize,
+}
+
+documents! {
+    /// Nothing of its own.
+    ListModelsErrors:
+}
+
+documents! {
+    /// The name names nothing.
+    GetModelErrors: ModelNotFound
+}
+
+/// List the models
+///
+/// A version that `graft import`, `graft finetune` or a job has published appears within seconds.
+#[utoipa::path(
+    get, path = "/models", operation_id = "list_models", tag = "models",
+    responses((status = 200, description = "All models.", body = ModelList), ListModelsErrors)
+)]
+pub async fn list_models(State(state): State<AppState>) -> Json<ModelList> {
+    let data = state.registry.list().iter().map(summary).collect();
+    Json(ModelList { engine: Engine::from(&*state.engine), data })
+}
+
+/// Describe a model
+///
+/// The version that answers, or, where none does, the newest.
+#[utoipa::path(
+    get, path = "/models/{name}", operation_id = "get_model", tag = "models",
+    params(("name" = String, Path, description = "The model's name.", example = "flowers")),
+    responses((status = 200, description = "The model.", body = Model), GetModelErrors)
+)]
+pub async fn get_model(State(state): State<AppState>, Path(name): Path<String>) -> Result<Json<Model>, ApiError> {
+    let status = state.registry.get(&name).ok_or_else(|| {
+        let known: Vec<String> = state.registry.list().iter().map(|status| status.name.to_string()).collect();
+        let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
+        ApiError::new(Code::ModelNotFound, format!("there is no model `{name}`; there are: {known}"))
+    })?;
+    let summary = summary(&status);
+    let about = status.about.as_deref();
+    let spec = about.map(|about| &about.spec);
+    Ok(Json(Model {
+        summary,
+        engine: Engine::from(&*state.engine),
+        labels: spec.and_then(|spec| spec.labels.as_ref()).map(|labels| labels.names().to_vec()),
+        preprocess: spec.map(|spec| spec.preprocess.clone()),
+        training: spec.and_then(|spec| spec.training.clone()),
+        report: about.and_then(|about| about.report.clone()),
+    }))
+}
+
+impl From<&SelectedEngine> for Engine {
+    fn from(engine: &SelectedEngine) -> Self {
+        Self {
+            kind: engine.kind.to_string(),
+            reason: engine.reason.clone(),
+            version: engine.version.clone(),
+            threads: engine.threads.get(),
+        }
+    }
+}
+
+fn summary(status: &ModelStatus) -> ModelSummary {
+    let spec = status.about.as_ref().map(|about| &about.spec);
+    ModelSummary {
+        name: status.name.to_string(),
+        state: match status.state {
+            inference::State::Loading => ModelState::Loading,
+            inference::State::Ready => ModelState::Ready,
+            inference::State::Failed => ModelState::Failed,
+            inference::State::Backbone => ModelState::Backbone,
+        },
+        version: status.serving,
+        versions: status.versions.clone(),
+        reason: status.reason.clone(),
+        architecture: spec.map(|spec| spec.architecture.clone()),
+        classes: spec.and_then(|spec| spec.labels.as_ref()).map(models::Labels::len),
+    }
+}

@@ -1,0 +1,88 @@
+//! What the rooms behind the interface refuse, as errors of the interface.
+
+use std::time::Duration;
+
+use models::preprocess::ImageError;
+use trainer::finetune::FinetuneError;
+
+use crate::finetune::FinetuneFailure;
+use crate::http::problem::{ApiError, Code};
+use crate::inference::{InferenceError, LookupError};
+use crate::jobs::JobsError;
+use crate::store::StoreError;
+
+/// A small model loads in less, a large one in a few times this.
+const LOADING_TAKES: Duration = Duration::from_secs(2);
+
+impl From<LookupError> for ApiError {
+    fn from(error: LookupError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LookupError::Unknown { .. } => ApiError::new(Code::ModelNotFound, detail),
+            LookupError::NotNamed { .. } => ApiError::new(Code::ModelNotNamed, detail),
+            LookupError::Loading(_) => ApiError::new(Code::ModelLoading, detail).retry_after(LOADING_TAKES),
+            LookupError::Failed { .. } => ApiError::new(Code::ModelFailed, detail),
+            LookupError::Backbone(_) => ApiError::new(Code::NotAClassifier, detail),
+        }
+    }
+}
+
+impl From<InferenceError> for ApiError {
+    fn from(error: InferenceError) -> Self {
+        let detail = error.to_string();
+        match error {
+            InferenceError::Overloaded { retry_after, .. } => {
+                ApiError::new(Code::Overloaded, detail).retry_after(retry_after)
+            }
+            InferenceError::TooMany { .. } => ApiError::new(Code::TooManyImages, detail),
+            InferenceError::Image { source, .. } => image(&source, None),
+            InferenceError::Stopped(_) => ApiError::new(Code::ModelFailed, detail),
+            InferenceError::Failed(_) => ApiError::internal(error),
+        }
+    }
+}
+
+/// An image that cannot be used; `part` names it where there are several.
+pub(super) fn image(error: &ImageError, part: Option<&str>) -> ApiError {
+    let code = match error {
+        ImageError::Empty => Code::ImageEmpty,
+        ImageError::NotAnImage => Code::NotAnImage,
+        ImageError::UnsupportedFormat { .. } | ImageError::UnsupportedEncoding { .. } => Code::ImageUnsupported,
+        ImageError::Truncated { .. } => Code::ImageTruncated,
+        ImageError::TooLarge { .. } | ImageError::TooElongated { .. } => Code::ImageTooLarge,
+        ImageError::Parameters(_) => return ApiError::internal(error.clone()),
+        // Without pixels, corrupt, and whatever else a decoder will find.
+        _ => Code::ImageCorrupt,
+    };
+    match part {
+        Some(part) => ApiError::new(code, format!("{part}: {error}")),
+        None => ApiError::new(code, error.to_string()),
+    }
+}
+
+impl From<JobsError> for ApiError {
+    fn from(error: JobsError) -> Self {
+        let detail = error.to_string();
+        match error {
+            JobsError::Unknown(_) => ApiError::new(Code::JobNotFound, detail),
+            JobsError::Finished { .. } => ApiError::new(Code::JobFinished, detail),
+            JobsError::KeyReused(_) => ApiError::new(Code::IdempotencyKeyReused, detail),
+            JobsError::Folder(_) | JobsError::Database(_) | JobsError::Json(_) => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<FinetuneFailure> for ApiError {
+    fn from(error: FinetuneFailure) -> Self {
+        match error {
+            FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })
+            | FinetuneFailure::Finetune(
+                FinetuneError::Option(_)
+                | FinetuneError::Dataset(_)
+                | FinetuneError::Strategy { .. }
+                | FinetuneError::Headless(_),
+            ) => ApiError::new(Code::FinetuneRefused, error.to_string()),
+            error => ApiError::internal(error),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Convolution and its gradients on `[n, h, w, c]` by oneDNN.
+
+use std::ffi::c_int;
+
+use super::functions::{CONVOLUTION_DIRECT, FORWARD_TRAINING, Functions, Handle, Status, arg, query, tag};
+use super::library::{LINE, OneDnn, OneDnnError};
+use super::primitive::{Argument, Attributes, Desc, Memory, Primitive};
+use crate::backend::kernels::conv::Geometry;
+use crate::backend::kernels::element::{Element, Format};
+use crate::backend::kernels::norm::Then;
+
+/// A convolution of batches of one size, of images in one format. Weights, bias and their gradients are `f32`, weights
+/// `[kh, kw, in / groups, out]`; the library takes them in an order of its own, and sums are `f32`.
+pub(crate) struct Convolution {
+    library: OneDnn,
+    images: [Desc; 2],
+    weights: Desc,
+    bias: Option<Desc>,
+    forward: Weighted,
+    backward_input: Weighted,
+    backward_weight: Weighted,
+}
+
+/// What a convolution is made from.
+pub(crate) struct Site<'a> {
+    pub(crate) geometry: &'a Geometry,
+    pub(crate) batch: usize,
+    /// Of the images.
+    pub(crate) format: Format,
+    pub(crate) then: Then,
+}
+
+/// A pass with the copy between the weights' order and its own.
+struct Weighted {
+    pass: Primitive,
+    weights: Desc,
+    copy: Primitive,
+}
+
+impl Convolution {
+    /// # Errors
+    /// [`OneDnnError::Refused`] when the library does not do it.
+    pub(crate) fn new(library: &OneDnn, site: &Site<'_>) -> Result<Self, OneDnnError> {
+        let Site { geometry, batch, format, then } = *site;
+        let conv = &geometry.conv;
+        let image = |channels, [height, width]: [usize; 2]| {
+            Desc::new(library, &[batch, channels, height, width], format, tag::NHWC)
+        };
+        let images = [image(conv.in_channels, geometry.input)?, image(conv.out_channels, geometry.output)?];
+        let [height, width] = conv.kernel;
+        let (from, to) = (geometry.group_in(), geometry.group_out());
+        let (dims, order) = match conv.groups {
+            1 => (vec![to, from, height, width], tag::HWIO),
+            groups => (vec![groups, to, from, height, width], tag::HWIGO),
+        };
+        let kernel = |format, tag| Desc::new(library, &dims, format, tag);
+        let (weights, free) = (kernel(Format::Single, order)?, kernel(format, tag::ANY)?);
+        let bias = conv.bias.then(|| Desc::vector(library, conv.out_channels)).transpose()?;
+        let bias_handle = bias.as_ref().map_or(std::ptr::null_mut(), Desc::handle);
+        let window = Window::of(geometry);
+        let (engine, [x, y]) = (library.engine(), [images[0].handle(), images[1].handle()]);
+
+        let attributes = Attributes::new(library, then)?;
+        let pass = Primitive::new(library, "plan a convolution", |functions, handle| {
+            let create = functions.convolution_forward_primitive_desc_create;
+            let [strides, dilates, before, after] = window.pointers();
+            let (kind, way) = (FORWARD_TRAINING, CONVOLUTION_DIRECT);
+            let (weights, attributes) = (free.handle(), attributes.handle());
+            #[expect(unsafe_code, reason = "a call of the library")]
+            // SAFETY: the handles are of descriptors and of attributes, the pointers to a number for each axis.
+            unsafe {
+                create(
+                    handle,
+                    engine,
+                    kind,
+                    way,
+                    x,
+                    weights,
+                    bias_handle,
+                    y,
+                    strides,
+                    dilates,
+                    before,
+                    after,
+                    attributes,
+                )
+            }
+        })?;
+        let forward = Weighted::new(library, pass, query::WEIGHTS, &weights)?;
+
+        let attributes = Attributes::new(library, Then::Nothing)?;
+        let hint = forward.pass.desc();
+        let pass = Primitive::new(library, "plan a gradient of images", |functions, handle| {
+            let create = functions.convolution_backward_data_primitive_desc_create;
+            let [strides, dilates, before, after] = window.pointers();
+            let (weights, attributes, way) = (free.handle(), attributes.handle(), CONVOLUTION_DIRECT);
+            #[expect(unsafe_code, reason = "a call of the library")]
+            // SAFETY: as above; the hint is of the forward pass.
+            unsafe {
+                create(handle, engine, way, x, weights, y, strides, dilates, before, after, hint, attributes)
+            }
+        })?;
+        let backward_input = Weighted::new(library, pass, query::WEIGHTS, &weights)?;
+
+        let gradient = kernel(Format::Single, tag::ANY)?;
+        let pass = Primitive::new(library, "plan a gradient of weights", |functions: &Functions, handle| -> Status {
+            let create = functions.convolution_backward_weights_primitive_desc_create;
+            let [strides, dilates, before, after] = window.pointers();
+            let (gradient, attributes, way): (Handle, Handle, c_int) =
+                (gradient.handle(), attributes.handle(), CONVOLUTION_DIRECT);
+            #[expect(unsafe_code, reason = "a call of the library")]
+            // SAFETY: as above.
+            unsafe {
+                create(
+                    handle,
+                    engine,
+                    way,
+                    x,
+                    gradient,
+                    bias_handle,
+                    y,
+                    strides,
+                    dilates,
+                    before,
+                    after,
+                    hint,
+                    attributes,
+                )
+            }
+        })?;
+        let backward_weight = Weighted::back(library, pass, query::DIFF_WEIGHTS, &weights)?;
+        Ok(Self { library: library.clone(), images, weights, bias, forward, backward_input, backward_weight })
+    }
+
+    /// `y = then(x * weight + bias)`.
+    pub(crate) fn forward<T: Element>(
+        &self,
+        x: &[T],
+        (weight, bias): (&[f32], Option<&[f32]>),
+        y: &mut [T],
+    ) -> Result<(), OneDnnError> {
+        let source = Argument::read(arg::SRC, &self.images[0], x);
+        let result = Argument::write(arg::DST, &self.images[1], y);
+        self.with_weights(&self.forward, weight, |scratch, weights| {
+            let pass = &self.forward.pass;
+            match (&self.bias, bias) {
+                (Some(desc), Some(bias)) => {
+                    pass.run(scratch, [source, weights, Argument::read(arg::BIAS, desc, bias), result])
+                }
+                _ => pass.run(scratch, [source, weights, result]),
+            }
+        })
+    }
+
+    /// The gradient of `x`.
+    pub(crate) fn backward_input<T: Element>(&self, dy: &[T], weight: &[f32], dx: &mut [T]) -> Result<(), OneDnnError> {
+        let source = Argument::read(arg::DIFF_DST, &self.images[1], dy);
+        let result = Argument::write(arg::DIFF_SRC, &self.images[0], dx);
+        self.with_weights(&self.backward_input, weight, |scratch, weights| {
+            self.backward_input.pass.run(scratch, [source, weights, result])
+        })
+    }
+
+    /// The gradients of the weights and of the bias, which is empty if there is none.
+    pub(crate) fn backward_weight<T: Element>(
+        &self,
+        [x, dy]: [&[T]; 2],
+        dw: &mut [f32],
+        db: &mut [f32],
+    ) -> Result<(), OneDnnError> {
+        let Weighted { pass, weights, copy } = &self.backward_weight;
+        let (size, scratch) = (lines(weights.size()), pass.scratch().max(copy.scratch()));
+        self.library.with_scratch(size + scratch, |memory| {
+            let (own, scratch) = memory.split_at_mut(size);
+            let x = Argument::read(arg::SRC, &self.images[0], x);
+            let dy = Argument::read(arg::DIFF_DST, &self.images[1], dy);
+            let found = Argument { arg: arg::DIFF_WEIGHTS, desc: weights, memory: Memory::Write(own) };
+            match &self.bias {
+                Some(desc) => pass.run(scratch, [x, dy, found, Argument::write(arg::DIFF_BIAS, desc, db)])?,
+                None => pass.run(scratch, [x, dy, found])?,
+            }
+            let from = Argument { arg: arg::SRC, desc: weights, memory: Memory::Read(own) };
+            copy.run(scratch, [from, Argument::write(arg::DST, &self.weights, dw)])
+        })
+    }
+
+    /// Runs a pass with the weights in its own order.
+    fn with_weights(
+        &self,
+        weighted: &Weighted,
+        weight: &[f32],
+        run: impl FnOnce(&mut [u8], Argument<'_>) -> Result<(), OneDnnError>,
+    ) -> Result<(), OneDnnError> {
+        let Weighted { pass, weights, copy } = weighted;
+        let (size, scratch) = (lines(weights.size()), pass.scratch().max(copy.scratch()));
+        self.library.with_scratch(size + scratch, |memory| {
+            let (own, scratch) = memory.split_at_mut(size);
+            let from = Argument::read(arg::SRC, &self.weights, weight);
+            copy.run(scratch, [from, Argument { arg: arg::DST, desc: weights, memory: Memory::Write(own) }])?;
+            run(scratch, Argument { arg: arg::WEIGHTS, desc: weights, memory: Memory::Read(own) })
+        })
+    }
+}
+
+impl Weighted {
+    /// For a pass that reads weights.
+    fn new(library: &OneDnn, pass: Primitive, what: c_int, given: &Desc) -> Result<Self, OneDnnError> {
+        let weights = pass.chosen(what)?;
+        let copy = Primitive::reorder(library, [given, &weights])?;
+        Ok(Self { pass, weights, copy })
+    }
+
+    /// For a pass that writes them.
+    fn back(library: &OneDnn, pass: Primitive, what: c_int, wanted: &Desc) -> Result<Self, OneDnnError> {
+        let weights = pass.chosen(what)?;
+        let copy = Primitive::reorder(library, [&weights, wanted])?;
+        Ok(Self { pass, weights, copy })
+    }
+}
+
+impl<'a> Argument<'a> {
+    fn read<T: Element>(arg: c_int, desc: &'a Desc, numbers: &'a [T]) -> Self {
+        Self { arg, desc, memory: Memory::Read(bytemuck::cast_slice(numbers)) }
+    }
+
+    fn write<T: Element>(arg: c_int, desc: &'a Desc, numbers: &'a mut [T]) -> Self {
+        Self { arg, desc, memory: Memory::Write(bytemuck::cast_slice_mut(numbers)) }
+    }
+}
+
+/// How the window moves, a number for each axis.
+struct Window([[i64; 2]; 4]);
+
+impl Window {
+    fn of(geometry: &Geometry) -> Self {
+        let conv = &geometry.conv;
+        let numbers = |pair: [usize; 2]| pair.map(|number| number as i64);
+        let padding = conv.padding;
+        Self([
+            numbers(conv.stride),
+            // The library counts the pixels that are left out.
+            numbers(conv.dilation.map(|dilation| dilation - 1)),
+            numbers([padding.top, padding.left]),
+            numbers([padding.bottom, padding.right]),
+        ])
+    }
+
+    fn pointers(&self) -> [*const i64; 4] {
+        self.0.each_ref().map(|pair| pair.as_ptr())
+    }
+}
+
+/// Whole lines of the cache.
+fn lines(bytes: usize) -> usize {
+    bytes.next_multiple_of(LINE)
+}
