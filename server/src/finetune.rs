@@ -11,7 +11,7 @@ use trainer::finetune::{self as training, Base, FinetuneError, Finetuned, Option
 
 use crate::config::DataDir;
 use crate::runtime::Backends;
-use crate::store::{Artefacts, Content, ModelName, ModelStore, StoreError, StoredModel};
+use crate::store::{Artifacts, Content, ModelName, ModelStore, StoreError, StoredModel};
 
 /// What is to be trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct FinetuneSpec {
 
 /// A model that was published.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Published {
+pub struct PublishedModel {
     /// Its name.
     pub name: ModelName,
     /// Its version.
@@ -82,12 +82,12 @@ pub fn run(
     spec: &FinetuneSpec,
     backends: &Backends,
     observer: &mut dyn Observer,
-) -> Result<Published, FinetuneFailure> {
+) -> Result<PublishedModel, FinetuneFailure> {
     let store = ModelStore::open(&data.models_dir())?;
     let version = store.resolve(&spec.base_model, None)?;
     let base = match store.network(&spec.base_model, version) {
         Ok(network) => Base::Network(Box::new(network)),
-        Err(StoreError::Adopted { .. }) => {
+        Err(StoreError::Opaque { .. }) => {
             let StoredModel { onnx, spec, .. } = store.read(&spec.base_model, version)?;
             Base::file(onnx, spec, backends.engine.kind, backends.engine.threads)?
         }
@@ -109,12 +109,12 @@ pub fn run(
     }
     let report = serde_json::to_value(report).unwrap_or_default();
     let content = match &content {
-        training::Content::Network(network) => Content::Network(network),
-        training::Content::File(file) => Content::Adopted(file),
+        training::Content::Network(network) => Content::Native(network),
+        training::Content::File(file) => Content::Opaque(file),
     };
-    let artefacts = Artefacts { content, golden: &golden, report: Some(&report) };
-    let version = store.publish(&spec.name, &artefacts)?;
-    Ok(Published { name: spec.name.clone(), version, report })
+    let artifacts = Artifacts { content, golden: &golden, report: Some(&report) };
+    let version = store.publish(&spec.name, &artifacts)?;
+    Ok(PublishedModel { name: spec.name.clone(), version, report })
 }
 
 /// Finds what is wrong with a request before it becomes a job: the base, the options, the data set, and every file's
@@ -127,7 +127,7 @@ pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure>
     let store = ModelStore::open(&data.models_dir())?;
     let (base, version) = (&spec.base_model, store.resolve(&spec.base_model, None)?);
     match store.check_network(base, version) {
-        Err(StoreError::Adopted { .. }) => {
+        Err(StoreError::Opaque { .. }) => {
             training::head_alone(base.as_str(), spec.options.strategy)?;
             let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(HeadlessError::from);
             file.and_then(|file| file.headless()).map_err(FinetuneError::from)?;

@@ -10,7 +10,7 @@ use models::scores::{softmax, top_k};
 use serde_json::json;
 use server::store::{ModelName, ModelStore};
 
-use super::{Workplace, output};
+use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
 pub(super) struct ClassifyArgs {
@@ -39,14 +39,14 @@ enum Format {
     Json,
 }
 
-pub(super) fn run(args: &ClassifyArgs, place: &Workplace) -> Result<()> {
-    let store = ModelStore::open(&place.data.models_dir())?;
+pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<()> {
+    let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&args.model, None)?;
     let model = store.read(&args.model, version)?;
     let Some(labels) = &model.spec.labels else {
         bail!("model `{}` is a headless backbone; graft a head onto it with `graft finetune` first", args.model);
     };
-    let engine = place.select()?;
+    let engine = context.select()?;
     let mut session = onnx::engine::open(engine.kind, &model.onnx, engine.threads)?;
     for path in &args.images {
         let named = || path.display().to_string();

@@ -9,7 +9,7 @@ use onnx::ExportOptions;
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use server::store::{ModelName, ModelStore, StoreError};
 
-use super::{Workplace, output};
+use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -86,16 +86,14 @@ impl ExportArgs {
     }
 }
 
-pub(super) fn run(args: &ExportArgs, place: &Workplace) -> Result<()> {
-    let store = ModelStore::open(&place.data.models_dir())?;
+pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
+    let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&args.model, args.version)?;
     let options = args.options();
     let file = match store.network(&args.model, version) {
         Ok(network) => onnx::export(&network, &options)?,
         // What is kept as it is can be given back as it is.
-        Err(StoreError::Adopted { .. }) if options == ExportOptions::default() => {
-            store.read(&args.model, version)?.onnx
-        }
+        Err(StoreError::Opaque { .. }) if options == ExportOptions::default() => store.read(&args.model, version)?.onnx,
         Err(error) => return Err(error.into()),
     };
     write(&args.out, &file).with_context(|| args.out.display().to_string())?;

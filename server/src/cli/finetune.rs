@@ -13,7 +13,7 @@ use trainer::finetune::Options;
 use super::images::DownloadArgs;
 use super::progress::Progress;
 use super::tuning::{Strategy, TuningArgs};
-use super::{Workplace, output};
+use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
 pub(super) struct FinetuneArgs {
@@ -110,9 +110,9 @@ enum Bad {
 /// How many of the hardest classes are shown.
 const HARDEST: usize = 5;
 
-pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
+pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let mut progress = Progress::new();
-    let data = args.downloads.locate(&args.data, place, &mut progress)?;
+    let data = args.downloads.locate(&args.data, context, &mut progress)?;
     let spec = FinetuneSpec {
         base_model: args.base.clone(),
         dataset: source(args.kind, data),
@@ -135,13 +135,13 @@ pub(super) fn run(args: &FinetuneArgs, place: &Workplace) -> Result<()> {
             },
         },
     };
-    let backends = place.backends()?;
+    let backends = context.backends()?;
     let (engine, kernels) = (&backends.engine, &backends.kernels);
     output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;
     if args.strategy != Strategy::Head {
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
     }
-    let published = finetune::run(&place.data, &spec, &backends, &mut progress);
+    let published = finetune::run(&context.data, &spec, &backends, &mut progress);
     progress.finish();
     let published = published?;
     summarise(&published.report)?;

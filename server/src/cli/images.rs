@@ -7,7 +7,7 @@ use clap::Args;
 use server::datasets::{Downloads, Permission, PublishedDataset};
 use trainer::events::Observer;
 
-use super::Workplace;
+use super::CommandContext;
 
 /// How images that are named and not there come here.
 #[derive(Debug, Args)]
@@ -25,11 +25,11 @@ pub(super) struct DownloadArgs {
 impl DownloadArgs {
     /// The path that is there, or that of the published data set of this name, which may have to be fetched first. What is
     /// neither stays, for the reader to say so.
-    pub(super) fn locate(&self, data: &Path, place: &Workplace, observer: &mut dyn Observer) -> Result<PathBuf> {
+    pub(super) fn locate(&self, data: &Path, context: &CommandContext, observer: &mut dyn Observer) -> Result<PathBuf> {
         let published = data.to_str().filter(|_| !data.exists()).and_then(PublishedDataset::find);
         let Some(published) = published else { return Ok(data.to_owned()) };
         let downloads = Downloads {
-            folder: &place.data.datasets_dir(),
+            folder: &context.data.datasets_dir(),
             permission: if self.download { Permission::Granted } else { Permission::Denied },
             endpoint: self.dataset_endpoint.as_deref(),
         };

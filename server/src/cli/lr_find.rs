@@ -10,8 +10,8 @@ use trainer::fit::{Logs, Probe, RangeOptions, RangeTest, Task, range_test};
 
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::recipe::{Prepared, RecipeArgs};
-use super::{Workplace, output};
+use super::recipe::{RecipeArgs, TrainingSetup};
+use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
 pub(super) struct LrFindArgs {
@@ -43,13 +43,13 @@ pub(super) struct LrFindArgs {
 /// Rows of the table that is printed; all are in the file.
 const ROWS: usize = 20;
 
-pub(super) fn run(args: &LrFindArgs, place: &Workplace) -> Result<()> {
+pub(super) fn run(args: &LrFindArgs, context: &CommandContext) -> Result<()> {
     let options = RangeOptions { low: args.low, high: args.high, steps: args.steps, ..RangeOptions::default() };
     options.validate()?;
     let mut progress = Progress::until(Interrupt::listen()?);
-    let prepared = args.recipe.prepare(args.recipe.open([])?, args.base.as_ref(), place, &mut progress)?;
-    prepared.announce()?;
-    let Prepared { plan, kernels, .. } = &prepared;
+    let setup = args.recipe.prepare(args.recipe.open([])?, args.base.as_ref(), context, &mut progress)?;
+    setup.announce()?;
+    let TrainingSetup { plan, kernels, .. } = &setup;
     let task = Task {
         graph: &plan.graph,
         params: &plan.params,

@@ -85,13 +85,13 @@ enum Command {
 }
 
 /// What every command works with.
-struct Workplace {
+struct CommandContext {
     data: DataDir,
     engine: EngineArgs,
     kernels: KernelArgs,
 }
 
-impl Workplace {
+impl CommandContext {
     /// The engine that the user wants, its library loaded.
     fn select(&self) -> Result<SelectedEngine, SelectError> {
         server::runtime::select(&self.engine, &self.data)
@@ -118,9 +118,9 @@ impl Workplace {
 /// Runs the command and turns its error into a sentence and an exit code.
 pub(crate) fn main() -> ExitCode {
     let Cli { data, engine, kernels, log, command } = parse();
-    let place = Workplace { data: data.resolve(), engine, kernels };
+    let context = CommandContext { data: data.resolve(), engine, kernels };
     let result = match telemetry::init(&log) {
-        Ok(()) => run(command, &place),
+        Ok(()) => run(command, &context),
         Err(error) => Err(error.into()),
     };
     result.unwrap_or_else(|error| {
@@ -146,24 +146,24 @@ fn parse() -> Cli {
     Cli::try_parse_from(serving).unwrap_or_else(|error| refused.unwrap_or(error).exit())
 }
 
-fn run(command: Option<Command>, place: &Workplace) -> Result<ExitCode> {
+fn run(command: Option<Command>, context: &CommandContext) -> Result<ExitCode> {
     match command {
         None => {}
-        Some(Command::Serve(args)) => place.serve(&args)?,
-        Some(Command::Classify(args)) => classify::run(&args, place)?,
-        Some(Command::Finetune(args)) => finetune::run(&args, place)?,
-        Some(Command::Train(args)) => train::run(&args, place)?,
-        Some(Command::LrFind(args)) => lr_find::run(&args, place)?,
-        Some(Command::Import(args)) => import::run(&args, place)?,
-        Some(Command::Pull(args)) => pull::run(&args, place)?,
+        Some(Command::Serve(args)) => context.serve(&args)?,
+        Some(Command::Classify(args)) => classify::run(&args, context)?,
+        Some(Command::Finetune(args)) => finetune::run(&args, context)?,
+        Some(Command::Train(args)) => train::run(&args, context)?,
+        Some(Command::LrFind(args)) => lr_find::run(&args, context)?,
+        Some(Command::Import(args)) => import::run(&args, context)?,
+        Some(Command::Pull(args)) => pull::run(&args, context)?,
         Some(Command::Arch(command)) => arch::run(&command)?,
-        Some(Command::Export(args)) => export::run(&args, place)?,
-        Some(Command::Models(args)) => models::run(&args, place)?,
-        Some(Command::Check(args)) => return check::run(&args, place),
-        Some(Command::Runtime(command)) => runtime::run(&command, place)?,
+        Some(Command::Export(args)) => export::run(&args, context)?,
+        Some(Command::Models(args)) => models::run(&args, context)?,
+        Some(Command::Check(args)) => return check::run(&args, context),
+        Some(Command::Runtime(command)) => runtime::run(&command, context)?,
         Some(Command::Openapi) => output::json(&router::openapi())?,
         Some(Command::Health(args)) => health::run(&args)?,
-        Some(Command::Job) => return Ok(jobs::child::main(&place.data, &place.backends()?)?),
+        Some(Command::Job) => return Ok(jobs::child::main(&context.data, &context.backends()?)?),
     }
     Ok(ExitCode::SUCCESS)
 }

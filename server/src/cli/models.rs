@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use server::store::{ModelStore, StoredModel};
 
-use super::{Workplace, output};
+use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
 pub(super) struct ModelsArgs {
@@ -14,8 +14,8 @@ pub(super) struct ModelsArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &ModelsArgs, place: &Workplace) -> Result<()> {
-    let store = ModelStore::open(&place.data.models_dir())?;
+pub(super) fn run(args: &ModelsArgs, context: &CommandContext) -> Result<()> {
+    let store = ModelStore::open(&context.data.models_dir())?;
     let entries = store.list()?;
     let models = entries
         .iter()
@@ -25,8 +25,8 @@ pub(super) fn run(args: &ModelsArgs, place: &Workplace) -> Result<()> {
         return Ok(output::json(&models.iter().map(describe).collect::<Vec<_>>())?);
     }
     if models.is_empty() {
-        let place = place.data.models_dir();
-        output::line(format_args!("no models in {} yet; put one there with `graft import`", place.display()))?;
+        let folder = context.data.models_dir();
+        output::line(format_args!("no models in {} yet; put one there with `graft import`", folder.display()))?;
         return Ok(());
     }
     let rows: Vec<[String; 5]> = models.iter().map(row).collect();

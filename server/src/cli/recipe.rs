@@ -12,7 +12,7 @@ use trainer::events::{Event, Observer, Phase};
 use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting};
 
 use super::images::DownloadArgs;
-use super::{Workplace, output};
+use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
 pub(super) struct RecipeArgs {
@@ -38,7 +38,7 @@ pub(super) struct RecipeArgs {
 }
 
 /// A recipe with its images.
-pub(super) struct Prepared {
+pub(super) struct TrainingSetup {
     pub(super) name: String,
     pub(super) recipe: Recipe,
     pub(super) plan: Plan,
@@ -59,17 +59,17 @@ impl RecipeArgs {
         &self,
         (name, recipe): (String, Recipe),
         base: Option<&ModelName>,
-        place: &Workplace,
+        context: &CommandContext,
         observer: &mut dyn Observer,
-    ) -> Result<Prepared> {
+    ) -> Result<TrainingSetup> {
         let data = self.data.as_ref().context("name the images with --data")?;
-        let threads = place.engine.threads();
+        let threads = context.engine.threads();
         // Only an error when there is a pool already, which then serves as well.
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
         observer.event(Event::Phase { phase: Phase::Data });
         let named = recipe.base.as_deref().map(str::parse).transpose()?;
-        let base = base.cloned().or(named).map(|name| network(&name, place)).transpose()?;
-        let path = self.downloads.locate(data, place, observer)?;
+        let base = base.cloned().or(named).map(|name| network(&name, context)).transpose()?;
+        let path = self.downloads.locate(data, context, observer)?;
         let plan_of = |dataset| {
             let bad_files = if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Refuse };
             let loading = Loading { threads, bad_files };
@@ -78,19 +78,19 @@ impl RecipeArgs {
                 Some(base) => Plan::grafted(&recipe, base, dataset, loading),
             }
         };
-        let opening = Opening { cache: Some(&place.data.cache_dir()), ..Opening::default() };
+        let opening = Opening { cache: Some(&context.data.cache_dir()), ..Opening::default() };
         let dataset = Source::Auto { path }.open_in(&opening)?;
         for warning in &dataset.warnings {
             observer.event(Event::Warning { message: warning.to_string() });
         }
-        let (mut plan, kernels) = (plan_of(dataset)?, place.kernels()?);
+        let (mut plan, kernels) = (plan_of(dataset)?, context.kernels()?);
         plan.fit_head(&kernels.kernels, observer)?;
-        Ok(Prepared { name, recipe, plan, kernels })
+        Ok(TrainingSetup { name, recipe, plan, kernels })
     }
 }
 
-fn network(name: &ModelName, place: &Workplace) -> Result<Network> {
-    let store = ModelStore::open(&place.data.models_dir())?;
+fn network(name: &ModelName, context: &CommandContext) -> Result<Network> {
+    let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(name, None).map_err(|error| match error {
         StoreError::Unknown { .. } => RecipeError::Base { base: name.to_string() }.into(),
         error => anyhow::Error::from(error),
@@ -98,7 +98,7 @@ fn network(name: &ModelName, place: &Workplace) -> Result<Network> {
     Ok(store.network(name, version)?)
 }
 
-impl Prepared {
+impl TrainingSetup {
     /// What is going to happen, in three lines.
     pub(super) fn announce(&self) -> Result<()> {
         let Self { name, recipe, plan, kernels } = self;

@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use server::runtime::{self, Library};
 use trainer::backend::onednn;
 
-use super::{Workplace, output};
+use super::{CommandContext, output};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RuntimeCommand {
@@ -15,7 +15,7 @@ pub(super) enum RuntimeCommand {
     Install {
         /// Which one
         #[arg(value_enum, default_value_t)]
-        library: Name,
+        library: LibraryName,
         /// The Python whose pip is used
         #[arg(long, env = "GRAFT_PYTHON", default_value = "python3", value_name = "FILE")]
         python: PathBuf,
@@ -25,7 +25,7 @@ pub(super) enum RuntimeCommand {
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub(super) enum Name {
+pub(super) enum LibraryName {
     /// ONNX Runtime, for running models
     #[default]
     Onnxruntime,
@@ -33,21 +33,21 @@ pub(super) enum Name {
     Onednn,
 }
 
-pub(super) fn run(command: &RuntimeCommand, place: &Workplace) -> Result<()> {
+pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<()> {
     match command {
         RuntimeCommand::Install { library, python } => {
             let library = match library {
-                Name::Onnxruntime => Library::OnnxRuntime,
-                Name::Onednn => Library::OneDnn,
+                LibraryName::Onnxruntime => Library::OnnxRuntime,
+                LibraryName::Onednn => Library::OneDnn,
             };
             output::line(format_args!("downloading {} with pip", library.requirement()))?;
-            let file = runtime::install(library, &place.data.runtime_dir(), python)?;
+            let file = runtime::install(library, &context.data.runtime_dir(), python)?;
             output::line(format_args!("installed {}", file.display()))?;
         }
         RuntimeCommand::Show => {
-            let engine = place.select()?;
+            let engine = context.select()?;
             output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
-            let places = onednn::Places { named: None, data: Some(place.data.runtime_dir()) };
+            let places = onednn::Places { named: None, data: Some(context.data.runtime_dir()) };
             match onednn::find(&places) {
                 Ok((library, found)) => {
                     output::line(format_args!("oneDNN {} found {}", library.version(), found.place))?;

@@ -9,8 +9,8 @@ use trainer::recipe::{NAMED, OpenRun, Place, Recipe, RecipeError, Resume, RunFol
 
 use super::interrupt::Interrupt;
 use super::progress::{Metric, Progress};
-use super::recipe::{Prepared, RecipeArgs};
-use super::{Workplace, output};
+use super::recipe::{RecipeArgs, TrainingSetup};
+use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
@@ -42,7 +42,7 @@ pub(super) struct TrainArgs {
     show: Option<String>,
 }
 
-pub(super) fn run(args: &TrainArgs, place: &Workplace) -> Result<()> {
+pub(super) fn run(args: &TrainArgs, context: &CommandContext) -> Result<()> {
     if args.list {
         return list();
     }
@@ -51,7 +51,7 @@ pub(super) fn run(args: &TrainArgs, place: &Workplace) -> Result<()> {
             find(name).with_context(|| format!("there is no recipe `{name}`; `graft train --list` lists them"))?;
         return Ok(output::line(format_args!("{}", named.text.trim_end()))?);
     }
-    train(args, place)
+    train(args, context)
 }
 
 fn list() -> Result<()> {
@@ -60,15 +60,15 @@ fn list() -> Result<()> {
     Ok(output::table(["RECIPE", "WHAT"], &rows)?)
 }
 
-fn train(args: &TrainArgs, place: &Workplace) -> Result<()> {
+fn train(args: &TrainArgs, context: &CommandContext) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let mut progress = Progress::until(interrupt);
-    let prepared = args.recipe.prepare(args.recipe.open(args.settings())?, None, place, &mut progress)?;
-    prepared.announce()?;
-    progress.show(if prepared.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
-    let Prepared { name, recipe, plan, .. } = &prepared;
+    let setup = args.recipe.prepare(args.recipe.open(args.settings())?, None, context, &mut progress)?;
+    setup.announce()?;
+    progress.show(if setup.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
+    let TrainingSetup { name, recipe, plan, .. } = &setup;
     let place = Place::new(&args.out, recipe, name);
-    let kernels = &prepared.kernels.kernels;
+    let kernels = &setup.kernels.kernels;
     let resume = if args.resume { Resume::Required } else { Resume::IfPossible };
     let run = RunFolder { name, recipe, plan, place: &place, kernels, resume }
         .open()

@@ -113,7 +113,7 @@ struct Transfer<'a> {
 }
 
 /// Why a transfer ended before the file was whole.
-enum Broken {
+enum TransferError {
     /// It may go on.
     Network(String),
     /// It may not.
@@ -162,15 +162,17 @@ impl<'a> Transfer<'a> {
             let before = self.done;
             match self.attempt(observer) {
                 Ok(()) => return Ok(()),
-                Err(Broken::Final(error)) => return Err(error),
-                Err(Broken::Network(_)) if left > 0 && self.done > before => left -= 1,
-                Err(Broken::Network(reason)) => return Err(FetchError::Network { url: self.url.clone(), reason }),
+                Err(TransferError::Final(error)) => return Err(error),
+                Err(TransferError::Network(_)) if left > 0 && self.done > before => left -= 1,
+                Err(TransferError::Network(reason)) => {
+                    return Err(FetchError::Network { url: self.url.clone(), reason });
+                }
             }
         }
     }
 
     /// One request for what is missing.
-    fn attempt(&mut self, observer: &mut dyn Observer) -> Result<(), Broken> {
+    fn attempt(&mut self, observer: &mut dyn Observer) -> Result<(), TransferError> {
         let mut response = self.ask()?;
         if response.status() == 416 {
             // Nothing is behind the end of what is there: it is whole, or of another file, which its check will say.
@@ -179,44 +181,44 @@ impl<'a> Transfer<'a> {
         match response.status().as_u16() {
             206 if from(&response) == Some(self.done) => {}
             // The server sends all of it, whatever was asked for.
-            200 | 206 => self.forget().map_err(Broken::Final)?,
-            404 | 410 => return Err(Broken::Final(FetchError::Missing { url: self.url.clone() })),
-            status => return Err(Broken::Network(format!("the server answers with status {status}"))),
+            200 | 206 => self.forget().map_err(TransferError::Final)?,
+            404 | 410 => return Err(TransferError::Final(FetchError::Missing { url: self.url.clone() })),
+            status => return Err(TransferError::Network(format!("the server answers with status {status}"))),
         }
         let length = response.body().content_length();
         self.total = length.map_or(self.total, |length| self.done + length);
         self.receive(&mut response, observer)?;
         match length {
-            Some(_) if self.done < self.total => Err(Broken::Network("the connection broke off".to_owned())),
+            Some(_) if self.done < self.total => Err(TransferError::Network("the connection broke off".to_owned())),
             _ => Ok(()),
         }
     }
 
-    fn ask(&self) -> Result<Response<Body>, Broken> {
+    fn ask(&self) -> Result<Response<Body>, TransferError> {
         let request = self.agent.get(&self.url);
         let request = if self.done > 0 { request.header("range", format!("bytes={}-", self.done)) } else { request };
-        request.call().map_err(|error| Broken::Network(error.to_string()))
+        request.call().map_err(|error| TransferError::Network(error.to_string()))
     }
 
-    fn receive(&mut self, response: &mut Response<Body>, observer: &mut dyn Observer) -> Result<(), Broken> {
+    fn receive(&mut self, response: &mut Response<Body>, observer: &mut dyn Observer) -> Result<(), TransferError> {
         // No server may fill the disk: the sizes in the table are right within a few per cent.
         let most = 2 * self.file.bytes.max(self.file.bytes + MIB);
         let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
         let mut chunk = vec![0; CHUNK];
         loop {
             if observer.stopped() {
-                return Err(Broken::Final(FetchError::Stopped));
+                return Err(TransferError::Final(FetchError::Stopped));
             }
-            let read = body.read(&mut chunk).map_err(|error| Broken::Network(error.to_string()))?;
+            let read = body.read(&mut chunk).map_err(|error| TransferError::Network(error.to_string()))?;
             if read == 0 {
                 return Ok(());
             }
-            self.part.write_all(&chunk[..read]).map_err(at(&self.path)).map_err(Broken::Final)?;
+            self.part.write_all(&chunk[..read]).map_err(at(&self.path)).map_err(TransferError::Final)?;
             self.done += read as u64;
             if self.done > most {
-                self.forget().map_err(Broken::Final)?;
+                self.forget().map_err(TransferError::Final)?;
                 let reason = format!("it has more than {most} bytes");
-                return Err(Broken::Final(FetchError::Wrong { url: self.url.clone(), reason }));
+                return Err(TransferError::Final(FetchError::Wrong { url: self.url.clone(), reason }));
             }
             self.tell(observer);
         }

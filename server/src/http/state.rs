@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::config::{DataDir, ServeConfig};
-use crate::inference::{Decoder, Options, Registry};
+use crate::inference::{Decoder, InferenceOptions, Registry};
 use crate::jobs::{Jobs, JobsError};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
@@ -29,14 +29,14 @@ pub struct AppState {
     /// The largest body of a request.
     pub max_body_bytes: usize,
     /// Whether the server is going.
-    pub draining: Draining,
+    pub draining: DrainState,
 }
 
 /// Whether the server is shutting down.
 #[derive(Debug, Clone, Default)]
-pub struct Draining(Arc<AtomicBool>);
+pub struct DrainState(Arc<AtomicBool>);
 
-impl Draining {
+impl DrainState {
     /// The server is going: it is not ready any more.
     pub fn begin(&self) {
         self.0.store(true, Ordering::Release);
@@ -71,7 +71,7 @@ impl AppState {
     pub async fn open(config: &ServeConfig, engine: SelectedEngine) -> Result<Self, OpenError> {
         let folder = config.data.models_dir();
         let store = spawn_blocking(move || ModelStore::open(&folder)).await??;
-        let options = Options { max_batch: config.max_batch.max(1), queue: config.queue };
+        let options = InferenceOptions { max_batch: config.max_batch.max(1), queue: config.queue };
         let limits = Limits { max_pixels: config.max_pixels, ..Limits::default() };
         Ok(Self {
             registry: Registry::new(store, &engine, options),
@@ -80,7 +80,7 @@ impl AppState {
             engine: Arc::new(engine),
             data: config.data.clone(),
             max_body_bytes: config.max_body_mb.saturating_mul(1 << 20),
-            draining: Draining::default(),
+            draining: DrainState::default(),
         })
     }
 }

@@ -11,54 +11,54 @@ use super::InferenceError;
 /// The places of one model.
 #[derive(Debug)]
 pub(super) struct Admission {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     count: usize,
-    pace: Arc<Pace>,
+    throughput: Arc<Throughput>,
 }
 
 /// The right of one image to wait. It ends when the model takes the image or the request is given up.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct QueuePermit {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Admission {
-    pub(super) fn new(places: usize, pace: Arc<Pace>) -> Self {
-        let count = places.clamp(1, Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(count)), count, pace }
+    pub(super) fn new(capacity: usize, throughput: Arc<Throughput>) -> Self {
+        let count = capacity.clamp(1, Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(count)), count, throughput }
     }
 
     /// A place for each image, or none at all: half a request is no use to anyone.
-    pub(super) fn admit(&self, images: usize) -> Result<Vec<Place>, InferenceError> {
-        let too_many = InferenceError::TooMany { images, places: self.count };
+    pub(super) fn admit(&self, images: usize) -> Result<Vec<QueuePermit>, InferenceError> {
+        let too_many = InferenceError::TooMany { images, capacity: self.count };
         let wanted = u32::try_from(images).map_err(|_| too_many.clone())?;
         if images > self.count {
             return Err(too_many);
         }
-        let Ok(mut permits) = self.places.clone().try_acquire_many_owned(wanted) else {
+        let Ok(mut permits) = self.permits.clone().try_acquire_many_owned(wanted) else {
             let waiting = self.waiting();
-            return Err(InferenceError::Overloaded { waiting, retry_after: self.pace.estimate(waiting) });
+            return Err(InferenceError::Overloaded { waiting, retry_after: self.throughput.estimate(waiting) });
         };
-        let mut places = Vec::with_capacity(images);
+        let mut admitted = Vec::with_capacity(images);
         while let Some(permit) = permits.split(1) {
-            places.push(Place { _permit: permit });
+            admitted.push(QueuePermit { _permit: permit });
         }
-        Ok(places)
+        Ok(admitted)
     }
 
     /// How many places are taken.
     pub(super) fn waiting(&self) -> usize {
-        self.count - self.places.available_permits()
+        self.count - self.permits.available_permits()
     }
 }
 
 /// How fast a model has been lately.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Throughput {
     micros_per_image: AtomicU64,
 }
 
-impl Pace {
+impl Throughput {
     /// Takes a run into account: a moving average in which the last run counts for a quarter.
     pub(super) fn record(&self, images: usize, elapsed: Duration) {
         let new = (elapsed.as_micros() / images.max(1) as u128) as u64;
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_back() {
-        let pace = Arc::new(Pace::default());
-        pace.record(2, Duration::from_secs(1));
-        let admission = Admission::new(4, pace);
+        let throughput = Arc::new(Throughput::default());
+        throughput.record(2, Duration::from_secs(1));
+        let admission = Admission::new(4, throughput);
         let three = admission.admit(3).unwrap();
         let Err(InferenceError::Overloaded { waiting, retry_after }) = admission.admit(2) else { panic!() };
         assert_eq!((waiting, retry_after), (3, Duration::from_millis(1500)));
@@ -95,15 +95,15 @@ mod tests {
     #[test]
     fn a_request_that_can_never_fit_is_not_told_to_come_back() {
         let admission = Admission::new(4, Arc::default());
-        assert!(matches!(admission.admit(5), Err(InferenceError::TooMany { images: 5, places: 4 })));
+        assert!(matches!(admission.admit(5), Err(InferenceError::TooMany { images: 5, capacity: 4 })));
     }
 
     #[test]
     fn the_pace_follows_the_last_runs() {
-        let pace = Pace::default();
-        assert_eq!(pace.estimate(10), Duration::ZERO);
-        pace.record(1, Duration::from_millis(4));
-        pace.record(2, Duration::from_millis(16));
-        assert_eq!(pace.estimate(10), Duration::from_millis(50));
+        let throughput = Throughput::default();
+        assert_eq!(throughput.estimate(10), Duration::ZERO);
+        throughput.record(1, Duration::from_millis(4));
+        throughput.record(2, Duration::from_millis(16));
+        assert_eq!(throughput.estimate(10), Duration::from_millis(50));
     }
 }

@@ -21,13 +21,13 @@ use models::preprocess::ImageError;
 use thiserror::Error;
 
 pub use decoder::Decoder;
-pub use model::{Answers, Model};
+pub use model::{InferenceResult, Model};
 pub use registry::{LookupError, Registry};
-pub use status::{About, ModelStatus, State};
+pub use status::{ModelDescription, ModelState, ModelStatus};
 
 /// How models are run.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct InferenceOptions {
     /// The most images in one run.
     pub max_batch: usize,
     /// The most images that wait for one model.
@@ -46,12 +46,12 @@ pub enum InferenceError {
         retry_after: Duration,
     },
     /// More images than there will ever be places for.
-    #[error("{images} images are more than the {places} that may wait for a model")]
+    #[error("{images} images are more than the {capacity} that may wait for a model")]
     TooMany {
         /// Images in the request.
         images: usize,
         /// Places of the model.
-        places: usize,
+        capacity: usize,
     },
     /// An image cannot be used.
     #[error("image {index}: {source}")]

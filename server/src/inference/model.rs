@@ -10,11 +10,11 @@ use models::{Labels, Preprocess};
 use onnx::{Engine, EngineError};
 use tokio::sync::oneshot;
 
-use super::admission::{Admission, Pace};
+use super::admission::{Admission, Throughput};
 use super::decoder::Decoder;
 use super::self_test::self_test;
-use super::worker::{Entry, Worker};
-use super::{InferenceError, Options};
+use super::worker::{QueuedImage, Worker};
+use super::{InferenceError, InferenceOptions};
 use crate::http::middleware::respond::panic_message;
 use crate::store::{ModelName, StoredModel};
 
@@ -29,13 +29,13 @@ pub struct Model {
     labels: Labels,
     preprocess: Arc<Preprocess>,
     admission: Admission,
-    queue: Sender<Entry>,
+    queue: Sender<QueuedImage>,
     failure: Arc<OnceLock<String>>,
 }
 
 /// The logits of a request's images, and how long they took.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answers {
+pub struct InferenceResult {
     /// One row an image.
     pub logits: Vec<Vec<f32>>,
     /// Decoding and resizing all images.
@@ -50,20 +50,20 @@ pub struct Answers {
 
 impl Model {
     /// Starts the model's thread, which opens the engine and tests it. An error is the reason it cannot serve.
-    pub(super) async fn start(stored: StoredModel, open: Opener, options: Options) -> Result<Self, String> {
+    pub(super) async fn start(stored: StoredModel, open: Opener, options: InferenceOptions) -> Result<Self, String> {
         let labels = stored.spec.labels.clone().ok_or("the model has no classes")?;
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
-        let pace = Arc::new(Pace::default());
+        let throughput = Arc::new(Throughput::default());
         let failure = Arc::new(OnceLock::new());
         let (queue, entries) = channel();
         let (tested, outcome) = oneshot::channel();
-        let parts = (pace.clone(), failure.clone());
+        let parts = (throughput.clone(), failure.clone());
         let start = move || {
-            let (pace, failure) = parts;
+            let (throughput, failure) = parts;
             let opened = catch_unwind(AssertUnwindSafe(|| {
                 let mut engine = open(&stored.onnx).map_err(|error| error.to_string())?;
-                self_test(&mut *engine, &stored, options.max_batch, &pace)?;
+                self_test(&mut *engine, &stored, options.max_batch, &throughput)?;
                 Ok(engine)
             }));
             let opened = opened.unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic))));
@@ -71,7 +71,7 @@ impl Model {
             drop(stored);
             match opened {
                 Ok(engine) => {
-                    let worker = Worker { engine, entries, classes, max_batch: options.max_batch, pace, failure };
+                    let worker = Worker { engine, entries, classes, max_batch: options.max_batch, throughput, failure };
                     if tested.send(Ok(())).is_ok() {
                         worker.work();
                     }
@@ -82,7 +82,15 @@ impl Model {
         let spawned = thread::Builder::new().name(format!("model {name}")).spawn(start);
         spawned.map_err(|error| format!("no thread for the model: {error}"))?;
         outcome.await.unwrap_or_else(|_| Err("the model's thread ended early".to_owned()))?;
-        Ok(Self { name, version, labels, preprocess, admission: Admission::new(options.queue, pace), queue, failure })
+        Ok(Self {
+            name,
+            version,
+            labels,
+            preprocess,
+            admission: Admission::new(options.queue, throughput),
+            queue,
+            failure,
+        })
     }
 
     /// The model's name.
@@ -119,22 +127,22 @@ impl Model {
     ///
     /// # Errors
     /// [`InferenceError`].
-    pub async fn run<B>(&self, decoder: &Decoder, images: Vec<B>) -> Result<Answers, InferenceError>
+    pub async fn run<B>(&self, decoder: &Decoder, images: Vec<B>) -> Result<InferenceResult, InferenceError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let places = self.admission.admit(images.len())?;
+        let permits = self.admission.admit(images.len())?;
         let started = Instant::now();
         let inputs = decoder.prepare(images, &self.preprocess).await?;
         let prepare = started.elapsed();
         let mut replies = Vec::with_capacity(inputs.len());
-        for (input, place) in inputs.into_iter().zip(places) {
+        for (input, permit) in inputs.into_iter().zip(permits) {
             let (reply, answer) = oneshot::channel();
-            let entry = Entry { input, place, queued: Instant::now(), reply };
+            let entry = QueuedImage { input, permit, queued: Instant::now(), reply };
             self.queue.send(entry).map_err(|_| self.stopped())?;
             replies.push(answer);
         }
-        let mut answers = Answers {
+        let mut answers = InferenceResult {
             logits: Vec::with_capacity(replies.len()),
             prepare,
             queue: Duration::ZERO,

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
-use super::Options;
+use super::InferenceOptions;
 use super::model::{Model, Opener};
-use super::status::{About, Attempt, ModelStatus, Slot, State};
+use super::status::{LoadOutcome, ModelDescription, ModelState, ModelStatus, Slot};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelEntry, ModelName, ModelStore, StoreError};
 
@@ -24,7 +24,7 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     store: ModelStore,
     open: Opener,
-    options: Options,
+    options: InferenceOptions,
     slots: RwLock<BTreeMap<ModelName, Slot>>,
     /// Held by the one scan that there is at a time, so that versions are opened one after another: two at once would
     /// need the memory of both.
@@ -75,12 +75,12 @@ fn choices(known: &[ModelName]) -> String {
 impl Registry {
     /// The models of this store on this engine. Nothing is loaded before the first [`scan`](Self::scan).
     #[must_use]
-    pub fn new(store: ModelStore, engine: &SelectedEngine, options: Options) -> Self {
+    pub fn new(store: ModelStore, engine: &SelectedEngine, options: InferenceOptions) -> Self {
         let (kind, threads) = (engine.kind, engine.threads);
         Self::with_opener(store, Arc::new(move |file| onnx::engine::open(kind, file, threads)), options)
     }
 
-    pub(crate) fn with_opener(store: ModelStore, open: Opener, options: Options) -> Self {
+    pub(crate) fn with_opener(store: ModelStore, open: Opener, options: InferenceOptions) -> Self {
         Self(Arc::new(Inner {
             store,
             open,
@@ -146,13 +146,13 @@ impl Registry {
     pub fn classifier(&self, name: Option<&str>) -> Result<Arc<Model>, LookupError> {
         let slots = self.read();
         let statuses = slots.iter().map(|(name, slot)| slot.status(name));
-        let classifiers: Vec<_> = statuses.filter(|status| status.state != State::Backbone).collect();
+        let classifiers: Vec<_> = statuses.filter(|status| status.state != ModelState::Backbone).collect();
         let known = || classifiers.iter().map(|status| status.name.clone()).collect();
         let status = match (name, classifiers.as_slice()) {
             (None, [only]) => only.clone(),
             (None, several) => {
                 // Models that do not answer are no choice, but they are worth naming when none does.
-                let mut ready = several.iter().filter(|status| status.state == State::Ready);
+                let mut ready = several.iter().filter(|status| status.state == ModelState::Ready);
                 match (ready.next(), ready.next()) {
                     (Some(only), None) => only.clone(),
                     _ => return Err(LookupError::NotNamed { known: known() }),
@@ -167,10 +167,10 @@ impl Registry {
         };
         let name = status.name;
         match (status.state, slots.get(&name).and_then(|slot| slot.serving.clone())) {
-            (State::Ready, Some(model)) => Ok(model),
-            (State::Backbone, _) => Err(LookupError::Backbone(name)),
-            (State::Failed, _) => Err(LookupError::Failed { name, reason: status.reason.unwrap_or_default() }),
-            (State::Loading | State::Ready, _) => Err(LookupError::Loading(name)),
+            (ModelState::Ready, Some(model)) => Ok(model),
+            (ModelState::Backbone, _) => Err(LookupError::Backbone(name)),
+            (ModelState::Failed, _) => Err(LookupError::Failed { name, reason: status.reason.unwrap_or_default() }),
+            (ModelState::Loading | ModelState::Ready, _) => Err(LookupError::Loading(name)),
         }
     }
 
@@ -181,11 +181,11 @@ impl Registry {
         let mut due = Vec::new();
         for ModelEntry { name, versions } in entries {
             let Some(&newest) = versions.last() else { continue };
-            let new = || Slot { versions: vec![], attempt: Attempt::Loading(0), serving: None, about: None };
+            let new = || Slot { versions: vec![], attempt: LoadOutcome::Loading(0), serving: None, description: None };
             let slot = slots.entry(name.clone()).or_insert_with(new);
             slot.versions.clone_from(versions);
             if slot.attempt.version() != newest {
-                slot.attempt = Attempt::Loading(newest);
+                slot.attempt = LoadOutcome::Loading(newest);
                 due.push((name.clone(), newest));
             }
         }
@@ -195,38 +195,41 @@ impl Registry {
     async fn load(&self, name: ModelName, version: u32) {
         let started = Instant::now();
         let attempt = match self.open(&name, version).await {
-            Ok(Some((model, about))) => {
+            Ok(Some((model, description))) => {
                 let duration_ms = started.elapsed().as_millis() as u64;
                 tracing::info!(%name, version, duration_ms, "a model is ready");
-                self.update(&name, |slot| (slot.serving, slot.about) = (Some(Arc::new(model)), Some(about)));
-                Attempt::Serving(version)
+                self.update(&name, |slot| {
+                    (slot.serving, slot.description) = (Some(Arc::new(model)), Some(description))
+                });
+                LoadOutcome::Serving(version)
             }
-            Ok(None) => Attempt::Backbone(version),
+            Ok(None) => LoadOutcome::Backbone(version),
             Err(reason) => {
                 tracing::error!(%name, version, reason, "a model cannot serve");
-                Attempt::Failed(version, reason)
+                LoadOutcome::Failed(version, reason)
             }
         };
         self.update(&name, |slot| slot.attempt = attempt);
     }
 
     /// `None` for a backbone. An error is the reason why the version cannot serve.
-    async fn open(&self, name: &ModelName, version: u32) -> Result<Option<(Model, Arc<About>)>, String> {
+    async fn open(&self, name: &ModelName, version: u32) -> Result<Option<(Model, Arc<ModelDescription>)>, String> {
         let (store, stored_name) = (self.0.store.clone(), name.clone());
         let read = blocking(move || store.read(&stored_name, version)).await;
         let mut stored = read.map_err(|error| error.to_string())?;
-        let about = Arc::new(About { version, spec: stored.spec.clone(), report: stored.report.take() });
-        let backbone = about.spec.labels.is_none();
+        let description =
+            Arc::new(ModelDescription { version, spec: stored.spec.clone(), report: stored.report.take() });
+        let backbone = description.spec.labels.is_none();
         self.update(name, |slot| {
             if backbone || slot.serving.is_none() {
-                (slot.serving, slot.about) = (None, Some(about.clone()));
+                (slot.serving, slot.description) = (None, Some(description.clone()));
             }
         });
         if backbone {
             return Ok(None);
         }
         let model = Model::start(stored, self.0.open.clone(), self.0.options).await?;
-        Ok(Some((model, about)))
+        Ok(Some((model, description)))
     }
 
     fn update(&self, name: &ModelName, change: impl FnOnce(&mut Slot)) {
@@ -258,14 +261,14 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::inference::testing::{RED, Watch, Watched, bmp, colours, golden, network, publish};
+    use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours, golden, network, publish};
     use crate::inference::{Decoder, InferenceError};
 
-    const OPTIONS: Options = Options { max_batch: 2, queue: 4 };
+    const OPTIONS: InferenceOptions = InferenceOptions { max_batch: 2, queue: 4 };
 
-    fn registry(store: &ModelStore, watch: &Arc<Mutex<Watch>>) -> Registry {
+    fn registry(store: &ModelStore, watch: &Arc<Mutex<EngineRecord>>) -> Registry {
         let watch = watch.clone();
-        Registry::with_opener(store.clone(), Arc::new(move |file| Watched::open(file, watch.clone())), OPTIONS)
+        Registry::with_opener(store.clone(), Arc::new(move |file| RecordingEngine::open(file, watch.clone())), OPTIONS)
     }
 
     fn store() -> (tempfile::TempDir, ModelStore) {
@@ -286,14 +289,14 @@ mod tests {
         publish(&store, "colours", &network, &golden(&network));
         registry.scan().await.unwrap();
         let status = registry.get("colours").unwrap();
-        assert_eq!((status.state, status.serving, status.reason), (State::Ready, Some(1), None));
+        assert_eq!((status.state, status.serving, status.reason), (ModelState::Ready, Some(1), None));
 
         let mut wrong = golden(&network);
         wrong[1].logits[1] += 0.01;
         publish(&store, "colours", &network, &wrong);
         registry.scan().await.unwrap();
         let status = registry.get("colours").unwrap();
-        assert_eq!((status.state, status.serving), (State::Ready, Some(1)));
+        assert_eq!((status.state, status.serving), (ModelState::Ready, Some(1)));
         let reason = status.reason.unwrap();
         assert!(reason.contains("version 2: golden image green.bmp: the logits differ by 1.1e-2"), "{reason}");
         assert_eq!(registry.classifier(None).unwrap().version(), 1);
@@ -313,7 +316,7 @@ mod tests {
         publish(&store, "colours", &network, &wrong);
         let registry = registry(&store, &Arc::default());
         registry.scan().await.unwrap();
-        assert_eq!(registry.get("colours").unwrap().state, State::Failed);
+        assert_eq!(registry.get("colours").unwrap().state, ModelState::Failed);
         let Err(LookupError::Failed { reason, .. }) = registry.classifier(Some("colours")) else { panic!() };
         assert!(reason.contains("golden image red.bmp: the bmp is truncated"), "{reason}");
     }
@@ -329,7 +332,7 @@ mod tests {
         publish(&store, "bones", &super::super::testing::network(None), &[]);
         registry.scan().await.unwrap();
         assert_eq!(registry.classifier(None).unwrap().name().as_str(), "only");
-        assert_eq!(registry.get("bones").unwrap().state, State::Backbone);
+        assert_eq!(registry.get("bones").unwrap().state, ModelState::Backbone);
         let backbone = registry.classifier(Some("bones")).err();
         assert_eq!(backbone, Some(LookupError::Backbone("bones".parse().unwrap())));
 
@@ -348,14 +351,14 @@ mod tests {
         let network = colours();
         publish(&store, "colours", &network, &golden(&network));
         // Two golden images alone and one batch, then the request.
-        let watch = Arc::new(Mutex::new(Watch { panics: Some(3), ..Watch::default() }));
+        let watch = Arc::new(Mutex::new(EngineRecord { panics: Some(3), ..EngineRecord::default() }));
         let registry = registry(&store, &watch);
         registry.scan().await.unwrap();
         let model = registry.classifier(None).unwrap();
         let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default());
         let answer = model.run(&decoder, vec![bmp(RED)]).await;
         assert!(matches!(answer, Err(InferenceError::Failed(_))), "{answer:?}");
-        assert_eq!(registry.get("colours").unwrap().state, State::Failed);
+        assert_eq!(registry.get("colours").unwrap().state, ModelState::Failed);
         assert!(matches!(registry.classifier(None), Err(LookupError::Failed { .. })));
         // Who has found the model before it failed.
         let answer = model.run(&decoder, vec![bmp(RED)]).await;

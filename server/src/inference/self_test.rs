@@ -6,13 +6,13 @@ use models::preprocess::{Batch, Input, Limits};
 use onnx::Engine;
 use onnx::parity::{TOLERANCE, relative_difference};
 
-use super::admission::Pace;
+use super::admission::Throughput;
 use super::worker::{logits, rows};
 use crate::store::StoredModel;
 
 /// Runs the golden images from their bytes to their logits, each alone and then all in one batch of the largest size,
 /// and compares with what the trainer computed. The runs warm the engine up, and the last one gives the first measure of
-/// its pace.
+/// its throughput.
 ///
 /// The top class needs no comparison of its own: logits this close can only swap classes that the trainer's logits do
 /// not tell apart either.
@@ -23,7 +23,7 @@ pub(super) fn self_test(
     engine: &mut dyn Engine,
     model: &StoredModel,
     max_batch: usize,
-    pace: &Pace,
+    throughput: &Throughput,
 ) -> Result<(), String> {
     let classes = model.spec.labels.as_ref().map_or(0, models::Labels::len);
     if model.golden.is_empty() {
@@ -44,7 +44,7 @@ pub(super) fn self_test(
     let batch: Vec<Input> = inputs.iter().cycle().take(max_batch).cloned().collect();
     let started = Instant::now();
     let found = logits(engine, &batch, classes).map_err(|reason| format!("a batch of {max_batch}: {reason}"))?;
-    pace.record(batch.len(), started.elapsed());
+    throughput.record(batch.len(), started.elapsed());
     for (golden, found) in model.golden.iter().cycle().zip(&found) {
         let named = |reason| format!("golden image {} in a batch of {max_batch}: {reason}", golden.file_name);
         compare(&golden.logits, found).map_err(named)?;

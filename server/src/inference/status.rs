@@ -10,7 +10,7 @@ use crate::store::ModelName;
 
 /// Whether a model answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum ModelState {
     /// Its first version is being opened and tested.
     Loading,
     /// It answers.
@@ -29,18 +29,18 @@ pub struct ModelStatus {
     /// The versions in the store, ascending.
     pub versions: Vec<u32>,
     /// Whether it answers.
-    pub state: State,
+    pub state: ModelState,
     /// The version that answers.
     pub serving: Option<u32>,
     /// Why it does not answer, or why a newer version does not.
     pub reason: Option<String>,
     /// The version that answers, or else the newest that could be read.
-    pub about: Option<Arc<About>>,
+    pub description: Option<Arc<ModelDescription>>,
 }
 
 /// What a version says of itself.
 #[derive(Debug, Clone, PartialEq)]
-pub struct About {
+pub struct ModelDescription {
     /// Which version.
     pub version: u32,
     /// How to use it and where it came from.
@@ -53,28 +53,28 @@ pub struct About {
 pub(super) struct Slot {
     pub(super) versions: Vec<u32>,
     /// What came of the newest version.
-    pub(super) attempt: Attempt,
+    pub(super) attempt: LoadOutcome,
     /// Who answers; an older version while the newest is loading or has failed.
     pub(super) serving: Option<Arc<Model>>,
-    pub(super) about: Option<Arc<About>>,
+    pub(super) description: Option<Arc<ModelDescription>>,
 }
 
 /// What came of a version.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Attempt {
+pub(super) enum LoadOutcome {
     Loading(u32),
     Serving(u32),
     Failed(u32, String),
     Backbone(u32),
 }
 
-impl Attempt {
+impl LoadOutcome {
     pub(super) fn version(&self) -> u32 {
         match self {
-            Attempt::Loading(version)
-            | Attempt::Serving(version)
-            | Attempt::Failed(version, _)
-            | Attempt::Backbone(version) => *version,
+            LoadOutcome::Loading(version)
+            | LoadOutcome::Serving(version)
+            | LoadOutcome::Failed(version, _)
+            | LoadOutcome::Backbone(version) => *version,
         }
     }
 }
@@ -83,23 +83,23 @@ impl Slot {
     pub(super) fn status(&self, name: &ModelName) -> ModelStatus {
         let stopped = self.serving.as_ref().and_then(|model| model.failure());
         let newest = match &self.attempt {
-            Attempt::Failed(version, reason) => Some(format!("version {version}: {reason}")),
+            LoadOutcome::Failed(version, reason) => Some(format!("version {version}: {reason}")),
             _ => None,
         };
         let (state, reason) = match (&self.attempt, &self.serving, stopped) {
-            (_, _, Some(stopped)) => (State::Failed, Some(stopped.to_owned())),
-            (Attempt::Backbone(_), _, _) => (State::Backbone, None),
-            (_, Some(_), None) => (State::Ready, newest),
-            (Attempt::Failed(..), None, None) => (State::Failed, newest),
-            (Attempt::Loading(_) | Attempt::Serving(_), None, None) => (State::Loading, None),
+            (_, _, Some(stopped)) => (ModelState::Failed, Some(stopped.to_owned())),
+            (LoadOutcome::Backbone(_), _, _) => (ModelState::Backbone, None),
+            (_, Some(_), None) => (ModelState::Ready, newest),
+            (LoadOutcome::Failed(..), None, None) => (ModelState::Failed, newest),
+            (LoadOutcome::Loading(_) | LoadOutcome::Serving(_), None, None) => (ModelState::Loading, None),
         };
         ModelStatus {
             name: name.clone(),
             versions: self.versions.clone(),
             state,
-            serving: self.serving.as_ref().filter(|_| state == State::Ready).map(|model| model.version()),
+            serving: self.serving.as_ref().filter(|_| state == ModelState::Ready).map(|model| model.version()),
             reason,
-            about: self.about.clone(),
+            description: self.description.clone(),
         }
     }
 }

@@ -8,7 +8,7 @@ use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tenso
 use onnx::{Engine, EngineError, EngineKind, Outputs};
 use trainer::finetune::golden::{Golden, answers};
 
-use crate::store::{Artefacts, Content, ModelStore};
+use crate::store::{Artifacts, Content, ModelStore};
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];
 pub(crate) const GREEN: [u8; 3] = [10, 240, 20];
@@ -58,13 +58,13 @@ pub(crate) fn golden(network: &Network) -> Vec<Golden> {
 
 pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
     store
-        .publish(&name.parse().unwrap(), &Artefacts { content: Content::Network(network), golden, report: None })
+        .publish(&name.parse().unwrap(), &Artifacts { content: Content::Native(network), golden, report: None })
         .unwrap()
 }
 
 /// What a watched engine was asked to do, and how it is to answer.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct EngineRecord {
     /// The images of every run.
     pub(crate) batches: Vec<usize>,
     /// The runs that panic, counted from the first.
@@ -74,28 +74,28 @@ pub(crate) struct Watch {
 }
 
 /// A real engine that keeps a record.
-pub(crate) struct Watched {
+pub(crate) struct RecordingEngine {
     inner: Box<dyn Engine>,
-    watch: Arc<Mutex<Watch>>,
+    record: Arc<Mutex<EngineRecord>>,
 }
 
-impl Watched {
-    pub(crate) fn open(file: &[u8], watch: Arc<Mutex<Watch>>) -> Result<Box<dyn Engine>, EngineError> {
+impl RecordingEngine {
+    pub(crate) fn open(file: &[u8], record: Arc<Mutex<EngineRecord>>) -> Result<Box<dyn Engine>, EngineError> {
         let inner = onnx::engine::open(EngineKind::Tract, file, std::num::NonZeroUsize::MIN)?;
-        Ok(Box::new(Self { inner, watch }))
+        Ok(Box::new(Self { inner, record }))
     }
 }
 
-impl Engine for Watched {
+impl Engine for RecordingEngine {
     fn kind(&self) -> EngineKind {
         self.inner.kind()
     }
 
     fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError> {
         let (panics, gate) = {
-            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-            watch.batches.push(batch.len());
-            (watch.panics == Some(watch.batches.len() - 1), watch.gate.clone())
+            let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+            record.batches.push(batch.len());
+            (record.panics == Some(record.batches.len() - 1), record.gate.clone())
         };
         assert!(!panics, "told to");
         let _passed = gate.as_ref().map(|gate| gate.lock().unwrap_or_else(PoisonError::into_inner));

@@ -11,20 +11,20 @@ use onnx::Engine;
 use tokio::sync::oneshot;
 
 use super::InferenceError;
-use super::admission::{Pace, Place};
+use super::admission::{QueuePermit, Throughput};
 use crate::http::middleware::respond::panic_message;
 
 /// An image that waits.
-pub(super) struct Entry {
+pub(super) struct QueuedImage {
     pub(super) input: Input,
-    pub(super) place: Place,
+    pub(super) permit: QueuePermit,
     pub(super) queued: Instant,
-    pub(super) reply: oneshot::Sender<Result<Answer, InferenceError>>,
+    pub(super) reply: oneshot::Sender<Result<ImageLogits, InferenceError>>,
 }
 
 /// The logits of one image, and how it fared.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Answer {
+pub(super) struct ImageLogits {
     pub(super) logits: Vec<f32>,
     /// From entering the queue to being taken.
     pub(super) queue: Duration,
@@ -37,10 +37,10 @@ pub(super) struct Answer {
 /// What the thread works with.
 pub(super) struct Worker {
     pub(super) engine: Box<dyn Engine>,
-    pub(super) entries: Receiver<Entry>,
+    pub(super) entries: Receiver<QueuedImage>,
     pub(super) classes: usize,
     pub(super) max_batch: usize,
-    pub(super) pace: Arc<Pace>,
+    pub(super) throughput: Arc<Throughput>,
     /// Set once, when the worker ends because the engine panicked.
     pub(super) failure: Arc<OnceLock<String>>,
 }
@@ -50,9 +50,9 @@ impl Worker {
     /// because its `reply` is dropped.
     pub(super) fn work(mut self) {
         while let Ok(first) = self.entries.recv() {
-            let mut batch: Vec<Waiting> = Vec::with_capacity(self.max_batch);
+            let mut batch: Vec<DequeuedImage> = Vec::with_capacity(self.max_batch);
             let rest = self.entries.try_iter();
-            for entry in std::iter::once(first).chain(rest).filter_map(Waiting::take).take(self.max_batch) {
+            for entry in std::iter::once(first).chain(rest).filter_map(DequeuedImage::take).take(self.max_batch) {
                 batch.push(entry);
             }
             // Without a crop, images have different sizes; only equal ones can be stacked.
@@ -69,7 +69,7 @@ impl Worker {
 
     /// Runs one batch and answers everyone in it. Breaks when the engine panicked: it is not used again, so nobody can
     /// see what the panic left behind.
-    fn run(&mut self, batch: Vec<Waiting>) -> ControlFlow<()> {
+    fn run(&mut self, batch: Vec<DequeuedImage>) -> ControlFlow<()> {
         let images = batch.len();
         let (inputs, replies): (Vec<Input>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.input, (waiting.queue, waiting.reply))).unzip();
@@ -78,7 +78,7 @@ impl Worker {
         let inference = started.elapsed();
         let (answers, flow): (Vec<_>, _) = match caught {
             Ok(Ok(rows)) => {
-                self.pace.record(images, inference);
+                self.throughput.record(images, inference);
                 (rows.into_iter().map(Ok).collect(), ControlFlow::Continue(()))
             }
             Ok(Err(reason)) => (vec![Err(InferenceError::Failed(reason)); images], ControlFlow::Continue(())),
@@ -92,24 +92,24 @@ impl Worker {
         };
         for ((queue, reply), answer) in replies.into_iter().zip(answers) {
             // A client that has gone meanwhile does not want to know.
-            let _gone = reply.send(answer.map(|logits| Answer { logits, queue, inference, batch: images }));
+            let _gone = reply.send(answer.map(|logits| ImageLogits { logits, queue, inference, batch: images }));
         }
         flow
     }
 }
 
 /// An entry that was taken out of the queue: its place is free for another.
-struct Waiting {
+struct DequeuedImage {
     input: Input,
     queue: Duration,
-    reply: oneshot::Sender<Result<Answer, InferenceError>>,
+    reply: oneshot::Sender<Result<ImageLogits, InferenceError>>,
 }
 
-impl Waiting {
+impl DequeuedImage {
     /// `None` when the client has gone.
-    fn take(entry: Entry) -> Option<Self> {
-        let Entry { input, place, queued, reply } = entry;
-        drop(place);
+    fn take(entry: QueuedImage) -> Option<Self> {
+        let QueuedImage { input, permit, queued, reply } = entry;
+        drop(permit);
         (!reply.is_closed()).then(|| Self { input, queue: queued.elapsed(), reply })
     }
 }
@@ -140,26 +140,26 @@ mod tests {
 
     use super::*;
     use crate::inference::admission::Admission;
-    use crate::inference::testing::{RED, Watch, Watched, bmp, colours};
+    use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours};
 
-    type Reply = oneshot::Receiver<Result<Answer, InferenceError>>;
+    type Reply = oneshot::Receiver<Result<ImageLogits, InferenceError>>;
 
     /// A worker whose queue holds so many images and is closed behind them.
-    fn worker(images: usize, watch: &Arc<Mutex<Watch>>) -> (Worker, Vec<Reply>) {
+    fn worker(images: usize, watch: &Arc<Mutex<EngineRecord>>) -> (Worker, Vec<Reply>) {
         let network = colours();
         let input = network.spec.preprocess.apply(&bmp(RED), &Limits::default()).unwrap();
         let admission = Admission::new(images, Arc::default());
         let (queue, entries) = channel();
-        let entry = |place| {
+        let entry = |permit| {
             let (reply, answer) = oneshot::channel();
-            queue.send(Entry { input: input.clone(), place, queued: Instant::now(), reply }).unwrap();
+            queue.send(QueuedImage { input: input.clone(), permit, queued: Instant::now(), reply }).unwrap();
             answer
         };
         let replies = admission.admit(images).unwrap().into_iter().map(entry).collect();
         let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
-        let engine = Watched::open(&file, watch.clone()).unwrap();
+        let engine = RecordingEngine::open(&file, watch.clone()).unwrap();
         let worker =
-            Worker { engine, entries, classes: 3, max_batch: 4, pace: Arc::default(), failure: Arc::default() };
+            Worker { engine, entries, classes: 3, max_batch: 4, throughput: Arc::default(), failure: Arc::default() };
         (worker, replies)
     }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_worker_and_nothing_else() {
-        let watch = Arc::new(Mutex::new(Watch { panics: Some(0), ..Watch::default() }));
+        let watch = Arc::new(Mutex::new(EngineRecord { panics: Some(0), ..EngineRecord::default() }));
         let (worker, mut replies) = worker(6, &watch);
         let failure = worker.failure.clone();
         worker.work();

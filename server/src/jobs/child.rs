@@ -13,7 +13,7 @@ use thiserror::Error;
 use trainer::events::{Event, Observer};
 use trainer::finetune::FinetuneError;
 
-use super::protocol::{Command, Report};
+use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
 use crate::config::DataDir;
 use crate::finetune::{self, FinetuneFailure, FinetuneSpec};
@@ -51,12 +51,12 @@ pub fn main(data: &DataDir, backends: &Backends) -> Result<ExitCode, ChildError>
         Ok(published) => {
             let metrics = reporter.metrics;
             let result = JobResult { model: published.name.to_string(), version: published.version, metrics };
-            (Report::Published { result }, ExitCode::SUCCESS)
+            (ChildMessage::Published { result }, ExitCode::SUCCESS)
         }
-        Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => (Report::Stopped, ExitCode::SUCCESS),
+        Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => (ChildMessage::Stopped, ExitCode::SUCCESS),
         Err(failure) => {
             let error = JobError { code: failure.code().to_owned(), message: message(&failure) };
-            (Report::Failed { error }, ExitCode::FAILURE)
+            (ChildMessage::Failed { error }, ExitCode::FAILURE)
         }
     };
     write(&report).map_err(ChildError::Reports)?;
@@ -86,9 +86,9 @@ fn listen(control: Arc<Control>) -> Receiver<(FinetuneSpec, i64)> {
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             match serde_json::from_str(&line) {
-                Ok(Command::Start { spec, lease_until }) => drop(start.send((*spec, lease_until))),
-                Ok(Command::Lease { until }) => control.lease_until.store(until, Ordering::Release),
-                Ok(Command::Cancel) => control.stop.store(true, Ordering::Release),
+                Ok(ControlMessage::Start { spec, lease_until }) => drop(start.send((*spec, lease_until))),
+                Ok(ControlMessage::Lease { until }) => control.lease_until.store(until, Ordering::Release),
+                Ok(ControlMessage::Cancel) => control.stop.store(true, Ordering::Release),
                 Err(error) => {
                     tracing::error!(%error, "the server sends what is no command");
                     break;
@@ -111,7 +111,7 @@ impl Observer for Reporter {
         if let Event::Metrics { metrics } = &event {
             self.metrics = metrics.clone();
         }
-        if write(&Report::Event { event }).is_err() {
+        if write(&ChildMessage::Event { event }).is_err() {
             self.control.stop.store(true, Ordering::Release);
         }
     }
@@ -121,7 +121,7 @@ impl Observer for Reporter {
     }
 }
 
-fn write(report: &Report) -> io::Result<()> {
+fn write(report: &ChildMessage) -> io::Result<()> {
     let mut line = serde_json::to_vec(report)?;
     line.push(b'\n');
     let mut out = io::stdout().lock();

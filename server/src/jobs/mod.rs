@@ -30,4 +30,4 @@ pub use lease::{Claim, Heartbeat};
 pub use process::ChildCommand;
 pub use record::{JobError, JobEvent, JobId, JobProgress, JobRecord, JobResult, JobState, Page};
 pub use runner::Runner;
-pub use store::{Created, Jobs, JobsError};
+pub use store::{Jobs, JobsError, Submission};

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
-use super::protocol::{Command, Report};
+use super::protocol::{ChildMessage, ControlMessage};
 use crate::config::{DataDir, KernelArgs};
 use crate::runtime::SelectedEngine;
 
@@ -65,7 +65,7 @@ impl Process {
     }
 
     /// Sends a command. A process that has ended takes none; its end is seen by who waits for reports.
-    pub(super) async fn send(&mut self, command: &Command) {
+    pub(super) async fn send(&mut self, command: &ControlMessage) {
         let Some(input) = &mut self.input else { return };
         let mut line = serde_json::to_vec(command).unwrap_or_default();
         line.push(b'\n');
@@ -80,7 +80,7 @@ impl Process {
     }
 
     /// The next report; `None` when there will be no more. May be dropped while it waits, and nothing is lost.
-    pub(super) async fn report(&mut self) -> io::Result<Option<Report>> {
+    pub(super) async fn report(&mut self) -> io::Result<Option<ChildMessage>> {
         while let Some(line) = self.output.next_line().await? {
             match serde_json::from_str(&line) {
                 Ok(report) => return Ok(Some(report)),
@@ -91,9 +91,9 @@ impl Process {
     }
 
     /// Waits for the end, and kills it if it takes too long.
-    pub(super) async fn end(mut self, patience: Duration) -> io::Result<ExitStatus> {
+    pub(super) async fn end(mut self, grace: Duration) -> io::Result<ExitStatus> {
         self.close_input();
-        match timeout(patience, self.child.wait()).await {
+        match timeout(grace, self.child.wait()).await {
             Ok(status) => status,
             Err(_) => {
                 self.child.kill().await?;

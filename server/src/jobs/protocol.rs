@@ -10,7 +10,7 @@ use crate::finetune::FinetuneSpec;
 /// From the server. The end of the input is a command too: the server has gone or is going, stop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
-pub(super) enum Command {
+pub(super) enum ControlMessage {
     /// The first line.
     Start {
         /// What is to be done.
@@ -30,7 +30,7 @@ pub(super) enum Command {
 /// To the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
-pub(super) enum Report {
+pub(super) enum ChildMessage {
     /// Something happened.
     Event {
         /// What.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::lease::{Claim, Heartbeat};
 use super::process::{ChildCommand, Process, describe};
-use super::protocol::{Command, Report};
+use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
 use super::store::{Jobs, JobsError};
 use crate::http::problem::chain;
@@ -20,9 +20,9 @@ use crate::inference::Registry;
 /// How soon a job that another process has queued is found.
 const POLL: Duration = Duration::from_secs(2);
 /// How long a training process may take to stop before it is killed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How long it may take to exit after its last word.
-const LAST_BREATH: Duration = Duration::from_secs(1);
+const EXIT_GRACE: Duration = Duration::from_secs(1);
 /// Progress is written down this often; a bar does not move faster.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
@@ -37,7 +37,7 @@ pub struct Runner {
 
 /// How an attempt ended.
 #[derive(Debug)]
-enum End {
+enum AttemptOutcome {
     Published(JobResult),
     Failed(JobError),
     Cancelled,
@@ -47,30 +47,32 @@ enum End {
     Lost,
 }
 
-impl fmt::Display for End {
+impl fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            End::Published(JobResult { model, version, .. }) => write!(f, "published {model} version {version}"),
-            End::Failed(JobError { message, .. }) => write!(f, "failed: {message}"),
-            End::Cancelled => f.write_str("cancelled"),
-            End::Released => f.write_str("put back, because the server stops"),
-            End::Lost => f.write_str("lost to another server, or its lease ran out"),
+            AttemptOutcome::Published(JobResult { model, version, .. }) => {
+                write!(f, "published {model} version {version}")
+            }
+            AttemptOutcome::Failed(JobError { message, .. }) => write!(f, "failed: {message}"),
+            AttemptOutcome::Cancelled => f.write_str("cancelled"),
+            AttemptOutcome::Released => f.write_str("put back, because the server stops"),
+            AttemptOutcome::Lost => f.write_str("lost to another server, or its lease ran out"),
         }
     }
 }
 
 /// Why a training process was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+enum StopReason {
     Cancel,
     Release,
 }
 
-impl Wish {
-    fn end(self) -> End {
+impl StopReason {
+    fn end(self) -> AttemptOutcome {
         match self {
-            Wish::Cancel => End::Cancelled,
-            Wish::Release => End::Released,
+            StopReason::Cancel => AttemptOutcome::Cancelled,
+            StopReason::Release => AttemptOutcome::Released,
         }
     }
 }
@@ -112,37 +114,39 @@ impl Runner {
         }
         let end = match &claim.job.result {
             // It was published before its server went.
-            Some(result) => End::Published(result.clone()),
+            Some(result) => AttemptOutcome::Published(result.clone()),
             None => self.attempt(claim, stop).await?,
         };
         tracing::info!(job = %id, attempt, %end, "a job ends");
         match end {
-            End::Published(result) => self.publish(claim, &result).await,
-            End::Failed(error) => self.jobs.fail(claim, &error).await.map(drop),
-            End::Cancelled => self.jobs.cancelled(claim).await.map(drop),
-            End::Released => {
+            AttemptOutcome::Published(result) => self.publish(claim, &result).await,
+            AttemptOutcome::Failed(error) => self.jobs.fail(claim, &error).await.map(drop),
+            AttemptOutcome::Cancelled => self.jobs.cancelled(claim).await.map(drop),
+            AttemptOutcome::Released => {
                 let message = "the server stops; the job goes on when it starts again".to_owned();
                 self.jobs.record(claim, &Event::Warning { message }).await?;
                 self.jobs.release(claim).await.map(drop)
             }
-            End::Lost => Ok(()),
+            AttemptOutcome::Lost => Ok(()),
         }
     }
 
     /// Starts the training process and follows it to its end.
-    async fn attempt(&self, claim: &Claim, stop: &mut watch::Receiver<bool>) -> Result<End, JobsError> {
+    async fn attempt(&self, claim: &Claim, stop: &mut watch::Receiver<bool>) -> Result<AttemptOutcome, JobsError> {
         let mut process = match Process::spawn(&self.command) {
             Ok(process) => process,
-            Err(error) => return Ok(End::Failed(not_started(&error))),
+            Err(error) => return Ok(AttemptOutcome::Failed(not_started(&error))),
         };
-        process.send(&Command::Start { spec: Box::new(claim.job.spec.clone()), lease_until: claim.lease_until }).await;
-        let (end, wish) = self.follow(claim, &mut process, stop).await?;
+        process
+            .send(&ControlMessage::Start { spec: Box::new(claim.job.spec.clone()), lease_until: claim.lease_until })
+            .await;
+        let (end, stop_reason) = self.follow(claim, &mut process, stop).await?;
         // A process that was told to stop has had its time; one that has said its last word needs none.
-        let patience = if matches!(end, Some(End::Lost)) { Duration::ZERO } else { LAST_BREATH };
-        let status = process.end(patience).await;
-        Ok(match (end, wish) {
+        let grace = if matches!(end, Some(AttemptOutcome::Lost)) { Duration::ZERO } else { EXIT_GRACE };
+        let status = process.end(grace).await;
+        Ok(match (end, stop_reason) {
             (Some(end), _) => end,
-            (None, Some(wish)) => wish.end(),
+            (None, Some(stop_reason)) => stop_reason.end(),
             (None, None) => self.died(status, stop).await,
         })
     }
@@ -154,58 +158,62 @@ impl Runner {
         claim: &Claim,
         process: &mut Process,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(Option<End>, Option<Wish>), JobsError> {
+    ) -> Result<(Option<AttemptOutcome>, Option<StopReason>), JobsError> {
         let mut beat = interval(self.lease / 3);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut wish = None;
+        let mut stop_reason = None;
         let mut deadline = tokio::time::Instant::now();
         let mut last_progress = None;
         loop {
             tokio::select! {
                 report = process.report() => match report {
-                    Ok(Some(Report::Event { event })) => {
+                    Ok(Some(ChildMessage::Event { event })) => {
                         if worth_writing(&event, &mut last_progress) && !self.jobs.record(claim, &event).await? {
-                            return Ok((Some(End::Lost), wish));
+                            return Ok((Some(AttemptOutcome::Lost), stop_reason));
                         }
                     }
-                    Ok(Some(Report::Published { result })) => return Ok((Some(End::Published(result)), wish)),
-                    Ok(Some(Report::Failed { error })) => return Ok((Some(End::Failed(error)), wish)),
+                    Ok(Some(ChildMessage::Published { result })) => return Ok((Some(AttemptOutcome::Published(result)), stop_reason)),
+                    Ok(Some(ChildMessage::Failed { error })) => return Ok((Some(AttemptOutcome::Failed(error)), stop_reason)),
                     // Without being told to, it stops only when it has not heard from us for the time of the lease.
-                    Ok(Some(Report::Stopped)) => return Ok((Some(wish.map_or(End::Lost, Wish::end)), wish)),
-                    Ok(None) | Err(_) => return Ok((None, wish)),
+                    Ok(Some(ChildMessage::Stopped)) => return Ok((Some(stop_reason.map_or(AttemptOutcome::Lost, StopReason::end)), stop_reason)),
+                    Ok(None) | Err(_) => return Ok((None, stop_reason)),
                 },
                 () = async { tokio::select! { _ = beat.tick() => {}, () = self.jobs.changed.notified() => {} } } => {
                     match self.jobs.heartbeat(claim, self.lease).await? {
-                        Heartbeat::Lost => return Ok((Some(End::Lost), wish)),
+                        Heartbeat::Lost => return Ok((Some(AttemptOutcome::Lost), stop_reason)),
                         Heartbeat::Ours { lease_until, cancel_requested } => {
-                            process.send(&Command::Lease { until: lease_until }).await;
-                            if cancel_requested && wish.is_none() {
-                                (wish, deadline) = (Some(Wish::Cancel), tokio::time::Instant::now() + PATIENCE);
-                                process.send(&Command::Cancel).await;
+                            process.send(&ControlMessage::Lease { until: lease_until }).await;
+                            if cancel_requested && stop_reason.is_none() {
+                                (stop_reason, deadline) = (Some(StopReason::Cancel), tokio::time::Instant::now() + STOP_GRACE);
+                                process.send(&ControlMessage::Cancel).await;
                             }
                         }
                     }
                 }
-                _ = stop.changed(), if wish.is_none() => {
-                    (wish, deadline) = (Some(Wish::Release), tokio::time::Instant::now() + PATIENCE);
+                _ = stop.changed(), if stop_reason.is_none() => {
+                    (stop_reason, deadline) = (Some(StopReason::Release), tokio::time::Instant::now() + STOP_GRACE);
                     process.close_input();
                 }
-                () = sleep_until(deadline), if wish.is_some() => return Ok((None, wish)),
+                () = sleep_until(deadline), if stop_reason.is_some() => return Ok((None, stop_reason)),
             }
         }
     }
 
     /// The end of a process that nobody told to stop and that did not say why.
-    async fn died(&self, status: io::Result<std::process::ExitStatus>, stop: &mut watch::Receiver<bool>) -> End {
+    async fn died(
+        &self,
+        status: io::Result<std::process::ExitStatus>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> AttemptOutcome {
         // Service managers end every process of a service at once; then the news of our own end is on its way.
         if *stop.borrow() || timeout(Duration::from_secs(1), stop.changed()).await.is_ok() {
-            return End::Released;
+            return AttemptOutcome::Released;
         }
         let message = match status {
             Ok(status) => describe(status),
             Err(error) => format!("the training process was lost: {error}"),
         };
-        End::Failed(JobError { code: "process_died".to_owned(), message })
+        AttemptOutcome::Failed(JobError { code: "process_died".to_owned(), message })
     }
 
     /// Lets the new version answer before the job is over, so that who waits for the job can use its model at once.
@@ -268,7 +276,7 @@ mod tests {
     use super::super::record::{JobRecord, JobState};
     use super::super::store::tests::{create, jobs};
     use super::*;
-    use crate::inference::Options;
+    use crate::inference::InferenceOptions;
     use crate::store::ModelStore;
 
     /// Waits for the word to stop, in either form, and obeys.
@@ -283,7 +291,7 @@ mod tests {
     fn runner(jobs: &Jobs, folder: &tempfile::TempDir, script: &str) -> Arc<Runner> {
         let store = ModelStore::open(&folder.path().join("models")).unwrap();
         let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
-        let registry = Registry::with_opener(store, open, Options { max_batch: 1, queue: 1 });
+        let registry = Registry::with_opener(store, open, InferenceOptions { max_batch: 1, queue: 1 });
         let command = ChildCommand { program: "sh".into(), arguments: vec!["-c".into(), script.into()] };
         Arc::new(Runner::new(jobs.clone(), registry, command, Duration::from_millis(900)))
     }

@@ -54,11 +54,11 @@ pub enum JobsError {
 
 /// A job that was asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Created {
+pub enum Submission {
     /// It is new.
     New(JobRecord),
     /// The same request with the same key came before.
-    Known(JobRecord),
+    Existing(JobRecord),
 }
 
 impl Jobs {
@@ -85,7 +85,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`JobsError::KeyReused`] when the key belongs to another request.
-    pub async fn create(&self, spec: &FinetuneSpec, key: Option<&str>) -> Result<Created, JobsError> {
+    pub async fn create(&self, spec: &FinetuneSpec, key: Option<&str>) -> Result<Submission, JobsError> {
         let sql = concat!(
             "INSERT INTO jobs (id, state, spec, idempotency_key, created_at) VALUES ($1, 'queued', $2, $3, ",
             now!(),
@@ -94,11 +94,11 @@ impl Jobs {
         let query = sqlx::query(sql).bind(JobId::new().to_string()).bind(serde_json::to_string(spec)?).bind(key);
         if let Some(row) = query.fetch_optional(&self.pool).await? {
             self.changed.notify_one();
-            return Ok(Created::New(JobRecord::read(&row)?));
+            return Ok(Submission::New(JobRecord::read(&row)?));
         }
         let sql = "SELECT * FROM jobs WHERE idempotency_key = $1";
         let known = JobRecord::read(&sqlx::query(sql).bind(key).fetch_one(&self.pool).await?)?;
-        if known.spec == *spec { Ok(Created::Known(known)) } else { Err(JobsError::KeyReused(known.id)) }
+        if known.spec == *spec { Ok(Submission::Existing(known)) } else { Err(JobsError::KeyReused(known.id)) }
     }
 
     /// One job.
@@ -186,8 +186,8 @@ pub(super) mod tests {
 
     pub(in crate::jobs) async fn create(jobs: &Jobs, name: &str) -> JobRecord {
         match jobs.create(&spec(name), None).await.unwrap() {
-            Created::New(job) => job,
-            Created::Known(job) => panic!("{job:?}"),
+            Submission::New(job) => job,
+            Submission::Existing(job) => panic!("{job:?}"),
         }
     }
 
@@ -205,8 +205,8 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_key_makes_one_job_of_two_requests() {
         let (_folder, jobs) = jobs().await;
-        let Created::New(first) = jobs.create(&spec("a"), Some("key")).await.unwrap() else { panic!() };
-        assert_eq!(jobs.create(&spec("a"), Some("key")).await.unwrap(), Created::Known(first.clone()));
+        let Submission::New(first) = jobs.create(&spec("a"), Some("key")).await.unwrap() else { panic!() };
+        assert_eq!(jobs.create(&spec("a"), Some("key")).await.unwrap(), Submission::Existing(first.clone()));
         let error = jobs.create(&spec("b"), Some("key")).await.unwrap_err();
         assert!(matches!(error, JobsError::KeyReused(id) if id == first.id));
         assert_eq!(jobs.list(None, 10).await.unwrap().data.len(), 1);

@@ -21,7 +21,7 @@ use thiserror::Error;
 pub use trainer::finetune::golden::Golden;
 
 pub use name::{InvalidName, ModelName};
-pub use publish::{Artefacts, Content};
+pub use publish::{Artifacts, Content};
 
 /// The served file: labels, preprocessing and training record inside.
 const MODEL_FILE: &str = "model.onnx";
@@ -107,7 +107,7 @@ pub enum StoreError {
         "model `{name}` is kept as the file it was imported from, because graft cannot take it apart; it can be served and \
          given a new head, but its layers cannot be trained and it cannot be exported in another form"
     )]
-    Adopted {
+    Opaque {
         /// The model.
         name: ModelName,
     },
@@ -226,11 +226,11 @@ impl ModelStore {
     /// Whether this version is a network, and not a file that is kept as it is.
     ///
     /// # Errors
-    /// [`StoreError`] when there is no such version; [`StoreError::Adopted`] when it is a file.
+    /// [`StoreError`] when there is no such version; [`StoreError::Opaque`] when it is a file.
     pub fn check_network(&self, name: &ModelName, version: u32) -> Result<(), StoreError> {
         let folder = self.folder(name, self.resolve(name, Some(version))?);
         match folder.join(WEIGHTS_FILE).try_exists() {
-            Ok(false) => Err(StoreError::Adopted { name: name.clone() }),
+            Ok(false) => Err(StoreError::Opaque { name: name.clone() }),
             _ => Ok(()),
         }
     }

@@ -13,7 +13,7 @@ use super::{ModelName, ModelStore, StoreError};
 
 /// What a version is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Artefacts<'a> {
+pub struct Artifacts<'a> {
     /// What is served.
     pub content: Content<'a>,
     /// Images with their logits.
@@ -26,9 +26,9 @@ pub struct Artefacts<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Content<'a> {
     /// A network with its spec, which can be fine-tuned and written in other forms.
-    Network(&'a Network),
+    Native(&'a Network),
     /// An ONNX file that graft cannot take apart, with the spec in its metadata. It can be served and given a new head.
-    Adopted(&'a [u8]),
+    Opaque(&'a [u8]),
 }
 
 /// How often another process may take the next number first.
@@ -40,12 +40,12 @@ impl ModelStore {
     ///
     /// # Errors
     /// [`StoreError`] when the network cannot be exported or the disk refuses; no version is visible then.
-    pub fn publish(&self, name: &ModelName, artefacts: &Artefacts<'_>) -> Result<u32, StoreError> {
+    pub fn publish(&self, name: &ModelName, artifacts: &Artifacts<'_>) -> Result<u32, StoreError> {
         let model = self.root.join(name.as_str());
         fs::create_dir_all(&model).map_err(StoreError::io(&model))?;
         let staging =
             tempfile::Builder::new().prefix(".staging-").tempdir_in(&model).map_err(StoreError::io(&model))?;
-        stage(staging.path(), artefacts)?;
+        stage(staging.path(), artifacts)?;
         let failed = StoreError::io(&model);
         for _ in 0..ATTEMPTS {
             let version = self.latest(name)?.unwrap_or(0) + 1;
@@ -65,14 +65,14 @@ impl ModelStore {
     }
 }
 
-fn stage(folder: &Path, artefacts: &Artefacts<'_>) -> Result<(), StoreError> {
-    let Artefacts { content, golden, report } = artefacts;
+fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
+    let Artifacts { content, golden, report } = artifacts;
     match content {
-        Content::Network(network) => {
+        Content::Native(network) => {
             write(&folder.join(MODEL_FILE), &onnx::export(network, &ExportOptions::default())?)?;
             write(&folder.join(WEIGHTS_FILE), &weights::write_network(network)?)?;
         }
-        Content::Adopted(file) => write(&folder.join(MODEL_FILE), file)?,
+        Content::Opaque(file) => write(&folder.join(MODEL_FILE), file)?,
     }
     if let Some(report) = report {
         write(&folder.join(REPORT_FILE), &json(report)?)?;

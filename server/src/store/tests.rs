@@ -5,7 +5,7 @@ use std::fs;
 use models::ops::{Flatten, GlobalAvgPool, Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 
-use super::{Artefacts, Content, Golden, ModelName, ModelStore, StoreError};
+use super::{Artifacts, Content, Golden, ModelName, ModelStore, StoreError};
 
 fn network() -> Network {
     let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
@@ -27,8 +27,8 @@ fn store() -> (tempfile::TempDir, ModelStore, ModelName) {
 
 fn publish(store: &ModelStore, name: &ModelName) -> u32 {
     let golden = [Golden { file_name: "0.png".into(), bytes: vec![1, 2, 3], logits: vec![0.5, -0.5] }];
-    let content = Content::Network(&network());
-    store.publish(name, &Artefacts { content, golden: &golden, report: None }).unwrap()
+    let content = Content::Native(&network());
+    store.publish(name, &Artifacts { content, golden: &golden, report: None }).unwrap()
 }
 
 #[test]
@@ -46,11 +46,11 @@ fn what_is_published_is_read_back() {
 fn a_file_that_is_kept_as_it_is_is_no_network() {
     let (_folder, store, name) = store();
     let file = onnx::export(&network(), &onnx::ExportOptions::default()).unwrap();
-    let artefacts = Artefacts { content: Content::Adopted(&file), golden: &[], report: None };
-    let version = store.publish(&name, &artefacts).unwrap();
+    let artifacts = Artifacts { content: Content::Opaque(&file), golden: &[], report: None };
+    let version = store.publish(&name, &artifacts).unwrap();
     assert_eq!(store.read(&name, version).unwrap().onnx, file);
-    assert!(matches!(store.network(&name, version), Err(StoreError::Adopted { .. })));
-    assert!(matches!(store.check_network(&name, version), Err(StoreError::Adopted { .. })));
+    assert!(matches!(store.network(&name, version), Err(StoreError::Opaque { .. })));
+    assert!(matches!(store.check_network(&name, version), Err(StoreError::Opaque { .. })));
     assert!(store.check_network(&name, publish(&store, &name)).is_ok());
 }
 

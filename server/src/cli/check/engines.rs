@@ -10,7 +10,7 @@ use serde::Serialize;
 use server::runtime::SelectedEngine;
 use trainer::backend::Executor;
 
-use crate::cli::{Workplace, output};
+use crate::cli::{CommandContext, output};
 
 /// Images that are compared, one by one: a file may be made for batches of one.
 const IMAGES: u64 = 2;
@@ -46,7 +46,7 @@ pub(super) fn compare(
     file: &ModelFile,
     imported: Option<&Imported>,
     selected: &SelectedEngine,
-    place: &Workplace,
+    context: &CommandContext,
 ) -> Result<Vec<EngineReport>> {
     let &[channels, height, width] = file.image_shape()?.dims() else { return Ok(vec![]) };
     let images: Vec<Batch> = (0..IMAGES).map(|seed| Batch::noise(1, [channels, height, width], seed)).collect();
@@ -65,7 +65,7 @@ pub(super) fn compare(
     for kind in kinds {
         let mut report =
             EngineReport { engine: kind, runs: false, compared_with: None, difference: None, reason: None };
-        match answers(&bytes, kind, &images, place) {
+        match answers(&bytes, kind, &images, context) {
             Ok(found) => {
                 report.runs = true;
                 if let Some((name, expected)) = &reference {
@@ -94,8 +94,8 @@ fn runnable(file: &ModelFile) -> Result<Vec<u8>> {
     Ok(file.adopt(&adoption)?)
 }
 
-fn answers(file: &[u8], kind: EngineKind, images: &[Batch], place: &Workplace) -> Result<Vec<Tensor>> {
-    let mut engine: Box<dyn Engine> = engine::open(kind, file, place.engine.threads())?;
+fn answers(file: &[u8], kind: EngineKind, images: &[Batch], context: &CommandContext) -> Result<Vec<Tensor>> {
+    let mut engine: Box<dyn Engine> = engine::open(kind, file, context.engine.threads())?;
     images.iter().map(|image| Ok(engine.run(image)?.first()?.clone())).collect()
 }
 

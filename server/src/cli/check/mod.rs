@@ -15,9 +15,9 @@ use onnx::{Imported, ModelFile};
 use server::runtime::SelectedEngine;
 
 use super::import::source::Source;
-use super::import::{Built, Preparation, weights as fitting};
-use super::{Workplace, output};
-use report::{Contents, Report};
+use super::import::{NetworkDraft, Preparation, weights as fitting};
+use super::{CommandContext, output};
+use report::{Contents, FileReport};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -31,25 +31,26 @@ pub(super) struct CheckArgs {
 }
 
 /// Fails when a file cannot be read, the serving engine does not run it, or engines that run it disagree.
-pub(super) fn run(args: &CheckArgs, place: &Workplace) -> Result<ExitCode> {
-    let selected = place.select()?;
+pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode> {
+    let selected = context.select()?;
     if !args.json {
         output::line(format_args!("serving engine: {} ({})", selected.kind, selected.reason))?;
     }
-    let reports: Vec<Report> = args.files.iter().map(|path| check(path, &selected, place)).collect();
+    let reports: Vec<FileReport> = args.files.iter().map(|path| check(path, &selected, context)).collect();
     if args.json {
         output::json(&reports)?;
     } else {
-        reports.iter().try_for_each(Report::print)?;
+        reports.iter().try_for_each(FileReport::print)?;
     }
     let good = reports.iter().all(|report| report.ok);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check(path: &Path, selected: &SelectedEngine, place: &Workplace) -> Report {
-    let mut report = Report { megabytes: megabytes(path), file: path.display().to_string(), ..Report::default() };
+fn check(path: &Path, selected: &SelectedEngine, context: &CommandContext) -> FileReport {
+    let mut report =
+        FileReport { megabytes: megabytes(path), file: path.display().to_string(), ..FileReport::default() };
     let filled = match Source::open(path) {
-        Ok(Source::Onnx(file)) => onnx_file(&file, &mut report, (selected, place)),
+        Ok(Source::Onnx(file)) => onnx_file(&file, &mut report, (selected, context)),
         Ok(Source::Network(network)) => stored(*network, &mut report),
         Ok(Source::Weights(file)) => weights(&file.state, &mut report),
         Err(error) => Err(error),
@@ -66,7 +67,11 @@ fn megabytes(path: &Path) -> f64 {
     path.metadata().map_or(0.0, |metadata| metadata.len() as f64 / 1e6)
 }
 
-fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&SelectedEngine, &Workplace)) -> Result<()> {
+fn onnx_file(
+    file: &ModelFile,
+    report: &mut FileReport,
+    (selected, context): (&SelectedEngine, &CommandContext),
+) -> Result<()> {
     let conventions = file.conventions();
     report.contents = Contents::Onnx;
     // With the weights that lie in a second file.
@@ -96,7 +101,7 @@ fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&Selecte
             ));
         }
     }
-    report.engines = engines::compare(file, imported.as_ref().ok(), selected, place)?;
+    report.engines = engines::compare(file, imported.as_ref().ok(), selected, context)?;
     report.preprocess = prepared(imported.ok(), &conventions)?;
     report.advise(file.is_quantized());
     Ok(())
@@ -106,14 +111,14 @@ fn onnx_file(file: &ModelFile, report: &mut Report, (selected, place): (&Selecte
 fn prepared(imported: Option<Imported>, conventions: &Conventions) -> Result<Option<String>> {
     match imported {
         Some(imported) if imported.spec.is_some() || conventions.preset.is_some() => {
-            Ok(Some(Preparation::of_known(&Built::of_onnx(imported, conventions))?.to_string()))
+            Ok(Some(Preparation::of_known(&NetworkDraft::of_onnx(imported, conventions))?.to_string()))
         }
         Some(_) => Ok(None),
         None => Ok(conventions.preset.map(|preset| format!("as the preset {preset}"))),
     }
 }
 
-fn describe(graph: &Graph, report: &mut Report) {
+fn describe(graph: &Graph, report: &mut FileReport) {
     let counts = graph.counts();
     let (input, output_shape) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let names: Vec<&str> = zoo::recognise(graph).iter().map(|row| row.name()).collect();
@@ -129,16 +134,16 @@ fn describe(graph: &Graph, report: &mut Report) {
 }
 
 /// The weights of a stored model, with graph and spec.
-fn stored(network: Network, report: &mut Report) -> Result<()> {
+fn stored(network: Network, report: &mut FileReport) -> Result<()> {
     report.contents = Contents::Weights;
     report.producer = "safetensors, with a network of graft's".to_owned();
     describe(&network.graph, report);
     report.labels = network.spec.labels.as_ref().map(|labels| labels.names().to_vec());
-    report.preprocess = Some(Preparation::of_known(&Built::of_network(network))?.to_string());
+    report.preprocess = Some(Preparation::of_known(&NetworkDraft::of_network(network))?.to_string());
     Ok(())
 }
 
-fn weights(state: &StateDict, report: &mut Report) -> Result<()> {
+fn weights(state: &StateDict, report: &mut FileReport) -> Result<()> {
     report.contents = Contents::Weights;
     report.producer = state.format.to_string();
     let fits = fitting::fits(state);

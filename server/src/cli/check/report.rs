@@ -24,7 +24,7 @@ pub(super) enum Contents {
 
 /// One file.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Report {
+pub(super) struct FileReport {
     pub(super) file: String,
     /// Whether it can be read, the serving engine runs it, and no engine differs.
     pub(super) ok: bool,
@@ -50,7 +50,7 @@ pub(super) struct Report {
 /// The newest operator set that the engines are known to run.
 const NEWEST_OPSET: i64 = 22;
 
-impl Report {
+impl FileReport {
     /// What to do about what was found.
     pub(super) fn advise(&mut self, quantized: bool) {
         if let Some(opset) = self.opset.filter(|&opset| opset > NEWEST_OPSET) {

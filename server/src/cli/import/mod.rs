@@ -1,7 +1,7 @@
 //! `graft import`: ONNX files and files of weights into the store.
 
-mod adopted;
 mod network;
+mod opaque;
 mod preparation;
 mod publish;
 pub(super) mod source;
@@ -16,9 +16,9 @@ use models::Labels;
 use onnx::ImportError;
 use server::store::ModelName;
 
-use super::{Workplace, output};
-use adopted::Adopted;
-pub(super) use network::{Built, Known};
+use super::{CommandContext, output};
+pub(super) use network::{NetworkDraft, PreparationSource};
+use opaque::OpaqueImport;
 use preparation::PreparationArgs;
 pub(super) use preparation::{Preparation, parse_size};
 pub(super) use publish::publish;
@@ -57,47 +57,47 @@ pub(super) struct ImportArgs {
     verify: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &ImportArgs, place: &Workplace) -> Result<()> {
+pub(super) fn run(args: &ImportArgs, context: &CommandContext) -> Result<()> {
     let named = || args.file.display().to_string();
     let labels = args.labels.as_ref().map(read_labels).transpose()?;
     let size = args.size.map(|[height, width]| [height as usize, width as usize]);
     // Every engine of this machine is tried, whichever will serve.
-    let selected = place.select()?;
+    let selected = context.select()?;
     let source = Source::open(&args.file)?;
     if args.arch.is_some() && !matches!(source, Source::Weights(_)) {
         bail!("{}: --arch is for files of weights alone, and this one holds its network itself", named());
     }
-    let built = match source {
-        Source::Network(network) => Built::of_network(*network),
-        Source::Weights(file) => Built::of_weights(&file, args.arch.as_deref(), size).with_context(named)?,
+    let draft = match source {
+        Source::Network(network) => NetworkDraft::of_network(*network),
+        Source::Weights(file) => NetworkDraft::of_weights(&file, args.arch.as_deref(), size).with_context(named)?,
         Source::Onnx(file) => match file.import_for(size) {
-            Ok(imported) => Built::of_onnx(imported, &file.conventions()),
+            Ok(imported) => NetworkDraft::of_onnx(imported, &file.conventions()),
             Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
                 output::line(format_args!("graft cannot take this network apart: {error}"))?;
                 output::line(format_args!(
                     "it is kept as it is: it can be served and given a new head, but its layers cannot be trained"
                 ))?;
-                let adopted = Adopted::new(*file, labels, &args.preparation)?;
-                return adopted.import(args, &selected, place).with_context(named);
+                let import = OpaqueImport::new(*file, labels, &args.preparation)?;
+                return import.publish(args, &selected, context).with_context(named);
             }
             Err(error) => return Err(error).with_context(named),
         },
     };
-    let built = built.labelled(labels).with_context(named)?;
-    let mut preparation = args.preparation.resolve(&built)?;
+    let draft = draft.labelled(labels).with_context(named)?;
+    let mut preparation = args.preparation.resolve(&draft)?;
     if let Some(folder) = &args.verify {
         let file = |preparation: &Preparation| {
-            let network = built.network(preparation)?;
+            let network = draft.network(preparation)?;
             Ok((onnx::export(&network, &onnx::ExportOptions::default())?, network.spec))
         };
-        let fits = trial::best(folder, (&preparation, built.input()?), &selected, &file)?;
+        let fits = trial::best(folder, (&preparation, draft.input()?), &selected, &file)?;
         if args.preparation.is_open() {
             preparation = fits;
         }
     }
     output::line(format_args!("images are prepared {preparation}"))?;
-    let network = built.network(&preparation)?;
-    publish(&args.name, &network, place)
+    let network = draft.network(&preparation)?;
+    publish(&args.name, &network, context)
 }
 
 pub(super) fn read_labels(path: &PathBuf) -> Result<Labels> {

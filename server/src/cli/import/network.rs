@@ -11,19 +11,19 @@ use super::Preparation;
 
 /// A network from its normalised image to its logits, and what its file says about the rest.
 #[derive(Debug, Clone)]
-pub(in crate::cli) struct Built {
+pub(in crate::cli) struct NetworkDraft {
     pub(in crate::cli) graph: Graph,
     pub(in crate::cli) params: Params,
     /// What kind of network it is.
     pub(in crate::cli) architecture: String,
     pub(in crate::cli) labels: Option<Labels>,
     /// How its images are prepared, if its file or its origin says so.
-    pub(in crate::cli) known: Option<Known>,
+    pub(in crate::cli) known: Option<PreparationSource>,
 }
 
 /// How images are prepared, and how that is known.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::cli) enum Known {
+pub(in crate::cli) enum PreparationSource {
     /// Everything, by graft's own metadata; the network normalises its pixels already.
     Spec(Box<ModelSpec>),
     /// Everything, by the weights that these are.
@@ -32,12 +32,12 @@ pub(in crate::cli) enum Known {
     Preset { preset: Preset, order: Option<ChannelOrder>, origin: String },
 }
 
-impl Built {
+impl NetworkDraft {
     /// From the file of weights of a stored model.
     pub(in crate::cli) fn of_network(network: Network) -> Self {
         let Network { graph, params, spec } = network;
         let (architecture, labels) = (spec.architecture.clone(), spec.labels.clone());
-        Self { graph, params, architecture, labels, known: Some(Known::Spec(Box::new(spec))) }
+        Self { graph, params, architecture, labels, known: Some(PreparationSource::Spec(Box::new(spec))) }
     }
 
     /// From an ONNX file.
@@ -48,7 +48,7 @@ impl Built {
         }
         let recognised = zoo::recognise(&graph).first().map(|row| row.name().to_owned());
         let unnamed = || Some(producer).filter(|name| !name.is_empty()).unwrap_or("unnamed network".to_owned());
-        let known = conventions.preset.map(|preset| Known::Preset {
+        let known = conventions.preset.map(|preset| PreparationSource::Preset {
             preset,
             order: conventions.channel_order,
             origin: format!("by the file's metadata ({})", conventions.keys.join(", ")),
@@ -70,7 +70,8 @@ impl Built {
         }
         // Names in foreign metadata may be of something else; given ones are meant.
         let fits = |labels: &Labels| labels.len() == classes;
-        let own = self.labels.take().filter(|labels| fits(labels) || matches!(self.known, Some(Known::Spec(_))));
+        let own =
+            self.labels.take().filter(|labels| fits(labels) || matches!(self.known, Some(PreparationSource::Spec(_))));
         let labels = given.or(own).unwrap_or_else(|| numbered(classes));
         if !fits(&labels) {
             bail!("there are {} labels, but the network has {classes} classes", labels.len());
@@ -100,7 +101,7 @@ impl Built {
         }
         preprocess.validate()?;
         let (labels, architecture) = (self.labels.clone(), self.architecture.clone());
-        if let Some(Known::Spec(spec)) = &self.known {
+        if let Some(PreparationSource::Spec(spec)) = &self.known {
             let spec = ModelSpec { labels, ..(**spec).clone() };
             return Ok(Network::new(self.graph.clone(), &self.params, spec)?);
         }

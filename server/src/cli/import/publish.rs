@@ -5,23 +5,23 @@ use models::Network;
 use models::preprocess::{Batch, Limits, test_card};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{EngineKind, engine};
-use server::store::{Artefacts, Content, Golden, ModelName, ModelStore};
+use server::store::{Artifacts, Content, Golden, ModelName, ModelStore};
 use trainer::finetune::golden;
 
-use crate::cli::{Workplace, output};
+use crate::cli::{CommandContext, output};
 
 /// How many synthetic images a model without pictures of its own must reproduce.
 const CARDS: u64 = 3;
 
 /// Stores a network that every engine of this machine runs as graft's own executor does.
-pub(in crate::cli) fn publish(name: &ModelName, network: &Network, place: &Workplace) -> Result<()> {
+pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &CommandContext) -> Result<()> {
     let golden = golden::answers(network, cards())?;
     let file = onnx::export(network, &onnx::ExportOptions::default())?;
     for kind in engine::available() {
-        verify(network, (&file, kind), &golden, place)?;
+        verify(network, (&file, kind), &golden, context)?;
     }
-    let artefacts = Artefacts { content: Content::Network(network), golden: &golden, report: None };
-    let version = ModelStore::open(&place.data.models_dir())?.publish(name, &artefacts)?;
+    let artifacts = Artifacts { content: Content::Native(network), golden: &golden, report: None };
+    let version = ModelStore::open(&context.data.models_dir())?.publish(name, &artifacts)?;
     let counts = network.graph.counts();
     let what = match &network.spec.labels {
         Some(labels) => format!("{} classes", labels.len()),
@@ -42,8 +42,13 @@ pub(super) fn cards() -> Vec<(String, Vec<u8>)> {
 }
 
 /// The engine gives the executor's answers.
-fn verify(network: &Network, (file, kind): (&[u8], EngineKind), golden: &[Golden], place: &Workplace) -> Result<()> {
-    let mut engine = engine::open(kind, file, place.engine.threads())?;
+fn verify(
+    network: &Network,
+    (file, kind): (&[u8], EngineKind),
+    golden: &[Golden],
+    context: &CommandContext,
+) -> Result<()> {
+    let mut engine = engine::open(kind, file, context.engine.threads())?;
     let mut largest = 0.0_f64;
     for golden in golden {
         let input = network.spec.preprocess.apply(&golden.bytes, &Limits::default())?;

@@ -21,7 +21,7 @@ const BATCH: usize = 8;
 const NOTABLE: f64 = 0.05;
 
 /// A way of preparing images and how often it was right.
-struct Tried {
+struct Trial {
     name: String,
     preparation: Preparation,
     top1: f64,
@@ -48,7 +48,7 @@ pub(super) fn best(
         let labels = spec.labels.as_ref().context("a network without classes cannot be tried on labelled images")?;
         let classes = classes(&dataset, labels)?;
         let (top1, top5) = accuracy((&bytes, &spec), (&dataset, &classes), selected)?;
-        tried.push(Tried { name, preparation, top1, top5 });
+        tried.push(Trial { name, preparation, top1, top5 });
     }
     let images = dataset.samples.len();
     let rows: Vec<[String; 3]> = tried.iter().map(|tried| row(tried, chosen)).collect();
@@ -81,7 +81,7 @@ fn candidates(chosen: &Preparation, [height, width]: [u32; 2]) -> Vec<(String, P
     candidates
 }
 
-fn row(tried: &Tried, chosen: &Preparation) -> [String; 3] {
+fn row(tried: &Trial, chosen: &Preparation) -> [String; 3] {
     let mark = if tried.preparation == *chosen { " (chosen)" } else { "" };
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     [format!("{}{mark}", tried.name), percent(tried.top1), percent(tried.top5)]

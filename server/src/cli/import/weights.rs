@@ -9,11 +9,11 @@ use models::weights::{self, FitError, Fitted, Likeness, Naming, StateDict};
 use models::zoo::{self, Architecture, Published};
 use models::{Graph, Labels, Tensor};
 
-use super::network::{Built, Known};
+use super::network::{NetworkDraft, PreparationSource};
 use super::source::WeightsFile;
 use crate::cli::output;
 
-impl Built {
+impl NetworkDraft {
     /// From weights, for the network of this name or the only one that they fit.
     pub(in crate::cli) fn of_weights(file: &WeightsFile, name: Option<&str>, size: Option<[usize; 2]>) -> Result<Self> {
         let published = Published::by_checksum(&file.sha256);
@@ -25,18 +25,18 @@ impl Built {
         let (graph, Fitted { params, naming }) = fitted(row, &file.state, size.unwrap_or(row.input()))?;
         output::line(format_args!("{}, with the names of {naming}, for {}", file.state.format, row.name()))?;
         let known = match (published, naming) {
-            (Some(published), _) => Some(Known::Parameters {
+            (Some(published), _) => Some(PreparationSource::Parameters {
                 preprocess: Box::new(published.preprocess()),
                 origin: format!("as torchvision's {} for {} want it", published.weights, published.architecture),
             }),
             // The published weights of Keras' VGG are Caffe's, and its own training prepares images the same way.
-            (None, Naming::Keras) => Some(Known::Preset {
+            (None, Naming::Keras) => Some(PreparationSource::Preset {
                 preset: Preset::CaffeBgr,
                 order: None,
                 origin: "as Keras prepares them for VGG".to_owned(),
             }),
             // CIFAR's images are as small as they are.
-            (None, _) if row.input() == [32; 2] => Some(Known::Preset {
+            (None, _) if row.input() == [32; 2] => Some(PreparationSource::Preset {
                 preset: Preset::Squashed,
                 order: None,
                 origin: "as for most CIFAR networks".to_owned(),
@@ -44,9 +44,9 @@ impl Built {
             (None, _) => None,
         };
         let labels = published.map(|_| Labels::imagenet());
-        let mut built = Self { graph, params, architecture: row.name().to_owned(), labels, known };
-        built.drop_empty_classifier()?;
-        Ok(built)
+        let mut draft = Self { graph, params, architecture: row.name().to_owned(), labels, known };
+        draft.drop_empty_classifier()?;
+        Ok(draft)
     }
 
     /// torchvision publishes a VGG whose classifier is not a number: only its features are meant.

@@ -16,16 +16,16 @@ pub(super) struct Config {
 
 /// The file. Older ones have the inner part at the top.
 #[derive(Deserialize)]
-struct Stored {
+struct ConfigFile {
     architecture: String,
-    pretrained_cfg: Option<Pretrained>,
+    pretrained_cfg: Option<PretrainedConfig>,
     #[serde(default)]
     label_names: Option<Vec<String>>,
 }
 
 /// How the weights were trained, and, where that differs, evaluated.
 #[derive(Deserialize)]
-struct Pretrained {
+struct PretrainedConfig {
     input_size: [u32; 3],
     test_input_size: Option<[u32; 3]>,
     #[serde(default = "whole")]
@@ -44,7 +44,7 @@ fn whole() -> f64 {
 
 impl Config {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
-        let stored: Stored = serde_json::from_slice(bytes).context("it is not one of timm's")?;
+        let stored: ConfigFile = serde_json::from_slice(bytes).context("it is not one of timm's")?;
         let inner = match stored.pretrained_cfg {
             Some(inner) => inner,
             None => serde_json::from_slice(bytes).context("it does not say how its images are prepared")?,
@@ -60,7 +60,7 @@ impl Config {
     }
 }
 
-impl Pretrained {
+impl PretrainedConfig {
     fn preprocess(&self) -> Result<Preprocess> {
         let [channels, height, width] = self.test_input_size.unwrap_or(self.input_size);
         if channels != 3 {

@@ -13,8 +13,8 @@ use models::zoo::{self, PUBLISHED, Published};
 use server::store::ModelName;
 
 use super::import::source::WeightsFile;
-use super::import::{Built, Known, Preparation};
-use super::{Workplace, import, output};
+use super::import::{NetworkDraft, Preparation, PreparationSource};
+use super::{CommandContext, import, output};
 use config::Config;
 use hub::Hub;
 
@@ -40,9 +40,9 @@ pub(super) struct PullArgs {
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
-pub(super) fn run(args: &PullArgs, place: &Workplace) -> Result<()> {
+pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
     let (repository, published) = resolve(&args.network)?;
-    let hub = Hub::new(&args.hub, &place.data)?;
+    let hub = Hub::new(&args.hub, &context.data)?;
     let config = match (hub.fetch_small(&repository, CONFIG)?, published) {
         (Some(bytes), _) => Config::parse(&bytes).with_context(|| format!("{CONFIG} of {repository}"))?,
         (None, Some(published)) => Config::of(published),
@@ -55,20 +55,22 @@ pub(super) fn run(args: &PullArgs, place: &Workplace) -> Result<()> {
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let weights = WeightsFile::read(bytes).with_context(|| format!("{WEIGHTS} of {repository}"))?;
     let [height, width] = config.preprocess.output_size().map_or(row.input(), |(h, w)| [h as usize, w as usize]);
-    let mut built = Built::of_weights(&weights, Some(row.name()), Some([height, width]))?;
-    built.known =
-        Some(Known::Parameters { preprocess: Box::new(config.preprocess), origin: format!("as {repository} says") });
-    let classes = built.graph.shape(built.graph.output()).len();
-    built.labels = config.labels.or((classes == 1000).then(Labels::imagenet));
+    let mut draft = NetworkDraft::of_weights(&weights, Some(row.name()), Some([height, width]))?;
+    draft.known = Some(PreparationSource::Parameters {
+        preprocess: Box::new(config.preprocess),
+        origin: format!("as {repository} says"),
+    });
+    let classes = draft.graph.shape(draft.graph.output()).len();
+    draft.labels = config.labels.or((classes == 1000).then(Labels::imagenet));
     let given = args.labels.as_ref().map(import::read_labels).transpose()?;
-    let built = built.labelled(given)?;
-    let preparation = Preparation::of_known(&built)?;
+    let draft = draft.labelled(given)?;
+    let preparation = Preparation::of_known(&draft)?;
     output::line(format_args!("images are prepared {preparation}"))?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => row.name().parse()?,
     };
-    import::publish(&name, &built.network(&preparation)?, place)
+    import::publish(&name, &draft.network(&preparation)?, context)
 }
 
 /// The repository, and what is known of the weights in it.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(crate) use documented::{documented, documents};
-pub use table::{Code, Entry};
+pub use table::{Code, ErrorEntry};
 
 /// The content type of every error (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";

@@ -16,9 +16,9 @@ macro_rules! codes {
 
             /// The row of the table.
             #[must_use]
-            pub fn entry(self) -> Entry {
+            pub fn entry(self) -> ErrorEntry {
                 match self {
-                    $(Code::$variant => Entry {
+                    $(Code::$variant => ErrorEntry {
                         name: $name,
                         status: StatusCode::$status,
                         title: $title,
@@ -32,7 +32,7 @@ macro_rules! codes {
 
 /// What is said about a code, in answers and in their documentation alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct ErrorEntry {
     /// The code in an answer; clients may rely on it.
     pub name: &'static str,
     /// The status of the answer.

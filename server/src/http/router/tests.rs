@@ -13,23 +13,23 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{DataDir, KernelArgs, ServeConfig};
-use crate::inference::testing::{GREEN, RED, Watch, Watched, bmp, colours, golden, network, publish};
-use crate::inference::{Options, Registry};
+use crate::inference::testing::{EngineRecord, GREEN, RED, RecordingEngine, bmp, colours, golden, network, publish};
+use crate::inference::{InferenceOptions, Registry};
 use crate::runtime::SelectedEngine;
 use crate::store::ModelStore;
 
-struct World {
+struct TestServer {
     folder: TempDir,
     state: AppState,
 }
 
-struct Answer {
+struct TestResponse {
     status: StatusCode,
     headers: axum::http::HeaderMap,
     body: Value,
 }
 
-impl World {
+impl TestServer {
     /// A server with the classifier `colours` and the backbone `bones`.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -49,40 +49,40 @@ impl World {
         let engine =
             SelectedEngine { kind: EngineKind::Tract, reason: "chosen by the test".to_owned(), version: None, threads };
         let state = AppState::open(&config, engine).await.unwrap();
-        let world = Self { folder, state };
+        let server = Self { folder, state };
         let (network, backbone) = (colours(), network(None));
-        publish(&world.store(), "colours", &network, &golden(&network));
-        publish(&world.store(), "bones", &backbone, &[]);
-        world.state.registry.scan().await.unwrap();
-        world
+        publish(&server.store(), "colours", &network, &golden(&network));
+        publish(&server.store(), "bones", &backbone, &[]);
+        server.state.registry.scan().await.unwrap();
+        server
     }
 
     fn store(&self) -> ModelStore {
         ModelStore::open(&DataDir::new(self.folder.path()).models_dir()).unwrap()
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, request: Request<Body>) -> TestResponse {
         let response = router(self.state.clone()).0.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, body }
+        TestResponse { status: parts.status, headers: parts.headers, body }
     }
 
-    async fn get(&self, address: &str) -> Answer {
+    async fn get(&self, address: &str) -> TestResponse {
         self.send(Request::get(address).body(Body::empty()).unwrap()).await
     }
 
-    async fn post(&self, address: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+    async fn post(&self, address: &str, content_type: &str, body: impl Into<Body>) -> TestResponse {
         let request = Request::post(address).header(header::CONTENT_TYPE, content_type);
         self.send(request.body(body.into()).unwrap()).await
     }
 
-    async fn post_form(&self, address: &str, parts: &[(&str, &str, &[u8])]) -> Answer {
+    async fn post_form(&self, address: &str, parts: &[(&str, &str, &[u8])]) -> TestResponse {
         self.post(address, "multipart/form-data; boundary=XX", form(parts)).await
     }
 
-    async fn post_json(&self, address: &str, body: &Value) -> Answer {
+    async fn post_json(&self, address: &str, body: &Value) -> TestResponse {
         self.post(address, "application/json", body.to_string()).await
     }
 }
@@ -100,7 +100,7 @@ fn form(parts: &[(&str, &str, &[u8])]) -> Vec<u8> {
     body
 }
 
-impl Answer {
+impl TestResponse {
     /// Every error is a problem that names its request.
     #[track_caller]
     fn is(&self, code: Code) -> &str {
@@ -128,10 +128,10 @@ impl Answer {
 
 #[tokio::test]
 async fn images_are_classified() {
-    let world = World::new().await;
+    let server = TestServer::new().await;
     let (red, green) = (bmp(RED), bmp(GREEN));
     let parts: [(&str, &str, &[u8]); 2] = [("image", "a.bmp", &red), ("image", "", &green)];
-    let answer = world.post_form("/classify?top_k=2", &parts).await;
+    let answer = server.post_form("/classify?top_k=2", &parts).await;
     let body = answer.ok();
     assert_eq!((&body["model"], &body["version"], &body["engine"]), (&json!("colours"), &json!(1), &json!("tract")));
     let results = body["results"].as_array().unwrap();
@@ -143,7 +143,7 @@ async fn images_are_classified() {
     assert_eq!(answer.headers["x-request-id"].len(), 36);
 
     for content_type in ["application/octet-stream", "image/bmp", "application/x-www-form-urlencoded"] {
-        let answer = world.post("/classify/bytes?model=colours", content_type, red.clone()).await;
+        let answer = server.post("/classify/bytes?model=colours", content_type, red.clone()).await;
         let predictions = answer.ok()["results"][0]["predictions"].as_array().unwrap().clone();
         let scores: f64 = predictions.iter().map(|prediction| prediction["score"].as_f64().unwrap()).sum();
         assert!((scores - 1.0).abs() < 1e-6, "{predictions:?}");
@@ -153,9 +153,9 @@ async fn images_are_classified() {
 
 #[tokio::test]
 async fn bad_images_are_named() {
-    let world = World::new().await;
+    let server = TestServer::new().await;
     let red = bmp(RED);
-    let bytes = async |body: Vec<u8>| world.post("/classify/bytes", "application/octet-stream", body).await;
+    let bytes = async |body: Vec<u8>| server.post("/classify/bytes", "application/octet-stream", body).await;
     bytes(vec![]).await.is(Code::ImageEmpty);
     let answer = bytes(b"hello, this is text".to_vec()).await;
     assert!(answer.is(Code::NotAnImage).starts_with("not an image; send one of"));
@@ -166,95 +166,95 @@ async fn bad_images_are_named() {
     assert!(bytes(huge).await.is(Code::ImageTooLarge).contains("30000x30000"));
 
     let parts: [(&str, &str, &[u8]); 3] = [("image", "a", &red), ("image", "b.bmp", b"oops"), ("image", "c", &red)];
-    let answer = world.post_form("/classify", &parts).await;
+    let answer = server.post_form("/classify", &parts).await;
     assert!(answer.is(Code::NotAnImage).starts_with("image 2 of 3 (b.bmp): not an image"));
-    world.post_form("/classify", &[("image", "a", b"")]).await.is(Code::ImageEmpty);
+    server.post_form("/classify", &[("image", "a", b"")]).await.is(Code::ImageEmpty);
 }
 
 #[tokio::test]
 async fn bad_requests_are_problems() {
-    let world = World::new().await;
+    let server = TestServer::new().await;
     let red = bmp(RED);
-    world.get("/nothing").await.is(Code::RouteNotFound);
-    let answer = world.get("/classify").await;
+    server.get("/nothing").await.is(Code::RouteNotFound);
+    let answer = server.get("/classify").await;
     answer.is(Code::MethodNotAllowed);
     assert_eq!(answer.headers[header::ALLOW], "POST");
-    world
+    server
         .send(Request::builder().method(Method::DELETE).uri("/models").body(Body::empty()).unwrap())
         .await
         .is(Code::MethodNotAllowed);
 
-    world.post_form("/classify", &[]).await.is(Code::ImageMissing);
-    let answer = world.post_form("/classify", &[("images", "a", &red)]).await;
+    server.post_form("/classify", &[]).await.is(Code::ImageMissing);
+    let answer = server.post_form("/classify", &[("images", "a", &red)]).await;
     assert!(answer.is(Code::InvalidMultipart).contains("`images`"));
     let broken = "multipart/form-data; boundary=XX";
-    world.post("/classify", broken, "no boundary in here").await.is(Code::InvalidMultipart);
-    world.post("/classify", "multipart/form-data", "--XX--").await.is(Code::UnsupportedMediaType);
-    world.post("/classify", "image/bmp", red.clone()).await.is(Code::UnsupportedMediaType);
-    let answer = world.post("/classify/bytes", broken, form(&[("image", "a", &red)])).await;
+    server.post("/classify", broken, "no boundary in here").await.is(Code::InvalidMultipart);
+    server.post("/classify", "multipart/form-data", "--XX--").await.is(Code::UnsupportedMediaType);
+    server.post("/classify", "image/bmp", red.clone()).await.is(Code::UnsupportedMediaType);
+    let answer = server.post("/classify/bytes", broken, form(&[("image", "a", &red)])).await;
     assert!(answer.is(Code::UnsupportedMediaType).contains("POST /classify"));
-    world.post("/classify/bytes", "image/bmp", vec![0; (1 << 20) + 1]).await.is(Code::BodyTooLarge);
-    world.post_form("/classify", &[("image", "a", &vec![0; 1 << 20])]).await.is(Code::BodyTooLarge);
+    server.post("/classify/bytes", "image/bmp", vec![0; (1 << 20) + 1]).await.is(Code::BodyTooLarge);
+    server.post_form("/classify", &[("image", "a", &vec![0; 1 << 20])]).await.is(Code::BodyTooLarge);
 
     for (query, named) in [("top_k=0", "top_k"), ("top_k=x", "top_k"), ("topk=3", "topk"), ("model=a&model=b", "model")]
     {
-        let answer = world.post(&format!("/classify/bytes?{query}"), "image/bmp", red.clone()).await;
+        let answer = server.post(&format!("/classify/bytes?{query}"), "image/bmp", red.clone()).await;
         assert!(answer.is(Code::InvalidParameter).contains(named), "{query}: {}", answer.body);
     }
     let four: Vec<(&str, &str, &[u8])> = vec![("image", "a", &red); 4];
-    assert!(world.post_form("/classify", &four).await.is(Code::TooManyImages).contains("4 images"));
+    assert!(server.post_form("/classify", &four).await.is(Code::TooManyImages).contains("4 images"));
 }
 
 #[tokio::test]
 async fn models_are_listed_and_described() {
-    let world = World::new().await;
-    let answer = world.get("/models").await;
+    let server = TestServer::new().await;
+    let answer = server.get("/models").await;
     let [bones, model] = answer.ok()["data"].as_array().unwrap().as_slice() else { panic!("{}", answer.body) };
     assert_eq!((&bones["name"], &bones["state"]), (&json!("bones"), &json!("BACKBONE")));
     let expected = json!({
         "name": "colours", "state": "READY", "version": 1, "versions": [1], "architecture": "colours", "classes": 3
     });
     assert_eq!(model, &expected);
-    let answer = world.get("/models/colours").await;
+    let answer = server.get("/models/colours").await;
     let model = answer.ok();
     assert_eq!(model["labels"], json!(["red", "green", "blue"]));
     assert_eq!(model["engine"], json!({"kind": "tract", "reason": "chosen by the test", "threads": 1}));
     assert_eq!(model["preprocess"]["resize"], json!({"mode": "exact", "width": 8, "height": 8}));
-    assert!(world.get("/models/nope").await.is(Code::ModelNotFound).contains("there are: bones, colours"));
+    assert!(server.get("/models/nope").await.is(Code::ModelNotFound).contains("there are: bones, colours"));
 
     let red = bmp(RED);
     let with =
-        async |model: &str| world.post(&format!("/classify/bytes?model={model}"), "image/bmp", red.clone()).await;
+        async |model: &str| server.post(&format!("/classify/bytes?model={model}"), "image/bmp", red.clone()).await;
     assert!(with("nope").await.is(Code::ModelNotFound).contains("there are colours"));
     with("..%2Fcolours").await.is(Code::ModelNotFound);
     with("bones").await.is(Code::NotAClassifier);
-    publish(&world.store(), "second", &colours(), &[]);
-    world.state.registry.scan().await.unwrap();
-    let answer = world.post("/classify/bytes", "image/bmp", red.clone()).await;
+    publish(&server.store(), "second", &colours(), &[]);
+    server.state.registry.scan().await.unwrap();
+    let answer = server.post("/classify/bytes", "image/bmp", red.clone()).await;
     assert!(answer.is(Code::ModelNotNamed).contains("colours, second"));
 }
 
 #[tokio::test]
 #[expect(clippy::await_holding_lock, reason = "no task waits for this lock, only the engine's thread does")]
 async fn a_full_queue_is_answered_at_once() {
-    let mut world = World::new().await;
+    let mut server = TestServer::new().await;
     let gate = Arc::new(Mutex::new(()));
-    let watch = Arc::new(Mutex::new(Watch::default()));
+    let watch = Arc::new(Mutex::new(EngineRecord::default()));
     let opened = watch.clone();
-    let open = Arc::new(move |file: &[u8]| Watched::open(file, opened.clone()));
-    world.state.registry = Registry::with_opener(world.store(), open, Options { max_batch: 2, queue: 3 });
-    world.state.registry.scan().await.unwrap();
+    let open = Arc::new(move |file: &[u8]| RecordingEngine::open(file, opened.clone()));
+    server.state.registry = Registry::with_opener(server.store(), open, InferenceOptions { max_batch: 2, queue: 3 });
+    server.state.registry.scan().await.unwrap();
     let tested = watch.lock().unwrap().batches.len();
     watch.lock().unwrap().gate = Some(gate.clone());
 
-    let world = Arc::new(world);
+    let server = Arc::new(server);
     let red = bmp(RED);
     let closed = gate.lock().unwrap();
-    let model = world.state.registry.classifier(Some("colours")).unwrap();
+    let model = server.state.registry.classifier(Some("colours")).unwrap();
     let mut clients = tokio::task::JoinSet::new();
     let mut client = || {
-        let (world, red) = (world.clone(), red.clone());
-        clients.spawn(async move { world.post("/classify/bytes", "image/bmp", red).await })
+        let (server, red) = (server.clone(), red.clone());
+        clients.spawn(async move { server.post("/classify/bytes", "image/bmp", red).await })
     };
     client();
     until(|| watch.lock().unwrap().batches.len() > tested).await;
@@ -263,7 +263,7 @@ async fn a_full_queue_is_answered_at_once() {
     client();
     client();
     until(|| model.waiting() == 3).await;
-    let answer = world.post("/classify/bytes", "image/bmp", red.clone()).await;
+    let answer = server.post("/classify/bytes", "image/bmp", red.clone()).await;
     assert!(answer.is(Code::Overloaded).starts_with("3 images are waiting"));
     assert!(answer.headers[header::RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap() >= 1);
     gone.abort();
@@ -289,73 +289,73 @@ async fn until(right: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn fine_tunes_are_checked_before_they_are_accepted() {
-    let world = World::new().await;
-    let folder = world.folder.path().join("photos");
+    let server = TestServer::new().await;
+    let folder = server.folder.path().join("photos");
     let path = folder.to_str().unwrap();
     let body = |base: &str, path: &str| json!({"base_model": base, "dataset": {"kind": "folder", "path": path}, "name": "mine"});
     for (text, code) in
         [("{", Code::InvalidJson), ("[]", Code::InvalidBody), ("{\"base_model\": 3}", Code::InvalidBody)]
     {
-        world.post("/finetune", "application/json", text).await.is(code);
+        server.post("/finetune", "application/json", text).await.is(code);
     }
-    world.post("/finetune", "text/plain", "{}").await.is(Code::UnsupportedMediaType);
+    server.post("/finetune", "text/plain", "{}").await.is(Code::UnsupportedMediaType);
     let mut misspelt = body("colours", path);
     misspelt["options"] = json!({"epoch": 3});
-    assert!(world.post_json("/finetune", &misspelt).await.is(Code::InvalidBody).contains("unknown field `epoch`"));
+    assert!(server.post_json("/finetune", &misspelt).await.is(Code::InvalidBody).contains("unknown field `epoch`"));
     let mut wrong = body("colours", path);
     wrong["options"] = json!({"epochs": 0});
-    assert!(world.post_json("/finetune", &wrong).await.is(Code::FinetuneRefused).contains("`epochs`"));
-    assert!(world.post_json("/finetune", &body("no/name", path)).await.is(Code::InvalidBody).contains("no/name"));
-    assert!(world.post_json("/finetune", &body("nope", path)).await.is(Code::FinetuneRefused).contains("`nope`"));
-    assert!(world.post_json("/finetune", &body("colours", path)).await.is(Code::FinetuneRefused).contains(path));
+    assert!(server.post_json("/finetune", &wrong).await.is(Code::FinetuneRefused).contains("`epochs`"));
+    assert!(server.post_json("/finetune", &body("no/name", path)).await.is(Code::InvalidBody).contains("no/name"));
+    assert!(server.post_json("/finetune", &body("nope", path)).await.is(Code::FinetuneRefused).contains("`nope`"));
+    assert!(server.post_json("/finetune", &body("colours", path)).await.is(Code::FinetuneRefused).contains(path));
     for class in ["a", "b"] {
         std::fs::create_dir_all(folder.join(class)).unwrap();
         for number in 0..3 {
             std::fs::write(folder.join(class).join(format!("{number}.bmp")), bmp(RED)).unwrap();
         }
         if class == "a" {
-            let answer = world.post_json("/finetune", &body("colours", path)).await;
+            let answer = server.post_json("/finetune", &body("colours", path)).await;
             assert!(answer.is(Code::FinetuneRefused).contains("1 class(es)"));
         }
     }
     std::fs::write(folder.join("b/1.bmp"), "no picture").unwrap();
-    let answer = world.post_json("/finetune", &body("colours", path)).await;
+    let answer = server.post_json("/finetune", &body("colours", path)).await;
     assert!(answer.is(Code::FinetuneRefused).contains("1.bmp"), "{}", answer.body);
-    assert_eq!(world.get("/finetune").await.ok(), &json!({"data": [], "has_more": false}));
+    assert_eq!(server.get("/finetune").await.ok(), &json!({"data": [], "has_more": false}));
 
     std::fs::write(folder.join("b/1.bmp"), bmp(GREEN)).unwrap();
-    let answer = world.post_json("/finetune", &body("colours", path)).await;
+    let answer = server.post_json("/finetune", &body("colours", path)).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     let job = answer.ok();
     assert_eq!((&job["state"], &job["attempt"]), (&json!("queued"), &json!(0)));
     assert_eq!(job["options"], json!(trainer::finetune::Options::default()));
     let address = answer.headers[header::LOCATION].to_str().unwrap();
     assert_eq!(address, format!("/finetune/{}", job["id"].as_str().unwrap()));
-    assert_eq!(world.get(address).await.ok(), job);
-    assert_eq!(world.get("/finetune?limit=1").await.ok(), &json!({"data": [job], "has_more": false}));
-    assert_eq!(world.get(&format!("{address}/events")).await.ok(), &json!({"data": [], "has_more": false}));
+    assert_eq!(server.get(address).await.ok(), job);
+    assert_eq!(server.get("/finetune?limit=1").await.ok(), &json!({"data": [job], "has_more": false}));
+    assert_eq!(server.get(&format!("{address}/events")).await.ok(), &json!({"data": [], "has_more": false}));
     let cancel = format!("{address}/cancel");
-    assert_eq!(world.post(&cancel, "text/plain", "").await.ok()["state"], "cancelled");
-    assert!(world.post(&cancel, "text/plain", "").await.is(Code::JobFinished).contains("cancelled"));
+    assert_eq!(server.post(&cancel, "text/plain", "").await.ok()["state"], "cancelled");
+    assert!(server.post(&cancel, "text/plain", "").await.is(Code::JobFinished).contains("cancelled"));
 }
 
 #[tokio::test]
 async fn jobs_that_are_not_there() {
-    let world = World::new().await;
+    let server = TestServer::new().await;
     for id in ["nope", "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55"] {
-        assert!(world.get(&format!("/finetune/{id}")).await.is(Code::JobNotFound).contains(id));
-        world.get(&format!("/finetune/{id}/events")).await.is(Code::JobNotFound);
-        world.post(&format!("/finetune/{id}/cancel"), "text/plain", "").await.is(Code::JobNotFound);
+        assert!(server.get(&format!("/finetune/{id}")).await.is(Code::JobNotFound).contains(id));
+        server.get(&format!("/finetune/{id}/events")).await.is(Code::JobNotFound);
+        server.post(&format!("/finetune/{id}/cancel"), "text/plain", "").await.is(Code::JobNotFound);
     }
     for query in ["limit=0", "limit=101", "after=nope", "page=2"] {
-        world.get(&format!("/finetune?{query}")).await.is(Code::InvalidParameter);
+        server.get(&format!("/finetune?{query}")).await.is(Code::InvalidParameter);
     }
 }
 
 #[tokio::test]
 async fn an_idempotency_key_is_honoured() {
-    let world = World::new().await;
-    let folder = world.folder.path().join("photos");
+    let server = TestServer::new().await;
+    let folder = server.folder.path().join("photos");
     for class in ["a", "b"] {
         std::fs::create_dir_all(folder.join(class)).unwrap();
         for number in 0..3 {
@@ -366,7 +366,7 @@ async fn an_idempotency_key_is_honoured() {
         let dataset = json!({"kind": "folder", "path": folder});
         let body = json!({"base_model": "colours", "dataset": dataset, "name": name});
         let request = Request::post("/finetune").header("idempotency-key", key);
-        world
+        server
             .send(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string().into()).unwrap())
             .await
     };
@@ -378,28 +378,28 @@ async fn an_idempotency_key_is_honoured() {
 
 #[tokio::test]
 async fn readiness_follows_the_life_of_the_server() {
-    let mut world = World::new().await;
-    assert_eq!(world.get("/health/live").await.ok(), &json!({"status": "ok"}));
-    world.get("/health/ready").await.ok();
+    let mut server = TestServer::new().await;
+    assert_eq!(server.get("/health/live").await.ok(), &json!({"status": "ok"}));
+    server.get("/health/ready").await.ok();
     let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
-    world.state.registry = Registry::with_opener(world.store(), open, Options { max_batch: 1, queue: 1 });
-    world.get("/health/ready").await.is(Code::NotReady);
-    world.state.registry.scan().await.unwrap();
-    world.get("/health/ready").await.ok();
+    server.state.registry = Registry::with_opener(server.store(), open, InferenceOptions { max_batch: 1, queue: 1 });
+    server.get("/health/ready").await.is(Code::NotReady);
+    server.state.registry.scan().await.unwrap();
+    server.get("/health/ready").await.ok();
     let red = bmp(RED);
-    let answer = world.post("/classify/bytes?model=colours", "image/bmp", red).await;
+    let answer = server.post("/classify/bytes?model=colours", "image/bmp", red).await;
     assert!(answer.is(Code::ModelFailed).contains("ONNX Runtime is not loaded"));
-    world.state.draining.begin();
-    world.get("/health/ready").await.is(Code::ShuttingDown);
-    world.get("/health/live").await.ok();
+    server.state.draining.begin();
+    server.get("/health/ready").await.is(Code::ShuttingDown);
+    server.get("/health/live").await.ok();
 }
 
 #[tokio::test]
 async fn a_proxys_request_id_is_kept_if_it_makes_sense() {
-    let world = World::new().await;
+    let server = TestServer::new().await;
     for (given, kept) in [("abc-1", true), ("with space", false), ("", false)] {
         let request = Request::get("/nothing").header("x-request-id", given).body(Body::empty()).unwrap();
-        let answer = world.send(request).await;
+        let answer = server.send(request).await;
         assert_eq!(answer.headers["x-request-id"] == given, kept, "{given:?}");
         assert_eq!(answer.body["request_id"], answer.headers["x-request-id"].to_str().unwrap());
     }
@@ -417,20 +417,20 @@ async fn a_panic_is_a_problem() {
     let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap();
-    let answer = Answer { status: parts.status, headers: parts.headers, body };
+    let answer = TestResponse { status: parts.status, headers: parts.headers, body };
     assert!(!answer.is(Code::Internal).contains("for the test"));
 }
 
 #[tokio::test]
 async fn the_description_is_served_and_complete() {
-    let world = World::new().await;
-    let served = world.get("/openapi.json").await;
+    let server = TestServer::new().await;
+    let served = server.get("/openapi.json").await;
     let described = serde_json::to_value(openapi()).unwrap();
     assert_eq!(served.ok(), &described);
     assert_eq!(described["openapi"], "3.1.0");
     assert_eq!(described["info"]["license"]["identifier"], "MIT OR Apache-2.0");
-    assert_eq!(world.get("/docs/").await.status, StatusCode::OK);
-    let answer = world.get("/").await;
+    assert_eq!(server.get("/docs/").await.status, StatusCode::OK);
+    let answer = server.get("/").await;
     assert_eq!(
         (answer.status, &answer.headers[header::LOCATION]),
         (StatusCode::TEMPORARY_REDIRECT, &"/docs/".parse().unwrap())

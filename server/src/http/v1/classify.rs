@@ -12,7 +12,7 @@ use super::{refusal, within};
 use crate::http::extract::{ImageBytes, Images, Query, Upload};
 use crate::http::problem::{ApiError, documents};
 use crate::http::state::AppState;
-use crate::inference::{Answers, InferenceError};
+use crate::inference::{InferenceError, InferenceResult};
 
 const MOST_CLASSES: usize = 1_000_000;
 
@@ -173,7 +173,7 @@ async fn classify(state: &AppState, query: &ClassifyQuery, uploads: Vec<Upload>)
         InferenceError::Image { index, source } => refusal::image(&source, part(index, &names).as_deref()),
         error => error.into(),
     })?;
-    let Answers { logits, prepare, queue, inference, batch } = answers;
+    let InferenceResult { logits, prepare, queue, inference, batch } = answers;
     let predictions = |logits: &[f32]| {
         let scores = softmax(logits, 1.0);
         let best = top_k(&scores, count).into_iter();

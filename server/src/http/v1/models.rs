@@ -151,15 +151,15 @@ pub async fn get_model(State(state): State<AppState>, Path(name): Path<String>) 
         ApiError::new(Code::ModelNotFound, format!("there is no model `{name}`; there are: {known}"))
     })?;
     let summary = summary(&status);
-    let about = status.about.as_deref();
-    let spec = about.map(|about| &about.spec);
+    let description = status.description.as_deref();
+    let spec = description.map(|description| &description.spec);
     Ok(Json(Model {
         summary,
         engine: Engine::from(&*state.engine),
         labels: spec.and_then(|spec| spec.labels.as_ref()).map(|labels| labels.names().to_vec()),
         preprocess: spec.map(|spec| spec.preprocess.clone()),
         training: spec.and_then(|spec| spec.training.clone()),
-        report: about.and_then(|about| about.report.clone()),
+        report: description.and_then(|description| description.report.clone()),
     }))
 }
 
@@ -175,14 +175,14 @@ impl From<&SelectedEngine> for Engine {
 }
 
 fn summary(status: &ModelStatus) -> ModelSummary {
-    let spec = status.about.as_ref().map(|about| &about.spec);
+    let spec = status.description.as_ref().map(|description| &description.spec);
     ModelSummary {
         name: status.name.to_string(),
         state: match status.state {
-            inference::State::Loading => ModelState::Loading,
-            inference::State::Ready => ModelState::Ready,
-            inference::State::Failed => ModelState::Failed,
-            inference::State::Backbone => ModelState::Backbone,
+            inference::ModelState::Loading => ModelState::Loading,
+            inference::ModelState::Ready => ModelState::Ready,
+            inference::ModelState::Failed => ModelState::Failed,
+            inference::ModelState::Backbone => ModelState::Backbone,
         },
         version: status.serving,
         versions: status.versions.clone(),

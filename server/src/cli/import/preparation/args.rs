@@ -7,7 +7,7 @@ use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Filter, Preset, Resize};
 
 use super::{Preparation, resized};
-use crate::cli::import::network::{Built, Known};
+use crate::cli::import::network::{NetworkDraft, PreparationSource};
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How images are prepared (a file that graft wrote says so itself)")]
@@ -97,13 +97,13 @@ impl PreparationArgs {
     }
 
     /// The preparation of a network: what was asked for, or what is known of it, or torchvision's.
-    pub(in crate::cli::import) fn resolve(&self, built: &Built) -> Result<Preparation> {
-        self.choose(built.known.as_ref(), built.input()?)
+    pub(in crate::cli::import) fn resolve(&self, draft: &NetworkDraft) -> Result<Preparation> {
+        self.choose(draft.known.as_ref(), draft.input()?)
     }
 
     pub(in crate::cli::import) fn choose(
         &self,
-        known: Option<&Known>,
+        known: Option<&PreparationSource>,
         [height, width]: [u32; 2],
     ) -> Result<Preparation> {
         let preset = |preset: Preset, origin: String| Preparation {
@@ -112,22 +112,22 @@ impl PreparationArgs {
             origin,
         };
         let preparation = match (self.preprocess, known) {
-            (None, Some(Known::Spec(spec))) => {
+            (None, Some(PreparationSource::Spec(spec))) => {
                 if self.changes() {
                     bail!("graft wrote the file, and it says itself how its images are prepared; leave that out");
                 }
                 let (preprocess, order) = (spec.preprocess.clone(), ChannelOrder::Rgb);
                 return Ok(Preparation { preprocess, order, origin: "as the file says".to_owned() });
             }
-            (Some(_), Some(Known::Spec(_))) => {
+            (Some(_), Some(PreparationSource::Spec(_))) => {
                 bail!("graft wrote the file, and it says itself how its images are prepared; leave out --preprocess")
             }
             (Some(asked), _) => preset(asked.into(), "as asked".to_owned()),
-            (None, Some(Known::Parameters { preprocess, origin })) => {
+            (None, Some(PreparationSource::Parameters { preprocess, origin })) => {
                 let preprocess = resized(preprocess, [height, width]);
                 Preparation { preprocess, order: ChannelOrder::Rgb, origin: origin.clone() }
             }
-            (None, Some(Known::Preset { preset: known, order, origin })) => {
+            (None, Some(PreparationSource::Preset { preset: known, order, origin })) => {
                 let preparation = preset(*known, origin.clone());
                 Preparation { order: order.unwrap_or(preparation.order), ..preparation }
             }

@@ -9,7 +9,7 @@ use models::Preprocess;
 use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Resize};
 
-use super::network::Built;
+use super::network::NetworkDraft;
 pub(super) use args::PreparationArgs;
 pub(in crate::cli) use args::parse_size;
 
@@ -41,8 +41,8 @@ impl fmt::Display for Preparation {
 
 impl Preparation {
     /// What is known of a network, nothing changed.
-    pub(in crate::cli) fn of_known(built: &Built) -> Result<Self> {
-        PreparationArgs::default().resolve(built)
+    pub(in crate::cli) fn of_known(draft: &NetworkDraft) -> Result<Self> {
+        PreparationArgs::default().resolve(draft)
     }
 }
 

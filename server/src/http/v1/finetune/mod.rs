@@ -21,7 +21,7 @@ use crate::http::extract::{self, Path, Query};
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::http::v1::within;
-use crate::jobs::{Created, JobId};
+use crate::jobs::{JobId, Submission};
 use crate::store::ModelName;
 use job::Job;
 use strategy::{FinetuneStrategy, TuningOptions};
@@ -220,7 +220,7 @@ pub async fn create_finetune(
     let (data, asked) = (state.data.clone(), spec.clone());
     let checked = spawn_blocking(move || finetune::check(&data, &asked)).await;
     checked.map_err(ApiError::internal)??;
-    let (Created::New(job) | Created::Known(job)) = state.jobs.create(&spec, key).await?;
+    let (Submission::New(job) | Submission::Existing(job)) = state.jobs.create(&spec, key).await?;
     let location = HeaderValue::try_from(format!("/finetune/{}", job.id)).map_err(ApiError::internal)?;
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Job::from(job))).into_response())
 }

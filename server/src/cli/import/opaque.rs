@@ -6,23 +6,23 @@ use models::{Labels, ModelSpec};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{Adoption, Batching, Engine, EngineKind, ModelFile, engine};
 use server::runtime::SelectedEngine;
-use server::store::{Artefacts, Content, Golden, ModelStore};
+use server::store::{Artifacts, Content, Golden, ModelStore};
 
-use super::network::{Known, numbered};
+use super::network::{PreparationSource, numbered};
 use super::preparation::{Preparation, PreparationArgs};
 use super::publish::cards;
 use super::{ImportArgs, trial};
-use crate::cli::{Workplace, output};
+use crate::cli::{CommandContext, output};
 
 /// A foreign file with what is known of it.
-pub(super) struct Adopted {
+pub(super) struct OpaqueImport {
     file: ModelFile,
     labels: Option<Labels>,
     input: [u32; 2],
     preparation: Preparation,
 }
 
-impl Adopted {
+impl OpaqueImport {
     pub(super) fn new(file: ModelFile, labels: Option<Labels>, args: &PreparationArgs) -> Result<Self> {
         let &[channels, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
         if channels != 3 {
@@ -30,7 +30,7 @@ impl Adopted {
         }
         let input = [u32::try_from(height)?, u32::try_from(width)?];
         let conventions = file.conventions();
-        let known = conventions.preset.map(|preset| Known::Preset {
+        let known = conventions.preset.map(|preset| PreparationSource::Preset {
             preset,
             order: conventions.channel_order,
             origin: format!("by the file's metadata ({})", conventions.keys.join(", ")),
@@ -39,7 +39,12 @@ impl Adopted {
         Ok(Self { file, labels: labels.or(conventions.labels), input, preparation })
     }
 
-    pub(super) fn import(mut self, args: &ImportArgs, selected: &SelectedEngine, place: &Workplace) -> Result<()> {
+    pub(super) fn publish(
+        mut self,
+        args: &ImportArgs,
+        selected: &SelectedEngine,
+        context: &CommandContext,
+    ) -> Result<()> {
         let classes = self.classes(selected)?;
         let labels = self.labels.take().unwrap_or_else(|| numbered(classes));
         if labels.len() != classes {
@@ -56,10 +61,10 @@ impl Adopted {
         output::line(format_args!("images are prepared {}", self.preparation))?;
         let (bytes, spec, golden) = self.batched(selected)?;
         for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
-            output::line(format_args!("{kind}: {}", compared(kind, (&bytes, &spec), &golden, place)))?;
+            output::line(format_args!("{kind}: {}", compared(kind, (&bytes, &spec), &golden, context)))?;
         }
-        let artefacts = Artefacts { content: Content::Adopted(&bytes), golden: &golden, report: None };
-        let version = ModelStore::open(&place.data.models_dir())?.publish(&args.name, &artefacts)?;
+        let artifacts = Artifacts { content: Content::Opaque(&bytes), golden: &golden, report: None };
+        let version = ModelStore::open(&context.data.models_dir())?.publish(&args.name, &artifacts)?;
         let (name, architecture) = (&args.name, &spec.architecture);
         output::line(format_args!(
             "stored `{name}` version {version}: {architecture}, {classes} classes, {:.1} MB, as it is",
@@ -141,9 +146,14 @@ fn logits(engine: &mut dyn Engine, spec: &ModelSpec, image: &[u8]) -> Result<Vec
 }
 
 /// What another engine makes of it, as half a sentence.
-fn compared(kind: EngineKind, (file, spec): (&[u8], &ModelSpec), golden: &[Golden], place: &Workplace) -> String {
+fn compared(
+    kind: EngineKind,
+    (file, spec): (&[u8], &ModelSpec),
+    golden: &[Golden],
+    context: &CommandContext,
+) -> String {
     let largest = || -> Result<f64> {
-        let mut engine = engine::open(kind, file, place.engine.threads())?;
+        let mut engine = engine::open(kind, file, context.engine.threads())?;
         let mut largest = 0.0_f64;
         for golden in golden {
             largest = largest.max(relative_difference(&golden.logits, &logits(engine.as_mut(), spec, &golden.bytes)?));
