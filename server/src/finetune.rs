@@ -5,9 +5,9 @@ use onnx::{HeadlessError, ModelFile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
-use trainer::data::{BadFiles, DatasetError, Opening, Source};
+use trainer::data::{BadFilePolicy, DatasetError, DatasetSource, Opening};
 use trainer::events::Observer;
-use trainer::finetune::{self as training, Base, FinetuneError, Finetuned, Options, Task};
+use trainer::finetune::{self as training, Base, FinetuneError, FinetuneOptions, Finetuned, Task};
 
 use crate::config::DataDir;
 use crate::runtime::Backends;
@@ -19,12 +19,12 @@ pub struct FinetuneSpec {
     /// The model to graft upon.
     pub base_model: ModelName,
     /// The images.
-    pub dataset: Source,
+    pub dataset: DatasetSource,
     /// The name under which the result is published.
     pub name: ModelName,
     /// The user's choices.
     #[serde(default)]
-    pub options: Options,
+    pub options: FinetuneOptions,
 }
 
 /// A model that was published.
@@ -135,8 +135,8 @@ pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure>
         found => found?,
     }
     let dataset = spec.dataset.open_in(&Opening { cache: Some(&data.cache_dir()), ..Opening::default() })?;
-    if spec.options.bad_files == BadFiles::Refuse {
-        dataset.inspect(BadFiles::Refuse, &Limits::default())?;
+    if spec.options.bad_files == BadFilePolicy::Refuse {
+        dataset.inspect(BadFilePolicy::Refuse, &Limits::default())?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use models::ops::{Conv2d, Op, Padding, Shape};
 use models::{Graph, GraphBuilder, Params, Tensor, zoo};
 use trainer::backend::{Executor, Kernels};
-use trainer::data::{BadFiles, Source};
+use trainer::data::{BadFilePolicy, DatasetSource};
 use trainer::events::Unobserved;
 use trainer::fit::{Examples, FitOptions, Logs, Task, fit};
 use trainer::optim::{Groups, Parameter};
@@ -39,8 +39,8 @@ fn recipe(name: &str, settings: &[&str]) -> Recipe {
 }
 
 fn plan(recipe: &Recipe, folder: &Path) -> Result<Plan, RecipeError> {
-    let loading = Loading { threads: NonZeroUsize::MIN, bad_files: BadFiles::Refuse };
-    Plan::new(recipe, Source::Auto { path: folder.to_owned() }.open()?, loading)
+    let loading = Loading { threads: NonZeroUsize::MIN, bad_files: BadFilePolicy::Refuse };
+    Plan::new(recipe, DatasetSource::Auto { path: folder.to_owned() }.open()?, loading)
 }
 
 #[test]

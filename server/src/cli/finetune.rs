@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use server::finetune::{self, FinetuneSpec};
 use server::store::ModelName;
-use trainer::data::{BadFiles, Source};
-use trainer::finetune::Options;
+use trainer::data::{BadFilePolicy, DatasetSource};
+use trainer::finetune::FinetuneOptions;
 
 use super::images::DownloadArgs;
 use super::progress::Progress;
@@ -42,42 +42,42 @@ pub(super) struct FinetuneArgs {
     strategy: Strategy,
 
     /// Fixed looks at each image whose features are computed: plain, mirrored, then crops
-    #[arg(long, env = "GRAFT_VIEWS", default_value_t = Options::default().views)]
+    #[arg(long, env = "GRAFT_VIEWS", default_value_t = FinetuneOptions::default().views)]
     views: usize,
 
     #[command(flatten)]
     tuning: TuningArgs,
 
     /// Passes of the head over the features
-    #[arg(long, env = "GRAFT_EPOCHS", default_value_t = Options::default().epochs)]
+    #[arg(long, env = "GRAFT_EPOCHS", default_value_t = FinetuneOptions::default().epochs)]
     epochs: usize,
 
     /// Images a step of the head
-    #[arg(long, env = "GRAFT_BATCH_SIZE", default_value_t = Options::default().batch_size)]
+    #[arg(long, env = "GRAFT_BATCH_SIZE", default_value_t = FinetuneOptions::default().batch_size)]
     batch_size: usize,
 
     /// The head's first learning rate; it falls to zero along a cosine
-    #[arg(long, env = "GRAFT_LEARNING_RATE", default_value_t = Options::default().learning_rate)]
+    #[arg(long, env = "GRAFT_LEARNING_RATE", default_value_t = FinetuneOptions::default().learning_rate)]
     learning_rate: f64,
 
     /// L2 penalty on the head's weights while it is trained alone
-    #[arg(long, env = "GRAFT_WEIGHT_DECAY", default_value_t = Options::default().weight_decay)]
+    #[arg(long, env = "GRAFT_WEIGHT_DECAY", default_value_t = FinetuneOptions::default().weight_decay)]
     weight_decay: f64,
 
     /// The share of each target that is spread over all classes
-    #[arg(long, env = "GRAFT_LABEL_SMOOTHING", default_value_t = Options::default().label_smoothing)]
+    #[arg(long, env = "GRAFT_LABEL_SMOOTHING", default_value_t = FinetuneOptions::default().label_smoothing)]
     label_smoothing: f64,
 
     /// Decides the split and the order of the images
-    #[arg(long, env = "GRAFT_SEED", default_value_t = Options::default().seed)]
+    #[arg(long, env = "GRAFT_SEED", default_value_t = FinetuneOptions::default().seed)]
     seed: u64,
 
     /// The share of each class that chooses the best epoch; with 0 the last epoch is kept
-    #[arg(long, env = "GRAFT_VALIDATION", default_value_t = Options::default().validation)]
+    #[arg(long, env = "GRAFT_VALIDATION", default_value_t = FinetuneOptions::default().validation)]
     validation: f64,
 
     /// The share of each class that measures the result
-    #[arg(long, env = "GRAFT_TEST", default_value_t = Options::default().test)]
+    #[arg(long, env = "GRAFT_TEST", default_value_t = FinetuneOptions::default().test)]
     test: f64,
 
     /// What to do with images that cannot be read
@@ -117,7 +117,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
         base_model: args.base.clone(),
         dataset: source(args.kind, data),
         name: args.name.clone(),
-        options: Options {
+        options: FinetuneOptions {
             strategy: args.strategy.into(),
             views: args.views,
             tuning: args.tuning.tuning(),
@@ -130,8 +130,8 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
             validation: args.validation,
             test: args.test,
             bad_files: match args.bad_files {
-                Bad::Refuse => BadFiles::Refuse,
-                Bad::Skip => BadFiles::Skip,
+                Bad::Refuse => BadFilePolicy::Refuse,
+                Bad::Skip => BadFilePolicy::Skip,
             },
         },
     };
@@ -150,13 +150,13 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     Ok(())
 }
 
-fn source(kind: Kind, path: PathBuf) -> Source {
+fn source(kind: Kind, path: PathBuf) -> DatasetSource {
     match kind {
-        Kind::Auto => Source::Auto { path },
-        Kind::Folder => Source::Folder { path },
-        Kind::Csv => Source::Csv { path },
-        Kind::Oxford17 => Source::Oxford17 { path },
-        Kind::Cifar10 => Source::Cifar10 { path },
+        Kind::Auto => DatasetSource::Auto { path },
+        Kind::Folder => DatasetSource::Folder { path },
+        Kind::Csv => DatasetSource::Csv { path },
+        Kind::Oxford17 => DatasetSource::Oxford17 { path },
+        Kind::Cifar10 => DatasetSource::Cifar10 { path },
     }
 }
 

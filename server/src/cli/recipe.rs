@@ -7,7 +7,7 @@ use clap::Args;
 use models::Network;
 use server::runtime::SelectedKernels;
 use server::store::{ModelName, ModelStore, StoreError};
-use trainer::data::{BadFiles, Opening, Source};
+use trainer::data::{BadFilePolicy, DatasetSource, Opening};
 use trainer::events::{Event, Observer, Phase};
 use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting};
 
@@ -71,7 +71,7 @@ impl RecipeArgs {
         let base = base.cloned().or(named).map(|name| network(&name, context)).transpose()?;
         let path = self.downloads.locate(data, context, observer)?;
         let plan_of = |dataset| {
-            let bad_files = if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Refuse };
+            let bad_files = if self.skip_bad_files { BadFilePolicy::Skip } else { BadFilePolicy::Refuse };
             let loading = Loading { threads, bad_files };
             match &base {
                 None => Plan::new(&recipe, dataset, loading),
@@ -79,7 +79,7 @@ impl RecipeArgs {
             }
         };
         let opening = Opening { cache: Some(&context.data.cache_dir()), ..Opening::default() };
-        let dataset = Source::Auto { path }.open_in(&opening)?;
+        let dataset = DatasetSource::Auto { path }.open_in(&opening)?;
         for warning in &dataset.warnings {
             observer.event(Event::Warning { message: warning.to_string() });
         }

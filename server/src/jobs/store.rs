@@ -172,9 +172,9 @@ pub(super) mod tests {
     pub(in crate::jobs) fn spec(name: &str) -> FinetuneSpec {
         FinetuneSpec {
             base_model: "squeezenet".parse().unwrap(),
-            dataset: trainer::data::Source::Folder { path: "flowers".into() },
+            dataset: trainer::data::DatasetSource::Folder { path: "flowers".into() },
             name: name.parse().unwrap(),
-            options: trainer::finetune::Options::default(),
+            options: trainer::finetune::FinetuneOptions::default(),
         }
     }
 

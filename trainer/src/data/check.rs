@@ -6,7 +6,7 @@ use models::Labels;
 use models::preprocess::Limits;
 use rayon::prelude::*;
 
-use super::{BadFile, BadFiles, Checksum, Dataset, DatasetError, Part, Sample, Warning};
+use super::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Part, Sample, Warning};
 
 /// What reading every file has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DatasetError::BadFiles`] if there are any and the policy refuses them.
-    pub fn inspect(&self, bad_files: BadFiles, limits: &Limits) -> Result<Inspection, DatasetError> {
+    pub fn inspect(&self, bad_files: BadFilePolicy, limits: &Limits) -> Result<Inspection, DatasetError> {
         let look = |sample: &Sample| sample.read(limits).map(|bytes| Checksum::of(&bytes));
         let read: Vec<_> = self.samples.par_iter().map(look).collect();
         let (mut checksums, mut bad) = (Vec::with_capacity(read.len()), Vec::new());
@@ -35,7 +35,7 @@ impl Dataset {
             }
             checksums.push(checksum.ok());
         }
-        if bad_files == BadFiles::Refuse && !bad.is_empty() {
+        if bad_files == BadFilePolicy::Refuse && !bad.is_empty() {
             return Err(DatasetError::BadFiles { files: bad });
         }
         let known =

@@ -32,7 +32,7 @@ pub use archive::{ArchiveError, ArchiveLimits};
 pub use check::{Inspection, check_classes, doubles};
 pub use error::{BadFile, DatasetError, Warning};
 pub use sample::{Checksum, Sample};
-pub use source::{Opening, Source};
+pub use source::{DatasetSource, Opening};
 pub use split::{Counts, Fractions, Part, Partition, Split};
 
 /// Images with classes, in an order that depends only on their names.
@@ -81,7 +81,7 @@ impl Dataset {
 /// What to do with an image that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum BadFiles {
+pub enum BadFilePolicy {
     /// End the run and name the file.
     #[default]
     Refuse,

@@ -14,7 +14,7 @@ use super::{Dataset, DatasetError, check_classes, cifar10, layout, oxford17, tab
 /// tar archive of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Source {
+pub enum DatasetSource {
     /// Any of the following, told apart by what the path holds.
     Auto {
         /// The folder, archive or table.
@@ -52,7 +52,7 @@ pub struct Opening<'a> {
     pub limits: ArchiveLimits,
 }
 
-impl Source {
+impl DatasetSource {
     /// Lists the images for training, without reading them. A compressed tar is refused: see [`Source::open_in`].
     ///
     /// # Errors
@@ -88,11 +88,11 @@ impl Source {
     /// [`DatasetError`] for a folder or archive that cannot be read, or that is not of its kind.
     pub fn list_in(&self, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
         match self {
-            Source::Csv { path } => csv_file(path),
-            Source::Auto { path } => detect(path, opening),
-            Source::Folder { path } => layout::list(&Tree::open(path, opening)?),
-            Source::Oxford17 { path } => oxford17::list(&Tree::open(path, opening)?),
-            Source::Cifar10 { path } => cifar10::list(&Tree::open(path, opening)?),
+            DatasetSource::Csv { path } => csv_file(path),
+            DatasetSource::Auto { path } => detect(path, opening),
+            DatasetSource::Folder { path } => layout::list(&Tree::open(path, opening)?),
+            DatasetSource::Oxford17 { path } => oxford17::list(&Tree::open(path, opening)?),
+            DatasetSource::Cifar10 { path } => cifar10::list(&Tree::open(path, opening)?),
         }
     }
 
@@ -100,11 +100,11 @@ impl Source {
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Source::Auto { path }
-            | Source::Folder { path }
-            | Source::Csv { path }
-            | Source::Oxford17 { path }
-            | Source::Cifar10 { path } => path,
+            DatasetSource::Auto { path }
+            | DatasetSource::Folder { path }
+            | DatasetSource::Csv { path }
+            | DatasetSource::Oxford17 { path }
+            | DatasetSource::Cifar10 { path } => path,
         }
     }
 }

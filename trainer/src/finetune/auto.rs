@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::strategy::Strategy;
+use super::strategy::FinetuneStrategy;
 use super::tune::{Start, folder, trains};
 use super::{Base, FinetuneError};
 use crate::backend::{Executor, Parameter};
@@ -16,7 +16,7 @@ const TIMED: usize = 8;
 
 /// A strategy, and why it is this one.
 pub(super) struct Choice {
-    pub(super) strategy: Strategy,
+    pub(super) strategy: FinetuneStrategy,
     pub(super) why: String,
 }
 
@@ -24,12 +24,12 @@ pub(super) struct Choice {
 pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
     if matches!(start.task.base, Base::File(_)) {
         let why = "strategy head: the base is kept as the file it was imported from, so its layers cannot be trained";
-        return Ok(Choice { strategy: Strategy::Head, why: why.to_owned() });
+        return Ok(Choice { strategy: FinetuneStrategy::Head, why: why.to_owned() });
     }
     // Another measurement could come out otherwise, and what was trained would be lost.
     if folder(start).exists() {
         let why = "strategy staged: that was begun, and is gone on with".to_owned();
-        return Ok(Choice { strategy: Strategy::Staged, why });
+        return Ok(Choice { strategy: FinetuneStrategy::Staged, why });
     }
     let images = start.split.train.len();
     let classes = start.network.graph.shape(start.network.graph.output()).len();
@@ -38,13 +38,13 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
         let why = format!(
             "strategy head: {each} training images a class are fewer than the {FEW} from which layers of the base gain"
         );
-        return Ok(Choice { strategy: Strategy::Head, why });
+        return Ok(Choice { strategy: FinetuneStrategy::Head, why });
     }
-    let tuned = match trains(&Start { strategy: Strategy::Staged, ..*start }) {
+    let tuned = match trains(&Start { strategy: FinetuneStrategy::Staged, ..*start }) {
         Ok(tuned) => tuned,
         Err(FinetuneError::Option(_)) => {
             let why = "strategy head: the base has fewer stages than `tuning.stages` asks for".to_owned();
-            return Ok(Choice { strategy: Strategy::Head, why });
+            return Ok(Choice { strategy: FinetuneStrategy::Head, why });
         }
         Err(error) => return Err(error),
     };
@@ -68,12 +68,12 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
     );
     Ok(if total <= PATIENCE {
         let why = format!("strategy staged: {each} training images a class are enough, and {measured}");
-        Choice { strategy: Strategy::Staged, why }
+        Choice { strategy: FinetuneStrategy::Staged, why }
     } else {
         let why = format!(
             "strategy head: {measured}, more than the {:.0} allowed; ask for `staged` to have it all the same",
             PATIENCE / 60.0
         );
-        Choice { strategy: Strategy::Head, why }
+        Choice { strategy: FinetuneStrategy::Head, why }
     })
 }

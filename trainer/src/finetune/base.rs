@@ -10,7 +10,7 @@ use models::{ModelSpec, Network, Params};
 use onnx::{EngineError, EngineKind, ExportOptions, Headless, HeadlessError, ModelFile, engine};
 use sha2::{Digest, Sha256};
 
-use super::{FinetuneError, Strategy};
+use super::{FinetuneError, FinetuneStrategy};
 
 /// What a head is grafted upon.
 #[derive(Debug, Clone)]
@@ -114,10 +114,10 @@ impl Base {
 ///
 /// # Errors
 /// [`FinetuneError::Strategy`], which says what works.
-pub fn head_alone(base: &str, strategy: Strategy) -> Result<(), FinetuneError> {
+pub fn head_alone(base: &str, strategy: FinetuneStrategy) -> Result<(), FinetuneError> {
     match strategy {
-        Strategy::Head | Strategy::Auto => Ok(()),
-        Strategy::LastStage | Strategy::Staged | Strategy::Full => {
+        FinetuneStrategy::Head | FinetuneStrategy::Auto => Ok(()),
+        FinetuneStrategy::LastStage | FinetuneStrategy::Staged | FinetuneStrategy::Full => {
             Err(FinetuneError::Strategy { base: base.to_owned(), strategy: strategy.name() })
         }
     }

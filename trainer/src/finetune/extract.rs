@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{FinetuneError, Task};
 use crate::backend::Executor;
 use crate::data::augment::{AugmentError, View, views};
-use crate::data::{BadFile, BadFiles, Checksum, Dataset, DatasetError, Sample, doubles};
+use crate::data::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, doubles};
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::features::FeatureCache;
 use crate::finetune::head::Examples;
@@ -36,7 +36,7 @@ pub(super) struct Extracted {
 /// Reads every file and its header, so that a bad one is named before any work is done on the good ones.
 pub(super) fn check(
     dataset: &Dataset,
-    bad_files: BadFiles,
+    bad_files: BadFilePolicy,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Image>, FinetuneError> {
     if let [first, rest @ ..] = &dataset.ignored[..] {
@@ -54,7 +54,7 @@ pub(super) fn check(
         for (sample, bytes) in chunk.iter().zip(read) {
             match bytes {
                 Ok(bytes) => images.push(Image { sample: sample.clone(), checksum: Checksum::of(&bytes) }),
-                Err(error) if bad_files == BadFiles::Refuse => bad.push(BadFile::new(&sample.path, &error)),
+                Err(error) if bad_files == BadFilePolicy::Refuse => bad.push(BadFile::new(&sample.path, &error)),
                 Err(error) => pass_over(error, bad_files, observer)?,
             }
         }
@@ -172,10 +172,10 @@ pub(super) fn decode(task: &Task<'_>, sample: &Sample) -> Result<Input, DatasetE
 }
 
 /// Ends the run over a bad file, or says that it is left out.
-fn pass_over(error: DatasetError, bad_files: BadFiles, observer: &mut dyn Observer) -> Result<(), FinetuneError> {
+fn pass_over(error: DatasetError, bad_files: BadFilePolicy, observer: &mut dyn Observer) -> Result<(), FinetuneError> {
     match bad_files {
-        BadFiles::Refuse => Err(error.into()),
-        BadFiles::Skip => {
+        BadFilePolicy::Refuse => Err(error.into()),
+        BadFilePolicy::Skip => {
             observer.event(Event::Warning { message: format!("left out: {error}") });
             Ok(())
         }

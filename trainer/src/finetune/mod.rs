@@ -24,7 +24,7 @@ use onnx::EngineKind;
 use serde_json::json;
 
 use crate::backend::Kernels;
-use crate::data::{self, Fractions, Opening, Partition, Sample, Source, Split};
+use crate::data::{self, DatasetSource, Fractions, Opening, Partition, Sample, Split};
 use crate::events::{Event, Observer, Phase};
 use crate::fit::metrics::Evaluation;
 use golden::Golden;
@@ -33,8 +33,8 @@ use report::{Images, Report, Seconds};
 
 pub use base::{Base, Content, FileBase, head_alone};
 pub use error::FinetuneError;
-pub use options::Options;
-pub use strategy::{Strategy, Tuning, stage_boundary, trained};
+pub use options::FinetuneOptions;
+pub use strategy::{FinetuneStrategy, TuningOptions, stage_boundary, trained};
 
 use tune::{Start, Tuned};
 
@@ -53,9 +53,9 @@ pub struct Task<'a> {
     /// What to graft upon.
     pub base: &'a Base,
     /// The images.
-    pub source: &'a Source,
+    pub source: &'a DatasetSource,
     /// The user's choices.
-    pub options: Options,
+    pub options: FinetuneOptions,
     /// Where features are kept.
     pub cache: &'a Path,
     /// What runs the frozen part.
@@ -126,14 +126,14 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let samples: Vec<&Sample> = extracted.samples.iter().map(|&index| &images[index].sample).collect();
     let mut start =
         Start { task, network: &network, head, samples: &samples, split: &split, strategy: task.options.strategy };
-    if start.strategy == Strategy::Auto {
+    if start.strategy == FinetuneStrategy::Auto {
         let choice = auto::choose(&start)?;
         observer.event(Event::Note { message: choice.why });
         start.strategy = choice.strategy;
     }
     let strategy = start.strategy;
     let mut checkpoints = None;
-    if strategy != Strategy::Head {
+    if strategy != FinetuneStrategy::Head {
         let tuned = tune::tune(&start, observer)?;
         checkpoints = Some(tuned.folder.clone());
         network = Network::new(network.graph.clone(), &tuned.params, network.spec.clone())?;

@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FinetuneError, Strategy, Tuning};
-use crate::data::BadFiles;
+use super::{FinetuneError, FinetuneStrategy, TuningOptions};
+use crate::data::BadFilePolicy;
 use crate::finetune::head::HeadOptions;
 use crate::options;
 
 /// What the user may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
+pub struct FinetuneOptions {
     /// What is trained.
-    pub strategy: Strategy,
+    pub strategy: FinetuneStrategy,
     /// Fixed looks at each training image whose features are computed: plain, mirrored, then crops.
     pub views: usize,
     /// How layers of the base are trained, where the strategy trains any.
-    pub tuning: Tuning,
+    pub tuning: TuningOptions,
     /// Passes of the head over the features.
     pub epochs: usize,
     /// Images a step of the head.
@@ -34,15 +34,15 @@ pub struct Options {
     /// The share of each class that measures the result, 0..1.
     pub test: f64,
     /// What to do with images that cannot be read.
-    pub bad_files: BadFiles,
+    pub bad_files: BadFilePolicy,
 }
 
-impl Default for Options {
+impl Default for FinetuneOptions {
     fn default() -> Self {
         Self {
-            strategy: Strategy::Head,
+            strategy: FinetuneStrategy::Head,
             views: 1,
-            tuning: Tuning::default(),
+            tuning: TuningOptions::default(),
             epochs: 60,
             batch_size: 64,
             learning_rate: 0.01,
@@ -51,12 +51,12 @@ impl Default for Options {
             seed: 0,
             validation: 0.05,
             test: 0.25,
-            bad_files: BadFiles::Refuse,
+            bad_files: BadFilePolicy::Refuse,
         }
     }
 }
 
-impl Options {
+impl FinetuneOptions {
     /// Whether every number makes sense.
     ///
     /// # Errors

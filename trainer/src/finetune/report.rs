@@ -4,7 +4,7 @@ use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Event;
-use crate::finetune::{Options, Strategy};
+use crate::finetune::{FinetuneOptions, FinetuneStrategy};
 use crate::fit::metrics::Evaluation;
 
 /// The report of a run; `report.json` beside the model.
@@ -17,7 +17,7 @@ pub struct Report {
     /// How many images were in each part.
     pub images: Images,
     /// The options in force.
-    pub options: Options,
+    pub options: FinetuneOptions,
     /// The engine that computed the features.
     pub engine: EngineKind,
     /// What trained layers of the base, where any were.
@@ -26,7 +26,7 @@ pub struct Report {
     /// Wall-clock seconds of each phase.
     pub seconds: Seconds,
     /// What was trained; never `auto`.
-    pub strategy: Strategy,
+    pub strategy: FinetuneStrategy,
     /// The epoch whose weights were kept, counted from one.
     pub best_epoch: usize,
     /// Every epoch.

@@ -8,13 +8,13 @@ use models::ops::Op;
 use serde::{Deserialize, Serialize};
 
 use super::FinetuneError;
-use crate::data::augment::Policy;
+use crate::data::augment::AugmentationPolicy;
 use crate::options;
 
 /// How much of a base is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Strategy {
+pub enum FinetuneStrategy {
     /// The new head, on features that the base has computed once for each look at an image.
     #[default]
     Head,
@@ -28,16 +28,16 @@ pub enum Strategy {
     Auto,
 }
 
-impl Strategy {
+impl FinetuneStrategy {
     /// Its name in options and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Strategy::Head => "head",
-            Strategy::LastStage => "last_stage",
-            Strategy::Staged => "staged",
-            Strategy::Full => "full",
-            Strategy::Auto => "auto",
+            FinetuneStrategy::Head => "head",
+            FinetuneStrategy::LastStage => "last_stage",
+            FinetuneStrategy::Staged => "staged",
+            FinetuneStrategy::Full => "full",
+            FinetuneStrategy::Auto => "auto",
         }
     }
 }
@@ -45,7 +45,7 @@ impl Strategy {
 /// How the layers of the base are trained, when they are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tuning {
+pub struct TuningOptions {
     /// Passes over the training images.
     pub epochs: u64,
     /// Images a step.
@@ -59,10 +59,10 @@ pub struct Tuning {
     /// How many of the last stages are trained, a stage being what computes images of one size.
     pub stages: usize,
     /// What is done to images at random.
-    pub augmentation: Policy,
+    pub augmentation: AugmentationPolicy,
 }
 
-impl Default for Tuning {
+impl Default for TuningOptions {
     fn default() -> Self {
         Self {
             epochs: 12,
@@ -71,12 +71,12 @@ impl Default for Tuning {
             weight_decay: 1e-4,
             layer_decay: 0.9,
             stages: 1,
-            augmentation: Policy::Standard,
+            augmentation: AugmentationPolicy::Standard,
         }
     }
 }
 
-impl Tuning {
+impl TuningOptions {
     /// Whether every number makes sense.
     ///
     /// # Errors
@@ -99,15 +99,15 @@ impl Tuning {
 /// behind the boundary of its stages. Batch normalisation keeps its statistics, and so its weights, since few images tell
 /// little about them; only when everything is trained it is too. `None` when there are fewer stages.
 #[must_use]
-pub fn trained(graph: &Graph, head: NodeId, strategy: Strategy, stages: usize) -> Option<BTreeSet<String>> {
+pub fn trained(graph: &Graph, head: NodeId, strategy: FinetuneStrategy, stages: usize) -> Option<BTreeSet<String>> {
     let names = |trained: &dyn Fn(NodeId, &Op) -> bool| {
         let nodes = graph.iter().filter(|(id, node)| trained(*id, &node.op));
         nodes.flat_map(|(_, node)| node.params.iter().cloned()).collect()
     };
     Some(match strategy {
-        Strategy::Head => names(&|id, _| id == head),
-        Strategy::Full => names(&|_, _| true),
-        Strategy::LastStage | Strategy::Staged | Strategy::Auto => {
+        FinetuneStrategy::Head => names(&|id, _| id == head),
+        FinetuneStrategy::Full => names(&|_, _| true),
+        FinetuneStrategy::LastStage | FinetuneStrategy::Staged | FinetuneStrategy::Auto => {
             let at = stage_boundary(graph, head, stages)?;
             names(&|id, op| id > at && !matches!(op, Op::BatchNorm(_)))
         }

@@ -10,7 +10,7 @@ use models::preprocess::Limits;
 use models::{Network, Params};
 use sha2::{Digest, Sha256};
 
-use super::strategy::{Strategy, Tuning, stage_boundary, trained};
+use super::strategy::{FinetuneStrategy, TuningOptions, stage_boundary, trained};
 use super::{FinetuneError, Task};
 use crate::backend::{Executor, Parameter};
 use crate::data::augment::{Augmentation, views};
@@ -32,7 +32,7 @@ pub(super) struct Start<'a> {
     pub(super) head: NodeId,
     pub(super) samples: &'a [&'a Sample],
     pub(super) split: &'a Split,
-    pub(super) strategy: Strategy,
+    pub(super) strategy: FinetuneStrategy,
 }
 
 /// What came of it.
@@ -56,7 +56,7 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
     let options = options(&tuning, task, split.train.len());
     let folder = folder(start);
     let outcome = match start.strategy {
-        Strategy::LastStage => on_feature_maps(start, &options, &folder, observer)?,
+        FinetuneStrategy::LastStage => on_feature_maps(start, &options, &folder, observer)?,
         _ => {
             let training = images(start, &split.train, tuning.augmentation.augmentation())?;
             let validation = images(start, &split.validation, Augmentation::default())?;
@@ -108,7 +108,7 @@ fn history(progress: &fit::Progress, epochs: u64) -> Vec<Event> {
     events.collect()
 }
 
-fn options(tuning: &Tuning, task: &Task<'_>, images: usize) -> FitOptions {
+fn options(tuning: &TuningOptions, task: &Task<'_>, images: usize) -> FitOptions {
     let steps = tuning.epochs * images.div_ceil(tuning.batch_size) as u64;
     let warm_up = steps / 20;
     let cosine = Schedule::Cosine { rate: tuning.learning_rate, end: 0.0, steps: steps - warm_up };

@@ -9,7 +9,7 @@ use super::{Plan, Recipe, RecipeError};
 use crate::backend::{Executor, Kernels};
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::head;
-use crate::finetune::{Options, Strategy, trained};
+use crate::finetune::{FinetuneOptions, FinetuneStrategy, trained};
 use crate::fit::{self, Examples, FitError, Images};
 use crate::options::OptionError;
 
@@ -42,7 +42,7 @@ impl Base {
                 params.insert(name.clone(), tensor.clone());
             }
         }
-        let strategy = recipe.strategy.unwrap_or(Strategy::Full);
+        let strategy = recipe.strategy.unwrap_or(FinetuneStrategy::Full);
         let trained = trained(&graph, head, strategy, recipe.stages.unwrap_or(1));
         let wanted = "no more than the base has stages behind its first";
         let trained = trained.ok_or(OptionError { option: "stages", wanted })?;
@@ -75,7 +75,7 @@ impl Plan {
                 return Err(FitError::Stopped.into());
             }
         }
-        let options = Options { seed: self.options.seed, ..Options::default() }.head();
+        let options = FinetuneOptions { seed: self.options.seed, ..FinetuneOptions::default() }.head();
         let fitted = head::train(&examples, &head::Examples::default(), self.labels.len(), options, observer)?;
         let fitted = fitted.ok_or(FitError::Stopped)?.head;
         for (name, tensor) in self.graph.node(*head).params.iter().zip([fitted.weight, fitted.bias]) {

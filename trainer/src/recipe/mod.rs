@@ -30,7 +30,7 @@ pub use run::{OpenRun, Place, Resume, RunFolder, Trained};
 pub use settings::{Setting, SettingError};
 
 use crate::data::augment::Augmentation;
-use crate::finetune::Strategy;
+use crate::finetune::FinetuneStrategy;
 use crate::fit::FitOptions;
 use crate::options;
 
@@ -51,7 +51,7 @@ pub struct Recipe {
     pub base: Option<String>,
     /// How much of it is trained; everything where nothing is said.
     #[serde(default)]
-    pub strategy: Option<Strategy>,
+    pub strategy: Option<FinetuneStrategy>,
     /// How many of its last stages are, where the strategy is `staged`; one where nothing is said. Others do not ask.
     #[serde(default)]
     pub stages: Option<usize>,
@@ -229,7 +229,7 @@ impl Recipe {
         let table = [
             (self.network.is_some() != self.base.is_some(), "network", "given, or `base` in its place, and not both"),
             (
-                !matches!(self.strategy, Some(Strategy::LastStage | Strategy::Auto)),
+                !matches!(self.strategy, Some(FinetuneStrategy::LastStage | FinetuneStrategy::Auto)),
                 "strategy",
                 "`head`, `staged` or `full`; others are for `graft finetune`, which keeps features",
             ),

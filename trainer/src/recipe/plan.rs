@@ -11,8 +11,8 @@ use super::{Parts, Recipe, RecipeError, ScheduleUnit, Validation, Values};
 use crate::backend::Parameter;
 use crate::data::augment::{Augmentation, Statistics};
 use crate::data::loader::{self, Loader, Resources};
-use crate::data::{BadFiles, Counts, Dataset, Fractions, Part, Partition, Sample, Split};
-use crate::finetune::Strategy;
+use crate::data::{BadFilePolicy, Counts, Dataset, Fractions, Part, Partition, Sample, Split};
+use crate::finetune::FinetuneStrategy;
 use crate::fit::{FitOptions, Images};
 
 /// Everything that a run needs.
@@ -63,7 +63,7 @@ pub struct Loading {
     /// Threads that decode and augment.
     pub threads: NonZeroUsize,
     /// What to do with an image that cannot be read.
-    pub bad_files: BadFiles,
+    pub bad_files: BadFilePolicy,
 }
 
 /// What is trained.
@@ -139,7 +139,7 @@ impl Plan {
         let plain = |samples: &Arc<[Sample]>| {
             (!samples.is_empty()).then(|| images(samples, Augmentation::default())).transpose()
         };
-        let head = head.filter(|_| recipe.strategy == Some(Strategy::Staged));
+        let head = head.filter(|_| recipe.strategy == Some(FinetuneStrategy::Staged));
         let head_first = match head {
             Some(nodes) => Some(HeadFirst { nodes, images: images(&training, Augmentation::default())? }),
             None => None,
@@ -166,7 +166,7 @@ fn fresh(
     recipe: &Recipe,
     training: &[Sample],
     classes: usize,
-    bad_files: BadFiles,
+    bad_files: BadFilePolicy,
 ) -> Result<(Graph, Params, Preprocess), RecipeError> {
     let name = recipe.network.as_deref().unwrap_or_default();
     let row = zoo::find(name).ok_or_else(|| RecipeError::network(name))?;
@@ -198,7 +198,7 @@ fn divide(recipe: &Recipe, dataset: &Dataset) -> Result<Split, RecipeError> {
 }
 
 /// What the recipe wants to know of the training images.
-fn measured(recipe: &Recipe, samples: &[Sample], bad_files: BadFiles) -> Result<[f32; 3], RecipeError> {
+fn measured(recipe: &Recipe, samples: &[Sample], bad_files: BadFilePolicy) -> Result<[f32; 3], RecipeError> {
     if !matches!(recipe.input.values, Values::ZeroCentre | Values::ZeroCentrePerChannel) {
         return Ok([0.0; 3]);
     }

@@ -4,7 +4,7 @@ use models::zoo;
 
 use super::*;
 use crate::data::augment::Transform;
-use crate::finetune::Strategy;
+use crate::finetune::FinetuneStrategy;
 use crate::fit::{CheckpointOptions, ClassWeights, FitOptions, LossOptions, Sampling};
 use crate::optim::schedule::Schedule;
 use crate::optim::{Decayed, Groups, Rule};
@@ -92,7 +92,7 @@ fn tflearns_vgg_is_as_the_article_has_it() {
 #[test]
 fn the_recipe_that_learns_says_what_it_needs() {
     let recipe = named("vgg16-oxflower17", &[]);
-    assert_eq!((recipe.base.as_deref(), recipe.strategy), (Some("vgg16"), Some(Strategy::Staged)));
+    assert_eq!((recipe.base.as_deref(), recipe.strategy), (Some("vgg16"), Some(FinetuneStrategy::Staged)));
     let dataset = crate::data::Dataset {
         labels: models::Labels::new(vec!["a".to_owned(), "b".to_owned()]),
         samples: vec![],
@@ -100,7 +100,7 @@ fn the_recipe_that_learns_says_what_it_needs() {
         warnings: vec![],
         divisions: vec![],
     };
-    let loading = Loading { threads: std::num::NonZeroUsize::MIN, bad_files: crate::data::BadFiles::Refuse };
+    let loading = Loading { threads: std::num::NonZeroUsize::MIN, bad_files: crate::data::BadFilePolicy::Refuse };
     let error = Plan::new(&recipe, dataset, loading).err().unwrap().to_string();
     assert!(error.contains("graft pull vgg16"), "{error}");
 }

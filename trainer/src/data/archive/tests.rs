@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use super::super::testing::{picture, real};
-use super::super::{Dataset, Part, Source};
+use super::super::{Dataset, DatasetSource, Part};
 use super::*;
 
 /// Two classes of three pictures in three parts, below one folder as archives have it.
@@ -60,7 +60,7 @@ fn open(bytes: &[u8], limits: ArchiveLimits) -> (TempDir, Result<Dataset, Datase
     let path = folder.path().join("archive");
     std::fs::write(&path, bytes).unwrap();
     let cache = folder.path().join("cache");
-    let dataset = Source::Auto { path }.list_in(&Opening { cache: Some(&cache), limits });
+    let dataset = DatasetSource::Auto { path }.list_in(&Opening { cache: Some(&cache), limits });
     (folder, dataset)
 }
 
@@ -89,7 +89,7 @@ fn a_compressed_tar_is_uncompressed_once_and_only_where_the_caller_says() {
     let kept: Vec<_> = std::fs::read_dir(folder.path().join("cache/archives")).unwrap().map(Result::unwrap).collect();
     assert_eq!(kept.len(), 1);
     let before = kept[0].metadata().unwrap().modified().unwrap();
-    let source = Source::Auto { path: folder.path().join("archive") };
+    let source = DatasetSource::Auto { path: folder.path().join("archive") };
     let cache = folder.path().join("cache");
     source.list_in(&Opening { cache: Some(&cache), ..Opening::default() }).unwrap();
     assert_eq!(kept[0].metadata().unwrap().modified().unwrap(), before);
@@ -162,7 +162,8 @@ fn what_is_cut_off_is_refused() {
 fn sixty_thousand_real_files_are_found_in_a_compressed_tar() {
     let Some(path) = real("cifar10/cifar10_folders_jpeg_q75.tar.gz") else { return };
     let cache = tempfile::tempdir().unwrap();
-    let dataset = Source::Auto { path }.open_in(&Opening { cache: Some(cache.path()), ..Opening::default() }).unwrap();
+    let dataset =
+        DatasetSource::Auto { path }.open_in(&Opening { cache: Some(cache.path()), ..Opening::default() }).unwrap();
     assert_eq!((dataset.labels.len(), dataset.samples.len()), (10, 60_000));
     let tests = dataset.samples.iter().filter(|sample| sample.part == Some(Part::Test));
     assert_eq!(tests.count(), 10_000);

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use affine::Interpolation;
-pub use policy::Policy;
+pub use policy::AugmentationPolicy;
 pub use random::Moment;
 pub use statistics::{Moments, Statistics};
 pub use transform::Transform;

@@ -8,7 +8,7 @@ use super::{Augmentation, Interpolation, Transform};
 /// An augmentation by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Policy {
+pub enum AugmentationPolicy {
     /// Every image as the preprocessing gives it.
     #[default]
     None,
@@ -22,7 +22,7 @@ pub enum Policy {
     Strong,
 }
 
-impl Policy {
+impl AugmentationPolicy {
     /// What it stands for.
     #[must_use]
     pub fn augmentation(self) -> Augmentation {
@@ -30,11 +30,11 @@ impl Policy {
         let crop = Transform::RandomResizedCrop { scale: crop_scale(), ratio: crop_ratio() };
         let black = [0; 3];
         Augmentation(match self {
-            Policy::None => vec![],
-            Policy::Flip => vec![flip],
-            Policy::Standard => vec![crop, flip],
-            Policy::Cifar => vec![Transform::PadAndCrop { padding: 4, fill: black }, flip],
-            Policy::Strong => vec![
+            AugmentationPolicy::None => vec![],
+            AugmentationPolicy::Flip => vec![flip],
+            AugmentationPolicy::Standard => vec![crop, flip],
+            AugmentationPolicy::Cifar => vec![Transform::PadAndCrop { padding: 4, fill: black }, flip],
+            AugmentationPolicy::Strong => vec![
                 crop,
                 flip,
                 Transform::RandAugment {

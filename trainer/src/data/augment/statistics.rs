@@ -4,7 +4,7 @@ use models::Preprocess;
 use models::preprocess::{Limits, RgbImage};
 use rayon::prelude::*;
 
-use crate::data::{BadFiles, DatasetError, Sample};
+use crate::data::{BadFilePolicy, DatasetError, Sample};
 
 /// Images decoded at a time.
 const CHUNK: usize = 256;
@@ -85,7 +85,7 @@ impl Statistics {
     pub fn of<'a>(
         samples: impl IntoIterator<Item = &'a Sample>,
         preprocess: &Preprocess,
-        bad_files: BadFiles,
+        bad_files: BadFilePolicy,
         limits: &Limits,
     ) -> Result<Option<Self>, DatasetError> {
         let samples: Vec<&Sample> = samples.into_iter().collect();
@@ -102,7 +102,7 @@ impl Statistics {
             for moments in chunk.par_iter().map(look).collect::<Vec<Result<Moments, DatasetError>>>() {
                 match moments {
                     Ok(moments) => total = total.merged(moments),
-                    Err(_) if bad_files == BadFiles::Skip => {}
+                    Err(_) if bad_files == BadFilePolicy::Skip => {}
                     Err(error) => return Err(error),
                 }
             }

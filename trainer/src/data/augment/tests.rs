@@ -131,7 +131,7 @@ fn preprocess(side: u32) -> Preprocess {
     Preprocess { resize, crop: Some(Crop { height: side, width: side }), ..Preprocess::torchvision(side, side) }
 }
 
-fn augmented(policy: Policy, image: &RgbImage, moment: Moment) -> RgbImage {
+fn augmented(policy: AugmentationPolicy, image: &RgbImage, moment: Moment) -> RgbImage {
     policy.augmentation().apply(image, &preprocess(32), &Limits::default(), moment).unwrap()
 }
 
@@ -139,23 +139,30 @@ fn augmented(policy: Policy, image: &RgbImage, moment: Moment) -> RgbImage {
 fn a_moment_decides_and_nothing_else() {
     let image = numbered(40, 36);
     let moment = |sample| Moment { seed: 7, epoch: 3, sample };
-    for policy in [Policy::None, Policy::Flip, Policy::Standard, Policy::Cifar, Policy::Strong] {
+    for policy in [
+        AugmentationPolicy::None,
+        AugmentationPolicy::Flip,
+        AugmentationPolicy::Standard,
+        AugmentationPolicy::Cifar,
+        AugmentationPolicy::Strong,
+    ] {
         let first: Vec<RgbImage> = (0..40).map(|sample| augmented(policy, &image, moment(sample))).collect();
         let again: Vec<RgbImage> = (0..40).rev().map(|sample| augmented(policy, &image, moment(sample))).collect();
         assert!(first.iter().eq(again.iter().rev()), "{policy:?}");
         assert!(first.iter().all(|image| (image.width(), image.height()) == (32, 32)), "{policy:?}");
         let differ = first.iter().any(|image| *image != first[0]);
-        assert_eq!(differ, policy != Policy::None, "{policy:?}");
+        assert_eq!(differ, policy != AugmentationPolicy::None, "{policy:?}");
     }
 }
 
 #[test]
 fn half_of_the_images_are_mirrored() {
     let image = numbered(32, 32);
-    let plain = augmented(Policy::None, &image, Moment { seed: 0, epoch: 0, sample: 0 });
+    let plain = augmented(AugmentationPolicy::None, &image, Moment { seed: 0, epoch: 0, sample: 0 });
     let flipped = mirrored(&plain).unwrap();
-    let results: Vec<RgbImage> =
-        (0..1000).map(|sample| augmented(Policy::Flip, &image, Moment { seed: 0, epoch: 0, sample })).collect();
+    let results: Vec<RgbImage> = (0..1000)
+        .map(|sample| augmented(AugmentationPolicy::Flip, &image, Moment { seed: 0, epoch: 0, sample }))
+        .collect();
     assert!(results.iter().all(|result| *result == plain || *result == flipped));
     let mirrored = results.iter().filter(|result| **result == flipped).count();
     // Five standard deviations of a binomial with n = 1000, p = 1/2 are 79.
@@ -203,7 +210,8 @@ fn padding_is_minus_the_mean_after_centring() {
     let mut moments = Moments::default();
     moments.add(&image);
     let mean = moments.statistics().unwrap().mean.map(|mean| (mean * 255.0) as f32);
-    let padded = (0..50).map(|sample| augmented(Policy::Cifar, &image, Moment { seed: 1, epoch: 0, sample }));
+    let padded =
+        (0..50).map(|sample| augmented(AugmentationPolicy::Cifar, &image, Moment { seed: 1, epoch: 0, sample }));
     let centred: Vec<f32> =
         padded.flat_map(|image| image.into_data()).map(|level| f32::from(level) - mean[0]).collect();
     assert_eq!(mean, [200.0; 3]);

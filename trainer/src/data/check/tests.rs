@@ -1,7 +1,7 @@
 //! Bad files and doubles.
 
 use super::super::testing::{picture, write};
-use super::super::{Source, Warning};
+use super::super::{DatasetSource, Warning};
 use super::*;
 
 #[test]
@@ -13,12 +13,12 @@ fn bad_files_are_all_found_and_the_first_few_named() {
         write(root.path(), [(format!("a/{number}.jpg").as_str(), bytes)]);
         write(root.path(), [(format!("b/{number}.bmp").as_str(), picture(number + 20))]);
     }
-    let dataset = Source::Folder { path: root.path().to_owned() }.open().unwrap();
-    let inspection = dataset.inspect(BadFiles::Skip, &Limits::default()).unwrap();
+    let dataset = DatasetSource::Folder { path: root.path().to_owned() }.open().unwrap();
+    let inspection = dataset.inspect(BadFilePolicy::Skip, &Limits::default()).unwrap();
     assert_eq!(inspection.bad.len(), 7);
     assert_eq!(inspection.checksums.iter().filter(|checksum| checksum.is_none()).count(), 7);
     assert_eq!(inspection.warnings, []);
-    let refused = dataset.inspect(BadFiles::Refuse, &Limits::default()).unwrap_err().to_string();
+    let refused = dataset.inspect(BadFilePolicy::Refuse, &Limits::default()).unwrap_err().to_string();
     assert!(refused.starts_with("7 image file(s) cannot be used") && refused.ends_with("and 2 more"), "{refused}");
     assert!(refused.contains("a/3.jpg") && refused.contains("a/7.jpg") && !refused.contains("a/8.jpg"), "{refused}");
 }
@@ -38,8 +38,8 @@ fn the_same_bytes_in_two_parts_or_two_classes_are_told() {
         ("train/b/also.bmp", 2),
     ];
     write(root.path(), files.map(|(name, number)| (name, picture(number))));
-    let dataset = Source::Auto { path: root.path().to_owned() }.open().unwrap();
-    let warnings = dataset.inspect(BadFiles::Refuse, &Limits::default()).unwrap().warnings;
+    let dataset = DatasetSource::Auto { path: root.path().to_owned() }.open().unwrap();
+    let warnings = dataset.inspect(BadFilePolicy::Refuse, &Limits::default()).unwrap().warnings;
     let path = |name| root.path().join(name);
     assert_eq!(
         warnings,

@@ -5,11 +5,11 @@ use std::path::Path;
 use models::preprocess::Limits;
 
 use super::super::testing::{planes, real, write};
-use super::super::{Counts, Partition, Source};
+use super::super::{Counts, DatasetSource, Partition};
 use super::*;
 
 fn open(path: &Path) -> Result<Dataset, DatasetError> {
-    Source::Auto { path: path.to_owned() }.list()
+    DatasetSource::Auto { path: path.to_owned() }.list()
 }
 
 /// A batch of the binary version: images of these classes.
@@ -82,14 +82,14 @@ fn what_is_no_batch_is_refused() {
         assert!(refused.contains(expected) && refused.contains(name), "{refused}, expected {expected}");
     }
     let root = tempfile::tempdir().unwrap();
-    let refused = Source::Cifar10 { path: root.path().to_owned() }.list().unwrap_err().to_string();
+    let refused = DatasetSource::Cifar10 { path: root.path().to_owned() }.list().unwrap_err().to_string();
     assert!(refused.contains("data_batch_1.bin to data_batch_5.bin"), "{refused}");
 }
 
 #[test]
 fn a_part_of_the_real_one() {
     let Some(folder) = real("cifar10/cifar-10-batches-bin") else { return };
-    let dataset = Source::Auto { path: folder.clone() }.open().unwrap();
+    let dataset = DatasetSource::Auto { path: folder.clone() }.open().unwrap();
     assert_eq!(dataset.labels.names(), CLASSES);
     let split = dataset.split(Partition::Counts(Counts { validation: 50, test: 0 }), 0);
     assert_eq!([split.train.len(), split.validation.len(), split.test.len()], [3500, 500, 1000]);

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::super::testing::{picture, write};
-use super::super::{Counts, Partition, Source};
+use super::super::{Counts, DatasetSource, Partition};
 use super::*;
 
 fn open(path: &Path) -> Result<Dataset, DatasetError> {
-    Source::Auto { path: path.to_owned() }.open()
+    DatasetSource::Auto { path: path.to_owned() }.open()
 }
 
 /// So many pictures for each of the classes, in folders under the name.

@@ -17,7 +17,7 @@ use models::ops::Normalize;
 use models::preprocess::Limits;
 
 use crate::data::augment::Augmentation;
-use crate::data::{BadFile, BadFiles, Sample};
+use crate::data::{BadFile, BadFilePolicy, Sample};
 
 pub use batches::{Batch, Batches, Waiting};
 pub use error::LoaderError;
@@ -61,7 +61,7 @@ pub struct Resources {
     /// How large an image file may be.
     pub limits: Limits,
     /// What to do with an image that cannot be decoded.
-    pub bad_files: BadFiles,
+    pub bad_files: BadFilePolicy,
 }
 
 impl Default for Resources {
@@ -70,7 +70,7 @@ impl Default for Resources {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let [batch_size, ahead] = [32, 4].map(|number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN));
         let memory = 256 << 20;
-        let (limits, bad_files) = (Limits::default(), BadFiles::Refuse);
+        let (limits, bad_files) = (Limits::default(), BadFilePolicy::Refuse);
         Self { batch_size, threads: cores, ahead, memory, limits, bad_files }
     }
 }

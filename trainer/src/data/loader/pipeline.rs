@@ -9,7 +9,7 @@ use models::preprocess::RgbImage;
 use super::cache::Cache;
 use super::{LoaderError, Recipe, Resources, Values};
 use crate::data::augment::{AugmentError, Moment};
-use crate::data::{BadFile, BadFiles, DatasetError, Sample};
+use crate::data::{BadFile, BadFilePolicy, DatasetError, Sample};
 
 /// Everything that the threads share.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Pipeline {
         let sample = self.samples.get(index).ok_or(LoaderError::Position { index, samples })?;
         match guarded(sample, || self.numbers(sample, index, epoch)) {
             Ok(numbers) => Ok(Some(numbers)),
-            Err(LoaderError::Dataset(error)) if self.resources.bad_files == BadFiles::Skip => {
+            Err(LoaderError::Dataset(error)) if self.resources.bad_files == BadFilePolicy::Skip => {
                 let bad = BadFile::new(&sample.path, &error);
                 self.skipped.lock().unwrap_or_else(PoisonError::into_inner).insert(index, bad);
                 Ok(None)

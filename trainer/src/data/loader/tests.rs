@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::queue::Queue;
 use super::*;
-use crate::data::augment::Policy;
+use crate::data::augment::AugmentationPolicy;
 use crate::data::testing::{picture, planes};
 
 /// So many pictures in a folder; those at `bad` are no images.
@@ -24,7 +24,7 @@ fn pictures(count: usize, bad: &[usize]) -> (TempDir, Arc<[Sample]>) {
     (folder, samples)
 }
 
-fn recipe(policy: Policy) -> Recipe {
+fn recipe(policy: AugmentationPolicy) -> Recipe {
     let (resize, crop) = (Resize::None, Some(Crop { height: 32, width: 32 }));
     let preprocess = Preprocess { resize, crop, ..Preprocess::torchvision(32, 32) };
     Recipe { preprocess, augmentation: policy.augmentation(), values: Values::Levels, seed: 11 }
@@ -45,7 +45,7 @@ fn all(loader: &Loader, order: Vec<usize>, epoch: u64) -> Vec<Batch> {
 #[test]
 fn batches_come_in_the_order_asked_for_channels_last() {
     let (_folder, samples) = pictures(10, &[]);
-    let loader = Loader::new(samples, recipe(Policy::None), resources(3)).unwrap();
+    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources(3)).unwrap();
     let order = vec![9, 0, 3, 3, 7, 1, 2];
     let batches = all(&loader, order.clone(), 0);
     assert_eq!(batches.iter().map(|batch| batch.shape).collect::<Vec<_>>(), [[4, 32, 32, 3], [3, 32, 32, 3]]);
@@ -62,10 +62,11 @@ fn batches_come_in_the_order_asked_for_channels_last() {
 fn neither_threads_nor_memory_change_a_bit() {
     let (_folder, samples) = pictures(30, &[]);
     let order: Vec<usize> = (0..30).rev().collect();
-    let expected = all(&Loader::new(samples.clone(), recipe(Policy::Strong), resources(1)).unwrap(), order.clone(), 2);
+    let expected =
+        all(&Loader::new(samples.clone(), recipe(AugmentationPolicy::Strong), resources(1)).unwrap(), order.clone(), 2);
     for (threads, memory) in [(2, 0), (5, 4000), (8, usize::MAX)] {
         let resources = Resources { memory, ..resources(threads) };
-        let loader = Loader::new(samples.clone(), recipe(Policy::Strong), resources).unwrap();
+        let loader = Loader::new(samples.clone(), recipe(AugmentationPolicy::Strong), resources).unwrap();
         assert_ne!(all(&loader, order.clone(), 1), expected);
         // The second epoch finds in memory what the first has left there.
         assert_eq!(all(&loader, order.clone(), 2), expected, "{threads} threads, {memory} bytes");
@@ -76,7 +77,7 @@ fn neither_threads_nor_memory_change_a_bit() {
 fn levels_are_normalised_as_in_the_network() {
     let (_folder, samples) = pictures(1, &[]);
     let normalize = Normalize { mean: vec![100.0, 0.0, 50.0], std: vec![2.0, 1.0, 4.0] };
-    let recipe = Recipe { values: Values::Normalised(normalize), ..recipe(Policy::None) };
+    let recipe = Recipe { values: Values::Normalised(normalize), ..recipe(AugmentationPolicy::None) };
     let loader = Loader::new(samples.clone(), recipe.clone(), resources(1)).unwrap();
     let planes = planes(0).map(f32::from);
     let expected = [(planes[0] - 100.0) / 2.0, planes[1024], (planes[2048] - 50.0) / 4.0];
@@ -89,7 +90,7 @@ fn levels_are_normalised_as_in_the_network() {
 #[test]
 fn the_first_bad_file_in_order_ends_the_epoch_and_is_named() {
     let (_folder, samples) = pictures(20, &[13, 6]);
-    let loader = Loader::new(samples, recipe(Policy::None), resources(4)).unwrap();
+    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources(4)).unwrap();
     let mut batches = loader.epoch((0..20).collect(), 0);
     assert!(batches.next().unwrap().is_ok());
     let error = batches.next().unwrap().unwrap_err().to_string();
@@ -100,8 +101,8 @@ fn the_first_bad_file_in_order_ends_the_epoch_and_is_named() {
 #[test]
 fn bad_files_are_skipped_and_reported_if_so_wanted() {
     let (_folder, samples) = pictures(12, &[4, 5, 6, 7, 9]);
-    let resources = Resources { bad_files: BadFiles::Skip, ..resources(3) };
-    let loader = Loader::new(samples, recipe(Policy::None), resources).unwrap();
+    let resources = Resources { bad_files: BadFilePolicy::Skip, ..resources(3) };
+    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources).unwrap();
     for epoch in 0..2 {
         let batches = all(&loader, (0..12).collect(), epoch);
         let samples: Vec<_> = batches.into_iter().map(|batch| batch.samples).collect();
@@ -115,7 +116,7 @@ fn bad_files_are_skipped_and_reported_if_so_wanted() {
 #[test]
 fn a_consumer_may_leave_at_any_time() {
     let (_folder, samples) = pictures(40, &[]);
-    let loader = Loader::new(samples, recipe(Policy::Standard), resources(4)).unwrap();
+    let loader = Loader::new(samples, recipe(AugmentationPolicy::Standard), resources(4)).unwrap();
     for taken in 0..5 {
         let mut batches = loader.epoch((0..40).collect(), 0);
         assert_eq!(batches.by_ref().take(taken).count(), taken);
@@ -156,7 +157,7 @@ fn threads_that_vanish_end_the_waiting() {
 #[test]
 fn the_idle_share_is_that_of_the_waiting() {
     let (_folder, samples) = pictures(8, &[]);
-    let loader = Loader::new(samples, recipe(Policy::None), resources(2)).unwrap();
+    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources(2)).unwrap();
     let mut batches = loader.epoch((0..8).collect(), 0);
     for batch in batches.by_ref() {
         batch.unwrap();
@@ -172,7 +173,7 @@ fn the_idle_share_is_that_of_the_waiting() {
 #[test]
 fn images_of_different_sizes_make_no_batch() {
     let (_folder, samples) = pictures(1, &[]);
-    let mut recipe = recipe(Policy::None);
+    let mut recipe = recipe(AugmentationPolicy::None);
     recipe.preprocess.crop = None;
     assert!(matches!(Loader::new(samples, recipe, resources(1)), Err(LoaderError::Size)));
 }

@@ -1,7 +1,7 @@
 //! The flowers and their official divisions.
 
 use super::super::testing::{real, write};
-use super::super::{Counts, Partition, Source};
+use super::super::{Counts, DatasetSource, Partition};
 use super::*;
 
 const DATASPLITS: &[u8] = include_bytes!("../../../tests/data/datasets/datasplits_packed.mat");
@@ -15,13 +15,13 @@ fn flowers(root: &std::path::Path, folder: &str) {
 fn eighty_of_each_class_come_in_order() {
     let root = tempfile::tempdir().unwrap();
     flowers(root.path(), "jpg/");
-    let dataset = Source::Auto { path: root.path().to_owned() }.open().unwrap();
+    let dataset = DatasetSource::Auto { path: root.path().to_owned() }.open().unwrap();
     assert_eq!(dataset.labels.names()[16], "pansy");
     assert_eq!([79, 80, 1359].map(|index| dataset.samples[index].class), [0, 1, 16]);
     assert_eq!(dataset.samples[80].path, root.path().join("jpg/image_0081.jpg"));
     assert!(dataset.samples.iter().all(|sample| sample.part.is_none()));
     std::fs::remove_file(root.path().join("jpg/image_0700.jpg")).unwrap();
-    let refused = Source::Auto { path: root.path().to_owned() }.open().unwrap_err().to_string();
+    let refused = DatasetSource::Auto { path: root.path().to_owned() }.open().unwrap_err().to_string();
     assert!(refused.contains("image_0700.jpg is missing"), "{refused}");
 }
 
@@ -30,7 +30,7 @@ fn the_official_divisions_are_kept_and_the_first_is_used() {
     let root = tempfile::tempdir().unwrap();
     flowers(root.path(), "");
     write(root.path(), [("datasplits.mat", DATASPLITS.to_vec())]);
-    let dataset = Source::Oxford17 { path: root.path().to_owned() }.open().unwrap();
+    let dataset = DatasetSource::Oxford17 { path: root.path().to_owned() }.open().unwrap();
     // By the rule in trainer/reference/datasets.py, image i, from 1, is in `tst` of division d where i % 4 == d.
     let rule = |index: usize, division: usize| match ((index + 1) % 4 + 4 - division) % 4 {
         0 => Part::Test,
@@ -62,7 +62,8 @@ fn arrays_are_those_that_scipy_wrote() {
 #[test]
 fn the_real_flowers() {
     let Some(folder) = real("oxford17") else { return };
-    let dataset = Source::Auto { path: folder }.open().unwrap();
-    let inspection = dataset.inspect(super::super::BadFiles::Refuse, &models::preprocess::Limits::default()).unwrap();
+    let dataset = DatasetSource::Auto { path: folder }.open().unwrap();
+    let inspection =
+        dataset.inspect(super::super::BadFilePolicy::Refuse, &models::preprocess::Limits::default()).unwrap();
     assert_eq!((dataset.samples.len(), inspection.bad.len()), (1360, 0));
 }

@@ -1,7 +1,7 @@
 //! Tables as people write them.
 
 use super::super::testing::{picture, write};
-use super::super::{Opening, Source};
+use super::super::{DatasetSource, Opening};
 use super::*;
 
 fn read(text: &str) -> Result<Dataset, DatasetError> {
@@ -48,12 +48,12 @@ fn a_table_beside_one_folder_of_images_is_about_them() {
     write(root.path(), files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())));
     let limits = models::preprocess::Limits::default();
     for path in [root.path().to_owned(), root.path().join("labels.csv")] {
-        let dataset = Source::Auto { path }.list_in(&Opening::default()).unwrap();
+        let dataset = DatasetSource::Auto { path }.list_in(&Opening::default()).unwrap();
         assert_eq!(dataset.labels.names(), ["a", "b"]);
         let read: Vec<_> = dataset.samples.iter().map(|sample| sample.read(&limits).unwrap()).collect();
         assert_eq!(read, [picture(2), picture(0)]);
     }
     std::fs::write(root.path().join("labels.csv"), "images/9.bmp,a\n").unwrap();
-    let refused = Source::Auto { path: root.path().to_owned() }.list().unwrap_err().to_string();
+    let refused = DatasetSource::Auto { path: root.path().to_owned() }.list().unwrap_err().to_string();
     assert!(refused.contains("labels.csv, line 1: there is no file `images/9.bmp`"), "{refused}");
 }

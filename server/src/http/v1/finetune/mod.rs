@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
-use trainer::data::{BadFiles, Source};
-use trainer::finetune::Options;
+use trainer::data;
+use trainer::finetune as training;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::finetune::{self, FinetuneSpec};
@@ -291,44 +291,44 @@ fn default_limit() -> usize {
 }
 
 fn views() -> usize {
-    Options::default().views
+    training::FinetuneOptions::default().views
 }
 
 fn epochs() -> usize {
-    Options::default().epochs
+    training::FinetuneOptions::default().epochs
 }
 
 fn batch_size() -> usize {
-    Options::default().batch_size
+    training::FinetuneOptions::default().batch_size
 }
 
 fn learning_rate() -> f64 {
-    Options::default().learning_rate
+    training::FinetuneOptions::default().learning_rate
 }
 
 fn weight_decay() -> f64 {
-    Options::default().weight_decay
+    training::FinetuneOptions::default().weight_decay
 }
 
 fn label_smoothing() -> f64 {
-    Options::default().label_smoothing
+    training::FinetuneOptions::default().label_smoothing
 }
 
 fn seed() -> u64 {
-    Options::default().seed
+    training::FinetuneOptions::default().seed
 }
 
 fn validation() -> f64 {
-    Options::default().validation
+    training::FinetuneOptions::default().validation
 }
 
 fn test() -> f64 {
-    Options::default().test
+    training::FinetuneOptions::default().test
 }
 
 impl Default for FinetuneOptions {
     fn default() -> Self {
-        Options::default().into()
+        training::FinetuneOptions::default().into()
     }
 }
 
@@ -339,36 +339,36 @@ impl From<FinetuneRequest> for FinetuneSpec {
     }
 }
 
-impl From<DatasetSource> for Source {
+impl From<DatasetSource> for data::DatasetSource {
     fn from(source: DatasetSource) -> Self {
         match source {
-            DatasetSource::Auto { path } => Source::Auto { path: PathBuf::from(path) },
-            DatasetSource::Folder { path } => Source::Folder { path: PathBuf::from(path) },
-            DatasetSource::Csv { path } => Source::Csv { path: PathBuf::from(path) },
-            DatasetSource::Cifar10 { path } => Source::Cifar10 { path: PathBuf::from(path) },
-            DatasetSource::Oxford17 { path } => Source::Oxford17 { path: PathBuf::from(path) },
+            DatasetSource::Auto { path } => data::DatasetSource::Auto { path: PathBuf::from(path) },
+            DatasetSource::Folder { path } => data::DatasetSource::Folder { path: PathBuf::from(path) },
+            DatasetSource::Csv { path } => data::DatasetSource::Csv { path: PathBuf::from(path) },
+            DatasetSource::Cifar10 { path } => data::DatasetSource::Cifar10 { path: PathBuf::from(path) },
+            DatasetSource::Oxford17 { path } => data::DatasetSource::Oxford17 { path: PathBuf::from(path) },
         }
     }
 }
 
-impl From<Source> for DatasetSource {
-    fn from(source: Source) -> Self {
+impl From<data::DatasetSource> for DatasetSource {
+    fn from(source: data::DatasetSource) -> Self {
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         match source {
-            Source::Auto { path } => DatasetSource::Auto { path: text(path) },
-            Source::Folder { path } => DatasetSource::Folder { path: text(path) },
-            Source::Csv { path } => DatasetSource::Csv { path: text(path) },
-            Source::Cifar10 { path } => DatasetSource::Cifar10 { path: text(path) },
-            Source::Oxford17 { path } => DatasetSource::Oxford17 { path: text(path) },
+            data::DatasetSource::Auto { path } => DatasetSource::Auto { path: text(path) },
+            data::DatasetSource::Folder { path } => DatasetSource::Folder { path: text(path) },
+            data::DatasetSource::Csv { path } => DatasetSource::Csv { path: text(path) },
+            data::DatasetSource::Cifar10 { path } => DatasetSource::Cifar10 { path: text(path) },
+            data::DatasetSource::Oxford17 { path } => DatasetSource::Oxford17 { path: text(path) },
         }
     }
 }
 
-impl From<FinetuneOptions> for Options {
+impl From<FinetuneOptions> for training::FinetuneOptions {
     fn from(options: FinetuneOptions) -> Self {
         let bad_files = match options.bad_files {
-            BadFilePolicy::Refuse => BadFiles::Refuse,
-            BadFilePolicy::Skip => BadFiles::Skip,
+            BadFilePolicy::Refuse => data::BadFilePolicy::Refuse,
+            BadFilePolicy::Skip => data::BadFilePolicy::Skip,
         };
         let (strategy, tuning) = (options.strategy.into(), options.tuning.into());
         let FinetuneOptions {
@@ -400,14 +400,14 @@ impl From<FinetuneOptions> for Options {
     }
 }
 
-impl From<Options> for FinetuneOptions {
-    fn from(options: Options) -> Self {
+impl From<training::FinetuneOptions> for FinetuneOptions {
+    fn from(options: training::FinetuneOptions) -> Self {
         let bad_files = match options.bad_files {
-            BadFiles::Refuse => BadFilePolicy::Refuse,
-            BadFiles::Skip => BadFilePolicy::Skip,
+            data::BadFilePolicy::Refuse => BadFilePolicy::Refuse,
+            data::BadFilePolicy::Skip => BadFilePolicy::Skip,
         };
         let (strategy, tuning) = (options.strategy.into(), options.tuning.into());
-        let Options {
+        let training::FinetuneOptions {
             views,
             epochs,
             batch_size,

@@ -1,8 +1,8 @@
 //! How much of a base is trained, as requests say it.
 
 use serde::{Deserialize, Serialize};
-use trainer::data::augment::Policy;
-use trainer::finetune::{Strategy, Tuning};
+use trainer::data::augment;
+use trainer::finetune as training;
 use utoipa::ToSchema;
 
 /// How much of the base is trained.
@@ -66,59 +66,59 @@ pub struct TuningOptions {
 
 impl Default for TuningOptions {
     fn default() -> Self {
-        Tuning::default().into()
+        training::TuningOptions::default().into()
     }
 }
 
-impl From<FinetuneStrategy> for Strategy {
+impl From<FinetuneStrategy> for training::FinetuneStrategy {
     fn from(strategy: FinetuneStrategy) -> Self {
         match strategy {
-            FinetuneStrategy::Head => Strategy::Head,
-            FinetuneStrategy::LastStage => Strategy::LastStage,
-            FinetuneStrategy::Staged => Strategy::Staged,
-            FinetuneStrategy::Full => Strategy::Full,
-            FinetuneStrategy::Auto => Strategy::Auto,
+            FinetuneStrategy::Head => training::FinetuneStrategy::Head,
+            FinetuneStrategy::LastStage => training::FinetuneStrategy::LastStage,
+            FinetuneStrategy::Staged => training::FinetuneStrategy::Staged,
+            FinetuneStrategy::Full => training::FinetuneStrategy::Full,
+            FinetuneStrategy::Auto => training::FinetuneStrategy::Auto,
         }
     }
 }
 
-impl From<Strategy> for FinetuneStrategy {
-    fn from(strategy: Strategy) -> Self {
+impl From<training::FinetuneStrategy> for FinetuneStrategy {
+    fn from(strategy: training::FinetuneStrategy) -> Self {
         match strategy {
-            Strategy::Head => FinetuneStrategy::Head,
-            Strategy::LastStage => FinetuneStrategy::LastStage,
-            Strategy::Staged => FinetuneStrategy::Staged,
-            Strategy::Full => FinetuneStrategy::Full,
-            Strategy::Auto => FinetuneStrategy::Auto,
+            training::FinetuneStrategy::Head => FinetuneStrategy::Head,
+            training::FinetuneStrategy::LastStage => FinetuneStrategy::LastStage,
+            training::FinetuneStrategy::Staged => FinetuneStrategy::Staged,
+            training::FinetuneStrategy::Full => FinetuneStrategy::Full,
+            training::FinetuneStrategy::Auto => FinetuneStrategy::Auto,
         }
     }
 }
 
-impl From<AugmentationPolicy> for Policy {
+impl From<AugmentationPolicy> for augment::AugmentationPolicy {
     fn from(policy: AugmentationPolicy) -> Self {
         match policy {
-            AugmentationPolicy::None => Policy::None,
-            AugmentationPolicy::Flip => Policy::Flip,
-            AugmentationPolicy::Standard => Policy::Standard,
-            AugmentationPolicy::Cifar => Policy::Cifar,
-            AugmentationPolicy::Strong => Policy::Strong,
+            AugmentationPolicy::None => augment::AugmentationPolicy::None,
+            AugmentationPolicy::Flip => augment::AugmentationPolicy::Flip,
+            AugmentationPolicy::Standard => augment::AugmentationPolicy::Standard,
+            AugmentationPolicy::Cifar => augment::AugmentationPolicy::Cifar,
+            AugmentationPolicy::Strong => augment::AugmentationPolicy::Strong,
         }
     }
 }
 
-impl From<Policy> for AugmentationPolicy {
-    fn from(policy: Policy) -> Self {
+impl From<augment::AugmentationPolicy> for AugmentationPolicy {
+    fn from(policy: augment::AugmentationPolicy) -> Self {
         match policy {
-            Policy::None => AugmentationPolicy::None,
-            Policy::Flip => AugmentationPolicy::Flip,
-            Policy::Standard => AugmentationPolicy::Standard,
-            Policy::Cifar => AugmentationPolicy::Cifar,
-            Policy::Strong => AugmentationPolicy::Strong,
+            augment::AugmentationPolicy::None => AugmentationPolicy::None,
+            augment::AugmentationPolicy::Flip => AugmentationPolicy::Flip,
+            augment::AugmentationPolicy::Standard => AugmentationPolicy::Standard,
+            augment::AugmentationPolicy::Cifar => AugmentationPolicy::Cifar,
+            augment::AugmentationPolicy::Strong => AugmentationPolicy::Strong,
         }
     }
 }
 
-impl From<TuningOptions> for Tuning {
+impl From<TuningOptions> for training::TuningOptions {
     fn from(options: TuningOptions) -> Self {
         let TuningOptions { epochs, batch_size, learning_rate, weight_decay, layer_decay, stages, augmentation } =
             options;
@@ -127,9 +127,17 @@ impl From<TuningOptions> for Tuning {
     }
 }
 
-impl From<Tuning> for TuningOptions {
-    fn from(tuning: Tuning) -> Self {
-        let Tuning { epochs, batch_size, learning_rate, weight_decay, layer_decay, stages, augmentation } = tuning;
+impl From<training::TuningOptions> for TuningOptions {
+    fn from(tuning: training::TuningOptions) -> Self {
+        let training::TuningOptions {
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            layer_decay,
+            stages,
+            augmentation,
+        } = tuning;
         let augmentation = augmentation.into();
         Self { epochs, batch_size, learning_rate, weight_decay, layer_decay, stages, augmentation }
     }
