@@ -46,7 +46,7 @@ interop python="python3":
     cargo build --workspace --all-targets --locked
     {{ python }} tests/interop/interop.py --graft target/debug/graft
 
-# Give a reader damaged files for so many seconds: onnx_import, onnx_adopt, weights, graph, labels
+# Give a reader damaged files for so many seconds: onnx_import, onnx_opaque, weights, graph, labels
 fuzz target seconds="300":
     bash tests/fuzz/run {{ target }} {{ seconds }}
 

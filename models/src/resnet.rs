@@ -52,13 +52,13 @@ pub const TABLE: [ResNet; 8] = [
 const WIDTHS: [usize; 4] = [64, 128, 256, 512];
 
 /// One convolution of a block, padded to keep the size and without a bias.
-pub(crate) struct Layer {
+pub(crate) struct ResidualConv {
     pub(crate) out: usize,
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
 }
 
-impl Layer {
+impl ResidualConv {
     pub(crate) fn conv(&self, channels: usize) -> Conv2d {
         Conv2d::new(channels, self.out, self.kernel).stride(self.stride).padding(self.kernel / 2).without_bias()
     }
@@ -66,15 +66,17 @@ impl Layer {
 
 impl Block {
     /// The convolutions of a block of this inner width, the one with the stride among them.
-    fn layers(self, width: usize, stride: usize) -> Vec<Layer> {
+    fn layers(self, width: usize, stride: usize) -> Vec<ResidualConv> {
         match self {
-            Basic => vec![Layer { out: width, kernel: 3, stride }, Layer { out: width, kernel: 3, stride: 1 }],
+            Basic => {
+                vec![ResidualConv { out: width, kernel: 3, stride }, ResidualConv { out: width, kernel: 3, stride: 1 }]
+            }
             Bottleneck(place) => {
                 let [first, middle] = if place == First { [stride, 1] } else { [1, stride] };
                 vec![
-                    Layer { out: width, kernel: 1, stride: first },
-                    Layer { out: width, kernel: 3, stride: middle },
-                    Layer { out: 4 * width, kernel: 1, stride: 1 },
+                    ResidualConv { out: width, kernel: 1, stride: first },
+                    ResidualConv { out: width, kernel: 3, stride: middle },
+                    ResidualConv { out: 4 * width, kernel: 1, stride: 1 },
                 ]
             }
         }
@@ -109,7 +111,7 @@ impl ResNet {
 }
 
 /// `relu(layers(x) + shortcut(x))`, the shortcut a projection where shape or stride differ (option B of the paper).
-fn residual(graph: &mut GraphBuilder, name: &str, x: NodeId, layers: &[Layer]) -> Result<NodeId, GraphError> {
+fn residual(graph: &mut GraphBuilder, name: &str, x: NodeId, layers: &[ResidualConv]) -> Result<NodeId, GraphError> {
     let (channels, ..) = graph.chw(x)?;
     let (mut y, mut width) = (x, channels);
     for (index, layer) in layers.iter().enumerate() {

@@ -13,14 +13,14 @@ pub struct Vgg {
     /// The heading of the column.
     pub column: &'static str,
     /// The convolutions of each block. A 2x2 max-pool ends every block.
-    pub blocks: [&'static [Layer]; 5],
+    pub blocks: [&'static [VggLayer]; 5],
     /// What is normalised.
-    pub normalization: Normalization,
+    pub normalization: VggNormalization,
 }
 
 /// A convolution of the table: `conv3-64` is `C3(64)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layer {
+pub enum VggLayer {
     /// 3x3 with this many output channels.
     C3(usize),
     /// 1x1 with this many output channels.
@@ -29,7 +29,7 @@ pub enum Layer {
 
 /// What is normalised in a VGG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Normalization {
+pub enum VggNormalization {
     /// Nothing.
     None,
     /// The first layer's output, by neighbouring channels.
@@ -39,32 +39,32 @@ pub enum Normalization {
     Batch,
 }
 
-use Layer::{C1, C3};
+use VggLayer::{C1, C3};
 
-const A: [&[Layer]; 5] = [&[C3(64)], &[C3(128)], &[C3(256); 2], &[C3(512); 2], &[C3(512); 2]];
-const B: [&[Layer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 2], &[C3(512); 2], &[C3(512); 2]];
-const C: [&[Layer]; 5] = [
+const A: [&[VggLayer]; 5] = [&[C3(64)], &[C3(128)], &[C3(256); 2], &[C3(512); 2], &[C3(512); 2]];
+const B: [&[VggLayer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 2], &[C3(512); 2], &[C3(512); 2]];
+const C: [&[VggLayer]; 5] = [
     &[C3(64); 2],
     &[C3(128); 2],
     &[C3(256), C3(256), C1(256)],
     &[C3(512), C3(512), C1(512)],
     &[C3(512), C3(512), C1(512)],
 ];
-const D: [&[Layer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 3], &[C3(512); 3], &[C3(512); 3]];
-const E: [&[Layer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 4], &[C3(512); 4], &[C3(512); 4]];
+const D: [&[VggLayer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 3], &[C3(512); 3], &[C3(512); 3]];
+const E: [&[VggLayer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 4], &[C3(512); 4], &[C3(512); 4]];
 
 /// Every column of the table, and those with batch normalisation.
 pub const TABLE: [Vgg; 10] = [
-    Vgg { name: "vgg11", column: "A", blocks: A, normalization: Normalization::None },
-    Vgg { name: "vgg11_lrn", column: "A-LRN", blocks: A, normalization: Normalization::Lrn },
-    Vgg { name: "vgg11_bn", column: "A", blocks: A, normalization: Normalization::Batch },
-    Vgg { name: "vgg13", column: "B", blocks: B, normalization: Normalization::None },
-    Vgg { name: "vgg13_bn", column: "B", blocks: B, normalization: Normalization::Batch },
-    Vgg { name: "vgg16_c", column: "C", blocks: C, normalization: Normalization::None },
-    Vgg { name: "vgg16", column: "D", blocks: D, normalization: Normalization::None },
-    Vgg { name: "vgg16_bn", column: "D", blocks: D, normalization: Normalization::Batch },
-    Vgg { name: "vgg19", column: "E", blocks: E, normalization: Normalization::None },
-    Vgg { name: "vgg19_bn", column: "E", blocks: E, normalization: Normalization::Batch },
+    Vgg { name: "vgg11", column: "A", blocks: A, normalization: VggNormalization::None },
+    Vgg { name: "vgg11_lrn", column: "A-LRN", blocks: A, normalization: VggNormalization::Lrn },
+    Vgg { name: "vgg11_bn", column: "A", blocks: A, normalization: VggNormalization::Batch },
+    Vgg { name: "vgg13", column: "B", blocks: B, normalization: VggNormalization::None },
+    Vgg { name: "vgg13_bn", column: "B", blocks: B, normalization: VggNormalization::Batch },
+    Vgg { name: "vgg16_c", column: "C", blocks: C, normalization: VggNormalization::None },
+    Vgg { name: "vgg16", column: "D", blocks: D, normalization: VggNormalization::None },
+    Vgg { name: "vgg16_bn", column: "D", blocks: D, normalization: VggNormalization::Batch },
+    Vgg { name: "vgg19", column: "E", blocks: E, normalization: VggNormalization::None },
+    Vgg { name: "vgg19_bn", column: "E", blocks: E, normalization: VggNormalization::Batch },
 ];
 
 /// Rows and columns of the feature map that the first linear layer takes.
@@ -112,12 +112,12 @@ impl Vgg {
                 };
                 channels = conv.out_channels;
                 x = graph.push(&name(), conv, &[x])?;
-                if self.normalization == Normalization::Batch {
+                if self.normalization == VggNormalization::Batch {
                     x = graph.push(&name(), BatchNorm::new(channels), &[x])?;
                 }
                 x = graph.push(&name(), Relu, &[x])?;
             }
-            if self.normalization == Normalization::Lrn && block == 0 {
+            if self.normalization == VggNormalization::Lrn && block == 0 {
                 x = graph.push("features.lrn", LocalResponseNorm::krizhevsky(), &[x])?;
             }
             x = graph.push(&name(), MaxPool(Window::new(2, 2)), &[x])?;

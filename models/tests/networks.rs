@@ -10,7 +10,7 @@ use models::ops::{
     Pad, Padding, Relu, Reshape, Shape, ShapeError, Slice, Span, Window,
 };
 use models::preprocess::{Crop, Filter, Resize};
-use models::zoo::{self, Architecture, PUBLISHED, Published};
+use models::zoo::{self, Architecture, PUBLISHED, PublishedWeights};
 use models::{Graph, GraphBuilder, NodeId, init};
 use serde::Deserialize;
 
@@ -440,7 +440,7 @@ fn published_weights_are_known_by_checksum_with_the_preparation_that_torchvision
     let mut rows = 0;
     for (architecture, facts) in torchvision() {
         for file in facts.published {
-            let row = Published::by_checksum(&format!("{}{}", file.sha256, "0".repeat(56))).unwrap();
+            let row = PublishedWeights::by_checksum(&format!("{}{}", file.sha256, "0".repeat(56))).unwrap();
             assert_eq!((row.architecture, row.weights), (architecture.as_str(), file.weights.as_str()));
             let found = row.preprocess();
             assert_eq!(found.resize, Resize::ShorterSide { size: file.resize }, "{architecture} {}", file.weights);

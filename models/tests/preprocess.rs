@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use models::preprocess::{
-    Batch, Crop, Filter, ImageError, ImageFormat, Limits, Preprocess, PreprocessError, Region, Resize, RgbImage,
+    Crop, Filter, ImageBatch, ImageError, ImageFormat, Limits, Preprocess, PreprocessError, Region, Resize, RgbImage,
     decode, probe, resample,
 };
 use serde::Deserialize;
@@ -433,7 +433,7 @@ fn a_batch_is_its_inputs_in_order() {
     let preprocess = Preprocess::torchvision(16, 12);
     let input = |name: &str| preprocess.apply(&file(name), &Limits::default()).expect(name);
     let inputs = ["decode/rgb.png", "decode/grey.jpg", "decode/lossy.webp"].map(input);
-    let batch = Batch::stack(&inputs).expect("one shape");
+    let batch = ImageBatch::stack(&inputs).expect("one shape");
     assert_eq!((batch.shape(), batch.len(), batch.is_empty()), ([3, 3, 16, 12], 3, false));
     for (i, input) in inputs.iter().enumerate() {
         assert_eq!(batch.item(i), input.data());
@@ -443,21 +443,21 @@ fn a_batch_is_its_inputs_in_order() {
 
 #[test]
 fn a_batch_has_one_shape_and_at_least_one_image() {
-    assert_eq!(Batch::stack(&[]), Err(PreprocessError::EmptyBatch));
+    assert_eq!(ImageBatch::stack(&[]), Err(PreprocessError::EmptyBatch));
     let bytes = file("decode/rgb.png");
     let inputs = [(16, 12), (16, 12), (12, 16)].map(|(height, width)| {
         Preprocess::torchvision(height, width).apply(&bytes, &Limits::default()).expect("a good image")
     });
     let (index, expected, found) = (2, [3, 16, 12], [3, 12, 16]);
-    assert_eq!(Batch::stack(&inputs), Err(PreprocessError::Shape { index, expected, found }));
+    assert_eq!(ImageBatch::stack(&inputs), Err(PreprocessError::Shape { index, expected, found }));
 }
 
 #[test]
 fn noise_is_the_same_for_the_same_seed() {
-    let noise = Batch::noise(2, [3, 8, 9], 7);
+    let noise = ImageBatch::noise(2, [3, 8, 9], 7);
     assert_eq!((noise.shape(), noise.len()), ([2, 3, 8, 9], 2));
-    assert_eq!(noise, Batch::noise(2, [3, 8, 9], 7));
-    assert_ne!(noise, Batch::noise(2, [3, 8, 9], 8));
+    assert_eq!(noise, ImageBatch::noise(2, [3, 8, 9], 7));
+    assert_ne!(noise, ImageBatch::noise(2, [3, 8, 9], 8));
     assert!(noise.data().iter().all(|value| (0.0..=255.0).contains(value)));
     let mean = noise.data().iter().sum::<f32>() / noise.data().len() as f32;
     assert!((mean - 127.5).abs() < 15.0, "uniform in 0..=255, so about 127.5, not {mean}");

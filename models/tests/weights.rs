@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use models::ops::{Conv2d, Dropout, Flatten, Linear, MaxPool, Relu, Shape, Window};
-use models::weights::{self, FitError, Format, KerasError, Naming, PyTorchError, StateDict, TooLarge, WeightsError};
+use models::weights::{
+    self, FitError, KerasError, Naming, PyTorchError, StateDict, TooLarge, WeightsError, WeightsFormat,
+};
 use models::{Graph, GraphBuilder, Params, Tensor, init};
 use serde::Deserialize;
 use serde_json::Value;
@@ -74,9 +76,9 @@ fn every_form_of_file_holds_what_was_put_in() {
     for (name, tensors) in &manifest.files {
         let state = read(name);
         let format = match name.as_str() {
-            "legacy.pth" | "legacy_4.pth" | "ancient.pth" | "nested.pth" => Format::PyTorchLegacy,
-            "all.safetensors" | "real.safetensors" => Format::Safetensors,
-            _ => Format::PyTorch,
+            "legacy.pth" | "legacy_4.pth" | "ancient.pth" | "nested.pth" => WeightsFormat::PyTorchLegacy,
+            "all.safetensors" | "real.safetensors" => WeightsFormat::Safetensors,
+            _ => WeightsFormat::PyTorch,
         };
         assert_eq!(state.format, format, "{name}");
         compare(&state.tensors, &manifest.tensors[tensors], name);
@@ -88,15 +90,15 @@ fn keras_files_hold_what_was_put_in_whatever_their_layout() {
     let manifest: KerasManifest = json("keras_expected.json");
     for name in ["keras_published.h5", "keras_packed.h5", "keras_model.h5"] {
         let state = read(name);
-        assert_eq!(state.format, Format::Keras, "{name}");
+        assert_eq!(state.format, WeightsFormat::Keras, "{name}");
         compare(&state.tensors, &manifest.file, name);
     }
     let state = read("keras.keras");
-    assert_eq!(state.format, Format::KerasArchive);
+    assert_eq!(state.format, WeightsFormat::KerasArchive);
     compare(&state.tensors, &manifest.file, "keras.keras");
     let inner = read_weights_h5();
     let state = weights::read(inner).unwrap();
-    assert_eq!(state.format, Format::Keras);
+    assert_eq!(state.format, WeightsFormat::Keras);
     compare(&state.tensors, &manifest.file, "keras.weights.h5");
     let only: Tensors = manifest.file.into_iter().filter(|(name, _)| name.starts_with("block")).collect();
     compare(&read("keras_notop.h5").tensors, &only, "keras_notop.h5");
@@ -178,7 +180,7 @@ fn timms_weights_fit_by_their_shapes_alone() {
         };
         timm.insert(name, Tensor::new(shape, tensor.data().to_vec()));
     }
-    let state = StateDict { format: Format::Safetensors, tensors: timm };
+    let state = StateDict { format: WeightsFormat::Safetensors, tensors: timm };
     let fitted = weights::fit(&graph, &state).unwrap();
     assert_eq!((fitted.naming, fitted.params), (Naming::Timm, own));
 }
@@ -214,7 +216,7 @@ fn a_file_without_a_classifier_fits_what_is_before_it() {
     let tensors = init::he(&graph, 1);
     let tensors = tensors.iter().filter(|(name, _)| !name.starts_with("classifier.6"));
     let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
-    let state = StateDict { format: Format::Safetensors, tensors };
+    let state = StateDict { format: WeightsFormat::Safetensors, tensors };
     let end = weights::covered(&graph, &state);
     assert_eq!(graph.node(end).name, "classifier.5");
     assert!(weights::fit(&graph.prefix(end), &state).is_ok());
@@ -263,7 +265,7 @@ fn published_files_are_read_bit_for_bit() {
     ] {
         let [pickled, converted] =
             [pickled, converted].map(|name| weights::read(std::fs::read(folder.join(name)).unwrap()).unwrap());
-        assert_eq!((pickled.format, converted.format), (Format::PyTorchLegacy, Format::Safetensors));
+        assert_eq!((pickled.format, converted.format), (WeightsFormat::PyTorchLegacy, WeightsFormat::Safetensors));
         assert_eq!(pickled.tensors.checksum(), converted.tensors.checksum());
         assert_eq!(pickled.tensors, converted.tensors);
     }

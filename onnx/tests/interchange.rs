@@ -7,7 +7,7 @@ use models::ops::{
     Add, AvgPool, BatchNorm, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool, Normalize, Op, Padding,
     Relu, Shape, Window,
 };
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, init, zoo};
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use onnx::parity::relative_difference;
@@ -113,7 +113,7 @@ fn folding_removes_every_batch_norm_and_changes_no_answer() {
         graph.nodes().iter().filter(|node| matches!(node.op, Op::BatchNorm(_))).count()
     };
     assert_eq!([norms(&folded), norms(&kept)], [0, 20]);
-    let batch = Batch::noise(2, [3, 64, 64], 3);
+    let batch = ImageBatch::noise(2, [3, 64, 64], 3);
     let threads = 1.try_into().unwrap();
     let [folded, kept] = [folded, kept].map(|file| {
         engine::open(EngineKind::Tract, &file, threads).unwrap().run(&batch).unwrap().first().unwrap().clone()
@@ -136,7 +136,7 @@ fn a_classifier_has_logits_and_their_softmax_a_backbone_has_features() {
     let run = |network: &Network| {
         let file = export(network, &ExportOptions::default()).unwrap();
         let mut engine = engine::open(EngineKind::Tract, &file, 2.try_into().unwrap()).unwrap();
-        engine.run(&Batch::noise(3, [3, 64, 64], 0)).unwrap()
+        engine.run(&ImageBatch::noise(3, [3, 64, 64], 0)).unwrap()
     };
     let outputs = run(&network);
     let (logits, scores) = (outputs.get("logits").unwrap(), outputs.get("probabilities").unwrap());

@@ -1,7 +1,7 @@
 //! A fine-tuning run on the store: what `graft finetune` and a job's process do alike.
 
 use models::preprocess::Limits;
-use onnx::{HeadlessError, ModelFile};
+use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -57,7 +57,9 @@ impl FinetuneFailure {
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
             FinetuneFailure::Store(_) => "store_failed",
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
-            FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::Headless(_)) => "not_trainable",
+            FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::FeatureExtractor(_)) => {
+                "not_trainable"
+            }
             FinetuneFailure::Finetune(FinetuneError::Option(_)) => "invalid_option",
             FinetuneFailure::Finetune(FinetuneError::Dataset(_)) => "invalid_dataset",
             FinetuneFailure::Finetune(FinetuneError::Parity { .. }) => "parity_failed",
@@ -129,8 +131,8 @@ pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure>
     match store.check_network(base, version) {
         Err(StoreError::Opaque { .. }) => {
             training::head_alone(base.as_str(), spec.options.strategy)?;
-            let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(HeadlessError::from);
-            file.and_then(|file| file.headless()).map_err(FinetuneError::from)?;
+            let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(FeatureExtractorError::from);
+            file.and_then(|file| file.feature_extractor()).map_err(FinetuneError::from)?;
         }
         found => found?,
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use models::preprocess::{Batch, Preset};
+use models::preprocess::{ImageBatch, Preset};
 use models::{Graph, Labels, ModelSpec, Network, Params, zoo};
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use onnx::parity::relative_difference;
@@ -78,7 +78,7 @@ impl Samples {
         network: &Network,
         (shape, input): ([usize; 4], Vec<f32>),
     ) -> Result<(), Box<dyn Error>> {
-        let batch = Batch::from_raw(shape, input);
+        let batch = ImageBatch::from_raw(shape, input);
         let answer = Executor::new(&network.graph, &network.params)?.forward_batch(&batch)?;
         for (form, options, tolerance) in FORMS {
             let file = export(network, &options)?;

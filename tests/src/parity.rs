@@ -1,6 +1,6 @@
 //! The executor and every engine on one network.
 
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{Graph, Labels, ModelSpec, Network, Preprocess, init};
 use onnx::parity::relative_difference;
 use onnx::{EngineKind, ExportOptions, engine, export};
@@ -32,8 +32,8 @@ pub struct EngineParity {
 /// What the exporter, the executor or an engine says.
 pub fn measure(network: &Network, images: usize) -> Result<Parity, Box<dyn std::error::Error>> {
     let (channels, height, width) = network.graph.chw(network.graph.input())?;
-    let batch = Batch::noise(images, [channels, height, width], 11);
-    let singles: Vec<Batch> = (0..images).map(|image| batch.single(image)).collect();
+    let batch = ImageBatch::noise(images, [channels, height, width], 11);
+    let singles: Vec<ImageBatch> = (0..images).map(|image| batch.single(image)).collect();
     let executor = Executor::new(&network.graph, &network.params)?;
     let reference = executor.forward_batch(&batch)?;
     let rows = |tensor: &models::Tensor| -> Vec<Vec<f32>> {

@@ -4,7 +4,7 @@
 
 use models::channels;
 use models::ops::{Conv2d, Flatten, GlobalAvgPool, MaxPool, Op, Relu, Shape, Window};
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{Graph, GraphBuilder, Node, Params, init};
 use trainer::backend::Executor;
 
@@ -42,16 +42,16 @@ fn network(beginning: Beginning) -> Graph {
     graph.finish(x)
 }
 
-fn run(graph: &Graph, params: &Params, batch: &Batch) -> Vec<f32> {
+fn run(graph: &Graph, params: &Params, batch: &ImageBatch) -> Vec<f32> {
     Executor::new(graph, params).unwrap().forward_batch(batch).unwrap().data().to_vec()
 }
 
 #[test]
 fn reversing_the_network_is_reversing_the_image() {
-    let image = Batch::noise(SHAPE[0], [SHAPE[1], SHAPE[2], SHAPE[3]], 5);
+    let image = ImageBatch::noise(SHAPE[0], [SHAPE[1], SHAPE[2], SHAPE[3]], 5);
     let pixels = SHAPE[2] * SHAPE[3];
     let planes = (0..SHAPE[0]).flat_map(|n| image.item(n).chunks(pixels).rev().flatten().copied().collect::<Vec<_>>());
-    let reversed_image = Batch::from_raw(SHAPE, planes.collect());
+    let reversed_image = ImageBatch::from_raw(SHAPE, planes.collect());
     for beginning in [Beginning::Convolution, Beginning::Branches, Beginning::SharedWeights] {
         let graph = network(beginning);
         let params = init::scrambled(&graph, 2);

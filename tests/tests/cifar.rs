@@ -1,7 +1,7 @@
 //! The pretrained CIFAR-10 networks, from PyTorch's own files, make as many mistakes on the lossless test images as PyTorch
 //! makes with them.
 
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{Labels, ModelSpec, Network, Preprocess, weights, zoo};
 use onnx::{ExportOptions, engine, export};
 use tests::{data, library};
@@ -49,12 +49,12 @@ fn pretrained_networks_err_as_often_as_in_pytorch() {
 }
 
 /// How many of the first thousand images get another class than theirs.
-fn errors(records: &[u8], mut logits: impl FnMut(&Batch) -> Vec<f32>) -> usize {
+fn errors(records: &[u8], mut logits: impl FnMut(&ImageBatch) -> Vec<f32>) -> usize {
     let records: Vec<&[u8]> = records.chunks_exact(RECORD).take(1000).collect();
     assert_eq!(records.len(), 1000);
     let wrong = records.chunks(BATCH).map(|records| {
         let pixels = records.iter().flat_map(|record| record[1..].iter().map(|&byte| f32::from(byte))).collect();
-        let logits = logits(&Batch::from_raw([records.len(), 3, 32, 32], pixels));
+        let logits = logits(&ImageBatch::from_raw([records.len(), 3, 32, 32], pixels));
         let best = |row: &[f32]| models::scores::top_k(row, 1)[0];
         records.iter().zip(logits.chunks(10)).filter(|(record, row)| best(row) != usize::from(record[0])).count()
     });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::scores::softmax;
 use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::export::BatchNormalization;
@@ -72,13 +72,13 @@ fn check(file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn std::error::E
 
 impl Recorded {
     /// The input, channels first whatever the file's order.
-    fn batch(&self) -> Batch {
+    fn batch(&self) -> ImageBatch {
         let [n, a, b, c] = self.shape;
         let numbers = generated(n * a * b * c, (-2.0, 2.0), INPUT_SEED);
         if a == 3 {
-            return Batch::from_raw(self.shape, numbers);
+            return ImageBatch::from_raw(self.shape, numbers);
         }
         let planes = (0..c).flat_map(|channel| numbers.iter().skip(channel).step_by(c).copied());
-        Batch::from_raw([n, c, a, b], planes.collect())
+        ImageBatch::from_raw([n, c, a, b], planes.collect())
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use models::ops::Op;
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::scores::softmax;
 use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::parity::{TOLERANCE, relative_difference};
@@ -31,7 +31,7 @@ fn topologies_of_the_onnx_project() {
             let (channels, height, width) = graph.chw(graph.input()).unwrap();
             let count = channels * height * width;
             let input = (0..count).map(|index| index as f32 / count as f32).collect();
-            reproduces(&path, &Batch::from_raw([1, channels, height, width], input), &pair::read(&output).1);
+            reproduces(&path, &ImageBatch::from_raw([1, channels, height, width], input), &pair::read(&output).1);
             seen += 1;
         }
     }
@@ -45,18 +45,18 @@ fn networks_exported_by_pytorch() {
         let Some(path) = data::real(&format!("{stem}.onnx")) else { return };
         let folder = path.with_file_name(format!("{}_test_data_set_0", path.file_stem().unwrap().display()));
         let (dims, input) = pair::read(&folder.join("input_0.pb"));
-        let batch = Batch::from_raw(dims.try_into().unwrap(), input);
+        let batch = ImageBatch::from_raw(dims.try_into().unwrap(), input);
         reproduces(&path, &batch, &pair::read(&folder.join("output_0.pb")).1);
     }
 }
 
-fn import(path: &Path) -> onnx::Imported {
+fn import(path: &Path) -> onnx::ImportedModel {
     let imported = onnx::import(std::fs::read(path).unwrap());
     imported.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The recorded output is the logits or their softmax, whichever the file ends in.
-fn reproduces(path: &Path, input: &Batch, expected: &[f32]) {
+fn reproduces(path: &Path, input: &ImageBatch, expected: &[f32]) {
     let _ort = library::load();
     let imported = import(path);
     let name = path.file_name().unwrap().display();

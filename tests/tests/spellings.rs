@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use onnx::parity::relative_difference;
@@ -50,7 +50,7 @@ fn check(name: &str, file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn s
     let imported = onnx::import(file)?;
     let (channels, height, width) = imported.graph.chw(imported.graph.input())?;
     let input = recorded.input(channels);
-    let batch = Batch::from_raw([recorded.shape[0], channels, height, width], input);
+    let batch = ImageBatch::from_raw([recorded.shape[0], channels, height, width], input);
     let near = |what: String, found: &[f32], tolerance: f64| {
         let tolerance = if name == HALF_NETWORK.0 { HALF_NETWORK.1 } else { tolerance };
         let difference = relative_difference(&recorded.output, found);

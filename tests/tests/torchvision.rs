@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{Graph, Params, Tensor, zoo};
 use onnx::parity::{TOLERANCE, relative_difference};
 use tests::generated::generated;
@@ -17,7 +17,7 @@ fn logits_are_torchvisions() {
     // Written by tests/reference/torchvision_logits.py.
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/torchvision_logits.json"));
     let expected: BTreeMap<String, Vec<f32>> = serde_json::from_str(&text.unwrap()).unwrap();
-    let image = Batch::from_raw([1, 3, SIDE, SIDE], generated(3 * SIDE * SIDE, (-2.0, 2.0), INPUT_SEED));
+    let image = ImageBatch::from_raw([1, 3, SIDE, SIDE], generated(3 * SIDE * SIDE, (-2.0, 2.0), INPUT_SEED));
     for (name, logits) in &expected {
         let graph = zoo::find(name).unwrap().graph([SIDE; 2], logits.len()).unwrap();
         let params = params(&graph);

@@ -4,7 +4,7 @@
 use super::{WIDTHS, activate_and_classify, identity};
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};
 use crate::ops::{Add, BatchNorm, Conv2d, Relu, Shape};
-use crate::resnet::Layer;
+use crate::resnet::ResidualConv;
 
 /// A CIFAR network of the paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub const PREACTIVATION: [PreActivation; 3] = [
 /// A residual unit of a network.
 struct Residual {
     name: String,
-    layers: Vec<Layer>,
+    layers: Vec<ResidualConv>,
     branch: Branch,
 }
 
@@ -52,8 +52,8 @@ enum Branch {
 }
 
 impl Unit {
-    fn layers(self, width: usize, stride: usize) -> Vec<Layer> {
-        let layer = |kernel, out, stride| Layer { out, kernel, stride };
+    fn layers(self, width: usize, stride: usize) -> Vec<ResidualConv> {
+        let layer = |kernel, out, stride| ResidualConv { out, kernel, stride };
         match self {
             Unit::Basic => vec![layer(3, width, stride), layer(3, width, 1)],
             Unit::Bottleneck => vec![layer(1, width, stride), layer(3, width, 1), layer(1, 4 * width, 1)],

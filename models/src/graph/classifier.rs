@@ -24,7 +24,7 @@ impl Classifier {
 
 /// A network with a new head.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Grafted {
+pub struct GraftedGraph {
     /// The whole network, ending in the head's logits.
     pub graph: Graph,
     /// The vector that the head reads, `[n, features]`.
@@ -72,7 +72,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError::NoFeatures`] when the network ends neither in a vector nor in a feature map.
-    pub fn graft(&self, name: &str, classes: usize) -> Result<Grafted, GraphError> {
+    pub fn graft(&self, name: &str, classes: usize) -> Result<GraftedGraph, GraphError> {
         let last = match self.classifier() {
             Some(classifier) => self.node(classifier.node()).inputs[0],
             None => self.output(),
@@ -93,7 +93,7 @@ impl Graph {
         };
         let width = builder.shape(features).len();
         let head = builder.push(&builder.free_name(name), Linear::new(width, classes), &[features])?;
-        Ok(Grafted { graph: builder.finish(head), features, head })
+        Ok(GraftedGraph { graph: builder.finish(head), features, head })
     }
 }
 

@@ -8,12 +8,12 @@ use super::{PreprocessError, RgbImage};
 /// Only [`Preprocess::apply`](super::Preprocess::apply) makes one, so whatever an engine is given has been prepared by
 /// the one set of rules.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
+pub struct PreparedImage {
     shape: [usize; 3],
     data: Vec<f32>,
 }
 
-impl Input {
+impl PreparedImage {
     pub(super) fn new(image: &RgbImage) -> Self {
         Self { shape: [3, image.height() as usize, image.width() as usize], data: image.to_planar() }
     }
@@ -31,17 +31,17 @@ impl Input {
 
 /// Images of one shape, stacked: `[n, 3, height, width]`, values in `0.0..=255.0`. What an engine runs on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
+pub struct ImageBatch {
     shape: [usize; 4],
     data: Vec<f32>,
 }
 
-impl Batch {
+impl ImageBatch {
     /// Stacks prepared images, in order.
     ///
     /// # Errors
     /// [`PreprocessError::EmptyBatch`] for none, [`PreprocessError::Shape`] for images of different shapes.
-    pub fn stack(inputs: &[Input]) -> Result<Self, PreprocessError> {
+    pub fn stack(inputs: &[PreparedImage]) -> Result<Self, PreprocessError> {
         let expected = inputs.first().ok_or(PreprocessError::EmptyBatch)?.shape;
         if let Some((index, input)) = inputs.iter().enumerate().find(|(_, input)| input.shape != expected) {
             return Err(PreprocessError::Shape { index, expected, found: input.shape });
@@ -118,11 +118,11 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use super::Batch;
+    use super::ImageBatch;
 
     #[test]
     fn an_item_is_one_images_values() {
-        let batch = Batch::from_raw([2, 1, 1, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let batch = ImageBatch::from_raw([2, 1, 1, 3], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(batch.item(0), [0.0, 1.0, 2.0]);
         assert_eq!(batch.item(1), [3.0, 4.0, 5.0]);
     }

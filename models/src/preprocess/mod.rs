@@ -24,7 +24,7 @@ mod preset;
 mod resample;
 mod truncation;
 
-pub use batch::{Batch, Input};
+pub use batch::{ImageBatch, PreparedImage};
 pub use card::test_card;
 pub use decode::{ImageInfo, decode, probe};
 pub use error::{ImageError, PreprocessError};

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ImageError, Input, Limits, PreprocessError, RgbImage, decode};
+use super::{ImageError, Limits, PreparedImage, PreprocessError, RgbImage, decode};
 use crate::ops::Normalize;
 
 /// How an image becomes the input of a network. Stored with the weights; without it they mean nothing.
@@ -148,24 +148,24 @@ impl Preprocess {
     ///
     /// # Errors
     /// [`ImageError`]: what is wrong with the image, or, as [`ImageError::Parameters`], with the parameters.
-    pub fn apply(&self, bytes: &[u8], limits: &Limits) -> Result<Input, ImageError> {
+    pub fn apply(&self, bytes: &[u8], limits: &Limits) -> Result<PreparedImage, ImageError> {
         self.validate()?;
         let image = decode(bytes, limits)?;
         let fitted = self.fit(&image, limits)?;
-        Ok(Input::new(&fitted))
+        Ok(PreparedImage::new(&fitted))
     }
 
     /// An image that has been brought to the network's size in another way, as augmentation does, as the network's input.
     ///
     /// # Errors
     /// [`PreprocessError::Shape`] if it is not of that size.
-    pub fn prepared(&self, image: &RgbImage) -> Result<Input, PreprocessError> {
+    pub fn prepared(&self, image: &RgbImage) -> Result<PreparedImage, PreprocessError> {
         let found = [3, image.height() as usize, image.width() as usize];
         match self.output_size() {
             Some((height, width)) if found != [3, height as usize, width as usize] => {
                 Err(PreprocessError::Shape { index: 0, expected: [3, height as usize, width as usize], found })
             }
-            _ => Ok(Input::new(image)),
+            _ => Ok(PreparedImage::new(image)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Format, KerasError, PyTorchError, SafetensorsError};
+use super::{KerasError, PyTorchError, SafetensorsError, WeightsFormat};
 
 /// Why a file of weights cannot be read.
 #[derive(Debug, Error)]
@@ -20,7 +20,7 @@ pub enum WeightsError {
     #[error("the {format} file holds no weights")]
     Empty {
         /// The format of the file.
-        format: Format,
+        format: WeightsFormat,
     },
     /// A safetensors file.
     #[error(transparent)]

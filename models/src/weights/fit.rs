@@ -11,7 +11,7 @@ use crate::params::Params;
 
 /// The tensors of a file as the parameters of a graph.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fitted {
+pub struct FittedWeights {
     /// All parameters of the graph and no others, under its names and in its layout.
     pub params: Params,
     /// The convention that the file follows.
@@ -77,7 +77,7 @@ fn both(name: &str, file: &str) -> String {
 ///
 /// # Errors
 /// [`FitError`] naming the first tensor that is missing, has another shape, or is too many.
-pub fn fit(graph: &Graph, state: &StateDict) -> Result<Fitted, FitError> {
+pub fn fit(graph: &Graph, state: &StateDict) -> Result<FittedWeights, FitError> {
     let file = state.shapes();
     let naming = Naming::of(&file);
     let entries = naming.entries(graph, &file);
@@ -86,7 +86,7 @@ pub fn fit(graph: &Graph, state: &StateDict) -> Result<Fitted, FitError> {
         let tensor = state.tensors.get(&entry.file)?;
         Some((entry.name.clone(), entry.layout.arrange(tensor, &entry.shape)))
     };
-    Ok(Fitted { params: entries.iter().filter_map(tensor).collect(), naming })
+    Ok(FittedWeights { params: entries.iter().filter_map(tensor).collect(), naming })
 }
 
 /// How near a file is to being the weights of a graph; the greatest is the nearest.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 /// A format of weights that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum WeightsFormat {
     /// A JSON header and the numbers.
     Safetensors,
     /// What `torch.save` writes since PyTorch 1.6: a zip archive with a pickle and a member for each storage.
@@ -17,31 +17,31 @@ pub enum Format {
     KerasArchive,
 }
 
-impl Format {
+impl WeightsFormat {
     /// The format of a file, or of a file that begins like this; `None` for one that is not read.
     #[must_use]
-    pub fn sniff(bytes: &[u8]) -> Option<Format> {
+    pub fn sniff(bytes: &[u8]) -> Option<WeightsFormat> {
         match bytes {
-            [b'P', b'K', 3, 4, ..] if KERAS_MEMBERS.contains(&first_member(bytes)) => Some(Format::KerasArchive),
+            [b'P', b'K', 3, 4, ..] if KERAS_MEMBERS.contains(&first_member(bytes)) => Some(WeightsFormat::KerasArchive),
             // The second is an archive without members.
-            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Format::PyTorch),
-            [0x80, 2..=5, ..] => Some(Format::PyTorchLegacy),
-            _ if is_safetensors(bytes) => Some(Format::Safetensors),
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(WeightsFormat::PyTorch),
+            [0x80, 2..=5, ..] => Some(WeightsFormat::PyTorchLegacy),
+            _ if is_safetensors(bytes) => Some(WeightsFormat::Safetensors),
             // Last, since it need not be at the beginning: an archive may have such a file inside.
-            _ if is_hdf5(bytes) => Some(Format::Keras),
+            _ if is_hdf5(bytes) => Some(WeightsFormat::Keras),
             _ => None,
         }
     }
 }
 
-impl Display for Format {
+impl Display for WeightsFormat {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Format::Safetensors => "safetensors",
-            Format::PyTorch => "PyTorch",
-            Format::PyTorchLegacy => "PyTorch (before 1.6)",
-            Format::Keras => "Keras HDF5",
-            Format::KerasArchive => "Keras archive",
+            WeightsFormat::Safetensors => "safetensors",
+            WeightsFormat::PyTorch => "PyTorch",
+            WeightsFormat::PyTorchLegacy => "PyTorch (before 1.6)",
+            WeightsFormat::Keras => "Keras HDF5",
+            WeightsFormat::KerasArchive => "Keras archive",
         })
     }
 }
@@ -114,12 +114,12 @@ mod tests {
             (b"\x08\x08\x12\x07pytorch", "ONNX"),
             (b"anything else", "no file of a known format"),
         ] {
-            assert_eq!(Format::sniff(bytes), None);
+            assert_eq!(WeightsFormat::sniff(bytes), None);
             assert!(describe(bytes).contains(name), "{name}");
         }
         let mut tar = vec![b'x'; 512];
         tar[257..262].copy_from_slice(b"ustar");
-        assert_eq!(Format::sniff(&tar), None);
+        assert_eq!(WeightsFormat::sniff(&tar), None);
         assert!(describe(&tar).contains("tar"));
     }
 
@@ -127,8 +127,8 @@ mod tests {
     fn hdf5_may_stand_behind_a_block_of_the_users() {
         let mut bytes = vec![0; 2048];
         bytes.extend(b"\x89HDF\r\n\x1a\n");
-        assert_eq!(Format::sniff(&bytes), Some(Format::Keras));
+        assert_eq!(WeightsFormat::sniff(&bytes), Some(WeightsFormat::Keras));
         bytes.insert(0, 0);
-        assert_eq!(Format::sniff(&bytes), None);
+        assert_eq!(WeightsFormat::sniff(&bytes), None);
     }
 }

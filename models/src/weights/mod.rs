@@ -23,8 +23,8 @@ mod state_dict;
 pub use archive::ArchiveError;
 pub use budget::{MEMORY_FACTOR, MEMORY_FLOOR, TooLarge};
 pub use error::WeightsError;
-pub use fit::{FitError, Fitted, Likeness, fit, likeness};
-pub use format::Format;
+pub use fit::{FitError, FittedWeights, Likeness, fit, likeness};
+pub use format::WeightsFormat;
 pub use head::{classes, covered, has_classifier};
 pub use keras::KerasError;
 pub use naming::Naming;
@@ -38,15 +38,15 @@ pub use state_dict::StateDict;
 /// [`WeightsError`] for a format that is not read (naming the one that was recognised, if any), a damaged file, one that
 /// holds something else than tensors by name, or one that asks for more memory than its size warrants.
 pub fn read(bytes: Vec<u8>) -> Result<StateDict, WeightsError> {
-    let Some(format) = Format::sniff(&bytes) else {
+    let Some(format) = WeightsFormat::sniff(&bytes) else {
         return Err(WeightsError::Format { found: format::describe(&bytes) });
     };
     let tensors = match format {
-        Format::Safetensors => read_safetensors(&bytes)?,
-        Format::PyTorch => pytorch::read_archive(&bytes)?,
-        Format::PyTorchLegacy => pytorch::read_legacy(&bytes)?,
-        Format::Keras => keras::read_hdf5(bytes)?,
-        Format::KerasArchive => keras::read_archive(&bytes)?,
+        WeightsFormat::Safetensors => read_safetensors(&bytes)?,
+        WeightsFormat::PyTorch => pytorch::read_archive(&bytes)?,
+        WeightsFormat::PyTorchLegacy => pytorch::read_legacy(&bytes)?,
+        WeightsFormat::Keras => keras::read_hdf5(bytes)?,
+        WeightsFormat::KerasArchive => keras::read_archive(&bytes)?,
     };
     if tensors.is_empty() {
         return Err(WeightsError::Empty { format });

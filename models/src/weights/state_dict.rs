@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::params::Params;
 
-use super::Format;
+use super::WeightsFormat;
 
 /// The tensors of a file by name with their shapes: all that naming and fitting look at.
 pub(super) type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
@@ -16,7 +16,7 @@ pub(super) type Shapes<'a> = BTreeMap<&'a str, &'a [usize]>;
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateDict {
     /// The format of the file.
-    pub format: Format,
+    pub format: WeightsFormat,
     /// The tensors. Counters such as `num_batches_tracked` are not among them.
     pub tensors: Params,
 }
@@ -27,7 +27,7 @@ const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 impl StateDict {
     /// Removes the prefixes of wrappers, however many there are around each other. A prefix that only some names have is
     /// part of these names and stays.
-    pub(super) fn new(format: Format, tensors: &Params) -> Self {
+    pub(super) fn new(format: WeightsFormat, tensors: &Params) -> Self {
         let mut cut = 0;
         while let Some(prefix) = WRAPPERS.iter().find(|prefix| all_begin_with(tensors, cut, prefix)) {
             cut += prefix.len();
@@ -55,7 +55,7 @@ mod tests {
 
     fn names(names: &[&str]) -> Vec<String> {
         let tensors: Params = names.iter().map(|name| ((*name).to_owned(), Tensor::new([1], vec![0.0]))).collect();
-        StateDict::new(Format::PyTorch, &tensors).tensors.iter().map(|(name, _)| name.to_owned()).collect()
+        StateDict::new(WeightsFormat::PyTorch, &tensors).tensors.iter().map(|(name, _)| name.to_owned()).collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod published;
 
-pub use published::{PUBLISHED, Published};
+pub use published::{PUBLISHED, PublishedWeights};
 
 use crate::cifar::{ORIGINAL, Original, PREACTIVATION, Pooling, PreActivation, TFLEARN, TfLearn};
 use crate::graph::{Folding, Graph, GraphError};
@@ -40,7 +40,7 @@ pub fn all() -> impl Iterator<Item = Architecture> {
 pub fn find(name: &str) -> Option<Architecture> {
     let column = |row: &Vgg| format!("vgg_{}", row.column.to_lowercase().replace('-', "_"));
     all().find(|architecture| match architecture {
-        Architecture::Vgg(row) if row.normalization != vgg::Normalization::Batch => {
+        Architecture::Vgg(row) if row.normalization != vgg::VggNormalization::Batch => {
             row.name == name || column(row) == name
         }
         architecture => architecture.name() == name,
@@ -84,7 +84,7 @@ impl Architecture {
     pub fn source(self) -> String {
         match self {
             Architecture::Vgg(row) => {
-                let norm = if row.normalization == vgg::Normalization::Batch { ", batch normalisation" } else { "" };
+                let norm = if row.normalization == vgg::VggNormalization::Batch { ", batch normalisation" } else { "" };
                 format!("Simonyan and Zisserman 2015, table 1, {}{norm}", row.column)
             }
             Architecture::ResNet(row) => match row.block {

@@ -5,7 +5,7 @@ use crate::preprocess::{Filter, Preprocess, Resize};
 
 /// A file of weights of torchvision, trained on ImageNet. timm publishes the same weights under its own names.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Published {
+pub struct PublishedWeights {
     /// The network.
     pub architecture: &'static str,
     /// Which of its weights: torchvision's name.
@@ -17,31 +17,38 @@ pub struct Published {
     /// What the shorter side is resized to, in pixels, before 224 of them are cut out.
     resize: u32,
     /// Mean and deviation.
-    normalization: Normalization,
+    normalization: PixelStatistics,
 }
 
 /// Which mean and deviation a file was trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Normalization {
+enum PixelStatistics {
     /// ImageNet's.
     ImageNet,
     /// Caffe's mean and none, of a VGG whose features alone are published.
     Amdegroot,
 }
 
-use Normalization::{Amdegroot, ImageNet};
+use PixelStatistics::{Amdegroot, ImageNet};
 
-const fn v1(architecture: &'static str, sha256: &'static str, repository: &'static str) -> Published {
+const fn v1(architecture: &'static str, sha256: &'static str, repository: &'static str) -> PublishedWeights {
     let repository = Some(repository);
-    Published { architecture, weights: "IMAGENET1K_V1", sha256, repository, resize: 256, normalization: ImageNet }
+    PublishedWeights {
+        architecture,
+        weights: "IMAGENET1K_V1",
+        sha256,
+        repository,
+        resize: 256,
+        normalization: ImageNet,
+    }
 }
 
-const fn v2(architecture: &'static str, sha256: &'static str, repository: &'static str) -> Published {
-    Published { weights: "IMAGENET1K_V2", resize: 232, ..v1(architecture, sha256, repository) }
+const fn v2(architecture: &'static str, sha256: &'static str, repository: &'static str) -> PublishedWeights {
+    PublishedWeights { weights: "IMAGENET1K_V2", resize: 232, ..v1(architecture, sha256, repository) }
 }
 
 /// Every file, a network's older weights before its newer ones.
-pub const PUBLISHED: [Published; 17] = [
+pub const PUBLISHED: [PublishedWeights; 17] = [
     v1("vgg11", "8a719046", "timm/vgg11.tv_in1k"),
     v1("vgg11_bn", "6002323d", "timm/vgg11_bn.tv_in1k"),
     v1("vgg13", "19584684", "timm/vgg13.tv_in1k"),
@@ -58,7 +65,7 @@ pub const PUBLISHED: [Published; 17] = [
     v2("resnet101", "cd907fc2", "timm/resnet101.tv2_in1k"),
     v1("resnet152", "394f9c45", "timm/resnet152.tv_in1k"),
     v2("resnet152", "f82ba261", "timm/resnet152.tv2_in1k"),
-    Published {
+    PublishedWeights {
         architecture: "vgg16",
         weights: "IMAGENET1K_FEATURES",
         sha256: "88682ab5",
@@ -68,7 +75,7 @@ pub const PUBLISHED: [Published; 17] = [
     },
 ];
 
-impl Published {
+impl PublishedWeights {
     /// The file with this SHA-256, in hexadecimal.
     #[must_use]
     pub fn by_checksum(sha256: &str) -> Option<&'static Self> {

@@ -12,7 +12,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 
 use models::Tensor;
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -44,7 +44,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// [`EngineError::Run`] when the batch is not what the model takes.
-    fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError>;
+    fn run(&mut self, batch: &ImageBatch) -> Result<Outputs, EngineError>;
 }
 
 /// The outputs of a model by name, in the file's order.

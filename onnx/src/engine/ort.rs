@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use models::Tensor;
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
@@ -161,7 +161,7 @@ impl OrtEngine {
     }
 
     /// Images in portions of the size that the file fixes, the last filled up with zeros whose answers are dropped.
-    fn run_portions(&mut self, batch: &Batch, images: usize) -> Result<Vec<Tensor>, EngineError> {
+    fn run_portions(&mut self, batch: &ImageBatch, images: usize) -> Result<Vec<Tensor>, EngineError> {
         let [n, c, h, w] = batch.shape();
         let mut rows: Vec<(Vec<usize>, Vec<f32>)> = vec![(vec![], vec![]); self.outputs.len()];
         for portion in batch.data().chunks(images * c * h * w) {
@@ -189,7 +189,7 @@ impl Engine for OrtEngine {
         EngineKind::Ort
     }
 
-    fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError> {
+    fn run(&mut self, batch: &ImageBatch) -> Result<Outputs, EngineError> {
         let tensors = match self.fixed_batch {
             Some(images) if images != batch.len() => self.run_portions(batch, images)?,
             _ => self.run_once(batch.shape(), batch.data())?,

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use models::Tensor;
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::{
     Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, IntoTValue, Tensor as Array, TractError,
@@ -76,7 +76,7 @@ impl Engine for TractEngine {
         EngineKind::Tract
     }
 
-    fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError> {
+    fn run(&mut self, batch: &ImageBatch) -> Result<Outputs, EngineError> {
         let [n, c, h, w] = batch.shape();
         let run = |image: usize| {
             self.run_one([c, h, w], batch.item(image)).map_err(|error| EngineError::run(format!("{error:#}")))

@@ -27,7 +27,7 @@ use crate::ops::ReadError;
 
 /// What an ONNX file holds.
 #[derive(Debug, Clone)]
-pub struct Imported {
+pub struct ImportedModel {
     /// The network, ending in logits (a final softmax is left off) or in a backbone's features.
     pub graph: Graph,
     /// Its parameters under the file's names.
@@ -49,7 +49,7 @@ pub enum ImportError {
         "the model is of operator set {0}, and only files of 10 and newer can be kept as they are; convert it with \
          onnx.version_converter"
     )]
-    OpsetToAdopt(i64),
+    OpaqueOpset(i64),
     /// Operators that broadcast by other rules.
     #[error("the model is of operator set {0}, graft reads 7 and newer; convert it with onnx.version_converter")]
     Opset(i64),
@@ -132,7 +132,7 @@ const OLDEST_OPSET: i64 = 7;
 ///
 /// # Errors
 /// As there.
-pub fn import(file: impl Into<Bytes>) -> Result<Imported, ImportError> {
+pub fn import(file: impl Into<Bytes>) -> Result<ImportedModel, ImportError> {
     ModelFile::decode(file)?.import()
 }
 
@@ -141,7 +141,7 @@ impl ModelFile {
     ///
     /// # Errors
     /// As [`import_for`](Self::import_for).
-    pub fn import(&self) -> Result<Imported, ImportError> {
+    pub fn import(&self) -> Result<ImportedModel, ImportError> {
         self.import_for(None)
     }
 
@@ -152,7 +152,7 @@ impl ModelFile {
     ///
     /// # Errors
     /// [`ImportError`] naming the node and operator, the initialiser or the input that graft cannot read.
-    pub fn import_for(&self, size: Option<[usize; 2]>) -> Result<Imported, ImportError> {
+    pub fn import_for(&self, size: Option<[usize; 2]>) -> Result<ImportedModel, ImportError> {
         let recorded = metadata::read(self.props())?;
         let opset = self.opset();
         if opset < OLDEST_OPSET {
@@ -165,6 +165,6 @@ impl ModelFile {
             graph = graph.normalized(&spec.preprocess.normalize())?;
         }
         let params = params.select(&graph)?;
-        Ok(Imported { graph, params, spec: recorded.map(|recorded| recorded.spec), producer: self.producer() })
+        Ok(ImportedModel { graph, params, spec: recorded.map(|recorded| recorded.spec), producer: self.producer() })
     }
 }

@@ -7,7 +7,7 @@ use crate::proto::{
 };
 
 /// A network from `x` of this shape to `y`.
-fn import_of(shape: &[i64], initializer: Vec<TensorProto>, node: Vec<NodeProto>) -> Result<Imported, ImportError> {
+fn import_of(shape: &[i64], initializer: Vec<TensorProto>, node: Vec<NodeProto>) -> Result<ImportedModel, ImportError> {
     let dim = |&size: &i64| DimensionProto { value: Some(Dimension::Value(size)), ..DimensionProto::default() };
     let shape = TensorShapeProto { dim: shape.iter().map(dim).collect() };
     let tensor_type = Some(TensorTypeProto { elem_type: data_type::FLOAT, shape: Some(shape) });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use models::preprocess::{Batch, Limits};
+use models::preprocess::{ImageBatch, Limits};
 use models::scores::{softmax, top_k};
 use serde_json::json;
 use server::store::{ModelName, ModelStore};
@@ -52,7 +52,7 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<()> {
         let named = || path.display().to_string();
         let bytes = std::fs::read(path).with_context(named)?;
         let input = model.spec.preprocess.apply(&bytes, &Limits::default()).with_context(named)?;
-        let outputs = session.run(&Batch::stack(&[input])?)?;
+        let outputs = session.run(&ImageBatch::stack(&[input])?)?;
         let scores = softmax(outputs.first()?.data(), 1.0);
         let best = top_k(&scores, args.top_k.get());
         let label = |class: usize| labels.get(class).unwrap_or_default();

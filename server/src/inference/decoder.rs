@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use models::Preprocess;
-use models::preprocess::{ImageError, Input, Limits};
+use models::preprocess::{ImageError, Limits, PreparedImage};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -30,11 +30,11 @@ impl Decoder {
         &self,
         images: Vec<B>,
         preprocess: &Arc<Preprocess>,
-    ) -> Result<Vec<Input>, InferenceError>
+    ) -> Result<Vec<PreparedImage>, InferenceError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let mut inputs: Vec<Option<Result<Input, ImageError>>> = images.iter().map(|_| None).collect();
+        let mut inputs: Vec<Option<Result<PreparedImage, ImageError>>> = images.iter().map(|_| None).collect();
         let mut tasks = JoinSet::new();
         for (index, image) in images.into_iter().enumerate() {
             let permit = self.workers.clone().acquire_owned().await;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use models::preprocess::{Batch, Input, Limits};
+use models::preprocess::{ImageBatch, Limits, PreparedImage};
 use onnx::Engine;
 use onnx::parity::{TOLERANCE, relative_difference};
 
@@ -41,7 +41,7 @@ pub(super) fn self_test(
     if inputs.iter().any(|input| input.shape() != inputs[0].shape()) {
         return Ok(());
     }
-    let batch: Vec<Input> = inputs.iter().cycle().take(max_batch).cloned().collect();
+    let batch: Vec<PreparedImage> = inputs.iter().cycle().take(max_batch).cloned().collect();
     let started = Instant::now();
     let found = logits(engine, &batch, classes).map_err(|reason| format!("a batch of {max_batch}: {reason}"))?;
     throughput.record(batch.len(), started.elapsed());
@@ -56,7 +56,7 @@ pub(super) fn self_test(
 fn run_noise(engine: &mut dyn Engine, model: &StoredModel, classes: usize, max_batch: usize) -> Result<(), String> {
     let Some((height, width)) = model.spec.preprocess.output_size() else { return Ok(()) };
     for images in [1, max_batch] {
-        let batch = Batch::noise(images, [3, height as usize, width as usize], 0);
+        let batch = ImageBatch::noise(images, [3, height as usize, width as usize], 0);
         let found = rows(engine, &batch, classes)?;
         if !found.iter().flatten().all(|logit| logit.is_finite()) {
             return Err("the model answers with numbers that are not finite".to_owned());

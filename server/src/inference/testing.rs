@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use models::ops::{Flatten, GlobalAvgPool, Linear, Normalize, Shape};
-use models::preprocess::{Batch, Filter, Resize};
+use models::preprocess::{Filter, ImageBatch, Resize};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tensor};
 use onnx::{Engine, EngineError, EngineKind, Outputs};
 use trainer::finetune::golden::{Golden, answers};
@@ -91,7 +91,7 @@ impl Engine for RecordingEngine {
         self.inner.kind()
     }
 
-    fn run(&mut self, batch: &Batch) -> Result<Outputs, EngineError> {
+    fn run(&mut self, batch: &ImageBatch) -> Result<Outputs, EngineError> {
         let (panics, gate) = {
             let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
             record.batches.push(batch.len());

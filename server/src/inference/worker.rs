@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use models::preprocess::{Batch, Input};
+use models::preprocess::{ImageBatch, PreparedImage};
 use onnx::Engine;
 use tokio::sync::oneshot;
 
@@ -16,7 +16,7 @@ use crate::http::middleware::respond::panic_message;
 
 /// An image that waits.
 pub(super) struct QueuedImage {
-    pub(super) input: Input,
+    pub(super) input: PreparedImage,
     pub(super) permit: QueuePermit,
     pub(super) queued: Instant,
     pub(super) reply: oneshot::Sender<Result<ImageLogits, InferenceError>>,
@@ -71,7 +71,7 @@ impl Worker {
     /// see what the panic left behind.
     fn run(&mut self, batch: Vec<DequeuedImage>) -> ControlFlow<()> {
         let images = batch.len();
-        let (inputs, replies): (Vec<Input>, Vec<_>) =
+        let (inputs, replies): (Vec<PreparedImage>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.input, (waiting.queue, waiting.reply))).unzip();
         let started = Instant::now();
         let caught = catch_unwind(AssertUnwindSafe(|| logits(&mut *self.engine, &inputs, self.classes)));
@@ -100,7 +100,7 @@ impl Worker {
 
 /// An entry that was taken out of the queue: its place is free for another.
 struct DequeuedImage {
-    input: Input,
+    input: PreparedImage,
     queue: Duration,
     reply: oneshot::Sender<Result<ImageLogits, InferenceError>>,
 }
@@ -115,13 +115,17 @@ impl DequeuedImage {
 }
 
 /// One row of logits an image.
-pub(super) fn logits(engine: &mut dyn Engine, inputs: &[Input], classes: usize) -> Result<Vec<Vec<f32>>, String> {
-    let batch = Batch::stack(inputs).map_err(|error| error.to_string())?;
+pub(super) fn logits(
+    engine: &mut dyn Engine,
+    inputs: &[PreparedImage],
+    classes: usize,
+) -> Result<Vec<Vec<f32>>, String> {
+    let batch = ImageBatch::stack(inputs).map_err(|error| error.to_string())?;
     rows(engine, &batch, classes)
 }
 
 /// As [`logits`], for a batch that is stacked already.
-pub(super) fn rows(engine: &mut dyn Engine, batch: &Batch, classes: usize) -> Result<Vec<Vec<f32>>, String> {
+pub(super) fn rows(engine: &mut dyn Engine, batch: &ImageBatch, classes: usize) -> Result<Vec<Vec<f32>>, String> {
     let outputs = engine.run(batch).map_err(|error| error.to_string())?;
     let output = outputs.first().map_err(|error| error.to_string())?;
     if output.data().len() != batch.len() * classes {

@@ -8,7 +8,7 @@ use models::graph::Folding;
 use models::ops::Op;
 use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::export::BatchNormalization;
-use onnx::{ExportOptions, Imported, ModelFile, export, import, metadata};
+use onnx::{ExportOptions, ImportedModel, ModelFile, export, import, metadata};
 
 /// Larger networks are read, but writing each of them three times would take most of the time.
 const LARGEST_WRITTEN: u64 = 1 << 20;
@@ -48,7 +48,7 @@ fn round_trip(network: &Network) {
     assert_same(&folded, &written(&folded, BatchNormalization::Fold));
 }
 
-fn network(Imported { graph, params, spec, .. }: Imported) -> Network {
+fn network(ImportedModel { graph, params, spec, .. }: ImportedModel) -> Network {
     let labels = match graph.shape(graph.output()).dims() {
         &[classes @ 1..=64] => Some(Labels::new((0..classes).map(|class| class.to_string()).collect())),
         _ => None,

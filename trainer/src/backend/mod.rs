@@ -27,7 +27,7 @@ mod weights;
 
 use models::ops::Shape;
 use models::params::ParamsError;
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{Graph, Params, Tensor};
 use thiserror::Error;
 
@@ -157,7 +157,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`ExecError`] when the images are not of the size that the graph takes.
-    pub fn forward_batch(&self, batch: &Batch) -> Result<Tensor, ExecError> {
+    pub fn forward_batch(&self, batch: &ImageBatch) -> Result<Tensor, ExecError> {
         self.outputs_of(batch.data(), &batch.shape())
     }
 

@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 
 use models::graph::GraphBuilder;
 use models::ops::Shape;
-use models::preprocess::Batch;
+use models::preprocess::ImageBatch;
 use models::{ModelSpec, Network, Params};
-use onnx::{EngineError, EngineKind, ExportOptions, Headless, HeadlessError, ModelFile, engine};
+use onnx::{EngineError, EngineKind, ExportOptions, FeatureExtractor, FeatureExtractorError, ModelFile, engine};
 use sha2::{Digest, Sha256};
 
 use super::{FinetuneError, FinetuneStrategy};
@@ -24,7 +24,7 @@ pub enum Base {
 /// A file that is kept as it is, cut off before its classifier.
 #[derive(Debug, Clone)]
 pub struct FileBase {
-    headless: Headless,
+    extractor: FeatureExtractor,
     /// From the file's features on, with nothing in it yet.
     behind: Network,
     sha256: String,
@@ -40,11 +40,11 @@ pub enum Content {
 }
 
 impl Base {
-    /// The base that is this file, which [`ModelFile::adopt`] has wrapped with this spec. An engine runs it once, on noise,
+    /// The base that is this file, which [`ModelFile::wrap_opaque`] has wrapped with this spec. An engine runs it once, on noise,
     /// to learn what its features are.
     ///
     /// # Errors
-    /// [`FinetuneError::Headless`] for a file without a classifier to replace, [`FinetuneError::Engine`] for one that the
+    /// [`FinetuneError::FeatureExtractor`] for a file without a classifier to replace, [`FinetuneError::Engine`] for one that the
     /// engine does not run.
     pub fn file(
         onnx: Vec<u8>,
@@ -53,18 +53,18 @@ impl Base {
         threads: NonZeroUsize,
     ) -> Result<Self, FinetuneError> {
         let sha256 = models::params::hex(&Sha256::digest(&onnx));
-        let file = ModelFile::decode(onnx).map_err(HeadlessError::from)?;
-        let headless = file.headless()?;
+        let file = ModelFile::decode(onnx).map_err(FeatureExtractorError::from)?;
+        let extractor = file.feature_extractor()?;
         let &[channels, height, width] = file.image_shape()?.dims() else {
             return Err(EngineError::Run("it takes no images".to_owned()).into());
         };
-        let noise = Batch::noise(1, [channels, height, width], 0);
-        let outputs = engine::open(engine, &headless.encode(), threads)?.run(&noise)?;
+        let noise = ImageBatch::noise(1, [channels, height, width], 0);
+        let outputs = engine::open(engine, &extractor.encode(), threads)?.run(&noise)?;
         let shape = outputs.first()?.shape().get(1..).unwrap_or_default().to_vec();
         let graph = GraphBuilder::new("features", Shape::new(shape));
         let input = graph.input();
         let behind = Network::new(graph.finish(input), &Params::default(), spec)?;
-        Ok(Self::File(Box::new(FileBase { headless, behind, sha256 })))
+        Ok(Self::File(Box::new(FileBase { extractor, behind, sha256 })))
     }
 
     /// What the new head is put behind or into: the whole network, or nothing behind the features of a file.
@@ -80,7 +80,7 @@ impl Base {
     pub(super) fn export(&self, network: &Network) -> Result<Vec<u8>, FinetuneError> {
         Ok(match self {
             Base::Network(_) => onnx::export(network, &ExportOptions::default())?,
-            Base::File(file) => file.headless.continued(network)?,
+            Base::File(file) => file.extractor.with_head(network)?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use models::graph::GraphError;
 use models::params::ParamsError;
-use onnx::{EngineError, EngineKind, ExportError, HeadlessError, ImportError};
+use onnx::{EngineError, EngineKind, ExportError, FeatureExtractorError, ImportError};
 use thiserror::Error;
 
 use crate::backend::ExecError;
@@ -35,7 +35,7 @@ pub enum FinetuneError {
     },
     /// The base is a file whose classifier cannot be replaced.
     #[error(transparent)]
-    Headless(#[from] HeadlessError),
+    FeatureExtractor(#[from] FeatureExtractorError),
     /// The base is a file that takes no images.
     #[error(transparent)]
     Import(#[from] ImportError),

@@ -1,6 +1,6 @@
 //! The frozen part, once per image.
 
-use models::preprocess::{Batch, Input, Limits, RgbImage};
+use models::preprocess::{ImageBatch, Limits, PreparedImage, RgbImage};
 use rayon::prelude::*;
 
 use super::{FinetuneError, Task};
@@ -99,8 +99,8 @@ pub(super) fn features(
                 }
             }
             for batch in decoded.chunks(BATCH) {
-                let (checksums, inputs): (Vec<Checksum>, Vec<Input>) = batch.iter().cloned().unzip();
-                let batch = Batch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
+                let (checksums, inputs): (Vec<Checksum>, Vec<PreparedImage>) = batch.iter().cloned().unzip();
+                let batch = ImageBatch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
                 let outputs = engine.run(&batch)?;
                 let rows = outputs.first()?.data().chunks(width);
                 checksums.into_iter().zip(rows).for_each(|(image, row)| cache.insert(image, row));
@@ -149,7 +149,7 @@ pub(super) fn maps(
 }
 
 /// A look at an image as the network's input.
-fn look(task: &Task<'_>, sample: &Sample, view: View) -> Result<Input, DatasetError> {
+fn look(task: &Task<'_>, sample: &Sample, view: View) -> Result<PreparedImage, DatasetError> {
     let input = task.base.network().spec.preprocess.prepared(&pixels(task, sample, view)?);
     input.map_err(|source| DatasetError::image(&sample.path, source.into()))
 }
@@ -164,7 +164,7 @@ fn pixels(task: &Task<'_>, sample: &Sample, view: View) -> Result<RgbImage, Data
 }
 
 /// From the file to the network's input.
-pub(super) fn decode(task: &Task<'_>, sample: &Sample) -> Result<Input, DatasetError> {
+pub(super) fn decode(task: &Task<'_>, sample: &Sample) -> Result<PreparedImage, DatasetError> {
     let limits = Limits::default();
     let bytes = sample.read(&limits)?;
     let input = task.base.network().spec.preprocess.apply(&bytes, &limits);

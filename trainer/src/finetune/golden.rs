@@ -1,6 +1,6 @@
 //! Images with the answers that a model must reproduce before it serves.
 
-use models::preprocess::{Batch, Limits};
+use models::preprocess::{ImageBatch, Limits};
 use models::{Network, Preprocess};
 use thiserror::Error;
 
@@ -56,7 +56,7 @@ pub fn recorded(images: Vec<(String, Vec<u8>)>, logits: &[f32]) -> Vec<Golden> {
     images.into_iter().zip(rows).map(|((file_name, bytes), logits)| Golden { file_name, bytes, logits }).collect()
 }
 
-fn prepare(preprocess: &Preprocess, bytes: &[u8]) -> Result<Batch, String> {
+fn prepare(preprocess: &Preprocess, bytes: &[u8]) -> Result<ImageBatch, String> {
     let input = preprocess.apply(bytes, &Limits::default()).map_err(|error| error.to_string())?;
-    Batch::stack(&[input]).map_err(|error| error.to_string())
+    ImageBatch::stack(&[input]).map_err(|error| error.to_string())
 }

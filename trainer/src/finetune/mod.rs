@@ -17,7 +17,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
-use models::graph::Grafted;
+use models::graph::GraftedGraph;
 use models::spec::TrainingRecord;
 use models::{ModelSpec, Network};
 use onnx::EngineKind;
@@ -97,7 +97,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     observer.event(Event::Phase { phase: Phase::Data });
     let dataset = task.source.open_in(&Opening { cache: Some(task.cache), ..Opening::default() })?;
     let base = task.base.network();
-    let Grafted { graph, features, head } = base.graph.graft(HEAD, dataset.labels.len())?;
+    let GraftedGraph { graph, features, head } = base.graph.graft(HEAD, dataset.labels.len())?;
     let spec = ModelSpec { labels: None, training: None, ..base.spec.clone() };
     let prefix = task.base.export(&Network::new(graph.prefix(features), &base.params, spec)?)?;
     let images = extract::check(&dataset, task.options.bad_files, observer)?;

@@ -1,7 +1,7 @@
 //! The exported file against the trained network.
 
 use models::Network;
-use models::preprocess::{Batch, Input};
+use models::preprocess::{ImageBatch, PreparedImage};
 use models::scores::top_k;
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{EngineKind, engine};
@@ -40,8 +40,9 @@ pub(super) fn parity(
         .collect::<Result<Vec<_>, FinetuneError>>()?;
     for (number, chunk) in samples.chunks(CHUNK).enumerate() {
         let first = number * CHUNK;
-        let inputs: Vec<Input> = chunk.par_iter().map(|sample| decode(task, sample)).collect::<Result<_, _>>()?;
-        let batch = Batch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
+        let inputs: Vec<PreparedImage> =
+            chunk.par_iter().map(|sample| decode(task, sample)).collect::<Result<_, _>>()?;
+        let batch = ImageBatch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
         let trained = &logits[first * classes..][..chunk.len() * classes];
         let executor = executor.as_ref().filter(|_| first < EXECUTED);
         let executed = executor.map(|executor| executor.forward_batch(&batch)).transpose()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use models::graph::{Grafted, NodeId};
+use models::graph::{GraftedGraph, NodeId};
 use models::{Graph, Network, Params, Preprocess, init};
 
 use super::{Plan, Recipe, RecipeError};
@@ -35,7 +35,7 @@ pub(super) struct HeadFirst {
 
 impl Base {
     pub(super) fn new(recipe: &Recipe, base: &Network, classes: usize) -> Result<Self, RecipeError> {
-        let Grafted { graph, features, head } = base.graph.graft(HEAD, classes)?;
+        let GraftedGraph { graph, features, head } = base.graph.graft(HEAD, classes)?;
         let mut params = init::he(&graph, recipe.training.seed);
         for (_, node) in graph.iter().filter(|(id, _)| *id != head) {
             for (name, tensor) in node.params.iter().filter_map(|name| Some((name, base.params.get(name)?))) {

@@ -1,11 +1,11 @@
 //! The same images on every engine.
 
 use anyhow::Result;
-use models::preprocess::{Batch, Preset};
+use models::preprocess::{ImageBatch, Preset};
 use models::scores::softmax;
 use models::{ModelSpec, Tensor};
 use onnx::parity::{TOLERANCE, relative_difference};
-use onnx::{Adoption, Batching, Engine, EngineKind, Imported, ModelFile, engine};
+use onnx::{Batching, Engine, EngineKind, ImportedModel, ModelFile, OpaqueOptions, engine};
 use serde::Serialize;
 use server::runtime::SelectedEngine;
 use trainer::backend::Executor;
@@ -44,14 +44,15 @@ impl EngineReport {
 /// apart, the first engine that runs it.
 pub(super) fn compare(
     file: &ModelFile,
-    imported: Option<&Imported>,
+    imported: Option<&ImportedModel>,
     selected: &SelectedEngine,
     context: &CommandContext,
 ) -> Result<Vec<EngineReport>> {
     let &[channels, height, width] = file.image_shape()?.dims() else { return Ok(vec![]) };
-    let images: Vec<Batch> = (0..IMAGES).map(|seed| Batch::noise(1, [channels, height, width], seed)).collect();
+    let images: Vec<ImageBatch> =
+        (0..IMAGES).map(|seed| ImageBatch::noise(1, [channels, height, width], seed)).collect();
     let mut reference = match imported {
-        Some(Imported { graph, params, .. }) => {
+        Some(ImportedModel { graph, params, .. }) => {
             let executor = Executor::new(graph, params)?;
             let answers = images.iter().map(|image| executor.forward_batch(image)).collect::<Result<Vec<_>, _>>()?;
             Some(("graft's executor".to_owned(), answers))
@@ -90,11 +91,11 @@ fn runnable(file: &ModelFile) -> Result<Vec<u8>> {
     // Pixels as they are: a normalisation by zero and one, which changes no number.
     let preprocess = Preset::Bytes.preprocess(1, 1);
     let spec = ModelSpec { architecture: file.producer(), labels: None, preprocess, training: None };
-    let adoption = Adoption { spec: &spec, channel_order: Default::default(), batch: Batching::Declared };
-    Ok(file.adopt(&adoption)?)
+    let options = OpaqueOptions { spec: &spec, channel_order: Default::default(), batch: Batching::Declared };
+    Ok(file.wrap_opaque(&options)?)
 }
 
-fn answers(file: &[u8], kind: EngineKind, images: &[Batch], context: &CommandContext) -> Result<Vec<Tensor>> {
+fn answers(file: &[u8], kind: EngineKind, images: &[ImageBatch], context: &CommandContext) -> Result<Vec<Tensor>> {
     let mut engine: Box<dyn Engine> = engine::open(kind, file, context.engine.threads())?;
     images.iter().map(|image| Ok(engine.run(image)?.first()?.clone())).collect()
 }

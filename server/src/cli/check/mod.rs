@@ -11,7 +11,7 @@ use clap::Args;
 use models::weights::StateDict;
 use models::{Graph, Network, zoo};
 use onnx::conventions::Conventions;
-use onnx::{Imported, ModelFile};
+use onnx::{ImportedModel, ModelFile};
 use server::runtime::SelectedEngine;
 
 use super::import::source::Source;
@@ -82,7 +82,7 @@ fn onnx_file(
     report.fixed_batch = file.fixed_batch()?;
     let imported = file.import();
     match &imported {
-        Ok(Imported { graph, spec, .. }) => {
+        Ok(ImportedModel { graph, spec, .. }) => {
             describe(graph, report);
             if let Some(spec) = spec {
                 report.labels = spec.labels.as_ref().map(|labels| labels.names().to_vec());
@@ -108,7 +108,7 @@ fn onnx_file(
 }
 
 /// How images are prepared, if the file says so.
-fn prepared(imported: Option<Imported>, conventions: &Conventions) -> Result<Option<String>> {
+fn prepared(imported: Option<ImportedModel>, conventions: &Conventions) -> Result<Option<String>> {
     match imported {
         Some(imported) if imported.spec.is_some() || conventions.preset.is_some() => {
             Ok(Some(Preparation::of_known(&NetworkDraft::of_onnx(imported, conventions))?.to_string()))

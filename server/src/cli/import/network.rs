@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use models::channels::{self, ChannelOrder};
 use models::preprocess::Preset;
 use models::{Graph, Labels, ModelSpec, Network, Params, Preprocess, zoo};
-use onnx::Imported;
+use onnx::ImportedModel;
 use onnx::conventions::Conventions;
 
 use super::Preparation;
@@ -41,8 +41,8 @@ impl NetworkDraft {
     }
 
     /// From an ONNX file.
-    pub(in crate::cli) fn of_onnx(imported: Imported, conventions: &Conventions) -> Self {
-        let Imported { graph, params, spec, producer } = imported;
+    pub(in crate::cli) fn of_onnx(imported: ImportedModel, conventions: &Conventions) -> Self {
+        let ImportedModel { graph, params, spec, producer } = imported;
         if let Some(spec) = spec {
             return Self::of_network(Network { graph, params, spec });
         }

@@ -1,10 +1,10 @@
 //! A file that graft cannot take apart: wrapped, tried on the engines, and stored as it is.
 
 use anyhow::{Context, Result, bail};
-use models::preprocess::{Batch, Limits};
+use models::preprocess::{ImageBatch, Limits};
 use models::{Labels, ModelSpec};
 use onnx::parity::{TOLERANCE, relative_difference};
-use onnx::{Adoption, Batching, Engine, EngineKind, ModelFile, engine};
+use onnx::{Batching, Engine, EngineKind, ModelFile, OpaqueOptions, engine};
 use server::runtime::SelectedEngine;
 use server::store::{Artifacts, Content, Golden, ModelStore};
 
@@ -82,7 +82,7 @@ impl OpaqueImport {
             EngineKind::Ort => "",
         };
         let [height, width] = self.input.map(|size| size as usize);
-        let answer = opened.and_then(|mut engine| engine.run(&Batch::noise(1, [3, height, width], 0)));
+        let answer = opened.and_then(|mut engine| engine.run(&ImageBatch::noise(1, [3, height, width], 0)));
         let outputs = answer.with_context(|| format!("the serving engine does not run this network{advice}"))?;
         Ok(outputs.first()?.data().len())
     }
@@ -96,7 +96,7 @@ impl OpaqueImport {
         let (dynamic, _) = self.wrapped(&self.preparation, Batching::Dynamic)?;
         let together = || -> Result<f64> {
             let inputs = golden.iter().map(|golden| spec.preprocess.apply(&golden.bytes, &Limits::default()));
-            let batch = Batch::stack(&inputs.collect::<Result<Vec<_>, _>>()?)?;
+            let batch = ImageBatch::stack(&inputs.collect::<Result<Vec<_>, _>>()?)?;
             let outputs = engine::open(selected.kind, &dynamic, selected.threads)?.run(&batch)?;
             let singles: Vec<f32> = golden.iter().flat_map(|golden| golden.logits.clone()).collect();
             Ok(relative_difference(&singles, outputs.first()?.data()))
@@ -125,8 +125,8 @@ impl OpaqueImport {
             preprocess: preparation.preprocess.clone(),
             training: None,
         };
-        let adoption = Adoption { spec: &spec, channel_order: preparation.order, batch };
-        Ok((self.file.adopt(&adoption)?, spec))
+        let options = OpaqueOptions { spec: &spec, channel_order: preparation.order, batch };
+        Ok((self.file.wrap_opaque(&options)?, spec))
     }
 }
 
@@ -142,7 +142,7 @@ fn golden(file: &[u8], spec: &ModelSpec, selected: &SelectedEngine) -> Result<Ve
 
 fn logits(engine: &mut dyn Engine, spec: &ModelSpec, image: &[u8]) -> Result<Vec<f32>> {
     let input = spec.preprocess.apply(image, &Limits::default())?;
-    Ok(engine.run(&Batch::stack(&[input])?)?.first()?.data().to_vec())
+    Ok(engine.run(&ImageBatch::stack(&[input])?)?.first()?.data().to_vec())
 }
 
 /// What another engine makes of it, as half a sentence.

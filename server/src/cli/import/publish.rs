@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use models::Network;
-use models::preprocess::{Batch, Limits, test_card};
+use models::preprocess::{ImageBatch, Limits, test_card};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{EngineKind, engine};
 use server::store::{Artifacts, Content, Golden, ModelName, ModelStore};
@@ -52,7 +52,7 @@ fn verify(
     let mut largest = 0.0_f64;
     for golden in golden {
         let input = network.spec.preprocess.apply(&golden.bytes, &Limits::default())?;
-        let outputs = engine.run(&Batch::stack(&[input])?)?;
+        let outputs = engine.run(&ImageBatch::stack(&[input])?)?;
         largest = largest.max(relative_difference(&golden.logits, outputs.first()?.data()));
     }
     if largest > TOLERANCE {

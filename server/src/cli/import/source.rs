@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 use anyhow::{Context, Result};
 use models::Network;
 use models::params::hex;
-use models::weights::{self, Format, SafetensorsError, StateDict};
+use models::weights::{self, SafetensorsError, StateDict, WeightsFormat};
 use onnx::ModelFile;
 use sha2::{Digest, Sha256};
 
@@ -36,8 +36,8 @@ impl Source {
         let named = || path.display().to_string();
         let bytes = read(path).with_context(named)?;
         // Formats of weights begin with marks of their own; ONNX files have none.
-        match Format::sniff(&bytes) {
-            Some(Format::Safetensors) => match weights::read_network(&bytes) {
+        match WeightsFormat::sniff(&bytes) {
+            Some(WeightsFormat::Safetensors) => match weights::read_network(&bytes) {
                 Ok(network) => return Ok(Self::Network(Box::new(network))),
                 Err(SafetensorsError::NoNetwork(_)) => {}
                 Err(error) => return Err(error).with_context(named),

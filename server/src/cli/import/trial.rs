@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use models::labels::imagenet_classes;
-use models::preprocess::{Batch, Input, Limits, Preset};
+use models::preprocess::{ImageBatch, Limits, PreparedImage, Preset};
 use models::scores::top_k;
 use models::{Labels, ModelSpec};
 use onnx::engine;
@@ -121,13 +121,13 @@ fn accuracy(
     let mut engine = engine::open(selected.kind, file, selected.threads)?;
     let (mut first, mut among) = (0, 0);
     for samples in dataset.samples.chunks(BATCH) {
-        let read = |sample: &Sample| -> Result<Input> {
+        let read = |sample: &Sample| -> Result<PreparedImage> {
             let bytes = sample.read(&Limits::default())?;
             let input = spec.preprocess.apply(&bytes, &Limits::default());
             input.with_context(|| sample.path.display().to_string())
         };
-        let inputs = samples.par_iter().map(read).collect::<Result<Vec<Input>>>()?;
-        let outputs = engine.run(&Batch::stack(&inputs)?)?;
+        let inputs = samples.par_iter().map(read).collect::<Result<Vec<PreparedImage>>>()?;
+        let outputs = engine.run(&ImageBatch::stack(&inputs)?)?;
         let logits = outputs.first()?.data();
         for (sample, logits) in samples.iter().zip(logits.chunks(logits.len() / samples.len())) {
             let best = top_k(logits, 5);

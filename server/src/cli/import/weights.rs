@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use anyhow::{Context, Result, bail};
 use models::graph::GraphError;
 use models::preprocess::Preset;
-use models::weights::{self, FitError, Fitted, Likeness, Naming, StateDict};
-use models::zoo::{self, Architecture, Published};
+use models::weights::{self, FitError, FittedWeights, Likeness, Naming, StateDict};
+use models::zoo::{self, Architecture, PublishedWeights};
 use models::{Graph, Labels, Tensor};
 
 use super::network::{NetworkDraft, PreparationSource};
@@ -16,13 +16,13 @@ use crate::cli::output;
 impl NetworkDraft {
     /// From weights, for the network of this name or the only one that they fit.
     pub(in crate::cli) fn of_weights(file: &WeightsFile, name: Option<&str>, size: Option<[usize; 2]>) -> Result<Self> {
-        let published = Published::by_checksum(&file.sha256);
+        let published = PublishedWeights::by_checksum(&file.sha256);
         let row = match (name, published) {
             (Some(name), _) => named(name)?,
             (None, Some(published)) => named(published.architecture)?,
             (None, None) => recognised(&file.state)?,
         };
-        let (graph, Fitted { params, naming }) = fitted(row, &file.state, size.unwrap_or(row.input()))?;
+        let (graph, FittedWeights { params, naming }) = fitted(row, &file.state, size.unwrap_or(row.input()))?;
         output::line(format_args!("{}, with the names of {naming}, for {}", file.state.format, row.name()))?;
         let known = match (published, naming) {
             (Some(published), _) => Some(PreparationSource::Parameters {
@@ -71,7 +71,7 @@ fn named(name: &str) -> Result<Architecture> {
 }
 
 /// The graph with the weights.
-fn fitted(row: Architecture, state: &StateDict, input: [usize; 2]) -> Result<(Graph, Fitted)> {
+fn fitted(row: Architecture, state: &StateDict, input: [usize; 2]) -> Result<(Graph, FittedWeights)> {
     let graph = graph_for(row, state, input)?;
     let fitted = weights::fit(&graph, state)?;
     Ok((graph, fitted))

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use models::preprocess::{Crop, Filter, Resize};
-use models::zoo::Published;
+use models::zoo::PublishedWeights;
 use models::{Labels, Preprocess};
 use serde::Deserialize;
 
@@ -54,7 +54,7 @@ impl Config {
     }
 
     /// Of weights that graft knows, where the repository says nothing.
-    pub(super) fn of(published: &Published) -> Self {
+    pub(super) fn of(published: &PublishedWeights) -> Self {
         let architecture = published.architecture.to_owned();
         Self { architecture, preprocess: published.preprocess(), labels: None }
     }

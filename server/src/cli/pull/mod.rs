@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use models::Labels;
-use models::zoo::{self, PUBLISHED, Published};
+use models::zoo::{self, PUBLISHED, PublishedWeights};
 use server::store::ModelName;
 
 use super::import::source::WeightsFile;
@@ -74,8 +74,8 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
 }
 
 /// The repository, and what is known of the weights in it.
-fn resolve(network: &str) -> Result<(String, Option<&'static Published>)> {
-    let tagged = |row: &&Published| {
+fn resolve(network: &str) -> Result<(String, Option<&'static PublishedWeights>)> {
+    let tagged = |row: &&PublishedWeights| {
         row.repository.is_some_and(|repository| {
             repository == network || repository.split_once('/').is_some_and(|(_, name)| name == network)
         })

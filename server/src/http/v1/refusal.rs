@@ -80,7 +80,7 @@ impl From<FinetuneFailure> for ApiError {
                 FinetuneError::Option(_)
                 | FinetuneError::Dataset(_)
                 | FinetuneError::Strategy { .. }
-                | FinetuneError::Headless(_),
+                | FinetuneError::FeatureExtractor(_),
             ) => ApiError::new(Code::FinetuneRefused, error.to_string()),
             error => ApiError::internal(error),
         }

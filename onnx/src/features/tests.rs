@@ -101,7 +101,7 @@ fn what_only_the_classifier_needed_goes_and_what_a_branch_takes_stays() {
     let mut whole = graph(&["Relu x > outer", "Sigmoid x > unused", "Greater x c > b", "If b > f", "Gemm f w k > y"]);
     whole.node[3].attribute = attribute;
     let file = ModelFile { proto: ModelProto { graph: Some(whole), ..ModelProto::default() } };
-    let graph = file.headless().unwrap().file.proto.graph.unwrap();
+    let graph = file.feature_extractor().unwrap().file.proto.graph.unwrap();
     let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
     assert_eq!(operators, ["Relu", "Greater", "If", "Flatten", "Cast"]);
     let left: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();

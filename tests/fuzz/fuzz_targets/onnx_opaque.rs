@@ -8,7 +8,7 @@ use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target};
 use models::channels::ChannelOrder;
 use models::ops::{Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
-use onnx::{Adoption, Batching, ModelFile, metadata};
+use onnx::{OpaqueOptions, Batching, ModelFile, metadata};
 
 fuzz_target!(|file: &[u8]| {
     let Ok(model) = ModelFile::decode_with(file.to_vec(), &mut mutate::zeros) else { return };
@@ -25,19 +25,19 @@ fuzz_target!(|file: &[u8]| {
         (ChannelOrder::Bgr, Batching::Declared),
         (ChannelOrder::Rgb, Batching::One),
     ] {
-        let Ok(adopted) = model.adopt(&Adoption { spec: &spec, channel_order, batch }) else { return };
-        assert_eq!(metadata::spec(&adopted).expect("it was written by graft").as_ref(), Some(&spec));
-        let adopted = ModelFile::decode(adopted).expect("it was written by graft");
-        let shape = adopted.image_shape().expect("it has graft's input");
+        let Ok(opaque) = model.wrap_opaque(&OpaqueOptions { spec: &spec, channel_order, batch }) else { return };
+        assert_eq!(metadata::spec(&opaque).expect("it was written by graft").as_ref(), Some(&spec));
+        let opaque = ModelFile::decode(opaque).expect("it was written by graft");
+        let shape = opaque.image_shape().expect("it has graft's input");
         assert_eq!(shape, model.image_shape().expect("it was found before"));
-        let fixed = adopted.fixed_batch().expect("as its shape");
+        let fixed = opaque.fixed_batch().expect("as its shape");
         assert!(fixed.is_none() || batch != Batching::Dynamic);
-        let Ok(headless) = adopted.headless() else { continue };
-        let features = ModelFile::decode(headless.encode()).expect("it was written by graft");
+        let Ok(extractor) = opaque.feature_extractor() else { continue };
+        let features = ModelFile::decode(extractor.encode()).expect("it was written by graft");
         assert_eq!(features.image_shape().expect("it has graft's input"), shape);
-        let grafted = headless.continued(&head(&spec)).expect("labels that fit the head");
+        let grafted = extractor.with_head(&head(&spec)).expect("labels that fit the head");
         assert_eq!(metadata::spec(&grafted).expect("it was written by graft").as_ref(), Some(&spec));
-        let again = ModelFile::decode(grafted).expect("it was written by graft").headless();
+        let again = ModelFile::decode(grafted).expect("it was written by graft").feature_extractor();
         assert!(again.is_ok(), "the head that was put there is not found: {again:?}");
     }
 });

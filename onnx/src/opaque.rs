@@ -1,5 +1,5 @@
 //! Files that graft cannot take apart, kept as they are: quantised networks, and those with operators that graft has no
-//! meaning for. An engine runs them; they are served, and can be given another head (see [`headless`](crate::headless)).
+//! meaning for. An engine runs them; they are served, and can be given another head (see [`headless`](crate::features)).
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,7 @@ const PASSED: [&str; 6] = ["Softmax", "Identity", "Cast", "DequantizeLinear", "Q
 
 /// How a foreign file is to be wrapped.
 #[derive(Debug, Clone, Copy)]
-pub struct Adoption<'a> {
+pub struct OpaqueOptions<'a> {
     /// Labels and preparation, which go into the metadata.
     pub spec: &'a ModelSpec,
     /// The colours that the network wants first.
@@ -74,14 +74,14 @@ impl ModelFile {
     ///
     /// # Errors
     /// [`ImportError`] for a file without exactly one image input, or of an operator set older than 10.
-    pub fn adopt(&self, adoption: &Adoption<'_>) -> Result<Vec<u8>, ImportError> {
+    pub fn wrap_opaque(&self, options: &OpaqueOptions<'_>) -> Result<Vec<u8>, ImportError> {
         if self.opset() < OLDEST_OPSET {
-            return Err(ImportError::OpsetToAdopt(self.opset()));
+            return Err(ImportError::OpaqueOpset(self.opset()));
         }
         let mut model = self.clone();
         let input = image_input(self.graph()?)?;
         let Some(graph) = model.proto.graph.as_mut() else { return Err(FileError::NoGraph.into()) };
-        let front = Front::new(graph, &input, adoption)?;
+        let front = Front::new(graph, &input, options)?;
         let (logits, behind) = name_logits(graph);
         let mut nodes = front.written.nodes;
         nodes.append(&mut graph.node);
@@ -93,7 +93,7 @@ impl ModelFile {
         graph.input.insert(0, front.input);
         graph.output.insert(0, logits);
         let any = Dimension::Param("batch".to_owned());
-        let batch = match adoption.batch {
+        let batch = match options.batch {
             Batching::Dynamic => any,
             Batching::Declared => batch.unwrap_or(any),
             Batching::One => Dimension::Value(1),
@@ -101,7 +101,7 @@ impl ModelFile {
         graph.input.iter_mut().take(1).chain(&mut graph.output).for_each(|value| set_first_dimension(value, &batch));
         // Recorded shapes of what lies in between may name the old batch.
         graph.value_info.clear();
-        set_metadata(&mut model.proto, adoption.spec);
+        set_metadata(&mut model.proto, options.spec);
         Ok(model.encode())
     }
 
@@ -117,8 +117,8 @@ struct Front {
 }
 
 impl Front {
-    fn new(file: &GraphProto, input: &ImageInput, adoption: &Adoption<'_>) -> Result<Self, ImportError> {
-        let (graph, output) = front_graph(&input.shape, input.layout, adoption)?;
+    fn new(file: &GraphProto, input: &ImageInput, options: &OpaqueOptions<'_>) -> Result<Self, ImportError> {
+        let (graph, output) = front_graph(&input.shape, input.layout, options)?;
         let graph = graph.finish(output);
         let taken: HashSet<String> = names(file).collect();
         let name = if taken.contains(INPUT) { free("pixels", &taken) } else { INPUT.to_owned() };
@@ -137,10 +137,14 @@ impl Front {
 }
 
 /// Normalisation, order of colours, place of the channels.
-fn front_graph(shape: &Shape, layout: Layout, adoption: &Adoption<'_>) -> Result<(GraphBuilder, NodeId), GraphError> {
+fn front_graph(
+    shape: &Shape,
+    layout: Layout,
+    options: &OpaqueOptions<'_>,
+) -> Result<(GraphBuilder, NodeId), GraphError> {
     let mut graph = GraphBuilder::new(INPUT, shape.clone());
-    let mut x = graph.push("graft.normalize", adoption.spec.preprocess.normalize(), &[graph.input()])?;
-    if adoption.channel_order == ChannelOrder::Bgr {
+    let mut x = graph.push("graft.normalize", options.spec.preprocess.normalize(), &[graph.input()])?;
+    if options.channel_order == ChannelOrder::Bgr {
         let (channels, height, width) = graph.chw(x)?;
         let spans = vec![Span::reversed(channels), Span::all(height), Span::all(width)];
         x = graph.push("graft.bgr", Slice { spans }, &[x])?;
@@ -258,8 +262,8 @@ mod tests {
         let file = ModelFile { proto: ModelProto { graph, opset_import, ..ModelProto::default() } };
         let preprocess = Preprocess::torchvision(8, 8);
         let spec = ModelSpec { architecture: String::new(), labels: None, preprocess, training: None };
-        let adoption = Adoption { spec: &spec, channel_order: ChannelOrder::Rgb, batch: Batching::Dynamic };
-        ModelFile::decode(file.adopt(&adoption).unwrap()).unwrap().proto.graph.unwrap()
+        let options = OpaqueOptions { spec: &spec, channel_order: ChannelOrder::Rgb, batch: Batching::Dynamic };
+        ModelFile::decode(file.wrap_opaque(&options).unwrap()).unwrap().proto.graph.unwrap()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::HeadlessError;
+use super::FeatureExtractorError;
 use super::prune::captured;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 
@@ -79,7 +79,7 @@ const SQUASHES: [&str; 2] = ["Relu", "Clip"];
 const SHIFTS: [&str; 6] = ["Add", "Sub", "Mul", "Div", "QLinearAdd", "QLinearMul"];
 
 /// The first layer with weights of its own on the way back.
-pub(super) fn find(graph: &GraphProto) -> Result<Classifier, HeadlessError> {
+pub(super) fn find(graph: &GraphProto) -> Result<Classifier, FeatureExtractorError> {
     let file = File::new(graph);
     let output = graph.output.first().map_or("", |output| output.name.as_str());
     let (mut left, mut seen) = (vec![(output, false)], HashSet::new());
@@ -102,7 +102,7 @@ pub(super) fn find(graph: &GraphProto) -> Result<Classifier, HeadlessError> {
             op => found = format!("`{op}`"),
         }
     }
-    Err(HeadlessError::NoClassifier { found })
+    Err(FeatureExtractorError::NoClassifier { found })
 }
 
 /// A file's tensors by name.

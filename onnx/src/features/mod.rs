@@ -12,17 +12,17 @@ use models::Network;
 use models::ops::Shape;
 use thiserror::Error;
 
-use crate::adopt::{cast, first_dimension, free, names, set_first_dimension, set_metadata};
 use crate::export::{
     Answers, Attribute, ExportError, ExportOptions, FEATURES, Writer, Written, initializers, value_info,
 };
 use crate::file::{FileError, ModelFile};
+use crate::opaque::{cast, first_dimension, free, names, set_first_dimension, set_metadata};
 use crate::proto::{NodeProto, data_type};
 use classifier::{Classifier, Features};
 
 /// Why a file cannot be cut off before its classifier.
 #[derive(Debug, Error)]
-pub enum HeadlessError {
+pub enum FeatureExtractorError {
     /// No ONNX graph.
     #[error(transparent)]
     File(#[from] FileError),
@@ -39,7 +39,7 @@ pub enum HeadlessError {
 
 /// A file cut off before its classifier. Its only output are the features, an image's a vector or `[channels, h, w]`.
 #[derive(Debug, Clone)]
-pub struct Headless {
+pub struct FeatureExtractor {
     file: ModelFile,
 }
 
@@ -48,8 +48,8 @@ impl ModelFile {
     /// operators that only move, squash or average scores. Nothing has to be known of the operators before it.
     ///
     /// # Errors
-    /// [`HeadlessError`].
-    pub fn headless(&self) -> Result<Headless, HeadlessError> {
+    /// [`FeatureExtractorError`].
+    pub fn feature_extractor(&self) -> Result<FeatureExtractor, FeatureExtractorError> {
         let Classifier { features, vector } = classifier::find(self.graph()?)?;
         let mut file = self.clone();
         let graph = file.proto.graph.get_or_insert_default();
@@ -78,11 +78,11 @@ impl ModelFile {
         prune::keep(graph, &output);
         // The shape is the file's secret until an engine has run it.
         graph.output = vec![value_info(&output, &Shape::new([]))];
-        Ok(Headless { file })
+        Ok(FeatureExtractor { file })
     }
 }
 
-impl Headless {
+impl FeatureExtractor {
     /// The file that computes the features.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -95,7 +95,7 @@ impl Headless {
     ///
     /// # Errors
     /// [`ExportError::Labels`] for labels that do not fit the network.
-    pub fn continued(&self, network: &Network) -> Result<Vec<u8>, ExportError> {
+    pub fn with_head(&self, network: &Network) -> Result<Vec<u8>, ExportError> {
         let mut file = self.file.clone();
         let graph = file.proto.graph.get_or_insert_default();
         let features = graph.output.first().map_or_else(String::new, |output| output.name.clone());

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use models::channels::ChannelOrder;
 use models::ops::{Linear, Shape};
-use models::preprocess::{Batch, Preset};
+use models::preprocess::{ImageBatch, Preset};
 use models::scores::softmax;
 use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Tensor};
 use onnx::parity::relative_difference;
-use onnx::{Adoption, Batching, EngineKind, ModelFile, engine};
+use onnx::{Batching, EngineKind, ModelFile, OpaqueOptions, engine};
 use serde::Deserialize;
 use serde_json::{Value, json as value};
 use tests::server::{Place, json, text};
@@ -52,9 +52,9 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/foreign").join(format!("{name}.onnx"))
 }
 
-fn pixels(images: usize) -> Batch {
+fn pixels(images: usize) -> ImageBatch {
     let picture = (0..3 * SIDE * SIDE).map(|index| (index * 7919 % 256) as f32);
-    Batch::from_raw([images, 3, SIDE, SIDE], picture.cycle().take(images * 3 * SIDE * SIDE).collect())
+    ImageBatch::from_raw([images, 3, SIDE, SIDE], picture.cycle().take(images * 3 * SIDE * SIDE).collect())
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_wrapped_file_answers_as_onnx_runtime_answers_in_python() {
         assert!(file.import().is_err(), "{name} is taken apart");
         let spec = spec(name, preset);
         let run = |batch: Batching, images: usize| {
-            let wrapped = file.adopt(&Adoption { spec: &spec, channel_order, batch }).unwrap();
+            let wrapped = file.wrap_opaque(&OpaqueOptions { spec: &spec, channel_order, batch }).unwrap();
             assert_eq!(onnx::metadata::spec(&wrapped).unwrap().as_ref(), Some(&spec), "{name}");
             let mut engine = engine::open(EngineKind::Ort, &wrapped, 1.try_into().unwrap())?;
             Ok::<_, onnx::EngineError>(engine.run(&pixels(images))?.first()?.clone())
@@ -96,10 +96,10 @@ fn the_features_are_those_that_the_classifier_takes_and_a_new_head_is_put_behind
     for (name, preset, channel_order, _, tolerance) in FILES {
         let file = ModelFile::decode(std::fs::read(path(name)).unwrap()).unwrap();
         let spec = spec(name, preset);
-        let adoption = Adoption { spec: &spec, channel_order, batch: Batching::Declared };
-        let wrapped = file.adopt(&adoption).unwrap();
-        let headless = ModelFile::decode(wrapped).unwrap().headless().unwrap();
-        let mut engine = engine::open(EngineKind::Ort, &headless.encode(), threads).unwrap();
+        let options = OpaqueOptions { spec: &spec, channel_order, batch: Batching::Declared };
+        let wrapped = file.wrap_opaque(&options).unwrap();
+        let extractor = ModelFile::decode(wrapped).unwrap().feature_extractor().unwrap();
+        let mut engine = engine::open(EngineKind::Ort, &extractor.encode(), threads).unwrap();
         let features = engine.run(&pixels(2)).unwrap().first().unwrap().clone();
         let width = expected[name].features.len();
         assert_eq!(features.shape(), [2, width], "{name}");
@@ -118,7 +118,7 @@ fn the_features_are_those_that_the_classifier_takes_and_a_new_head_is_put_behind
         params.insert("graft.head.bias", Tensor::new([2], vec![0.0, 1.0]));
         let labels = Some(Labels::new(vec!["sum".into(), "half".into()]));
         let network = Network::new(graph.finish(head), &params, ModelSpec { labels, ..spec }).unwrap();
-        let grafted = headless.continued(&network).unwrap();
+        let grafted = extractor.with_head(&network).unwrap();
         assert_eq!(onnx::metadata::spec(&grafted).unwrap().unwrap(), network.spec, "{name}");
         let outputs = engine::open(EngineKind::Ort, &grafted, threads).unwrap().run(&pixels(2)).unwrap();
         let reference: Vec<f32> =
@@ -130,7 +130,7 @@ fn the_features_are_those_that_the_classifier_takes_and_a_new_head_is_put_behind
             outputs.get("probabilities").unwrap().data().chunks(2).map(|row| row.iter().sum()).collect();
         assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6), "{name}: {sums:?}");
         // The head that was put there is found again, and the same in its place answers the same.
-        let again = ModelFile::decode(grafted).unwrap().headless().unwrap().continued(&network).unwrap();
+        let again = ModelFile::decode(grafted).unwrap().feature_extractor().unwrap().with_head(&network).unwrap();
         let answers = engine::open(EngineKind::Ort, &again, threads).unwrap().run(&pixels(2)).unwrap();
         assert_eq!(answers, outputs, "{name}");
     }
