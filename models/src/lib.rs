@@ -6,6 +6,7 @@
 
 pub mod channels;
 pub mod cifar;
+pub mod files;
 pub mod graph;
 pub mod init;
 pub mod labels;

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use models::params::hex;
 use server::datasets::{
     DownloadError, Downloads, FetchError, PUBLISHED, Permission, Presence, Proof, PublishedDataset, RemoteFile, fetch,
 };
@@ -119,7 +118,7 @@ fn bytes() -> Vec<u8> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn row<'a>(sha256: &'a str, bytes: &[u8]) -> RemoteFile<'a> {

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use models::params::hex;
 use models::{Params, Tensor, init, weights, zoo};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,7 +28,7 @@ fn config(architecture: &str, evaluated: &str) -> HubFile {
 
 fn weights_file(params: &Params) -> (Vec<u8>, String) {
     let bytes = weights::write_safetensors(params).unwrap();
-    let checksum = hex(&Sha256::digest(&bytes));
+    let checksum = hex::encode(Sha256::digest(&bytes));
     (bytes, checksum)
 }
 

@@ -1,5 +1,3 @@
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -138,10 +136,7 @@ impl Preprocess {
     /// hexadecimal. Equal parameters, equal checksum.
     pub fn checksum(&self) -> String {
         let json = serde_json::to_vec(self).expect("numbers and fixed strings always serialise");
-        Sha256::digest(json).iter().fold(String::with_capacity(64), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("writing to a string never fails");
-            hex
-        })
+        hex::encode(Sha256::digest(json))
     }
 
     /// From the bytes of a file to a network's input: decode, resize and crop, channels first.

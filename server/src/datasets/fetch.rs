@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use models::files::rename_durably;
 use thiserror::Error;
 use trainer::events::{Event, Observer, Phase};
 use ureq::http::Response;
@@ -93,7 +94,7 @@ pub fn fetch(
         drop(fs::remove_file(&transfer.path));
     }
     fetched?;
-    transfer.part.sync_all().and_then(|()| fs::rename(&transfer.path, &target)).map_err(at(&target))?;
+    transfer.part.sync_all().and_then(|()| rename_durably(&transfer.path, &target)).map_err(at(&target))?;
     Ok(target)
 }
 

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use models::params::hex;
 use sha2::{Digest, Sha256};
 
 /// Bytes that are hashed at a time.
@@ -31,7 +30,7 @@ impl Proof<'_> {
                         read => hash.update(&chunk[..read]),
                     }
                 }
-                let found = hex(&hash.finalize());
+                let found = hex::encode(hash.finalize());
                 Ok((found != expected).then(|| format!("its SHA-256 is {found}, expected {expected}")))
             }
             Proof::Begins(expected) => {

@@ -4,12 +4,12 @@
 //! proxy and certificates; graft opens no connection of its own and accepts only the file it knows by its hash.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use models::params::hex;
+use models::files::write_atomically;
 use onnx::engine::ort;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -164,7 +164,7 @@ pub fn install(library: Library, folder: &Path, python: &Path) -> Result<PathBuf
     let workspace = tempfile::tempdir_in(folder).map_err(failed(folder))?;
     let package = download(library, wheel, workspace.path(), python)?;
     let bytes = fs::read(&package).map_err(failed(&package))?;
-    let found = hex(&Sha256::digest(&bytes));
+    let found = hex::encode(Sha256::digest(&bytes));
     if found != wheel.sha256 {
         return Err(InstallError::Hash { found, expected: wheel.sha256 });
     }
@@ -172,14 +172,8 @@ pub fn install(library: Library, folder: &Path, python: &Path) -> Result<PathBuf
     let mut content = Vec::new();
     let member = format!("{}/{}", wheel.folder, wheel.library);
     archive.by_name(&member)?.read_to_end(&mut content).map_err(failed(&package))?;
-    let (unpacked, target) = (workspace.path().join(wheel.library), folder.join(wheel.library));
-    let write = || {
-        let mut file = File::create_new(&unpacked)?;
-        file.write_all(&content)?;
-        file.sync_all()
-    };
-    write().map_err(failed(&unpacked))?;
-    fs::rename(&unpacked, &target).map_err(failed(&target))?;
+    let target = folder.join(wheel.library);
+    write_atomically(&target, &content).map_err(failed(&target))?;
     library.load(&target).inspect_err(|_| drop(fs::remove_file(&target)))?;
     Ok(target)
 }

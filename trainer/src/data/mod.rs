@@ -24,7 +24,6 @@ mod tree;
 use std::path::PathBuf;
 
 use models::Labels;
-use models::params::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -98,5 +97,5 @@ pub fn checksum<'a>(labels: &'a Labels, images: impl IntoIterator<Item = (&'a Ch
         hash.update(labels.get(class).unwrap_or_default());
         hash.update([0]);
     }
-    hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }

@@ -52,7 +52,7 @@ impl Base {
         engine: EngineKind,
         threads: NonZeroUsize,
     ) -> Result<Self, FinetuneError> {
-        let sha256 = models::params::hex(&Sha256::digest(&onnx));
+        let sha256 = hex::encode(Sha256::digest(&onnx));
         let file = ModelFile::decode(onnx).map_err(FeatureExtractorError::from)?;
         let extractor = file.feature_extractor()?;
         let &[channels, height, width] = file.image_shape()?.dims() else {

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use models::params::hex;
+use models::files::write_atomically;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use sha2::{Digest, Sha256};
@@ -44,7 +44,7 @@ impl FeatureCache {
     /// # Errors
     /// [`CacheError`] when the folder cannot be made.
     pub fn open(root: &Path, computation: &[u8], width: usize) -> Result<Self, CacheError> {
-        let folder = root.join(hex(&Sha256::digest(computation)));
+        let folder = root.join(hex::encode(Sha256::digest(computation)));
         let failed = |source| CacheError { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;
         let mut known = HashMap::new();
@@ -81,7 +81,7 @@ impl FeatureCache {
         let images: Vec<u8> = self.fresh.iter().flat_map(|image| image.0).collect();
         let features = self.fresh.iter().filter_map(|image| self.known.get(image)).flatten();
         let features: Vec<u8> = features.flat_map(|number| number.to_le_bytes()).collect();
-        let path = self.folder.join(format!("{}.{ENDING}", hex(&Sha256::digest(&images)[..8])));
+        let path = self.folder.join(format!("{}.{ENDING}", hex::encode(&Sha256::digest(&images)[..8])));
         write(&path, self.fresh.len(), &images, &features).map_err(|source| CacheError { path, source })?;
         self.fresh.clear();
         Ok(())
@@ -102,9 +102,7 @@ fn write(path: &Path, n: usize, images: &[u8], features: &[u8]) -> io::Result<()
         ("features", TensorView::new(Dtype::F32, vec![n, width], features).map_err(io::Error::other)?),
     ];
     let bytes = serialize(tensors, None).map_err(io::Error::other)?;
-    let unfinished = path.with_extension(format!("{}.partial", std::process::id()));
-    fs::write(&unfinished, bytes)?;
-    fs::rename(unfinished, path)
+    write_atomically(path, &bytes)
 }
 
 fn read(path: &Path, width: usize) -> Option<Vec<(Checksum, Vec<f32>)>> {

@@ -140,7 +140,7 @@ pub(super) fn folder(start: &Start<'_>) -> PathBuf {
     hash.update(serde_json::to_string(&start.task.options).unwrap_or_default());
     hash.update(start.task.kernels.identity());
     start.samples.iter().for_each(|sample| hash.update(sample.path.to_string_lossy().as_bytes()));
-    start.task.cache.join("runs").join(models::params::hex(&hash.finalize()[..8]))
+    start.task.cache.join("runs").join(hex::encode(&hash.finalize()[..8]))
 }
 
 /// What a boundary that is not there means.

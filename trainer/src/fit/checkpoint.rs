@@ -1,10 +1,11 @@
 //! Checkpoints on disk.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use models::files::{remove_unfinished, write_atomically};
 use models::{Params, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
@@ -72,7 +73,9 @@ impl Checkpoints {
     /// # Errors
     /// [`CheckpointError::Io`] when it cannot be.
     pub fn open(folder: &Path, run: String, keep: usize) -> Result<Self, CheckpointError> {
-        fs::create_dir_all(folder).map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?;
+        fs::create_dir_all(folder)
+            .and_then(|()| remove_unfinished(folder))
+            .map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?;
         Ok(Self { folder: folder.to_owned(), run, keep })
     }
 
@@ -164,11 +167,7 @@ fn write(
             .map_err(io::Error::other)?;
         let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
         let file = serialize(views, Some(texts)).map_err(io::Error::other)?;
-        let unfinished = path.with_extension("partial");
-        let mut out = File::create(&unfinished)?;
-        out.write_all(&file)?;
-        out.sync_all()?;
-        fs::rename(unfinished, path)
+        write_atomically(path, &file)
     };
     write().map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
 }

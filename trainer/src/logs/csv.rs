@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use models::files::write_atomically;
+
 use super::{LogError, Start, at};
 
 /// A CSV file (RFC 4180): `step` and a column for each name. A number that was not measured is an empty field.
@@ -30,8 +32,7 @@ impl CsvLog {
             Start::After(_) => fs::read_to_string(path).map_err(at(path))?,
         };
         let kept = kept(path, &old, &heading, start)?;
-        let fresh = path.with_extension("csv.new");
-        fs::write(&fresh, kept).and_then(|()| fs::rename(&fresh, path)).map_err(at(path))?;
+        write_atomically(path, kept.as_bytes()).map_err(at(path))?;
         let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
         Ok(Self { path: path.to_owned(), columns: columns.iter().map(|&name| name.to_owned()).collect(), file })
     }

@@ -1,9 +1,10 @@
 //! A recipe followed, in a folder of its own.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use models::files::write_atomically;
 use models::preprocess::Limits;
 use models::spec::TrainingRecord;
 use models::{ModelSpec, Network};
@@ -254,16 +255,8 @@ fn dataset_checksum(plan: &Plan) -> Result<String, RecipeError> {
     Ok(checksum(&plan.labels, checksums.iter().flatten().map(|(checksum, class)| (checksum, *class))))
 }
 
-/// Under a temporary name first, so that the file is whole or not there.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RecipeError> {
-    let unfinished = path.with_extension("partial");
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(at(path))
+    write_atomically(path, bytes).map_err(at(path))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> RecipeError {

@@ -5,7 +5,6 @@ use std::path::{Component, Path};
 
 use anyhow::{Context, Result};
 use models::Network;
-use models::params::hex;
 use models::weights::{self, SafetensorsError, StateDict, WeightsFormat};
 use onnx::ModelFile;
 use sha2::{Digest, Sha256};
@@ -57,7 +56,7 @@ impl Source {
 
 impl WeightsFile {
     pub(in crate::cli) fn read(bytes: Vec<u8>) -> Result<Self> {
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = hex::encode(Sha256::digest(&bytes));
         Ok(Self { state: weights::read(bytes)?, sha256 })
     }
 }

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
-use models::params::hex;
 use server::config::DataDir;
 use sha2::{Digest, Sha256};
 
@@ -152,7 +151,7 @@ fn is_intact(path: &Path) -> Result<bool> {
         return Ok(true);
     }
     let bytes = fs::read(&blob).with_context(|| blob.display().to_string())?;
-    Ok(hex(&Sha256::digest(&bytes)) == name)
+    Ok(hex::encode(Sha256::digest(&bytes)) == name)
 }
 
 /// Removes a file from the cache, and the link to it.

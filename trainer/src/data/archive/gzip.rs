@@ -1,11 +1,11 @@
 //! A compressed tar as a plain one.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use models::params::hex;
+use models::files::AtomicFile;
 use sha2::{Digest, Sha256};
 
 use super::super::DatasetError;
@@ -14,8 +14,7 @@ use super::{ArchiveError, Budget, folder};
 /// Bytes that are hashed or uncompressed at a time.
 const CHUNK: usize = 1 << 20;
 
-/// The uncompressed file in the cache, under the checksum of the compressed one: a second run finds it there. It is
-/// written under a temporary name first, so that a killed run leaves no half of it.
+/// The uncompressed file in the cache, under the checksum of the compressed one: a second run finds it there.
 pub(super) fn uncompressed(path: &Path, cache: &Path, budget: &Budget) -> Result<PathBuf, DatasetError> {
     let failed = |source| DatasetError::read(path, source);
     let folder = folder(cache);
@@ -24,14 +23,11 @@ pub(super) fn uncompressed(path: &Path, cache: &Path, budget: &Budget) -> Result
         return Ok(target);
     }
     fs::create_dir_all(&folder).map_err(|source| DatasetError::read(&folder, source))?;
-    let unfinished = target.with_extension(format!("{}.partial", std::process::id()));
-    let written = copy(path, &unfinished, budget.bytes);
-    let size = written.inspect_err(|_| drop(fs::remove_file(&unfinished))).map_err(failed)?;
-    if size > budget.bytes {
-        drop(fs::remove_file(&unfinished));
+    let mut file = AtomicFile::create(&target).map_err(|source| DatasetError::read(&target, source))?;
+    if copy(path, &mut file, budget.bytes).map_err(failed)? > budget.bytes {
         return Err(DatasetError::Archive { path: path.to_owned(), source: ArchiveError::Bytes(budget.bytes) });
     }
-    fs::rename(&unfinished, &target).map_err(|source| DatasetError::read(&target, source))?;
+    file.commit().map_err(|source| DatasetError::read(&target, source))?;
     Ok(target)
 }
 
@@ -39,17 +35,14 @@ fn checksum(path: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; CHUNK]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
+            0 => return Ok(hex::encode(hash.finalize())),
             read => hash.update(&buffer[..read]),
         }
     }
 }
 
 /// Uncompresses at most one byte more than allowed, and says how many it wrote.
-fn copy(from: &Path, to: &Path, allowed: u64) -> io::Result<u64> {
+fn copy(from: &Path, to: &mut AtomicFile, allowed: u64) -> io::Result<u64> {
     let source = MultiGzDecoder::new(BufReader::with_capacity(CHUNK, File::open(from)?));
-    let mut target = File::create(to)?;
-    let written = io::copy(&mut source.take(allowed.saturating_add(1)), &mut target)?;
-    target.flush()?;
-    Ok(written)
+    io::copy(&mut source.take(allowed.saturating_add(1)), to)
 }

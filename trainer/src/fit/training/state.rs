@@ -58,5 +58,5 @@ pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> String {
     hash.update(format!("{trained:?}"));
     hash.update(task.kernels.identity());
     task.training.classes().iter().for_each(|&class| hash.update((class as u64).to_le_bytes()));
-    models::params::hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
