@@ -258,7 +258,7 @@ fn names() -> Vec<String> {
 
 #[test]
 fn published_files_are_read_bit_for_bit() {
-    let Some(folder) = real("cifar_resnets") else { return };
+    let Some(folder) = fixtures::real_data("cifar_resnets") else { return };
     for (pickled, converted) in [
         ("resnet20-12fca82f.th", "resnet20_cifar10.safetensors"),
         ("resnet32-d509ac18.th", "resnet32_cifar10.safetensors"),
@@ -269,20 +269,6 @@ fn published_files_are_read_bit_for_bit() {
         assert_eq!(pickled.tensors.checksum(), converted.tensors.checksum());
         assert_eq!(pickled.tensors, converted.tensors);
     }
-}
-
-/// A folder of the real test data, where there is one.
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
-#[expect(clippy::print_stderr, reason = "the runner shows it beside the test's name")]
-fn real(name: &str) -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let data = std::env::var_os("GRAFT_TEST_DATA").map_or(default, PathBuf::from);
-    let found = data.join(name);
-    if found.is_dir() {
-        return Some(found);
-    }
-    eprintln!("SKIPPED: {} is not there; set GRAFT_TEST_DATA to the folder of the test data", found.display());
-    None
 }
 
 /// The network of `weights_keras.py` with torchvision's names.

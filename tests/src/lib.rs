@@ -1,6 +1,5 @@
 //! The system from outside: what the tests in `tests/` share.
 
-pub mod data;
 pub mod generated;
 pub mod hub;
 pub mod images;

@@ -1,20 +1,13 @@
 //! ONNX Runtime for the tests.
 
-use std::path::PathBuf;
-
-/// Loads the library that `ORT_DYLIB_PATH` names. Says so and answers false where there is none; the tests then cover
-/// tract alone.
+/// Loads the library that `ORT_DYLIB_PATH` names. Returns `false` where the variable is not set; the tests then cover tract
+/// alone.
 ///
 /// # Panics
-/// When the named file does not load: a wrong name must not look like none.
+/// When the library does not load: a wrong path must not look like an absent library.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
-#[expect(clippy::print_stderr, reason = "the runner shows it beside the test's name")]
 pub fn load() -> bool {
-    let Some(path) = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from) else {
-        eprintln!("SKIPPED for ONNX Runtime: set ORT_DYLIB_PATH to its library");
-        return false;
-    };
+    let Some(path) = fixtures::Library::OnnxRuntime.path() else { return false };
     if let Err(error) = onnx::engine::ort::load(&path) {
         panic!("ORT_DYLIB_PATH: {error}");
     }

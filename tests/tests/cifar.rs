@@ -4,7 +4,7 @@
 use models::preprocess::ImageBatch;
 use models::{Labels, ModelSpec, Network, Preprocess, weights, zoo};
 use onnx::{ExportOptions, engine, export};
-use tests::{data, library};
+use tests::library;
 use trainer::backend::Executor;
 
 /// Bytes of an image, and of a record: its class and the image.
@@ -21,9 +21,10 @@ fn pretrained_networks_err_as_often_as_in_pytorch() {
     for (file, name, mistakes) in
         [("resnet20-12fca82f.th", "resnet20_cifar", 85), ("resnet32-d509ac18.th", "resnet32_cifar", 72)]
     {
-        let (Some(file), Some(images)) =
-            (data::real(&format!("cifar_resnets/{file}")), data::real("cifar10/cifar-10-batches-bin/test_batch.bin"))
-        else {
+        let (Some(file), Some(images)) = (
+            fixtures::real_data(&format!("cifar_resnets/{file}")),
+            fixtures::real_data("cifar10/cifar-10-batches-bin/test_batch.bin"),
+        ) else {
             return;
         };
         let _ort = library::load();

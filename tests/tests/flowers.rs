@@ -2,7 +2,6 @@
 //! `cargo test --workspace --test flowers -- --ignored --nocapture`, with `ORT_DYLIB_PATH` set.
 
 use serde_json::Value;
-use tests::data;
 use tests::server::{Place, text};
 
 /// Bases with the mean test top-1 that they must reach. A plain linear probe in PyTorch on the same features reaches
@@ -16,9 +15,9 @@ const SEEDS: u32 = 6;
 #[ignore = "twelve fine-tunes of real networks on 1360 photographs"]
 #[expect(clippy::print_stderr, reason = "the figures are what it is run for")]
 fn heads_on_oxford17_are_as_good_as_linear_probes() {
-    let Some(flowers) = data::real("oxford17") else { return };
+    let Some(flowers) = fixtures::real_data("oxford17") else { return };
     for (base, least) in BASES {
-        let Some(file) = data::real(base) else { return };
+        let Some(file) = fixtures::real_data(base) else { return };
         let place = Place::default();
         let _said = place.succeed(&["import", text(&file), "--name", "base"]);
         let mut sum = 0.0;

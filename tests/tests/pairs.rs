@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use models::ops::Op;
 use models::preprocess::ImageBatch;
@@ -11,17 +11,16 @@ use models::scores::softmax;
 use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{ExportOptions, engine, export};
-use tests::{data, library, pair};
+use tests::{library, pair};
 use trainer::backend::Executor;
 
 /// The graphs of the ONNX project with constant weights. They test parsing, operators and shapes; their input is
 /// `arange(n) / n`. Three are in the test data, all nine in the Python package `onnx`, whose folder `backend/test/data`
 /// `ONNX_TEST_DATA` names.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 fn topologies_of_the_onnx_project() {
-    let package = std::env::var_os("ONNX_TEST_DATA").map(|folder| PathBuf::from(folder).join("light"));
-    let Some(folder) = package.or_else(|| data::real("onnx_topologies")) else { return };
+    let package = fixtures::Library::OnnxTestData.path().map(|folder| folder.join("light"));
+    let Some(folder) = package.or_else(|| fixtures::real_data("onnx_topologies")) else { return };
     let mut seen = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
@@ -42,7 +41,7 @@ fn topologies_of_the_onnx_project() {
 fn networks_exported_by_pytorch() {
     for stem in ["cifar_resnets/resnet20_cifar10", "cifar_resnets/resnet32_cifar10", "imagenet/squeezenet1.1_imagenet"]
     {
-        let Some(path) = data::real(&format!("{stem}.onnx")) else { return };
+        let Some(path) = fixtures::real_data(&format!("{stem}.onnx")) else { return };
         let folder = path.with_file_name(format!("{}_test_data_set_0", path.file_stem().unwrap().display()));
         let (dims, input) = pair::read(&folder.join("input_0.pb"));
         let batch = ImageBatch::from_raw(dims.try_into().unwrap(), input);

@@ -3,7 +3,7 @@
 
 use models::{Labels, ModelSpec, Network, Preprocess, zoo};
 use onnx::parity::TOLERANCE;
-use tests::{data, library, parity};
+use tests::{library, parity};
 
 /// One of each way in which the tables differ, at a size where nothing divides evenly where the network allows it.
 const NETWORKS: [(&str, [usize; 2]); 12] = [
@@ -32,7 +32,7 @@ fn networks_of_the_tables() {
 #[test]
 fn pretrained_networks() {
     for file in ["imagenet/squeezenet1.1_imagenet.onnx", "imagenet/resnet50v2_backbone_stage3.onnx"] {
-        let Some(path) = data::real(file) else { return };
+        let Some(path) = fixtures::real_data(file) else { return };
         let imported = onnx::import(std::fs::read(path).unwrap()).unwrap();
         let labels = imported.graph.classifier().map(|_| Labels::new((0..1000).map(|c| c.to_string()).collect()));
         let preprocess = Preprocess::torchvision(224, 224);

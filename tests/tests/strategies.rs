@@ -34,16 +34,13 @@ fn params(file: &Path) -> Params {
     onnx::import(fs::read(file).expect("a stored model")).expect("an ONNX file").params
 }
 
-/// Flags for each of the kernels that this machine has; oneDNN where `GRAFT_ONEDNN` names it.
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
-#[expect(clippy::print_stderr, reason = "the runner shows it beside the test's name")]
+/// Flags for each compute backend of this machine.
 fn kernels() -> Vec<&'static [&'static str]> {
-    let mut all: Vec<&[&str]> = vec![&["--kernels", "rust"]];
-    match std::env::var_os("GRAFT_ONEDNN") {
-        Some(_) => all.push(&["--kernels", "onednn", "--precision", "bf16"]),
-        None => eprintln!("SKIPPED for oneDNN: set GRAFT_ONEDNN to its library"),
+    let mut kernels: Vec<&[&str]> = vec![&["--kernels", "rust"]];
+    if fixtures::Library::OneDnn.path().is_some() {
+        kernels.push(&["--kernels", "onednn", "--precision", "bf16"]);
     }
-    all
+    kernels
 }
 
 /// The first parts of the names of tensors that a strategy has changed, or added.

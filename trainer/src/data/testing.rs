@@ -22,17 +22,3 @@ pub(crate) fn write<'f>(root: &Path, files: impl IntoIterator<Item = (&'f str, V
         std::fs::write(path, bytes).unwrap();
     }
 }
-
-/// Real photographs, where there are any.
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
-#[expect(clippy::print_stderr, reason = "the runner shows it beside the test's name")]
-pub(crate) fn real(path: &str) -> Option<std::path::PathBuf> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
-    let root = std::env::var_os("GRAFT_TEST_DATA").map_or_else(|| beside.into(), std::path::PathBuf::from);
-    let found = root.join(path);
-    if found.exists() {
-        return Some(found);
-    }
-    eprintln!("SKIPPED: {} is not there; set GRAFT_TEST_DATA to the folder of the test data", found.display());
-    None
-}

@@ -200,7 +200,6 @@ impl From<Histogram> for HistogramProto {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::process::Command;
 
     use serde_json::{Value, json};
@@ -239,7 +238,7 @@ mod tests {
 
     #[test]
     fn tensorboard_reads_a_run_that_was_resumed() {
-        let Some(python) = tensorboard() else {
+        let Some(python) = fixtures::Library::TensorBoard.path() else {
             return;
         };
         let folder = tempfile::tempdir().unwrap();
@@ -266,16 +265,5 @@ mod tests {
         let (_, Histogram { min, max, count, sum, squares, limits, counts }) = &weights()[0];
         let histogram = json!([4, [min, max, count, sum, squares, limits, counts]]);
         assert_eq!(found["histograms"], json!({ "weights/conv1": [histogram] }));
-    }
-
-    /// A Python that has the package `tensorboard`.
-    #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
-    #[expect(clippy::print_stderr, reason = "the runner shows it beside the test's name")]
-    fn tensorboard() -> Option<PathBuf> {
-        let python = std::env::var_os("TENSORBOARD_PYTHON").map(PathBuf::from);
-        if python.is_none() {
-            eprintln!("SKIPPED: set TENSORBOARD_PYTHON to a Python that has the package tensorboard");
-        }
-        python
     }
 }

@@ -14,17 +14,7 @@ const SINGLE: f64 = 1e-5;
 const BRAIN: f64 = 0.02;
 
 fn library() -> Option<OneDnn> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told by the environment where the library is")]
-    let Some(path) = std::env::var_os("GRAFT_ONEDNN") else {
-        skipped();
-        return None;
-    };
-    Some(OneDnn::load(path.as_ref()).unwrap())
-}
-
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
-fn skipped() {
-    eprintln!("SKIPPED for oneDNN: set GRAFT_ONEDNN to its library");
+    fixtures::Library::OneDnn.path().map(|path| OneDnn::load(&path).unwrap())
 }
 
 /// Output, gradient of the input, and gradients of the parameters.

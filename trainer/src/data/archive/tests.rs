@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
-use super::super::testing::{picture, real};
+use super::super::testing::picture;
 use super::super::{Dataset, DatasetSource, Part};
 use super::*;
 
@@ -160,7 +160,7 @@ fn what_is_cut_off_is_refused() {
 
 #[test]
 fn sixty_thousand_real_files_are_found_in_a_compressed_tar() {
-    let Some(path) = real("cifar10/cifar10_folders_jpeg_q75.tar.gz") else { return };
+    let Some(path) = fixtures::real_data("cifar10/cifar10_folders_jpeg_q75.tar.gz") else { return };
     let cache = tempfile::tempdir().unwrap();
     let dataset =
         DatasetSource::Auto { path }.open_in(&Opening { cache: Some(cache.path()), ..Opening::default() }).unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use models::preprocess::Limits;
 
-use super::super::testing::{planes, real, write};
+use super::super::testing::{planes, write};
 use super::super::{Counts, DatasetSource, Partition};
 use super::*;
 
@@ -88,7 +88,7 @@ fn what_is_no_batch_is_refused() {
 
 #[test]
 fn a_part_of_the_real_one() {
-    let Some(folder) = real("cifar10/cifar-10-batches-bin") else { return };
+    let Some(folder) = fixtures::real_data("cifar10/cifar-10-batches-bin") else { return };
     let dataset = DatasetSource::Auto { path: folder.clone() }.open().unwrap();
     assert_eq!(dataset.labels.names(), CLASSES);
     let split = dataset.split(Partition::Counts(Counts { validation: 50, test: 0 }), 0);

@@ -1,6 +1,6 @@
 //! The flowers and their official divisions.
 
-use super::super::testing::{real, write};
+use super::super::testing::write;
 use super::super::{Counts, DatasetSource, Partition};
 use super::*;
 
@@ -61,7 +61,7 @@ fn arrays_are_those_that_scipy_wrote() {
 
 #[test]
 fn the_real_flowers() {
-    let Some(folder) = real("oxford17") else { return };
+    let Some(folder) = fixtures::real_data("oxford17") else { return };
     let dataset = DatasetSource::Auto { path: folder }.open().unwrap();
     let inspection =
         dataset.inspect(super::super::BadFilePolicy::Refuse, &models::preprocess::Limits::default()).unwrap();
