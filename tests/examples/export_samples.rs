@@ -16,7 +16,7 @@ use onnx::{EngineKind, ExportOptions, engine, export};
 use serde_json::{Value, json};
 use tests::parity;
 use tests::recorded::{Recorded, numbers};
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 const PLAIN: ExportOptions = ExportOptions {
     opset: 17,
@@ -79,7 +79,7 @@ impl Samples {
         (shape, input): ([usize; 4], Vec<f32>),
     ) -> Result<(), Box<dyn Error>> {
         let batch = ImageBatch::from_raw(shape, input);
-        let answer = Executor::new(&network.graph, &network.params)?.forward_batch(&batch)?;
+        let answer = CpuExecutor::new(&network.graph, &network.params)?.infer_batch(&batch)?;
         for (form, options, tolerance) in FORMS {
             let file = export(network, &options)?;
             let mut tract = engine::open(EngineKind::Tract, &file, 2.try_into()?)?;

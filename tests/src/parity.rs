@@ -4,7 +4,7 @@ use models::preprocess::ImageBatch;
 use models::{Graph, Labels, ModelSpec, Network, Preprocess, init};
 use onnx::parity::relative_difference;
 use onnx::{EngineKind, ExportOptions, engine, export};
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 /// What was found, relative to the largest logit of the executor.
 #[derive(Debug, Clone)]
@@ -34,13 +34,13 @@ pub fn measure(network: &Network, images: usize) -> Result<Parity, Box<dyn std::
     let (channels, height, width) = network.graph.chw(network.graph.input())?;
     let batch = ImageBatch::noise(images, [channels, height, width], 11);
     let singles: Vec<ImageBatch> = (0..images).map(|image| batch.single(image)).collect();
-    let executor = Executor::new(&network.graph, &network.params)?;
-    let reference = executor.forward_batch(&batch)?;
+    let executor = CpuExecutor::new(&network.graph, &network.params)?;
+    let reference = executor.infer_batch(&batch)?;
     let rows = |tensor: &models::Tensor| -> Vec<Vec<f32>> {
         tensor.data().chunks(tensor.data().len() / images).map(<[f32]>::to_vec).collect()
     };
     let reference = rows(&reference);
-    let alone = singles.iter().map(|single| executor.forward_batch(single)).collect::<Result<Vec<_>, _>>()?;
+    let alone = singles.iter().map(|single| executor.infer_batch(single)).collect::<Result<Vec<_>, _>>()?;
     let largest =
         |pairs: Vec<(&[f32], &[f32])>| pairs.into_iter().map(|(a, b)| relative_difference(a, b)).fold(0.0, f64::max);
     let compare = |rows: &[Vec<f32>], others: &[models::Tensor]| {

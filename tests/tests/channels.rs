@@ -6,7 +6,7 @@ use models::channels;
 use models::ops::{Conv2d, Flatten, GlobalAvgPool, MaxPool, Op, Relu, Shape, Window};
 use models::preprocess::ImageBatch;
 use models::{Graph, GraphBuilder, Node, Params, init};
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 const SHAPE: [usize; 4] = [2, 3, 9, 7];
 
@@ -43,7 +43,7 @@ fn network(beginning: Beginning) -> Graph {
 }
 
 fn run(graph: &Graph, params: &Params, batch: &ImageBatch) -> Vec<f32> {
-    Executor::new(graph, params).unwrap().forward_batch(batch).unwrap().data().to_vec()
+    CpuExecutor::new(graph, params).unwrap().infer_batch(batch).unwrap().data().to_vec()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use models::preprocess::ImageBatch;
 use models::{Labels, ModelSpec, Network, Preprocess, weights, zoo};
 use onnx::{ExportOptions, engine, export};
 use tests::library;
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 /// Bytes of an image, and of a record: its class and the image.
 const IMAGE: usize = 3 * 32 * 32;
@@ -37,8 +37,8 @@ fn pretrained_networks_err_as_often_as_in_pytorch() {
         let spec = ModelSpec { architecture: name.into(), labels: Some(labels), preprocess, training: None };
         let network = Network::new(graph, &params, spec).unwrap();
         let records = std::fs::read(images).unwrap();
-        let executor = Executor::new(&network.graph, &network.params).unwrap();
-        let found = errors(&records, |batch| executor.forward_batch(batch).unwrap().data().to_vec());
+        let executor = CpuExecutor::new(&network.graph, &network.params).unwrap();
+        let found = errors(&records, |batch| executor.infer_batch(batch).unwrap().data().to_vec());
         assert_eq!(found, mistakes, "{name} in the executor");
         let file = export(&network, &ExportOptions::default()).unwrap();
         for kind in engine::available() {

@@ -12,7 +12,7 @@ use onnx::{ExportOptions, ModelFile, engine, export};
 use serde::Deserialize;
 use tests::generated::{external, generated};
 use tests::library;
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 /// A network's input shape, as the file has it, and ONNX Runtime's answer; written by tests/reference/exporters.py.
 #[derive(Deserialize)]
@@ -49,8 +49,8 @@ fn check(file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn std::error::E
         let difference = logits.min(relative_difference(&recorded.output, &softmax(found, 1.0)));
         if difference < TOLERANCE { Ok(()) } else { Err(format!("{what}: {difference:.1e} of the largest")) }
     };
-    let executor = Executor::new(&imported.graph, &imported.params)?;
-    near("executor".to_owned(), executor.forward_batch(&batch)?.data())?;
+    let executor = CpuExecutor::new(&imported.graph, &imported.params)?;
+    near("executor".to_owned(), executor.infer_batch(&batch)?.data())?;
     let classes = imported.graph.shape(imported.graph.output()).len();
     imported.graph.classifier().ok_or("no classifier is found")?;
     let labels = Some(Labels::new((0..classes).map(|class| class.to_string()).collect()));

@@ -12,7 +12,7 @@ use models::{Labels, ModelSpec, Network, Preprocess};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{ExportOptions, engine, export};
 use tests::{library, pair};
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 /// The graphs of the ONNX project with constant weights. They test parsing, operators and shapes; their input is
 /// `arange(n) / n`. Three are in the test data, all nine in the Python package `onnx`, whose folder `backend/test/data`
@@ -64,8 +64,8 @@ fn reproduces(path: &Path, input: &ImageBatch, expected: &[f32]) {
         let difference = logits.min(relative_difference(expected, &softmax(found, 1.0)));
         assert!(difference < TOLERANCE, "{name} {what}: {difference:.1e} of the largest");
     };
-    let executor = Executor::new(&imported.graph, &imported.params).unwrap();
-    near("in the executor", executor.forward_batch(input).unwrap().data());
+    let executor = CpuExecutor::new(&imported.graph, &imported.params).unwrap();
+    near("in the executor", executor.infer_batch(input).unwrap().data());
     let classes = imported.graph.shape(imported.graph.output()).len();
     let labels = Some(Labels::new((0..classes).map(|class| class.to_string()).collect()));
     let preprocess = Preprocess::torchvision(32, 32);

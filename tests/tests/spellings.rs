@@ -11,7 +11,7 @@ use onnx::parity::relative_difference;
 use onnx::{ExportOptions, engine, export};
 use tests::library;
 use tests::recorded::Recorded;
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 /// Sums of some hundred numbers in another order.
 const TOLERANCE: f64 = 1e-5;
@@ -56,8 +56,8 @@ fn check(name: &str, file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn s
         let difference = relative_difference(&recorded.output, found);
         if difference < tolerance { Ok(()) } else { Err(format!("{what}: {difference:.1e} of the largest")) }
     };
-    let executor = Executor::new(&imported.graph, &imported.params)?;
-    near("executor".to_owned(), executor.forward_batch(&batch)?.data(), TOLERANCE)?;
+    let executor = CpuExecutor::new(&imported.graph, &imported.params)?;
+    near("executor".to_owned(), executor.infer_batch(&batch)?.data(), TOLERANCE)?;
     let labels = match imported.graph.shape(imported.graph.output()).dims() {
         [classes] => Some(Labels::new((0..*classes).map(|class| class.to_string()).collect())),
         _ => None,

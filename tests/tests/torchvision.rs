@@ -7,7 +7,7 @@ use models::preprocess::ImageBatch;
 use models::{Graph, Params, Tensor, zoo};
 use onnx::parity::{TOLERANCE, relative_difference};
 use tests::generated::generated;
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 const SIDE: usize = 64;
 const INPUT_SEED: u64 = 99;
@@ -21,7 +21,7 @@ fn logits_are_torchvisions() {
     for (name, logits) in &expected {
         let graph = zoo::find(name).unwrap().graph([SIDE; 2], logits.len()).unwrap();
         let params = params(&graph);
-        let found = Executor::new(&graph, &params).unwrap().forward_batch(&image).unwrap();
+        let found = CpuExecutor::new(&graph, &params).unwrap().infer_batch(&image).unwrap();
         let difference = relative_difference(logits, found.data());
         // Sums in other orders come to 1e-6 even in 152 layers; a wrong stride or padding to far more than this.
         assert!(difference < TOLERANCE, "{name}: {difference:.1e} of the largest logit");

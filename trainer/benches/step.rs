@@ -23,9 +23,9 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use models::{Graph, init, zoo};
 use rustix::time::{ClockId, clock_gettime};
-use trainer::backend::{Executor, Kernels, OneDnn, Precision};
+use trainer::backend::{ComputeBackend, CpuExecutor, OneDnn, Precision};
 use trainer::optim::loss::CrossEntropy;
-use trainer::optim::{Groups, Optimiser, ParamInfo, Rule, Step};
+use trainer::optim::{Groups, Optimizer, OptimizerKind, ParamInfo, Step};
 
 /// Network, image size, batch.
 const ROWS: [(&str, usize, usize); 4] =
@@ -50,8 +50,9 @@ fn main() -> Result<()> {
             continue;
         }
         let batch = number("BATCH", batch)?;
-        let make =
-            |(label, kernels): &(&'static str, Kernels)| Ok((*label, Training::new((name, size, batch), kernels)?));
+        let make = |(label, kernels): &(&'static str, ComputeBackend)| {
+            Ok((*label, Training::new((name, size, batch), kernels)?))
+        };
         let mut trainings = kernels.iter().map(make).collect::<Result<Vec<_>>>()?;
         trainings.iter_mut().try_for_each(|(_, training)| training.step().map(drop))?;
         let mut seconds = vec![vec![]; trainings.len() + pytorch.len()];
@@ -85,12 +86,12 @@ fn main() -> Result<()> {
 }
 
 /// Those that are measured.
-fn kernels() -> Result<Vec<(&'static str, Kernels)>> {
-    let mut all = vec![("f32", Kernels::Rust)];
+fn kernels() -> Result<Vec<(&'static str, ComputeBackend)>> {
+    let mut all = vec![("f32", ComputeBackend::Rust)];
     if let Ok(path) = std::env::var("ONEDNN") {
         let library = OneDnn::load(Path::new(&path))?;
-        all.push(("oneDNN f32", Kernels::OneDnn(library.clone(), Precision::F32)));
-        all.push(("oneDNN bf16", Kernels::OneDnn(library, Precision::Bf16)));
+        all.push(("oneDNN f32", ComputeBackend::OneDnn(library.clone(), Precision::F32)));
+        all.push(("oneDNN bf16", ComputeBackend::OneDnn(library, Precision::Bf16)));
     }
     if let Ok(only) = std::env::var("ONLY") {
         all.retain(|(label, _)| *label == only);
@@ -124,35 +125,35 @@ fn cpu_seconds() -> f64 {
 }
 
 struct Training {
-    executor: Executor,
-    optimiser: Optimiser,
+    executor: CpuExecutor,
+    optimizer: Optimizer,
     images: Vec<f32>,
     labels: Vec<usize>,
 }
 
 impl Training {
-    fn new((name, size, batch): (&str, usize, usize), kernels: &Kernels) -> Result<Self> {
+    fn new((name, size, batch): (&str, usize, usize), kernels: &ComputeBackend) -> Result<Self> {
         let architecture = zoo::find(name).context("no such network")?;
         let graph: Graph = architecture.graph([size; 2], architecture.classes())?;
-        let executor = Executor::with_kernels(&graph, &init::he(&graph, 0), |_| true, kernels)?;
+        let executor = CpuExecutor::with_backend(&graph, &init::he(&graph, 0), |_| true, kernels)?;
         let groups = Groups { weight_decay: 1e-4, ..Groups::default() };
         let parameters = ParamInfo::of(&graph).iter().map(|info| groups.parameter(info)).collect();
-        let optimiser = Optimiser::new(Rule::Sgd { momentum: 0.9, nesterov: false }, parameters)?;
+        let optimizer = Optimizer::new(OptimizerKind::Sgd { momentum: 0.9, nesterov: false }, parameters)?;
         let images = (0..batch * 3 * size * size).map(|at| ((at * 7919) % 1009) as f32 / 504.5 - 1.0).collect();
-        Ok(Self { executor, optimiser, images, labels: (0..batch).map(|at| at % 10).collect() })
+        Ok(Self { executor, optimizer, images, labels: (0..batch).map(|at| at % 10).collect() })
     }
 
     /// CPU seconds of a step.
     fn step(&mut self) -> Result<f64> {
         let start = cpu_seconds();
-        let pass = self.executor.train(&self.images, 0)?;
+        let pass = self.executor.forward_train(&self.images, 0)?;
         let classes = pass.output().len() / self.labels.len();
         let loss = CrossEntropy::default().of_classes(pass.output(), &self.labels, classes)?;
         let gradients = self.executor.backward(pass, &loss.gradient)?;
         let mut index = 0;
         for (place, weights) in self.executor.weights_mut().numbers_mut().enumerate() {
             let Some(gradient) = gradients.get(place) else { continue };
-            self.optimiser.update(index, (weights, gradient), Step::at(1e-3))?;
+            self.optimizer.update(index, (weights, gradient), Step::at(1e-3))?;
             index += 1;
         }
         Ok(cpu_seconds() - start)

@@ -5,7 +5,7 @@
 use models::ops::{Conv2d, Op, Shape};
 use models::{Graph, GraphBuilder, Params, Tensor};
 use serde::Deserialize;
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 #[derive(Deserialize)]
 struct Case {
@@ -34,7 +34,8 @@ fn every_operator_computes_what_pytorch_computes() {
 
 fn failure(case: &Case) -> Result<(), String> {
     let (graph, params, input) = network(case);
-    let output = Executor::new(&graph, &params).unwrap().forward(&input).map_err(|e| format!("{}: {e}", case.name))?;
+    let output =
+        CpuExecutor::new(&graph, &params).unwrap().infer_nchw(&input).map_err(|e| format!("{}: {e}", case.name))?;
     if output.shape() != case.output.shape {
         return Err(format!("{}: shape {:?}, PyTorch {:?}", case.name, output.shape(), case.output.shape));
     }

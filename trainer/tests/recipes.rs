@@ -6,7 +6,7 @@ use std::path::Path;
 
 use models::ops::{Conv2d, Op, Padding, Shape};
 use models::{Graph, GraphBuilder, Params, Tensor, zoo};
-use trainer::backend::{Executor, Kernels};
+use trainer::backend::{ComputeBackend, CpuExecutor};
 use trainer::data::{BadFilePolicy, DatasetSource};
 use trainer::events::Unobserved;
 use trainer::fit::{Examples, FitOptions, Logs, Task, fit};
@@ -59,7 +59,7 @@ fn the_border_of_a_padded_image_is_minus_the_mean() {
     // The network's first node centres.
     let (first, _) = plan.graph.iter().nth(1).unwrap();
     assert!(matches!(plan.graph.node(first).op, Op::Normalize(_)));
-    let centred = Executor::new(&plan.graph.prefix(first), &plan.params).unwrap().predict(&batch.inputs).unwrap();
+    let centred = CpuExecutor::new(&plan.graph.prefix(first), &plan.params).unwrap().infer_nhwc(&batch.inputs).unwrap();
     let (mut borders, mut inner) = (0, 0);
     for pixel in centred.as_chunks::<3>().0 {
         let near = |wanted: [f32; 3]| pixel.iter().zip(wanted).all(|(x, wanted)| (x - wanted).abs() < 1e-5);
@@ -79,7 +79,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         training: &plan.training,
         validation: None,
         options,
-        kernels: &Kernels::Rust,
+        kernels: &ComputeBackend::Rust,
         checkpoints: None,
         logs: Logs::default(),
     };
@@ -146,7 +146,7 @@ fn tflearns_convolutions_pad_as_tensorflow_does() {
     let sums = builder.push("sums", conv, &[builder.input()]).unwrap();
     let ones = Params::from_iter([("sums.weight".to_owned(), Tensor::new([1, 1, 3, 3], vec![1.0; 9]))]);
     let numbers: Vec<f32> = (0..16).map(|number| number as f32).collect();
-    let found = Executor::new(&builder.finish(sums), &ones).unwrap().predict(&numbers).unwrap();
+    let found = CpuExecutor::new(&builder.finish(sums), &ones).unwrap().infer_nhwc(&numbers).unwrap();
     assert_eq!(found, [45.0, 39.0, 66.0, 50.0]);
 }
 

@@ -8,7 +8,7 @@ use models::ops::{Dropout, Op};
 use models::params::numbers;
 use models::{Graph, GraphBuilder, Node, Params, Tensor, zoo};
 use serde::Deserialize;
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 const CLASSES: usize = 10;
 
@@ -50,13 +50,13 @@ fn gradients_statistics_and_losses_are_pytorchs() {
 fn check(case: &Case) {
     let graph = zoo::find(&case.name).unwrap().graph([case.size; 2], CLASSES).unwrap();
     let graph = without_dropout(&graph);
-    let mut executor = Executor::new(&graph, &params(&graph)).unwrap();
+    let mut executor = CpuExecutor::new(&graph, &params(&graph)).unwrap();
     let labels: Vec<usize> = (0..case.batch).map(|i| (7 * i + 3) % CLASSES).collect();
     let mut velocity: Vec<Vec<f32>> =
         executor.weights().parameters().iter().map(|parameter| vec![0.0; parameter.numbers.len()]).collect();
     let tolerance = LOSSES.iter().find(|(name, _)| *name == case.name).unwrap().1;
     for (step, &expected) in case.losses.iter().enumerate() {
-        let pass = executor.train(&images(case, step), 0).unwrap();
+        let pass = executor.forward_train(&images(case, step), 0).unwrap();
         let (loss, dy) = cross_entropy(pass.output(), &labels);
         assert!(
             (loss - expected).abs() < tolerance * expected,

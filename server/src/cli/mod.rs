@@ -106,7 +106,7 @@ impl CommandContext {
         Ok(Backends { engine: self.select()?, kernels: self.kernels()? })
     }
 
-    /// Answers requests. Kernels that were asked for by name and are not there are an error now, and not that of a job.
+    /// Answers requests. ComputeBackend that were asked for by name and are not there are an error now, and not that of a job.
     fn serve(&self, args: &ServeArgs) -> Result<()> {
         if self.kernels.kernels != KernelChoice::Auto {
             self.kernels()?;

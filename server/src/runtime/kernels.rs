@@ -1,7 +1,7 @@
 //! Which kernels train, and why.
 
 use thiserror::Error;
-use trainer::backend::{Kernels, Precision, onednn};
+use trainer::backend::{ComputeBackend, Precision, onednn};
 
 use crate::config::{DataDir, KernelArgs, KernelChoice, PrecisionChoice};
 
@@ -9,7 +9,7 @@ use crate::config::{DataDir, KernelArgs, KernelChoice, PrecisionChoice};
 #[derive(Debug, Clone)]
 pub struct SelectedKernels {
     /// Which they are.
-    pub kernels: Kernels,
+    pub kernels: ComputeBackend,
     /// Why these; a sentence's second half.
     pub reason: String,
 }
@@ -36,7 +36,7 @@ pub enum KernelError {
 /// # Errors
 /// [`KernelError`].
 pub fn kernels(args: &KernelArgs, data: &DataDir) -> Result<SelectedKernels, KernelError> {
-    let rust = |reason| SelectedKernels { kernels: Kernels::Rust, reason };
+    let rust = |reason| SelectedKernels { kernels: ComputeBackend::Rust, reason };
     let precision = match args.precision {
         PrecisionChoice::F32 => Precision::F32,
         PrecisionChoice::Bf16 => Precision::Bf16,
@@ -50,7 +50,7 @@ pub fn kernels(args: &KernelArgs, data: &DataDir) -> Result<SelectedKernels, Ker
     let refused = match onednn::find(&onednn::Places { named, data: Some(data.runtime_dir()) }) {
         Ok((library, found)) => {
             let reason = format!("found {}", found.place);
-            return Ok(SelectedKernels { kernels: Kernels::OneDnn(library, precision), reason });
+            return Ok(SelectedKernels { kernels: ComputeBackend::OneDnn(library, precision), reason });
         }
         Err(refused) => refused,
     };
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn auto_falls_back_and_says_why() {
         let selected = chosen(KernelChoice::Auto, PrecisionChoice::F32).unwrap();
-        assert!(matches!(selected.kernels, Kernels::Rust));
+        assert!(matches!(selected.kernels, ComputeBackend::Rust));
         assert!(selected.reason.contains("libdnnl.so.3"), "{}", selected.reason);
     }
 
@@ -94,7 +94,7 @@ mod tests {
         }
         assert!(matches!(chosen(KernelChoice::Auto, PrecisionChoice::Bf16), Err(KernelError::None { .. })));
         assert!(matches!(chosen(KernelChoice::Rust, PrecisionChoice::Bf16), Err(KernelError::Precision)));
-        assert!(matches!(chosen(KernelChoice::Rust, PrecisionChoice::F32).unwrap().kernels, Kernels::Rust));
+        assert!(matches!(chosen(KernelChoice::Rust, PrecisionChoice::F32).unwrap().kernels, ComputeBackend::Rust));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::strategy::FinetuneStrategy;
 use super::tune::{Start, folder, trains};
 use super::{Base, FinetuneError};
-use crate::backend::{Executor, Parameter};
+use crate::backend::{CpuExecutor, Parameter};
 
 /// Fewer images of a class than this do not train layers of a base better than they fit a head.
 const FEW: usize = 15;
@@ -50,7 +50,7 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
     };
     let (graph, params) = (&start.network.graph, &start.network.params);
     let trains = |parameter: &Parameter| tuned.contains(&parameter.name);
-    let mut executor = Executor::with_kernels(graph, params, trains, start.task.kernels)?;
+    let mut executor = CpuExecutor::with_backend(graph, params, trains, start.task.kernels)?;
     let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
     let mut seconds = f64::INFINITY;
     // The first step plans, the second is as all others are.

@@ -4,7 +4,7 @@ use models::preprocess::{ImageBatch, Limits, PreparedImage, RgbImage};
 use rayon::prelude::*;
 
 use super::{FinetuneError, Task};
-use crate::backend::Executor;
+use crate::backend::CpuExecutor;
 use crate::data::augment::{AugmentError, View, views};
 use crate::data::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, doubles};
 use crate::events::{Event, Observer, Phase};
@@ -135,7 +135,7 @@ fn key(image: &Image, view: View) -> Checksum {
 /// What a network makes of a look at images: `[n, h, w, c]`.
 pub(super) fn maps(
     task: &Task<'_>,
-    network: &Executor,
+    network: &CpuExecutor,
     samples: &[&Sample],
     view: View,
 ) -> Result<Vec<f32>, FinetuneError> {
@@ -143,7 +143,7 @@ pub(super) fn maps(
     for chunk in samples.chunks(BATCH) {
         let pixels = chunk.par_iter().map(|sample| pixels(task, sample, view).map(RgbImage::into_data));
         let levels: Vec<f32> = pixels.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().map(f32::from).collect();
-        maps.extend(network.predict(&levels)?);
+        maps.extend(network.infer_nhwc(&levels)?);
     }
     Ok(maps)
 }

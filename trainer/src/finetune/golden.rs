@@ -4,7 +4,7 @@ use models::preprocess::{ImageBatch, Limits};
 use models::{Network, Preprocess};
 use thiserror::Error;
 
-use crate::backend::{ExecError, Executor};
+use crate::backend::{CpuExecutor, ExecError};
 
 /// An image file and the logits that the trainer computed for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,11 +38,11 @@ pub enum GoldenError {
 /// # Errors
 /// [`GoldenError`] for an image that does not decode or a network that does not run.
 pub fn answers(network: &Network, images: Vec<(String, Vec<u8>)>) -> Result<Vec<Golden>, GoldenError> {
-    let executor = Executor::new(&network.graph, &network.params)?;
+    let executor = CpuExecutor::new(&network.graph, &network.params)?;
     let answer = |(file_name, bytes): (String, Vec<u8>)| {
         let batch = prepare(&network.spec.preprocess, &bytes)
             .map_err(|reason| GoldenError::Image { file_name: file_name.clone(), reason })?;
-        let logits = executor.forward_batch(&batch)?.data().to_vec();
+        let logits = executor.infer_batch(&batch)?.data().to_vec();
         Ok(Golden { file_name, bytes, logits })
     };
     images.into_iter().map(answer).collect()

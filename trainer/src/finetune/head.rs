@@ -6,13 +6,13 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-use crate::backend::kernels::matmul::{Into, Matrix, matmul};
+use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
 use crate::data::sampling::LastBatch;
 use crate::events::{Event, Observer};
 use crate::fit::metrics::Evaluation;
 use crate::optim::loss::{CrossEntropy, Loss, LossError};
 use crate::optim::schedule::Schedule;
-use crate::optim::{OptimError, Optimiser, Parameter, Rule, Step};
+use crate::optim::{OptimError, Optimizer, OptimizerKind, Parameter, Step};
 
 /// How a head is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +31,7 @@ pub struct HeadOptions {
     pub seed: u64,
 }
 
-const RULE: Rule = Rule::Sgd { momentum: 0.9, nesterov: true };
+const RULE: OptimizerKind = OptimizerKind::Sgd { momentum: 0.9, nesterov: true };
 
 /// Features with their classes.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +83,7 @@ impl Head {
         let n = features.len() / width;
         let mut logits = self.bias.data().repeat(n);
         let weight = Matrix::new(self.weight.data(), classes, width).transposed();
-        matmul(Matrix::new(features, n, width), weight, &mut logits, Into::Accumulate);
+        matmul(Matrix::new(features, n, width), weight, &mut logits, MatmulMode::Accumulate);
         logits
     }
 
@@ -113,7 +113,7 @@ pub fn train(
     let examples = scale.apply(training);
     let (mut weight, mut bias) = (vec![0.0; classes * width], vec![0.0; classes]);
     let decayed = Parameter { weight_decay: options.weight_decay, ..Parameter::plain("weight", weight.len()) };
-    let mut optimiser = Optimiser::new(RULE, vec![decayed, Parameter::plain("bias", bias.len())])?;
+    let mut optimizer = Optimizer::new(RULE, vec![decayed, Parameter::plain("bias", bias.len())])?;
     let mut order: Vec<usize> = (0..examples.classes.len()).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let steps = (options.epochs * LastBatch::Keep.count(order.len(), options.batch_size)) as u64;
@@ -128,7 +128,7 @@ pub fn train(
             let batch = examples.rows(batch);
             let (mean, gradient) = gradient((&weight, &bias), &batch, &loss)?;
             let tensors = &mut [(weight.as_mut_slice(), &*gradient.weight), (&mut bias, &gradient.bias)];
-            optimiser.step(tensors, Step::at(schedule.at(step)))?;
+            optimizer.step(tensors, Step::at(schedule.at(step)))?;
             total += mean * batch.classes.len() as f64;
             step += 1;
         }
@@ -163,11 +163,11 @@ fn gradient(
     let width = weight.len() / classes;
     let mut logits = bias.repeat(n);
     let matrix = Matrix::new(weight, classes, width).transposed();
-    matmul(Matrix::new(&batch.features, n, width), matrix, &mut logits, Into::Accumulate);
+    matmul(Matrix::new(&batch.features, n, width), matrix, &mut logits, MatmulMode::Accumulate);
     let Loss { mean, gradient, .. } = loss.of_classes(&logits, &batch.classes, classes)?;
     let mut found = LinearGradient { weight: vec![0.0; weight.len()], bias: vec![0.0; classes] };
     let x = Matrix::new(&batch.features, n, width);
-    matmul(Matrix::new(&gradient, n, classes).transposed(), x, &mut found.weight, Into::Overwrite);
+    matmul(Matrix::new(&gradient, n, classes).transposed(), x, &mut found.weight, MatmulMode::Overwrite);
     for row in gradient.chunks(classes) {
         found.bias.iter_mut().zip(row).for_each(|(sum, number)| *sum += number);
     }

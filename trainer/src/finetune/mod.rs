@@ -23,7 +23,7 @@ use models::{ModelSpec, Network};
 use onnx::EngineKind;
 use serde_json::json;
 
-use crate::backend::Kernels;
+use crate::backend::ComputeBackend;
 use crate::data::{self, DatasetSource, Fractions, Opening, Partition, Sample, Split};
 use crate::events::{Event, Observer, Phase};
 use crate::fit::metrics::Evaluation;
@@ -63,7 +63,7 @@ pub struct Task<'a> {
     /// How many threads it may use.
     pub threads: NonZeroUsize,
     /// What trains layers of the base.
-    pub kernels: &'a Kernels,
+    pub kernels: &'a ComputeBackend,
 }
 
 /// A new model.

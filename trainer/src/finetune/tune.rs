@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::strategy::{FinetuneStrategy, TuningOptions, stage_boundary, trained};
 use super::{FinetuneError, Task};
-use crate::backend::{Executor, Parameter};
+use crate::backend::{CpuExecutor, Parameter};
 use crate::data::augment::{Augmentation, views};
 use crate::data::loader::{Loader, Recipe, Resources, Values};
 use crate::data::{Sample, Split};
@@ -20,7 +20,7 @@ use crate::events::{Event, Observer};
 use crate::fit::metrics::Evaluation;
 use crate::fit::{self, CheckpointOptions, Examples, Features, FitOptions, Images, LossOptions};
 use crate::optim::schedule::{Clock, Ramp, Schedule};
-use crate::optim::{Groups, Rule};
+use crate::optim::{Groups, OptimizerKind};
 use crate::options::OptionError;
 
 /// What tuning is given.
@@ -78,7 +78,7 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
     };
     let mut params = network.params.clone();
     outcome.params.iter().for_each(|(name, tensor)| params.insert(name, tensor.clone()));
-    let executor = Executor::new(&network.graph, &params)?;
+    let executor = CpuExecutor::new(&network.graph, &params)?;
     let logits = |part: &[usize]| -> Result<Vec<f32>, FinetuneError> {
         let images = images(start, part, Augmentation::default())?;
         Ok(fit::logits(&executor, &images, tuning.batch_size)?)
@@ -115,7 +115,7 @@ fn options(tuning: &TuningOptions, task: &Task<'_>, images: usize) -> FitOptions
     FitOptions {
         epochs: tuning.epochs,
         batch_size: tuning.batch_size,
-        optimiser: Rule::Sgd { momentum: 0.9, nesterov: true },
+        optimizer: OptimizerKind::Sgd { momentum: 0.9, nesterov: true },
         groups: Groups { weight_decay: tuning.weight_decay, layer_decay: tuning.layer_decay, ..Groups::default() },
         schedule: match warm_up {
             0 => cosine,
@@ -191,7 +191,7 @@ fn on_feature_maps(
         let mib = |bytes: usize| bytes >> 20;
         return Err(FinetuneError::Memory { needed: mib(bytes), limit: mib(MAPS) });
     }
-    let prefix = Executor::with_kernels(&cut.prefix, &network.params, |_| false, task.kernels)?;
+    let prefix = CpuExecutor::with_backend(&cut.prefix, &network.params, |_| false, task.kernels)?;
     let maps = |part: &[usize], count: usize| -> Result<Features, FinetuneError> {
         let chosen: Vec<&Sample> = part.iter().map(|&row| samples[row]).collect();
         let looks = views(count).into_iter().map(|view| super::extract::maps(task, &prefix, &chosen, view));

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::extract::decode;
 use super::{Base, FinetuneError, Task};
-use crate::backend::Executor;
+use crate::backend::CpuExecutor;
 use crate::data::Sample;
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::report::Parity;
@@ -31,7 +31,7 @@ pub(super) fn parity(
 ) -> Result<Vec<Parity>, FinetuneError> {
     let classes = logits.len() / samples.len();
     let (executor, kinds) = match task.base {
-        Base::Network(_) => (Some(Executor::new(&network.graph, &network.params)?), engine::available()),
+        Base::Network(_) => (Some(CpuExecutor::new(&network.graph, &network.params)?), engine::available()),
         Base::File(_) => (None, vec![task.engine]),
     };
     let mut engines = kinds
@@ -45,7 +45,7 @@ pub(super) fn parity(
         let batch = ImageBatch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
         let trained = &logits[first * classes..][..chunk.len() * classes];
         let executor = executor.as_ref().filter(|_| first < EXECUTED);
-        let executed = executor.map(|executor| executor.forward_batch(&batch)).transpose()?;
+        let executed = executor.map(|executor| executor.infer_batch(&batch)).transpose()?;
         for (engine, parity) in &mut engines {
             let outputs = engine.run(&batch)?;
             let served = outputs.first()?.data();

@@ -32,7 +32,7 @@ pub use weights::{ClassWeights, LossOptions};
 
 pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
-use crate::backend::{ExecError, Executor, Kernels, Parameter};
+use crate::backend::{ComputeBackend, CpuExecutor, ExecError, Parameter};
 use crate::data::loader::LoaderError;
 use crate::data::mixing::MixError;
 use crate::events::Observer;
@@ -57,7 +57,7 @@ pub struct Task<'a> {
     /// How.
     pub options: &'a FitOptions,
     /// By what it is computed.
-    pub kernels: &'a Kernels,
+    pub kernels: &'a ComputeBackend,
     /// Where checkpoints are kept; with none, nothing is written.
     pub checkpoints: Option<&'a Path>,
     /// What else is told the measurements.
@@ -199,11 +199,11 @@ impl<'a> Run<'a> {
 ///
 /// # Errors
 /// [`FitError`] when an example cannot be loaded or is not of the network's size.
-pub fn logits(executor: &Executor, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>, FitError> {
+pub fn logits(executor: &CpuExecutor, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>, FitError> {
     let all = (0..examples.classes().len()).collect();
     let mut logits = Vec::new();
     for batch in examples.epoch(all, 0, batch_size) {
-        logits.extend(executor.predict(&batch?.inputs)?);
+        logits.extend(executor.infer_nhwc(&batch?.inputs)?);
     }
     Ok(logits)
 }

@@ -7,7 +7,7 @@ use crate::data::mixing::Mixing;
 use crate::data::sampling::{LastBatch, balanced, shuffled, weighted};
 use crate::fit::stopping::StoppingOptions;
 use crate::optim::schedule::{PlateauOptions, Schedule};
-use crate::optim::{EmaOptions, Groups, Rule};
+use crate::optim::{EmaOptions, Groups, OptimizerKind};
 use crate::options;
 
 /// How a network is trained.
@@ -23,7 +23,8 @@ pub struct FitOptions {
     /// Batches whose gradients make one step.
     pub accumulate: usize,
     /// The rule by which gradients change weights.
-    pub optimiser: Rule,
+    #[serde(rename = "optimiser")]
+    pub optimizer: OptimizerKind,
     /// Which parameters decay, and which learn more slowly.
     pub groups: Groups,
     /// The learning rate by step.
@@ -112,7 +113,7 @@ impl Default for FitOptions {
             steps: None,
             batch_size: 32,
             accumulate: 1,
-            optimiser: Rule::Sgd { momentum: 0.9, nesterov: false },
+            optimizer: OptimizerKind::Sgd { momentum: 0.9, nesterov: false },
             groups: Groups::default(),
             schedule: Schedule::Constant { rate: 0.01 },
             plateau: None,

@@ -163,10 +163,10 @@ mod tests {
     use models::{GraphBuilder, init};
 
     use super::*;
-    use crate::backend::Kernels;
+    use crate::backend::ComputeBackend;
     use crate::events::Unobserved;
     use crate::fit::{Features, FitOptions};
-    use crate::optim::Rule;
+    use crate::optim::OptimizerKind;
 
     /// Two classes that a line divides, with numbers about ±1.
     fn tested(options: &RangeOptions) -> RangeTest {
@@ -181,7 +181,7 @@ mod tests {
         let training = Features::new(vec![numbers], classes, 0);
         let fit = FitOptions {
             batch_size: 16,
-            optimiser: Rule::Sgd { momentum: 0.0, nesterov: false },
+            optimizer: OptimizerKind::Sgd { momentum: 0.0, nesterov: false },
             ..FitOptions::default()
         };
         let task = Task {
@@ -191,7 +191,7 @@ mod tests {
             training: &training,
             validation: None,
             options: &fit,
-            kernels: &Kernels::Rust,
+            kernels: &ComputeBackend::Rust,
             checkpoints: None,
             logs: Logs::default(),
         };

@@ -13,7 +13,7 @@ use crate::events::{Event, Unobserved};
 use crate::fit::stopping::{Better, StoppingOptions};
 use crate::logs::{CsvLog, EventLog, Log, Start};
 use crate::optim::schedule::Schedule;
-use crate::optim::{EmaOptions, EmaWarmUp, Groups, Rule};
+use crate::optim::{EmaOptions, EmaWarmUp, Groups, OptimizerKind};
 
 const CLASSES: usize = 3;
 
@@ -45,7 +45,7 @@ fn options() -> FitOptions {
     FitOptions {
         epochs: 4,
         batch_size: 16,
-        optimiser: Rule::Sgd { momentum: 0.9, nesterov: true },
+        optimizer: OptimizerKind::Sgd { momentum: 0.9, nesterov: true },
         groups: Groups { weight_decay: 1e-4, ..Groups::default() },
         schedule: Schedule::Cosine { rate: 0.05, end: 0.0, steps: 28 },
         mixup: Some(0.2),
@@ -65,7 +65,7 @@ fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer)
             training: &training,
             validation: Some(&validation),
             options,
-            kernels: &Kernels::Rust,
+            kernels: &ComputeBackend::Rust,
             checkpoints: folder,
             logs: Logs::default(),
         },
@@ -106,7 +106,7 @@ fn steps_have_rows_of_their_own_losses() {
         training: &examples(100, 1),
         validation: None,
         options: &options,
-        kernels: &Kernels::Rust,
+        kernels: &ComputeBackend::Rust,
         checkpoints: None,
         logs,
     };
@@ -194,7 +194,7 @@ fn accumulated_gradients_are_those_of_the_larger_batch() {
                 training: &training,
                 validation: None,
                 options: &options,
-                kernels: &Kernels::Rust,
+                kernels: &ComputeBackend::Rust,
                 checkpoints: None,
                 logs: Logs::default(),
             };
@@ -267,7 +267,7 @@ fn options_that_do_not_fit_the_network_are_refused() {
         training: &examples(12, 1),
         validation: None,
         options: &FitOptions { cutmix: Some(1.0), ..options() },
-        kernels: &Kernels::Rust,
+        kernels: &ComputeBackend::Rust,
         checkpoints: None,
         logs: Logs::default(),
     };
@@ -287,7 +287,7 @@ fn what_is_not_trained_stays() {
         training: &training,
         validation: None,
         options: &FitOptions { epochs: 1, ..options() },
-        kernels: &Kernels::Rust,
+        kernels: &ComputeBackend::Rust,
         checkpoints: None,
         logs: Logs::default(),
     };

@@ -20,21 +20,21 @@ use thiserror::Error;
 pub use clip::{clip_factor, global_norm, scale};
 pub use ema::{Ema, EmaOptions, EmaWarmUp};
 pub use groups::{Decayed, Groups, Kind, ParamInfo, Parameter};
-pub use rule::Rule;
+pub use rule::OptimizerKind;
 pub use state::StateError;
 
 use rule::Application;
 
 /// A rule with what it keeps for each parameter.
 #[derive(Debug, Clone)]
-pub struct Optimiser {
-    rule: Rule,
-    parameters: Vec<Kept>,
+pub struct Optimizer {
+    rule: OptimizerKind,
+    parameters: Vec<ParamState>,
 }
 
-/// A parameter, how often it was changed, and its slots in the order of [`Rule::slots`].
+/// A parameter, how often it was changed, and its slots in the order of [`OptimizerKind::slots`].
 #[derive(Debug, Clone)]
-struct Kept {
+struct ParamState {
     parameter: Parameter,
     count: u64,
     slots: Vec<Vec<f32>>,
@@ -65,7 +65,7 @@ pub enum OptimError {
     #[error(transparent)]
     Option(#[from] OptionError),
     /// Two parameters of one name, whose state could not be told apart.
-    #[error("two parameters are named `{name}`; give a shared parameter to the optimiser once")]
+    #[error("two parameters are named `{name}`; give a shared parameter to the optimizer once")]
     Twice {
         /// The name.
         name: String,
@@ -96,12 +96,12 @@ pub enum OptimError {
     },
 }
 
-impl Optimiser {
+impl Optimizer {
     /// A rule at its beginning for these parameters.
     ///
     /// # Errors
     /// [`OptimError::Option`] for a rule, a multiplier or a decay that makes no sense, [`OptimError::Twice`].
-    pub fn new(rule: Rule, parameters: Vec<Parameter>) -> Result<Self, OptimError> {
+    pub fn new(rule: OptimizerKind, parameters: Vec<Parameter>) -> Result<Self, OptimError> {
         rule.validate()?;
         parameters.iter().try_for_each(Parameter::validate)?;
         let mut names: Vec<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
@@ -111,18 +111,18 @@ impl Optimiser {
         }
         let keep = |parameter: Parameter| {
             let slots = rule.slots().iter().map(|&(_, first)| vec![first; parameter.numbers]).collect();
-            Kept { parameter, count: 0, slots }
+            ParamState { parameter, count: 0, slots }
         };
         Ok(Self { rule, parameters: parameters.into_iter().map(keep).collect() })
     }
 
     /// The rule.
     #[must_use]
-    pub fn rule(&self) -> Rule {
+    pub fn rule(&self) -> OptimizerKind {
         self.rule
     }
 
-    /// The parameters, in the order in which [`Optimiser::step`] takes them.
+    /// The parameters, in the order in which [`Optimizer::step`] takes them.
     pub fn parameters(&self) -> impl ExactSizeIterator<Item = &Parameter> {
         self.parameters.iter().map(|kept| &kept.parameter)
     }

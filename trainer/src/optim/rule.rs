@@ -10,7 +10,7 @@ use super::elementwise::{along_one, along_three, along_two};
 /// parameter's; see [`Groups`](super::Groups).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Rule {
+pub enum OptimizerKind {
     /// `g += decay·w; v = momentum·v + g; w -= rate·v`, or with Nesterov's look-ahead `w -= rate·(g + momentum·v)`.
     ///
     /// `torch.optim.SGD` without dampening and TensorFlow's `MomentumOptimizer` are this same rule: both keep the rate
@@ -66,17 +66,17 @@ pub(super) struct Application {
     pub(super) count: u64,
 }
 
-impl Rule {
+impl OptimizerKind {
     /// The defaults of tflearn: rho 0.9, no momentum, epsilon 1e-10.
     #[must_use]
     pub fn rmsprop() -> Self {
-        Rule::RmsProp { rho: rho(), momentum: 0.0, epsilon: small() }
+        OptimizerKind::RmsProp { rho: rho(), momentum: 0.0, epsilon: small() }
     }
 
     /// PyTorch's defaults: 0.9, 0.999, epsilon 1e-8.
     #[must_use]
     pub fn adamw() -> Self {
-        Rule::AdamW { beta1: beta1(), beta2: beta2(), epsilon: epsilon() }
+        OptimizerKind::AdamW { beta1: beta1(), beta2: beta2(), epsilon: epsilon() }
     }
 
     /// Whether every number makes sense.
@@ -87,16 +87,16 @@ impl Rule {
         let share = |share: f64| (0.0..1.0).contains(&share);
         let wanted = "a share from 0 to 1, 1 excluded";
         let table = match *self {
-            Rule::Sgd { momentum, nesterov } => vec![
+            OptimizerKind::Sgd { momentum, nesterov } => vec![
                 (share(momentum), "momentum", wanted),
                 (!nesterov || momentum > 0.0, "momentum", "above 0 with `nesterov`"),
             ],
-            Rule::RmsProp { rho, momentum, epsilon } => vec![
+            OptimizerKind::RmsProp { rho, momentum, epsilon } => vec![
                 (share(rho), "rho", wanted),
                 (share(momentum), "momentum", wanted),
                 (epsilon.is_finite() && epsilon >= 0.0, "epsilon", "zero or more"),
             ],
-            Rule::AdamW { beta1, beta2, epsilon } => vec![
+            OptimizerKind::AdamW { beta1, beta2, epsilon } => vec![
                 (share(beta1), "beta1", wanted),
                 (share(beta2), "beta2", wanted),
                 (epsilon.is_finite() && epsilon >= 0.0, "epsilon", "zero or more"),
@@ -108,27 +108,29 @@ impl Rule {
     /// What it keeps for each weight: a name, and the number it begins with.
     pub(super) fn slots(&self) -> &'static [(&'static str, f32)] {
         match self {
-            Rule::Sgd { momentum: 0.0, .. } => &[],
-            Rule::Sgd { .. } => &[("momentum", 0.0)],
-            Rule::RmsProp { momentum: 0.0, .. } => &[("rms", 1.0)],
-            Rule::RmsProp { .. } => &[("rms", 1.0), ("momentum", 0.0)],
-            Rule::AdamW { .. } => &[("exp_avg", 0.0), ("exp_avg_sq", 0.0)],
+            OptimizerKind::Sgd { momentum: 0.0, .. } => &[],
+            OptimizerKind::Sgd { .. } => &[("momentum", 0.0)],
+            OptimizerKind::RmsProp { momentum: 0.0, .. } => &[("rms", 1.0)],
+            OptimizerKind::RmsProp { .. } => &[("rms", 1.0), ("momentum", 0.0)],
+            OptimizerKind::AdamW { .. } => &[("exp_avg", 0.0), ("exp_avg_sq", 0.0)],
         }
     }
 
-    /// Changes the weights and the slots, which are those of [`Rule::slots`] and as long as the weights.
+    /// Changes the weights and the slots, which are those of [`OptimizerKind::slots`] and as long as the weights.
     pub(super) fn apply(&self, weights: &mut [f32], gradient: &[f32], slots: &mut [Vec<f32>], now: Application) {
         let (rate, decay, scale) = (now.rate as f32, now.weight_decay as f32, now.gradient_scale);
         match (*self, slots) {
-            (Rule::Sgd { .. }, []) => along_one(weights, gradient, |w, g| *w -= rate * (g * scale + decay * *w)),
-            (Rule::Sgd { momentum, nesterov: false }, [velocity]) => {
+            (OptimizerKind::Sgd { .. }, []) => {
+                along_one(weights, gradient, |w, g| *w -= rate * (g * scale + decay * *w))
+            }
+            (OptimizerKind::Sgd { momentum, nesterov: false }, [velocity]) => {
                 let momentum = momentum as f32;
                 along_two(weights, gradient, velocity, |w, g, v| {
                     *v = momentum * *v + (g * scale + decay * *w);
                     *w -= rate * *v;
                 });
             }
-            (Rule::Sgd { momentum, nesterov: true }, [velocity]) => {
+            (OptimizerKind::Sgd { momentum, nesterov: true }, [velocity]) => {
                 let momentum = momentum as f32;
                 along_two(weights, gradient, velocity, |w, g, v| {
                     let g = g * scale + decay * *w;
@@ -136,7 +138,7 @@ impl Rule {
                     *w -= rate * (g + momentum * *v);
                 });
             }
-            (Rule::RmsProp { rho, epsilon, .. }, [rms]) => {
+            (OptimizerKind::RmsProp { rho, epsilon, .. }, [rms]) => {
                 let (fresh, epsilon) = (1.0 - rho as f32, epsilon as f32);
                 along_two(weights, gradient, rms, |w, g, s| {
                     let g = g * scale + decay * *w;
@@ -144,7 +146,7 @@ impl Rule {
                     *w -= rate * g / (*s + epsilon).sqrt();
                 });
             }
-            (Rule::RmsProp { rho, momentum, epsilon }, [rms, velocity]) => {
+            (OptimizerKind::RmsProp { rho, momentum, epsilon }, [rms, velocity]) => {
                 let (fresh, momentum, epsilon) = (1.0 - rho as f32, momentum as f32, epsilon as f32);
                 along_three(weights, gradient, [rms, velocity], |w, g, s, v| {
                     let g = g * scale + decay * *w;
@@ -153,7 +155,7 @@ impl Rule {
                     *w -= *v;
                 });
             }
-            (Rule::AdamW { beta1, beta2, epsilon }, [mean, square]) => {
+            (OptimizerKind::AdamW { beta1, beta2, epsilon }, [mean, square]) => {
                 let count = now.count as f64;
                 let step = (now.rate / (1.0 - beta1.powf(count))) as f32;
                 let root = (1.0 - beta2.powf(count)).sqrt() as f32;
@@ -167,7 +169,7 @@ impl Rule {
                     *w = shrink * *w - step * *m / (s.sqrt() / root + epsilon);
                 });
             }
-            // `slots` has as many as `Rule::slots` says; there is nothing to change with any other number.
+            // `slots` has as many as `OptimizerKind::slots` says; there is nothing to change with any other number.
             _ => debug_assert!(false, "{self:?} with the slots of another rule"),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::Optimiser;
+use super::Optimizer;
 
 /// The slot that counts a parameter's steps; one number, as PyTorch stores it.
 const STEP: &str = "step";
@@ -20,7 +20,7 @@ pub enum StateError {
         key: String,
     },
     /// Something is there that the optimiser does not keep.
-    #[error("the state has `{key}`, which this optimiser does not keep; it is of another network or another rule")]
+    #[error("the state has `{key}`, which this optimizer does not keep; it is of another network or another rule")]
     Unknown {
         /// Slot and parameter.
         key: String,
@@ -45,7 +45,7 @@ pub enum StateError {
     },
 }
 
-impl Optimiser {
+impl Optimizer {
     /// Every slot under `slot/parameter`, such as `exp_avg/fc.weight`, with as many numbers as the parameter has in the
     /// same order, and `step/parameter`, one number, exact up to 2^24. The names of slots are PyTorch's and
     /// TensorFlow's: `momentum`, `rms`, `exp_avg`, `exp_avg_sq`.
@@ -62,7 +62,7 @@ impl Optimiser {
         state
     }
 
-    /// Goes on where [`Optimiser::state`] was taken, to the bit.
+    /// Goes on where [`Optimizer::state`] was taken, to the bit.
     ///
     /// # Errors
     /// [`StateError`] naming the first number that does not fit; nothing has changed then.
@@ -102,37 +102,37 @@ fn count(key: &str, value: f32) -> Result<u64, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::{Parameter, Rule, Step};
+    use crate::optim::{OptimizerKind, Parameter, Step};
 
-    const RULES: [Rule; 4] = [
-        Rule::Sgd { momentum: 0.9, nesterov: true },
-        Rule::Sgd { momentum: 0.0, nesterov: false },
-        Rule::RmsProp { rho: 0.9, momentum: 0.5, epsilon: 1e-10 },
-        Rule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+    const RULES: [OptimizerKind; 4] = [
+        OptimizerKind::Sgd { momentum: 0.9, nesterov: true },
+        OptimizerKind::Sgd { momentum: 0.0, nesterov: false },
+        OptimizerKind::RmsProp { rho: 0.9, momentum: 0.5, epsilon: 1e-10 },
+        OptimizerKind::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
     ];
 
-    fn optimiser(rule: Rule) -> Optimiser {
-        Optimiser::new(rule, vec![Parameter::plain("a", 3), Parameter::plain("b", 1)]).unwrap()
+    fn optimizer(rule: OptimizerKind) -> Optimizer {
+        Optimizer::new(rule, vec![Parameter::plain("a", 3), Parameter::plain("b", 1)]).unwrap()
     }
 
-    fn steps(optimiser: &mut Optimiser, weights: &mut [Vec<f32>; 2], count: usize) {
+    fn steps(optimizer: &mut Optimizer, weights: &mut [Vec<f32>; 2], count: usize) {
         for _ in 0..count {
             let gradients = weights.clone();
             let [a, b] = weights;
-            optimiser.step(&mut [(a, &gradients[0]), (b, &gradients[1])], Step::at(0.01)).unwrap();
+            optimizer.step(&mut [(a, &gradients[0]), (b, &gradients[1])], Step::at(0.01)).unwrap();
         }
     }
 
-    fn owned(optimiser: &Optimiser) -> BTreeMap<String, Vec<f32>> {
-        optimiser.state().into_iter().map(|(key, numbers)| (key, numbers.into_owned())).collect()
+    fn owned(optimizer: &Optimizer) -> BTreeMap<String, Vec<f32>> {
+        optimizer.state().into_iter().map(|(key, numbers)| (key, numbers.into_owned())).collect()
     }
 
     #[test]
     fn going_on_from_a_state_gives_the_same_bits_as_never_stopping() {
         for rule in RULES {
-            let mut through = (optimiser(rule), [vec![0.3, -0.7, 1.1], vec![0.2]]);
+            let mut through = (optimizer(rule), [vec![0.3, -0.7, 1.1], vec![0.2]]);
             steps(&mut through.0, &mut through.1, 7);
-            let mut resumed = (optimiser(rule), through.1.clone());
+            let mut resumed = (optimizer(rule), through.1.clone());
             resumed.0.restore(&owned(&through.0)).unwrap();
             steps(&mut through.0, &mut through.1, 5);
             steps(&mut resumed.0, &mut resumed.1, 5);
@@ -143,34 +143,34 @@ mod tests {
 
     #[test]
     fn names_are_slot_and_parameter() {
-        let optimiser = optimiser(Rule::adamw());
-        let keys: Vec<String> = optimiser.state().into_keys().collect();
+        let optimizer = optimizer(OptimizerKind::adamw());
+        let keys: Vec<String> = optimizer.state().into_keys().collect();
         assert_eq!(keys, ["exp_avg/a", "exp_avg/b", "exp_avg_sq/a", "exp_avg_sq/b", "step/a", "step/b"]);
     }
 
     #[test]
     fn a_state_that_does_not_fit_is_refused_by_name_and_changes_nothing() {
-        let mut optimiser = optimiser(Rule::Sgd { momentum: 0.9, nesterov: false });
-        steps(&mut optimiser, &mut [vec![0.3, -0.7, 1.1], vec![0.2]], 2);
-        let before = owned(&optimiser);
+        let mut optimizer = optimizer(OptimizerKind::Sgd { momentum: 0.9, nesterov: false });
+        steps(&mut optimizer, &mut [vec![0.3, -0.7, 1.1], vec![0.2]], 2);
+        let before = owned(&optimizer);
 
         let mut missing = before.clone();
         missing.remove("momentum/b");
-        assert_eq!(optimiser.restore(&missing), Err(StateError::Missing { key: "momentum/b".into() }));
+        assert_eq!(optimizer.restore(&missing), Err(StateError::Missing { key: "momentum/b".into() }));
 
         let mut unknown = before.clone();
         unknown.insert("momentum/c".into(), vec![]);
-        assert_eq!(optimiser.restore(&unknown), Err(StateError::Unknown { key: "momentum/c".into() }));
+        assert_eq!(optimizer.restore(&unknown), Err(StateError::Unknown { key: "momentum/c".into() }));
 
         let mut short = before.clone();
         short.insert("momentum/a".into(), vec![0.0]);
         let length = StateError::Length { key: "momentum/a".into(), expected: 3, found: 1 };
-        assert_eq!(optimiser.restore(&short), Err(length));
+        assert_eq!(optimizer.restore(&short), Err(length));
 
         let mut damaged = before.clone();
         damaged.insert("step/b".into(), vec![-1.0]);
         let count = StateError::Count { key: "step/b".into(), value: "-1".into() };
-        assert_eq!(optimiser.restore(&damaged), Err(count));
-        assert_eq!(owned(&optimiser), before);
+        assert_eq!(optimizer.restore(&damaged), Err(count));
+        assert_eq!(owned(&optimizer), before);
     }
 }

@@ -38,16 +38,16 @@ struct Case {
     weights: Vec<Vec<f32>>,
 }
 
-fn check(file: &str, name: &str, rule: Rule, weight_decay: f64) {
+fn check(file: &str, name: &str, rule: OptimizerKind, weight_decay: f64) {
     let mut file: Value = serde_json::from_str(file).unwrap();
     let kept: Vec<u64> = serde_json::from_value(file["kept"].take()).unwrap();
     let case: Case = serde_json::from_value(file[name].take()).unwrap();
-    let mut optimiser =
-        Optimiser::new(rule, vec![Parameter { weight_decay, ..Parameter::plain("w", INITIAL.len()) }]).unwrap();
+    let mut optimizer =
+        Optimizer::new(rule, vec![Parameter { weight_decay, ..Parameter::plain("w", INITIAL.len()) }]).unwrap();
     let (mut weights, mut expected) = (INITIAL, case.weights.iter());
     for step in 1..=STEPS {
         let rate = if step <= STEPS / 2 { case.rate } else { case.rate / 10.0 };
-        optimiser.step(&mut [(&mut weights, &gradient(step))], Step::at(rate)).unwrap();
+        optimizer.step(&mut [(&mut weights, &gradient(step))], Step::at(rate)).unwrap();
         if kept.contains(&step) {
             close(&weights, expected.next().unwrap(), &format!("{name}, step {step}"));
         }
@@ -55,11 +55,11 @@ fn check(file: &str, name: &str, rule: Rule, weight_decay: f64) {
     assert_eq!(expected.next(), None, "{name}");
 }
 
-fn sgd(momentum: f64) -> Rule {
-    Rule::Sgd { momentum, nesterov: false }
+fn sgd(momentum: f64) -> OptimizerKind {
+    OptimizerKind::Sgd { momentum, nesterov: false }
 }
 
-const NESTEROV: Rule = Rule::Sgd { momentum: 0.9, nesterov: true };
+const NESTEROV: OptimizerKind = OptimizerKind::Sgd { momentum: 0.9, nesterov: true };
 
 #[test]
 fn sgd_is_pytorchs() {
@@ -79,16 +79,16 @@ fn the_same_sgd_is_tensorflows_momentum() {
 
 #[test]
 fn rmsprop_is_tensorflows() {
-    check(TENSORFLOW, "rmsprop", Rule::rmsprop(), 0.0);
-    check(TENSORFLOW, "rmsprop, l2", Rule::rmsprop(), 0.1);
-    check(TENSORFLOW, "rmsprop, momentum", Rule::RmsProp { rho: 0.8, momentum: 0.5, epsilon: 1e-3 }, 0.0);
+    check(TENSORFLOW, "rmsprop", OptimizerKind::rmsprop(), 0.0);
+    check(TENSORFLOW, "rmsprop, l2", OptimizerKind::rmsprop(), 0.1);
+    check(TENSORFLOW, "rmsprop, momentum", OptimizerKind::RmsProp { rho: 0.8, momentum: 0.5, epsilon: 1e-3 }, 0.0);
 }
 
 #[test]
 fn adamw_is_pytorchs() {
-    check(TORCH, "adamw", Rule::adamw(), 0.0);
-    check(TORCH, "adamw, decay", Rule::adamw(), 0.1);
-    check(TORCH, "adamw, other betas", Rule::AdamW { beta1: 0.8, beta2: 0.95, epsilon: 1e-3 }, 0.05);
+    check(TORCH, "adamw", OptimizerKind::adamw(), 0.0);
+    check(TORCH, "adamw, decay", OptimizerKind::adamw(), 0.1);
+    check(TORCH, "adamw, other betas", OptimizerKind::AdamW { beta1: 0.8, beta2: 0.95, epsilon: 1e-3 }, 0.05);
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn clipping_is_pytorchs() {
 
 #[test]
 fn clipping_inside_the_step_is_clipping_before_it() {
-    for rule in [sgd(0.0), NESTEROV, Rule::rmsprop(), Rule::adamw()] {
+    for rule in [sgd(0.0), NESTEROV, OptimizerKind::rmsprop(), OptimizerKind::adamw()] {
         let parameter = vec![Parameter { weight_decay: 0.1, ..Parameter::plain("w", INITIAL.len()) }];
-        let [mut inside, mut before] = [(); 2].map(|()| (Optimiser::new(rule, parameter.clone()).unwrap(), INITIAL));
+        let [mut inside, mut before] = [(); 2].map(|()| (Optimizer::new(rule, parameter.clone()).unwrap(), INITIAL));
         for step in 1..=3 {
             let mut gradient = gradient(step);
             let gradient_scale = clip_factor(global_norm(&[&gradient]), 1.0);
@@ -141,28 +141,28 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let numbers = 100_003;
     let start: Vec<f32> = (0..numbers).map(|i| made_up(i * 31 + 5)).collect();
     let gradient: Vec<f32> = (0..numbers).map(|i| made_up(i * i)).collect();
-    let run = |rule: Rule, threads: usize| {
+    let run = |rule: OptimizerKind, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let parameter = Parameter { weight_decay: 0.01, ..Parameter::plain("w", start.len()) };
-            let mut optimiser = Optimiser::new(rule, vec![parameter]).unwrap();
+            let mut optimizer = Optimizer::new(rule, vec![parameter]).unwrap();
             let mut weights = start.clone();
             for _ in 0..3 {
-                optimiser.step(&mut [(&mut weights, &gradient)], Step::at(0.01)).unwrap();
+                optimizer.step(&mut [(&mut weights, &gradient)], Step::at(0.01)).unwrap();
             }
             let bits: Vec<u32> = weights.iter().map(|w| w.to_bits()).collect();
             (bits, global_norm(&[&gradient, &weights]).to_bits())
         })
     };
-    let all = [sgd(0.0), NESTEROV, Rule::rmsprop(), Rule::adamw()];
+    let all = [sgd(0.0), NESTEROV, OptimizerKind::rmsprop(), OptimizerKind::adamw()];
     for rule in all {
         assert_eq!(run(rule, 1), run(rule, 3), "{rule:?}");
     }
     // A large tensor is many small ones.
     let [mut weights, mut first] = [start.clone(), start[..10].to_vec()];
     let parameters = |numbers| vec![Parameter::plain("w", numbers)];
-    let mut whole = Optimiser::new(Rule::adamw(), parameters(start.len())).unwrap();
-    let mut part = Optimiser::new(Rule::adamw(), parameters(10)).unwrap();
+    let mut whole = Optimizer::new(OptimizerKind::adamw(), parameters(start.len())).unwrap();
+    let mut part = Optimizer::new(OptimizerKind::adamw(), parameters(10)).unwrap();
     whole.step(&mut [(&mut weights, &gradient)], Step::at(0.01)).unwrap();
     part.step(&mut [(&mut first, &gradient[..10])], Step::at(0.01)).unwrap();
     assert_eq!(weights[..10], first);
@@ -207,9 +207,9 @@ fn an_average_that_warms_up_is_tensorflows_and_can_be_resumed() {
 fn multipliers_and_decay_are_each_parameters_own() {
     let slow = Parameter { rate: 0.5, ..Parameter::plain("slow", 1) };
     let decayed = Parameter { weight_decay: 0.5, ..Parameter::plain("decayed", 1) };
-    let mut optimiser = Optimiser::new(sgd(0.0), vec![slow, decayed]).unwrap();
+    let mut optimizer = Optimizer::new(sgd(0.0), vec![slow, decayed]).unwrap();
     let (mut a, mut b) = ([2.0], [2.0]);
-    optimiser.step(&mut [(&mut a, &[1.0]), (&mut b, &[1.0])], Step::at(0.25)).unwrap();
+    optimizer.step(&mut [(&mut a, &[1.0]), (&mut b, &[1.0])], Step::at(0.25)).unwrap();
     // 2 - 0.25·0.5·1 and 2 - 0.25·(1 + 0.5·2).
     assert_eq!((a, b), ([1.875], [1.5]));
 }
@@ -217,48 +217,48 @@ fn multipliers_and_decay_are_each_parameters_own() {
 #[test]
 fn a_frozen_parameter_does_not_count_steps() {
     let parameters = vec![Parameter::plain("a", 1), Parameter::plain("b", 1)];
-    let mut optimiser = Optimiser::new(Rule::adamw(), parameters).unwrap();
+    let mut optimizer = Optimizer::new(OptimizerKind::adamw(), parameters).unwrap();
     for _ in 0..3 {
-        optimiser.update(1, (&mut [1.0], &[1.0]), Step::at(0.1)).unwrap();
+        optimizer.update(1, (&mut [1.0], &[1.0]), Step::at(0.1)).unwrap();
     }
-    let state = optimiser.state();
+    let state = optimizer.state();
     assert_eq!((state["step/a"][0], state["step/b"][0]), (0.0, 3.0));
 }
 
 #[test]
 fn what_does_not_fit_is_refused_and_changes_nothing() {
     let twice = vec![Parameter::plain("a", 1), Parameter::plain("a", 2)];
-    assert_eq!(Optimiser::new(sgd(0.9), twice).unwrap_err(), OptimError::Twice { name: "a".into() });
-    let unlike = Rule::Sgd { momentum: 0.0, nesterov: true };
-    assert!(matches!(Optimiser::new(unlike, vec![]), Err(OptimError::Option(OptionError { option: "momentum", .. }))));
+    assert_eq!(Optimizer::new(sgd(0.9), twice).unwrap_err(), OptimError::Twice { name: "a".into() });
+    let unlike = OptimizerKind::Sgd { momentum: 0.0, nesterov: true };
+    assert!(matches!(Optimizer::new(unlike, vec![]), Err(OptimError::Option(OptionError { option: "momentum", .. }))));
     let growing = vec![Parameter { weight_decay: -0.1, ..Parameter::plain("a", 1) }];
     assert!(matches!(
-        Optimiser::new(sgd(0.9), growing),
+        Optimizer::new(sgd(0.9), growing),
         Err(OptimError::Option(OptionError { option: "weight_decay", .. }))
     ));
 
-    let mut optimiser = Optimiser::new(sgd(0.9), vec![Parameter::plain("a", 2), Parameter::plain("b", 1)]).unwrap();
+    let mut optimizer = Optimizer::new(sgd(0.9), vec![Parameter::plain("a", 2), Parameter::plain("b", 1)]).unwrap();
     let (mut a, mut b) = ([1.0, 2.0], [3.0]);
-    let short = optimiser.step(&mut [(&mut a, &[1.0, 1.0]), (&mut b, &[])], Step::at(0.1));
+    let short = optimizer.step(&mut [(&mut a, &[1.0, 1.0]), (&mut b, &[])], Step::at(0.1));
     let expected = OptimError::Length { name: "b".into(), what: "gradient", expected: 1, found: 0 };
     assert_eq!(short, Err(expected));
-    let fewer = optimiser.step(&mut [(&mut a, &[1.0, 1.0])], Step::at(0.1));
+    let fewer = optimizer.step(&mut [(&mut a, &[1.0, 1.0])], Step::at(0.1));
     assert_eq!(fewer, Err(OptimError::Tensors { expected: 2, found: 1 }));
     assert_eq!((a, b), ([1.0, 2.0], [3.0]));
 }
 
 #[test]
 fn rules_and_groups_are_read_with_defaults_and_without_misspellings() {
-    let rule = |text: &str| serde_json::from_str::<Rule>(text);
+    let rule = |text: &str| serde_json::from_str::<OptimizerKind>(text);
     assert_eq!(rule(r#"{"name": "sgd"}"#).unwrap(), sgd(0.9));
-    assert_eq!(rule(r#"{"name": "rmsprop"}"#).unwrap(), Rule::rmsprop());
+    assert_eq!(rule(r#"{"name": "rmsprop"}"#).unwrap(), OptimizerKind::rmsprop());
     assert_eq!(rule(r#"{"name": "adamw", "beta2": 0.99}"#).unwrap(), {
-        Rule::AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 }
+        OptimizerKind::AdamW { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 }
     });
     assert!(rule(r#"{"name": "sgd", "momentun": 0.9}"#).is_err());
     assert_eq!(serde_json::from_str::<Groups>("{}").unwrap(), Groups::default());
     assert!(serde_json::from_str::<Groups>(r#"{"decay": 1}"#).is_err());
-    for rule in [sgd(0.5), Rule::rmsprop(), Rule::adamw()] {
-        assert_eq!(serde_json::from_value::<Rule>(serde_json::to_value(rule).unwrap()).unwrap(), rule);
+    for rule in [sgd(0.5), OptimizerKind::rmsprop(), OptimizerKind::adamw()] {
+        assert_eq!(serde_json::from_value::<OptimizerKind>(serde_json::to_value(rule).unwrap()).unwrap(), rule);
     }
 }

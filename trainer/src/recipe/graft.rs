@@ -6,7 +6,7 @@ use models::graph::{GraftedGraph, NodeId};
 use models::{Graph, Network, Params, Preprocess, init};
 
 use super::{Plan, Recipe, RecipeError};
-use crate::backend::{Executor, Kernels};
+use crate::backend::{ComputeBackend, CpuExecutor};
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::head;
 use crate::finetune::{FinetuneOptions, FinetuneStrategy, trained};
@@ -57,17 +57,17 @@ impl Plan {
     ///
     /// # Errors
     /// [`RecipeError`] when an image cannot be read; [`FitError::Stopped`] when the observer asks for it.
-    pub fn fit_head(&mut self, kernels: &Kernels, observer: &mut dyn Observer) -> Result<(), RecipeError> {
+    pub fn fit_head(&mut self, kernels: &ComputeBackend, observer: &mut dyn Observer) -> Result<(), RecipeError> {
         let Some(HeadFirst { nodes: [features, head], images }) = &self.head_first else { return Ok(()) };
         observer.event(Event::Phase { phase: Phase::Features });
         let prefix = self.graph.prefix(*features);
-        let executor = Executor::with_kernels(&prefix, &self.params, |_| false, kernels).map_err(FitError::from)?;
+        let executor = CpuExecutor::with_backend(&prefix, &self.params, |_| false, kernels).map_err(FitError::from)?;
         let mut examples = head::Examples::default();
         let all: Vec<usize> = (0..images.classes().len()).collect();
         let total = all.len() as u64;
         for batch in images.epoch(all, 0, self.options.batch_size) {
             let fit::Batch { inputs, classes } = batch?;
-            examples.features.extend(executor.predict(&inputs).map_err(FitError::from)?);
+            examples.features.extend(executor.infer_nhwc(&inputs).map_err(FitError::from)?);
             examples.classes.extend(classes);
             let done = examples.classes.len() as u64;
             observer.event(Event::Progress { phase: Phase::Features, done, total });

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::{Plan, Recipe, RecipeError, RunOptions};
-use crate::backend::{Executor, Kernels};
+use crate::backend::{ComputeBackend, CpuExecutor};
 use crate::data::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
 use crate::fit::metrics::Evaluation;
@@ -33,7 +33,7 @@ pub struct RunFolder<'a> {
     /// Where.
     pub place: &'a Place,
     /// By what it is computed.
-    pub kernels: &'a Kernels,
+    pub kernels: &'a ComputeBackend,
     /// Whether it has to be a run that was begun.
     pub resume: Resume,
 }
@@ -193,7 +193,7 @@ impl OpenRun<'_> {
         let test = match &plan.test {
             None => None,
             Some(images) => {
-                let executor = Executor::new(&plan.graph, &fitted.params).map_err(fit::FitError::from)?;
+                let executor = CpuExecutor::new(&plan.graph, &fitted.params).map_err(fit::FitError::from)?;
                 Some(fit::evaluate(&executor, images, plan.options.batch_size)?)
             }
         };

@@ -7,7 +7,7 @@ use crate::data::augment::Transform;
 use crate::finetune::FinetuneStrategy;
 use crate::fit::{CheckpointOptions, ClassWeights, FitOptions, LossOptions, Sampling};
 use crate::optim::schedule::Schedule;
-use crate::optim::{Decayed, Groups, Rule};
+use crate::optim::{Decayed, Groups, OptimizerKind};
 
 fn named(name: &str, settings: &[&str]) -> Recipe {
     let settings: Vec<Setting> = settings.iter().map(|text| text.parse().unwrap()).collect();
@@ -38,7 +38,7 @@ fn every_recipe_is_understood_and_comes_back_from_its_own_text() {
 #[test]
 fn tflearns_residual_network_is_as_the_example_has_it() {
     let recipe = named("tflearn-resnet-cifar10", &[]);
-    assert_eq!(recipe.training.optimiser, Rule::Sgd { momentum: 0.9, nesterov: false });
+    assert_eq!(recipe.training.optimizer, OptimizerKind::Sgd { momentum: 0.9, nesterov: false });
     assert_eq!(
         recipe.training.groups,
         Groups { weight_decay: 1e-4, decayed: Decayed::Convolutions, ..Groups::default() }
@@ -69,7 +69,7 @@ fn tflearns_residual_network_is_as_the_example_has_it() {
 #[test]
 fn tflearns_vgg_is_as_the_article_has_it() {
     let recipe = named("tflearn-vgg16-oxflower17", &[]);
-    assert_eq!(recipe.training.optimiser, Rule::RmsProp { rho: 0.9, momentum: 0.0, epsilon: 1e-10 });
+    assert_eq!(recipe.training.optimizer, OptimizerKind::RmsProp { rho: 0.9, momentum: 0.0, epsilon: 1e-10 });
     assert_eq!(recipe.training.schedule, Schedule::Constant { rate: 1e-3 });
     assert_eq!((recipe.training.epochs, recipe.training.batch_size, recipe.training.clip_norm), (500, 32, Some(5.0)));
     assert_eq!(recipe.training.groups, Groups::default());

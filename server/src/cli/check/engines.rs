@@ -8,7 +8,7 @@ use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{Batching, Engine, EngineKind, ImportedModel, ModelFile, OpaqueOptions, engine};
 use serde::Serialize;
 use server::runtime::SelectedEngine;
-use trainer::backend::Executor;
+use trainer::backend::CpuExecutor;
 
 use crate::cli::{CommandContext, output};
 
@@ -53,8 +53,8 @@ pub(super) fn compare(
         (0..IMAGES).map(|seed| ImageBatch::noise(1, [channels, height, width], seed)).collect();
     let mut reference = match imported {
         Some(ImportedModel { graph, params, .. }) => {
-            let executor = Executor::new(graph, params)?;
-            let answers = images.iter().map(|image| executor.forward_batch(image)).collect::<Result<Vec<_>, _>>()?;
+            let executor = CpuExecutor::new(graph, params)?;
+            let answers = images.iter().map(|image| executor.infer_batch(image)).collect::<Result<Vec<_>, _>>()?;
             Some(("graft's executor".to_owned(), answers))
         }
         None => None,

@@ -5,9 +5,9 @@ use std::ffi::c_int;
 use super::functions::{CONVOLUTION_DIRECT, FORWARD_TRAINING, Functions, Handle, Status, arg, query, tag};
 use super::library::{LINE, OneDnn, OneDnnError};
 use super::primitive::{Argument, Attributes, Desc, Memory, Primitive};
-use crate::backend::kernels::conv::Geometry;
-use crate::backend::kernels::element::{Element, Format};
-use crate::backend::kernels::norm::Then;
+use crate::backend::cpu::kernels::conv::Geometry;
+use crate::backend::cpu::kernels::element::{DType, Element};
+use crate::backend::cpu::kernels::epilogue::Epilogue;
 
 /// A convolution of batches of one size, of images in one format. Weights, bias and their gradients are `f32`, weights
 /// `[kh, kw, in / groups, out]`; the library takes them in an order of its own, and sums are `f32`.
@@ -22,12 +22,12 @@ pub(crate) struct Convolution {
 }
 
 /// What a convolution is made from.
-pub(crate) struct Site<'a> {
+pub(crate) struct ConvSpec<'a> {
     pub(crate) geometry: &'a Geometry,
     pub(crate) batch: usize,
     /// Of the images.
-    pub(crate) format: Format,
-    pub(crate) then: Then,
+    pub(crate) dtype: DType,
+    pub(crate) epilogue: Epilogue,
 }
 
 /// A pass with the copy between the weights' order and its own.
@@ -40,11 +40,11 @@ struct Weighted {
 impl Convolution {
     /// # Errors
     /// [`OneDnnError::Refused`] when the library does not do it.
-    pub(crate) fn new(library: &OneDnn, site: &Site<'_>) -> Result<Self, OneDnnError> {
-        let Site { geometry, batch, format, then } = *site;
+    pub(crate) fn new(library: &OneDnn, spec: &ConvSpec<'_>) -> Result<Self, OneDnnError> {
+        let ConvSpec { geometry, batch, dtype, epilogue } = *spec;
         let conv = &geometry.conv;
         let image = |channels, [height, width]: [usize; 2]| {
-            Desc::new(library, &[batch, channels, height, width], format, tag::NHWC)
+            Desc::new(library, &[batch, channels, height, width], dtype, tag::NHWC)
         };
         let images = [image(conv.in_channels, geometry.input)?, image(conv.out_channels, geometry.output)?];
         let [height, width] = conv.kernel;
@@ -53,14 +53,14 @@ impl Convolution {
             1 => (vec![to, from, height, width], tag::HWIO),
             groups => (vec![groups, to, from, height, width], tag::HWIGO),
         };
-        let kernel = |format, tag| Desc::new(library, &dims, format, tag);
-        let (weights, free) = (kernel(Format::Single, order)?, kernel(format, tag::ANY)?);
+        let kernel = |dtype, tag| Desc::new(library, &dims, dtype, tag);
+        let (weights, free) = (kernel(DType::F32, order)?, kernel(dtype, tag::ANY)?);
         let bias = conv.bias.then(|| Desc::vector(library, conv.out_channels)).transpose()?;
         let bias_handle = bias.as_ref().map_or(std::ptr::null_mut(), Desc::handle);
         let window = Window::of(geometry);
         let (engine, [x, y]) = (library.engine(), [images[0].handle(), images[1].handle()]);
 
-        let attributes = Attributes::new(library, then)?;
+        let attributes = Attributes::new(library, epilogue)?;
         let pass = Primitive::new(library, "plan a convolution", |functions, handle| {
             let create = functions.convolution_forward_primitive_desc_create;
             let [strides, dilates, before, after] = window.pointers();
@@ -88,7 +88,7 @@ impl Convolution {
         })?;
         let forward = Weighted::new(library, pass, query::WEIGHTS, &weights)?;
 
-        let attributes = Attributes::new(library, Then::Nothing)?;
+        let attributes = Attributes::new(library, Epilogue::Identity)?;
         let hint = forward.pass.desc();
         let pass = Primitive::new(library, "plan a gradient of images", |functions, handle| {
             let create = functions.convolution_backward_data_primitive_desc_create;
@@ -102,7 +102,7 @@ impl Convolution {
         })?;
         let backward_input = Weighted::new(library, pass, query::WEIGHTS, &weights)?;
 
-        let gradient = kernel(Format::Single, tag::ANY)?;
+        let gradient = kernel(DType::F32, tag::ANY)?;
         let pass = Primitive::new(library, "plan a gradient of weights", |functions: &Functions, handle| -> Status {
             let create = functions.convolution_backward_weights_primitive_desc_create;
             let [strides, dilates, before, after] = window.pointers();
@@ -132,7 +132,7 @@ impl Convolution {
         Ok(Self { library: library.clone(), images, weights, bias, forward, backward_input, backward_weight })
     }
 
-    /// `y = then(x * weight + bias)`.
+    /// `y = epilogue(x * weight + bias)`.
     pub(crate) fn forward<T: Element>(
         &self,
         x: &[T],

@@ -8,6 +8,6 @@ mod library;
 mod primitive;
 mod search;
 
-pub(crate) use convolution::{Convolution, Site};
+pub(crate) use convolution::{ConvSpec, Convolution};
 pub use library::{OneDnn, OneDnnError};
 pub use search::{Candidate, Places, find};

@@ -5,7 +5,8 @@ use std::ptr::null_mut;
 
 use super::functions::{Dims, ExecArg, Functions, Handle, IN_ORDER, SCRATCHPAD_USER, Status, arg, query, tag};
 use super::library::{OneDnn, OneDnnError, check};
-use crate::backend::kernels::element::Format;
+use crate::backend::cpu::kernels::element::DType;
+use crate::backend::cpu::kernels::epilogue::Epilogue;
 
 /// Where numbers lie and in which format.
 pub(super) struct Desc(Owned);
@@ -71,12 +72,12 @@ impl Drop for Owned {
 }
 
 impl Desc {
-    pub(super) fn new(library: &OneDnn, dims: &[usize], format: Format, tag: c_int) -> Result<Self, OneDnnError> {
+    pub(super) fn new(library: &OneDnn, dims: &[usize], dtype: DType, tag: c_int) -> Result<Self, OneDnnError> {
         let mut all: Dims = [0; 12];
         all.iter_mut().zip(dims).for_each(|(all, &dim)| *all = dim as i64);
-        let kind = match format {
-            Format::Single => super::functions::F32,
-            Format::Brain => super::functions::BF16,
+        let kind = match dtype {
+            DType::F32 => super::functions::F32,
+            DType::Bf16 => super::functions::BF16,
         };
         let free = library.functions().memory_desc_destroy;
         let made = Owned::new(library, "describe an array", free, |functions, handle| {
@@ -91,7 +92,7 @@ impl Desc {
 
     /// A vector of `f32`.
     pub(super) fn vector(library: &OneDnn, length: usize) -> Result<Self, OneDnnError> {
-        Self::new(library, &[length], Format::Single, tag::VECTOR)
+        Self::new(library, &[length], DType::F32, tag::VECTOR)
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -110,7 +111,7 @@ impl Desc {
 
 impl Attributes {
     /// Memory of a computation is the caller's; a ReLU may follow.
-    pub(super) fn new(library: &OneDnn, then: crate::backend::kernels::norm::Then) -> Result<Self, OneDnnError> {
+    pub(super) fn new(library: &OneDnn, epilogue: Epilogue) -> Result<Self, OneDnnError> {
         let functions = library.functions();
         #[expect(unsafe_code, reason = "calls of the library")]
         // SAFETY: the pointers are to handles that are written; both handles are of the kinds that the calls take.
@@ -121,7 +122,7 @@ impl Attributes {
                 })?;
             let status = (functions.primitive_attr_set_scratchpad_mode)(made.handle, SCRATCHPAD_USER);
             check("leave memory to the caller", status)?;
-            if then == crate::backend::kernels::norm::Then::Relu {
+            if epilogue.has_relu() {
                 let ops = Owned::new(library, "make attributes", functions.post_ops_destroy, |functions, handle| {
                     (functions.post_ops_create)(handle)
                 })?;
@@ -160,7 +161,7 @@ impl Primitive {
 
     /// Copies numbers into another order or format.
     pub(super) fn reorder(library: &OneDnn, [from, to]: [&Desc; 2]) -> Result<Self, OneDnnError> {
-        let attributes = Attributes::new(library, crate::backend::kernels::norm::Then::Nothing)?;
+        let attributes = Attributes::new(library, Epilogue::Identity)?;
         Self::new(library, "plan a copy", |functions, handle| {
             let (create, engine) = (functions.reorder_primitive_desc_create, library.engine());
             #[expect(unsafe_code, reason = "a call of the library")]

@@ -76,7 +76,7 @@ fn beside_executable() -> Vec<PathBuf> {
 
 /// The package puts its files under the environment's prefix and not among its modules.
 fn python_libraries() -> Vec<PathBuf> {
-    const ASK: &str = "import sys, site; print(sys.prefix); print(site.getuserbase())";
+    const ASK: &str = "import sys, spec; print(sys.prefix); print(spec.getuserbase())";
     let asked = Command::new("python3").args(["-c", ASK]).stdin(Stdio::null()).stderr(Stdio::null()).output();
     let answer = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     answer.lines().map(|prefix| Path::new(prefix).join("lib")).collect()

@@ -11,7 +11,7 @@ use super::checkpoint::Checkpoints;
 use super::progress::{Best, Sums};
 use super::weights::per_class;
 use super::{Batch, EpochResult, Examples, FitError, FitOptions, Fitted, Logs, Progress, Sampling, Task};
-use crate::backend::{Executor, Gradients};
+use crate::backend::{CpuExecutor, Gradients};
 use crate::data::mixing::{Mixable, shares};
 use crate::data::sampling::generator;
 use crate::events::{Event, Observer};
@@ -19,7 +19,7 @@ use crate::fit::metrics::Evaluation;
 use crate::fit::stopping::{Better, EarlyStopping, Verdict};
 use crate::optim::loss::CrossEntropy;
 use crate::optim::schedule::Plateau;
-use crate::optim::{Ema, Optimiser, ParamInfo, Step, clip_factor, global_norm};
+use crate::optim::{Ema, Optimizer, ParamInfo, Step, clip_factor, global_norm};
 use crate::options::OptionError;
 
 /// How often the observer hears of a step.
@@ -30,8 +30,8 @@ pub(super) struct Training<'a> {
     loss: CrossEntropy,
     /// Height, width and channels of an example; of what is no image its numbers as channels.
     shape: [usize; 3],
-    executor: Executor,
-    optimiser: Optimiser,
+    executor: CpuExecutor,
+    optimizer: Optimizer,
     /// Where the optimiser's parameters are among the executor's.
     places: Vec<usize>,
     ema: Option<Ema>,
@@ -66,7 +66,7 @@ impl<'a> Training<'a> {
     pub(super) fn start(task: Task<'a>) -> Result<Self, FitError> {
         let options = task.options;
         options.validate()?;
-        let executor = Executor::with_kernels(task.graph, task.params, task.trains, task.kernels)?;
+        let executor = CpuExecutor::with_backend(task.graph, task.params, task.trains, task.kernels)?;
         let loss = options.loss.resolve(task.training.classes(), executor.outputs())?;
         if let Sampling::Weighted(weights) = &options.sampling {
             per_class("sampling.weighted", weights.len(), executor.outputs())?;
@@ -88,7 +88,7 @@ impl<'a> Training<'a> {
                 rules.push(options.groups.parameter(&info));
             }
         }
-        let optimiser = Optimiser::new(options.optimiser, rules)?;
+        let optimizer = Optimizer::new(options.optimizer, rules)?;
         let ema = options.ema.map(|ema| Ema::new(ema, tensors(&executor)));
         let mut progress = Progress {
             stopping: options.early_stopping.map(EarlyStopping::new),
@@ -109,7 +109,7 @@ impl<'a> Training<'a> {
         }
         let best = checkpoints.as_ref().filter(|_| progress.best.is_some()).and_then(Checkpoints::best);
         let mut training =
-            Self { task, loss, shape, executor, optimiser, places, ema, checkpoints, progress, best, clock };
+            Self { task, loss, shape, executor, optimizer, places, ema, checkpoints, progress, best, clock };
         if let Some(last) = last {
             training.restore(&last)?;
         }
@@ -203,7 +203,7 @@ impl<'a> Training<'a> {
         } else {
             None
         };
-        let pass = self.executor.train(&inputs, seed(options.seed, number))?;
+        let pass = self.executor.forward_train(&inputs, seed(options.seed, number))?;
         let loss = match &targets {
             None => self.loss.of_classes(pass.output(), &classes, outputs)?,
             Some(shares) => self.loss.of_shares(pass.output(), shares, outputs)?,
@@ -246,7 +246,7 @@ impl<'a> Training<'a> {
         let mut weights: Vec<Option<&mut [f32]>> = self.executor.weights_mut().numbers_mut().map(Some).collect();
         for (index, &place) in self.places.iter().enumerate() {
             if let (Some(weights), Some(gradient)) = (weights[place].take(), gradients.get(place)) {
-                self.optimiser.update(index, (weights, gradient), step)?;
+                self.optimizer.update(index, (weights, gradient), step)?;
             }
         }
         self.progress.step += 1;
@@ -371,7 +371,7 @@ impl<'a> Training<'a> {
 /// # Errors
 /// [`FitError`] when an example cannot be loaded or is not of the network's size.
 pub(crate) fn evaluate(
-    executor: &Executor,
+    executor: &CpuExecutor,
     examples: &dyn Examples,
     batch_size: usize,
 ) -> Result<Evaluation, FitError> {
@@ -379,7 +379,7 @@ pub(crate) fn evaluate(
     let (mut logits, mut truths) = (Vec::new(), Vec::new());
     for batch in examples.epoch(all, 0, batch_size) {
         let Batch { inputs, classes } = batch?;
-        logits.extend(executor.predict(&inputs)?);
+        logits.extend(executor.infer_nhwc(&inputs)?);
         truths.extend(classes);
     }
     Ok(Evaluation::new(&logits, &truths, executor.outputs()))
@@ -399,6 +399,6 @@ fn highest(row: &[f32]) -> usize {
     (0..row.len()).reduce(better).unwrap_or(0)
 }
 
-fn tensors(executor: &Executor) -> impl Iterator<Item = &[f32]> {
+fn tensors(executor: &CpuExecutor) -> impl Iterator<Item = &[f32]> {
     executor.weights().parameters().iter().map(|parameter| parameter.numbers.as_slice())
 }

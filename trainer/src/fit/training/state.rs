@@ -20,7 +20,7 @@ impl Training<'_> {
         if let Some(ema) = &self.ema {
             all.extend(parameters.iter().zip(ema.averages()).map(|(p, numbers)| (format!("ema/{}", p.name), numbers)));
         }
-        let state = self.optimiser.state();
+        let state = self.optimizer.state();
         all.extend(state.iter().map(|(key, numbers)| (format!("optimiser/{key}"), numbers.as_ref())));
         Ok(checkpoints.write(&self.progress, &all)?)
     }
@@ -41,7 +41,7 @@ impl Training<'_> {
             let averages = names.iter().filter_map(|name| averages.get(name)).map(|numbers| (*numbers).clone());
             self.ema = Some(Ema::resume(options, averages.collect(), self.progress.averaged));
         }
-        Ok(self.optimiser.restore(&kind("optimiser/"))?)
+        Ok(self.optimizer.restore(&kind("optimiser/"))?)
     }
 }
 

@@ -1,0 +1,82 @@
+//! By what a network is computed.
+
+use std::fmt;
+
+use models::ops::Shape;
+
+use serde::{Deserialize, Serialize};
+
+use super::cpu::layout::channels;
+use crate::backend::cpu::kernels::element::DType;
+use crate::backend::onednn::{OneDnn, OneDnnError};
+
+/// By what convolutions are computed. Everything else is Rust, and so is this unless the user wants otherwise.
+#[derive(Debug, Clone, Default)]
+pub enum ComputeBackend {
+    /// graft's own, in `f32`.
+    #[default]
+    Rust,
+    /// oneDNN's, in this precision.
+    OneDnn(OneDnn, Precision),
+}
+
+/// In what images, what layers make of them, and their gradients are kept. Weights, their gradients, statistics and sums
+/// are `f32` in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// `f32`.
+    #[default]
+    F32,
+    /// `bf16`, of half the size and with the range of `f32`, but with eight bits of mantissa. Processors with AMX
+    /// multiply it several times faster; elsewhere measure before choosing it.
+    Bf16,
+}
+
+impl Precision {
+    /// Its name in options and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl fmt::Display for ComputeBackend {
+    /// Such as `rust f32` and `oneDNN 3.2.0 bf16`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rust => f.write_str("rust f32"),
+            Self::OneDnn(library, precision) => write!(f, "oneDNN {} {}", library.version(), precision.name()),
+        }
+    }
+}
+
+impl ComputeBackend {
+    /// Equal where equal runs end in equal bits. Threads change none in graft's own kernels; how oneDNN divides a sum
+    /// depends on them.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::Rust => self.to_string(),
+            Self::OneDnn(..) => format!("{self} {} threads", rayon::current_num_threads()),
+        }
+    }
+
+    /// How a node's output is kept. What is no image is small and stays exact.
+    pub(super) fn dtype(&self, shape: &Shape) -> DType {
+        match self {
+            Self::OneDnn(_, Precision::Bf16) if channels(shape).1 > 1 => DType::Bf16,
+            _ => DType::F32,
+        }
+    }
+
+    /// What went wrong in the layers since the last time.
+    pub(super) fn failure(&self) -> Result<(), OneDnnError> {
+        match self {
+            Self::Rust => Ok(()),
+            Self::OneDnn(library, _) => library.failure(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A network on the CPU.
+
+use models::ops::Shape;
+use models::preprocess::ImageBatch;
+use models::{Graph, Params, Tensor};
+
+use super::array::Pool;
+use super::layout::MemoryOrder;
+use super::plan::{Gradient, Plan, Wants};
+use super::weights::{Parameter, Weights};
+use crate::backend::{ComputeBackend, ExecError};
+
+/// A network, ready to run and to be trained.
+pub struct CpuExecutor {
+    pub(super) plan: Plan,
+    pub(super) kernels: ComputeBackend,
+    pub(super) weights: Weights,
+    pub(super) trained: Vec<bool>,
+    pub(super) pool: Pool,
+    pub(super) input: Shape,
+    pub(super) output: Shape,
+    /// The node whose output is the network's.
+    pub(super) last: usize,
+}
+
+impl CpuExecutor {
+    /// A network of which everything that can be trained is.
+    ///
+    /// # Errors
+    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
+    pub fn new(graph: &Graph, params: &Params) -> Result<Self, ExecError> {
+        Self::training(graph, params, |_| true)
+    }
+
+    /// A network of which these parameters are trained, as far as they can be. Nothing is computed or kept for the gradients
+    /// of what comes before the first of them. Batch normalisation that is not trained stays as in evaluation.
+    ///
+    /// # Errors
+    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
+    pub fn training(graph: &Graph, params: &Params, trains: impl Fn(&Parameter) -> bool) -> Result<Self, ExecError> {
+        Self::with_backend(graph, params, trains, &ComputeBackend::Rust)
+    }
+
+    /// The same by other kernels.
+    ///
+    /// # Errors
+    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
+    pub fn with_backend(
+        graph: &Graph,
+        params: &Params,
+        trains: impl Fn(&Parameter) -> bool,
+        kernels: &ComputeBackend,
+    ) -> Result<Self, ExecError> {
+        Self::with_gradient(graph, params, trains, &Wants { input: Gradient::Unwanted, kernels })
+    }
+
+    pub(super) fn with_gradient(
+        graph: &Graph,
+        params: &Params,
+        trains: impl Fn(&Parameter) -> bool,
+        wants: &Wants<'_>,
+    ) -> Result<Self, ExecError> {
+        let weights = Weights::new(graph, params)?;
+        let trained: Vec<bool> = weights.parameters().iter().map(|p| p.trainable && trains(p)).collect();
+        Ok(Self {
+            plan: Plan::new(graph, &weights, &trained, wants),
+            kernels: wants.kernels.clone(),
+            weights,
+            trained,
+            pool: Pool::default(),
+            input: graph.shape(graph.input()).clone(),
+            output: graph.shape(graph.output()).clone(),
+            last: graph.output().index(),
+        })
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The parameters, to be changed.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        &mut self.weights
+    }
+
+    /// Numbers of an input image.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Numbers of the output for an image; for a classifier, its classes.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Which of the parameters are trained, in their order.
+    #[must_use]
+    pub fn trained(&self) -> &[bool] {
+        &self.trained
+    }
+
+    /// The output for a batch of prepared images, by the running statistics and without dropout.
+    ///
+    /// # Errors
+    /// [`ExecError`] when the images are not of the size that the graph takes.
+    pub fn infer_batch(&self, batch: &ImageBatch) -> Result<Tensor, ExecError> {
+        self.outputs_of(batch.data(), &batch.shape())
+    }
+
+    /// The output for any input `[n, …]` of the graph's input shape, by the running statistics and without dropout.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] for another shape.
+    pub fn infer_nchw(&self, input: &Tensor) -> Result<Tensor, ExecError> {
+        self.outputs_of(input.data(), input.shape())
+    }
+
+    fn outputs_of(&self, numbers: &[f32], shape: &[usize]) -> Result<Tensor, ExecError> {
+        if shape.get(1..) != Some(self.input.dims()) || shape[0] == 0 {
+            return Err(ExecError::Input { expected: self.input.to_string(), found: shape.to_vec() });
+        }
+        let x = MemoryOrder::Memory.of(&self.input, numbers);
+        let y = self.evaluate(self.pool.copy(&x), shape[0])?;
+        let y = MemoryOrder::Graph.of(&self.output, y.numbers());
+        let dims: Vec<usize> = shape[..1].iter().chain(self.output.dims()).copied().collect();
+        Ok(Tensor::new(dims, y))
+    }
+
+    /// The output for images `[n, h, w, c]`, by the running statistics and without dropout; `[n, classes]` for a classifier.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
+    pub fn infer_nhwc(&self, images: &[f32]) -> Result<Vec<f32>, ExecError> {
+        let batch = self.images(images)?;
+        Ok(self.evaluate(self.pool.copy(images), batch)?.numbers().to_vec())
+    }
+
+    /// How many images these numbers are.
+    pub(super) fn images(&self, numbers: &[f32]) -> Result<usize, ExecError> {
+        let count = numbers.len() / self.input.len();
+        if count == 0 || count * self.input.len() != numbers.len() {
+            return Err(ExecError::Input { expected: self.input.to_string(), found: vec![numbers.len()] });
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,65 @@
+//! The gradients of the parameters.
+
+use super::array::{Array, Pool};
+use crate::backend::cpu::kernels::elementwise;
+
+/// A gradient for each parameter that is trained, in the order of [`Weights::parameters`](super::Weights::parameters) and
+/// the layout of its numbers.
+#[derive(Clone)]
+pub struct Gradients {
+    of: Vec<Option<Array>>,
+    wanted: Vec<bool>,
+}
+
+impl Gradients {
+    pub(super) fn new(wanted: &[bool]) -> Self {
+        Self { of: vec![None; wanted.len()], wanted: wanted.to_vec() }
+    }
+
+    /// The gradient of the parameter at this id; `None` for one that is not trained.
+    #[must_use]
+    pub fn get(&self, id: usize) -> Option<&[f32]> {
+        self.of[id].as_ref().map(Array::numbers)
+    }
+
+    /// All of them, to be clipped or scaled.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = Option<&mut [f32]>> {
+        self.of.iter_mut().map(|array| array.as_mut().map(Array::numbers_mut))
+    }
+
+    /// Adds another step's, as accumulation over several batches does.
+    pub fn add(&mut self, other: &Gradients) {
+        for (sum, other) in self.of.iter_mut().zip(&other.of) {
+            match (sum.as_mut(), other) {
+                (Some(sum), Some(other)) => elementwise::update(sum.numbers_mut(), other.numbers(), |a, b| a + b),
+                (None, Some(_)) => sum.clone_from(other),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn wants(&self, id: usize) -> bool {
+        self.wanted[id]
+    }
+
+    /// Writes the gradient of a parameter, or adds it, if another node that shares the parameter was there before.
+    pub(super) fn put(&mut self, pool: &Pool, id: usize, length: usize, write: impl FnOnce(&mut [f32])) {
+        if !self.wanted[id] {
+            return;
+        }
+        let mut gradient = pool.take(length);
+        write(gradient.numbers_mut());
+        self.put_array(id, gradient);
+    }
+
+    /// The same with a gradient that there is already.
+    pub(super) fn put_array(&mut self, id: usize, gradient: Array) {
+        self.of[id] = Some(match self.of[id].take() {
+            None => gradient,
+            Some(mut sum) => {
+                elementwise::update(sum.numbers_mut(), gradient.numbers(), |a, b| a + b);
+                sum
+            }
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! Convolution and its gradients on `[n, h, w, c]`, without unrolling the image: every sum is of products of a pixel's
+//! channels with rows of the weights, and where those pixels are is looked up in a plan.
+
+mod depthwise;
+mod gather;
+mod geometry;
+mod panels;
+mod plan;
+mod sweep;
+mod weight_grad;
+
+use rayon::prelude::*;
+
+use depthwise::Depthwise;
+use gather::Gathered;
+use geometry::Axis;
+pub(crate) use geometry::Geometry;
+use panels::Panels;
+use plan::Plan;
+pub(crate) use sweep::SumStart;
+use sweep::{Channels, Sweep};
+use weight_grad::{WeightGrad, WeightGradPairs};
+
+use super::simd::lanes;
+
+/// A convolution of batches of one size. Weights are `[kh, kw, in / groups, out]`.
+pub(crate) struct Convolution {
+    geometry: Geometry,
+    batch: usize,
+    algorithm: ConvAlgorithm,
+}
+
+/// How it is computed.
+enum ConvAlgorithm {
+    /// By plans, made for this size of batch.
+    Planned { forward: Vec<Plan>, adjoint: Vec<Plan>, pairs: WeightGradPairs },
+    /// With few channels gathered first; the gradient of the input, which a first layer does not need, by a plan.
+    Gathered { gathered: Gathered, adjoint: Vec<Plan> },
+    /// Each channel by itself.
+    Depthwise { forward: [Axis; 2], adjoint: [Axis; 2] },
+}
+
+impl Convolution {
+    pub(crate) fn new(geometry: &Geometry, batch: usize) -> Self {
+        let (forward, adjoint) = (geometry.forward(), geometry.adjoint());
+        let adjoints = || plans(&adjoint, geometry.output, batch);
+        let algorithm = if geometry.group_in() == 1 && geometry.group_out() == 1 && geometry.conv.groups > 1 {
+            ConvAlgorithm::Depthwise { forward, adjoint }
+        } else if let Some(gathered) = Gathered::new(geometry) {
+            ConvAlgorithm::Gathered { gathered, adjoint: adjoints() }
+        } else {
+            ConvAlgorithm::Planned {
+                forward: plans(&forward, geometry.input, batch),
+                adjoint: adjoints(),
+                pairs: WeightGradPairs::new(&forward, geometry.input),
+            }
+        };
+        Self { geometry: geometry.clone(), batch, algorithm }
+    }
+
+    /// `y = x * weight`, from what `y` starts with.
+    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], start: SumStart<'_>) {
+        let [inside, outside] = self.channels();
+        let shape = [self.geometry.taps(), inside.count, outside.count];
+        match &self.algorithm {
+            ConvAlgorithm::Depthwise { forward, .. } => {
+                self.depthwise(forward, self.geometry.input).sweep(x, weight, y, start)
+            }
+            ConvAlgorithm::Gathered { gathered, .. } => gathered.forward(x, weight, y, start),
+            ConvAlgorithm::Planned { forward, .. } => {
+                for group in 0..self.geometry.conv.groups {
+                    let (from, to) = (inside.of_group(group), outside.of_group(group));
+                    let panels = Panels::of_rows(weight, shape, (to.first, to.stride), lanes());
+                    self.sweep(forward, (&panels, from, to), start, (x, y));
+                }
+            }
+        }
+    }
+
+    /// The gradient of `x`, from what `dx` starts with.
+    pub(crate) fn backward_input(&self, dy: &[f32], weight: &[f32], dx: &mut [f32], start: SumStart<'_>) {
+        let [inside, outside] = self.channels();
+        let shape = [self.geometry.taps(), outside.count, inside.count];
+        match &self.algorithm {
+            ConvAlgorithm::Depthwise { adjoint, .. } => {
+                self.depthwise(adjoint, self.geometry.output).sweep(dy, weight, dx, start)
+            }
+            ConvAlgorithm::Gathered { adjoint, .. } | ConvAlgorithm::Planned { adjoint, .. } => {
+                for group in 0..self.geometry.conv.groups {
+                    let (to, from) = (inside.of_group(group), outside.of_group(group));
+                    let panels = Panels::of_columns(weight, shape, (from.first, from.stride), lanes());
+                    self.sweep(adjoint, (&panels, from, to), start, (dy, dx));
+                }
+            }
+        }
+    }
+
+    /// The gradient of the weights.
+    pub(crate) fn backward_weight(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        let [inside, outside] = self.channels();
+        match &self.algorithm {
+            ConvAlgorithm::Depthwise { forward, .. } => self.depthwise(forward, self.geometry.input).outer(x, dy, dw),
+            ConvAlgorithm::Gathered { gathered, .. } => gathered.backward_weight(x, dy, dw),
+            ConvAlgorithm::Planned { pairs, .. } => {
+                for group in 0..self.geometry.conv.groups {
+                    let (input, output) = (inside.of_group(group), outside.of_group(group));
+                    WeightGrad { pairs, input, output }.run(x, dy, dw);
+                }
+            }
+        }
+    }
+
+    fn depthwise<'a>(&self, axes: &'a [Axis; 2], source: [usize; 2]) -> Depthwise<'a> {
+        Depthwise { axes, source, channels: self.geometry.conv.in_channels }
+    }
+
+    /// Channels of the first group, of the input and of the output.
+    fn channels(&self) -> [Channels; 2] {
+        let Geometry { conv, .. } = &self.geometry;
+        [(self.geometry.group_in(), conv.in_channels), (self.geometry.group_out(), conv.out_channels)]
+            .map(|(count, stride)| Channels { first: 0, count, stride })
+    }
+
+    fn sweep(
+        &self,
+        plans: &[Plan],
+        (panels, from, to): (&Panels, Channels, Channels),
+        start: SumStart<'_>,
+        (source, destination): (&[f32], &mut [f32]),
+    ) {
+        let mut parts = Vec::new();
+        let (mut source, mut destination) = (source, destination);
+        let images = |numbers: usize, images: usize| numbers / self.batch * images;
+        let (per_source, per_destination) = (images(source.len(), 1), images(destination.len(), 1));
+        for (plan, repeats) in repeated(plans, self.batch) {
+            for _ in 0..repeats {
+                let (near, far) = source.split_at(plan.images * per_source);
+                let (out, rest) = destination.split_at_mut(plan.images * per_destination);
+                parts.push((plan, near, out));
+                (source, destination) = (far, rest);
+            }
+        }
+        parts.into_par_iter().for_each(|(plan, source, destination)| {
+            Sweep { plan, panels, from, to, start }.run(source, destination);
+        });
+    }
+}
+
+impl Channels {
+    fn of_group(self, group: usize) -> Self {
+        Self { first: group * self.count, ..self }
+    }
+}
+
+/// A plan for as many images as are joined, and one for those that are left over.
+fn plans(axes: &[Axis; 2], source: [usize; 2], batch: usize) -> Vec<Plan> {
+    let joined = Plan::joined(axes, batch, rayon::current_num_threads());
+    let sizes = [joined, batch % joined];
+    sizes.into_iter().filter(|&images| images > 0).map(|images| Plan::new(axes, source, images)).collect()
+}
+
+/// How often each plan comes.
+fn repeated(plans: &[Plan], batch: usize) -> impl Iterator<Item = (&Plan, usize)> {
+    plans.iter().scan(batch, |left, plan| {
+        let repeats = *left / plan.images;
+        *left %= plan.images;
+        Some((plan, repeats))
+    })
+}

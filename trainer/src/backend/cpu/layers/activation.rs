@@ -1,0 +1,197 @@
+//! Functions applied to every number, the softmax over the classes, and dropout.
+
+use std::marker::PhantomData;
+
+use models::ops::Activation;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::super::array::Array;
+use super::super::layer::{BackwardContext, Layer, LayerOutput, Mode, PassContext, Reads};
+use crate::backend::cpu::kernels::element::Element;
+use crate::backend::cpu::kernels::elementwise::{blocks, combine, map, relu_backward};
+
+/// `max(x, 0)`.
+#[derive(Default)]
+pub(super) struct ReluLayer<T>(PhantomData<T>);
+
+impl<T: Element> Layer for ReluLayer<T> {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let mut y = run.pool.take_as::<T>(inputs[0].len());
+        map(inputs[0].as_slice::<T>(), y.as_mut_slice(), |x| if x < 0.0 { 0.0 } else { x });
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::OUTPUT
+    }
+
+    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        relu_backward(back.dy.as_mut_slice::<T>(), back.output.as_slice());
+        back.give(0, back.dy.clone());
+    }
+}
+
+/// Any other function of one number.
+pub(super) struct ActivationLayer(pub(super) Activation);
+
+impl Layer for ActivationLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let mut y = run.pool.take(inputs[0].numbers().len());
+        let function = self.0;
+        map(inputs[0].numbers(), y.numbers_mut(), |x| value(function, x));
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        let mut dx = run.pool.take(back.inputs[0].len());
+        let function = self.0;
+        combine([back.dy.numbers(), back.inputs[0].numbers()], dx.numbers_mut(), |dy, x| dy * slope(function, x));
+        back.give(0, dx);
+    }
+}
+
+fn value(function: Activation, x: f32) -> f32 {
+    match function {
+        Activation::LeakyRelu { alpha } => {
+            if x < 0.0 {
+                alpha * x
+            } else {
+                x
+            }
+        }
+        // Not `clamp`, which panics on limits in the wrong order; ONNX wants the upper one then.
+        Activation::Clip { min, max } => x.max(min).min(max),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
+        Activation::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        Activation::Tanh => x.tanh(),
+        Activation::Elu { alpha } => {
+            if x < 0.0 {
+                alpha * x.exp_m1()
+            } else {
+                x
+            }
+        }
+    }
+}
+
+/// The derivative. At a corner it is PyTorch's: that of the negative side for `LeakyRelu` and `Elu`, that of the inside for
+/// `Clip`, and that of the outside for the hard functions.
+fn slope(function: Activation, x: f32) -> f32 {
+    let within = |inside: bool, slope: f32| if inside { slope } else { 0.0 };
+    match function {
+        Activation::LeakyRelu { alpha } => {
+            if x > 0.0 {
+                1.0
+            } else {
+                alpha
+            }
+        }
+        Activation::Clip { min, max } => within(x >= min && x <= max, 1.0),
+        Activation::Sigmoid => {
+            let y = value(function, x);
+            y * (1.0 - y)
+        }
+        Activation::HardSigmoid { alpha, beta } => {
+            let y = alpha * x + beta;
+            within(y > 0.0 && y < 1.0, alpha)
+        }
+        Activation::HardSwish => {
+            if x <= -3.0 {
+                0.0
+            } else if x < 3.0 {
+                x / 3.0 + 0.5
+            } else {
+                1.0
+            }
+        }
+        Activation::Tanh => {
+            let y = x.tanh();
+            1.0 - y * y
+        }
+        Activation::Elu { alpha } => {
+            if x > 0.0 {
+                1.0
+            } else {
+                alpha * x.exp()
+            }
+        }
+    }
+}
+
+/// Over all numbers of an image.
+pub(super) struct SoftmaxLayer;
+
+impl Layer for SoftmaxLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let mut y = run.pool.copy(inputs[0].numbers());
+        let length = y.numbers().len() / run.batch;
+        for row in y.numbers_mut().chunks_exact_mut(length) {
+            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter_mut().for_each(|y| *y = (*y - most).exp());
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|y| *y /= sum);
+        }
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::OUTPUT
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        let length = back.output.numbers().len() / run.batch;
+        let rows = back.dy.numbers_mut().chunks_exact_mut(length).zip(back.output.numbers().chunks_exact(length));
+        for (dy, y) in rows {
+            let mean: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();
+            dy.iter_mut().zip(y).for_each(|(dy, y)| *dy = y * (*dy - mean));
+        }
+        back.give(0, back.dy.clone());
+    }
+}
+
+/// Zeros at random, and the rest larger, so that the expectation stays: `x / (1 - p)`.
+pub(super) struct DropoutLayer {
+    pub(super) p: f32,
+    pub(super) number: u64,
+}
+
+impl DropoutLayer {
+    /// The same numbers are drawn for the gradient, so that no mask is kept.
+    fn drop(&self, seed: u64, numbers: &mut [f32]) {
+        let keep = 1.0 / (1.0 - self.p);
+        blocks(numbers, |block, numbers| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(self.number << 32 | block as u64);
+            for number in numbers {
+                *number = if rng.random::<f32>() < self.p { 0.0 } else { *number * keep };
+            }
+        });
+    }
+}
+
+impl Layer for DropoutLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let mut y = inputs[0].clone();
+        if let Mode::Training { seed } = run.mode {
+            self.drop(seed, y.numbers_mut());
+        }
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        if let Mode::Training { seed } = run.mode {
+            self.drop(seed, back.dy.numbers_mut());
+        }
+        back.give(0, back.dy.clone());
+    }
+}

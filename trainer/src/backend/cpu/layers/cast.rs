@@ -1,0 +1,78 @@
+//! Layers among neighbours that keep their numbers in another format.
+
+use half::bf16;
+
+use super::super::array::{Array, Pool};
+use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads, SavedForBackward};
+use super::LayerSpec;
+use crate::backend::cpu::kernels::element::{DType, Element};
+use crate::backend::cpu::kernels::elementwise::convert;
+
+/// A layer that takes and makes one format, with its arrays turned into it and from it.
+pub(super) struct CastLayer {
+    layer: Box<dyn Layer>,
+    own: DType,
+    inputs: Vec<DType>,
+    output: DType,
+}
+
+/// The layer itself where the dtypes agree.
+pub(super) fn cast(layer: Box<dyn Layer>, own: DType, spec: &LayerSpec<'_>) -> Box<dyn Layer> {
+    let (inputs, output) = (spec.dtypes.clone(), spec.dtype);
+    if output == own && inputs.iter().all(|&input| input == own) {
+        return layer;
+    }
+    Box::new(CastLayer { layer, own, inputs, output })
+}
+
+impl Layer for CastLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let inputs: Vec<Array> = inputs.iter().map(|input| to(run.pool, input, self.own)).collect();
+        let LayerOutput { output, saved } = self.layer.forward(run, &inputs.iter().collect::<Vec<_>>());
+        LayerOutput { output: to(run.pool, &output, self.output), saved }
+    }
+
+    fn reads(&self) -> Reads {
+        self.layer.reads()
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        let inputs: Vec<Array> = back.inputs.iter().map(|input| to(run.pool, input, self.own)).collect();
+        let output = to(run.pool, back.output, self.own);
+        let mut inner = BackwardContext {
+            dy: to(run.pool, &back.dy, self.own),
+            inputs: inputs.iter().collect(),
+            output: &output,
+            saved: back.saved,
+            found: vec![None; inputs.len()],
+            wanted: back.wanted,
+            gradients: &mut *back.gradients,
+        };
+        self.layer.backward(run, &mut inner);
+        let found = inner.found;
+        for (input, dx) in found.into_iter().enumerate() {
+            if let Some(dx) = dx {
+                back.give(input, to(run.pool, &dx, self.inputs[input]));
+            }
+        }
+    }
+
+    fn statistics(&self, run: &PassContext<'_>, saved: &SavedForBackward) -> Vec<(usize, Vec<f32>)> {
+        self.layer.statistics(run, saved)
+    }
+}
+
+/// The array itself, if it is in this format.
+fn to(pool: &Pool, array: &Array, dtype: DType) -> Array {
+    match (array.dtype(), dtype) {
+        (DType::F32, DType::Bf16) => converted::<f32, bf16>(pool, array),
+        (DType::Bf16, DType::F32) => converted::<bf16, f32>(pool, array),
+        _ => array.clone(),
+    }
+}
+
+fn converted<A: Element, B: Element>(pool: &Pool, array: &Array) -> Array {
+    let mut made = pool.take_as::<B>(array.len());
+    convert(array.as_slice::<A>(), made.as_mut_slice::<B>());
+    made
+}

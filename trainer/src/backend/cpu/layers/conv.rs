@@ -1,0 +1,120 @@
+//! Convolution, with the ReLU behind it.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use models::ops::Conv2d;
+
+use super::super::array::Array;
+use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
+use super::LayerSpec;
+use crate::backend::cpu::kernels::conv::{Convolution, Geometry, SumStart};
+use crate::backend::cpu::kernels::elementwise::{relu, relu_backward};
+use crate::backend::cpu::kernels::epilogue::Epilogue;
+use crate::backend::cpu::kernels::norm::column_sums;
+
+/// Sizes of batches that are planned for at a time: the usual one, and the last of an epoch.
+const PLANS: usize = 2;
+
+pub(super) struct ConvLayer {
+    geometry: Geometry,
+    weight: usize,
+    bias: Option<usize>,
+    trained: bool,
+    epilogue: Epilogue,
+    plans: Plans<Convolution>,
+}
+
+/// What is prepared for sizes of batches, the newest first.
+pub(super) struct Plans<P>(Mutex<Vec<(usize, Arc<P>)>>);
+
+impl<P> Default for Plans<P> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<P> Plans<P> {
+    pub(super) fn get<E>(&self, batch: usize, make: impl FnOnce() -> Result<P, E>) -> Result<Arc<P>, E> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = plans.iter().find(|(size, _)| *size == batch) {
+            return Ok(Arc::clone(found));
+        }
+        let made = Arc::new(make()?);
+        plans.insert(0, (batch, Arc::clone(&made)));
+        plans.truncate(PLANS);
+        Ok(made)
+    }
+}
+
+pub(super) fn geometry(op: &Conv2d, spec: &LayerSpec<'_>) -> Geometry {
+    let size = |dims: &[usize]| [dims[1], dims[2]];
+    Geometry { conv: op.clone(), input: size(spec.inputs[0].dims()), output: size(spec.output.dims()) }
+}
+
+impl ConvLayer {
+    pub(super) fn new(op: &Conv2d, spec: &LayerSpec<'_>) -> Self {
+        Self {
+            geometry: geometry(op, spec),
+            weight: spec.param_ids[0],
+            bias: spec.param_ids.get(1).copied(),
+            trained: spec.trained[0],
+            epilogue: spec.epilogue,
+            plans: Plans::default(),
+        }
+    }
+
+    fn plan(&self, batch: usize) -> Arc<Convolution> {
+        let Ok(plan) = self.plans.get(batch, || Ok::<_, Infallible>(Convolution::new(&self.geometry, batch)));
+        plan
+    }
+}
+
+impl Layer for ConvLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let mut y = run.pool.take(run.batch * self.geometry.outputs());
+        let start = self.bias.map_or(SumStart::Zero, |bias| SumStart::Bias(run.weights.get(bias)));
+        let out = y.numbers_mut();
+        self.plan(run.batch).forward(inputs[0].numbers(), run.weights.get(self.weight), out, start);
+        if self.epilogue.has_relu() {
+            relu(out);
+        }
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads { inputs: self.trained, output: self.epilogue.has_relu() }
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        if self.epilogue.has_relu() {
+            relu_backward(back.dy.numbers_mut(), back.output.numbers());
+        }
+        let plan = self.plan(run.batch);
+        let dy = back.dy.numbers();
+        if let Some(bias) = self.bias.filter(|&bias| back.gradients.wants(bias)) {
+            let sums = column_sums(dy, self.geometry.conv.out_channels);
+            back.gradients.put(run.pool, bias, sums.len(), |db| {
+                db.iter_mut().zip(&sums).for_each(|(db, &sum)| *db = sum as f32);
+            });
+        }
+        let weight = run.weights.get(self.weight);
+        back.gradients
+            .put(run.pool, self.weight, weight.len(), |dw| plan.backward_weight(back.inputs[0].numbers(), dy, dw));
+        if !back.wanted[0] {
+            return;
+        }
+        let dx = match back.found[0].take() {
+            Some(mut dx) => {
+                plan.backward_input(dy, weight, dx.numbers_mut(), SumStart::Existing);
+                dx
+            }
+            None => {
+                let mut dx = run.pool.take(run.batch * self.geometry.inputs());
+                plan.backward_input(dy, weight, dx.numbers_mut(), SumStart::Zero);
+                dx
+            }
+        };
+        back.found[0] = Some(dx);
+    }
+}

@@ -1,0 +1,138 @@
+//! Normalisation by the statistics of a batch, with the sum and the ReLU behind it, and by neighbouring channels.
+
+use std::marker::PhantomData;
+
+use models::ops::{BatchNorm, LocalResponseNorm};
+
+use super::super::array::Array;
+use super::super::layer::{BackwardContext, Layer, LayerOutput, Mode, PassContext, Reads, SavedForBackward};
+use super::super::weights::Weights;
+use super::LayerSpec;
+use crate::backend::cpu::kernels::element::Element;
+use crate::backend::cpu::kernels::elementwise::relu_backward;
+use crate::backend::cpu::kernels::epilogue::Epilogue;
+use crate::backend::cpu::kernels::norm::{Affine, Moments, NormGradient, Operands};
+use crate::backend::cpu::kernels::response;
+
+pub(super) struct BatchNormLayer<T> {
+    op: BatchNorm,
+    /// γ, β, running mean and variance.
+    param_ids: [usize; 4],
+    /// A frozen one stays as it is in evaluation.
+    trained: bool,
+    epilogue: Epilogue,
+    dtype: PhantomData<T>,
+}
+
+impl<T: Element> BatchNormLayer<T> {
+    pub(super) fn new(op: &BatchNorm, spec: &LayerSpec<'_>) -> Self {
+        let param_ids = std::array::from_fn(|index| spec.param_ids[index]);
+        Self {
+            op: op.clone(),
+            param_ids,
+            trained: spec.trained[..2].contains(&true),
+            epilogue: spec.epilogue,
+            dtype: PhantomData,
+        }
+    }
+
+    fn scale_and_shift<'w>(&self, weights: &'w Weights) -> [&'w [f32]; 2] {
+        [weights.get(self.param_ids[0]), weights.get(self.param_ids[1])]
+    }
+
+    fn running(&self, weights: &Weights) -> Moments {
+        let numbers = |place: usize| weights.get(place).iter().map(|&number| f64::from(number)).collect();
+        Moments { mean: numbers(self.param_ids[2]), variance: numbers(self.param_ids[3]), rows: 1 }
+    }
+}
+
+impl<T: Element> Layer for BatchNormLayer<T> {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let x = inputs[0].as_slice::<T>();
+        let batch = matches!(run.mode, Mode::Training { .. }) && self.trained;
+        let moments = if batch { Moments::of(x, self.op.channels) } else { self.running(run.weights) };
+        let map = Affine::normalizing(&moments, self.op.eps, self.scale_and_shift(run.weights));
+        let mut y = run.pool.take_as::<T>(x.len());
+        let residual = inputs.get(1).map(|residual| residual.as_slice());
+        map.apply(Operands { x, residual, epilogue: self.epilogue }, y.as_mut_slice());
+        LayerOutput {
+            output: y,
+            saved: if batch { SavedForBackward::Moments(moments) } else { SavedForBackward::Nothing },
+        }
+    }
+
+    fn reads(&self) -> Reads {
+        Reads { inputs: self.trained, output: self.epilogue.has_relu() }
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        if self.epilogue.has_relu() {
+            relu_backward(back.dy.as_mut_slice::<T>(), back.output.as_slice());
+        }
+        if self.epilogue.has_add() {
+            back.give(1, back.dy.clone());
+        }
+        let eps = self.op.eps;
+        let [gamma, _] = self.scale_and_shift(run.weights);
+        match back.saved {
+            SavedForBackward::Moments(moments) => {
+                let gradient =
+                    NormGradient::of(back.dy.as_slice::<T>(), back.inputs[0].as_slice(), moments, (eps, gamma));
+                for (place, found) in self.param_ids.into_iter().zip([&gradient.gamma, &gradient.beta]) {
+                    back.gradients.put(run.pool, place, found.len(), |out| out.copy_from_slice(found));
+                }
+                if back.wanted[0] {
+                    gradient.apply(back.dy.as_mut_slice::<T>(), back.inputs[0].as_slice());
+                    back.give(0, back.dy.clone());
+                }
+            }
+            SavedForBackward::Nothing if back.wanted[0] => {
+                let zeros = vec![0.0; self.op.channels];
+                let map = Affine::normalizing(&self.running(run.weights), eps, [gamma, &zeros]).without_shift();
+                let mut dx = run.pool.take_as::<T>(back.dy.len());
+                map.apply(Operands::plain(back.dy.as_slice::<T>()), dx.as_mut_slice());
+                back.give(0, dx);
+            }
+            SavedForBackward::Nothing => {}
+        }
+    }
+
+    fn statistics(&self, run: &PassContext<'_>, saved: &SavedForBackward) -> Vec<(usize, Vec<f32>)> {
+        let SavedForBackward::Moments(moments) = saved else { return vec![] };
+        let count = moments.rows as f64;
+        // As PyTorch: the running variance is of a sample, whatever the batch was divided by.
+        let unbiased = count / (count - 1.0).max(1.0);
+        let share = f64::from(self.op.momentum);
+        let blend = |place: usize, new: &[f64], factor: f64| {
+            let old = run.weights.get(place).iter();
+            let blended =
+                old.zip(new).map(|(&old, new)| ((1.0 - share) * f64::from(old) + share * factor * new) as f32);
+            (place, blended.collect())
+        };
+        vec![blend(self.param_ids[2], &moments.mean, 1.0), blend(self.param_ids[3], &moments.variance, unbiased)]
+    }
+}
+
+pub(super) struct LocalResponseNormLayer {
+    pub(super) op: LocalResponseNorm,
+    pub(super) channels: usize,
+}
+
+impl Layer for LocalResponseNormLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let x = inputs[0].numbers();
+        let mut y = run.pool.take(x.len());
+        response::forward(&self.op, x, self.channels, y.numbers_mut());
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        let mut dx = run.pool.take(back.inputs[0].len());
+        response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut());
+        back.give(0, dx);
+    }
+}

@@ -1,0 +1,195 @@
+//! Operators that move numbers without changing them: of `models::ops`, `structure` and `region`.
+
+use models::ops::{Pad, Shape, Slice, Transpose};
+use rayon::prelude::*;
+
+use super::super::array::Array;
+use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
+use super::super::layout::{channels, is_row_major, row_major, strides};
+use super::LayerSpec;
+use crate::backend::cpu::kernels::strided::{StridedCopy, View};
+
+/// What it is given.
+pub(super) struct IdentityLayer;
+
+impl Layer for IdentityLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        inputs.first().map_or_else(|| run.pool.take(0), |&input| input.clone()).into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+
+    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        back.give(0, back.dy.clone());
+    }
+}
+
+/// Some numbers of each image in another place: a part of a tensor, its dimensions exchanged, a constant around it.
+pub(super) struct StridedCopyLayer {
+    copy: StridedCopy,
+    input: usize,
+    output: usize,
+    /// What is where nothing is moved to.
+    around: f32,
+}
+
+impl StridedCopyLayer {
+    /// The dimensions behind the batch in another order.
+    pub(super) fn transposed(op: &Transpose, input: &Shape, output: &Shape) -> Self {
+        let near = strides(input);
+        let from = View { start: 0, strides: op.order.iter().map(|&axis| near[axis]).collect() };
+        Self::new(input, output, StridedCopy::new(output.dims(), &from, &whole(output)))
+    }
+
+    /// One span of each dimension.
+    pub(super) fn slice(op: &Slice, input: &Shape, output: &Shape) -> Self {
+        let near = strides(input);
+        let starts = op.spans.iter().zip(&near).map(|(span, stride)| span.start as isize * stride);
+        let start = starts.sum::<isize>().unsigned_abs();
+        let strides = op.spans.iter().zip(&near).map(|(span, stride)| span.step * stride).collect();
+        Self::new(input, output, StridedCopy::new(output.dims(), &View { start, strides }, &whole(output)))
+    }
+
+    /// A constant around the tensor.
+    pub(super) fn padded(op: &Pad, input: &Shape, output: &Shape) -> Self {
+        let far = whole(output);
+        let start: isize = op.before.iter().zip(&far.strides).map(|(&before, stride)| before as isize * stride).sum();
+        let to = View { start: start.unsigned_abs(), ..far };
+        Self { around: op.value, ..Self::new(input, output, StridedCopy::new(input.dims(), &whole(input), &to)) }
+    }
+
+    fn new(input: &Shape, output: &Shape, copy: StridedCopy) -> Self {
+        Self { copy, input: input.len(), output: output.len(), around: 0.0 }
+    }
+
+    /// Images of a size from those of another, with a number where nothing is moved to.
+    fn run(copy: &StridedCopy, (from, near): (&[f32], usize), (to, far): (&mut [f32], usize), around: f32) {
+        to.par_chunks_mut(far).zip(from.par_chunks(near)).for_each(|(to, from)| {
+            if far > near {
+                to.fill(around);
+            }
+            copy.run(from, to);
+        });
+    }
+}
+
+impl Layer for StridedCopyLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let mut y = run.pool.take(run.batch * self.output);
+        Self::run(&self.copy, (inputs[0].numbers(), self.input), (y.numbers_mut(), self.output), self.around);
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        let mut dx = run.pool.take(run.batch * self.input);
+        let inwards = self.copy.reversed();
+        Self::run(&inwards, (back.dy.numbers(), self.output), (dx.numbers_mut(), self.input), 0.0);
+        back.give(0, dx);
+    }
+}
+
+/// All of a tensor as it lies in memory.
+fn whole(shape: &Shape) -> View {
+    View { start: 0, strides: strides(shape) }
+}
+
+/// The same numbers, counted as the graph counts them, in another shape.
+pub(super) struct ReshapeLayer {
+    /// Into the graph's order, and from it; nothing where that is the order in memory.
+    steps: Vec<StridedCopy>,
+    length: usize,
+}
+
+impl ReshapeLayer {
+    pub(super) fn new(input: &Shape, output: &Shape) -> Self {
+        let view = |strides| View { start: 0, strides };
+        let mut steps = Vec::new();
+        if input != output && !is_row_major(input) {
+            steps.push(StridedCopy::new(input.dims(), &view(strides(input)), &view(row_major(input))));
+        }
+        if input != output && !is_row_major(output) {
+            steps.push(StridedCopy::new(output.dims(), &view(row_major(output)), &view(strides(output))));
+        }
+        Self { steps, length: input.len() }
+    }
+
+    fn step(&self, copy: &StridedCopy, run: &PassContext<'_>, x: &Array) -> Array {
+        let mut y = run.pool.take(x.numbers().len());
+        let images = y.numbers_mut().par_chunks_mut(self.length).zip(x.numbers().par_chunks(self.length));
+        images.for_each(|(y, x)| copy.run(x, y));
+        y
+    }
+}
+
+impl Layer for ReshapeLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        self.steps.iter().fold(inputs[0].clone(), |x, copy| self.step(copy, run, &x)).into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        let dy = back.dy.clone();
+        let dx = self.steps.iter().rev().fold(dy, |dy, copy| self.step(&copy.reversed(), run, &dy));
+        back.give(0, dx);
+    }
+}
+
+/// Channels of several tensors one after another.
+pub(super) struct ConcatLayer {
+    channels: Vec<usize>,
+}
+
+impl ConcatLayer {
+    pub(super) fn new(spec: &LayerSpec<'_>) -> Self {
+        Self { channels: spec.inputs.iter().map(|shape| channels(shape).0).collect() }
+    }
+
+    /// The first channel of each input, and how many it has.
+    fn parts(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.channels.iter().scan(0, |first, &count| {
+            *first += count;
+            Some((*first - count, count))
+        })
+    }
+}
+
+impl Layer for ConcatLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+        let all: usize = self.channels.iter().sum();
+        let mut y = run.pool.take(inputs.iter().map(|input| input.numbers().len()).sum());
+        y.numbers_mut().par_chunks_mut(all).enumerate().for_each(|(pixel, y)| {
+            for ((first, count), input) in self.parts().zip(inputs) {
+                y[first..first + count].copy_from_slice(&input.numbers()[pixel * count..][..count]);
+            }
+        });
+        y.into()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::NOTHING
+    }
+
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+        let all: usize = self.channels.iter().sum();
+        for (input, (first, count)) in self.parts().enumerate() {
+            if !back.wanted[input] {
+                continue;
+            }
+            let dy = back.dy.numbers();
+            let mut dx = run.pool.take(dy.len() / all * count);
+            dx.numbers_mut().par_chunks_mut(count).zip(dy.par_chunks(all)).for_each(|(dx, dy)| {
+                dx.copy_from_slice(&dy[first..first + count]);
+            });
+            back.give(input, dx);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! In which steps a network is computed, and what of it training needs.
+
+use models::graph::NodeId;
+use models::ops::Op;
+use models::{Graph, Node};
+
+use super::layer::{Layer, Reads};
+use super::layers::{LayerSpec, layer};
+use super::weights::Weights;
+use crate::backend::ComputeBackend;
+use crate::backend::cpu::kernels::element::DType;
+use crate::backend::cpu::kernels::epilogue::Epilogue;
+
+/// The steps of a network, in their order.
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// How often each node's output is read by a step, the network's output counting once.
+    pub(super) uses: Vec<usize>,
+    /// Whether the backward pass reads a node's output.
+    pub(super) kept: Vec<bool>,
+    /// Whether the gradient of a node's output is wanted.
+    pub(super) wanted: Vec<bool>,
+}
+
+/// One or a few nodes that are computed together.
+pub(super) struct Step {
+    pub(super) layer: Box<dyn Layer>,
+    /// What they are, such as `BatchNorm + Relu`.
+    pub(super) operators: String,
+    /// The last one's name.
+    pub(super) name: String,
+    /// The nodes whose outputs it takes.
+    pub(super) inputs: Vec<usize>,
+    /// The node whose output it makes, the last of its own.
+    pub(super) output: usize,
+}
+
+impl Plan {
+    /// For training these parameters.
+    pub(super) fn new(graph: &Graph, weights: &Weights, trained: &[bool], wants: &Wants<'_>) -> Self {
+        let nodes = graph.nodes().len();
+        let mut plan =
+            Self { steps: vec![], uses: vec![0; nodes], kept: vec![false; nodes], wanted: vec![false; nodes] };
+        plan.wanted[0] = wants.input == Gradient::Wanted;
+        let dtypes = dtypes(graph, wants.kernels);
+        let mut covered = vec![false; nodes];
+        for (id, node) in graph.iter().skip(1) {
+            if covered[id.index()] {
+                continue;
+            }
+            let fused = Fused::at(graph, id, node);
+            fused.nodes.iter().for_each(|id| covered[id.index()] = true);
+            let param_ids = weights.param_ids(id.index());
+            let output = *fused.nodes.last().unwrap_or(&id);
+            let spec = LayerSpec {
+                kernels: wants.kernels,
+                dtypes: fused.inputs.iter().map(|input| dtypes[input.index()]).collect(),
+                dtype: dtypes[output.index()],
+                op: &node.op,
+                inputs: fused.inputs.iter().map(|&input| graph.shape(input)).collect(),
+                output: graph.shape(output),
+                param_ids,
+                trained: param_ids.iter().map(|&place| trained[place]).collect(),
+                epilogue: fused.epilogue,
+                number: plan.steps.len() as u64,
+            };
+            let trains = spec.trained.contains(&true);
+            let operators = fused.nodes.iter().map(|&id| graph.node(id).op.operator().kind());
+            let step = Step {
+                layer: layer(&spec),
+                operators: operators.collect::<Vec<_>>().join(" + "),
+                name: graph.node(output).name.clone(),
+                inputs: fused.inputs.iter().map(|input| input.index()).collect(),
+                output: output.index(),
+            };
+            plan.push(step, trains);
+        }
+        plan.uses[graph.output().index()] += 1;
+        plan
+    }
+
+    fn push(&mut self, step: Step, trains: bool) {
+        step.inputs.iter().for_each(|&input| self.uses[input] += 1);
+        self.wanted[step.output] = trains || step.inputs.iter().any(|&input| self.wanted[input]);
+        if self.wanted[step.output] {
+            let Reads { inputs, output } = step.layer.reads();
+            step.inputs.iter().for_each(|&input| self.kept[input] |= inputs);
+            self.kept[step.output] |= output;
+        }
+        self.steps.push(step);
+    }
+}
+
+/// How the steps are wanted.
+pub(super) struct Wants<'a> {
+    /// The gradient of the input.
+    pub(super) input: Gradient,
+    pub(super) kernels: &'a ComputeBackend,
+}
+
+/// How each node's output is kept. The network's input and output are `f32`, whatever is between them.
+fn dtypes(graph: &Graph, kernels: &ComputeBackend) -> Vec<DType> {
+    let format = |(id, _): (NodeId, &Node)| {
+        let outside = id == graph.input() || id == graph.output();
+        if outside { DType::F32 } else { kernels.dtype(graph.shape(id)) }
+    };
+    graph.iter().map(format).collect()
+}
+
+/// Whether a gradient is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gradient {
+    Wanted,
+    Unwanted,
+}
+
+/// A node with those behind it that nobody else reads, as far as its layer computes them too.
+struct Fused {
+    nodes: Vec<NodeId>,
+    inputs: Vec<NodeId>,
+    epilogue: Epilogue,
+}
+
+impl Fused {
+    fn at(graph: &Graph, id: NodeId, node: &Node) -> Self {
+        let mut fused = Self { nodes: vec![id], inputs: node.inputs.clone(), epilogue: Epilogue::Identity };
+        let (sums, ends) = match &node.op {
+            Op::BatchNorm(_) => (true, true),
+            Op::Conv2d(_) | Op::Add(_) => (false, true),
+            _ => (false, false),
+        };
+        let mut last = id;
+        if let (true, Some(add)) = (sums, only_reader(graph, last)) {
+            // Of the two that are added, the later takes the other for its input.
+            if let (Op::Add(_), &[a, b]) = (&graph.node(add).op, &graph.node(add).inputs[..])
+                && a != b
+                && a.max(b) == last
+            {
+                fused.nodes.push(add);
+                fused.inputs.push(a.min(b));
+                fused.epilogue = Epilogue::Add;
+                last = add;
+            }
+        }
+        if let (true, Some(relu)) = (ends, only_reader(graph, last))
+            && matches!(graph.node(relu).op, Op::Relu(_))
+        {
+            fused.nodes.push(relu);
+            fused.epilogue = fused.epilogue.with_relu();
+        }
+        fused
+    }
+}
+
+/// The node that alone reads this one's output.
+fn only_reader(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let mut readers = graph.consumers(id);
+    let first = readers.next()?;
+    (readers.next().is_none() && graph.output() != id).then_some(first)
+}

@@ -1,0 +1,172 @@
+//! The loops over the steps.
+
+use std::time::Instant;
+
+use super::array::Array;
+use super::executor::CpuExecutor;
+use super::gradients::Gradients;
+use super::layer::{BackwardContext, LayerOutput, Mode, PassContext, SavedForBackward};
+use crate::backend::ExecError;
+
+/// A forward pass in training, with what its backward pass reads.
+pub struct Tape {
+    mode: Mode,
+    batch: usize,
+    /// By node.
+    values: Vec<Option<Array>>,
+    /// By step.
+    saved: Vec<SavedForBackward>,
+    output: Array,
+    /// Of each step.
+    seconds: Vec<f64>,
+}
+
+/// What a step takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTime {
+    /// The operators that are computed together, such as `BatchNorm + Relu`.
+    pub operators: String,
+    /// The name of the node whose output it makes.
+    pub node: String,
+    /// Seconds, forward and backward.
+    pub seconds: [f64; 2],
+}
+
+/// What a backward pass finds.
+pub(super) struct BackwardOutput {
+    pub(super) gradients: Gradients,
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing but the tests of gradients asks for it"))]
+    pub(super) input: Option<Array>,
+    seconds: Vec<f64>,
+}
+
+impl Tape {
+    /// The output; `[n, classes]` for a classifier.
+    #[must_use]
+    pub fn output(&self) -> &[f32] {
+        self.output.numbers()
+    }
+}
+
+impl CpuExecutor {
+    /// The output in evaluation.
+    pub(super) fn evaluate(&self, x: Array, batch: usize) -> Result<Array, ExecError> {
+        let pass = self.pass(x, batch, Mode::Evaluation, &vec![false; self.plan.kept.len()]);
+        self.kernels.failure()?;
+        Ok(pass.output)
+    }
+
+    /// The forward pass over images `[n, h, w, c]`, by the statistics of the batch and with dropout that the seed decides.
+    /// The running statistics are brought up to date.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes, [`ExecError::OneDnn`] when the
+    /// library fails.
+    pub fn forward_train(&mut self, images: &[f32], seed: u64) -> Result<Tape, ExecError> {
+        let batch = self.images(images)?;
+        let pass = self.pass(self.pool.copy(images), batch, Mode::Training { seed }, &self.plan.kept);
+        self.kernels.failure()?;
+        let run = PassContext { weights: &self.weights, pool: &self.pool, batch, mode: pass.mode };
+        let steps = self.plan.steps.iter().zip(&pass.saved);
+        let statistics = steps.flat_map(|(step, saved)| step.layer.statistics(&run, saved));
+        for (place, numbers) in statistics.collect::<Vec<_>>() {
+            self.weights.replace(place, numbers);
+        }
+        Ok(pass)
+    }
+
+    /// The gradients of the trained parameters, from that of the output.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when the gradient is not of the output's size.
+    pub fn backward(&self, pass: Tape, dy: &[f32]) -> Result<Gradients, ExecError> {
+        Ok(self.backward_to_input(pass, dy)?.gradients)
+    }
+
+    /// How long each step takes, from one pass over images `[n, h, w, c]` forward and backward.
+    ///
+    /// # Errors
+    /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
+    pub fn profile(&mut self, images: &[f32]) -> Result<Vec<StepTime>, ExecError> {
+        let mut pass = self.forward_train(images, 0)?;
+        let forward = std::mem::take(&mut pass.seconds);
+        let dy = vec![1.0 / pass.output().len() as f32; pass.output().len()];
+        let backward = self.backward_to_input(pass, &dy)?.seconds;
+        let steps = self.plan.steps.iter().zip(forward.into_iter().zip(backward));
+        Ok(steps
+            .map(|(step, (forward, backward))| StepTime {
+                operators: step.operators.clone(),
+                node: step.name.clone(),
+                seconds: [forward, backward],
+            })
+            .collect())
+    }
+
+    /// And the gradient of the input, if it is wanted.
+    pub(super) fn backward_to_input(&self, mut pass: Tape, dy: &[f32]) -> Result<BackwardOutput, ExecError> {
+        if dy.len() != pass.output().len() {
+            return Err(ExecError::Input { expected: self.output.to_string(), found: vec![dy.len()] });
+        }
+        let run = PassContext { weights: &self.weights, pool: &self.pool, batch: pass.batch, mode: pass.mode };
+        let mut gradients = Gradients::new(&self.trained);
+        let mut found: Vec<Option<Array>> = vec![None; self.plan.wanted.len()];
+        found[self.last] = Some(self.pool.copy(dy));
+        let mut seconds = vec![0.0; self.plan.steps.len()];
+        let nothing = self.pool.take(0);
+        for (number, (step, saved)) in self.plan.steps.iter().zip(&pass.saved).enumerate().rev() {
+            let clock = Instant::now();
+            let (true, Some(dy)) = (self.plan.wanted[step.output], found[step.output].take()) else { continue };
+            let kept = |node: usize| pass.values[node].as_ref().unwrap_or(&nothing);
+            let mut back = BackwardContext {
+                dy,
+                inputs: step.inputs.iter().map(|&input| kept(input)).collect(),
+                output: kept(step.output),
+                saved,
+                found: step.inputs.iter().map(|&input| found[input].take()).collect(),
+                wanted: &step.inputs.iter().map(|&input| self.plan.wanted[input]).collect::<Vec<_>>(),
+                gradients: &mut gradients,
+            };
+            step.layer.backward(&run, &mut back);
+            let BackwardContext { found: given, .. } = back;
+            for (&input, given) in step.inputs.iter().zip(given) {
+                // A step may take one node twice.
+                found[input] = match (found[input].take(), given) {
+                    (Some(sum), Some(given)) => Some(super::layer::add(sum, given)),
+                    (sum, given) => sum.or(given),
+                };
+            }
+            pass.values[step.output] = None;
+            seconds[number] = clock.elapsed().as_secs_f64();
+        }
+        self.kernels.failure()?;
+        Ok(BackwardOutput { gradients, input: found.swap_remove(0), seconds })
+    }
+
+    fn pass(&self, x: Array, batch: usize, mode: Mode, kept: &[bool]) -> Tape {
+        let run = PassContext { weights: &self.weights, pool: &self.pool, batch, mode };
+        let mut pending = self.plan.uses.clone();
+        let mut values: Vec<Option<Array>> = vec![None; pending.len()];
+        values[0] = Some(x);
+        let mut saved = Vec::with_capacity(self.plan.steps.len());
+        let mut seconds = Vec::with_capacity(self.plan.steps.len());
+        for step in &self.plan.steps {
+            let clock = Instant::now();
+            let inputs: Vec<&Array> = step.inputs.iter().filter_map(|&input| values[input].as_ref()).collect();
+            let LayerOutput { output, saved: more } = step.layer.forward(&run, &inputs);
+            saved.push(more);
+            values[step.output] = Some(output);
+            seconds.push(clock.elapsed().as_secs_f64());
+            for &input in &step.inputs {
+                pending[input] -= 1;
+                if pending[input] == 0 && !kept[input] {
+                    values[input] = None;
+                }
+            }
+        }
+        let output = values[self.last].clone().unwrap_or_else(|| self.pool.take(0));
+        if !kept[self.last] {
+            values[self.last] = None;
+        }
+        Tape { mode, batch, values, saved, output, seconds }
+    }
+}

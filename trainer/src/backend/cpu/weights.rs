@@ -1,0 +1,158 @@
+//! The parameters of a network as the layers want them.
+
+use std::collections::HashMap;
+
+use models::ops::Op;
+use models::params::ParamsError;
+use models::{Graph, Params, Tensor};
+
+/// The parameters of a graph, each once, however many nodes share it.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    parameters: Vec<Parameter>,
+    /// For each node of the graph the param_ids of its parameters, in the node's order.
+    nodes: Vec<Vec<usize>>,
+}
+
+/// A tensor of the state dict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Its name in the state dict.
+    pub name: String,
+    /// Its shape in the state dict, PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// What its node calls it: `weight`, `bias`, `running_mean`, …
+    pub role: &'static str,
+    /// The operator of the first node that has it, such as `Conv2d`.
+    pub operator: &'static str,
+    /// False for running statistics.
+    pub trainable: bool,
+    /// The numbers in the layout that the layers compute with: convolutions' weights are `[kh, kw, in / groups, out]`.
+    pub numbers: Vec<f32>,
+}
+
+impl Weights {
+    /// Those that the graph names.
+    ///
+    /// # Errors
+    /// [`ParamsError`] naming the first that is missing or misshapen.
+    pub fn new(graph: &Graph, params: &Params) -> Result<Self, ParamsError> {
+        let params = params.select(graph)?;
+        let mut weights = Self { parameters: vec![], nodes: vec![] };
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        for node in graph.nodes() {
+            let mut param_ids = Vec::new();
+            for (name, declared) in node.params() {
+                let id = *known.entry(name).or_insert(weights.parameters.len());
+                if id == weights.parameters.len() {
+                    let tensor = params.get(name).ok_or_else(|| ParamsError::Missing { name: name.to_owned() })?;
+                    weights.parameters.push(Parameter {
+                        name: name.to_owned(),
+                        shape: declared.shape,
+                        role: declared.role,
+                        operator: node.op.operator().kind(),
+                        trainable: declared.trainable,
+                        numbers: if is_kernel(&node.op, declared.role) {
+                            channels_last(tensor)
+                        } else {
+                            tensor.data().to_vec()
+                        },
+                    });
+                }
+                param_ids.push(id);
+            }
+            weights.nodes.push(param_ids);
+        }
+        Ok(weights)
+    }
+
+    /// As a state dict.
+    #[must_use]
+    pub fn to_params(&self) -> Params {
+        self.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor(&parameter.numbers))).collect()
+    }
+
+    /// All of them, in the order in which the graph's nodes name them.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The numbers of each, to be changed.
+    pub fn numbers_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [f32]> {
+        self.parameters.iter_mut().map(|parameter| parameter.numbers.as_mut_slice())
+    }
+
+    /// The param_ids of a node's parameters.
+    pub(super) fn param_ids(&self, node: usize) -> &[usize] {
+        &self.nodes[node]
+    }
+
+    pub(super) fn get(&self, id: usize) -> &[f32] {
+        &self.parameters[id].numbers
+    }
+
+    pub(super) fn replace(&mut self, id: usize, numbers: Vec<f32>) {
+        self.parameters[id].numbers = numbers;
+    }
+}
+
+impl Parameter {
+    /// Numbers in the layers' layout, such as a gradient's, as a tensor of the state dict.
+    #[must_use]
+    pub fn tensor(&self, numbers: &[f32]) -> Tensor {
+        match self.shape[..] {
+            [out, input, height, width] => {
+                let taps = height * width;
+                let index = |at: usize| {
+                    let (to, from, tap) = (at / (input * taps), at / taps % input, at % taps);
+                    (tap * input + from) * out + to
+                };
+                Tensor::new([out, input, height, width], (0..numbers.len()).map(|at| numbers[index(at)]).collect())
+            }
+            _ => Tensor::new(self.shape.clone(), numbers.to_vec()),
+        }
+    }
+}
+
+fn is_kernel(op: &Op, role: &str) -> bool {
+    matches!(op, Op::Conv2d(_)) && role == "weight"
+}
+
+/// `[out, in, kh, kw]` as `[kh, kw, in, out]`.
+fn channels_last(tensor: &Tensor) -> Vec<f32> {
+    let [out, input, height, width] = tensor.shape() else { return tensor.data().to_vec() };
+    let (taps, data) = (height * width, tensor.data());
+    let index = |at: usize| {
+        let (tap, from, to) = (at / (input * out), at / out % input, at % out);
+        (to * input + from) * taps + tap
+    };
+    (0..data.len()).map(|at| data[index(at)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use models::GraphBuilder;
+    use models::ops::{Conv2d, Shape};
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_comes_back_as_it_went_in() {
+        let mut builder = GraphBuilder::new("x", Shape::image(2, 4, 4));
+        let conv = builder.push("conv", Conv2d::new(2, 3, 2), &[builder.input()]).unwrap();
+        let graph = builder.finish(conv);
+        let tensor = |shape: &[usize]| {
+            let count = shape.iter().product::<usize>();
+            Tensor::new(shape, (0..count).map(|at| at as f32).collect())
+        };
+        let params: Params =
+            [("conv.weight".to_owned(), tensor(&[3, 2, 2, 2])), ("conv.bias".to_owned(), tensor(&[3]))]
+                .into_iter()
+                .collect();
+        let weights = Weights::new(&graph, &params).unwrap();
+        // Output channels lie together: the first tap of the first input channel, of each of the three.
+        assert_eq!(weights.parameters()[0].numbers[..3], [0.0, 8.0, 16.0]);
+        assert_eq!(weights.to_params(), params);
+    }
+}
