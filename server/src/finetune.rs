@@ -5,7 +5,7 @@ use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
-use trainer::data::{BadFilePolicy, DatasetError, DatasetSource, Opening};
+use trainer::data::{BadFilePolicy, DatasetError, DatasetSource, OpenOptions};
 use trainer::events::Observer;
 use trainer::finetune::{self as training, Base, FinetuneError, FinetuneOptions, Finetuned, Task};
 
@@ -136,7 +136,9 @@ pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure>
         }
         found => found?,
     }
-    let dataset = spec.dataset.open_in(&Opening { cache: Some(&data.cache_dir()), ..Opening::default() })?;
+    let dataset = spec
+        .dataset
+        .open_in(&OpenOptions { archives: Some(&data.cache_dir().join("archives")), ..OpenOptions::default() })?;
     if spec.options.bad_files == BadFilePolicy::Refuse {
         dataset.inspect(BadFilePolicy::Refuse, &Limits::default())?;
     }

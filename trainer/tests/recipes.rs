@@ -11,7 +11,7 @@ use trainer::data::{BadFilePolicy, DatasetSource};
 use trainer::events::Unobserved;
 use trainer::fit::{Examples, FitOptions, Logs, Task, fit};
 use trainer::optim::{Groups, Parameter};
-use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting, find};
+use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting, find};
 
 /// A BMP file of one colour, red, green, blue, whose width is a multiple of four.
 fn bmp(side: u32, [red, green, blue]: [u8; 3]) -> Vec<u8> {
@@ -39,7 +39,7 @@ fn recipe(name: &str, settings: &[&str]) -> Recipe {
 }
 
 fn plan(recipe: &Recipe, folder: &Path) -> Result<Plan, RecipeError> {
-    let loading = Loading { threads: NonZeroUsize::MIN, bad_files: BadFilePolicy::Refuse };
+    let loading = LoadOptions { threads: NonZeroUsize::MIN, bad_files: BadFilePolicy::Refuse };
     Plan::new(recipe, DatasetSource::Auto { path: folder.to_owned() }.open()?, loading)
 }
 
@@ -159,9 +159,9 @@ fn what_a_recipe_wants_of_a_data_set_it_has_to_have() {
     // 20 images, 3 of each class to validate, and steps that make epochs.
     let settings = ["validation.per-class=3", "training.steps=9", "batch_size=4", "training.accumulate=2"];
     let plan = plan(&recipe("he2015-cifar10", &settings), folder.path()).unwrap();
-    let counted = plan.counted;
-    assert_eq!((counted.training, counted.validation, counted.test), (14, 6, 0));
-    assert_eq!((counted.steps_per_epoch, counted.steps, plan.options.epochs), (2, 9, 5));
+    let counts = plan.counts;
+    assert_eq!((counts.training, counts.validation, counts.test), (14, 6, 0));
+    assert_eq!((counts.steps_per_epoch, counts.steps, plan.options.epochs), (2, 9, 5));
 }
 
 #[test]

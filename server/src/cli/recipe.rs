@@ -7,9 +7,9 @@ use clap::Args;
 use models::Network;
 use server::runtime::SelectedKernels;
 use server::store::{ModelName, ModelStore, StoreError};
-use trainer::data::{BadFilePolicy, DatasetSource, Opening};
+use trainer::data::{BadFilePolicy, DatasetSource, OpenOptions};
 use trainer::events::{Event, Observer, Phase};
-use trainer::recipe::{Loading, Plan, Recipe, RecipeError, Setting};
+use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting};
 
 use super::images::DownloadArgs;
 use super::{CommandContext, output};
@@ -72,14 +72,15 @@ impl RecipeArgs {
         let path = self.downloads.locate(data, context, observer)?;
         let plan_of = |dataset| {
             let bad_files = if self.skip_bad_files { BadFilePolicy::Skip } else { BadFilePolicy::Refuse };
-            let loading = Loading { threads, bad_files };
+            let loading = LoadOptions { threads, bad_files };
             match &base {
                 None => Plan::new(&recipe, dataset, loading),
                 Some(base) => Plan::grafted(&recipe, base, dataset, loading),
             }
         };
-        let opening = Opening { cache: Some(&context.data.cache_dir()), ..Opening::default() };
-        let dataset = DatasetSource::Auto { path }.open_in(&opening)?;
+        let options =
+            OpenOptions { archives: Some(&context.data.cache_dir().join("archives")), ..OpenOptions::default() };
+        let dataset = DatasetSource::Auto { path }.open_in(&options)?;
         for warning in &dataset.warnings {
             observer.event(Event::Warning { message: warning.to_string() });
         }
@@ -110,15 +111,15 @@ impl TrainingSetup {
             counts.parameters as f64 / 1e6,
             counts.macs as f64 / 1e9,
         ))?;
-        let counted = plan.counted;
+        let counts = plan.counts;
         output::line(format_args!(
             "{} images train, {} validate, {} test; {} steps an epoch in batches of {}, {} steps in all",
-            counted.training,
-            counted.validation,
-            counted.test,
-            counted.steps_per_epoch,
+            counts.training,
+            counts.validation,
+            counts.test,
+            counts.steps_per_epoch,
             plan.options.batch_size,
-            counted.steps,
+            counts.steps,
         ))?;
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
         Ok(())

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use trainer::fit::{CheckpointError, FitError, Images};
-use trainer::recipe::{NAMED, OpenRun, Place, Recipe, RecipeError, Resume, RunFolder, Setting, Trained, find};
+use trainer::fit::{CheckpointError, FitError, ImageExamples};
+use trainer::recipe::{BUILTIN, OpenRun, Recipe, RecipeError, Resume, RunFolder, RunPaths, RunResult, Setting, find};
 
 use super::interrupt::Interrupt;
 use super::progress::{Metric, Progress};
@@ -55,8 +55,9 @@ pub(super) fn run(args: &TrainArgs, context: &CommandContext) -> Result<()> {
 }
 
 fn list() -> Result<()> {
-    let row = |named: &trainer::recipe::Named| Ok([named.name.to_owned(), Recipe::parse(named.text, &[])?.summary]);
-    let rows: Vec<[String; 2]> = NAMED.iter().map(row).collect::<Result<_, RecipeError>>()?;
+    let row =
+        |named: &trainer::recipe::BuiltinRecipe| Ok([named.name.to_owned(), Recipe::parse(named.text, &[])?.summary]);
+    let rows: Vec<[String; 2]> = BUILTIN.iter().map(row).collect::<Result<_, RecipeError>>()?;
     Ok(output::table(["RECIPE", "WHAT"], &rows)?)
 }
 
@@ -67,7 +68,7 @@ fn train(args: &TrainArgs, context: &CommandContext) -> Result<()> {
     setup.announce()?;
     progress.show(if setup.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
     let TrainingSetup { name, recipe, plan, .. } = &setup;
-    let place = Place::new(&args.out, recipe, name);
+    let place = RunPaths::new(&args.out, recipe, name);
     let kernels = &setup.kernels.kernels;
     let resume = if args.resume { Resume::Required } else { Resume::IfPossible };
     let run = RunFolder { name, recipe, plan, place: &place, kernels, resume }
@@ -79,7 +80,7 @@ fn train(args: &TrainArgs, context: &CommandContext) -> Result<()> {
     match trained {
         Ok(trained) => {
             let skipped = [Some(&plan.training), plan.validation.as_ref(), plan.test.as_ref()];
-            for bad in skipped.into_iter().flatten().flat_map(Images::skipped) {
+            for bad in skipped.into_iter().flatten().flat_map(ImageExamples::skipped) {
                 output::line(format_args!("left out: {}", bad.reason))?;
             }
             report(&trained, name)
@@ -102,7 +103,7 @@ impl TrainArgs {
     }
 }
 
-fn beginning(run: &OpenRun<'_>, place: &Place) -> String {
+fn beginning(run: &OpenRun<'_>, place: &RunPaths) -> String {
     let folder = place.folder.display();
     match (run.step(), run.epoch()) {
         (0, 0) => format!("begins in {folder}"),
@@ -111,7 +112,7 @@ fn beginning(run: &OpenRun<'_>, place: &Place) -> String {
 }
 
 /// A run of something else is no reason to throw it away.
-fn explained(error: RecipeError, place: &Place) -> anyhow::Error {
+fn explained(error: RecipeError, place: &RunPaths) -> anyhow::Error {
     match error {
         RecipeError::Fit(FitError::Checkpoint(CheckpointError::OtherRun { .. })) => {
             RecipeError::OtherRecipe { folder: place.folder.clone() }.into()
@@ -120,7 +121,7 @@ fn explained(error: RecipeError, place: &Place) -> anyhow::Error {
     }
 }
 
-fn report(trained: &Trained, name: &str) -> Result<()> {
+fn report(trained: &RunResult, name: &str) -> Result<()> {
     let progress = &trained.progress;
     if let Some(last) = progress.history.last() {
         let mut line = format!(

@@ -6,7 +6,7 @@ use models::Labels;
 use models::preprocess::Limits;
 use rayon::prelude::*;
 
-use super::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Part, Sample, Warning};
+use super::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, Subset, Warning};
 
 /// What reading every file has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +40,13 @@ impl Dataset {
         }
         let known =
             checksums.iter().zip(&self.samples).filter_map(|(checksum, sample)| Some((checksum.as_ref()?, sample)));
-        let warnings = doubles(known);
+        let warnings = duplicates(known);
         Ok(Inspection { checksums, bad, warnings })
     }
 }
 
-/// Images of the same bytes in a part that trains and one that measures, or in two classes.
-pub fn doubles<'a>(images: impl IntoIterator<Item = (&'a Checksum, &'a Sample)>) -> Vec<Warning> {
+/// Images of the same bytes in a subset that trains and one that measures, or in two classes.
+pub fn duplicates<'a>(images: impl IntoIterator<Item = (&'a Checksum, &'a Sample)>) -> Vec<Warning> {
     let mut first: HashMap<&Checksum, &Sample> = HashMap::new();
     let mut warnings = Vec::new();
     for (checksum, sample) in images {
@@ -54,7 +54,7 @@ pub fn doubles<'a>(images: impl IntoIterator<Item = (&'a Checksum, &'a Sample)>)
         if other.class != sample.class {
             warnings.push(Warning::TwoClasses { first: other.path.clone(), second: sample.path.clone() });
         }
-        let [a, b] = [other, sample].map(|sample| sample.part.unwrap_or(Part::Train) == Part::Train);
+        let [a, b] = [other, sample].map(|sample| sample.subset.unwrap_or(Subset::Train) == Subset::Train);
         if a != b {
             let (trains, measures) = if a { (other, sample) } else { (sample, other) };
             warnings.push(Warning::Duplicate { trains: trains.path.clone(), measures: measures.path.clone() });
@@ -63,7 +63,7 @@ pub fn doubles<'a>(images: impl IntoIterator<Item = (&'a Checksum, &'a Sample)>)
     warnings
 }
 
-/// Every class needs an image to train on, and one more for each part that the data set does not give.
+/// Every class needs an image to train on, and one more for each subset that the data set does not give.
 ///
 /// # Errors
 /// [`DatasetError::TooFew`] naming the first class that has fewer.
@@ -71,10 +71,10 @@ pub fn check_classes<'a>(labels: &Labels, samples: impl IntoIterator<Item = &'a 
     let mut counts = vec![0; labels.len()];
     let (mut validation, mut test) = (false, false);
     for sample in samples {
-        match sample.part {
-            None | Some(Part::Train) => counts[sample.class] += 1,
-            Some(Part::Validation) => validation = true,
-            Some(Part::Test) => test = true,
+        match sample.subset {
+            None | Some(Subset::Train) => counts[sample.class] += 1,
+            Some(Subset::Validation) => validation = true,
+            Some(Subset::Test) => test = true,
         }
     }
     let needed = 1 + usize::from(!validation) + usize::from(!test);

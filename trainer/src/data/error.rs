@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use models::preprocess::ImageError;
 use thiserror::Error;
 
-use super::archive::ArchiveError;
-use super::split::Part;
+use super::sources::ArchiveError;
+use super::split::Subset;
 
 /// How many bad files a message names.
 const NAMED: usize = 5;
@@ -59,18 +59,20 @@ pub enum DatasetError {
         needed: usize,
     },
     /// A class that cannot be learnt.
-    #[error("class `{class}` is in `{part}` but not in `train`, in {path}; add images of it to train on, or remove it")]
+    #[error(
+        "class `{class}` is in `{subset}` but not in `train`, in {path}; add images of it to train on, or remove it"
+    )]
     UnknownClass {
         /// The data set's folder.
         path: PathBuf,
         /// The class.
         class: String,
         /// The folder that has it.
-        part: String,
+        subset: String,
     },
-    /// Two folders for one part.
-    #[error("{path} has both `{first}` and `{second}`, which mean the same part; keep one of them")]
-    PartTwice {
+    /// Two folders for one subset.
+    #[error("{path} has both `{first}` and `{second}`, which mean the same subset; keep one of them")]
+    SubsetTwice {
         /// The data set's folder.
         path: PathBuf,
         /// One folder.
@@ -118,7 +120,7 @@ pub enum DatasetError {
          and test/, a table that ends in .csv, image_0001.jpg (Oxford-17), data_batch_1 or data_batch_1.bin (CIFAR-10), or \
          a .zip, .tar or .tar.gz of one of these"
     )]
-    Unrecognised {
+    Unrecognized {
         /// What was named.
         path: PathBuf,
     },
@@ -158,14 +160,14 @@ fn first(files: &[BadFile]) -> String {
 /// What is odd about a data set and does not stop a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A class that a part has no image of.
+    /// A class that a subset has no image of.
     NoImages {
         /// The class.
         class: String,
-        /// The part.
-        part: Part,
+        /// The subset.
+        subset: Subset,
     },
-    /// The same bytes in a part that trains and one that measures.
+    /// The same bytes in a subset that trains and one that measures.
     Duplicate {
         /// The image that trains.
         trains: PathBuf,
@@ -184,13 +186,13 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::NoImages { class, part } => {
-                let part = match part {
-                    Part::Train => "training",
-                    Part::Validation => "validation",
-                    Part::Test => "test",
+            Warning::NoImages { class, subset } => {
+                let subset = match subset {
+                    Subset::Train => "training",
+                    Subset::Validation => "validation",
+                    Subset::Test => "test",
                 };
-                write!(f, "class `{class}` has no {part} image, so that it counts for nothing there")
+                write!(f, "class `{class}` has no {subset} image, so that it counts for nothing there")
             }
             Warning::Duplicate { trains, measures } => write!(
                 f,

@@ -162,9 +162,9 @@ impl Mix {
 
 /// This share of a length around a point that may be anywhere, cut off at the ends.
 fn span(length: usize, share: f64, rng: &mut ChaCha8Rng) -> std::ops::Range<usize> {
-    let centre = Uniform::new(0, length).map_or(0, |points| points.sample(rng));
+    let center = Uniform::new(0, length).map_or(0, |points| points.sample(rng));
     let cut = (length as f64 * share) as usize;
-    centre.saturating_sub(cut / 2)..(centre + cut / 2).min(length)
+    center.saturating_sub(cut / 2)..(center + cut / 2).min(length)
 }
 
 #[cfg(test)]

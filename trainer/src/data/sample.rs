@@ -6,8 +6,8 @@ use models::preprocess::{ImageError, Limits, RgbImage, decode, probe};
 use sha2::{Digest, Sha256};
 
 use super::DatasetError;
-use super::content::Content;
-use super::split::Part;
+use super::sources::content::Content;
+use super::split::Subset;
 
 /// The largest image file that is read, in bytes. The pixels have limits of their own.
 const LARGEST: u64 = 512 << 20;
@@ -19,20 +19,20 @@ pub struct Sample {
     pub path: PathBuf,
     /// Its class.
     pub class: usize,
-    /// What the data set says it is for, if it does.
-    pub part: Option<Part>,
+    /// The subset that the data set puts it in, if it does.
+    pub subset: Option<Subset>,
     content: Content,
 }
 
 impl Sample {
     pub(super) fn new(path: PathBuf, class: usize, content: Content) -> Self {
-        Self { path, class, part: None, content }
+        Self { path, class, subset: None, content }
     }
 
-    /// The same image in a part.
+    /// The same image in a subset.
     #[must_use]
-    pub fn within(self, part: Option<Part>) -> Self {
-        Self { part, ..self }
+    pub fn within(self, subset: Option<Subset>) -> Self {
+        Self { subset, ..self }
     }
 
     /// A file on disk.

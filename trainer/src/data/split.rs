@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Part {
+pub enum Subset {
     /// To train on.
     Train,
     /// To choose the best epoch by.
@@ -17,15 +17,15 @@ pub enum Part {
     Test,
 }
 
-impl Part {
+impl Subset {
     /// By the names that people give folders and columns: `train`, `training`, `trn`, `val`, `valid`, `validation`, `dev`,
     /// `test`, `testing`, `tst`, in any case.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name.to_lowercase().as_str() {
-            "train" | "training" | "trn" => Some(Part::Train),
-            "val" | "valid" | "validation" | "dev" => Some(Part::Validation),
-            "test" | "testing" | "tst" => Some(Part::Test),
+            "train" | "training" | "trn" => Some(Subset::Train),
+            "val" | "valid" | "validation" | "dev" => Some(Subset::Validation),
+            "test" | "testing" | "tst" => Some(Subset::Test),
             _ => None,
         }
     }
@@ -52,13 +52,13 @@ pub struct Counts {
 /// How a class is divided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Partition {
-    /// By shares, rounded; each part gets at least one image of a class that has three.
+    /// By shares, rounded; each subset gets at least one image of a class that has three.
     Fractions(Fractions),
     /// By numbers. A class that has fewer keeps one image to train on.
     Counts(Counts),
 }
 
-/// Positions of images in three parts without overlap.
+/// Positions of images in three subsets without overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Split {
     /// To train on.
@@ -71,24 +71,24 @@ pub struct Split {
 
 impl Split {
     /// Divides images by their classes so that every class has the same shares: stratified, and equal for equal seeds.
-    /// Each part gets at least one image of a class that has three, but for a validation share of 0, which is none.
+    /// Each subset gets at least one image of a class that has three, but for a validation share of 0, which is none.
     #[must_use]
     pub fn stratified(classes: &[usize], fractions: Fractions, seed: u64) -> Self {
         let images: Vec<_> = classes.iter().map(|&class| (class, None)).collect();
         Self::new(&images, Partition::Fractions(fractions), seed)
     }
 
-    /// Leaves each image in the part that its data set puts it in. A part without any image is taken from those that
-    /// train, or that no part is given for, class by class as [`Split::stratified`] does.
+    /// Leaves each image in the subset that its data set puts it in. A subset without any image is taken from those that
+    /// train, or that no subset is given for, class by class as [`Split::stratified`] does.
     #[must_use]
-    pub fn new(images: &[(usize, Option<Part>)], partition: Partition, seed: u64) -> Self {
-        let given = |part| images.iter().any(|image| image.1 == Some(part));
-        let wanted = [Part::Test, Part::Validation].map(|part| !given(part));
+    pub fn new(images: &[(usize, Option<Subset>)], partition: Partition, seed: u64) -> Self {
+        let given = |subset| images.iter().any(|image| image.1 == Some(subset));
+        let wanted = [Subset::Test, Subset::Validation].map(|subset| !given(subset));
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let pinned = |part| (0..images.len()).filter(|&image| images[image].1 == Some(part)).collect();
-        let mut split = Split { train: vec![], validation: pinned(Part::Validation), test: pinned(Part::Test) };
+        let pinned = |subset| (0..images.len()).filter(|&image| images[image].1 == Some(subset)).collect();
+        let mut split = Split { train: vec![], validation: pinned(Subset::Validation), test: pinned(Subset::Test) };
         for class in 0..images.iter().map(|image| image.0 + 1).max().unwrap_or(0) {
-            let trains = |image: &usize| matches!(images[*image], (of, None | Some(Part::Train)) if of == class);
+            let trains = |image: &usize| matches!(images[*image], (of, None | Some(Subset::Train)) if of == class);
             let mut own: Vec<usize> = (0..images.len()).filter(trains).collect();
             own.shuffle(&mut rng);
             let [test, validation] = partition.sizes(own.len(), wanted);
@@ -109,7 +109,7 @@ impl Partition {
         }
     }
 
-    /// How many of so many images of a class are for test and validation, where those parts are wanted.
+    /// How many of so many images of a class are for test and validation, where those subsets are wanted.
     fn sizes(self, images: usize, [test, validation]: [bool; 2]) -> [usize; 2] {
         let share = |fraction: f64| ((images as f64 * fraction).round() as usize).max(1);
         let validation = validation && self.validates();
@@ -134,12 +134,12 @@ mod tests {
     const FRACTIONS: Fractions = Fractions { validation: 0.1, test: 0.25 };
 
     #[test]
-    fn every_class_gives_its_share_and_every_image_is_in_one_part() {
+    fn every_class_gives_its_share_and_every_image_is_in_one_subset() {
         let classes: Vec<usize> = (0..1360).map(|image| image / 80).collect();
         let split = Split::stratified(&classes, FRACTIONS, 3);
-        let count = |part: &[usize], class| part.iter().filter(|&&image| classes[image] == class).count();
+        let count = |subset: &[usize], class| subset.iter().filter(|&&image| classes[image] == class).count();
         for class in 0..17 {
-            assert_eq!([52, 8, 20], [&split.train, &split.validation, &split.test].map(|part| count(part, class)));
+            assert_eq!([52, 8, 20], [&split.train, &split.validation, &split.test].map(|subset| count(subset, class)));
         }
         let mut all = [split.train, split.validation, split.test].concat();
         all.sort_unstable();
@@ -171,20 +171,22 @@ mod tests {
         let images: Vec<_> = (0..1360).map(|image| (image / 80, None)).collect();
         let split = Split::new(&images, Partition::Counts(Counts { validation: 0, test: 20 }), 3);
         for class in 0..17 {
-            let count = |part: &[usize]| part.iter().filter(|&&image| image / 80 == class).count();
-            assert_eq!([60, 0, 20], [&split.train, &split.validation, &split.test].map(|part| count(part)));
+            let count = |subset: &[usize]| subset.iter().filter(|&&image| image / 80 == class).count();
+            assert_eq!([60, 0, 20], [&split.train, &split.validation, &split.test].map(|subset| count(subset)));
         }
     }
 
     #[test]
     fn given_parts_stay_and_a_missing_one_is_taken_from_those_that_train() {
-        let parts = [Part::Train, Part::Train, Part::Train, Part::Train, Part::Test];
-        let images: Vec<_> = (0..20).map(|image| (image % 2, Some(parts[image / 2 % 5]))).collect();
+        let subsets = [Subset::Train, Subset::Train, Subset::Train, Subset::Train, Subset::Test];
+        let images: Vec<_> = (0..20).map(|image| (image % 2, Some(subsets[image / 2 % 5]))).collect();
         let split = Split::new(&images, Partition::Fractions(Fractions { validation: 0.25, test: 0.5 }), 0);
         assert_eq!(split.test, [8, 9, 18, 19]);
         assert_eq!([12, 4], [split.train.len(), split.validation.len()]);
         assert!(
-            [&split.train, &split.validation].iter().all(|part| part.iter().all(|image| !split.test.contains(image)))
+            [&split.train, &split.validation]
+                .iter()
+                .all(|subset| subset.iter().all(|image| !split.test.contains(image)))
         );
     }
 }

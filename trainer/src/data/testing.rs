@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::bmp;
+use super::sources::bmp;
 
 /// A BMP file of 32x32 pixels, another for each number.
 pub(crate) fn picture(number: usize) -> Vec<u8> {

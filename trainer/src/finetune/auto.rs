@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::strategy::FinetuneStrategy;
-use super::tune::{Start, folder, trains};
+use super::tune::{TuneContext, folder, trains};
 use super::{Base, FinetuneError};
 use crate::backend::{CpuExecutor, Parameter};
 
@@ -21,18 +21,18 @@ pub(super) struct Choice {
 }
 
 /// `staged` where there are images enough and this machine is fast enough, `head` otherwise.
-pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
-    if matches!(start.task.base, Base::File(_)) {
+pub(super) fn choose(context: &TuneContext<'_>) -> Result<Choice, FinetuneError> {
+    if matches!(context.task.base, Base::File(_)) {
         let why = "strategy head: the base is kept as the file it was imported from, so its layers cannot be trained";
         return Ok(Choice { strategy: FinetuneStrategy::Head, why: why.to_owned() });
     }
     // Another measurement could come out otherwise, and what was trained would be lost.
-    if folder(start).exists() {
+    if folder(context).exists() {
         let why = "strategy staged: that was begun, and is gone on with".to_owned();
         return Ok(Choice { strategy: FinetuneStrategy::Staged, why });
     }
-    let images = start.split.train.len();
-    let classes = start.network.graph.shape(start.network.graph.output()).len();
+    let images = context.split.train.len();
+    let classes = context.network.graph.shape(context.network.graph.output()).len();
     let each = images / classes.max(1);
     if each < FEW {
         let why = format!(
@@ -40,7 +40,7 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
         );
         return Ok(Choice { strategy: FinetuneStrategy::Head, why });
     }
-    let tuned = match trains(&Start { strategy: FinetuneStrategy::Staged, ..*start }) {
+    let tuned = match trains(&TuneContext { strategy: FinetuneStrategy::Staged, ..*context }) {
         Ok(tuned) => tuned,
         Err(FinetuneError::Option(_)) => {
             let why = "strategy head: the base has fewer stages than `tuning.stages` asks for".to_owned();
@@ -48,9 +48,9 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
         }
         Err(error) => return Err(error),
     };
-    let (graph, params) = (&start.network.graph, &start.network.params);
+    let (graph, params) = (&context.network.graph, &context.network.params);
     let trains = |parameter: &Parameter| tuned.contains(&parameter.name);
-    let mut executor = CpuExecutor::with_backend(graph, params, trains, start.task.kernels)?;
+    let mut executor = CpuExecutor::with_backend(graph, params, trains, context.task.kernels)?;
     let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
     let mut seconds = f64::INFINITY;
     // The first step plans, the second is as all others are.
@@ -59,10 +59,10 @@ pub(super) fn choose(start: &Start<'_>) -> Result<Choice, FinetuneError> {
         executor.profile(&noise)?;
         seconds = clock.elapsed().as_secs_f64() / TIMED as f64;
     }
-    let total = seconds * images as f64 * start.task.options.tuning.epochs as f64;
+    let total = seconds * images as f64 * context.task.options.tuning.epochs as f64;
     let measured = format!(
         "{images} images through {} epochs at {:.0} ms each take about {:.0} min on this machine",
-        start.task.options.tuning.epochs,
+        context.task.options.tuning.epochs,
         1e3 * seconds,
         total / 60.0
     );

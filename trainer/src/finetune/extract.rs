@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{FinetuneError, Task};
 use crate::backend::CpuExecutor;
 use crate::data::augment::{AugmentError, View, views};
-use crate::data::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, doubles};
+use crate::data::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, duplicates};
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::features::FeatureCache;
 use crate::finetune::head::Examples;
@@ -63,7 +63,7 @@ pub(super) fn check(
     if !bad.is_empty() {
         return Err(DatasetError::BadFiles { files: bad }.into());
     }
-    for warning in doubles(images.iter().map(|image| (&image.checksum, &image.sample))) {
+    for warning in duplicates(images.iter().map(|image| (&image.checksum, &image.sample))) {
         observer.event(Event::Warning { message: warning.to_string() });
     }
     Ok(images)

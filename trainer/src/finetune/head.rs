@@ -108,7 +108,7 @@ pub fn train(
     options: HeadOptions,
     observer: &mut dyn Observer,
 ) -> Result<Option<Trained>, HeadError> {
-    let scale = Standardisation::of(training);
+    let scale = Standardization::of(training);
     let width = scale.mean.len();
     let examples = scale.apply(training);
     let (mut weight, mut bias) = (vec![0.0; classes * width], vec![0.0; classes]);
@@ -183,12 +183,12 @@ struct LinearGradient {
 }
 
 /// `(x - mean) / deviation` for each feature.
-struct Standardisation {
+struct Standardization {
     mean: Vec<f32>,
     deviation: Vec<f32>,
 }
 
-impl Standardisation {
+impl Standardization {
     /// Of the training images. A feature that is always the same is left as it is.
     fn of(examples: &Examples) -> Self {
         let n = examples.classes.len();

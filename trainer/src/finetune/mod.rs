@@ -24,19 +24,19 @@ use onnx::EngineKind;
 use serde_json::json;
 
 use crate::backend::ComputeBackend;
-use crate::data::{self, DatasetSource, Fractions, Opening, Partition, Sample, Split};
+use crate::data::{self, DatasetSource, Fractions, OpenOptions, Partition, Sample, Split};
 use crate::events::{Event, Observer, Phase};
 use crate::fit::metrics::Evaluation;
 use golden::Golden;
 use head::{Examples, Trained};
-use report::{Images, Report, Seconds};
+use report::{FinetuneReport, ImageCounts, PhaseSeconds};
 
 pub use base::{Base, Content, FileBase, head_alone};
 pub use error::FinetuneError;
 pub use options::FinetuneOptions;
 pub use strategy::{FinetuneStrategy, TuningOptions, stage_boundary, trained};
 
-use tune::{Start, Tuned};
+use tune::{TuneContext, TuneResult};
 
 /// The name of the new head's node and, with `.weight` and `.bias`, of its parameters.
 const HEAD: &str = "graft.head";
@@ -72,7 +72,7 @@ pub struct Finetuned {
     /// What is published.
     pub content: Content,
     /// What was done and measured.
-    pub report: Report,
+    pub report: FinetuneReport,
     /// Test images with their logits.
     pub golden: Vec<Golden>,
 }
@@ -92,10 +92,11 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         head_alone(task.base_name, task.options.strategy)?;
     }
     let mut clock = Clock::start();
-    let mut seconds = Seconds::default();
+    let mut seconds = PhaseSeconds::default();
 
     observer.event(Event::Phase { phase: Phase::Data });
-    let dataset = task.source.open_in(&Opening { cache: Some(task.cache), ..Opening::default() })?;
+    let dataset =
+        task.source.open_in(&OpenOptions { archives: Some(&task.cache.join("archives")), ..OpenOptions::default() })?;
     let base = task.base.network();
     let GraftedGraph { graph, features, head } = base.graph.graft(HEAD, dataset.labels.len())?;
     let spec = ModelSpec { labels: None, training: None, ..base.spec.clone() };
@@ -107,9 +108,9 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let extracted = extract::features(task, &prefix, &images, observer)?;
     data::check_classes(&dataset.labels, extracted.samples.iter().map(|&index| &images[index].sample))?;
     let fractions = Fractions { validation: task.options.validation, test: task.options.test };
-    let parts: Vec<_> =
-        extracted.samples.iter().map(|&index| &images[index].sample).map(|s| (s.class, s.part)).collect();
-    let split = Split::new(&parts, Partition::Fractions(fractions), task.options.seed);
+    let subsets: Vec<_> =
+        extracted.samples.iter().map(|&index| &images[index].sample).map(|s| (s.class, s.subset)).collect();
+    let split = Split::new(&subsets, Partition::Fractions(fractions), task.options.seed);
     seconds.features = clock.lap();
 
     observer.event(Event::Phase { phase: Phase::Training });
@@ -124,17 +125,23 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let spec = ModelSpec { labels: Some(dataset.labels.clone()), training: None, ..base.spec.clone() };
     let mut network = assemble(base, graph, &trained, spec)?;
     let samples: Vec<&Sample> = extracted.samples.iter().map(|&index| &images[index].sample).collect();
-    let mut start =
-        Start { task, network: &network, head, samples: &samples, split: &split, strategy: task.options.strategy };
-    if start.strategy == FinetuneStrategy::Auto {
-        let choice = auto::choose(&start)?;
+    let mut context = TuneContext {
+        task,
+        network: &network,
+        head,
+        samples: &samples,
+        split: &split,
+        strategy: task.options.strategy,
+    };
+    if context.strategy == FinetuneStrategy::Auto {
+        let choice = auto::choose(&context)?;
         observer.event(Event::Note { message: choice.why });
-        start.strategy = choice.strategy;
+        context.strategy = choice.strategy;
     }
-    let strategy = start.strategy;
+    let strategy = context.strategy;
     let mut checkpoints = None;
     if strategy != FinetuneStrategy::Head {
-        let tuned = tune::tune(&start, observer)?;
+        let tuned = tune::tune(&context, observer)?;
         checkpoints = Some(tuned.folder.clone());
         network = Network::new(network.graph.clone(), &tuned.params, network.spec.clone())?;
         outcome = tuned.into();
@@ -183,10 +190,10 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         std::fs::remove_dir_all(folder).ok();
     }
 
-    let report = Report {
+    let report = FinetuneReport {
         base: task.base_name.to_owned(),
         labels: dataset.labels.names().to_vec(),
-        images: Images {
+        images: ImageCounts {
             train: split.train.len(),
             validation: split.validation.len(),
             test: split.test.len(),
@@ -245,9 +252,9 @@ impl Outcome {
     }
 }
 
-impl From<Tuned> for Outcome {
-    fn from(tuned: Tuned) -> Self {
-        let Tuned { best_epoch, history, validation, logits, test, .. } = tuned;
+impl From<TuneResult> for Outcome {
+    fn from(tuned: TuneResult) -> Self {
+        let TuneResult { best_epoch, history, validation, logits, test, .. } = tuned;
         Self { best_epoch, history, validation, logits, test }
     }
 }

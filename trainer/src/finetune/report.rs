@@ -9,13 +9,13 @@ use crate::fit::metrics::Evaluation;
 
 /// The report of a run; `report.json` beside the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct FinetuneReport {
     /// The base model's name.
     pub base: String,
     /// The class names.
     pub labels: Vec<String>,
     /// How many images were in each part.
-    pub images: Images,
+    pub images: ImageCounts,
     /// The options in force.
     pub options: FinetuneOptions,
     /// The engine that computed the features.
@@ -24,7 +24,7 @@ pub struct Report {
     #[serde(default)]
     pub kernels: String,
     /// Wall-clock seconds of each phase.
-    pub seconds: Seconds,
+    pub seconds: PhaseSeconds,
     /// What was trained; never `auto`.
     pub strategy: FinetuneStrategy,
     /// The epoch whose weights were kept, counted from one.
@@ -41,7 +41,7 @@ pub struct Report {
 
 /// How the images were divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Images {
+pub struct ImageCounts {
     /// Trained on.
     pub train: usize,
     /// Chose the epoch.
@@ -56,7 +56,7 @@ pub struct Images {
 
 /// Wall-clock seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Seconds {
+pub struct PhaseSeconds {
     /// Finding and checking the images.
     pub data: f64,
     /// Running the frozen part.

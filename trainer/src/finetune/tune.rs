@@ -14,18 +14,18 @@ use super::strategy::{FinetuneStrategy, TuningOptions, stage_boundary, trained};
 use super::{FinetuneError, Task};
 use crate::backend::{CpuExecutor, Parameter};
 use crate::data::augment::{Augmentation, views};
-use crate::data::loader::{Loader, Recipe, Resources, Values};
+use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
 use crate::data::{Sample, Split};
 use crate::events::{Event, Observer};
 use crate::fit::metrics::Evaluation;
-use crate::fit::{self, CheckpointOptions, Examples, Features, FitOptions, Images, LossOptions};
+use crate::fit::{self, CheckpointOptions, Examples, FeatureExamples, FitOptions, ImageExamples, LossOptions};
 use crate::optim::schedule::{Clock, Ramp, Schedule};
 use crate::optim::{Groups, OptimizerKind};
 use crate::options::OptionError;
 
 /// What tuning is given.
 #[derive(Clone, Copy)]
-pub(super) struct Start<'a> {
+pub(super) struct TuneContext<'a> {
     pub(super) task: &'a Task<'a>,
     /// The base with the new head, whose weights are those that it begins with.
     pub(super) network: &'a Network,
@@ -36,7 +36,7 @@ pub(super) struct Start<'a> {
 }
 
 /// What came of it.
-pub(super) struct Tuned {
+pub(super) struct TuneResult {
     pub(super) params: Params,
     /// Where the checkpoints are, until the model is made.
     pub(super) folder: PathBuf,
@@ -49,18 +49,18 @@ pub(super) struct Tuned {
 }
 
 /// Trains what the strategy says, chooses the best epoch by the validation images and measures it on the test images.
-pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tuned, FinetuneError> {
-    let Start { task, network, samples, split, .. } = *start;
+pub(super) fn tune(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<TuneResult, FinetuneError> {
+    let TuneContext { task, network, samples, split, .. } = *context;
     let tuning = task.options.tuning;
     let classes = |part: &[usize]| part.iter().map(|&row| samples[row].class).collect::<Vec<_>>();
     let options = options(&tuning, task, split.train.len());
-    let folder = folder(start);
-    let outcome = match start.strategy {
-        FinetuneStrategy::LastStage => on_feature_maps(start, &options, &folder, observer)?,
+    let folder = folder(context);
+    let outcome = match context.strategy {
+        FinetuneStrategy::LastStage => on_feature_maps(context, &options, &folder, observer)?,
         _ => {
-            let training = images(start, &split.train, tuning.augmentation.augmentation())?;
-            let validation = images(start, &split.validation, Augmentation::default())?;
-            let tuned = trains(start)?;
+            let training = images(context, &split.train, tuning.augmentation.augmentation())?;
+            let validation = images(context, &split.validation, Augmentation::default())?;
+            let tuned = trains(context)?;
             let trains = |parameter: &Parameter| tuned.contains(&parameter.name);
             let fit_task = fit::Task {
                 graph: &network.graph,
@@ -80,13 +80,13 @@ pub(super) fn tune(start: &Start<'_>, observer: &mut dyn Observer) -> Result<Tun
     outcome.params.iter().for_each(|(name, tensor)| params.insert(name, tensor.clone()));
     let executor = CpuExecutor::new(&network.graph, &params)?;
     let logits = |part: &[usize]| -> Result<Vec<f32>, FinetuneError> {
-        let images = images(start, part, Augmentation::default())?;
+        let images = images(context, part, Augmentation::default())?;
         Ok(fit::logits(&executor, &images, tuning.batch_size)?)
     };
     let outputs = executor.outputs();
     let (validation_logits, test_logits) = (logits(&split.validation)?, logits(&split.test)?);
     let progress = outcome.progress;
-    Ok(Tuned {
+    Ok(TuneResult {
         params,
         folder,
         best_epoch: progress.best.map_or(0, |best| best.epoch as usize),
@@ -134,13 +134,13 @@ fn options(tuning: &TuningOptions, task: &Task<'_>, images: usize) -> FitOptions
 }
 
 /// Where the checkpoints of a run are: the same for the same run, so that one that was killed goes on.
-pub(super) fn folder(start: &Start<'_>) -> PathBuf {
+pub(super) fn folder(context: &TuneContext<'_>) -> PathBuf {
     let mut hash = Sha256::new();
-    hash.update(start.network.params.checksum());
-    hash.update(serde_json::to_string(&start.task.options).unwrap_or_default());
-    hash.update(start.task.kernels.identity());
-    start.samples.iter().for_each(|sample| hash.update(sample.path.to_string_lossy().as_bytes()));
-    start.task.cache.join("runs").join(hex::encode(&hash.finalize()[..8]))
+    hash.update(context.network.params.checksum());
+    hash.update(serde_json::to_string(&context.task.options).unwrap_or_default());
+    hash.update(context.task.kernels.identity());
+    context.samples.iter().for_each(|sample| hash.update(sample.path.to_string_lossy().as_bytes()));
+    context.task.cache.join("runs").join(hex::encode(&hash.finalize()[..8]))
 }
 
 /// What a boundary that is not there means.
@@ -148,18 +148,22 @@ const FEWER_STAGES: OptionError =
     OptionError { option: "tuning.stages", wanted: "no more than the base has stages behind its first" };
 
 /// The names of what is trained.
-pub(super) fn trains(start: &Start<'_>) -> Result<BTreeSet<String>, FinetuneError> {
-    let Start { task, network, head, strategy, .. } = *start;
+pub(super) fn trains(context: &TuneContext<'_>) -> Result<BTreeSet<String>, FinetuneError> {
+    let TuneContext { task, network, head, strategy, .. } = *context;
     trained(&network.graph, head, strategy, task.options.tuning.stages).ok_or(FEWER_STAGES.into())
 }
 
-/// Images of a part.
-fn images(start: &Start<'_>, part: &[usize], augmentation: Augmentation) -> Result<Images, FinetuneError> {
-    let Start { task, network, samples, .. } = start;
+/// ImageExamples of a part.
+fn images(
+    context: &TuneContext<'_>,
+    part: &[usize],
+    augmentation: Augmentation,
+) -> Result<ImageExamples, FinetuneError> {
+    let TuneContext { task, network, samples, .. } = context;
     let chosen: Arc<[Sample]> = part.iter().map(|&row| samples[row].clone()).collect();
     let classes = chosen.iter().map(|sample| sample.class).collect();
     let preprocess = network.spec.preprocess.clone();
-    let recipe = Recipe { preprocess, augmentation, values: Values::Levels, seed: task.options.seed };
+    let transform = TransformSpec { preprocess, augmentation, values: PixelValues::Levels, seed: task.options.seed };
     let batch_size = NonZeroUsize::new(task.options.tuning.batch_size).unwrap_or(NonZeroUsize::MIN);
     let resources = Resources {
         batch_size,
@@ -168,8 +172,8 @@ fn images(start: &Start<'_>, part: &[usize], augmentation: Augmentation) -> Resu
         bad_files: task.options.bad_files,
         ..Resources::default()
     };
-    let loader = Loader::new(chosen, recipe, resources).map_err(fit::FitError::from)?;
-    Ok(Images::new(loader, classes))
+    let loader = Loader::new(chosen, transform, resources).map_err(fit::FitError::from)?;
+    Ok(ImageExamples::new(loader, classes))
 }
 
 /// The most bytes of feature maps that are held in memory.
@@ -177,13 +181,13 @@ const MAPS: usize = 4 << 30;
 
 /// Trains the last stages on feature maps that the stages before them have made once.
 fn on_feature_maps(
-    start: &Start<'_>,
+    context: &TuneContext<'_>,
     options: &FitOptions,
     folder: &Path,
     observer: &mut dyn Observer,
 ) -> Result<fit::Fitted, FinetuneError> {
-    let Start { task, network, samples, split, .. } = *start;
-    let at = stage_boundary(&network.graph, start.head, task.options.tuning.stages).ok_or(FEWER_STAGES)?;
+    let TuneContext { task, network, samples, split, .. } = *context;
+    let at = stage_boundary(&network.graph, context.head, task.options.tuning.stages).ok_or(FEWER_STAGES)?;
     let cut = network.graph.cut(at)?;
     let looks = task.options.views;
     let bytes = network.graph.shape(at).len() * 4 * (split.train.len() * looks + split.validation.len());
@@ -192,11 +196,11 @@ fn on_feature_maps(
         return Err(FinetuneError::Memory { needed: mib(bytes), limit: mib(MAPS) });
     }
     let prefix = CpuExecutor::with_backend(&cut.prefix, &network.params, |_| false, task.kernels)?;
-    let maps = |part: &[usize], count: usize| -> Result<Features, FinetuneError> {
+    let maps = |part: &[usize], count: usize| -> Result<FeatureExamples, FinetuneError> {
         let chosen: Vec<&Sample> = part.iter().map(|&row| samples[row]).collect();
         let looks = views(count).into_iter().map(|view| super::extract::maps(task, &prefix, &chosen, view));
         let classes = chosen.iter().map(|sample| sample.class).collect();
-        Ok(Features::new(looks.collect::<Result<_, _>>()?, classes, task.options.seed))
+        Ok(FeatureExamples::new(looks.collect::<Result<_, _>>()?, classes, task.options.seed))
     };
     let (training, validation) = (maps(&split.train, looks)?, maps(&split.validation, 1)?);
     let trains = |parameter: &Parameter| parameter.operator != "BatchNorm";

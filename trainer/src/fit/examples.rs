@@ -30,13 +30,13 @@ pub struct Batch {
     pub classes: Vec<usize>,
 }
 
-/// Images that threads decode and augment.
-pub struct Images {
+/// ImageExamples that threads decode and augment.
+pub struct ImageExamples {
     loader: Loader,
     classes: Vec<usize>,
 }
 
-impl Images {
+impl ImageExamples {
     /// The loader's samples are of these classes. Its batch size is the one that epochs have.
     #[must_use]
     pub fn new(loader: Loader, classes: Vec<usize>) -> Self {
@@ -50,7 +50,7 @@ impl Images {
     }
 }
 
-impl Examples for Images {
+impl Examples for ImageExamples {
     fn classes(&self) -> &[usize] {
         &self.classes
     }
@@ -77,8 +77,8 @@ impl Batches for LoadedBatches {
     }
 }
 
-/// Features in memory, of one or several views of each image: in each epoch one of them is taken.
-pub struct Features {
+/// FeatureExamples in memory, of one or several views of each image: in each epoch one of them is taken.
+pub struct FeatureExamples {
     /// `[view][example][number]`, channels last.
     views: Vec<Vec<f32>>,
     classes: Vec<usize>,
@@ -86,7 +86,7 @@ pub struct Features {
     seed: u64,
 }
 
-impl Features {
+impl FeatureExamples {
     /// Of at least one view, each `[n, …]` for the `n` classes.
     #[must_use]
     pub fn new(views: Vec<Vec<f32>>, classes: Vec<usize>, seed: u64) -> Self {
@@ -104,7 +104,7 @@ impl Features {
     }
 }
 
-impl Examples for Features {
+impl Examples for FeatureExamples {
     fn classes(&self) -> &[usize] {
         &self.classes
     }
@@ -115,7 +115,7 @@ impl Examples for Features {
 }
 
 struct FeatureBatches<'f> {
-    features: &'f Features,
+    features: &'f FeatureExamples,
     order: Vec<usize>,
     epoch: u64,
     batch_size: usize,

@@ -24,7 +24,7 @@ use models::{Graph, Params};
 use thiserror::Error;
 
 pub use checkpoint::{CheckpointError, Checkpoints};
-pub use examples::{Batch, Batches, Examples, Features, Images};
+pub use examples::{Batch, Batches, Examples, FeatureExamples, ImageExamples};
 pub use options::{CheckpointOptions, FitOptions, LogOptions, Sampling};
 pub use progress::{Best, EpochResult, Progress};
 pub(crate) use training::evaluate;
@@ -135,7 +135,7 @@ pub enum FitError {
     /// The loss cannot be computed.
     #[error(transparent)]
     Loss(#[from] LossError),
-    /// Images cannot be mixed.
+    /// ImageExamples cannot be mixed.
     #[error(transparent)]
     Mix(#[from] MixError),
     /// The optimiser's options make no sense.

@@ -18,7 +18,7 @@ pub struct FitOptions {
     pub epochs: u64,
     /// Steps after which the run ends, within an epoch too, which then counts as one.
     pub steps: Option<u64>,
-    /// Images that go through the network together.
+    /// ImageExamples that go through the network together.
     pub batch_size: usize,
     /// Batches whose gradients make one step.
     pub accumulate: usize,

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::backend::ComputeBackend;
     use crate::events::Unobserved;
-    use crate::fit::{Features, FitOptions};
+    use crate::fit::{FeatureExamples, FitOptions};
     use crate::optim::OptimizerKind;
 
     /// Two classes that a line divides, with numbers about ±1.
@@ -178,7 +178,7 @@ mod tests {
         // A quarter is on the wrong side, so that no rate makes the loss vanish.
         let side = |example: usize| if (example % 2 == 1) == (example % 8 < 6) { 1.0 } else { -1.0 };
         let numbers = (0..64).flat_map(|example| [side(example), 0.1 * (example % 5) as f32]).collect();
-        let training = Features::new(vec![numbers], classes, 0);
+        let training = FeatureExamples::new(vec![numbers], classes, 0);
         let fit = FitOptions {
             batch_size: 16,
             optimizer: OptimizerKind::Sgd { momentum: 0.0, nesterov: false },

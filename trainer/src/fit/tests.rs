@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::events::{Event, Unobserved};
 use crate::fit::stopping::{Better, StoppingOptions};
-use crate::logs::{CsvLog, EventLog, Log, Start};
+use crate::logs::{CsvLog, EventLog, Log, LogStart};
 use crate::optim::schedule::Schedule;
 use crate::optim::{EmaOptions, EmaWarmUp, Groups, OptimizerKind};
 
@@ -29,8 +29,8 @@ fn network() -> Graph {
     builder.finish(head)
 }
 
-/// Images of noise, with one channel brighter.
-fn examples(count: usize, seed: u64) -> Features {
+/// ImageExamples of noise, with one channel brighter.
+fn examples(count: usize, seed: u64) -> FeatureExamples {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let classes: Vec<usize> = (0..count).map(|at| at % CLASSES).collect();
     let mut number = |class: usize, at: usize| {
@@ -38,7 +38,7 @@ fn examples(count: usize, seed: u64) -> Features {
         if at % 3 == class { noise + 0.5 } else { noise }
     };
     let images = classes.iter().flat_map(|&class| (0..108).map(|at| number(class, at)).collect::<Vec<_>>()).collect();
-    Features::new(vec![images], classes, 0)
+    FeatureExamples::new(vec![images], classes, 0)
 }
 
 fn options() -> FitOptions {
@@ -89,9 +89,9 @@ fn a_network_learns() {
 #[test]
 fn steps_have_rows_of_their_own_losses() {
     let folder = tempfile::tempdir().unwrap();
-    let table = |name: &str, columns: &[&str]| CsvLog::open(&folder.path().join(name), columns, Start::New).unwrap();
+    let table = |name: &str, columns: &[&str]| CsvLog::open(&folder.path().join(name), columns, LogStart::New).unwrap();
     let columns = ["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"];
-    let events = EventLog::create(folder.path(), Start::New).unwrap();
+    let events = EventLog::create(folder.path(), LogStart::New).unwrap();
     let event_file = events.path().to_owned();
     let logs = Logs {
         epochs: vec![Log::Csv(table("epochs", &columns)), Log::TensorBoard(events)],

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use models::files::write_atomically;
 
-use super::{LogError, Start, at};
+use super::{LogError, LogStart, at};
 
 /// A CSV file (RFC 4180): `step` and a column for each name. A number that was not measured is an empty field.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ impl CsvLog {
     /// # Errors
     /// [`LogError::Column`], [`LogError::Heading`], [`LogError::Row`], [`LogError::Io`]; nothing has been written in
     /// the first three.
-    pub fn open(path: &Path, columns: &[&str], start: Start) -> Result<Self, LogError> {
+    pub fn open(path: &Path, columns: &[&str], start: LogStart) -> Result<Self, LogError> {
         check(columns)?;
         let heading = [&["step"], columns].concat().join(",");
         let old = match start {
-            Start::New => String::new(),
-            Start::After(_) if !path.exists() => String::new(),
-            Start::After(_) => fs::read_to_string(path).map_err(at(path))?,
+            LogStart::New => String::new(),
+            LogStart::After(_) if !path.exists() => String::new(),
+            LogStart::After(_) => fs::read_to_string(path).map_err(at(path))?,
         };
         let kept = kept(path, &old, &heading, start)?;
         write_atomically(path, kept.as_bytes()).map_err(at(path))?;
@@ -65,7 +65,7 @@ fn check(columns: &[&str]) -> Result<(), LogError> {
 }
 
 /// The heading, and the whole rows that are not later than the checkpoint.
-fn kept(path: &Path, old: &str, heading: &str, start: Start) -> Result<String, LogError> {
+fn kept(path: &Path, old: &str, heading: &str, start: LogStart) -> Result<String, LogError> {
     let mut kept = format!("{heading}\n");
     let whole = &old[..old.rfind('\n').map_or(0, |end| end + 1)];
     let mut lines = whole.lines();
@@ -79,7 +79,7 @@ fn kept(path: &Path, old: &str, heading: &str, start: Start) -> Result<String, L
     for (index, line) in lines.enumerate() {
         let step = line.split(',').next().and_then(|step| step.parse::<u64>().ok());
         let step = step.ok_or(LogError::Row { path: path.to_owned(), line: index + 2 })?;
-        if matches!(start, Start::After(last) if step <= last) {
+        if matches!(start, LogStart::After(last) if step <= last) {
             kept.push_str(line);
             kept.push('\n');
         }
@@ -93,7 +93,7 @@ mod tests {
 
     const COLUMNS: [&str; 2] = ["loss", "top1"];
 
-    fn written(rows: &[u64], start: Start, path: &Path) -> String {
+    fn written(rows: &[u64], start: LogStart, path: &Path) -> String {
         let mut log = CsvLog::open(path, &COLUMNS, start).unwrap();
         for &step in rows {
             log.write(step, &[("loss", 0.5 / step as f64)]).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     fn a_row_has_a_field_for_each_column() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
-        let mut log = CsvLog::open(&path, &COLUMNS, Start::New).unwrap();
+        let mut log = CsvLog::open(&path, &COLUMNS, LogStart::New).unwrap();
         log.write(10, &[("top1", 0.875), ("loss", 0.1)]).unwrap();
         log.write(20, &[("loss", f64::NAN)]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "step,loss,top1\n10,0.1,0.875\n20,NaN,\n");
@@ -117,9 +117,9 @@ mod tests {
     fn going_on_drops_later_rows_and_writes_the_heading_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
-        assert_eq!(written(&[1, 2, 4], Start::After(0), &path), "step,loss,top1\n1,0.5,\n2,0.25,\n4,0.125,\n");
-        assert_eq!(written(&[5], Start::After(2), &path), "step,loss,top1\n1,0.5,\n2,0.25,\n5,0.1,\n");
-        assert_eq!(written(&[], Start::New, &path), "step,loss,top1\n");
+        assert_eq!(written(&[1, 2, 4], LogStart::After(0), &path), "step,loss,top1\n1,0.5,\n2,0.25,\n4,0.125,\n");
+        assert_eq!(written(&[5], LogStart::After(2), &path), "step,loss,top1\n1,0.5,\n2,0.25,\n5,0.1,\n");
+        assert_eq!(written(&[], LogStart::New, &path), "step,loss,top1\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -129,10 +129,10 @@ mod tests {
         let path = folder.path().join("metrics.csv");
         for torn in ["step,loss,top1\n1,0.5,\n2,0.2", "step,loss,top1\n1,0.5,\n2"] {
             fs::write(&path, torn).unwrap();
-            assert_eq!(written(&[2], Start::After(9), &path), "step,loss,top1\n1,0.5,\n2,0.25,\n");
+            assert_eq!(written(&[2], LogStart::After(9), &path), "step,loss,top1\n1,0.5,\n2,0.25,\n");
         }
         fs::write(&path, "step,lo").unwrap();
-        assert_eq!(written(&[1], Start::After(9), &path), "step,loss,top1\n1,0.5,\n");
+        assert_eq!(written(&[1], LogStart::After(9), &path), "step,loss,top1\n1,0.5,\n");
     }
 
     #[test]
@@ -141,12 +141,12 @@ mod tests {
         let path = folder.path().join("metrics.csv");
         for (text, reason) in [("step,loss\n1,2\n", "(step,loss)"), ("step,loss,top1\n1,2,3\nx,1,2\n", "line 3")] {
             fs::write(&path, text).unwrap();
-            let error = CsvLog::open(&path, &COLUMNS, Start::After(5)).unwrap_err();
+            let error = CsvLog::open(&path, &COLUMNS, LogStart::After(5)).unwrap_err();
             assert!(error.to_string().contains(reason), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         for columns in [["a", "a"], ["a", "step"], ["a", "b,c"]] {
-            assert!(matches!(CsvLog::open(&path, &columns, Start::New), Err(LogError::Column { .. })));
+            assert!(matches!(CsvLog::open(&path, &columns, LogStart::New), Err(LogError::Column { .. })));
         }
     }
 }

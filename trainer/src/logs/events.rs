@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use super::crc32c::masked;
-use super::{Histogram, LogError, Start, at};
+use super::{Histogram, LogError, LogStart, at};
 
 /// An event file in a run's folder. TensorBoard shows all files of a folder as one run, so every start has its own.
 #[derive(Debug)]
@@ -23,11 +23,11 @@ impl EventLog {
     ///
     /// # Errors
     /// [`LogError::Io`].
-    pub fn create(folder: &Path, start: Start) -> Result<Self, LogError> {
+    pub fn create(folder: &Path, start: LogStart) -> Result<Self, LogError> {
         let (path, file) = unused(folder)?;
         let mut log = Self { path, file };
         log.append(&[Event::version(now())])?;
-        if let Start::After(step) = start {
+        if let LogStart::After(step) = start {
             log.append(&[Event::restart(now(), step.saturating_add(1))])?;
         }
         Ok(log)
@@ -230,7 +230,8 @@ mod tests {
     #[test]
     fn every_start_has_a_file_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
-        let logs = [Start::New, Start::After(3), Start::After(3)].map(|start| EventLog::create(folder.path(), start));
+        let logs =
+            [LogStart::New, LogStart::After(3), LogStart::After(3)].map(|start| EventLog::create(folder.path(), start));
         let names = logs.map(|log| log.unwrap().path().file_name().unwrap().to_string_lossy().into_owned());
         assert!(names.iter().all(|name| name.starts_with("events.out.tfevents.")), "{names:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
@@ -242,13 +243,13 @@ mod tests {
             return;
         };
         let folder = tempfile::tempdir().unwrap();
-        let mut log = EventLog::create(folder.path(), Start::New).unwrap();
+        let mut log = EventLog::create(folder.path(), LogStart::New).unwrap();
         for step in 1..=5 {
             log.write(step, &[("train/loss", 1.0 / step as f64), ("rate", 0.5)]).unwrap();
         }
         // What never happened leaves no histogram either.
         log.write_histograms(4, &[("weights/conv1".to_owned(), Histogram::of(&[5.0]).unwrap())]).unwrap();
-        let mut log = EventLog::create(folder.path(), Start::After(3)).unwrap();
+        let mut log = EventLog::create(folder.path(), LogStart::After(3)).unwrap();
         log.write(4, &[("train/loss", 8.0), ("rate", 0.25)]).unwrap();
         log.write_histograms(4, &weights()).unwrap();
 

@@ -25,7 +25,7 @@ pub enum Log {
 
 /// Whether a log begins or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub enum LogStart {
     /// It begins; a table of the same name is replaced.
     New,
     /// It goes on from a checkpoint of this step: what was written of later steps never happened.
@@ -123,10 +123,10 @@ mod tests {
     fn both_kinds_take_the_same_rows() {
         let folder = tempfile::tempdir().unwrap();
         let table = folder.path().join("metrics.csv");
-        let events = EventLog::create(folder.path(), Start::New).unwrap();
+        let events = EventLog::create(folder.path(), LogStart::New).unwrap();
         let file = events.path().to_owned();
         let columns = ["train/loss", "rate"];
-        let mut logs = [Log::Csv(CsvLog::open(&table, &columns, Start::New).unwrap()), Log::TensorBoard(events)];
+        let mut logs = [Log::Csv(CsvLog::open(&table, &columns, LogStart::New).unwrap()), Log::TensorBoard(events)];
         let before = std::fs::metadata(&file).unwrap().len();
         for log in &mut logs {
             log.write(7, &[("rate", 0.5), ("train/loss", 0.25)]).unwrap();
@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_named() {
         let missing = Path::new("no/such/folder");
-        let table = CsvLog::open(&missing.join("metrics.csv"), &["loss"], Start::New).unwrap_err();
-        let events = EventLog::create(missing, Start::New).unwrap_err();
+        let table = CsvLog::open(&missing.join("metrics.csv"), &["loss"], LogStart::New).unwrap_err();
+        let events = EventLog::create(missing, LogStart::New).unwrap_err();
         for error in [table, events] {
             assert!(error.to_string().contains("no/such/folder"), "{error}");
         }

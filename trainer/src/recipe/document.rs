@@ -12,7 +12,7 @@ use super::{Recipe, RecipeError, Setting, tflearn};
 /// What a recipe leaves open: a number by which its file has several networks, as the `n` of the residual ones.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parameter {
+pub struct RecipeParameter {
     /// Its name, with which a setting gives it.
     pub name: String,
     /// Its value where nothing is said.
@@ -43,13 +43,13 @@ pub(super) fn read(text: &str, settings: &[Setting]) -> Result<Recipe, RecipeErr
     Recipe::deserialize(table).map_err(|error| RecipeError::Text(explained(&error.to_string(), &others)))
 }
 
-fn parameter(table: &mut Table) -> Result<Option<Parameter>, RecipeError> {
+fn parameter(table: &mut Table) -> Result<Option<RecipeParameter>, RecipeError> {
     let Some(value) = table.remove(PARAMETER) else { return Ok(None) };
-    let read = Parameter::deserialize(value);
+    let read = RecipeParameter::deserialize(value);
     read.map(Some).map_err(|error| RecipeError::Text(format!("`{PARAMETER}`: {}", explained(&error.to_string(), &[]))))
 }
 
-impl Parameter {
+impl RecipeParameter {
     fn choose(&self, given: Option<&Value>) -> Result<&Table, RecipeError> {
         let value = given.map_or(self.default.to_string(), |given| match given {
             Value::String(text) => text.clone(),

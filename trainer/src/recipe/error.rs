@@ -8,7 +8,7 @@ use onnx::ExportError;
 use thiserror::Error;
 
 use super::nearest::nearest;
-use super::{NAMED, SettingError};
+use super::{BUILTIN, SettingError};
 use crate::data::DatasetError;
 use crate::data::augment::AugmentError;
 use crate::data::loader::LoaderError;
@@ -122,7 +122,7 @@ pub enum RecipeError {
 
 impl RecipeError {
     pub(super) fn unknown(name: &str) -> Self {
-        let hint = match nearest(name, NAMED.iter().map(|named| named.name)) {
+        let hint = match nearest(name, BUILTIN.iter().map(|named| named.name)) {
             Some(near) => format!("is `{near}` meant?"),
             None => "`graft train --list` lists the recipes".to_owned(),
         };

@@ -10,7 +10,7 @@ use crate::backend::{ComputeBackend, CpuExecutor};
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::head;
 use crate::finetune::{FinetuneOptions, FinetuneStrategy, trained};
-use crate::fit::{self, Examples, FitError, Images};
+use crate::fit::{self, Examples, FitError, ImageExamples};
 use crate::options::OptionError;
 
 /// The name of a new head's node.
@@ -30,7 +30,7 @@ pub(super) struct Base {
 /// A head that is trained before anything else is, on features of the images as they are.
 pub(super) struct HeadFirst {
     pub(super) nodes: [NodeId; 2],
-    pub(super) images: Images,
+    pub(super) images: ImageExamples,
 }
 
 impl Base {

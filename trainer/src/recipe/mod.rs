@@ -3,10 +3,10 @@
 //! Those that are checked in reproduce published trainings, and each says in its head what it reproduces and where that
 //! is hard. `trainer/recipes/README.md` describes the format.
 
+mod builtin;
 mod document;
 mod error;
 mod graft;
-mod named;
 mod nearest;
 mod plan;
 mod run;
@@ -22,11 +22,11 @@ use models::preprocess::{Crop, Filter, Resize};
 use models::{Preprocess, zoo};
 use serde::{Deserialize, Serialize};
 
-pub use document::Parameter;
+pub use builtin::{BUILTIN, BuiltinRecipe, find};
+pub use document::RecipeParameter;
 pub use error::RecipeError;
-pub use named::{NAMED, Named, find};
-pub use plan::{Counted, Loading, Plan};
-pub use run::{OpenRun, Place, Resume, RunFolder, Trained};
+pub use plan::{LoadOptions, Plan, PlanCounts};
+pub use run::{OpenRun, Resume, RunFolder, RunPaths, RunResult};
 pub use settings::{Setting, SettingError};
 
 use crate::data::augment::Augmentation;
@@ -44,8 +44,8 @@ pub struct Recipe {
     #[serde(default)]
     pub network: Option<String>,
     /// Its first weights.
-    #[serde(default)]
-    pub initialisation: Scheme,
+    #[serde(default, rename = "initialisation")]
+    pub initialization: Scheme,
     /// The pretrained network that is grafted upon, instead of `network`.
     #[serde(default)]
     pub base: Option<String>,
@@ -56,16 +56,16 @@ pub struct Recipe {
     #[serde(default)]
     pub stages: Option<usize>,
     /// How images are prepared.
-    pub input: Input,
+    pub input: InputOptions,
     /// What is done to training images at random.
     #[serde(default)]
     pub augmentation: Augmentation,
     /// What chooses the best epoch.
     #[serde(default)]
-    pub validation: Validation,
+    pub validation: ValidationSource,
     /// What becomes of the parts that the data set gives.
-    #[serde(default)]
-    pub parts: Parts,
+    #[serde(default, rename = "parts")]
+    pub subsets: SubsetPolicy,
     /// What the counts of the schedule are of.
     #[serde(default)]
     pub schedule_unit: ScheduleUnit,
@@ -80,23 +80,23 @@ pub struct Recipe {
 /// How images are prepared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Input {
+pub struct InputOptions {
     /// Height and width of what the network takes, in pixels.
     pub size: [u32; 2],
     /// How images come to it.
     #[serde(default)]
-    pub fit: Fit,
+    pub fit: ResizeMode,
     /// By which filter.
     #[serde(default = "bilinear")]
     pub filter: Filter,
     /// What is subtracted from pixels and what they are divided by.
-    pub values: Values,
+    pub values: InputValues,
 }
 
 /// How an image comes to the network's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fit {
+pub enum ResizeMode {
     /// Resized, whatever its proportions.
     #[default]
     Squash,
@@ -107,16 +107,18 @@ pub enum Fit {
 /// The numbers that the network sees. All are computed by its first node, so that the file of weights has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Values {
+pub enum InputValues {
     /// `0..=255`.
     Levels,
     /// `0..=1`.
     Unit,
     /// `0..=1` less the mean over the training images, each channel by itself: tflearn's
     /// `add_featurewise_zero_center(per_channel=True)`.
-    ZeroCentrePerChannel,
+    #[serde(rename = "zero-centre-per-channel")]
+    ZeroCenterPerChannel,
     /// `0..=1` less one mean of all channels: `add_featurewise_zero_center()`.
-    ZeroCentre,
+    #[serde(rename = "zero-centre")]
+    ZeroCenter,
     /// As torchvision's networks have it: ImageNet's mean and deviation.
     #[serde(rename = "imagenet")]
     ImageNet,
@@ -125,7 +127,7 @@ pub enum Values {
 /// What chooses the best epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Validation {
+pub enum ValidationSource {
     /// Nothing: the last weights are kept.
     #[default]
     None,
@@ -140,7 +142,7 @@ pub enum Validation {
 /// What becomes of the parts (`train`, `val`, `test`) that a data set gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Parts {
+pub enum SubsetPolicy {
     /// They stay: what is to test does not train.
     #[default]
     Given,
@@ -236,7 +238,7 @@ impl Recipe {
             (self.stages != Some(0), "stages", "at least 1"),
             (self.strategy.is_none() || self.base.is_some(), "strategy", "left out where there is no `base`"),
             (
-                !matches!(self.validation, Validation::Share(number) if !share(number)),
+                !matches!(self.validation, ValidationSource::Share(number) if !share(number)),
                 "validation",
                 "a share above 0 and below 0.9",
             ),
@@ -262,17 +264,17 @@ impl Recipe {
     /// recipe wants it.
     #[must_use]
     pub fn preprocess(&self, measured: [f32; 3]) -> Preprocess {
-        let Input { size: [height, width], fit, filter, values } = self.input;
+        let InputOptions { size: [height, width], fit, filter, values } = self.input;
         let imagenet = Preprocess::torchvision(height, width);
         let (mean, std) = match values {
-            Values::Levels => ([0.0; 3], [1.0 / 255.0; 3]),
-            Values::Unit => ([0.0; 3], [1.0; 3]),
-            Values::ZeroCentrePerChannel | Values::ZeroCentre => (measured, [1.0; 3]),
-            Values::ImageNet => (imagenet.mean, imagenet.std),
+            InputValues::Levels => ([0.0; 3], [1.0 / 255.0; 3]),
+            InputValues::Unit => ([0.0; 3], [1.0; 3]),
+            InputValues::ZeroCenterPerChannel | InputValues::ZeroCenter => (measured, [1.0; 3]),
+            InputValues::ImageNet => (imagenet.mean, imagenet.std),
         };
         let (resize, crop) = match fit {
-            Fit::Squash => (Resize::Exact { width, height }, None),
-            Fit::ShorterSide(size) => (Resize::ShorterSide { size }, Some(Crop { height, width })),
+            ResizeMode::Squash => (Resize::Exact { width, height }, None),
+            ResizeMode::ShorterSide(size) => (Resize::ShorterSide { size }, Some(Crop { height, width })),
         };
         Preprocess { version: Preprocess::VERSION, resize, filter, crop, mean, std }
     }

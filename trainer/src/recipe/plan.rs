@@ -7,13 +7,13 @@ use models::preprocess::Limits;
 use models::{Graph, Labels, Network, Params, Preprocess, zoo};
 
 use super::graft::{Base, HeadFirst};
-use super::{Parts, Recipe, RecipeError, ScheduleUnit, Validation, Values};
+use super::{InputValues, Recipe, RecipeError, ScheduleUnit, SubsetPolicy, ValidationSource};
 use crate::backend::Parameter;
 use crate::data::augment::{Augmentation, Statistics};
 use crate::data::loader::{self, Loader, Resources};
-use crate::data::{BadFilePolicy, Counts, Dataset, Fractions, Part, Partition, Sample, Split};
+use crate::data::{BadFilePolicy, Counts, Dataset, Fractions, Partition, Sample, Split, Subset};
 use crate::finetune::FinetuneStrategy;
-use crate::fit::{FitOptions, Images};
+use crate::fit::{FitOptions, ImageExamples};
 
 /// Everything that a run needs.
 pub struct Plan {
@@ -30,13 +30,13 @@ pub struct Plan {
     /// Which of its parameters are trained.
     pub trains: Box<dyn Fn(&Parameter) -> bool>,
     /// What it learns from.
-    pub training: Images,
+    pub training: ImageExamples,
     /// What chooses the best epoch.
-    pub validation: Option<Images>,
+    pub validation: Option<ImageExamples>,
     /// What measures the result, if the data set has a part for that.
-    pub test: Option<Images>,
+    pub test: Option<ImageExamples>,
     /// How much of what there is.
-    pub counted: Counted,
+    pub counts: PlanCounts,
     /// The training images.
     pub(super) samples: Arc<[Sample]>,
     pub(super) head_first: Option<HeadFirst>,
@@ -44,12 +44,12 @@ pub struct Plan {
 
 /// How much of what there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
-    /// Images to train on.
+pub struct PlanCounts {
+    /// ImageExamples to train on.
     pub training: usize,
-    /// Images that choose the best epoch.
+    /// ImageExamples that choose the best epoch.
     pub validation: usize,
-    /// Images that measure the result.
+    /// ImageExamples that measure the result.
     pub test: usize,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
@@ -59,7 +59,7 @@ pub struct Counted {
 
 /// How images are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loading {
+pub struct LoadOptions {
     /// Threads that decode and augment.
     pub threads: NonZeroUsize,
     /// What to do with an image that cannot be read.
@@ -80,7 +80,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`RecipeError`] when the recipe is for a pretrained network, or does not fit the data set.
-    pub fn new(recipe: &Recipe, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+    pub fn new(recipe: &Recipe, dataset: Dataset, loading: LoadOptions) -> Result<Self, RecipeError> {
         if let Some(base) = &recipe.base {
             return Err(RecipeError::Base { base: base.clone() });
         }
@@ -91,13 +91,18 @@ impl Plan {
     ///
     /// # Errors
     /// [`RecipeError`] when the network cannot be given a head, or the recipe does not fit the data set.
-    pub fn grafted(recipe: &Recipe, base: &Network, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+    pub fn grafted(
+        recipe: &Recipe,
+        base: &Network,
+        dataset: Dataset,
+        loading: LoadOptions,
+    ) -> Result<Self, RecipeError> {
         Self::of(recipe, Subject::Grafted(base), dataset, loading)
     }
 
-    fn of(recipe: &Recipe, subject: Subject<'_>, dataset: Dataset, loading: Loading) -> Result<Self, RecipeError> {
+    fn of(recipe: &Recipe, subject: Subject<'_>, dataset: Dataset, loading: LoadOptions) -> Result<Self, RecipeError> {
         recipe.validate()?;
-        let dataset = if recipe.parts == Parts::Ignored { dataset.undivided() } else { dataset };
+        let dataset = if recipe.subsets == SubsetPolicy::Ignored { dataset.without_subsets() } else { dataset };
         let split = divide(recipe, &dataset)?;
         let samples = |part: &[usize]| part.iter().map(|&index| dataset.samples[index].clone()).collect::<Arc<[_]>>();
         let [training, validation, test] = [&split.train, &split.validation, &split.test].map(|part| samples(part));
@@ -120,7 +125,7 @@ impl Plan {
         if let Some(steps) = options.steps {
             options.epochs = steps.div_ceil(steps_per_epoch);
         }
-        let counted = Counted {
+        let counts = PlanCounts {
             training: training.len(),
             validation: validation.len(),
             test: test.len(),
@@ -129,12 +134,12 @@ impl Plan {
         };
         let images = |samples: &Arc<[Sample]>, augmentation: Augmentation| {
             let (seed, preprocess) = (options.seed, preprocess.clone());
-            let how = loader::Recipe { preprocess, augmentation, values: loader::Values::Levels, seed };
+            let how = loader::TransformSpec { preprocess, augmentation, values: loader::PixelValues::Levels, seed };
             let batch_size = NonZeroUsize::new(options.batch_size).unwrap_or(NonZeroUsize::MIN);
-            let Loading { threads, bad_files } = loading;
+            let LoadOptions { threads, bad_files } = loading;
             let resources = Resources { batch_size, threads, bad_files, ..Resources::default() };
             let classes = samples.iter().map(|sample| sample.class).collect();
-            Ok::<_, RecipeError>(Images::new(Loader::new(samples.clone(), how, resources)?, classes))
+            Ok::<_, RecipeError>(ImageExamples::new(Loader::new(samples.clone(), how, resources)?, classes))
         };
         let plain = |samples: &Arc<[Sample]>| {
             (!samples.is_empty()).then(|| images(samples, Augmentation::default())).transpose()
@@ -153,7 +158,7 @@ impl Plan {
             test: plain(&test)?,
             labels: dataset.labels.clone(),
             samples: training,
-            counted,
+            counts,
             graph,
             preprocess,
             options,
@@ -173,21 +178,21 @@ fn fresh(
     let preprocess = recipe.preprocess(measured(recipe, training, bad_files)?);
     let size = recipe.input.size.map(|side| side as usize);
     let graph = row.graph(size, classes)?.normalized(&preprocess.normalize())?;
-    let params = recipe.initialisation.params(&graph, recipe.training.seed);
+    let params = recipe.initialization.params(&graph, recipe.training.seed);
     Ok((graph, params, preprocess))
 }
 
 /// Which images are for what.
 fn divide(recipe: &Recipe, dataset: &Dataset) -> Result<Split, RecipeError> {
     let all = || 0..dataset.samples.len();
-    let is_test = |&index: &usize| dataset.samples[index].part == Some(Part::Test);
+    let is_test = |&index: &usize| dataset.samples[index].subset == Some(Subset::Test);
     let (train, given): (Vec<usize>, Vec<usize>) = all().partition(|index| !is_test(index));
     let partition = match recipe.validation {
-        Validation::None => return Ok(Split { train, validation: vec![], test: given }),
-        Validation::Test if given.is_empty() => return Err(RecipeError::NoTestPart),
-        Validation::Test => return Ok(Split { train, validation: given, test: vec![] }),
-        Validation::Share(validation) => Partition::Fractions(Fractions { validation, test: 0.0 }),
-        Validation::PerClass(validation) => Partition::Counts(Counts { validation, test: 0 }),
+        ValidationSource::None => return Ok(Split { train, validation: vec![], test: given }),
+        ValidationSource::Test if given.is_empty() => return Err(RecipeError::NoTestPart),
+        ValidationSource::Test => return Ok(Split { train, validation: given, test: vec![] }),
+        ValidationSource::Share(validation) => Partition::Fractions(Fractions { validation, test: 0.0 }),
+        ValidationSource::PerClass(validation) => Partition::Counts(Counts { validation, test: 0 }),
     };
     let mut split = dataset.split(partition, recipe.training.seed);
     if given.is_empty() {
@@ -199,13 +204,13 @@ fn divide(recipe: &Recipe, dataset: &Dataset) -> Result<Split, RecipeError> {
 
 /// What the recipe wants to know of the training images.
 fn measured(recipe: &Recipe, samples: &[Sample], bad_files: BadFilePolicy) -> Result<[f32; 3], RecipeError> {
-    if !matches!(recipe.input.values, Values::ZeroCentre | Values::ZeroCentrePerChannel) {
+    if !matches!(recipe.input.values, InputValues::ZeroCenter | InputValues::ZeroCenterPerChannel) {
         return Ok([0.0; 3]);
     }
     let found = Statistics::of(samples, &recipe.preprocess([0.0; 3]), bad_files, &Limits::default())?;
     let mean = match (found, recipe.input.values) {
         (None, _) => [0.0; 3],
-        (Some(found), Values::ZeroCentre) => [found.overall_mean; 3],
+        (Some(found), InputValues::ZeroCenter) => [found.overall_mean; 3],
         (Some(found), _) => found.mean,
     };
     Ok(mean.map(|mean| mean as f32))

@@ -19,7 +19,7 @@ use crate::data::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
 use crate::fit::metrics::Evaluation;
 use crate::fit::{self, CheckpointOptions, Fitted, LogOptions, Logs, Progress, Run, Task};
-use crate::logs::{CsvLog, EventLog, Log, LogError, Start};
+use crate::logs::{CsvLog, EventLog, Log, LogError, LogStart};
 
 /// Where a run is kept, and what it is of.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ pub struct RunFolder<'a> {
     /// The same with its images.
     pub plan: &'a Plan,
     /// Where.
-    pub place: &'a Place,
+    pub place: &'a RunPaths,
     /// By what it is computed.
     pub kernels: &'a ComputeBackend,
     /// Whether it has to be a run that was begun.
@@ -40,7 +40,7 @@ pub struct RunFolder<'a> {
 
 /// A run's folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct RunPaths {
     /// Its own.
     pub folder: PathBuf,
     /// That of its checkpoints.
@@ -64,7 +64,7 @@ pub struct OpenRun<'a> {
 
 /// What came of a run.
 #[derive(Debug, Clone)]
-pub struct Trained {
+pub struct RunResult {
     /// The file of the best weights.
     pub model: PathBuf,
     /// What was measured while it trained.
@@ -84,7 +84,7 @@ const METRICS: (&str, &[&str]) =
 const STEPS: (&str, &[&str]) = ("steps.csv", &["train_loss", "learning_rate"]);
 const STEPS_FOLDER: &str = "steps";
 
-impl Place {
+impl RunPaths {
     /// Where a run of this recipe is kept in a folder, under the name that the recipe gives it, or else under this.
     #[must_use]
     pub fn new(out: &Path, recipe: &Recipe, name: &str) -> Self {
@@ -99,7 +99,7 @@ impl<'a> RunFolder<'a> {
     /// # Errors
     /// [`RecipeError::OtherRecipe`] for a run of other settings, [`RecipeError::NothingToResume`].
     pub fn open(self) -> Result<OpenRun<'a>, RecipeError> {
-        let RunFolder { recipe, plan, kernels, place: Place { folder, checkpoints }, .. } = self;
+        let RunFolder { recipe, plan, kernels, place: RunPaths { folder, checkpoints }, .. } = self;
         let written = folder.join(RECIPE);
         let begun = fs::read_dir(checkpoints).is_ok_and(|mut files| files.next().is_some());
         match fs::read_to_string(&written) {
@@ -161,8 +161,8 @@ impl OpenRun<'_> {
             return Ok(vec![]);
         }
         let start = match self.step() {
-            0 => Start::New,
-            step => Start::After(step),
+            0 => LogStart::New,
+            step => LogStart::After(step),
         };
         let folder = self.of.place.folder.join(STEPS_FOLDER);
         fs::create_dir_all(&folder).map_err(at(&folder))?;
@@ -173,13 +173,13 @@ impl OpenRun<'_> {
     ///
     /// # Errors
     /// [`RecipeError`]; checkpoints remain.
-    pub fn finish(mut self, observer: &mut dyn Observer) -> Result<Trained, RecipeError> {
-        let RunFolder { recipe, plan, place: Place { folder, .. }, .. } = self.of;
+    pub fn finish(mut self, observer: &mut dyn Observer) -> Result<RunResult, RecipeError> {
+        let RunFolder { recipe, plan, place: RunPaths { folder, .. }, .. } = self.of;
         let start = match *self.run.progress() {
-            Progress { step: 0, .. } => Start::New,
-            Progress { step, batch: 0, .. } => Start::After(step),
+            Progress { step: 0, .. } => LogStart::New,
+            Progress { step, batch: 0, .. } => LogStart::After(step),
             // A row of this step is of the epoch's end, which is still to come: the run was killed right behind that row.
-            Progress { step, .. } => Start::After(step - 1),
+            Progress { step, .. } => LogStart::After(step - 1),
         };
         self.run.log_to(Logs { epochs: logs(folder, METRICS, start)?, steps: self.step_logs()? });
         observer.event(Event::Phase { phase: Phase::Training });
@@ -202,12 +202,12 @@ impl OpenRun<'_> {
         // Batch normalisation stays, so that the file can be trained further.
         let options = ExportOptions { batch_norm: BatchNormalization::Keep, ..ExportOptions::default() };
         write(&model, &onnx::export(&network, &options)?)?;
-        Ok(Trained { model, progress: fitted.progress, idle: fitted.idle, test })
+        Ok(RunResult { model, progress: fitted.progress, idle: fitted.idle, test })
     }
 }
 
 /// A table and an event file in a folder.
-fn logs(folder: &Path, (table, columns): (&str, &[&str]), start: Start) -> Result<Vec<Log>, LogError> {
+fn logs(folder: &Path, (table, columns): (&str, &[&str]), start: LogStart) -> Result<Vec<Log>, LogError> {
     let table = CsvLog::open(&folder.join(table), columns, start)?;
     Ok(vec![Log::Csv(table), Log::TensorBoard(EventLog::create(folder, start)?)])
 }

@@ -26,7 +26,7 @@ fn parameters(recipe: &Recipe, classes: usize) -> u64 {
 
 #[test]
 fn every_recipe_is_understood_and_comes_back_from_its_own_text() {
-    for Named { name, text } in NAMED {
+    for BuiltinRecipe { name, text } in BUILTIN {
         let recipe = named(name, &[]);
         let written = toml::to_string(&recipe).unwrap();
         assert_eq!(Recipe::parse(&written, &[]).unwrap(), recipe, "{name}");
@@ -48,10 +48,10 @@ fn tflearns_residual_network_is_as_the_example_has_it() {
         (200, 128, None, None)
     );
     assert_eq!(recipe.training.checkpoints, CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 10 });
-    assert_eq!((recipe.validation, recipe.run.id.as_deref()), (Validation::Test, Some("resnet_cifar10")));
+    assert_eq!((recipe.validation, recipe.run.id.as_deref()), (ValidationSource::Test, Some("resnet_cifar10")));
     let flip = Transform::HorizontalFlip { probability: 0.5 };
     assert_eq!(recipe.augmentation, Augmentation(vec![flip, Transform::PadAndCrop { padding: 4, fill: [0; 3] }]));
-    assert_eq!((recipe.input.values, recipe.initialisation), (Values::ZeroCentrePerChannel, Scheme::TfLearn));
+    assert_eq!((recipe.input.values, recipe.initialization), (InputValues::ZeroCenterPerChannel, Scheme::TfLearn));
     // 50,000 images: 391 steps an epoch, 78,200 in all, so that the second fall is at 64,000 and there is no third.
     let steps = recipe.training.steps_per_epoch(50_000);
     assert_eq!((steps, steps * recipe.training.epochs), (391, 78_200));
@@ -74,7 +74,7 @@ fn tflearns_vgg_is_as_the_article_has_it() {
     assert_eq!((recipe.training.epochs, recipe.training.batch_size, recipe.training.clip_norm), (500, 32, Some(5.0)));
     assert_eq!(recipe.training.groups, Groups::default());
     assert_eq!(recipe.training.checkpoints, CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 1 });
-    assert_eq!((recipe.validation, recipe.parts), (Validation::None, Parts::Ignored));
+    assert_eq!((recipe.validation, recipe.subsets), (ValidationSource::None, SubsetPolicy::Ignored));
     let preprocess = recipe.preprocess([0.5; 3]);
     assert_eq!((preprocess.mean, preprocess.std), ([0.0; 3], [1.0; 3]));
     assert_eq!((preprocess.resize, preprocess.filter), (Resize::Exact { width: 224, height: 224 }, Filter::Lanczos));
@@ -98,9 +98,9 @@ fn the_recipe_that_learns_says_what_it_needs() {
         samples: vec![],
         ignored: vec![],
         warnings: vec![],
-        divisions: vec![],
+        splits: vec![],
     };
-    let loading = Loading { threads: std::num::NonZeroUsize::MIN, bad_files: crate::data::BadFilePolicy::Refuse };
+    let loading = LoadOptions { threads: std::num::NonZeroUsize::MIN, bad_files: crate::data::BadFilePolicy::Refuse };
     let error = Plan::new(&recipe, dataset, loading).err().unwrap().to_string();
     assert!(error.contains("graft pull vgg16"), "{error}");
 }
@@ -130,7 +130,7 @@ fn he_et_al_are_as_their_papers_have_them() {
             assert!((rate(step) - expected).abs() < 1e-12, "{name} {depth} {step}: {}", rate(step));
         }
         assert_eq!((recipe.training.steps, recipe.training.batch_size), (Some(64_000), 128));
-        assert_eq!((recipe.validation, recipe.initialisation), (Validation::PerClass(500), Scheme::He));
+        assert_eq!((recipe.validation, recipe.initialization), (ValidationSource::PerClass(500), Scheme::He));
         let groups = Groups { weight_decay: 1e-4, decayed: Decayed::Everything, ..Groups::default() };
         assert_eq!((recipe.training.groups, recipe.training.clip_norm), (groups, None));
     }
@@ -142,7 +142,7 @@ fn imagenet_is_as_the_papers_have_it() {
     let vgg = named("vgg2014-imagenet", &[]);
     assert_eq!((vgg.training.steps, vgg.training.batch_size), (Some(370_000), 256));
     assert_eq!((vgg.training.groups.weight_decay, vgg.training.plateau.unwrap().rate), (5e-4, 0.01));
-    assert_eq!(vgg.initialisation, Scheme::Glorot);
+    assert_eq!(vgg.initialization, Scheme::Glorot);
     // 1,281,167 images less 50 of each of 1000 classes: 74 epochs are 370,000 steps of 256 of all of them.
     assert_eq!(370_000_u64.div_ceil(vgg.training.steps_per_epoch(1_281_167)), 74);
     for (setting, expected) in [("layers=11", 132_863_336), ("layers=16", 138_357_544), ("layers=19", 143_667_240)] {
@@ -167,8 +167,8 @@ fn tflearns_names_mean_what_the_table_says() {
     assert_eq!(set("max_checkpoints=10").training.checkpoints.keep, 10);
     assert_eq!(set("clip_gradients=5").training.clip_norm, Some(5.0));
     assert_eq!(set("clip_gradients=0.").training.clip_norm, None);
-    assert_eq!(set("validation_set=0.1").validation, Validation::Share(0.1));
-    assert_eq!(set("validation_set=None").validation, Validation::None);
+    assert_eq!(set("validation_set=0.1").validation, ValidationSource::Share(0.1));
+    assert_eq!(set("validation_set=None").validation, ValidationSource::None);
     assert_eq!(set("run_id=mine").run.id.as_deref(), Some("mine"));
     assert!(!set("show_metric=False").run.show_metric);
     assert_eq!(set("checkpoint_path=model_vgg").run.checkpoints, "model_vgg");
@@ -211,7 +211,7 @@ fn the_documentation_has_every_name() {
     for option in &tflearn::OPTIONS {
         assert!(readme.contains(&format!("| `{}` |", option.name)), "{}", option.name);
     }
-    for named in NAMED {
+    for named in BUILTIN {
         assert!(readme.contains(&format!("`{}`", named.name)), "{}", named.name);
     }
 }

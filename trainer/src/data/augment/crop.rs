@@ -86,13 +86,13 @@ fn draw(random: &mut Random, (width, height): (u32, u32), shape: Shape) -> (u32,
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::Moment;
+    use super::super::random::SampleKey;
     use super::*;
 
     const SHAPE: Shape = Shape { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
 
     fn windows(size: (u32, u32), shape: Shape) -> Vec<Window> {
-        (0..2000).map(|sample| resized(&mut Random::of(Moment { seed: 5, epoch: 0, sample }), size, shape)).collect()
+        (0..2000).map(|sample| resized(&mut Random::of(SampleKey { seed: 5, epoch: 0, sample }), size, shape)).collect()
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
     fn scaled_crops_lie_in_the_image_and_have_its_proportions() {
         let mut whole = 0;
         for sample in 0..500 {
-            let mut random = Random::of(Moment { seed: 2, epoch: 0, sample });
+            let mut random = Random::of(SampleKey { seed: 2, epoch: 0, sample });
             let Region { left, top, width, height } = scaled(&mut random, (500, 375), [224, 512], (224, 224));
             assert!(left >= 0.0 && top >= 0.0 && left + width <= 500.0 && top + height <= 375.0);
             assert!((width - height).abs() < 1e-9, "{width} {height}");
@@ -139,7 +139,7 @@ mod tests {
     fn erased_rectangles_are_smaller_than_the_image() {
         let shape = Shape { scale: [0.02, 0.33], ratio: [0.3, 3.3] };
         for sample in 0..500 {
-            let window = erased(&mut Random::of(Moment { seed: 0, epoch: 0, sample }), (32, 24), shape).unwrap();
+            let window = erased(&mut Random::of(SampleKey { seed: 0, epoch: 0, sample }), (32, 24), shape).unwrap();
             assert!(window.width < 32 && window.height < 24, "{window:?}");
             assert!(window.left + window.width <= 32 && window.top + window.height <= 24, "{window:?}");
             let share = f64::from(window.width * window.height) / 768.0;

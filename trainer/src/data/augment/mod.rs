@@ -5,7 +5,7 @@
 //! the mean, as in tflearn, whose augmentation comes before its preprocessing.
 
 mod affine;
-mod colour;
+mod color;
 mod crop;
 mod geometry;
 mod levels;
@@ -24,8 +24,8 @@ use thiserror::Error;
 
 pub use affine::Interpolation;
 pub use policy::AugmentationPolicy;
-pub use random::Moment;
-pub use statistics::{Moments, Statistics};
+pub use random::SampleKey;
+pub use statistics::{PixelSums, Statistics};
 pub use transform::Transform;
 pub use view::{View, views};
 
@@ -82,7 +82,7 @@ impl Augmentation {
         image: &RgbImage,
         preprocess: &Preprocess,
         limits: &Limits,
-        moment: Moment,
+        moment: SampleKey,
     ) -> Result<RgbImage, AugmentError> {
         let fits = self.0.iter().any(Transform::fits);
         let image = if fits { image.clone() } else { preprocess.fit(image, limits)? };

@@ -26,7 +26,7 @@ pub(super) fn at(image: &RgbImage, x: usize, y: usize) -> [u8; 3] {
 }
 
 /// Grey as PIL's `convert("L")`: ITU-R 601-2 in 16-bit fixed point, rounded.
-pub(super) fn grey([r, g, b]: [u8; 3]) -> u8 {
+pub(super) fn gray([r, g, b]: [u8; 3]) -> u8 {
     ((u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471 + 0x8000) >> 16) as u8
 }
 

@@ -4,7 +4,7 @@ use models::preprocess::{PreprocessError, RgbImage};
 
 use super::affine::{self, Drawing};
 use super::random::Random;
-use super::{colour, levels};
+use super::{color, levels};
 
 /// How many magnitudes there are, from nothing to the strongest.
 pub(super) const BINS: u32 = 31;
@@ -78,10 +78,10 @@ impl Operation {
             O::TranslateX => affine::translate(image, (magnitude as i32, 0), drawing),
             O::TranslateY => affine::translate(image, (0, magnitude as i32), drawing),
             O::Rotate => affine::rotate(image, magnitude, drawing),
-            O::Brightness => colour::brightness(image, 1.0 + magnitude),
-            O::Saturation => colour::saturation(image, 1.0 + magnitude),
-            O::Contrast => colour::contrast(image, 1.0 + magnitude),
-            O::Sharpness => colour::sharpness(image, 1.0 + magnitude),
+            O::Brightness => color::brightness(image, 1.0 + magnitude),
+            O::Saturation => color::saturation(image, 1.0 + magnitude),
+            O::Contrast => color::contrast(image, 1.0 + magnitude),
+            O::Sharpness => color::sharpness(image, 1.0 + magnitude),
             O::Posterize => levels::posterize(image, magnitude as u32),
             O::Solarize => levels::solarize(image, magnitude),
             O::AutoContrast => levels::autocontrast(image),

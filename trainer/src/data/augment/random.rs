@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 /// What a random choice depends on, and all that it depends on: not on the thread, not on the images before it, not on
 /// where a run was resumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Moment {
+pub struct SampleKey {
     /// The run's seed.
     pub seed: u64,
     /// The epoch, from zero.
@@ -20,7 +20,7 @@ pub struct Moment {
 pub(super) struct Random(ChaCha8Rng);
 
 impl Random {
-    pub(super) fn of(moment: Moment) -> Self {
+    pub(super) fn of(moment: SampleKey) -> Self {
         let mut key = [0; 32];
         let numbers = [moment.seed, moment.epoch, moment.sample, u64::from_le_bytes(*b"augments")];
         key.as_chunks_mut::<8>().0.iter_mut().zip(numbers).for_each(|(part, number)| *part = number.to_le_bytes());
@@ -59,20 +59,20 @@ impl Random {
 mod tests {
     use super::*;
 
-    const MOMENT: Moment = Moment { seed: 1, epoch: 2, sample: 3 };
+    const KEY: SampleKey = SampleKey { seed: 1, epoch: 2, sample: 3 };
 
     #[test]
     fn equal_moments_are_equal_and_each_part_of_one_counts() {
         let draw = |moment| Random::of(moment).uniform([0.0, 1.0]);
-        assert_eq!(draw(MOMENT), draw(MOMENT));
-        for other in [Moment { seed: 2, ..MOMENT }, Moment { epoch: 3, ..MOMENT }, Moment { sample: 4, ..MOMENT }] {
-            assert_ne!(draw(MOMENT), draw(other));
+        assert_eq!(draw(KEY), draw(KEY));
+        for other in [SampleKey { seed: 2, ..KEY }, SampleKey { epoch: 3, ..KEY }, SampleKey { sample: 4, ..KEY }] {
+            assert_ne!(draw(KEY), draw(other));
         }
     }
 
     #[test]
     fn numbers_fill_their_range_evenly() {
-        let mut random = Random::of(MOMENT);
+        let mut random = Random::of(KEY);
         let mut counts = [0; 5];
         (0..5000).for_each(|_| counts[random.below(5) as usize] += 1);
         // Five standard deviations of a binomial with n = 5000, p = 1/5 are 141.
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn every_order_of_four_comes() {
-        let mut random = Random::of(MOMENT);
+        let mut random = Random::of(KEY);
         let orders: std::collections::HashSet<[usize; 4]> = (0..500).map(|_| random.order()).collect();
         assert_eq!(orders.len(), 24);
     }

@@ -12,7 +12,7 @@ const CHUNK: usize = 256;
 /// Sums over pixels, exact in whole numbers: they do not depend on the order of the images or the number of threads. A
 /// channel holds 2^48 pixels at 255 squared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Moments {
+pub struct PixelSums {
     pixels: u64,
     sums: [u64; 3],
     squares: [u64; 3],
@@ -31,7 +31,7 @@ pub struct Statistics {
     pub overall_std: f64,
 }
 
-impl Moments {
+impl PixelSums {
     /// Counts an image in.
     pub fn add(&mut self, image: &RgbImage) {
         let pixels = image.data().as_chunks::<3>().0;
@@ -93,13 +93,13 @@ impl Statistics {
             let image = sample.decode(limits)?;
             let fitted = preprocess.fit(&image, limits);
             let fitted = fitted.map_err(|source| DatasetError::image(&sample.path, source))?;
-            let mut moments = Moments::default();
+            let mut moments = PixelSums::default();
             moments.add(&fitted);
             Ok(moments)
         };
-        let mut total = Moments::default();
+        let mut total = PixelSums::default();
         for chunk in samples.chunks(CHUNK) {
-            for moments in chunk.par_iter().map(look).collect::<Vec<Result<Moments, DatasetError>>>() {
+            for moments in chunk.par_iter().map(look).collect::<Vec<Result<PixelSums, DatasetError>>>() {
                 match moments {
                     Ok(moments) => total = total.merged(moments),
                     Err(_) if bad_files == BadFilePolicy::Skip => {}

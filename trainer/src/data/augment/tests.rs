@@ -66,11 +66,11 @@ fn apply(case: &Case, image: &RgbImage) -> RgbImage {
     let (nearest, bilinear) = (drawing(Interpolation::Nearest), drawing(Interpolation::Bilinear));
     let (width, height) = (image.width(), image.height());
     let result = match case.operation.as_str() {
-        "brightness" => colour::brightness(image, p),
-        "contrast" => colour::contrast(image, p),
-        "saturation" => colour::saturation(image, p),
-        "sharpness" => colour::sharpness(image, p),
-        "hue" => colour::hue(image, p),
+        "brightness" => color::brightness(image, p),
+        "contrast" => color::contrast(image, p),
+        "saturation" => color::saturation(image, p),
+        "sharpness" => color::sharpness(image, p),
+        "hue" => color::hue(image, p),
         "posterize" => levels::posterize(image, p as u32),
         "solarize" => levels::solarize(image, p),
         "autocontrast" => levels::autocontrast(image),
@@ -131,14 +131,14 @@ fn preprocess(side: u32) -> Preprocess {
     Preprocess { resize, crop: Some(Crop { height: side, width: side }), ..Preprocess::torchvision(side, side) }
 }
 
-fn augmented(policy: AugmentationPolicy, image: &RgbImage, moment: Moment) -> RgbImage {
+fn augmented(policy: AugmentationPolicy, image: &RgbImage, moment: SampleKey) -> RgbImage {
     policy.augmentation().apply(image, &preprocess(32), &Limits::default(), moment).unwrap()
 }
 
 #[test]
 fn a_moment_decides_and_nothing_else() {
     let image = numbered(40, 36);
-    let moment = |sample| Moment { seed: 7, epoch: 3, sample };
+    let moment = |sample| SampleKey { seed: 7, epoch: 3, sample };
     for policy in [
         AugmentationPolicy::None,
         AugmentationPolicy::Flip,
@@ -158,10 +158,10 @@ fn a_moment_decides_and_nothing_else() {
 #[test]
 fn half_of_the_images_are_mirrored() {
     let image = numbered(32, 32);
-    let plain = augmented(AugmentationPolicy::None, &image, Moment { seed: 0, epoch: 0, sample: 0 });
+    let plain = augmented(AugmentationPolicy::None, &image, SampleKey { seed: 0, epoch: 0, sample: 0 });
     let flipped = mirrored(&plain).unwrap();
     let results: Vec<RgbImage> = (0..1000)
-        .map(|sample| augmented(AugmentationPolicy::Flip, &image, Moment { seed: 0, epoch: 0, sample }))
+        .map(|sample| augmented(AugmentationPolicy::Flip, &image, SampleKey { seed: 0, epoch: 0, sample }))
         .collect();
     assert!(results.iter().all(|result| *result == plain || *result == flipped));
     let mirrored = results.iter().filter(|result| **result == flipped).count();
@@ -175,7 +175,7 @@ fn every_place_of_a_padded_crop_comes() {
     let crop = Augmentation(vec![Transform::PadAndCrop { padding: 1, fill: [1, 2, 3] }]);
     let mut corners = std::collections::HashSet::new();
     for sample in 0..300 {
-        let moment = Moment { seed: 0, epoch: 0, sample };
+        let moment = SampleKey { seed: 0, epoch: 0, sample };
         let result = crop.apply(&image, &preprocess(32), &Limits::default(), moment).unwrap();
         corners.insert(pixels::at(&result, 0, 0));
     }
@@ -186,14 +186,14 @@ fn every_place_of_a_padded_crop_comes() {
 
 #[test]
 fn jitter_keeps_to_its_factors_and_zero_changes_nothing() {
-    let grey = RgbImage::new(1, 1, vec![100; 3]).unwrap();
+    let gray = RgbImage::new(1, 1, vec![100; 3]).unwrap();
     let jitter = |brightness| {
-        Augmentation(vec![Transform::ColourJitter { brightness, contrast: 0.0, saturation: 0.0, hue: 0.0 }])
+        Augmentation(vec![Transform::ColorJitter { brightness, contrast: 0.0, saturation: 0.0, hue: 0.0 }])
     };
     let preprocess = Preprocess { resize: Resize::None, crop: None, ..preprocess(32) };
     let levels = |brightness: f64| -> Vec<u8> {
-        let at = |sample| Moment { seed: 0, epoch: 0, sample };
-        let apply = |s| jitter(brightness).apply(&grey, &preprocess, &Limits::default(), at(s)).unwrap().data()[0];
+        let at = |sample| SampleKey { seed: 0, epoch: 0, sample };
+        let apply = |s| jitter(brightness).apply(&gray, &preprocess, &Limits::default(), at(s)).unwrap().data()[0];
         (0..500).map(apply).collect()
     };
     assert_eq!(levels(0.0), [100; 500]);
@@ -207,21 +207,21 @@ fn jitter_keeps_to_its_factors_and_zero_changes_nothing() {
 fn padding_is_minus_the_mean_after_centring() {
     // tflearn pads with zeros before it subtracts the featurewise mean, so what is padded ends as minus the mean.
     let image = RgbImage::new(32, 32, vec![200; 3 * 32 * 32]).unwrap();
-    let mut moments = Moments::default();
+    let mut moments = PixelSums::default();
     moments.add(&image);
     let mean = moments.statistics().unwrap().mean.map(|mean| (mean * 255.0) as f32);
     let padded =
-        (0..50).map(|sample| augmented(AugmentationPolicy::Cifar, &image, Moment { seed: 1, epoch: 0, sample }));
-    let centred: Vec<f32> =
+        (0..50).map(|sample| augmented(AugmentationPolicy::Cifar, &image, SampleKey { seed: 1, epoch: 0, sample }));
+    let centered: Vec<f32> =
         padded.flat_map(|image| image.into_data()).map(|level| f32::from(level) - mean[0]).collect();
     assert_eq!(mean, [200.0; 3]);
-    assert!(centred.iter().all(|&value| value == 0.0 || value == -200.0));
-    assert!(centred.contains(&-200.0));
+    assert!(centered.iter().all(|&value| value == 0.0 || value == -200.0));
+    assert!(centered.contains(&-200.0));
 }
 
 #[test]
 fn statistics_are_those_of_paper() {
-    let mut moments = Moments::default();
+    let mut moments = PixelSums::default();
     // Red 0 and 255; green 51 and 51; blue 0 and 102: of 0..=1, 0 and 1; 0.2 and 0.2; 0 and 0.4.
     moments.add(&RgbImage::new(1, 1, vec![0, 51, 0]).unwrap());
     moments.add(&RgbImage::new(1, 1, vec![255, 51, 102]).unwrap());
@@ -232,7 +232,7 @@ fn statistics_are_those_of_paper() {
     close(found.overall_mean, 0.3);
     // Mean of squares (1 + 0.04 + 0.04 + 0.16) / 6 less 0.09.
     close(found.overall_std, (1.24_f64 / 6.0 - 0.09).sqrt());
-    assert_eq!(Moments::default().statistics(), None);
+    assert_eq!(PixelSums::default().statistics(), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::crop::{self, Shape};
 use super::geometry::{self, Window};
 use super::rand_augment;
 use super::random::Random;
-use super::{AugmentError, colour};
+use super::{AugmentError, color};
 
 /// One random change of an image, as a recipe names it. Probabilities are 0..=1, colours red, green, blue, 0..=255.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,8 @@ pub enum Transform {
         fill: [u8; 3],
     },
     /// Brightness, contrast, saturation and hue in a random order (`ColorJitter`).
-    ColourJitter {
+    #[serde(rename = "colour-jitter")]
+    ColorJitter {
         /// The factor is 1 plus or minus this, but not below 0.
         #[serde(default)]
         brightness: f64,
@@ -169,7 +170,7 @@ impl Transform {
                 vec![(right, "shorter_side", "two lengths from 1 to 8192, the smaller first")]
             }
             Transform::PadAndCrop { padding, .. } => vec![(padding <= 256, "padding", "at most 256 pixels")],
-            Transform::ColourJitter { brightness, contrast, saturation, hue } => vec![
+            Transform::ColorJitter { brightness, contrast, saturation, hue } => vec![
                 (strength(brightness), "brightness", "zero or more"),
                 (strength(contrast), "contrast", "zero or more"),
                 (strength(saturation), "saturation", "zero or more"),
@@ -221,7 +222,7 @@ impl Transform {
                 let window = Window { left, top, width: size.0, height: size.1 };
                 geometry::padded_crop(&image, padding, window, fill)?
             }
-            Transform::ColourJitter { brightness, contrast, saturation, hue } => {
+            Transform::ColorJitter { brightness, contrast, saturation, hue } => {
                 jitter(image, [brightness, contrast, saturation], hue, random)?
             }
             Transform::Rotation { degrees, interpolation, fill } => {
@@ -250,10 +251,10 @@ fn jitter(mut image: RgbImage, strengths: [f64; 3], hue: f64, random: &mut Rando
     let turn = random.uniform([-hue, hue]);
     for operation in order {
         image = match operation {
-            3 if hue > 0.0 => colour::hue(&image, turn)?,
-            0 if strengths[0] > 0.0 => colour::brightness(&image, factors[0])?,
-            1 if strengths[1] > 0.0 => colour::contrast(&image, factors[1])?,
-            2 if strengths[2] > 0.0 => colour::saturation(&image, factors[2])?,
+            3 if hue > 0.0 => color::hue(&image, turn)?,
+            0 if strengths[0] > 0.0 => color::brightness(&image, factors[0])?,
+            1 if strengths[1] > 0.0 => color::contrast(&image, factors[1])?,
+            2 if strengths[2] > 0.0 => color::saturation(&image, factors[2])?,
             _ => image,
         };
     }

@@ -4,7 +4,7 @@ use models::Preprocess;
 use models::preprocess::{Limits, RgbImage};
 
 use super::crop::{self, Shape};
-use super::random::{Moment, Random};
+use super::random::{Random, SampleKey};
 use super::{AugmentError, geometry};
 
 /// Parts of at least half the image: a smaller one may miss what it is of, and is never drawn anew.
@@ -40,7 +40,7 @@ impl View {
             View::Crop(number) => number,
         };
         let size = preprocess.output_size().ok_or(AugmentError::Size)?;
-        let mut random = Random::of(Moment { seed: u64::from_le_bytes(*b"an image"), epoch: number, sample: 0 });
+        let mut random = Random::of(SampleKey { seed: u64::from_le_bytes(*b"an image"), epoch: number, sample: 0 });
         let window = crop::resized(&mut random, (image.width(), image.height()), SHAPE);
         let part = geometry::resized_crop(image, window, size, preprocess.filter)?;
         Ok(if number % 2 == 1 { geometry::mirrored(&part)? } else { part })

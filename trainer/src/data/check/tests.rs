@@ -1,4 +1,4 @@
-//! Bad files and doubles.
+//! Bad files and duplicates.
 
 use super::super::testing::{picture, write};
 use super::super::{DatasetSource, Warning};

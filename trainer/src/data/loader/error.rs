@@ -15,7 +15,7 @@ pub enum LoaderError {
     Dataset(#[from] DatasetError),
     /// An augmentation or preprocessing that makes no sense.
     #[error(transparent)]
-    Recipe(AugmentError),
+    Transform(AugmentError),
     /// An image that does not go through.
     #[error("{path}: {source}")]
     Augment {

@@ -26,24 +26,24 @@ use pipeline::Pipeline;
 
 /// How images become numbers.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct TransformSpec {
     /// The model's preprocessing; it must give all images one size.
     pub preprocess: Preprocess,
     /// What is done to them at random; nothing for validation.
     pub augmentation: Augmentation,
     /// What becomes of the levels.
-    pub values: Values,
+    pub values: PixelValues,
     /// Decides what is random.
     pub seed: u64,
 }
 
 /// The numbers of a batch.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Values {
+pub enum PixelValues {
     /// Levels, 0..=255, for networks that normalise by themselves, as all of graft's do.
     Levels,
     /// Levels less a mean, divided by a deviation, both of 0..=255 and for each of the three channels.
-    Normalised(Normalize),
+    Normalized(Normalize),
 }
 
 /// How batches are made.
@@ -86,10 +86,10 @@ impl Loader {
     /// Prepares to load these samples; nothing is read yet.
     ///
     /// # Errors
-    /// [`LoaderError::Recipe`] for an augmentation or preprocessing that makes no sense, [`LoaderError::Size`] for one
+    /// [`LoaderError::Transform`] for an augmentation or preprocessing that makes no sense, [`LoaderError::Size`] for one
     /// that leaves images of different sizes, [`LoaderError::Channels`] for a normalisation of other than three channels.
-    pub fn new(samples: Arc<[Sample]>, recipe: Recipe, resources: Resources) -> Result<Self, LoaderError> {
-        Ok(Self { pipeline: Arc::new(Pipeline::new(samples, recipe, resources)?), resources })
+    pub fn new(samples: Arc<[Sample]>, spec: TransformSpec, resources: Resources) -> Result<Self, LoaderError> {
+        Ok(Self { pipeline: Arc::new(Pipeline::new(samples, spec, resources)?), resources })
     }
 
     /// The batches of one epoch, of the samples at these positions in this order. Threads begin at once and end when the

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use models::preprocess::RgbImage;
 
 use super::cache::Cache;
-use super::{LoaderError, Recipe, Resources, Values};
-use crate::data::augment::{AugmentError, Moment};
+use super::{LoaderError, PixelValues, Resources, TransformSpec};
+use crate::data::augment::{AugmentError, SampleKey};
 use crate::data::{BadFile, BadFilePolicy, DatasetError, Sample};
 
 /// Everything that the threads share.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     samples: Arc<[Sample]>,
-    recipe: Recipe,
+    spec: TransformSpec,
     resources: Resources,
     /// `(height, width)` of every image.
     size: (u32, u32),
@@ -26,13 +26,13 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(samples: Arc<[Sample]>, recipe: Recipe, resources: Resources) -> Result<Self, LoaderError> {
-        recipe.augmentation.validate().map_err(LoaderError::Recipe)?;
-        recipe.preprocess.validate().map_err(|error| LoaderError::Recipe(error.into()))?;
-        let size = recipe.preprocess.output_size().ok_or(LoaderError::Size)?;
-        let table = Box::new(table(&recipe.values)?);
+    pub(super) fn new(samples: Arc<[Sample]>, spec: TransformSpec, resources: Resources) -> Result<Self, LoaderError> {
+        spec.augmentation.validate().map_err(LoaderError::Transform)?;
+        spec.preprocess.validate().map_err(|error| LoaderError::Transform(error.into()))?;
+        let size = spec.preprocess.output_size().ok_or(LoaderError::Size)?;
+        let table = Box::new(table(&spec.values)?);
         let cache = Cache::new(resources.memory);
-        Ok(Self { samples, recipe, resources, size, table, cache, skipped: Mutex::default() })
+        Ok(Self { samples, spec, resources, size, table, cache, skipped: Mutex::default() })
     }
 
     /// `(height, width)` of every image.
@@ -73,8 +73,8 @@ impl Pipeline {
                 image
             }
         };
-        let moment = Moment { seed: self.recipe.seed, epoch, sample: index as u64 };
-        let Recipe { preprocess, augmentation, .. } = &self.recipe;
+        let moment = SampleKey { seed: self.spec.seed, epoch, sample: index as u64 };
+        let TransformSpec { preprocess, augmentation, .. } = &self.spec;
         let augmented = augmentation.apply(&image, preprocess, &self.resources.limits, moment);
         let augmented = augmented.map_err(|error| match error {
             AugmentError::Image(source) => DatasetError::image(&sample.path, source).into(),
@@ -97,8 +97,8 @@ impl Pipeline {
 }
 
 /// In f32, the difference first and the quotient after it, as the executor's `Normalize` computes them.
-fn table(values: &Values) -> Result<[[f32; 256]; 3], LoaderError> {
-    let Values::Normalised(normalize) = values else {
+fn table(values: &PixelValues) -> Result<[[f32; 256]; 3], LoaderError> {
+    let PixelValues::Normalized(normalize) = values else {
         return Ok([std::array::from_fn(|level| level as f32); 3]);
     };
     match (&normalize.mean[..], &normalize.std[..]) {

@@ -24,10 +24,10 @@ fn pictures(count: usize, bad: &[usize]) -> (TempDir, Arc<[Sample]>) {
     (folder, samples)
 }
 
-fn recipe(policy: AugmentationPolicy) -> Recipe {
+fn spec(policy: AugmentationPolicy) -> TransformSpec {
     let (resize, crop) = (Resize::None, Some(Crop { height: 32, width: 32 }));
     let preprocess = Preprocess { resize, crop, ..Preprocess::torchvision(32, 32) };
-    Recipe { preprocess, augmentation: policy.augmentation(), values: Values::Levels, seed: 11 }
+    TransformSpec { preprocess, augmentation: policy.augmentation(), values: PixelValues::Levels, seed: 11 }
 }
 
 fn number(number: usize) -> NonZeroUsize {
@@ -45,7 +45,7 @@ fn all(loader: &Loader, order: Vec<usize>, epoch: u64) -> Vec<Batch> {
 #[test]
 fn batches_come_in_the_order_asked_for_channels_last() {
     let (_folder, samples) = pictures(10, &[]);
-    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources(3)).unwrap();
+    let loader = Loader::new(samples, spec(AugmentationPolicy::None), resources(3)).unwrap();
     let order = vec![9, 0, 3, 3, 7, 1, 2];
     let batches = all(&loader, order.clone(), 0);
     assert_eq!(batches.iter().map(|batch| batch.shape).collect::<Vec<_>>(), [[4, 32, 32, 3], [3, 32, 32, 3]]);
@@ -63,10 +63,10 @@ fn neither_threads_nor_memory_change_a_bit() {
     let (_folder, samples) = pictures(30, &[]);
     let order: Vec<usize> = (0..30).rev().collect();
     let expected =
-        all(&Loader::new(samples.clone(), recipe(AugmentationPolicy::Strong), resources(1)).unwrap(), order.clone(), 2);
+        all(&Loader::new(samples.clone(), spec(AugmentationPolicy::Strong), resources(1)).unwrap(), order.clone(), 2);
     for (threads, memory) in [(2, 0), (5, 4000), (8, usize::MAX)] {
         let resources = Resources { memory, ..resources(threads) };
-        let loader = Loader::new(samples.clone(), recipe(AugmentationPolicy::Strong), resources).unwrap();
+        let loader = Loader::new(samples.clone(), spec(AugmentationPolicy::Strong), resources).unwrap();
         assert_ne!(all(&loader, order.clone(), 1), expected);
         // The second epoch finds in memory what the first has left there.
         assert_eq!(all(&loader, order.clone(), 2), expected, "{threads} threads, {memory} bytes");
@@ -74,23 +74,23 @@ fn neither_threads_nor_memory_change_a_bit() {
 }
 
 #[test]
-fn levels_are_normalised_as_in_the_network() {
+fn levels_are_normalized_as_in_the_network() {
     let (_folder, samples) = pictures(1, &[]);
     let normalize = Normalize { mean: vec![100.0, 0.0, 50.0], std: vec![2.0, 1.0, 4.0] };
-    let recipe = Recipe { values: Values::Normalised(normalize), ..recipe(AugmentationPolicy::None) };
-    let loader = Loader::new(samples.clone(), recipe.clone(), resources(1)).unwrap();
+    let spec = TransformSpec { values: PixelValues::Normalized(normalize), ..spec(AugmentationPolicy::None) };
+    let loader = Loader::new(samples.clone(), spec.clone(), resources(1)).unwrap();
     let planes = planes(0).map(f32::from);
     let expected = [(planes[0] - 100.0) / 2.0, planes[1024], (planes[2048] - 50.0) / 4.0];
     assert_eq!(all(&loader, vec![0], 0)[0].images[..3], expected);
-    let grey = Values::Normalised(Normalize { mean: vec![0.0], std: vec![1.0] });
-    let refused = Loader::new(samples, Recipe { values: grey, ..recipe }, resources(1)).unwrap_err();
+    let gray = PixelValues::Normalized(Normalize { mean: vec![0.0], std: vec![1.0] });
+    let refused = Loader::new(samples, TransformSpec { values: gray, ..spec }, resources(1)).unwrap_err();
     assert!(matches!(refused, LoaderError::Channels { means: 1, deviations: 1 }));
 }
 
 #[test]
 fn the_first_bad_file_in_order_ends_the_epoch_and_is_named() {
     let (_folder, samples) = pictures(20, &[13, 6]);
-    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources(4)).unwrap();
+    let loader = Loader::new(samples, spec(AugmentationPolicy::None), resources(4)).unwrap();
     let mut batches = loader.epoch((0..20).collect(), 0);
     assert!(batches.next().unwrap().is_ok());
     let error = batches.next().unwrap().unwrap_err().to_string();
@@ -102,7 +102,7 @@ fn the_first_bad_file_in_order_ends_the_epoch_and_is_named() {
 fn bad_files_are_skipped_and_reported_if_so_wanted() {
     let (_folder, samples) = pictures(12, &[4, 5, 6, 7, 9]);
     let resources = Resources { bad_files: BadFilePolicy::Skip, ..resources(3) };
-    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources).unwrap();
+    let loader = Loader::new(samples, spec(AugmentationPolicy::None), resources).unwrap();
     for epoch in 0..2 {
         let batches = all(&loader, (0..12).collect(), epoch);
         let samples: Vec<_> = batches.into_iter().map(|batch| batch.samples).collect();
@@ -116,7 +116,7 @@ fn bad_files_are_skipped_and_reported_if_so_wanted() {
 #[test]
 fn a_consumer_may_leave_at_any_time() {
     let (_folder, samples) = pictures(40, &[]);
-    let loader = Loader::new(samples, recipe(AugmentationPolicy::Standard), resources(4)).unwrap();
+    let loader = Loader::new(samples, spec(AugmentationPolicy::Standard), resources(4)).unwrap();
     for taken in 0..5 {
         let mut batches = loader.epoch((0..40).collect(), 0);
         assert_eq!(batches.by_ref().take(taken).count(), taken);
@@ -157,7 +157,7 @@ fn threads_that_vanish_end_the_waiting() {
 #[test]
 fn the_idle_share_is_that_of_the_waiting() {
     let (_folder, samples) = pictures(8, &[]);
-    let loader = Loader::new(samples, recipe(AugmentationPolicy::None), resources(2)).unwrap();
+    let loader = Loader::new(samples, spec(AugmentationPolicy::None), resources(2)).unwrap();
     let mut batches = loader.epoch((0..8).collect(), 0);
     for batch in batches.by_ref() {
         batch.unwrap();
@@ -173,7 +173,7 @@ fn the_idle_share_is_that_of_the_waiting() {
 #[test]
 fn images_of_different_sizes_make_no_batch() {
     let (_folder, samples) = pictures(1, &[]);
-    let mut recipe = recipe(AugmentationPolicy::None);
-    recipe.preprocess.crop = None;
-    assert!(matches!(Loader::new(samples, recipe, resources(1)), Err(LoaderError::Size)));
+    let mut spec = spec(AugmentationPolicy::None);
+    spec.preprocess.crop = None;
+    assert!(matches!(Loader::new(samples, spec, resources(1)), Err(LoaderError::Size)));
 }

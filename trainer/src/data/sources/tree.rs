@@ -2,11 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::DatasetError;
-use super::archive;
 use super::content::Content;
-use super::source::Opening;
-use super::split::Part;
+use crate::data::{DatasetError, Subset};
 
 /// How deep folders are looked into: deeper than any data set, and an end to links that go in circles.
 const DEPTH: usize = 8;
@@ -19,21 +16,21 @@ pub(super) struct Tree {
     /// The folder or archive, for messages.
     pub(super) root: PathBuf,
     /// The files.
-    pub(super) files: Vec<Entry>,
+    pub(super) files: Vec<SourceFile>,
     /// The folders, each as its parts; an empty one is here alone.
     pub(super) folders: Vec<Vec<String>>,
 }
 
 /// One file.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct SourceFile {
     /// Folders and name, from the root on.
     pub(super) parts: Vec<String>,
     /// Its bytes.
     pub(super) content: Content,
 }
 
-impl Entry {
+impl SourceFile {
     /// The file's own name.
     pub(super) fn name(&self) -> &str {
         self.parts.last().map_or("", String::as_str)
@@ -41,32 +38,42 @@ impl Entry {
 }
 
 impl Tree {
-    /// What is in a folder or an archive.
-    pub(super) fn open(path: &Path, opening: &Opening<'_>) -> Result<Self, DatasetError> {
-        let mut tree = Tree { root: path.to_owned(), files: vec![], folders: vec![] };
-        if path.is_file() {
-            archive::list(path, opening, &mut tree)?;
-            tree.files.retain(|entry| !hidden(&entry.parts));
-            tree.folders.retain(|folder| !hidden(folder));
-            tree.descend();
-        } else {
-            tree.walk(path, &[])?;
-        }
-        tree.files.sort_by(|a, b| a.parts.cmp(&b.parts));
-        tree.folders.sort();
-        tree.folders.dedup();
-        Ok(tree)
+    /// A folder's or an archive's, with nothing in it yet.
+    pub(super) fn empty(root: &Path) -> Self {
+        Self { root: root.to_owned(), files: vec![], folders: vec![] }
+    }
+
+    /// The files below a folder.
+    pub(super) fn walk(root: &Path) -> Result<Self, DatasetError> {
+        let mut tree = Self::empty(root);
+        tree.collect(root, &[])?;
+        Ok(tree.sorted())
+    }
+
+    /// The same without hidden files, and without the one folder that archives usually have everything in.
+    pub(super) fn unwrapped(mut self) -> Self {
+        self.files.retain(|entry| !hidden(&entry.parts));
+        self.folders.retain(|folder| !hidden(folder));
+        self.descend();
+        self.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        self.files.sort_by(|a, b| a.parts.cmp(&b.parts));
+        self.folders.sort();
+        self.folders.dedup();
+        self
     }
 
     /// What the file is called in messages and records.
-    pub(super) fn shown(&self, entry: &Entry) -> PathBuf {
+    pub(super) fn display_path(&self, entry: &SourceFile) -> PathBuf {
         match &entry.content {
             Content::File(path) => path.clone(),
             _ => entry.parts.iter().fold(self.root.clone(), |path, part| path.join(part)),
         }
     }
 
-    fn walk(&mut self, path: &Path, parts: &[String]) -> Result<(), DatasetError> {
+    fn collect(&mut self, path: &Path, parts: &[String]) -> Result<(), DatasetError> {
         let failed = |source| DatasetError::read(path, source);
         for entry in std::fs::read_dir(path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -79,10 +86,10 @@ impl Tree {
             if path.is_dir() {
                 self.folders.push(parts.clone());
                 if parts.len() < DEPTH {
-                    self.walk(&path, &parts)?;
+                    self.collect(&path, &parts)?;
                 }
             } else if path.is_file() {
-                self.files.push(Entry { parts, content: Content::File(path) });
+                self.files.push(SourceFile { parts, content: Content::File(path) });
             }
         }
         Ok(())
@@ -95,7 +102,7 @@ impl Tree {
                 self.files.iter().map(|entry| &entry.parts).chain(&self.folders).all(|parts| parts[0] == first);
             let inner = self.files.iter().all(|entry| entry.parts.len() > 1)
                 && self.files.iter().any(|entry| entry.parts.len() > 2);
-            if !(common && inner) || Part::named(&first).is_some() {
+            if !(common && inner) || Subset::named(&first).is_some() {
                 break;
             }
             self.files.iter_mut().for_each(|entry| drop(entry.parts.remove(0)));

@@ -7,13 +7,12 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use models::Labels;
 
 use super::content::Content;
-use super::split::Part;
-use super::{Dataset, DatasetError, Sample};
+use crate::data::{Dataset, DatasetError, Sample, Subset};
 
 /// What a header may call each column.
 const PATHS: [&str; 8] = ["path", "file", "filename", "file_name", "image", "image_path", "filepath", "name"];
 const LABELS: [&str; 5] = ["label", "class", "category", "target", "class_name"];
-const PARTS: [&str; 4] = ["split", "part", "set", "subset"];
+const SUBSETS: [&str; 4] = ["split", "part", "set", "subset"];
 
 /// Reads `path,label[,split]`, a line an image; a first line that names its columns may put them in any order. Columns
 /// are separated by commas, semicolons or tabs. The classes are the labels in alphabetical order, or, if all of them are
@@ -30,7 +29,7 @@ pub(super) fn list(
         .trim(Trim::All)
         .delimiter(delimiter(bytes))
         .from_reader(bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes));
-    let mut columns = Columns { path: 0, label: 1, part: Some(2) };
+    let mut columns = Columns { path: 0, label: 1, subset: Some(2) };
     let mut rows: Vec<Row> = Vec::new();
     let mut lines: HashMap<String, u64> = HashMap::new();
     for (number, record) in reader.records().enumerate() {
@@ -59,7 +58,7 @@ pub(super) fn list(
         })?;
         let shown = table.parent().unwrap_or(Path::new("")).join(&row.path);
         let class = classes.get(row.label.as_str()).copied().unwrap_or(0);
-        dataset.samples.push(Sample::new(shown, class, content).within(row.part));
+        dataset.samples.push(Sample::new(shown, class, content).within(row.subset));
     }
     Ok(dataset)
 }
@@ -67,7 +66,7 @@ pub(super) fn list(
 struct Row {
     path: String,
     label: String,
-    part: Option<Part>,
+    subset: Option<Subset>,
 }
 
 impl Row {
@@ -77,11 +76,11 @@ impl Row {
         if path.is_empty() || label.is_empty() {
             return Err("it needs a path and a label, `images/1.jpg,rose`".to_owned());
         }
-        let part = match columns.part.map_or("", field) {
+        let subset = match columns.subset.map_or("", field) {
             "" => None,
-            name => Some(Part::named(name).ok_or_else(|| format!("`{name}` is no part; use train, val or test"))?),
+            name => Some(Subset::named(name).ok_or_else(|| format!("`{name}` is no subset; use train, val or test"))?),
         };
-        Ok(Self { path: path.to_owned(), label: label.to_owned(), part })
+        Ok(Self { path: path.to_owned(), label: label.to_owned(), subset })
     }
 }
 
@@ -90,7 +89,7 @@ impl Row {
 struct Columns {
     path: usize,
     label: usize,
-    part: Option<usize>,
+    subset: Option<usize>,
 }
 
 impl Columns {
@@ -98,7 +97,7 @@ impl Columns {
     fn named(record: &StringRecord) -> Option<Self> {
         let find =
             |names: &[&str]| record.iter().position(|field| names.iter().any(|name| field.eq_ignore_ascii_case(name)));
-        Some(Self { path: find(&PATHS)?, label: find(&LABELS)?, part: find(&PARTS) })
+        Some(Self { path: find(&PATHS)?, label: find(&LABELS)?, subset: find(&SUBSETS) })
     }
 }
 

@@ -1,14 +1,25 @@
 //! Where images come from, and how their classes are found out.
 
+mod archive;
+pub(super) mod bmp;
+mod cifar10;
+pub(super) mod content;
+mod layout;
+mod matlab;
+mod oxford17;
+mod table;
+mod tree;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::archive::{self, ArchiveLimits};
-use super::content::Content;
-use super::tree::{Entry, Tree};
-use super::{Dataset, DatasetError, check_classes, cifar10, layout, oxford17, table};
+pub use archive::{ArchiveError, ArchiveLimits, OpenOptions};
+
+use super::{Dataset, DatasetError, check_classes};
+use content::Content;
+use tree::{SourceFile, Tree};
 
 /// Where the images are, and how their classes are to be read. Each path may name a folder or a zip, tar or compressed
 /// tar archive of it.
@@ -43,30 +54,21 @@ pub enum DatasetSource {
     },
 }
 
-/// What is needed to open archives.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Opening<'a> {
-    /// Where a compressed tar is uncompressed, under the checksum of its content; without it, one is refused.
-    pub cache: Option<&'a Path>,
-    /// How much an archive may hold.
-    pub limits: ArchiveLimits,
-}
-
 impl DatasetSource {
     /// Lists the images for training, without reading them. A compressed tar is refused: see [`Source::open_in`].
     ///
     /// # Errors
     /// [`DatasetError`] for a folder that cannot be read, fewer than two classes, or a class with too few images.
     pub fn open(&self) -> Result<Dataset, DatasetError> {
-        self.open_in(&Opening::default())
+        self.open_in(&OpenOptions::default())
     }
 
     /// Lists the images for training; only a compressed tar is read for it, once.
     ///
     /// # Errors
     /// As [`Source::open`].
-    pub fn open_in(&self, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
-        let dataset = self.list_in(opening)?;
+    pub fn open_in(&self, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
+        let dataset = self.list_in(options)?;
         if dataset.labels.len() < 2 {
             return Err(DatasetError::Classes { path: self.path().to_owned(), found: dataset.labels.len() });
         }
@@ -79,20 +81,20 @@ impl DatasetSource {
     /// # Errors
     /// [`DatasetError`] for a folder that cannot be read.
     pub fn list(&self) -> Result<Dataset, DatasetError> {
-        self.list_in(&Opening::default())
+        self.list_in(&OpenOptions::default())
     }
 
     /// Lists the images, however few; only a compressed tar is read for it, once.
     ///
     /// # Errors
     /// [`DatasetError`] for a folder or archive that cannot be read, or that is not of its kind.
-    pub fn list_in(&self, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
+    pub fn list_in(&self, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
         match self {
             DatasetSource::Csv { path } => csv_file(path),
-            DatasetSource::Auto { path } => detect(path, opening),
-            DatasetSource::Folder { path } => layout::list(&Tree::open(path, opening)?),
-            DatasetSource::Oxford17 { path } => oxford17::list(&Tree::open(path, opening)?),
-            DatasetSource::Cifar10 { path } => cifar10::list(&Tree::open(path, opening)?),
+            DatasetSource::Auto { path } => detect(path, options),
+            DatasetSource::Folder { path } => layout::list(&open_tree(path, options)?),
+            DatasetSource::Oxford17 { path } => oxford17::list(&open_tree(path, options)?),
+            DatasetSource::Cifar10 { path } => cifar10::list(&open_tree(path, options)?),
         }
     }
 
@@ -111,14 +113,14 @@ impl DatasetSource {
 
 /// Published data sets say what they are by the names of their files; a folder of classes can have any names, so it is
 /// asked last.
-fn detect(path: &Path, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
-    let unrecognised = || DatasetError::Unrecognised { path: path.to_owned() };
+fn detect(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
+    let unrecognized = || DatasetError::Unrecognized { path: path.to_owned() };
     if path.is_file() && !archive::is_archive(path)? {
         let table =
             path.extension().is_some_and(|ending| ["csv", "tsv"].iter().any(|e| ending.eq_ignore_ascii_case(e)));
-        return if table { csv_file(path) } else { Err(unrecognised()) };
+        return if table { csv_file(path) } else { Err(unrecognized()) };
     }
-    let tree = Tree::open(path, opening)?;
+    let tree = open_tree(path, options)?;
     if cifar10::is(&tree) {
         return cifar10::list(&tree);
     }
@@ -131,15 +133,15 @@ fn detect(path: &Path, opening: &Opening<'_>) -> Result<Dataset, DatasetError> {
         // Images in one folder beside a table are the table's; with more folders it could be about anything.
         (Some(dataset), table) if dataset.labels.len() > 1 || table.is_none() => Ok(dataset),
         (_, Some(table)) => csv_entry(&tree, table),
-        (_, None) => Err(unrecognised()),
+        (_, None) => Err(unrecognized()),
     }
 }
 
 /// A table among the files that it is about.
-fn csv_entry(tree: &Tree, table: &Entry) -> Result<Dataset, DatasetError> {
-    let path = tree.shown(table);
+fn csv_entry(tree: &Tree, table: &SourceFile) -> Result<Dataset, DatasetError> {
+    let path = tree.display_path(table);
     let bytes = table.content.read().map_err(|source| DatasetError::read(&path, source))?;
-    let files: HashMap<String, &Entry> = tree.files.iter().map(|entry| (entry.parts.join("/"), entry)).collect();
+    let files: HashMap<String, &SourceFile> = tree.files.iter().map(|entry| (entry.parts.join("/"), entry)).collect();
     let find = |name: &str| files.get(name.strip_prefix("./").unwrap_or(name)).map(|entry| entry.content.clone());
     table::list(&path, &bytes, find)
 }
@@ -148,4 +150,8 @@ fn csv_file(path: &Path) -> Result<Dataset, DatasetError> {
     let bytes = std::fs::read(path).map_err(|source| DatasetError::read(path, source))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     table::list(path, &bytes, |name| Some(Content::File(folder.join(name))))
+}
+
+fn open_tree(path: &Path, options: &OpenOptions<'_>) -> Result<Tree, DatasetError> {
+    if path.is_file() { archive::open(path, options) } else { Tree::walk(path) }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use models::preprocess::Limits;
 
-use super::super::testing::{planes, write};
-use super::super::{Counts, DatasetSource, Partition};
 use super::*;
+use crate::data::testing::{planes, write};
+use crate::data::{Counts, DatasetSource, Partition};
 
 fn open(path: &Path) -> Result<Dataset, DatasetError> {
     DatasetSource::Auto { path: path.to_owned() }.list()
@@ -37,8 +37,8 @@ fn binary_batches_are_records_of_a_class_and_three_planes() {
     ];
     write(root.path(), files);
     let dataset = open(root.path()).unwrap();
-    let found: Vec<_> = dataset.samples.iter().map(|sample| (sample.class, sample.part)).collect();
-    let [train, test] = [Part::Train, Part::Test].map(Some);
+    let found: Vec<_> = dataset.samples.iter().map(|sample| (sample.class, sample.subset)).collect();
+    let [train, test] = [Subset::Train, Subset::Test].map(Some);
     assert_eq!(found, [(3, train), (9, train), (0, train), (7, test)]);
     assert_eq!(dataset.labels.names()[3], "cats");
     assert_eq!(pixels(&dataset.samples[1]), planes(1));
@@ -48,8 +48,8 @@ fn binary_batches_are_records_of_a_class_and_three_planes() {
 #[test]
 fn pickled_batches_hold_what_numpy_put_in_them() {
     let root = tempfile::tempdir().unwrap();
-    let pickled = include_bytes!("../../../tests/data/datasets/cifar10_batch.pickle").to_vec();
-    let meta = include_bytes!("../../../tests/data/datasets/cifar10_meta.pickle").to_vec();
+    let pickled = include_bytes!("../../../../tests/data/datasets/cifar10_batch.pickle").to_vec();
+    let meta = include_bytes!("../../../../tests/data/datasets/cifar10_meta.pickle").to_vec();
     let folder = "cifar-10-batches-py";
     write(
         root.path(),
@@ -87,13 +87,13 @@ fn what_is_no_batch_is_refused() {
 }
 
 #[test]
-fn a_part_of_the_real_one() {
+fn a_sample_of_the_real_one() {
     let Some(folder) = fixtures::real_data("cifar10/cifar-10-batches-bin") else { return };
     let dataset = DatasetSource::Auto { path: folder.clone() }.open().unwrap();
     assert_eq!(dataset.labels.names(), CLASSES);
     let split = dataset.split(Partition::Counts(Counts { validation: 50, test: 0 }), 0);
     assert_eq!([split.train.len(), split.validation.len(), split.test.len()], [3500, 500, 1000]);
     let bytes = std::fs::read(folder.join("test_batch.bin")).unwrap();
-    let sample = dataset.samples.iter().filter(|sample| sample.part == Some(Part::Test)).nth(17).unwrap();
+    let sample = dataset.samples.iter().filter(|sample| sample.subset == Some(Subset::Test)).nth(17).unwrap();
     assert_eq!((sample.class, pixels(sample)), (bytes[17 * 3073].into(), bytes[17 * 3073 + 1..][..3072].to_vec()));
 }

@@ -1,12 +1,11 @@
-//! A folder per class, in parts or not.
+//! A folder per class, in subsets or not.
 
 use std::collections::BTreeMap;
 
 use models::Labels;
 
-use super::split::Part;
-use super::tree::{Entry, Tree};
-use super::{Dataset, DatasetError, Sample, Warning};
+use super::tree::{SourceFile, Tree};
+use crate::data::{Dataset, DatasetError, Sample, Subset, Warning};
 
 /// The endings of the formats that the decoder reads.
 const ENDINGS: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
@@ -17,11 +16,11 @@ pub(super) fn is(tree: &Tree) -> bool {
 }
 
 /// Classes are the folders in the order of their names, with all images in and below them. An empty folder is a class,
-/// because leaving it out would shift the numbers of the classes behind it. In parts, the classes are those of `train`:
+/// because leaving it out would shift the numbers of the classes behind it. In subsets, the classes are those of `train`:
 /// what is missing from `val` shifts nothing.
 pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
-    match parts(tree)? {
-        Some(parts) => in_parts(tree, &parts),
+    match subsets(tree)? {
+        Some(subsets) => in_subsets(tree, &subsets),
         None => {
             let names = classes(tree, &[]);
             let mut dataset = Dataset::empty(Labels::new(names.clone()));
@@ -31,54 +30,54 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
     }
 }
 
-/// The folder of each part, if there is one for `train` that holds folders and no images of its own: a class may well be
+/// The folder of each subset, if there is one for `train` that holds folders and no images of its own: a class may well be
 /// called `train`.
-fn parts(tree: &Tree) -> Result<Option<BTreeMap<Part, &str>>, DatasetError> {
-    let mut parts = BTreeMap::new();
+fn subsets(tree: &Tree) -> Result<Option<BTreeMap<Subset, &str>>, DatasetError> {
+    let mut subsets = BTreeMap::new();
     for folder in tree.folders.iter().map(|folder| folder[0].as_str()).chain(first_folders(tree)) {
-        let Some(part) = Part::named(folder) else { continue };
-        if let Some(other) = parts.insert(part, folder).filter(|other| *other != folder) {
+        let Some(subset) = Subset::named(folder) else { continue };
+        if let Some(other) = subsets.insert(subset, folder).filter(|other| *other != folder) {
             let [first, second] = [other.to_owned(), folder.to_owned()];
-            return Err(DatasetError::PartTwice { path: tree.root.clone(), first, second });
+            return Err(DatasetError::SubsetTwice { path: tree.root.clone(), first, second });
         }
     }
-    let Some(&train) = parts.get(&Part::Train) else { return Ok(None) };
+    let Some(&train) = subsets.get(&Subset::Train) else { return Ok(None) };
     let within = tree.files.iter().filter(|entry| entry.parts[0] == train && is_image(entry.name()));
     let depths: Vec<usize> = within.map(|entry| entry.parts.len()).collect();
     let holds_classes = !depths.is_empty() && depths.iter().all(|depth| *depth > 2);
-    Ok(holds_classes.then_some(parts))
+    Ok(holds_classes.then_some(subsets))
 }
 
-fn in_parts(tree: &Tree, parts: &BTreeMap<Part, &str>) -> Result<Dataset, DatasetError> {
-    let names = parts.get(&Part::Train).map(|train| classes(tree, &[train])).unwrap_or_default();
+fn in_subsets(tree: &Tree, subsets: &BTreeMap<Subset, &str>) -> Result<Dataset, DatasetError> {
+    let names = subsets.get(&Subset::Train).map(|train| classes(tree, &[train])).unwrap_or_default();
     let mut dataset = Dataset::empty(Labels::new(names.clone()));
-    for (&part, &folder) in parts {
+    for (&subset, &folder) in subsets {
         let here = classes(tree, &[folder]);
         if let Some(class) = here.iter().find(|class| !names.contains(class)) {
-            let [class, part] = [class.clone(), folder.to_owned()];
-            return Err(DatasetError::UnknownClass { path: tree.root.clone(), class, part });
+            let [class, subset] = [class.clone(), folder.to_owned()];
+            return Err(DatasetError::UnknownClass { path: tree.root.clone(), class, subset });
         }
         let first = dataset.samples.len();
         let files = tree.files.iter().filter(|entry| entry.parts[0] == folder);
         files.for_each(|entry| file(tree, entry, (&names, 1), &mut dataset));
-        dataset.samples[first..].iter_mut().for_each(|sample| sample.part = Some(part));
+        dataset.samples[first..].iter_mut().for_each(|sample| sample.subset = Some(subset));
         let seen = |class: usize| dataset.samples[first..].iter().any(|sample| sample.class == class);
-        let missing = (0..names.len()).filter(|&class| part != Part::Train && !seen(class));
+        let missing = (0..names.len()).filter(|&class| subset != Subset::Train && !seen(class));
         let missing: Vec<Warning> =
-            missing.map(|class| Warning::NoImages { class: names[class].clone(), part }).collect();
+            missing.map(|class| Warning::NoImages { class: names[class].clone(), subset }).collect();
         dataset.warnings.extend(missing);
     }
-    let outside = tree.files.iter().filter(|entry| !parts.values().any(|folder| entry.parts[0] == *folder));
-    dataset.ignored.extend(outside.filter(|entry| entry.parts.len() > 1).map(|entry| tree.shown(entry)));
+    let outside = tree.files.iter().filter(|entry| !subsets.values().any(|folder| entry.parts[0] == *folder));
+    dataset.ignored.extend(outside.filter(|entry| entry.parts.len() > 1).map(|entry| tree.display_path(entry)));
     Ok(dataset)
 }
 
 /// Adds a file below a class folder; `depth` folders are above that one.
-fn file(tree: &Tree, entry: &Entry, (names, depth): (&[String], usize), dataset: &mut Dataset) {
+fn file(tree: &Tree, entry: &SourceFile, (names, depth): (&[String], usize), dataset: &mut Dataset) {
     if entry.parts.len() < depth + 2 {
         return;
     }
-    let path = tree.shown(entry);
+    let path = tree.display_path(entry);
     match names.binary_search(&entry.parts[depth]) {
         Ok(class) if is_image(entry.name()) => {
             dataset.samples.push(Sample::new(path, class, entry.content.clone()));

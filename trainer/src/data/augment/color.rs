@@ -2,24 +2,24 @@
 
 use models::preprocess::{PreprocessError, RgbImage};
 
-use super::pixels::{at, build, grey, map};
+use super::pixels::{at, build, gray, map};
 
 /// `adjust_brightness`: 0 is black, 1 the image, more is brighter.
 pub(super) fn brightness(image: &RgbImage, factor: f64) -> Result<RgbImage, PreprocessError> {
     map(image, |pixel| blend([0; 3], pixel, factor))
 }
 
-/// `adjust_contrast`: 0 is the mean grey, 1 the image, more is starker.
+/// `adjust_contrast`: 0 is the mean gray, 1 the image, more is starker.
 pub(super) fn contrast(image: &RgbImage, factor: f64) -> Result<RgbImage, PreprocessError> {
     let pixels = image.data().as_chunks::<3>().0;
-    let sum: u64 = pixels.iter().map(|&pixel| u64::from(grey(pixel))).sum();
+    let sum: u64 = pixels.iter().map(|&pixel| u64::from(gray(pixel))).sum();
     let mean = (sum as f64 / pixels.len().max(1) as f64 + 0.5) as u8;
     map(image, |pixel| blend([mean; 3], pixel, factor))
 }
 
-/// `adjust_saturation`: 0 is grey, 1 the image, more is more colourful.
+/// `adjust_saturation`: 0 is gray, 1 the image, more is more colourful.
 pub(super) fn saturation(image: &RgbImage, factor: f64) -> Result<RgbImage, PreprocessError> {
-    map(image, |pixel| blend([grey(pixel); 3], pixel, factor))
+    map(image, |pixel| blend([gray(pixel); 3], pixel, factor))
 }
 
 /// `adjust_sharpness`: 0 is smoothed, 1 the image, more is sharper. PIL's `SMOOTH` weighs a pixel five times and its
@@ -33,8 +33,8 @@ pub(super) fn sharpness(image: &RgbImage, factor: f64) -> Result<RgbImage, Prepr
         }
         let mut sums = pixel.map(|level| 4 * u32::from(level));
         for (dx, dy) in (0..9).map(|place| (place % 3, place / 3)) {
-            let neighbour = at(image, x + dx - 1, y + dy - 1);
-            sums.iter_mut().zip(neighbour).for_each(|(sum, level)| *sum += u32::from(level));
+            let neighbor = at(image, x + dx - 1, y + dy - 1);
+            sums.iter_mut().zip(neighbor).for_each(|(sum, level)| *sum += u32::from(level));
         }
         // Rounded thirteenths: a half never comes.
         blend(sums.map(|sum| ((2 * sum + 13) / 26) as u8), pixel, factor)

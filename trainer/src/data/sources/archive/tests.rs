@@ -8,9 +8,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
-use super::super::testing::picture;
-use super::super::{Dataset, DatasetSource, Part};
 use super::*;
+use crate::data::testing::picture;
+use crate::data::{Dataset, DatasetSource, Subset};
 
 /// Two classes of three pictures in three parts, below one folder as archives have it.
 fn files() -> Vec<(String, Vec<u8>)> {
@@ -59,8 +59,8 @@ fn open(bytes: &[u8], limits: ArchiveLimits) -> (TempDir, Result<Dataset, Datase
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("archive");
     std::fs::write(&path, bytes).unwrap();
-    let cache = folder.path().join("cache");
-    let dataset = DatasetSource::Auto { path }.list_in(&Opening { cache: Some(&cache), limits });
+    let archives = folder.path().join("archives");
+    let dataset = DatasetSource::Auto { path }.list_in(&OpenOptions { archives: Some(&archives), limits });
     (folder, dataset)
 }
 
@@ -71,9 +71,9 @@ fn every_kind_of_archive_gives_the_images_of_the_folder() {
         let (_folder, dataset) = open(&bytes, ArchiveLimits::default());
         let dataset = dataset.unwrap();
         assert_eq!(dataset.labels.names(), ["iris", "rose"]);
-        let parts = [Part::Train, Part::Train, Part::Validation, Part::Validation, Part::Test, Part::Test];
+        let parts = [Subset::Train, Subset::Train, Subset::Validation, Subset::Validation, Subset::Test, Subset::Test];
         for (number, (sample, part)) in dataset.samples.iter().zip(parts).enumerate() {
-            assert_eq!((sample.class, sample.part), (number % 2, Some(part)));
+            assert_eq!((sample.class, sample.subset), (number % 2, Some(part)));
             assert_eq!(sample.read(&models::preprocess::Limits::default()).unwrap(), picture(number));
         }
         assert_eq!((dataset.samples.len(), dataset.ignored.len()), (6, 0));
@@ -86,12 +86,12 @@ fn a_compressed_tar_is_uncompressed_once_and_only_where_the_caller_says() {
     let bytes = gzipped(&tarred(&files(), ::tar::EntryType::Regular));
     let (folder, dataset) = open(&bytes, ArchiveLimits::default());
     dataset.unwrap();
-    let kept: Vec<_> = std::fs::read_dir(folder.path().join("cache/archives")).unwrap().map(Result::unwrap).collect();
+    let kept: Vec<_> = std::fs::read_dir(folder.path().join("archives")).unwrap().map(Result::unwrap).collect();
     assert_eq!(kept.len(), 1);
     let before = kept[0].metadata().unwrap().modified().unwrap();
     let source = DatasetSource::Auto { path: folder.path().join("archive") };
-    let cache = folder.path().join("cache");
-    source.list_in(&Opening { cache: Some(&cache), ..Opening::default() }).unwrap();
+    let archives = folder.path().join("archives");
+    source.list_in(&OpenOptions { archives: Some(&archives), ..OpenOptions::default() }).unwrap();
     assert_eq!(kept[0].metadata().unwrap().modified().unwrap(), before);
     let refused = source.list().unwrap_err().to_string();
     assert!(refused.contains("uncompressed into a cache"), "{refused}");
@@ -129,7 +129,7 @@ fn bombs_are_refused_before_they_go_off() {
         let (folder, refused) = open(&bytes, ArchiveLimits::default());
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains(&format!("more than {} bytes", 64 << 20)), "{refused}");
-        let left = std::fs::read_dir(folder.path().join("cache/archives")).map_or(0, Iterator::count);
+        let left = std::fs::read_dir(folder.path().join("archives")).map_or(0, Iterator::count);
         assert_eq!(left, 0);
     }
     let limits = ArchiveLimits { members: 3, ..ArchiveLimits::default() };
@@ -162,10 +162,11 @@ fn what_is_cut_off_is_refused() {
 fn sixty_thousand_real_files_are_found_in_a_compressed_tar() {
     let Some(path) = fixtures::real_data("cifar10/cifar10_folders_jpeg_q75.tar.gz") else { return };
     let cache = tempfile::tempdir().unwrap();
-    let dataset =
-        DatasetSource::Auto { path }.open_in(&Opening { cache: Some(cache.path()), ..Opening::default() }).unwrap();
+    let dataset = DatasetSource::Auto { path }
+        .open_in(&OpenOptions { archives: Some(cache.path()), ..OpenOptions::default() })
+        .unwrap();
     assert_eq!((dataset.labels.len(), dataset.samples.len()), (10, 60_000));
-    let tests = dataset.samples.iter().filter(|sample| sample.part == Some(Part::Test));
+    let tests = dataset.samples.iter().filter(|sample| sample.subset == Some(Subset::Test));
     assert_eq!(tests.count(), 10_000);
     let last = dataset.samples[59_999].decode(&models::preprocess::Limits::default()).unwrap();
     assert_eq!((last.width(), last.height()), (32, 32));

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::super::content::Content;
-use super::super::tree::{Entry, Tree};
 use super::{ArchiveError, Budget, parts};
+use crate::data::sources::content::Content;
+use crate::data::sources::tree::{SourceFile, Tree};
 
 pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
     let damaged = |error: &dyn std::fmt::Display| ArchiveError::Damaged(error.to_string());
@@ -41,7 +41,7 @@ pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<
             }
             method => return Err(packing(format!("compressed with {method}"))),
         };
-        tree.files.extend((!parts.is_empty()).then_some(Entry { parts, content }));
+        tree.files.extend((!parts.is_empty()).then_some(SourceFile { parts, content }));
     }
     Ok(())
 }

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use models::Labels;
 
 use super::content::Content;
-use super::split::Part;
-use super::tree::{Entry, Tree};
-use super::{Dataset, DatasetError, Sample};
+use super::tree::{SourceFile, Tree};
+use crate::data::{Dataset, DatasetError, Sample, Subset};
 
 /// The classes in the order of their numbers.
 const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
@@ -25,7 +24,7 @@ struct Batch {
 
 /// Whether a batch is there.
 pub(super) fn is(tree: &Tree) -> bool {
-    tree.files.iter().any(|entry| part(entry).is_some())
+    tree.files.iter().any(|entry| subset(entry).is_some())
 }
 
 /// The images of all batches that are there: `data_batch_*` train, `test_batch` measures. Batches are kept in memory, 3
@@ -33,8 +32,8 @@ pub(super) fn is(tree: &Tree) -> bool {
 pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
     let mut dataset = Dataset::empty(Labels::new(classes(tree)?));
     for entry in &tree.files {
-        let Some(part) = part(entry) else { continue };
-        let path = tree.shown(entry);
+        let Some(subset) = subset(entry) else { continue };
+        let path = tree.display_path(entry);
         let refused = |reason: String| DatasetError::Cifar10 { path: path.clone(), reason };
         let bytes = entry.content.read().map_err(|source| DatasetError::read(&path, source))?;
         let batch = if is_binary(entry) { binary::read(bytes) } else { pickle::read(bytes) };
@@ -45,7 +44,7 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
             }
             let content = Content::Record { batch: batch.bytes.clone(), offset };
             let sample = Sample::new(path.join(format!("{number:05}.bmp")), class.into(), content);
-            dataset.samples.push(sample.within(Some(part)));
+            dataset.samples.push(sample.within(Some(subset)));
         }
     }
     if dataset.samples.is_empty() {
@@ -56,14 +55,14 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
     Ok(dataset)
 }
 
-fn is_binary(entry: &Entry) -> bool {
+fn is_binary(entry: &SourceFile) -> bool {
     entry.name().ends_with(".bin")
 }
 
-fn part(entry: &Entry) -> Option<Part> {
+fn subset(entry: &SourceFile) -> Option<Subset> {
     let name = entry.name().strip_suffix(".bin").unwrap_or(entry.name());
     let number = name.strip_prefix("data_batch_").is_some_and(|number| number.parse::<u8>().is_ok());
-    if number { Some(Part::Train) } else { (name == "test_batch").then_some(Part::Test) }
+    if number { Some(Subset::Train) } else { (name == "test_batch").then_some(Subset::Test) }
 }
 
 /// The names in the data set's own file, which are the well-known ones if it is not there.
@@ -71,7 +70,7 @@ fn classes(tree: &Tree) -> Result<Vec<String>, DatasetError> {
     let Some(entry) = tree.files.iter().find(|entry| META.contains(&entry.name())) else {
         return Ok(CLASSES.map(str::to_owned).to_vec());
     };
-    let path = tree.shown(entry);
+    let path = tree.display_path(entry);
     let bytes = entry.content.read().map_err(|source| DatasetError::read(&path, source))?;
     let names = if entry.name().ends_with(".txt") {
         let text = String::from_utf8_lossy(&bytes);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use tar::{Archive, EntryType};
 
-use super::super::content::Content;
-use super::super::tree::{Entry, Tree};
 use super::{ArchiveError, Budget, parts};
+use crate::data::sources::content::Content;
+use crate::data::sources::tree::{SourceFile, Tree};
 
 pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
     let damaged = |error: std::io::Error| ArchiveError::Damaged(error.to_string());
@@ -24,7 +24,7 @@ pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<
             EntryType::Regular | EntryType::Continuous => {
                 let (offset, length) = (member.raw_file_position(), member.size());
                 let content = Content::Range { file: file.clone(), offset, length };
-                tree.files.extend((!parts.is_empty()).then_some(Entry { parts, content }));
+                tree.files.extend((!parts.is_empty()).then_some(SourceFile { parts, content }));
             }
             EntryType::Directory => tree.folders.extend((!parts.is_empty()).then_some(parts)),
             EntryType::XGlobalHeader => {}

@@ -4,19 +4,29 @@
 //! read where they are. A compressed tar cannot be read from the middle, so it is uncompressed once, as one file, into
 //! the caller's cache.
 
+mod error;
 mod gzip;
 mod tar;
 mod zip;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use thiserror::Error;
+pub use error::ArchiveError;
 
-use super::DatasetError;
-use super::source::Opening;
 use super::tree::Tree;
+use crate::data::DatasetError;
+
+/// What is needed to open archives.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions<'a> {
+    /// The folder that compressed tars are uncompressed into, each under the checksum of its content; without a folder, a
+    /// compressed tar is refused.
+    pub archives: Option<&'a Path>,
+    /// How much an archive may hold.
+    pub limits: ArchiveLimits,
+}
 
 /// How much an archive may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +40,6 @@ pub struct ArchiveLimits {
     pub ratio: u64,
 }
 
-/// Below so many bytes nobody minds the ratio.
-const HARMLESS: u64 = 64 << 20;
-
 impl Default for ArchiveLimits {
     /// Two million members, 256 GiB, 100 times the archive.
     fn default() -> Self {
@@ -40,48 +47,26 @@ impl Default for ArchiveLimits {
     }
 }
 
-/// Why an archive is not read.
-#[derive(Debug, Error)]
-pub enum ArchiveError {
-    /// The archive's own structure.
-    #[error("the archive is damaged or of another kind: {0}; pack it anew as .zip, .tar or .tar.gz")]
-    Damaged(String),
-    /// A name that would lead out of a folder.
-    #[error("member `{0}` has a name that leads out of the archive; pack the images under plain relative names")]
-    Path(String),
-    /// A link, or something else that holds no bytes of its own.
-    #[error("member `{0}` is a link or a device and no file; pack the files themselves, as `tar --dereference` does")]
-    Link(String),
-    /// A zip member that is encrypted or compressed otherwise than usual.
-    #[error("member `{member}` is {packing}; only stored and deflated members are read, so pack the archive anew")]
-    Packing {
-        /// Its name.
-        member: String,
-        /// How it is packed.
-        packing: String,
-    },
-    /// More members than the limit.
-    #[error("it has more than {0} members; split it, or unpack it and name the folder")]
-    Members(u64),
-    /// More bytes than the limits allow.
-    #[error("its members unpack to more than {0} bytes, which is more than is allowed; unpack it and name the folder")]
-    Bytes(u64),
-    /// A compressed tar and nowhere to uncompress it.
-    #[error("a compressed tar is uncompressed into a cache, and none was named; unpack it, or pack it as .zip or .tar")]
-    Cache,
+/// Below so many bytes nobody minds the ratio.
+const HARMLESS: u64 = 64 << 20;
+
+/// The members of an archive, without the folder that all of them are in.
+pub(super) fn open(path: &Path, options: &OpenOptions<'_>) -> Result<Tree, DatasetError> {
+    let mut tree = Tree::empty(path);
+    list(path, options, &mut tree)?;
+    Ok(tree.unwrapped())
 }
 
-/// Adds an archive's members to the tree.
-pub(super) fn list(path: &Path, opening: &Opening<'_>, tree: &mut Tree) -> Result<(), DatasetError> {
+fn list(path: &Path, options: &OpenOptions<'_>, tree: &mut Tree) -> Result<(), DatasetError> {
     let refused = |source| DatasetError::Archive { path: path.to_owned(), source };
     let size = std::fs::metadata(path).map_err(|source| DatasetError::read(path, source))?.len();
-    let mut budget = Budget::new(opening.limits, size);
+    let mut budget = Budget::new(options.limits, size);
     match Kind::of(path)? {
         Some(Kind::Zip) => zip::list(path, &mut budget, tree).map_err(refused),
         Some(Kind::Tar) => tar::list(path, &mut budget, tree).map_err(refused),
         Some(Kind::Gzip) => {
-            let cache = opening.cache.ok_or(ArchiveError::Cache).map_err(refused)?;
-            let plain = gzip::uncompressed(path, cache, &budget)?;
+            let folder = options.archives.ok_or(ArchiveError::Cache).map_err(refused)?;
+            let plain = gzip::uncompressed(path, folder, &budget)?;
             tar::list(&plain, &mut budget, tree).map_err(refused)
         }
         None => Err(refused(ArchiveError::Damaged("it does not begin as a zip or tar archive does".to_owned()))),
@@ -145,11 +130,6 @@ fn parts(name: &str) -> Result<Vec<String>, ArchiveError> {
     }
     let parts = name.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".");
     parts.map(|part| if part == ".." { Err(refused()) } else { Ok(part.to_owned()) }).collect()
-}
-
-/// The folder of uncompressed archives in a cache.
-fn folder(cache: &Path) -> PathBuf {
-    cache.join("archives")
 }
 
 #[cfg(test)]

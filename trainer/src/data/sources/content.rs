@@ -11,7 +11,7 @@ use super::bmp;
 
 /// Bytes that are read when they are wanted, from any number of threads at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Content {
+pub(in crate::data) enum Content {
     /// A file of its own.
     File(PathBuf),
     /// A stretch of a file: a member of an archive that is not compressed.
@@ -24,7 +24,7 @@ pub(super) enum Content {
 
 impl Content {
     /// The bytes of an image file. CIFAR's pixels come as a BMP, so that the shared decoder reads them too.
-    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+    pub(in crate::data) fn read(&self) -> io::Result<Vec<u8>> {
         match self {
             Content::File(path) => std::fs::read(path),
             Content::Range { file, offset, length } => range(file, *offset, *length),
@@ -43,7 +43,7 @@ impl Content {
     }
 
     /// How many bytes it has, where that is known without reading them.
-    pub(super) fn length(&self) -> io::Result<u64> {
+    pub(in crate::data) fn length(&self) -> io::Result<u64> {
         match self {
             Content::File(path) => Ok(std::fs::metadata(path)?.len()),
             Content::Range { length, .. } | Content::Deflated { length, .. } => Ok(*length),

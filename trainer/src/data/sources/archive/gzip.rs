@@ -8,21 +8,20 @@ use flate2::read::MultiGzDecoder;
 use models::files::AtomicFile;
 use sha2::{Digest, Sha256};
 
-use super::super::DatasetError;
-use super::{ArchiveError, Budget, folder};
+use super::{ArchiveError, Budget};
+use crate::data::DatasetError;
 
 /// Bytes that are hashed or uncompressed at a time.
 const CHUNK: usize = 1 << 20;
 
-/// The uncompressed file in the cache, under the checksum of the compressed one: a second run finds it there.
-pub(super) fn uncompressed(path: &Path, cache: &Path, budget: &Budget) -> Result<PathBuf, DatasetError> {
+/// The uncompressed file in this folder, named after the checksum of the compressed one: a second run finds it there.
+pub(super) fn uncompressed(path: &Path, folder: &Path, budget: &Budget) -> Result<PathBuf, DatasetError> {
     let failed = |source| DatasetError::read(path, source);
-    let folder = folder(cache);
     let target = folder.join(format!("{}.tar", checksum(path).map_err(failed)?));
     if target.is_file() {
         return Ok(target);
     }
-    fs::create_dir_all(&folder).map_err(|source| DatasetError::read(&folder, source))?;
+    fs::create_dir_all(folder).map_err(|source| DatasetError::read(folder, source))?;
     let mut file = AtomicFile::create(&target).map_err(|source| DatasetError::read(&target, source))?;
     if copy(path, &mut file, budget.bytes).map_err(failed)? > budget.bytes {
         return Err(DatasetError::Archive { path: path.to_owned(), source: ArchiveError::Bytes(budget.bytes) });

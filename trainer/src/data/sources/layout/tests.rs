@@ -1,10 +1,10 @@
-//! Folders of classes, plain and in parts.
+//! Folders of classes, plain and in subsets.
 
 use std::path::Path;
 
-use super::super::testing::{picture, write};
-use super::super::{Counts, DatasetSource, Partition};
 use super::*;
+use crate::data::testing::{picture, write};
+use crate::data::{Counts, DatasetSource, Partition};
 
 fn open(path: &Path) -> Result<Dataset, DatasetError> {
     DatasetSource::Auto { path: path.to_owned() }.open()
@@ -19,8 +19,8 @@ fn fill(root: &Path, classes: &[(&str, usize)]) {
     }
 }
 
-fn count(dataset: &Dataset, class: usize, part: Option<Part>) -> usize {
-    dataset.samples.iter().filter(|sample| (sample.class, sample.part) == (class, part)).count()
+fn count(dataset: &Dataset, class: usize, subset: Option<Subset>) -> usize {
+    dataset.samples.iter().filter(|sample| (sample.class, sample.subset) == (class, subset)).count()
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn parts_keep_the_classes_of_train_and_say_what_they_lack() {
     std::fs::create_dir(root.path().join("test/lily")).unwrap();
     let dataset = open(root.path()).unwrap();
     assert_eq!(dataset.labels.names(), ["iris", "lily", "rose"]);
-    assert_eq!(count(&dataset, 2, Some(Part::Validation)), 1);
-    assert_eq!(count(&dataset, 0, Some(Part::Test)), 2);
+    assert_eq!(count(&dataset, 2, Some(Subset::Validation)), 1);
+    assert_eq!(count(&dataset, 0, Some(Subset::Test)), 2);
     let said: Vec<String> = dataset.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 4, "{said:?}");
     assert!(said.iter().any(|warning| warning.contains("`lily` has no test image")), "{said:?}");

@@ -8,13 +8,13 @@ const SIDE: usize = 32;
 /// Bytes of one plane.
 const PLANE: usize = SIDE * SIDE;
 /// Bytes of an image: three planes.
-pub(super) const CIFAR_BYTES: usize = 3 * PLANE;
+pub(in crate::data) const CIFAR_BYTES: usize = 3 * PLANE;
 /// Bytes of both headers.
 const HEADER: usize = 14 + 40;
 
 /// A BMP file of `[3, 32, 32]` bytes, red, green, blue. Its rows go from the bottom to the top and its pixels are blue,
 /// green, red; 32 pixels need no padding.
-pub(super) fn of_cifar(planes: &[u8; CIFAR_BYTES]) -> Vec<u8> {
+pub(in crate::data) fn of_cifar(planes: &[u8; CIFAR_BYTES]) -> Vec<u8> {
     let mut file = Vec::with_capacity(HEADER + CIFAR_BYTES);
     file.extend(b"BM");
     for number in [HEADER + CIFAR_BYTES, 0, HEADER, 40, SIDE, SIDE] {

@@ -1,8 +1,8 @@
 //! Tables as people write them.
 
-use super::super::testing::{picture, write};
-use super::super::{DatasetSource, Opening};
+use super::super::{DatasetSource, OpenOptions};
 use super::*;
+use crate::data::testing::{picture, write};
 
 fn read(text: &str) -> Result<Dataset, DatasetError> {
     list(Path::new("folder/labels.csv"), text.as_bytes(), |name| Some(Content::File(name.into())))
@@ -15,8 +15,8 @@ fn a_header_may_be_there_and_put_columns_in_any_order() {
     assert_eq!(plain.samples[0].path, Path::new("folder/a/1.jpg"));
     assert_eq!([plain.samples[0].class, plain.samples[1].class], [1, 0]);
     let named = read("\u{feff}Label;Split;Filename\r\nrose;train;1.jpg\r\niris;val;2.jpg\r\nrose;;3.jpg\r\n").unwrap();
-    let parts: Vec<_> = named.samples.iter().map(|sample| (sample.class, sample.part)).collect();
-    assert_eq!(parts, [(1, Some(Part::Train)), (0, Some(Part::Validation)), (1, None)]);
+    let subsets: Vec<_> = named.samples.iter().map(|sample| (sample.class, sample.subset)).collect();
+    assert_eq!(subsets, [(1, Some(Subset::Train)), (0, Some(Subset::Validation)), (1, None)]);
     assert_eq!(named.samples[2].path, Path::new("folder/3.jpg"));
 }
 
@@ -48,7 +48,7 @@ fn a_table_beside_one_folder_of_images_is_about_them() {
     write(root.path(), files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())));
     let limits = models::preprocess::Limits::default();
     for path in [root.path().to_owned(), root.path().join("labels.csv")] {
-        let dataset = DatasetSource::Auto { path }.list_in(&Opening::default()).unwrap();
+        let dataset = DatasetSource::Auto { path }.list_in(&OpenOptions::default()).unwrap();
         assert_eq!(dataset.labels.names(), ["a", "b"]);
         let read: Vec<_> = dataset.samples.iter().map(|sample| sample.read(&limits).unwrap()).collect();
         assert_eq!(read, [picture(2), picture(0)]);
