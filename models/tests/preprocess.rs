@@ -273,7 +273,7 @@ fn a_file_cut_off_anywhere_is_truncated() {
         ("colour_420.jpg", 0),
         ("progressive_420.jpg", 0),
         ("orientation_6.jpg", 0),
-        ("cmyk.jpg", 0),
+        ("cmyk.jpg", 2),
         ("rgb.png", 4),
         ("rgb_16.png", 4),
         ("lossless.webp", 0),
@@ -338,7 +338,7 @@ fn an_image_without_pixels_is_refused() {
     let gif = decode(&gif, &Limits::default());
     assert_eq!(gif, Err(ImageError::ZeroSized { width: 0, height: 21 }));
     let jpeg = decode(&jpeg, &Limits::default());
-    assert!(matches!(jpeg, Err(ImageError::Corrupt { .. })), "{jpeg:?}");
+    assert_eq!(jpeg, Err(ImageError::ZeroSized { width: 0, height: 21 }));
     let bmp = decode(&bmp, &Limits::default());
     assert!(matches!(bmp, Err(ImageError::UnsupportedEncoding { .. })), "{bmp:?}");
 }

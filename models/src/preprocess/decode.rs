@@ -3,7 +3,7 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
-use super::{ImageError, ImageFormat, Limits, RgbImage, truncation};
+use super::{ImageError, ImageFormat, Limits, RgbImage, jpeg, orientation, truncation};
 
 /// What the header of an image file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,10 @@ pub struct ImageInfo {
 /// # Errors
 /// As [`decode()`], except for what shows only in the pixels.
 pub fn probe(bytes: &[u8], limits: &Limits) -> Result<ImageInfo, ImageError> {
-    open(bytes, limits).map(|(info, _)| info)
+    match ImageFormat::of(bytes)? {
+        ImageFormat::Jpeg => jpeg::open(bytes, limits).map(|jpeg| jpeg.info()),
+        format => open(format, bytes, limits).map(|(info, _)| info),
+    }
 }
 
 /// Decodes an image file to upright 8-bit RGB.
@@ -34,7 +37,20 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<ImageInfo, ImageError> {
 /// [`ImageError`] says which: not an image, not supported, over the limits (nothing has been decoded then),
 /// truncated, corrupt.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
-    let (info, mut decoder) = open(bytes, limits)?;
+    let (image, orientation) = match ImageFormat::of(bytes)? {
+        ImageFormat::Jpeg => jpeg::open(bytes, limits)?.decode()?,
+        format => decode_other(format, bytes, limits)?,
+    };
+    upright(image, orientation)
+}
+
+/// The stored pixels, and which way up they are.
+fn decode_other(
+    format: ImageFormat,
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<(RgbImage, Orientation), ImageError> {
+    let (info, mut decoder) = open(format, bytes, limits)?;
     if !truncation::is_complete(info.format, bytes) {
         return Err(ImageError::Truncated { format: info.format });
     }
@@ -42,21 +58,33 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     let pixels = u64::from(info.width) * u64::from(info.height);
     decoder.set_limits(decoder_limits(pixels)).map_err(failed)?;
     // Metadata that cannot be read is no reason to refuse a picture that can.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let exif = decoder.exif_metadata().ok().flatten();
+    let xmp = decoder.xmp_metadata().ok().flatten();
+    let orientation = exif.and_then(|exif| orientation::of_exif(&exif));
+    let orientation = orientation.or_else(|| orientation::of_xmp(&xmp?)).unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    let stored = image::RgbImage::from_raw(image.width(), image.height(), to_rgb8(image));
-    let mut image = DynamicImage::ImageRgb8(stored.ok_or_else(|| ImageError::Corrupt {
-        format: info.format,
-        reason: "the decoder returned fewer pixels than the header declares".to_owned(),
-    })?);
+    Ok((RgbImage::new(image.width(), image.height(), to_rgb8(image))?, orientation))
+}
+
+/// The picture as its metadata want it seen.
+fn upright(image: RgbImage, orientation: Orientation) -> Result<RgbImage, ImageError> {
+    if orientation == Orientation::NoTransforms {
+        return Ok(image);
+    }
+    let (width, height) = (image.width(), image.height());
+    let stored = image::RgbImage::from_raw(width, height, image.into_data());
+    let mut image = DynamicImage::ImageRgb8(stored.unwrap_or_default());
     image.apply_orientation(orientation);
     let image = image.into_rgb8();
     Ok(RgbImage::new(image.width(), image.height(), image.into_raw())?)
 }
 
 /// The header and a decoder that has read no further.
-fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(ImageInfo, impl ImageDecoder + 'a), ImageError> {
-    let format = ImageFormat::of(bytes)?;
+fn open<'a>(
+    format: ImageFormat,
+    bytes: &'a [u8],
+    limits: &Limits,
+) -> Result<(ImageInfo, impl ImageDecoder + 'a), ImageError> {
     // The PNG decoder reads on to the first pixels before it answers, but its header is always in the same place.
     if format == ImageFormat::Png
         && let Some(&[w0, w1, w2, w3, h0, h1, h2, h3]) = bytes.get(16..24)

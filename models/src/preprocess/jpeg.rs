@@ -1,79 +1,220 @@
-//! Tells a JPEG that was cut off, which its decoder does not.
+//! JPEG through libjpeg-turbo, the decoder that PIL has, so that decoded pixels equal PIL's to the bit.
 //!
-//! The decoder is lenient: it fills what is missing with grey and reports success, so a half-uploaded photograph would
-//! be classified as half a photograph. PIL, with which most networks were trained, refuses such a file, and so do we.
+//! Networks are trained on PIL's pixels. Another decoder rounds its inverse DCT and interpolates chroma differently,
+//! which is up to six grey levels a pixel. The library also decides as PIL does what is truncated: a file is complete
+//! when every row was decoded before the bytes ran out, whether or not an end marker follows.
 
-const FILL: u8 = 0xff;
-const STUFFED_ZERO: u8 = 0x00;
-const TEMPORARY: u8 = 0x01;
-const RESTART_0: u8 = 0xd0;
-const RESTART_7: u8 = 0xd7;
-const START_OF_IMAGE: u8 = 0xd8;
-const END_OF_IMAGE: u8 = 0xd9;
+use std::any::Any;
+use std::cell::Cell;
+use std::io::{self, BufRead, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
-/// Whether the image's end marker is there (ITU-T T.81, B.1).
+use image::metadata::Orientation;
+use mozjpeg::{ColorSpace, Decompress, Marker};
+
+use super::orientation;
+use super::{ImageError, ImageFormat, ImageInfo, Limits, RgbImage};
+
+/// Scans of a progressive file. Encoders write about ten; each further one costs the whole picture's time again, so a
+/// file of a megabyte could occupy a core for minutes.
+const MAX_SCANS: usize = 500;
+
+/// A JPEG whose header has been read and is within the limits.
+pub(super) struct Jpeg<'a> {
+    info: ImageInfo,
+    orientation: Orientation,
+    decoder: Decompress<Source<'a>>,
+    exhausted: Rc<Cell<bool>>,
+}
+
+/// Reads the header.
 ///
-/// Segments are skipped by their lengths, so the end marker of a thumbnail inside one does not count, and inside the
-/// compressed data a marker is told from data by the stuffed zero. What follows the end (a second picture, a video) is
-/// nobody's business.
-pub(super) fn is_complete(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some((marker, after)) = next_marker(rest) {
-        rest = match marker {
-            END_OF_IMAGE => return true,
-            START_OF_IMAGE | TEMPORARY | RESTART_0..=RESTART_7 | STUFFED_ZERO => after,
-            // A scan's header has a length, too; the compressed data behind it holds no markers but those above.
-            _ => match after_segment(after) {
-                Some(after) => after,
-                None => return false,
-            },
-        };
+/// # Errors
+/// [`ImageError`] as [`decode`](super::decode()) has it.
+pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Jpeg<'a>, ImageError> {
+    // Before the library sees it: its own limit is 65,500 pixels a side, and it does not say how many there are.
+    if let Some((width, height)) = frame_size(bytes) {
+        limits.check(width, height)?;
     }
-    false
+    let exhausted = Rc::new(Cell::new(false));
+    let source = Source { rest: bytes, exhausted: Rc::clone(&exhausted) };
+    let metadata = &[Marker::APP(1)];
+    let decoder = guarded(&exhausted, || Decompress::builder().with_markers(metadata).from_reader(source))?;
+    let [width, height] = [decoder.width(), decoder.height()].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+    if scans(bytes) > MAX_SCANS {
+        let reason = format!("it has more than {MAX_SCANS} scans");
+        return Err(ImageError::UnsupportedEncoding { format: ImageFormat::Jpeg, reason });
+    }
+    let orientation = orientation::of_segments(decoder.markers().map(|marker| marker.data));
+    Ok(Jpeg { info: ImageInfo { format: ImageFormat::Jpeg, width, height }, orientation, decoder, exhausted })
+}
+
+impl Jpeg<'_> {
+    pub(super) fn info(&self) -> ImageInfo {
+        self.info
+    }
+
+    /// Upright RGB.
+    pub(super) fn decode(self) -> Result<(RgbImage, Orientation), ImageError> {
+        let Self { info: ImageInfo { width, height, .. }, orientation, decoder, exhausted } = self;
+        let colors = match decoder.components().len() {
+            1 | 3 => ColorSpace::JCS_RGB,
+            4 => ColorSpace::JCS_CMYK,
+            // PIL refuses these too: nothing says what the channels are.
+            count => return Err(unsupported(format!("it has {count} color channels"))),
+        };
+        let pixels = guarded(&exhausted, || decoder.to_colorspace(colors)?.read_scanlines::<u8>())?;
+        if exhausted.get() {
+            return Err(ImageError::Truncated { format: ImageFormat::Jpeg });
+        }
+        let pixels = if colors == ColorSpace::JCS_CMYK { rgb_of_inverted_cmyk(&pixels) } else { pixels };
+        Ok((RgbImage::new(width, height, pixels)?, orientation))
+    }
+}
+
+/// The file, and whether the library asked for more than there is; it is answered by an end marker then, and would go
+/// on with grey.
+struct Source<'a> {
+    rest: &'a [u8],
+    exhausted: Rc<Cell<bool>>,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.rest.read(buffer)
+    }
+}
+
+impl BufRead for Source<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.rest.is_empty() {
+            self.exhausted.set(true);
+        }
+        Ok(self.rest)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.rest.consume(count);
+    }
+}
+
+/// Runs the library, which reports its errors by unwinding. The panic hook does not run for them.
+fn guarded<T>(exhausted: &Cell<bool>, run: impl FnOnce() -> io::Result<T>) -> Result<T, ImageError> {
+    let message = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => message(&*panic).to_owned(),
+    };
+    Err(if exhausted.get() { ImageError::Truncated { format: ImageFormat::Jpeg } } else { refusal(&message) })
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or_default()
+}
+
+/// What the library's messages (`jerror.h`) mean to whoever sent the file. `true` where the file may be sound.
+const REFUSALS: [(&str, bool, &str); 7] = [
+    ("Unsupported JPEG process", true, "it is lossless or hierarchical JPEG"),
+    ("Unsupported JPEG data precision", true, "it has more than 8 bits a channel"),
+    ("sampling not implemented", true, "its color channels have resolutions of an unusual ratio"),
+    ("Sampling factors too large", true, "its color channels have resolutions of an unusual ratio"),
+    ("Unsupported color conversion", true, "its color space is unknown"),
+    ("table 0x", false, "a table that its data need is missing"),
+    ("Bogus", false, "its header contradicts itself"),
+];
+
+fn refusal(message: &str) -> ImageError {
+    let format = ImageFormat::Jpeg;
+    match REFUSALS.iter().find(|(words, ..)| message.contains(words)) {
+        Some((_, true, reason)) => unsupported((*reason).to_owned()),
+        Some((_, false, reason)) => ImageError::Corrupt { format, reason: (*reason).to_owned() },
+        None => ImageError::Corrupt { format, reason: "its parts do not fit together".to_owned() },
+    }
+}
+
+fn unsupported(reason: String) -> ImageError {
+    ImageError::UnsupportedEncoding { format: ImageFormat::Jpeg, reason }
+}
+
+/// RGB of four-channel pixels as Adobe's programs store them, inverted, by PIL's arithmetic (`cmyk2rgb` of
+/// `Convert.c`).
+fn rgb_of_inverted_cmyk(pixels: &[u8]) -> Vec<u8> {
+    let product = |a: u8, b: u8| {
+        let product = u32::from(a) * u32::from(b) + 128;
+        (((product >> 8) + product) >> 8) as u8
+    };
+    let rgb = |pixel: &[u8]| [0, 1, 2].map(|ink| pixel[3] - product(255 - pixel[ink], pixel[3]));
+    pixels.chunks_exact(4).flat_map(rgb).collect()
+}
+
+/// The segments of a file up to its end marker, each with its marker's code (ITU-T T.81, B.1). What lies between a scan's
+/// header and the next marker is passed over.
+fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    const END_OF_IMAGE: u8 = 0xd9;
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        loop {
+            let (marker, after) = next_marker(rest)?;
+            match marker {
+                END_OF_IMAGE => return None,
+                // A stuffed zero, restart markers and others without a length.
+                0x00 | 0x01 | 0xd0..=0xd8 => rest = after,
+                _ => {
+                    let length = usize::from(u16::from_be_bytes([*after.first()?, *after.get(1)?])).max(2);
+                    let segment = after.get(2..length.min(after.len()))?;
+                    rest = after.get(length..).unwrap_or_default();
+                    return Some((marker, segment));
+                }
+            }
+        }
+    })
+}
+
+/// Width and height in pixels, as the frame's header declares them.
+fn frame_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    // The other three codes of the range are tables and extensions.
+    let is_frame = |marker| matches!(marker, 0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc));
+    let (_, header) = segments(bytes).find(|&(marker, _)| is_frame(marker))?;
+    let &[_, h0, h1, w0, w1, ..] = header else { return None };
+    Some((u16::from_be_bytes([w0, w1]).into(), u16::from_be_bytes([h0, h1]).into()))
+}
+
+fn scans(bytes: &[u8]) -> usize {
+    const START_OF_SCAN: u8 = 0xda;
+    segments(bytes).filter(|&(marker, _)| marker == START_OF_SCAN).count()
 }
 
 /// The code of the next marker, and what comes after it.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let start = bytes.iter().position(|&byte| byte == FILL)?;
-    let code = start + bytes[start..].iter().position(|&byte| byte != FILL)?;
+    let start = bytes.iter().position(|&byte| byte == 0xff)?;
+    let code = start + bytes[start..].iter().position(|&byte| byte != 0xff)?;
     Some((bytes[code], &bytes[code + 1..]))
-}
-
-/// Skips a segment: two bytes of length, which count themselves, big-endian.
-fn after_segment(bytes: &[u8]) -> Option<&[u8]> {
-    let length = u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]);
-    bytes.get(usize::from(length).max(2)..)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_complete;
-
-    const START: &[u8] = &[0xff, 0xd8];
-    const SCAN: &[u8] = &[0xff, 0xda, 0, 3, 7];
-    const END: &[u8] = &[0xff, 0xd9];
+    use super::*;
 
     #[test]
-    fn the_end_is_a_marker_outside_of_segments() {
-        let thumbnail = [&[0xff, 0xe1, 0, 6], START, END].concat();
-        let table = [0xff, 0xc4, 0, 4, 0xff, 0xd9];
-        let cases: &[(&str, Vec<u8>, bool)] = &[
-            ("whole", [START, SCAN, &[1, 2, 3], END].concat(), true),
-            ("whole, then a second picture cut off", [START, SCAN, &[1], END, START, SCAN].concat(), true),
-            ("no end", [START, SCAN, &[1, 2, 3]].concat(), false),
-            ("half an end", [START, SCAN, &[1, 2, 3, 0xff]].concat(), false),
-            ("the thumbnail's end only", [START, &thumbnail, SCAN, &[1, 2, 3]].concat(), false),
-            ("the thumbnail's end and its own", [START, &thumbnail, SCAN, &[1, 2, 3], END].concat(), true),
-            ("a stuffed zero before d9", [START, SCAN, &[0xff, 0, 0xd9]].concat(), false),
-            ("restart markers", [START, SCAN, &[1, 0xff, 0xd0, 2, 0xff, 0xd7], END].concat(), true),
-            ("fill bytes before the end", [START, SCAN, &[1, 0xff, 0xff], END].concat(), true),
-            ("a table between two scans", [START, SCAN, &[1], &table, SCAN, &[2]].concat(), false),
-            ("a segment that reaches past the end", [START, &[0xff, 0xe1, 0xff, 0xff], SCAN, END].concat(), false),
-            ("a segment shorter than its length field", [START, &[0xff, 0xe1, 0, 0], SCAN, END].concat(), true),
-            ("start only", START.to_vec(), false),
+    fn scans_are_counted_outside_of_segments() {
+        const START: &[u8] = &[0xff, 0xd8];
+        const SCAN: &[u8] = &[0xff, 0xda, 0, 3, 7, 1, 0xff, 0, 0xff, 0xd0, 2];
+        const END: &[u8] = &[0xff, 0xd9];
+        let thumbnail = [&[0xff, 0xe1, 0, 15], START, SCAN].concat();
+        let cases = [
+            ("one", [START, SCAN, END].concat(), 1),
+            ("three, cut off", [START, SCAN, SCAN, SCAN].concat(), 3),
+            ("a thumbnail's does not count", [START, &thumbnail, SCAN, END].concat(), 1),
+            ("a second picture's does not count", [START, SCAN, END, START, SCAN].concat(), 1),
         ];
-        let wrong: Vec<_> =
-            cases.iter().filter(|(_, bytes, whole)| is_complete(bytes) != *whole).map(|c| c.0).collect();
-        assert!(wrong.is_empty(), "wrong: {wrong:?}");
+        cases.iter().for_each(|(name, bytes, count)| assert_eq!(scans(bytes), *count, "{name}"));
+    }
+
+    /// Pillow 13: `Image.frombytes("CMYK", (1, 1), bytes([255 - v for v in pixel])).convert("RGB")`.
+    #[test]
+    fn inverted_cmyk_becomes_pils_rgb() {
+        let pixels = [200, 100, 50, 255, 200, 100, 50, 128, 7, 8, 9, 0, 255, 255, 255, 255];
+        assert_eq!(rgb_of_inverted_cmyk(&pixels), [200, 100, 50, 100, 50, 25, 0, 0, 0, 255, 255, 255]);
     }
 }

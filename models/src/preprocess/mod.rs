@@ -18,6 +18,7 @@ mod format;
 mod geometry;
 mod jpeg;
 mod limits;
+mod orientation;
 mod parameters;
 mod pixels;
 mod preset;

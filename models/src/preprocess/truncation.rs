@@ -1,14 +1,13 @@
-use super::{ImageFormat, jpeg};
+use super::ImageFormat;
 
 /// Whether the file holds all that it announces, as far as the decoder will not tell by itself.
 ///
-/// The decoders of PNG, GIF and BMP fail when the bytes run out before the pixels do. That of JPEG does not, and that
+/// The decoders of JPEG, PNG, GIF and BMP fail when the bytes run out before the pixels do. That
 /// of WebP mistakes the end for corruption, or overlooks what comes after the pixels, the EXIF orientation among it.
 pub(super) fn is_complete(format: ImageFormat, bytes: &[u8]) -> bool {
     match format {
-        ImageFormat::Jpeg => jpeg::is_complete(bytes),
         ImageFormat::WebP => riff_is_complete(bytes),
-        ImageFormat::Bmp | ImageFormat::Gif | ImageFormat::Png => true,
+        ImageFormat::Bmp | ImageFormat::Gif | ImageFormat::Jpeg | ImageFormat::Png => true,
     }
 }
 
