@@ -174,9 +174,8 @@ def geometry_cases():
 
 # Decoding
 
-# Measured in grey levels on these images: 2, 4, 1, 1, and for WebP none. JPEG leaves the inverse cosine transform's
-# rounding and the chroma's enlargement to the decoder, and each has its SIMD variants: one level more is allowed.
-JPEG_444, JPEG_SUBSAMPLED, JPEG_GREY, JPEG_CMYK, WEBP_LOSSY = 3, 5, 2, 2, 0
+# JPEG is decoded by the library that PIL has, so nothing differs; lossy WebP was measured to differ nowhere on these images.
+WEBP_LOSSY = 0
 
 
 def encoded(image, format, **options):
@@ -241,11 +240,7 @@ def decode_cases():
     yield case("orientation_6.png", encoded(image, "PNG", exif=orientation(6)))
     yield case("orientation_6.webp", encoded(image, "WEBP", lossless=True, exif=orientation(6)))
 
-    for name, subsampling, tolerance in [
-        ("444", "4:4:4"),
-        ("422", "4:2:2", JPEG_SUBSAMPLED),
-        ("420", "4:2:0", JPEG_SUBSAMPLED),
-    ]:
+    for name, subsampling in [("444", "4:4:4"), ("422", "4:2:2"), ("420", "4:2:0")]:
         options = {"quality": 95, "subsampling": subsampling}
         yield case(f"colour_{name}.jpg", encoded(image, "JPEG", **options))
         yield case(f"small_{name}.jpg", encoded(small, "JPEG", **options))

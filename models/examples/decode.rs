@@ -5,17 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use std::error::Error;
 use models::preprocess::{Limits, decode};
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let out = arguments.next().context("usage: decode OUT FILE…")?;
+    let out = arguments.next().ok_or("usage: decode OUT FILE…")?;
     arguments.try_for_each(|file| write(&out, &file))
 }
 
-fn write(out: &Path, file: &Path) -> Result<()> {
-    let name = file.file_name().context("a file has a name")?.to_string_lossy().into_owned();
+fn write(out: &Path, file: &Path) -> Result<(), Box<dyn Error>> {
+    let name = file.file_name().ok_or("a file has a name")?.to_string_lossy().into_owned();
     match decode(&std::fs::read(file)?, &Limits::default()) {
         Ok(image) => {
             let size = [image.width(), image.height()].map(u32::to_le_bytes).concat();
