@@ -4,6 +4,10 @@
 # 1. The program. The cache mounts keep downloaded crates and compiled dependencies between builds; what is in them is
 #    no part of any image, so the binary is copied out.
 FROM rust:1.95-bookworm AS build
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends nasm \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY models models
@@ -13,7 +17,7 @@ COPY server server
 COPY tests tests
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --locked --profile dist --package server --bin graft \
+    cargo build --locked --profile dist --package server --bin graft --features jpeg-simd \
     && install -D target/dist/graft /out/graft
 
 # 2. ONNX Runtime: Microsoft's own library out of its Python package, the file that `graft runtime install` takes too

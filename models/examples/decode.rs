@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use std::error::Error;
 use models::preprocess::{Limits, decode};
+use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);

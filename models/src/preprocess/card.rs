@@ -1,8 +1,5 @@
 //! Synthetic photographs, for checks that must not depend on anybody's pictures.
 
-use std::io::Cursor;
-
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -27,9 +24,11 @@ pub fn test_card(seed: u64, width: u32, height: u32) -> Vec<u8> {
             }
         }
     }
-    let mut png = Cursor::new(Vec::new());
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
     // Writing into memory fails only for sizes that do not match the pixels, and these do.
-    let written = PngEncoder::new(&mut png).write_image(&pixels, width, height, ExtendedColorType::Rgb8);
     debug_assert!(written.is_ok(), "{written:?}");
-    png.into_inner()
+    bytes
 }

@@ -5,16 +5,14 @@
 //! when every row was decoded before the bytes ran out, whether or not an end marker follows.
 
 use std::any::Any;
-use std::cell::Cell;
-use std::io::{self, BufRead, Read};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 
 use image::metadata::Orientation;
 use mozjpeg::{ColorSpace, Decompress, Marker};
 
-use super::orientation;
-use super::{ImageError, ImageFormat, ImageInfo, Limits, RgbImage};
+use super::source::{Exhausted, Source};
+use super::{ImageError, ImageFormat, ImageInfo, Limits, RgbImage, orientation};
 
 /// Scans of a progressive file. Encoders write about ten; each further one costs the whole picture's time again, so a
 /// file of a megabyte could occupy a core for minutes.
@@ -25,7 +23,7 @@ pub(super) struct Jpeg<'a> {
     info: ImageInfo,
     orientation: Orientation,
     decoder: Decompress<Source<'a>>,
-    exhausted: Rc<Cell<bool>>,
+    exhausted: Exhausted,
 }
 
 /// Reads the header.
@@ -37,8 +35,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Jpeg<'a>, Ima
     if let Some((width, height)) = frame_size(bytes) {
         limits.check(width, height)?;
     }
-    let exhausted = Rc::new(Cell::new(false));
-    let source = Source { rest: bytes, exhausted: Rc::clone(&exhausted) };
+    let (source, exhausted) = Source::new(bytes);
     let metadata = &[Marker::APP(1)];
     let decoder = guarded(&exhausted, || Decompress::builder().with_markers(metadata).from_reader(source))?;
     let [width, height] = [decoder.width(), decoder.height()].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
@@ -73,34 +70,8 @@ impl Jpeg<'_> {
     }
 }
 
-/// The file, and whether the library asked for more than there is; it is answered by an end marker then, and would go
-/// on with grey.
-struct Source<'a> {
-    rest: &'a [u8],
-    exhausted: Rc<Cell<bool>>,
-}
-
-impl Read for Source<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.rest.read(buffer)
-    }
-}
-
-impl BufRead for Source<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.rest.is_empty() {
-            self.exhausted.set(true);
-        }
-        Ok(self.rest)
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.rest.consume(count);
-    }
-}
-
 /// Runs the library, which reports its errors by unwinding. The panic hook does not run for them.
-fn guarded<T>(exhausted: &Cell<bool>, run: impl FnOnce() -> io::Result<T>) -> Result<T, ImageError> {
+fn guarded<T>(exhausted: &Exhausted, run: impl FnOnce() -> io::Result<T>) -> Result<T, ImageError> {
     let message = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error.to_string(),

@@ -1,5 +1,8 @@
 use super::ImageError;
 
+/// What a decoder may allocate for metadata, which are compressed in some formats and so can be a bomb of their own.
+pub(super) const METADATA_BYTES: usize = 64 << 20;
+
 /// How large an image may be. Checked against the header, before a single pixel is decoded, so that a file of a
 /// hundred bytes that declares a hundred thousand pixels a side costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,14 +16,17 @@ mod decode;
 mod error;
 mod format;
 mod geometry;
+mod gif;
 mod jpeg;
 mod limits;
 mod orientation;
 mod parameters;
 mod pixels;
+mod png;
 mod preset;
 mod resample;
-mod truncation;
+mod simple;
+mod source;
 
 pub use batch::{ImageBatch, PreparedImage};
 pub use card::test_card;
