@@ -13,6 +13,14 @@ check:
 test *args:
     cargo test --workspace --locked {{ args }}
 
+# The same by nextest, which runs each test in a process of its own; it runs no doctests
+nextest *args:
+    cargo nextest run --workspace --locked {{ args }}
+
+# Which lines the tests reach, as a page: target/llvm-cov/html/index.html
+coverage *args:
+    cargo llvm-cov --workspace --locked --html --ignore-filename-regex '(tests|examples|benches)/' {{ args }}
+
 # Write openapi/openapi.json anew, after a change of the HTTP interface
 openapi:
     cargo run --quiet --locked -- openapi > target/openapi.json
@@ -50,9 +58,17 @@ interop python="python3":
 fuzz target seconds="300":
     bash tests/fuzz/run {{ target }} {{ seconds }}
 
-# Licences and advisories of everything that is compiled in
+# Licenses, sources and advisories of everything that is compiled in
 deny:
-    cargo deny check
+    cargo deny --locked check
+
+# Dependencies that no crate uses
+machete:
+    cargo machete --skip-target-dir
+
+# Misspelled words in source and prose
+typos:
+    typos
 
 # Build the container image
 docker tag="graft":

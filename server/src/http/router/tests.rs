@@ -395,7 +395,7 @@ async fn readiness_follows_the_life_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_proxys_request_id_is_kept_if_it_makes_sense() {
+async fn the_request_id_of_a_proxy_is_kept_if_it_makes_sense() {
     let server = TestServer::new().await;
     for (given, kept) in [("abc-1", true), ("with space", false), ("", false)] {
         let request = Request::get("/nothing").header("x-request-id", given).body(Body::empty()).unwrap();
