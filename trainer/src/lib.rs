@@ -7,6 +7,7 @@ pub mod data;
 pub mod events;
 pub mod finetune;
 pub mod fit;
+pub mod identity;
 pub mod logs;
 pub mod optim;
 pub mod options;

@@ -18,6 +18,9 @@ const BEST: &str = "best.safetensors";
 /// Metadata: what is not a tensor, and the run that it is of.
 const PROGRESS: &str = "graft.progress";
 const RUN: &str = "graft.run";
+const FORMAT: &str = "graft.checkpoint";
+/// Raised when checkpoints of this version cannot be resumed by the one before, or the other way round.
+const FORMAT_VERSION: &str = "2";
 
 /// A folder of checkpoints of one run. Each is written under a temporary name first, so that a killed run loses the steps
 /// since the last one and nothing else.
@@ -56,6 +59,18 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
+    /// A checkpoint of a version of graft that numbers or names its runs otherwise.
+    #[error(
+        "{} was written by another version of graft (checkpoint format {found}; this version resumes format {FORMAT_VERSION}); \
+         finish the run with that version, or start again in another folder",
+        .path.display()
+    )]
+    OtherFormat {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Its format; `1` for graft 0.1.
+        found: String,
+    },
     /// A checkpoint of other options, another network or other images.
     #[error(
         "{} is of a run with other options, weights or images; resume with the same, or use another folder",
@@ -86,6 +101,10 @@ impl Checkpoints {
         let bytes = fs::read(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
         let texts = metadata.metadata().clone().unwrap_or_default();
+        let format = texts.get(FORMAT).map_or("1", String::as_str);
+        if format != FORMAT_VERSION {
+            return Err(CheckpointError::OtherFormat { path, found: format.to_owned() });
+        }
         if texts.get(RUN) != Some(&self.run) {
             return Err(CheckpointError::OtherRun { path });
         }
@@ -99,7 +118,7 @@ impl Checkpoints {
     /// Keeps one, and removes those before the last ones.
     pub(super) fn write(&self, progress: &Progress, tensors: &BTreeMap<String, &[f32]>) -> Result<(), CheckpointError> {
         let path = self.folder.join(format!("step-{:09}-{:03}.{ENDING}", progress.step, progress.epoch));
-        let texts = [(RUN, self.run.clone()), (PROGRESS, text(progress, &path)?)];
+        let texts = [(FORMAT, FORMAT_VERSION.to_owned()), (RUN, self.run.clone()), (PROGRESS, text(progress, &path)?)];
         let tensors = tensors.iter().map(|(name, numbers)| (name.clone(), vec![numbers.len()], *numbers));
         write(&path, tensors.collect(), texts)?;
         let all = self.all()?;
@@ -112,7 +131,8 @@ impl Checkpoints {
     /// Keeps the best weights so far.
     pub(super) fn write_best(&self, params: &Params, progress: &Progress) -> Result<(), CheckpointError> {
         let path = self.folder.join(BEST);
-        let texts = [(RUN, self.run.clone()), (PROGRESS, text(&progress.best, &path)?)];
+        let texts =
+            [(FORMAT, FORMAT_VERSION.to_owned()), (RUN, self.run.clone()), (PROGRESS, text(&progress.best, &path)?)];
         let tensors = params.iter().map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec(), tensor.data()));
         write(&path, tensors.collect(), texts)
     }
@@ -153,7 +173,7 @@ fn text(value: &impl serde::Serialize, path: &Path) -> Result<String, Checkpoint
 fn write(
     path: &Path,
     tensors: Vec<(String, Vec<usize>, &[f32])>,
-    texts: [(&str, String); 2],
+    texts: [(&str, String); 3],
 ) -> Result<(), CheckpointError> {
     let write = || -> io::Result<()> {
         let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors

@@ -36,6 +36,7 @@ use crate::backend::{ComputeBackend, CpuExecutor, ExecError, Parameter};
 use crate::data::loader::LoaderError;
 use crate::data::mixing::MixError;
 use crate::events::Observer;
+use crate::identity::IdentityError;
 use crate::logs::{Log, LogError};
 use crate::optim::loss::LossError;
 use crate::optim::schedule::ScheduleError;
@@ -150,6 +151,9 @@ pub enum FitError {
     /// The optimiser cannot go on from a checkpoint.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The run has no identity to find its checkpoints by.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// Measurements cannot be written.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -311,6 +311,24 @@ fn a_folder_of_another_run_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_of_an_older_version_is_reported_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&FitOptions { epochs: 1, ..options() }, Some(folder.path()), &mut Unobserved).unwrap();
+    let path = folder.path().join("step-000000007-001.safetensors");
+    // As graft 0.1 wrote them: without a format. Keys of metadata are JSON of the file's head, of the same length here.
+    let bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(16).position(|bytes| bytes == b"graft.checkpoint").unwrap();
+    let mut old = bytes;
+    old[at..at + 16].copy_from_slice(b"graft.unknownkey");
+    std::fs::write(&path, old).unwrap();
+    let refused = run(&options(), Some(folder.path()), &mut Unobserved).unwrap_err();
+    assert!(
+        matches!(&refused, FitError::Checkpoint(CheckpointError::OtherFormat { found, .. }) if found == "1"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_damaged_checkpoint_is_named() {
     let folder = tempfile::tempdir().unwrap();
     run(&FitOptions { epochs: 1, ..options() }, Some(folder.path()), &mut Unobserved).unwrap();

@@ -97,7 +97,7 @@ impl<'a> Training<'a> {
         };
         let checkpoints = match task.checkpoints {
             Some(folder) => {
-                Some(Checkpoints::open(folder, state::identity(&task, executor.trained()), options.checkpoints.keep)?)
+                Some(Checkpoints::open(folder, state::identity(&task, executor.trained())?, options.checkpoints.keep)?)
             }
             None => None,
         };

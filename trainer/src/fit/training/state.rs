@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use models::graph::Folding;
-use sha2::{Digest, Sha256};
-
 use super::Training;
 use crate::fit::checkpoint::Checkpoint;
 use crate::fit::{CheckpointOptions, FitError, FitOptions, LogOptions, Task};
+use crate::identity::{Identity, IdentityError};
 use crate::optim::Ema;
 
 impl Training<'_> {
@@ -45,18 +43,18 @@ impl Training<'_> {
     }
 }
 
-/// What makes a run the same run: the network, its first weights, what is trained, what it learns from, what computes it, and
-/// the options but for those that only say how long it goes on, what is kept and what is written of it.
-pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> String {
+/// Equal for runs that end in the same bits: the network, its first weights, what is trained, what it learns from, what
+/// computes it, and the options except those that only say how long it runs and what is written about it.
+pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> Result<String, IdentityError> {
     let checkpoints = CheckpointOptions::default();
     let logging = LogOptions::default();
     let options = FitOptions { epochs: 0, steps: None, checkpoints, logging, ..task.options.clone() };
-    let mut hash = Sha256::new();
-    hash.update(format!("{:?}", task.graph.fingerprint(Folding::Keep)));
-    hash.update(task.params.checksum());
-    hash.update(format!("{options:?}"));
-    hash.update(format!("{trained:?}"));
-    hash.update(task.kernels.identity());
-    task.training.classes().iter().for_each(|&class| hash.update((class as u64).to_le_bytes()));
-    hex::encode(hash.finalize())
+    Identity::new("graft.fit", 1)
+        .with("graph", task.graph)
+        .with("params", task.params.checksum())
+        .with("options", options)
+        .with("trained", trained)
+        .with("backend", task.kernels.identity())
+        .with("classes", task.training.classes())
+        .sha256()
 }
