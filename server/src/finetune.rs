@@ -1,41 +1,45 @@
 //! A fine-tuning run on the store: what `graft finetune` and a job's process do alike.
 
-use models::preprocess::Limits;
 use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
-use trainer::data::{BadFilePolicy, DatasetError, DatasetSource, OpenOptions};
+use trainer::data::{ArchiveError, DatasetError, DatasetSource};
 use trainer::events::Observer;
+use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{self as training, Base, FinetuneError, FinetuneOptions, Finetuned, Task};
+use utoipa::ToSchema;
 
 use crate::config::DataDir;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, Content, ModelName, ModelStore, StoreError, StoredModel};
 
-/// What is to be trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A request for a fine-tune, over HTTP and in the job database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = FinetuneRequest)]
 pub struct FinetuneSpec {
-    /// The model to graft upon.
+    /// The base model: a classifier, whose head is replaced, or a backbone.
+    #[schema(value_type = String, example = "squeezenet", min_length = 1, max_length = 64)]
     pub base_model: ModelName,
     /// The images.
     pub dataset: DatasetSource,
-    /// The name under which the result is published.
+    /// The name under which the result is published. An existing model of this name gets a new version.
+    #[schema(value_type = String, example = "flowers", min_length = 1, max_length = 64)]
     pub name: ModelName,
-    /// The user's choices.
+    /// How to train; each option has a default.
     #[serde(default)]
     pub options: FinetuneOptions,
 }
 
-/// A model that was published.
+/// A published model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishedModel {
-    /// Its name.
+    /// The model's name.
     pub name: ModelName,
-    /// Its version.
+    /// The new version.
     pub version: u32,
-    /// What was done and measured.
-    pub report: Value,
+    /// The options, times and metrics of the run.
+    pub report: FinetuneReport,
 }
 
 /// Why no model was published.
@@ -109,7 +113,6 @@ pub fn run(
     if observer.stopped() {
         return Err(FinetuneError::Stopped.into());
     }
-    let report = serde_json::to_value(report).unwrap_or_default();
     let content = match &content {
         training::Content::Network(network) => Content::Native(network),
         training::Content::File(file) => Content::Opaque(file),
@@ -119,11 +122,11 @@ pub fn run(
     Ok(PublishedModel { name: spec.name.clone(), version, report })
 }
 
-/// Finds what is wrong with a request before it becomes a job: the base, the options, the data set, and every file's
-/// header unless bad files are to be skipped.
+/// Checks a request without reading an image: the options, the base, and the listing of the data set. The job finds
+/// what is wrong with the images.
 ///
 /// # Errors
-/// [`FinetuneFailure`] naming the model, option, class or file.
+/// [`FinetuneFailure`] naming the model, option, class or path.
 pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
     spec.options.validate()?;
     let store = ModelStore::open(&data.models_dir())?;
@@ -134,13 +137,11 @@ pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure>
             let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(FeatureExtractorError::from);
             file.and_then(|file| file.feature_extractor()).map_err(FinetuneError::from)?;
         }
-        found => found?,
+        outcome => outcome?,
     }
-    let dataset = spec
-        .dataset
-        .open_in(&OpenOptions { archives: Some(&data.cache_dir().join("archives")), ..OpenOptions::default() })?;
-    if spec.options.bad_files == BadFilePolicy::Refuse {
-        dataset.inspect(BadFilePolicy::Refuse, &Limits::default())?;
+    match spec.dataset.open() {
+        // Listing a compressed tar means decompressing it, which is the job's part.
+        Err(DatasetError::Archive { source: ArchiveError::Cache, .. }) => Ok(()),
+        listing => Ok(listing.map(drop)?),
     }
-    Ok(())
 }

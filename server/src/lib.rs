@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod datasets;
+pub mod failure;
 pub mod finetune;
 pub mod http;
 pub mod inference;

@@ -114,9 +114,19 @@ fn data_sets_that_are_none_are_refused_before_the_job_is_accepted() {
     let empty = colours(place.path("empty"), 4);
     fs::create_dir(empty.join("violet")).unwrap();
     refused(&empty, &["violet", "0 usable"]);
+}
+
+#[test]
+fn a_damaged_image_is_the_error_of_its_job() {
+    let place = Place::default();
+    let server = server(&place);
     let damaged = colours(place.path("damaged"), 4);
     write(&damaged.join("red").join("002.bmp"), b"not a picture");
-    refused(&damaged, &["002.bmp"]);
+    let request = json!({"base_model": "base", "name": "x", "dataset": {"kind": "folder", "path": damaged}});
+    let accepted = json(server.post_json("/finetune", &request));
+    let job = server.finished(accepted["id"].as_str().unwrap());
+    assert_eq!((&job["state"], &job["error"]["code"]), (&json!("failed"), &json!("invalid_dataset")), "{job}");
+    assert!(job["error"]["message"].as_str().unwrap().contains("002.bmp"), "{job}");
 }
 
 #[test]

@@ -1,15 +1,16 @@
-//! What a training run says while it runs.
+//! Events of a training run, and the trait that receives them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The parts of a fine-tuning run, in their order.
+/// The phases of a fine-tuning run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = JobPhase))]
 pub enum Phase {
     /// Finding and checking the images.
     Data,
-    /// Running the frozen part of the network once per image.
+    /// Running the frozen part of the network once for each image.
     Features,
     /// Training the head.
     Training,
@@ -19,83 +20,96 @@ pub enum Phase {
     Parity,
 }
 
-/// Something that happened.
+/// Something that happened during a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = JobEventData))]
 pub enum Event {
     /// A phase begins.
+    #[cfg_attr(feature = "openapi", schema(title = "PhaseEvent"))]
     Phase {
-        /// Which.
+        /// The new phase.
         phase: Phase,
     },
-    /// A phase goes on.
+    /// Progress within a phase.
+    #[cfg_attr(feature = "openapi", schema(title = "ProgressEvent"))]
     Progress {
-        /// Which.
+        /// The current phase.
         phase: Phase,
-        /// Images (or epochs; of a data set that is fetched, MiB) behind.
+        /// Images or epochs done; MiB of a data set that is downloaded.
         done: u64,
         /// The same in all.
         total: u64,
     },
-    /// The weights have changed; not every step says so.
+    /// The weights have changed. Only some steps are reported.
+    #[cfg_attr(feature = "openapi", schema(title = "StepEvent"))]
     Step {
-        /// How often they have.
+        /// Steps taken.
         step: u64,
         /// The current epoch, counted from one.
         epoch: u64,
-        /// How many there will be.
+        /// Epochs in all.
         epochs: u64,
-        /// Training images behind in this epoch.
+        /// Training images seen in this epoch.
         examples: u64,
         /// Their mean loss.
         loss: f64,
-        /// The share of them whose highest logit was their class's, 0..1.
+        /// The share of them classified correctly, 0 to 1.
         accuracy: f64,
         /// Since this process began to train.
         images_per_second: f64,
-        /// Until the last epoch is over.
+        /// Estimated time to the end of the last epoch.
         seconds_left: f64,
     },
     /// An epoch is over.
+    #[cfg_attr(feature = "openapi", schema(title = "EpochEvent"))]
     Epoch {
         /// Counted from one.
         epoch: usize,
-        /// How many there will be.
+        /// Epochs in all.
         epochs: usize,
         /// Mean cross-entropy over the training images.
         train_loss: f64,
         /// Mean cross-entropy over the validation images, if there are any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(nullable = false))]
         validation_loss: Option<f64>,
-        /// Share of validation images whose highest logit is their class's, 0..1.
+        /// The share of validation images classified correctly, 0 to 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(nullable = false))]
         validation_top1: Option<f64>,
     },
-    /// Something that was decided, and why.
+    /// A decision, with its reason.
+    #[cfg_attr(feature = "openapi", schema(title = "NoteEvent"))]
     Note {
         /// A sentence.
         message: String,
     },
     /// Something the user should know that does not end the run.
+    #[cfg_attr(feature = "openapi", schema(title = "WarningEvent"))]
     Warning {
         /// A sentence.
         message: String,
     },
     /// The result on the test images.
+    #[cfg_attr(feature = "openapi", schema(title = "MetricsEvent"))]
     Metrics {
-        /// By name; shares are 0..1.
+        /// By name; shares are 0 to 1.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         metrics: Value,
     },
 }
 
-/// Whoever follows a run.
+/// Receives the events of a run and can stop it.
 pub trait Observer {
-    /// Something happened.
+    /// Receives an event.
     fn event(&mut self, event: Event);
 
-    /// Whether the run should end without a result. Asked between batches and before anything is published.
+    /// Whether the run must stop. The trainer asks between batches, the server once more before it publishes.
     fn stopped(&self) -> bool;
 }
 
-/// An observer for runs that nobody follows.
+/// Discards events and never stops the run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 

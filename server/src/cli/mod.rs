@@ -17,7 +17,6 @@ mod pull;
 mod recipe;
 mod runtime;
 mod train;
-mod tuning;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,7 +24,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use server::config::{DataArgs, DataDir, EngineArgs, KernelArgs, KernelChoice, ListenArgs, LogArgs, ServeArgs};
+use server::config::{DataArgs, DataDir, EngineArgs, KernelArgs, ListenArgs, LogArgs, ServeArgs};
+use server::config::{EngineOptions, KernelChoice, KernelOptions};
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
 use server::{http::router, jobs, serve, telemetry};
 
@@ -87,8 +87,8 @@ enum Command {
 /// What every command works with.
 struct CommandContext {
     data: DataDir,
-    engine: EngineArgs,
-    kernels: KernelArgs,
+    engine: EngineOptions,
+    kernels: KernelOptions,
 }
 
 impl CommandContext {
@@ -118,7 +118,7 @@ impl CommandContext {
 /// Runs the command and turns its error into a sentence and an exit code.
 pub(crate) fn main() -> ExitCode {
     let Cli { data, engine, kernels, log, command } = parse();
-    let context = CommandContext { data: data.resolve(), engine, kernels };
+    let context = CommandContext { data: data.resolve(), engine: engine.resolve(), kernels: kernels.resolve() };
     let result = match telemetry::init(&log) {
         Ok(()) => run(command, &context),
         Err(error) => Err(error.into()),

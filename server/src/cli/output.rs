@@ -4,6 +4,7 @@ use std::fmt::Arguments;
 use std::io::{self, Write};
 
 use serde::Serialize;
+use server::failure::chain;
 
 /// One line of a result. A closed pipe, as behind `head`, is no error.
 pub(super) fn line(text: Arguments<'_>) -> io::Result<()> {
@@ -35,14 +36,5 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
 
 /// The error with its causes. Nothing can be done when even that cannot be written.
 pub(super) fn error(error: &anyhow::Error) {
-    let _ = writeln!(io::stderr().lock(), "error: {}", sentence(error));
-}
-
-/// The error and its causes in one line.
-pub(super) fn sentence(error: &anyhow::Error) -> String {
-    let causes = error.chain().map(ToString::to_string);
-    // Errors that are also shown alone, as over HTTP, have their cause in their own text.
-    causes
-        .reduce(|text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
-        .unwrap_or_default()
+    let _ = writeln!(io::stderr().lock(), "error: {}", chain(error.as_ref()));
 }

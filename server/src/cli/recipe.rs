@@ -63,7 +63,7 @@ impl RecipeArgs {
         observer: &mut dyn Observer,
     ) -> Result<TrainingSetup> {
         let data = self.data.as_ref().context("name the images with --data")?;
-        let threads = context.engine.threads();
+        let threads = context.engine.threads;
         // Only an error when there is a pool already, which then serves as well.
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
         observer.event(Event::Phase { phase: Phase::Data });

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use server::runtime::{self, Library};
-use trainer::backend::onednn;
 
 use super::{CommandContext, output};
 
@@ -40,15 +39,14 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
                 LibraryName::Onnxruntime => Library::OnnxRuntime,
                 LibraryName::Onednn => Library::OneDnn,
             };
-            output::line(format_args!("downloading {} with pip", library.requirement()))?;
+            output::line(format_args!("downloading {} with pip", library.spec().requirement))?;
             let file = runtime::install(library, &context.data.runtime_dir(), python)?;
             output::line(format_args!("installed {}", file.display()))?;
         }
         RuntimeCommand::Show => {
             let engine = context.select()?;
             output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
-            let places = onednn::Places { named: None, data: Some(context.data.runtime_dir()) };
-            match onednn::find(&places) {
+            match runtime::onednn(None, &context.data) {
                 Ok((library, found)) => {
                     output::line(format_args!("oneDNN {} found {}", library.version(), found.place))?;
                 }

@@ -30,7 +30,7 @@ pub(super) struct TrainArgs {
     resume: bool,
 
     /// Passes over the training images [default: the recipe's]
-    #[arg(long, env = "GRAFT_EPOCHS", value_name = "N")]
+    #[arg(long, env = "GRAFT_TRAIN_EPOCHS", value_name = "N")]
     epochs: Option<u32>,
 
     /// List the recipes

@@ -1,5 +1,6 @@
 //! The HTTP interface: one list of routes, what surrounds every request, and a file for each resource.
 
+mod bounds;
 pub mod extract;
 pub(crate) mod middleware;
 pub mod problem;

@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::http::bounds;
 use crate::http::middleware::respond;
 use crate::http::problem::{ApiError, Code, Problem};
 use crate::http::state::AppState;
@@ -38,7 +39,8 @@ struct Api;
 /// The program's HTTP interface, and its description.
 pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     let limit = state.max_body_bytes;
-    let (routes, openapi) = routes().split_for_parts();
+    let (routes, mut openapi) = routes().split_for_parts();
+    bounds::describe(&mut openapi);
     let router = routes
         .route("/", get(async || Redirect::temporary("/docs/")))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi.clone()))
@@ -54,7 +56,9 @@ pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
 /// The description of the interface, for `graft openapi`.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    let mut openapi = routes().into_openapi();
+    bounds::describe(&mut openapi);
+    openapi
 }
 
 fn routes() -> OpenApiRouter<AppState> {

@@ -15,7 +15,7 @@ use super::decoder::Decoder;
 use super::self_test::self_test;
 use super::worker::{QueuedImage, Worker};
 use super::{InferenceError, InferenceOptions};
-use crate::http::middleware::respond::panic_message;
+use crate::failure::panic_message;
 use crate::store::{ModelName, StoredModel};
 
 /// Opens an engine on the bytes of an ONNX file.

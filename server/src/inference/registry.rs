@@ -25,7 +25,7 @@ struct Inner {
     store: ModelStore,
     open: Opener,
     options: InferenceOptions,
-    slots: RwLock<BTreeMap<ModelName, Slot>>,
+    slots: RwLock<Slots>,
     /// Held by the one scan that there is at a time, so that versions are opened one after another: two at once would
     /// need the memory of both.
     scanning: tokio::sync::Mutex<()>,
@@ -109,10 +109,10 @@ impl Registry {
 
     /// Scans again and again, until the future is dropped.
     pub async fn watch(&self) {
-        let mut last_error = String::new();
+        let mut last_error = None;
         loop {
-            let error = self.scan().await.err().map(|error| error.to_string()).unwrap_or_default();
-            if error != last_error && !error.is_empty() {
+            let error = self.scan().await.err().map(|error| error.to_string());
+            if let Some(error) = error.as_ref().filter(|_| error != last_error) {
                 tracing::error!(error, "the model store cannot be read");
             }
             last_error = error;
@@ -139,38 +139,24 @@ impl Registry {
         self.read().get(&name).map(|slot| slot.status(&name))
     }
 
-    /// The classifier of this name, or, without one, the only classifier that there is.
+    /// The classifier of this name. Without a name, the only classifier, or the only one that is ready.
     ///
     /// # Errors
     /// [`LookupError`].
     pub fn classifier(&self, name: Option<&str>) -> Result<Arc<Model>, LookupError> {
         let slots = self.read();
-        let statuses = slots.iter().map(|(name, slot)| slot.status(name));
-        let classifiers: Vec<_> = statuses.filter(|status| status.state != ModelState::Backbone).collect();
-        let known = || classifiers.iter().map(|status| status.name.clone()).collect();
-        let status = match (name, classifiers.as_slice()) {
-            (None, [only]) => only.clone(),
-            (None, several) => {
-                // Models that do not answer are no choice, but they are worth naming when none does.
-                let mut ready = several.iter().filter(|status| status.state == ModelState::Ready);
-                match (ready.next(), ready.next()) {
-                    (Some(only), None) => only.clone(),
-                    _ => return Err(LookupError::NotNamed { known: known() }),
-                }
-            }
-            (Some(name), _) => {
-                let slot = name.parse::<ModelName>().ok().and_then(|name| slots.get_key_value(&name));
-                let unknown = || LookupError::Unknown { name: name.to_owned(), known: known() };
-                let (name, slot) = slot.ok_or_else(unknown)?;
-                slot.status(name)
-            }
+        let (name, slot) = match name {
+            Some(name) => named(&slots, name)?,
+            None => only(&slots)?,
         };
-        let name = status.name;
-        match (status.state, slots.get(&name).and_then(|slot| slot.serving.clone())) {
-            (ModelState::Ready, Some(model)) => Ok(model),
-            (ModelState::Backbone, _) => Err(LookupError::Backbone(name)),
-            (ModelState::Failed, _) => Err(LookupError::Failed { name, reason: status.reason.unwrap_or_default() }),
-            (ModelState::Loading | ModelState::Ready, _) => Err(LookupError::Loading(name)),
+        match (slot.state(), &slot.serving) {
+            (ModelState::Ready, Some(model)) => Ok(model.clone()),
+            (ModelState::Backbone, _) => Err(LookupError::Backbone(name.clone())),
+            (ModelState::Failed, _) => {
+                let reason = slot.reason().unwrap_or_else(|| "it has failed".to_owned());
+                Err(LookupError::Failed { name: name.clone(), reason })
+            }
+            (ModelState::Loading | ModelState::Ready, _) => Err(LookupError::Loading(name.clone())),
         }
     }
 
@@ -238,13 +224,37 @@ impl Registry {
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<ModelName, Slot>> {
+    fn read(&self) -> RwLockReadGuard<'_, Slots> {
         self.0.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<ModelName, Slot>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Slots> {
         self.0.slots.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+type Slots = BTreeMap<ModelName, Slot>;
+
+fn named<'a>(slots: &'a Slots, name: &str) -> Result<(&'a ModelName, &'a Slot), LookupError> {
+    let slot = name.parse::<ModelName>().ok().and_then(|name| slots.get_key_value(&name));
+    slot.ok_or_else(|| LookupError::Unknown { name: name.to_owned(), known: classifiers(slots).cloned().collect() })
+}
+
+/// The only classifier. Where there are several, the only one that is ready: the others are no choice.
+fn only(slots: &Slots) -> Result<(&ModelName, &Slot), LookupError> {
+    let ready = |name: &&ModelName| slots.get(*name).is_some_and(|slot| slot.state() == ModelState::Ready);
+    let mut all = classifiers(slots);
+    let mut choices = classifiers(slots).filter(ready);
+    let name = match (all.next(), all.next()) {
+        (Some(name), None) => Some(name),
+        _ => choices.next().filter(|_| choices.next().is_none()),
+    };
+    let slot = name.and_then(|name| slots.get_key_value(name));
+    slot.ok_or_else(|| LookupError::NotNamed { known: classifiers(slots).cloned().collect() })
+}
+
+fn classifiers(slots: &Slots) -> impl Iterator<Item = &ModelName> {
+    slots.iter().filter(|(_, slot)| slot.state() != ModelState::Backbone).map(|(name, _)| name)
 }
 
 /// Runs what waits for the disk off the threads that answer requests.

@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use models::ModelSpec;
-use serde_json::Value;
+use serde::Serialize;
+use trainer::finetune::report::FinetuneReport;
+use utoipa::ToSchema;
 
 use super::model::Model;
 use crate::store::ModelName;
 
-/// Whether a model answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a model answers requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ModelState {
-    /// Its first version is being opened and tested.
+    /// The server is loading and testing its first version.
     Loading,
-    /// It answers.
+    /// It answers, and has reproduced its golden answers on this engine.
     Ready,
-    /// It does not.
+    /// It does not answer; `reason` says why.
     Failed,
-    /// It has no classes and can only be grafted upon.
+    /// It has no classes and can only be fine-tuned.
     Backbone,
 }
 
@@ -45,8 +48,8 @@ pub struct ModelDescription {
     pub version: u32,
     /// How to use it and where it came from.
     pub spec: ModelSpec,
-    /// What was done and measured.
-    pub report: Option<Value>,
+    /// The report of the run, for a fine-tuned model.
+    pub report: Option<FinetuneReport>,
 }
 
 /// A model in the registry.
@@ -81,25 +84,33 @@ impl LoadOutcome {
 
 impl Slot {
     pub(super) fn status(&self, name: &ModelName) -> ModelStatus {
-        let stopped = self.serving.as_ref().and_then(|model| model.failure());
-        let newest = match &self.attempt {
-            LoadOutcome::Failed(version, reason) => Some(format!("version {version}: {reason}")),
-            _ => None,
-        };
-        let (state, reason) = match (&self.attempt, &self.serving, stopped) {
-            (_, _, Some(stopped)) => (ModelState::Failed, Some(stopped.to_owned())),
-            (LoadOutcome::Backbone(_), _, _) => (ModelState::Backbone, None),
-            (_, Some(_), None) => (ModelState::Ready, newest),
-            (LoadOutcome::Failed(..), None, None) => (ModelState::Failed, newest),
-            (LoadOutcome::Loading(_) | LoadOutcome::Serving(_), None, None) => (ModelState::Loading, None),
-        };
+        let state = self.state();
         ModelStatus {
             name: name.clone(),
             versions: self.versions.clone(),
             state,
             serving: self.serving.as_ref().filter(|_| state == ModelState::Ready).map(|model| model.version()),
-            reason,
+            reason: self.reason(),
             description: self.description.clone(),
+        }
+    }
+
+    pub(super) fn state(&self) -> ModelState {
+        match (&self.attempt, &self.serving) {
+            (_, Some(model)) if model.failure().is_some() => ModelState::Failed,
+            (LoadOutcome::Backbone(_), _) => ModelState::Backbone,
+            (_, Some(_)) => ModelState::Ready,
+            (LoadOutcome::Failed(..), None) => ModelState::Failed,
+            (LoadOutcome::Loading(_) | LoadOutcome::Serving(_), None) => ModelState::Loading,
+        }
+    }
+
+    /// Why the model does not answer, or why its newest version does not.
+    pub(super) fn reason(&self) -> Option<String> {
+        match (self.serving.as_ref().and_then(|model| model.failure()), &self.attempt) {
+            (Some(failure), _) => Some(failure.to_owned()),
+            (None, LoadOutcome::Failed(version, reason)) => Some(format!("version {version}: {reason}")),
+            (None, _) => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::InferenceError;
 use super::admission::{QueuePermit, Throughput};
-use crate::http::middleware::respond::panic_message;
+use crate::failure::panic_message;
 
 /// An image that waits.
 pub(super) struct QueuedImage {

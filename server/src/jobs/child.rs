@@ -15,8 +15,10 @@ use trainer::finetune::FinetuneError;
 
 use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
+use super::spec::JobSpec;
 use crate::config::DataDir;
-use crate::finetune::{self, FinetuneFailure, FinetuneSpec};
+use crate::failure::chain;
+use crate::finetune::{self, FinetuneFailure};
 use crate::runtime::Backends;
 
 /// Lower than the server, which then answers as if nobody trained.
@@ -46,6 +48,7 @@ pub fn main(data: &DataDir, backends: &Backends) -> Result<ExitCode, ChildError>
         tracing::warn!(%error, "the training process keeps its priority");
     }
     let mut reporter = Reporter { control, metrics: Value::Null };
+    let JobSpec::Finetune(spec) = spec;
     let outcome = finetune::run(data, &spec, backends, &mut reporter);
     let (report, code) = match outcome {
         Ok(published) => {
@@ -55,7 +58,7 @@ pub fn main(data: &DataDir, backends: &Backends) -> Result<ExitCode, ChildError>
         }
         Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => (ChildMessage::Stopped, ExitCode::SUCCESS),
         Err(failure) => {
-            let error = JobError { code: failure.code().to_owned(), message: message(&failure) };
+            let error = JobError { code: failure.code().to_owned(), message: chain(&failure) };
             (ChildMessage::Failed { error }, ExitCode::FAILURE)
         }
     };
@@ -81,7 +84,7 @@ impl Control {
 }
 
 /// Reads commands on a thread of its own. The first is answered through the channel.
-fn listen(control: Arc<Control>) -> Receiver<(FinetuneSpec, i64)> {
+fn listen(control: Arc<Control>) -> Receiver<(JobSpec, i64)> {
     let (start, started) = channel();
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
@@ -127,20 +130,6 @@ fn write(report: &ChildMessage) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(&line)?;
     out.flush()
-}
-
-/// The failure with its causes, none said twice.
-fn message(failure: &FinetuneFailure) -> String {
-    let mut message = failure.to_string();
-    let mut cause = std::error::Error::source(failure);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = error.source();
-    }
-    message
 }
 
 #[cfg(test)]

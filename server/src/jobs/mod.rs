@@ -24,10 +24,12 @@ mod protocol;
 mod record;
 mod runner;
 mod schema;
+mod spec;
 mod store;
 
 pub use lease::{Claim, Heartbeat};
 pub use process::ChildCommand;
 pub use record::{JobError, JobEvent, JobId, JobProgress, JobRecord, JobResult, JobState, Page};
 pub use runner::Runner;
+pub use spec::JobSpec;
 pub use store::{Jobs, JobsError, Submission};

@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::protocol::{ChildMessage, ControlMessage};
-use crate::config::{DataDir, KernelArgs};
+use crate::config::{DataDir, KernelOptions};
 use crate::runtime::SelectedEngine;
 
 /// How the training process is started.
@@ -29,7 +29,7 @@ impl ChildCommand {
     ///
     /// # Errors
     /// When the system does not tell where this program is.
-    pub fn of_this_program(data: &DataDir, engine: &SelectedEngine, kernels: &KernelArgs) -> io::Result<Self> {
+    pub fn of_this_program(data: &DataDir, engine: &SelectedEngine, kernels: &KernelOptions) -> io::Result<Self> {
         let mut arguments: Vec<OsString> = vec!["job".into(), "--data-dir".into(), data.root().into()];
         arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
         arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
@@ -64,14 +64,18 @@ impl Process {
         Ok(Self { child, input, output: BufReader::new(output).lines() })
     }
 
-    /// Sends a command. A process that has ended takes none; its end is seen by who waits for reports.
-    pub(super) async fn send(&mut self, command: &ControlMessage) {
-        let Some(input) = &mut self.input else { return };
-        let mut line = serde_json::to_vec(command).unwrap_or_default();
+    /// Sends a command. Sending to a process that has ended does nothing: [`report`](Self::report) shows its end.
+    ///
+    /// # Errors
+    /// When the command cannot be written as JSON.
+    pub(super) async fn send(&mut self, command: &ControlMessage) -> serde_json::Result<()> {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        let mut line = serde_json::to_vec(command)?;
         line.push(b'\n');
         if let Err(error) = input.write_all(&line).await {
             tracing::debug!(%error, "the training process takes no command");
         }
+        Ok(())
     }
 
     /// Tells it to stop by ending its input.

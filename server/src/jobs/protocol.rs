@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use trainer::events::Event;
 
 use super::record::{JobError, JobResult};
-use crate::finetune::FinetuneSpec;
+use super::spec::JobSpec;
 
 /// From the server. The end of the input is a command too: the server has gone or is going, stop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub(super) enum ControlMessage {
     /// The first line.
     Start {
         /// What is to be done.
-        spec: Box<FinetuneSpec>,
+        spec: Box<JobSpec>,
         /// Until when the job is the server's, in milliseconds since 1970.
         lease_until: i64,
     },

@@ -9,9 +9,10 @@ use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use trainer::events::{Event, Phase};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::finetune::FinetuneSpec;
+use super::spec::JobSpec;
 
 /// A job's name. Ids sort by the time of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,8 +38,8 @@ impl FromStr for JobId {
     }
 }
 
-/// Where a job is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The state of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for a server.
@@ -47,9 +48,9 @@ pub enum JobState {
     Running,
     /// Its model is published.
     Succeeded,
-    /// It ended without a model.
+    /// It ended without a model; `error` says why.
     Failed,
-    /// It was called off.
+    /// A client cancelled it.
     Cancelled,
 }
 
@@ -72,34 +73,43 @@ impl JobState {
     }
 }
 
-/// How far the current phase is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Progress within the current phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobProgress {
-    /// Which phase.
+    /// The current phase.
     pub phase: Phase,
-    /// Images or epochs behind.
+    /// Images or epochs done.
+    #[schema(example = 512)]
     pub done: u64,
-    /// Images or epochs in all; 0 when it is not known.
+    /// Images or epochs in all; 0 if unknown.
+    #[schema(example = 1360)]
     pub total: u64,
 }
 
 /// Why a job failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobError {
-    /// A word for programs.
+    /// A stable code for programs.
+    #[schema(example = "invalid_dataset")]
     pub code: String,
-    /// A sentence for people.
+    /// What happened, and what to do about it.
+    #[schema(
+        example = "roses/17.jpg: the jpeg is truncated: the file ends before the image does; send it again in full"
+    )]
     pub message: String,
 }
 
 /// What a job published.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobResult {
-    /// The model.
+    /// The model's name.
+    #[schema(example = "flowers")]
     pub model: String,
-    /// The version.
+    /// The model's version.
+    #[schema(example = 1)]
     pub version: u32,
-    /// What was measured, by name.
+    /// Metrics on images that the training did not see, by name. Shares are 0 to 1.
+    #[schema(value_type = Object, example = json!({"test_top1": 0.924, "test_top5": 0.994, "test_images": 340}))]
     pub metrics: Value,
 }
 
@@ -111,7 +121,7 @@ pub struct JobRecord {
     /// Where it is in its life.
     pub state: JobState,
     /// What is to be done.
-    pub spec: FinetuneSpec,
+    pub spec: JobSpec,
     /// How often it was begun.
     pub attempt: u32,
     /// Whether somebody asked for its end.
@@ -131,15 +141,18 @@ pub struct JobRecord {
 }
 
 /// Something that happened during a job.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct JobEvent {
-    /// Rises with time; not dense.
+    /// Rises with time, with gaps; `after` of the next request.
+    #[schema(example = 42)]
     pub seq: i64,
-    /// In which attempt.
+    /// The attempt in which it happened.
+    #[schema(example = 1)]
     pub attempt: u32,
-    /// When.
+    /// The time of the event.
+    #[schema(value_type = String, format = DateTime, example = "2026-11-23T18:52:40.871Z")]
     pub at: Timestamp,
-    /// What.
+    /// The event itself.
     pub event: Event,
 }
 
@@ -170,7 +183,7 @@ impl JobRecord {
             spec: json(row, "spec")?.ok_or_else(|| damaged("spec", "null"))?,
             attempt: number(row, "attempt")?,
             cancel_requested: row.try_get("cancel_requested")?,
-            created_at: time(row, "created_at")?.unwrap_or_default(),
+            created_at: time(row, "created_at")?.ok_or_else(|| damaged("created_at", "null"))?,
             started_at: time(row, "started_at")?,
             finished_at: time(row, "finished_at")?,
             progress: json(row, "progress")?,
@@ -185,7 +198,7 @@ impl JobEvent {
         Ok(Self {
             seq: row.try_get("seq")?,
             attempt: number(row, "attempt")?,
-            at: time(row, "at")?.unwrap_or_default(),
+            at: time(row, "at")?.ok_or_else(|| damaged("at", "null"))?,
             event: json(row, "data")?.ok_or_else(|| damaged("data", "null"))?,
         })
     }

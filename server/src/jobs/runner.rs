@@ -14,7 +14,7 @@ use super::process::{ChildCommand, Process, describe};
 use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
 use super::store::{Jobs, JobsError};
-use crate::http::problem::chain;
+use crate::failure::chain;
 use crate::inference::Registry;
 
 /// How soon a job that another process has queued is found.
@@ -137,9 +137,8 @@ impl Runner {
             Ok(process) => process,
             Err(error) => return Ok(AttemptOutcome::Failed(not_started(&error))),
         };
-        process
-            .send(&ControlMessage::Start { spec: Box::new(claim.job.spec.clone()), lease_until: claim.lease_until })
-            .await;
+        let start = ControlMessage::Start { spec: Box::new(claim.job.spec.clone()), lease_until: claim.lease_until };
+        process.send(&start).await?;
         let (end, stop_reason) = self.follow(claim, &mut process, stop).await?;
         // A process that was told to stop has had its time; one that has said its last word needs none.
         let grace = if matches!(end, Some(AttemptOutcome::Lost)) { Duration::ZERO } else { EXIT_GRACE };
@@ -182,10 +181,10 @@ impl Runner {
                     match self.jobs.heartbeat(claim, self.lease).await? {
                         Heartbeat::Lost => return Ok((Some(AttemptOutcome::Lost), stop_reason)),
                         Heartbeat::Ours { lease_until, cancel_requested } => {
-                            process.send(&ControlMessage::Lease { until: lease_until }).await;
+                            process.send(&ControlMessage::Lease { until: lease_until }).await?;
                             if cancel_requested && stop_reason.is_none() {
                                 (stop_reason, deadline) = (Some(StopReason::Cancel), tokio::time::Instant::now() + STOP_GRACE);
-                                process.send(&ControlMessage::Cancel).await;
+                                process.send(&ControlMessage::Cancel).await?;
                             }
                         }
                     }
@@ -265,7 +264,7 @@ fn not_started(error: &io::Error) -> JobError {
     JobError { code: "process_not_started".to_owned(), message }
 }
 
-fn log(error: &dyn std::error::Error, what: &str) {
+fn log(error: &(dyn std::error::Error + 'static), what: &str) {
     tracing::error!(cause = chain(error), "{what}");
 }
 

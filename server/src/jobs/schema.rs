@@ -51,7 +51,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), sql
     let table = "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)";
     sqlx::query(table).execute(&mut *transaction).await?;
     let row = sqlx::query("SELECT COUNT(*) AS applied FROM migrations").fetch_one(&mut *transaction).await?;
-    let applied = usize::try_from(row.try_get::<i64, _>("applied")?).unwrap_or_default();
+    let applied = row.try_get::<i64, _>("applied")?.unsigned_abs() as usize;
     for (number, &sql) in MIGRATIONS.iter().enumerate().skip(applied) {
         sqlx::query(sql).execute(&mut *transaction).await?;
         sqlx::query(concat!("INSERT INTO migrations (number, applied_at) VALUES ($1, ", now!(), ")"))

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::record::{JobEvent, JobId, JobRecord, JobState, Page};
 use super::schema::{migrate, now};
-use crate::finetune::FinetuneSpec;
+use super::spec::JobSpec;
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`JobsError::KeyReused`] when the key belongs to another request.
-    pub async fn create(&self, spec: &FinetuneSpec, key: Option<&str>) -> Result<Submission, JobsError> {
+    pub async fn create(&self, spec: &JobSpec, key: Option<&str>) -> Result<Submission, JobsError> {
         let sql = concat!(
             "INSERT INTO jobs (id, state, spec, idempotency_key, created_at) VALUES ($1, 'queued', $2, $3, ",
             now!(),
@@ -96,9 +96,23 @@ impl Jobs {
             self.changed.notify_one();
             return Ok(Submission::New(JobRecord::read(&row)?));
         }
-        let sql = "SELECT * FROM jobs WHERE idempotency_key = $1";
-        let known = JobRecord::read(&sqlx::query(sql).bind(key).fetch_one(&self.pool).await?)?;
-        if known.spec == *spec { Ok(Submission::Existing(known)) } else { Err(JobsError::KeyReused(known.id)) }
+        // The insertion failed over the key, so there is a job with it.
+        let existing = match key {
+            Some(key) => self.find(spec, key).await?,
+            None => None,
+        };
+        existing.map(Submission::Existing).ok_or(JobsError::Database(sqlx::Error::RowNotFound))
+    }
+
+    /// The job that an earlier, equal request with this key created.
+    ///
+    /// # Errors
+    /// [`JobsError::KeyReused`] when the key belongs to another request.
+    pub async fn find(&self, spec: &JobSpec, key: &str) -> Result<Option<JobRecord>, JobsError> {
+        let query = sqlx::query("SELECT * FROM jobs WHERE idempotency_key = $1").bind(key);
+        let Some(row) = query.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let job = JobRecord::read(&row)?;
+        if job.spec == *spec { Ok(Some(job)) } else { Err(JobsError::KeyReused(job.id)) }
     }
 
     /// One job.
@@ -161,21 +175,22 @@ impl Jobs {
     pub async fn queued(&self) -> Result<u64, JobsError> {
         let query = sqlx::query("SELECT COUNT(*) AS queued FROM jobs WHERE state = 'queued'");
         let row = query.fetch_one(&self.pool).await?;
-        Ok(u64::try_from(row.try_get::<i64, _>("queued")?).unwrap_or_default())
+        Ok(row.try_get::<i64, _>("queued")?.unsigned_abs())
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::finetune::FinetuneSpec;
 
-    pub(in crate::jobs) fn spec(name: &str) -> FinetuneSpec {
-        FinetuneSpec {
+    pub(in crate::jobs) fn spec(name: &str) -> JobSpec {
+        JobSpec::Finetune(FinetuneSpec {
             base_model: "squeezenet".parse().unwrap(),
             dataset: trainer::data::DatasetSource::Folder { path: "flowers".into() },
             name: name.parse().unwrap(),
             options: trainer::finetune::FinetuneOptions::default(),
-        }
+        })
     }
 
     pub(in crate::jobs) async fn jobs() -> (tempfile::TempDir, Jobs) {
@@ -218,7 +233,10 @@ pub(super) mod tests {
         for name in ["a", "b", "c"] {
             create(&jobs, name).await;
         }
-        let names = |page: &Page<JobRecord>| page.data.iter().map(|job| job.spec.name.to_string()).collect::<Vec<_>>();
+        let name = |job: &JobRecord| match &job.spec {
+            JobSpec::Finetune(spec) => spec.name.to_string(),
+        };
+        let names = |page: &Page<JobRecord>| page.data.iter().map(name).collect::<Vec<_>>();
         let page = jobs.list(None, 2).await.unwrap();
         assert_eq!((names(&page), page.has_more), (vec!["c".to_owned(), "b".to_owned()], true));
         let page = jobs.list(Some(page.data[1].id), 2).await.unwrap();

@@ -13,91 +13,10 @@ use models::files::write_atomically;
 use onnx::engine::ort;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use trainer::backend::{OneDnn, OneDnnError};
+use trainer::backend::OneDnnError;
 
-/// A library that can be installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Library {
-    /// ONNX Runtime, for running models.
-    OnnxRuntime,
-    /// oneDNN, for training.
-    OneDnn,
-}
-
-/// A library's package for one platform.
-struct Wheel {
-    os: &'static str,
-    arch: &'static str,
-    tag: &'static str,
-    sha256: &'static str,
-    /// Its folder in the package.
-    folder: &'static str,
-    library: &'static str,
-}
-
-const ONNX_RUNTIME: [Wheel; 3] = [
-    Wheel {
-        os: "linux",
-        arch: "x86_64",
-        tag: "manylinux_2_28_x86_64",
-        sha256: "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
-        folder: "onnxruntime/capi",
-        library: "libonnxruntime.so.1.32.0",
-    },
-    Wheel {
-        os: "linux",
-        arch: "aarch64",
-        tag: "manylinux_2_28_aarch64",
-        sha256: "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
-        folder: "onnxruntime/capi",
-        library: "libonnxruntime.so.1.32.0",
-    },
-    Wheel {
-        os: "macos",
-        arch: "aarch64",
-        tag: "macosx_14_0_arm64",
-        sha256: "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
-        folder: "onnxruntime/capi",
-        library: "libonnxruntime.1.32.0.dylib",
-    },
-];
-
-/// The build that needs nothing but the OpenMP library of GCC.
-const ONEDNN: [Wheel; 1] = [Wheel {
-    os: "linux",
-    arch: "x86_64",
-    tag: "manylinux1_x86_64",
-    sha256: "2f22a54d6a890ed14bfa185d42a4be65d8b5b1df85dc1f0f3a9abe31620416fb",
-    folder: "onednn_cpu_gomp-2023.2.0.data/data/lib",
-    library: "libdnnl.so.3",
-}];
-
-impl Library {
-    /// The package of Python and its version, as pip writes them.
-    #[must_use]
-    pub fn requirement(self) -> &'static str {
-        match self {
-            Self::OnnxRuntime => "onnxruntime==1.32.0",
-            Self::OneDnn => "onednn-cpu-gomp==2023.2.0",
-        }
-    }
-
-    fn wheels(self) -> &'static [Wheel] {
-        match self {
-            Self::OnnxRuntime => &ONNX_RUNTIME,
-            Self::OneDnn => &ONEDNN,
-        }
-    }
-
-    /// Loads it, to see whether it does.
-    fn load(self, path: &Path) -> Result<(), InstallError> {
-        match self {
-            Self::OnnxRuntime => drop(ort::load(path)?),
-            Self::OneDnn => drop(OneDnn::load(path)?),
-        }
-        Ok(())
-    }
-}
+use super::Library;
+use super::library::Wheel;
 
 /// Why the library is not installed.
 #[derive(Debug, Error)]
@@ -154,8 +73,8 @@ pub enum InstallError {
 /// [`InstallError`]; nothing is left in the folder then.
 pub fn install(library: Library, folder: &Path, python: &Path) -> Result<PathBuf, InstallError> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    let wheel = library.wheels().iter().find(|wheel| wheel.os == os && wheel.arch == arch);
-    let wheel = wheel.ok_or(InstallError::Platform { package: library.requirement(), os, arch })?;
+    let wheel = library.spec().wheels.iter().find(|wheel| wheel.os == os && wheel.arch == arch);
+    let wheel = wheel.ok_or(InstallError::Platform { package: library.spec().requirement, os, arch })?;
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| InstallError::Io { path, source }
@@ -194,7 +113,7 @@ fn download(library: Library, wheel: &Wheel, into: &Path, python: &Path) -> Resu
         "--quiet".into(),
         "--dest".into(),
         into.into(),
-        library.requirement().into(),
+        library.spec().requirement.into(),
     ];
     let shown = arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let failed = |reason: String| InstallError::Pip { command: format!("{} {shown}", python.display()), reason };

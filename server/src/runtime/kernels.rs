@@ -1,67 +1,80 @@
-//! Which kernels train, and why.
+//! The choice of the training backend, with its reason.
+
+use std::path::Path;
 
 use thiserror::Error;
-use trainer::backend::{ComputeBackend, Precision, onednn};
+use trainer::backend::{ComputeBackend, OneDnn, OneDnnError, Precision};
 
-use crate::config::{DataDir, KernelArgs, KernelChoice, PrecisionChoice};
+use super::Library;
+use super::search::{Candidate, candidates};
+use crate::config::{DataDir, KernelChoice, KernelOptions};
 
-/// What computes the steps of training in this process.
+/// The training backend of this process.
 #[derive(Debug, Clone)]
 pub struct SelectedKernels {
-    /// Which they are.
+    /// graft's own kernels or oneDNN.
     pub kernels: ComputeBackend,
-    /// Why these; a sentence's second half.
+    /// Why they were chosen, as the second half of a sentence.
     pub reason: String,
 }
 
-/// What the user asked for cannot be had.
+/// The user asked for a backend or precision that is not available.
 #[derive(Debug, Error)]
 pub enum KernelError {
-    /// oneDNN was asked for and there is none.
+    /// The user asked for oneDNN and no library is usable.
     #[error(
         "no usable oneDNN: {tried}; run `graft runtime install onednn`, name a library with --onednn-lib, or use --kernels rust"
     )]
     None {
-        /// What was looked at, and why it is not used.
+        /// Each candidate, and why it is not used.
         tried: String,
     },
-    /// graft's own kernels know `f32` alone.
+    /// graft's own kernels compute in `f32` only.
     #[error("--precision bf16 needs oneDNN; use --kernels onednn or --precision f32")]
     Precision,
 }
 
-/// Loads oneDNN's library if the user wants it, and says what came of it. `auto` falls back to graft's own kernels and
-/// gives the reason; asking for oneDNN, or for what only oneDNN does, never does.
+/// Loads oneDNN unless the user chose graft's own kernels. `auto` falls back to graft's own and gives the reason; asking
+/// for oneDNN, or for a precision that only oneDNN has, never falls back.
 ///
 /// # Errors
 /// [`KernelError`].
-pub fn kernels(args: &KernelArgs, data: &DataDir) -> Result<SelectedKernels, KernelError> {
+pub fn kernels(options: &KernelOptions, data: &DataDir) -> Result<SelectedKernels, KernelError> {
     let rust = |reason| SelectedKernels { kernels: ComputeBackend::Rust, reason };
-    let precision = match args.precision {
-        PrecisionChoice::F32 => Precision::F32,
-        PrecisionChoice::Bf16 => Precision::Bf16,
-    };
-    match (args.kernels, precision) {
+    match (options.kernels, options.precision) {
         (KernelChoice::Rust, Precision::F32) => return Ok(rust("chosen by --kernels".to_owned())),
         (KernelChoice::Rust, Precision::Bf16) => return Err(KernelError::Precision),
         (KernelChoice::Auto | KernelChoice::Onednn, _) => {}
     }
-    let named = args.named_library().map(Into::into);
-    let refused = match onednn::find(&onednn::Places { named, data: Some(data.runtime_dir()) }) {
-        Ok((library, found)) => {
-            let reason = format!("found {}", found.place);
-            return Ok(SelectedKernels { kernels: ComputeBackend::OneDnn(library, precision), reason });
+    let tried = match onednn(options.library.as_deref(), data) {
+        Ok((library, candidate)) => {
+            let reason = format!("found {}", candidate.place);
+            return Ok(SelectedKernels { kernels: ComputeBackend::OneDnn(library, options.precision), reason });
         }
-        Err(refused) => refused,
+        Err(refused) if refused.is_empty() => "no library was found".to_owned(),
+        Err(refused) => refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     };
-    let tried = match &refused[..] {
-        [] => "no library was found".to_owned(),
-        refused => refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-    };
-    match (args.kernels, precision) {
+    match (options.kernels, options.precision) {
         (KernelChoice::Auto, Precision::F32) => Ok(rust(format!("oneDNN is not used: {tried}"))),
         _ => Err(KernelError::None { tried }),
     }
+}
+
+/// The first oneDNN that loads: the named file, or else one of the places of [`LibrarySpec`](super::LibrarySpec).
+///
+/// # Errors
+/// Why each candidate is not used; empty if there is none.
+pub fn onednn(named: Option<&Path>, data: &DataDir) -> Result<(OneDnn, Candidate), Vec<OneDnnError>> {
+    let mut refused = Vec::new();
+    for candidate in candidates(Library::OneDnn.spec(), named, &data.runtime_dir()) {
+        match OneDnn::load(&candidate.path) {
+            Ok(library) => return Ok((library, candidate)),
+            // A bare name asks the system's loader; its failure says only that it knows no such library.
+            Err(OneDnnError::Load { .. }) if candidate.path.components().count() == 1 => {}
+            Err(error) => refused.push(error),
+        }
+    }
+    Err(refused)
 }
 
 #[cfg(test)]
@@ -70,41 +83,41 @@ mod tests {
 
     use super::*;
 
-    /// With a library that is none, so that what this machine has does not matter.
-    fn chosen(kernels: KernelChoice, precision: PrecisionChoice) -> Result<SelectedKernels, KernelError> {
+    /// With a file that is no library, so that the libraries of this machine do not matter.
+    fn selection(kernels: KernelChoice, precision: Precision) -> Result<SelectedKernels, KernelError> {
         let folder = tempfile::tempdir().unwrap();
         let library: PathBuf = folder.path().join("libdnnl.so.3");
         std::fs::write(&library, "no library").unwrap();
-        let args = KernelArgs { kernels, precision, onednn_lib: Some(library) };
-        super::kernels(&args, &DataDir::new(folder.path()))
+        let options = KernelOptions { kernels, precision, library: Some(library) };
+        super::kernels(&options, &DataDir::new(folder.path()))
     }
 
     #[test]
     fn auto_falls_back_and_says_why() {
-        let selected = chosen(KernelChoice::Auto, PrecisionChoice::F32).unwrap();
+        let selected = selection(KernelChoice::Auto, Precision::F32).unwrap();
         assert!(matches!(selected.kernels, ComputeBackend::Rust));
         assert!(selected.reason.contains("libdnnl.so.3"), "{}", selected.reason);
     }
 
     #[test]
     fn what_was_asked_for_by_name_is_had_or_refused() {
-        for precision in [PrecisionChoice::F32, PrecisionChoice::Bf16] {
-            let error = chosen(KernelChoice::Onednn, precision).unwrap_err();
+        for precision in [Precision::F32, Precision::Bf16] {
+            let error = selection(KernelChoice::Onednn, precision).unwrap_err();
             assert!(matches!(&error, KernelError::None { tried } if tried.contains("libdnnl.so.3")), "{error}");
         }
-        assert!(matches!(chosen(KernelChoice::Auto, PrecisionChoice::Bf16), Err(KernelError::None { .. })));
-        assert!(matches!(chosen(KernelChoice::Rust, PrecisionChoice::Bf16), Err(KernelError::Precision)));
-        assert!(matches!(chosen(KernelChoice::Rust, PrecisionChoice::F32).unwrap().kernels, ComputeBackend::Rust));
+        assert!(matches!(selection(KernelChoice::Auto, Precision::Bf16), Err(KernelError::None { .. })));
+        assert!(matches!(selection(KernelChoice::Rust, Precision::Bf16), Err(KernelError::Precision)));
+        assert!(matches!(selection(KernelChoice::Rust, Precision::F32).unwrap().kernels, ComputeBackend::Rust));
     }
 
     #[test]
-    fn another_process_is_told_the_same() {
-        let args = KernelArgs {
-            kernels: KernelChoice::Onednn,
-            precision: PrecisionChoice::Bf16,
-            onednn_lib: Some("libdnnl.so.3".into()),
-        };
-        let told = args.arguments();
-        assert_eq!(told, ["--kernels", "onednn", "--precision", "bf16", "--onednn-lib", "libdnnl.so.3"]);
+    fn a_named_file_is_the_only_one_and_says_why_it_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("libdnnl.so.3");
+        let find = || onednn(Some(&named), &DataDir::new(folder.path())).unwrap_err();
+        assert!(matches!(&find()[..], [OneDnnError::Load { path, .. }] if *path == named));
+        std::fs::write(&named, "not a library").unwrap();
+        let [error] = &find()[..] else { panic!("one file, one reason") };
+        assert!(error.to_string().contains("graft runtime install onednn"), "{error}");
     }
 }

@@ -1,20 +1,23 @@
-//! The libraries that are loaded at run time: which engine runs models, which kernels train, and how to get a library.
+//! The native libraries: finding, loading and installing them, and the choice of the engine that runs models and of the
+//! backend that trains.
 
 mod install;
 mod kernels;
+mod library;
 mod search;
 mod select;
 
-pub use install::{InstallError, Library, install};
-pub use kernels::{KernelError, SelectedKernels, kernels};
-pub use search::candidates;
+pub use install::{InstallError, install};
+pub use kernels::{KernelError, SelectedKernels, kernels, onednn};
+pub use library::{Library, LibrarySpec};
+pub use search::Candidate;
 pub use select::{SelectError, SelectedEngine, select};
 
-/// What computes: models that are run, and training.
+/// The engine and the training backend of this process.
 #[derive(Debug, Clone)]
 pub struct Backends {
-    /// What runs models.
+    /// Runs models.
     pub engine: SelectedEngine,
-    /// What trains.
+    /// Trains.
     pub kernels: SelectedKernels,
 }

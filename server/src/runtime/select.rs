@@ -1,28 +1,30 @@
-//! Which engine is taken, and why.
+//! The choice of the engine, with its reason.
 
 use std::num::NonZeroUsize;
 
 use onnx::EngineKind;
-use onnx::engine::ort::{self, LoadError};
+use onnx::engine::ort;
 use thiserror::Error;
 
+use super::Library;
 use super::search::candidates;
-use crate::config::{DataDir, EngineArgs, EngineChoice};
+use crate::config::{DataDir, EngineChoice, EngineOptions};
+use crate::failure::chain;
 
 /// The engine of this process.
 #[derive(Debug, Clone)]
 pub struct SelectedEngine {
-    /// Which it is.
+    /// ONNX Runtime or tract.
     pub kind: EngineKind,
-    /// Why it is this one; a sentence's second half.
+    /// Why it was chosen, as the second half of a sentence.
     pub reason: String,
     /// The version of ONNX Runtime's library.
     pub version: Option<String>,
-    /// How many threads one run may use.
+    /// The threads that one run may use.
     pub threads: NonZeroUsize,
 }
 
-/// ONNX Runtime was asked for and there is none.
+/// The user asked for ONNX Runtime and no library is usable.
 #[derive(Debug, Error)]
 #[error(
     "no usable ONNX Runtime: {tried}; run `graft runtime install`, name a library with --ort-lib, or use --engine tract"
@@ -31,38 +33,32 @@ pub struct SelectError {
     tried: String,
 }
 
-/// Loads ONNX Runtime's library if the user wants it, and says what came of it. `auto` falls back to tract and gives the
-/// reason; asking for ONNX Runtime by name never does.
+/// Loads ONNX Runtime's library unless the user chose tract. `auto` falls back to tract and gives the reason; asking for
+/// ONNX Runtime by name never falls back.
 ///
 /// # Errors
 /// [`SelectError`] listing what was tried, when ONNX Runtime was asked for by name.
-pub fn select(args: &EngineArgs, data: &DataDir) -> Result<SelectedEngine, SelectError> {
-    let threads = args.threads();
+pub fn select(options: &EngineOptions, data: &DataDir) -> Result<SelectedEngine, SelectError> {
+    let threads = options.threads;
     let tract = |reason| SelectedEngine { kind: EngineKind::Tract, reason, version: None, threads };
-    if args.engine == EngineChoice::Tract {
+    if options.engine == EngineChoice::Tract {
         return Ok(tract("chosen by --engine".to_owned()));
     }
     let mut refused = Vec::new();
-    for candidate in candidates(args.named_library(), data) {
+    let folder = data.runtime_dir();
+    for candidate in candidates(Library::OnnxRuntime.spec(), options.library.as_deref(), &folder) {
         match ort::load(&candidate.path) {
             Ok(runtime) => {
                 let reason = format!("ONNX Runtime {} found {}", runtime.version(), candidate.place);
                 let version = Some(runtime.version().to_owned());
                 return Ok(SelectedEngine { kind: EngineKind::Ort, reason, version, threads });
             }
-            Err(error) => refused.push(explain(&error)),
+            Err(error) => refused.push(chain(&error)),
         }
     }
     let tried = if refused.is_empty() { "no library was found".to_owned() } else { refused.join("; ") };
-    match args.engine {
+    match options.engine {
         EngineChoice::Ort => Err(SelectError { tried }),
         _ => Ok(tract(format!("ONNX Runtime is not used: {tried}"))),
-    }
-}
-
-fn explain(error: &LoadError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

@@ -16,9 +16,9 @@ use models::weights::SafetensorsError;
 use models::{ModelSpec, Network, weights};
 use onnx::{ExportError, ImportError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 pub use trainer::finetune::golden::Golden;
+use trainer::finetune::report::FinetuneReport;
 
 pub use name::{InvalidName, ModelName};
 pub use publish::{Artifacts, Content};
@@ -62,8 +62,8 @@ pub struct StoredModel {
     pub spec: ModelSpec,
     /// Images with the logits that it must reproduce.
     pub golden: Vec<Golden>,
-    /// What was done and measured, for a fine-tuned model.
-    pub report: Option<Value>,
+    /// The report of the run, for a fine-tuned model.
+    pub report: Option<FinetuneReport>,
 }
 
 /// One line of `golden.json`.
@@ -216,7 +216,9 @@ impl ModelStore {
         });
         let golden = golden.collect::<Result<_, _>>()?;
         let report = match fs::read(folder.join(REPORT_FILE)) {
-            Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?),
+            Ok(bytes) => {
+                Some(serde_json::from_slice(&bytes).map_err(|error| damaged(format!("{REPORT_FILE}: {error}")))?)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(StoreError::io(&folder.join(REPORT_FILE))(error)),
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use models::{Network, weights};
 use onnx::ExportOptions;
-use serde_json::Value;
+use trainer::finetune::report::FinetuneReport;
 
 use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MODEL_FILE, REPORT_FILE, WEIGHTS_FILE};
 use super::{ModelName, ModelStore, StoreError};
@@ -18,8 +18,8 @@ pub struct Artifacts<'a> {
     pub content: Content<'a>,
     /// Images with their logits.
     pub golden: &'a [Golden],
-    /// What was done and measured.
-    pub report: Option<&'a Value>,
+    /// The report of the run, for a fine-tuned model.
+    pub report: Option<&'a FinetuneReport>,
 }
 
 /// What a version serves.

@@ -20,16 +20,16 @@ pub enum ComputeBackend {
     OneDnn(OneDnn, Precision),
 }
 
-/// In what images, what layers make of them, and their gradients are kept. Weights, their gradients, statistics and sums
-/// are `f32` in any case.
+/// The precision of images, activations and their gradients. Weights, their gradients, statistics and sums are always
+/// `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Precision {
-    /// `f32`.
+    /// Single precision, as frameworks train by default.
     #[default]
     F32,
-    /// `bf16`, of half the size and with the range of `f32`, but with eight bits of mantissa. Processors with AMX
-    /// multiply it several times faster; elsewhere measure before choosing it.
+    /// Half the memory, with 8 bits of mantissa; several times faster on processors with AMX. Only oneDNN has it.
     Bf16,
 }
 

@@ -51,14 +51,16 @@ impl Dataset {
     }
 }
 
-/// What to do with an image that cannot be read.
+/// What to do with images that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum BadFilePolicy {
-    /// End the run and name the file.
+    /// Refuse the data set and name the files.
     #[default]
     Refuse,
-    /// Go on without it, and say so.
+    /// Leave them out, and warn about each.
     Skip,
 }
 

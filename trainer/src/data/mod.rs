@@ -17,5 +17,5 @@ pub use check::{Inspection, check_classes, duplicates};
 pub use dataset::{BadFilePolicy, Dataset, checksum};
 pub use error::{BadFile, DatasetError, Warning};
 pub use sample::{Checksum, Sample};
-pub use sources::{ArchiveError, ArchiveLimits, DatasetSource, OpenOptions};
+pub use sources::{ArchiveError, ArchiveLimits, DatasetKind, DatasetSource, OpenOptions};
 pub use split::{Counts, Fractions, Partition, Split, Subset};

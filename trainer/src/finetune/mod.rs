@@ -33,8 +33,8 @@ use report::{FinetuneReport, ImageCounts, PhaseSeconds};
 
 pub use base::{Base, Content, FileBase, head_alone};
 pub use error::FinetuneError;
-pub use options::FinetuneOptions;
-pub use strategy::{FinetuneStrategy, TuningOptions, stage_boundary, trained};
+pub use options::{FinetuneOptions, TuningOptions};
+pub use strategy::{FinetuneStrategy, stage_boundary, trained};
 
 use tune::{TuneContext, TuneResult};
 

@@ -1,40 +1,114 @@
-//! What the user may choose.
+//! The options of a fine-tuning run: the library's type, the JSON of reports, jobs and HTTP, and the flags of the command
+//! line, all in one.
 
 use serde::{Deserialize, Serialize};
 
-use super::{FinetuneError, FinetuneStrategy, TuningOptions};
+use super::{FinetuneError, FinetuneStrategy};
 use crate::data::BadFilePolicy;
+use crate::data::augment::AugmentationPolicy;
 use crate::finetune::head::HeadOptions;
-use crate::options;
+use crate::options::{self, Bound, Interval};
 
-/// What the user may choose.
+/// How to train; each option has a default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct FinetuneOptions {
-    /// What is trained.
+    /// How much of the base is trained.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_STRATEGY", value_enum, default_value_t))]
     pub strategy: FinetuneStrategy,
-    /// Fixed looks at each training image whose features are computed: plain, mirrored, then crops.
+
+    /// Fixed views of each training image whose features are computed: plain, mirrored, then crops.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_VIEWS", default_value_t = Self::default().views))]
     pub views: usize,
-    /// How layers of the base are trained, where the strategy trains any.
+
+    /// How layers of the base are trained, if the strategy trains any.
+    #[cfg_attr(feature = "clap", command(flatten))]
     pub tuning: TuningOptions,
+
     /// Passes of the head over the features.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_EPOCHS", default_value_t = Self::default().epochs))]
     pub epochs: usize,
-    /// Images a step of the head.
+
+    /// Images in one step of the head.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_BATCH_SIZE", default_value_t = Self::default().batch_size))]
     pub batch_size: usize,
-    /// The head's first learning rate; it falls to zero along a cosine.
+
+    /// The head's initial learning rate; it falls to zero along a cosine.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_LEARNING_RATE", default_value_t = Self::default().learning_rate))]
     pub learning_rate: f64,
-    /// L2 penalty on the head's weights while it is trained alone.
+
+    /// L2 penalty on the head's weights while the head is trained alone.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_WEIGHT_DECAY", default_value_t = Self::default().weight_decay))]
     pub weight_decay: f64,
-    /// The share of each target that is spread over all classes, 0..1.
+
+    /// The share of each target that is spread over all classes.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_LABEL_SMOOTHING", default_value_t = Self::default().label_smoothing))]
     pub label_smoothing: f64,
-    /// Decides the split and the order of the images.
+
+    /// Seeds the split and the order of the images.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_SEED", default_value_t = Self::default().seed))]
     pub seed: u64,
-    /// The share of each class that chooses the best epoch, 0..1; with 0 the last epoch is kept.
+
+    /// The share of each class that chooses the best epoch; with 0 the last epoch is kept.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_VALIDATION", default_value_t = Self::default().validation))]
     pub validation: f64,
-    /// The share of each class that measures the result, 0..1.
+
+    /// The share of each class that measures the result.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_TEST", default_value_t = Self::default().test))]
     pub test: f64,
+
     /// What to do with images that cannot be read.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_BAD_FILES", value_enum, default_value_t))]
     pub bad_files: BadFilePolicy,
+}
+
+/// How layers of the base are trained, if the strategy trains any.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::Args), command(next_help_heading = "Training layers of the base"))]
+pub struct TuningOptions {
+    /// Passes over the training images.
+    #[cfg_attr(
+        feature = "clap",
+        arg(id = "tuning_epochs", long = "tuning-epochs", env = "GRAFT_TUNING_EPOCHS", default_value_t = Self::default().epochs)
+    )]
+    pub epochs: u64,
+
+    /// Images in one step.
+    #[cfg_attr(
+        feature = "clap",
+        arg(id = "tuning_batch_size", long = "tuning-batch-size", env = "GRAFT_TUNING_BATCH_SIZE", default_value_t = Self::default().batch_size)
+    )]
+    pub batch_size: usize,
+
+    /// The peak learning rate: it warms up over the first twentieth of the steps, then falls to zero along a cosine.
+    #[cfg_attr(
+        feature = "clap",
+        arg(id = "tuning_learning_rate", long = "tuning-learning-rate", env = "GRAFT_TUNING_LEARNING_RATE", default_value_t = Self::default().learning_rate)
+    )]
+    pub learning_rate: f64,
+
+    /// L2 penalty on the weights of convolutions and linear layers.
+    #[cfg_attr(
+        feature = "clap",
+        arg(id = "tuning_weight_decay", long = "tuning-weight-decay", env = "GRAFT_TUNING_WEIGHT_DECAY", default_value_t = Self::default().weight_decay)
+    )]
+    pub weight_decay: f64,
+
+    /// The factor by which a layer's learning rate is below that of the next layer towards the output.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_LAYER_DECAY", default_value_t = Self::default().layer_decay))]
+    pub layer_decay: f64,
+
+    /// How many of the last stages are trained; a stage is the layers that work at one image size.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_STAGES", default_value_t = Self::default().stages))]
+    pub stages: usize,
+
+    /// The random changes to training images.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_AUGMENTATION", value_enum, default_value_t = Self::default().augmentation))]
+    pub augmentation: AugmentationPolicy,
 }
 
 impl Default for FinetuneOptions {
@@ -56,27 +130,46 @@ impl Default for FinetuneOptions {
     }
 }
 
+impl Default for TuningOptions {
+    fn default() -> Self {
+        Self {
+            epochs: 12,
+            batch_size: 32,
+            learning_rate: 0.01,
+            weight_decay: 1e-4,
+            layer_decay: 0.9,
+            stages: 1,
+            augmentation: AugmentationPolicy::Standard,
+        }
+    }
+}
+
 impl FinetuneOptions {
-    /// Whether every number makes sense.
+    /// The bounds of the numeric options. Both [`validate`](Self::validate) and the HTTP schema come from this table.
+    pub const BOUNDS: &[Bound<Self>] = &[
+        Bound::new("views", Interval::at_least(1.0).at_most(64.0), "from 1 to 64", |options| options.views as f64),
+        Bound::new("epochs", Interval::at_least(1.0), "at least 1", |options| options.epochs as f64),
+        Bound::new("batch_size", Interval::at_least(1.0), "at least 1", |options| options.batch_size as f64),
+        Bound::new("learning_rate", Interval::above(0.0), "a positive number", |options| options.learning_rate),
+        Bound::new("weight_decay", Interval::at_least(0.0), "zero or more", |options| options.weight_decay),
+        Bound::new("label_smoothing", Interval::at_least(0.0).below(1.0), "a share from 0 to 1", |options| {
+            options.label_smoothing
+        }),
+        Bound::new("validation", Interval::at_least(0.0).below(0.9), "a share from 0 to 0.9", |options| {
+            options.validation
+        }),
+        Bound::new("test", Interval::at_least(0.0).below(0.9), "a share from 0 to 0.9", |options| options.test),
+    ];
+
+    /// Checks every number against its bounds.
     ///
     /// # Errors
-    /// [`FinetuneError::Option`] naming the first that does not.
+    /// [`FinetuneError::Option`] naming the first option that is out of bounds.
     pub fn validate(&self) -> Result<(), FinetuneError> {
-        let share = |share: f64| (0.0..0.9).contains(&share);
-        let positive = |number: f64| number.is_finite() && number > 0.0;
-        self.tuning.validate()?;
-        let table = [
-            ((1..=64).contains(&self.views), "views", "from 1 to 64"),
-            (self.epochs > 0, "epochs", "at least 1"),
-            (self.batch_size > 0, "batch_size", "at least 1"),
-            (positive(self.learning_rate), "learning_rate", "a positive number"),
-            (self.weight_decay.is_finite() && self.weight_decay >= 0.0, "weight_decay", "zero or more"),
-            ((0.0..1.0).contains(&self.label_smoothing), "label_smoothing", "a share from 0 to 1"),
-            (share(self.validation), "validation", "a share from 0 to 0.9"),
-            (share(self.test), "test", "a share from 0 to 0.9"),
-            (share(self.validation + self.test), "validation", "together with `test` less than 0.9"),
-        ];
-        Ok(options::check(&table)?)
+        options::check_bounds(TuningOptions::BOUNDS, &self.tuning)?;
+        options::check_bounds(Self::BOUNDS, self)?;
+        let measured = (self.validation + self.test < 0.9, "validation", "together with `test` less than 0.9");
+        Ok(options::check(&[measured])?)
     }
 
     pub(crate) fn head(&self) -> HeadOptions {
@@ -88,5 +181,57 @@ impl FinetuneOptions {
             label_smoothing: self.label_smoothing,
             seed: self.seed,
         }
+    }
+}
+
+impl TuningOptions {
+    /// As [`FinetuneOptions::BOUNDS`]; the names carry the path from there.
+    pub const BOUNDS: &[Bound<Self>] = &[
+        Bound::new("tuning.epochs", Interval::at_least(1.0), "at least 1", |tuning| tuning.epochs as f64),
+        Bound::new("tuning.batch_size", Interval::at_least(1.0), "at least 1", |tuning| tuning.batch_size as f64),
+        Bound::new("tuning.learning_rate", Interval::above(0.0), "a positive number", |tuning| tuning.learning_rate),
+        Bound::new("tuning.weight_decay", Interval::at_least(0.0), "zero or more", |tuning| tuning.weight_decay),
+        Bound::new("tuning.layer_decay", Interval::above(0.0).at_most(1.0), "above 0 and 1 at most", |tuning| {
+            tuning.layer_decay
+        }),
+        Bound::new("tuning.stages", Interval::at_least(1.0), "at least 1", |tuning| tuning.stages as f64),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(options: FinetuneOptions) -> String {
+        options.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_valid_and_numbers_out_of_bounds_are_named() {
+        let defaults = FinetuneOptions::default();
+        defaults.validate().unwrap();
+        FinetuneOptions { views: 64, label_smoothing: 0.0, validation: 0.0, ..defaults }.validate().unwrap();
+        assert_eq!(refusal(FinetuneOptions { views: 65, ..defaults }), "`views` must be from 1 to 64");
+        assert_eq!(
+            refusal(FinetuneOptions { learning_rate: 0.0, ..defaults }),
+            "`learning_rate` must be a positive number"
+        );
+        assert_eq!(
+            refusal(FinetuneOptions { weight_decay: f64::INFINITY, ..defaults }),
+            "`weight_decay` must be zero or more"
+        );
+        assert_eq!(
+            refusal(FinetuneOptions { label_smoothing: 1.0, ..defaults }),
+            "`label_smoothing` must be a share from 0 to 1"
+        );
+        assert_eq!(
+            refusal(FinetuneOptions { validation: 0.5, test: 0.4, ..defaults }),
+            "`validation` must be together with `test` less than 0.9"
+        );
+        let tuning = TuningOptions { layer_decay: f64::NAN, ..TuningOptions::default() };
+        assert_eq!(
+            refusal(FinetuneOptions { tuning, ..defaults }),
+            "`tuning.layer_decay` must be above 0 and 1 at most"
+        );
     }
 }

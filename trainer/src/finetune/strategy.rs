@@ -7,24 +7,22 @@ use models::graph::NodeId;
 use models::ops::Op;
 use serde::{Deserialize, Serialize};
 
-use super::FinetuneError;
-use crate::data::augment::AugmentationPolicy;
-use crate::options;
-
-/// How much of a base is trained.
+/// How much of the base is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum), value(rename_all = "snake_case"))]
 pub enum FinetuneStrategy {
-    /// The new head, on features that the base has computed once for each look at an image.
+    /// Only the new head, on features computed once for each view of an image.
     #[default]
     Head,
-    /// The last stages and the head, on feature maps that the rest has computed once for each look at an image.
+    /// The last stages and the head, on feature maps computed once for each view of an image.
     LastStage,
-    /// The head first, then the last stages with it, on images that are changed at random, deeper layers more slowly.
+    /// The head first, then the last stages with it on augmented images, earlier layers more slowly.
     Staged,
-    /// Everything, from the first epoch on.
+    /// Every layer, from the first epoch on.
     Full,
-    /// Whichever of `head` and `staged` suits the number of images and the speed of this machine; the report says why.
+    /// `head` or `staged`, by the number of images and the speed of this machine; an event says why.
     Auto,
 }
 
@@ -39,59 +37,6 @@ impl FinetuneStrategy {
             FinetuneStrategy::Full => "full",
             FinetuneStrategy::Auto => "auto",
         }
-    }
-}
-
-/// How the layers of the base are trained, when they are.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TuningOptions {
-    /// Passes over the training images.
-    pub epochs: u64,
-    /// Images a step.
-    pub batch_size: usize,
-    /// The highest learning rate; it rises in the first twentieth of the steps and falls to zero along a cosine.
-    pub learning_rate: f64,
-    /// L2 penalty on weights of convolutions and linear layers.
-    pub weight_decay: f64,
-    /// What the learning rate of a layer is multiplied by for each layer behind it, 0..1.
-    pub layer_decay: f64,
-    /// How many of the last stages are trained, a stage being what computes images of one size.
-    pub stages: usize,
-    /// What is done to images at random.
-    pub augmentation: AugmentationPolicy,
-}
-
-impl Default for TuningOptions {
-    fn default() -> Self {
-        Self {
-            epochs: 12,
-            batch_size: 32,
-            learning_rate: 0.01,
-            weight_decay: 1e-4,
-            layer_decay: 0.9,
-            stages: 1,
-            augmentation: AugmentationPolicy::Standard,
-        }
-    }
-}
-
-impl TuningOptions {
-    /// Whether every number makes sense.
-    ///
-    /// # Errors
-    /// [`FinetuneError::Option`] naming the first that does not.
-    pub fn validate(&self) -> Result<(), FinetuneError> {
-        let positive = |number: f64| number.is_finite() && number > 0.0;
-        let table = [
-            (self.epochs > 0, "tuning.epochs", "at least 1"),
-            (self.batch_size > 0, "tuning.batch_size", "at least 1"),
-            (positive(self.learning_rate), "tuning.learning_rate", "a positive number"),
-            (self.weight_decay.is_finite() && self.weight_decay >= 0.0, "tuning.weight_decay", "zero or more"),
-            (positive(self.layer_decay) && self.layer_decay <= 1.0, "tuning.layer_decay", "above 0 and 1 at most"),
-            (self.stages > 0, "tuning.stages", "at least 1"),
-        ];
-        Ok(options::check(&table)?)
     }
 }
 

@@ -10,8 +10,8 @@ use models::preprocess::Limits;
 use models::{Network, Params};
 use sha2::{Digest, Sha256};
 
-use super::strategy::{FinetuneStrategy, TuningOptions, stage_boundary, trained};
-use super::{FinetuneError, Task};
+use super::strategy::{FinetuneStrategy, stage_boundary, trained};
+use super::{FinetuneError, Task, TuningOptions};
 use crate::backend::{CpuExecutor, Parameter};
 use crate::data::augment::{Augmentation, views};
 use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};

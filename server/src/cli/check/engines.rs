@@ -7,10 +7,11 @@ use models::{ModelSpec, Tensor};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{Batching, Engine, EngineKind, ImportedModel, ModelFile, OpaqueOptions, engine};
 use serde::Serialize;
+use server::failure::chain;
 use server::runtime::SelectedEngine;
 use trainer::backend::CpuExecutor;
 
-use crate::cli::{CommandContext, output};
+use crate::cli::CommandContext;
 
 /// Images that are compared, one by one: a file may be made for batches of one.
 const IMAGES: u64 = 2;
@@ -76,7 +77,7 @@ pub(super) fn compare(
                     reference = Some((kind.to_string(), found));
                 }
             }
-            Err(error) => report.reason = Some(output::sentence(&error)),
+            Err(error) => report.reason = Some(chain(error.as_ref())),
         }
         reports.push(report);
     }
@@ -96,7 +97,7 @@ fn runnable(file: &ModelFile) -> Result<Vec<u8>> {
 }
 
 fn answers(file: &[u8], kind: EngineKind, images: &[ImageBatch], context: &CommandContext) -> Result<Vec<Tensor>> {
-    let mut engine: Box<dyn Engine> = engine::open(kind, file, context.engine.threads())?;
+    let mut engine: Box<dyn Engine> = engine::open(kind, file, context.engine.threads)?;
     images.iter().map(|image| Ok(engine.run(image)?.first()?.clone())).collect()
 }
 

@@ -12,6 +12,7 @@ use models::weights::StateDict;
 use models::{Graph, Network, zoo};
 use onnx::conventions::Conventions;
 use onnx::{ImportedModel, ModelFile};
+use server::failure::chain;
 use server::runtime::SelectedEngine;
 
 use super::import::source::Source;
@@ -56,7 +57,7 @@ fn check(path: &Path, selected: &SelectedEngine, context: &CommandContext) -> Fi
         Err(error) => Err(error),
     };
     if let Err(error) = filled {
-        report.problems.push(output::sentence(&error));
+        report.problems.push(chain(error.as_ref()));
     } else {
         report.ok = report.engines.iter().all(|engine| engine.is_good(selected.kind));
     }
@@ -97,7 +98,7 @@ fn onnx_file(
             report.problems.push(format!(
                 "{}; `graft import` keeps it as it is: where an engine runs it, it can be served and given a new head, but \
                  its layers cannot be trained",
-                output::sentence(&anyhow::Error::msg(error.to_string()))
+                error
             ));
         }
     }

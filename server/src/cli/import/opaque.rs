@@ -5,6 +5,7 @@ use models::preprocess::{ImageBatch, Limits};
 use models::{Labels, ModelSpec};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{Batching, Engine, EngineKind, ModelFile, OpaqueOptions, engine};
+use server::failure::chain;
 use server::runtime::SelectedEngine;
 use server::store::{Artifacts, Content, Golden, ModelStore};
 
@@ -153,7 +154,7 @@ fn compared(
     context: &CommandContext,
 ) -> String {
     let largest = || -> Result<f64> {
-        let mut engine = engine::open(kind, file, context.engine.threads())?;
+        let mut engine = engine::open(kind, file, context.engine.threads)?;
         let mut largest = 0.0_f64;
         for golden in golden {
             largest = largest.max(relative_difference(&golden.logits, &logits(engine.as_mut(), spec, &golden.bytes)?));
@@ -163,6 +164,6 @@ fn compared(
     match largest() {
         Ok(difference) if difference <= TOLERANCE => format!("agrees to {difference:.1e} of the largest logit"),
         Ok(difference) => format!("differs by {difference:.1e} of the largest logit; do not serve it there"),
-        Err(error) => format!("cannot run it ({})", output::sentence(&error)),
+        Err(error) => format!("cannot run it ({})", chain(error.as_ref())),
     }
 }

@@ -48,7 +48,7 @@ fn verify(
     golden: &[Golden],
     context: &CommandContext,
 ) -> Result<()> {
-    let mut engine = engine::open(kind, file, context.engine.threads())?;
+    let mut engine = engine::open(kind, file, context.engine.threads)?;
     let mut largest = 0.0_f64;
     for golden in golden {
         let input = network.spec.preprocess.apply(&golden.bytes, &Limits::default())?;

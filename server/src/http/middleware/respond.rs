@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::failure::panic_message;
 use crate::http::problem::ApiError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,12 +52,6 @@ pub(crate) async fn respond(request: Request, next: Next) -> Response {
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the layer wants")]
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
     ApiError::internal(format!("a handler panicked: {}", panic_message(&*panic))).into_response()
-}
-
-/// The words of a panic.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 /// The id that a proxy gave the request, so that its log and ours agree, or a new one.

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::failure::chain;
 pub(crate) use documented::{documented, documents};
 pub use table::{Code, ErrorEntry};
 
@@ -114,12 +115,6 @@ impl ApiError {
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = body.into();
     }
-}
-
-/// An error with its causes, for the log.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| (**error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<Code> for ApiError {

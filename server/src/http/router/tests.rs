@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::{DataDir, KernelArgs, ServeConfig};
+use crate::config::{DataDir, KernelOptions, ServeConfig};
 use crate::inference::testing::{EngineRecord, GREEN, RED, RecordingEngine, bmp, colours, golden, network, publish};
 use crate::inference::{InferenceOptions, Registry};
 use crate::runtime::SelectedEngine;
@@ -42,7 +42,7 @@ impl TestServer {
             queue: 3,
             drain_seconds: 1,
             job_lease_seconds: 5,
-            kernels: KernelArgs::default(),
+            kernels: KernelOptions::default(),
             data: DataDir::new(folder.path()),
         };
         let threads = NonZeroUsize::MIN;
@@ -318,12 +318,10 @@ async fn fine_tunes_are_checked_before_they_are_accepted() {
             assert!(answer.is(Code::FinetuneRefused).contains("1 class(es)"));
         }
     }
-    std::fs::write(folder.join("b/1.bmp"), "no picture").unwrap();
-    let answer = server.post_json("/finetune", &body("colours", path)).await;
-    assert!(answer.is(Code::FinetuneRefused).contains("1.bmp"), "{}", answer.body);
     assert_eq!(server.get("/finetune").await.ok(), &json!({"data": [], "has_more": false}));
 
-    std::fs::write(folder.join("b/1.bmp"), bmp(GREEN)).unwrap();
+    // No image is read before the answer: a damaged one is the error of the job.
+    std::fs::write(folder.join("b/1.bmp"), "no picture").unwrap();
     let answer = server.post_json("/finetune", &body("colours", path)).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     let job = answer.ok();
@@ -374,6 +372,33 @@ async fn an_idempotency_key_is_honoured() {
     assert_eq!(send("mine", "k1").await.ok()["id"], first.ok()["id"]);
     send("other", "k1").await.is(Code::IdempotencyKeyReused);
     send("mine", "").await.is(Code::InvalidParameter);
+
+    // A retry after the data has moved is answered with its job; a new request is refused.
+    std::fs::rename(&folder, server.folder.path().join("moved")).unwrap();
+    let retry = send("mine", "k1").await;
+    assert_eq!((retry.status, &retry.ok()["id"]), (StatusCode::ACCEPTED, &first.ok()["id"]));
+    send("mine", "k2").await.is(Code::FinetuneRefused);
+}
+
+#[tokio::test]
+async fn a_data_set_that_takes_long_to_list_does_not_hold_up_the_answer() {
+    let server = TestServer::new().await;
+    // Reading a pipe that nobody writes to takes forever.
+    let pipe = server.folder.path().join("labels.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let body = json!({"base_model": "colours", "dataset": {"kind": "csv", "path": pipe}, "name": "mine"});
+    let started = std::time::Instant::now();
+    let answer = server.post_json("/finetune", &body).await;
+    assert_eq!((answer.status, &answer.ok()["state"]), (StatusCode::ACCEPTED, &json!("queued")));
+    assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
+    // Lets the reader go, for which the end of the test would wait.
+    drop(std::fs::File::options().write(true).open(&pipe).unwrap());
+
+    // A compressed tar is decompressed by the job.
+    let archive = server.folder.path().join("photos.tar.gz");
+    std::fs::write(&archive, b"\x1f\x8bnot really").unwrap();
+    let body = json!({"base_model": "colours", "dataset": {"kind": "folder", "path": archive}, "name": "mine"});
+    assert_eq!(server.post_json("/finetune", &body).await.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]

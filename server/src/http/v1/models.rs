@@ -5,28 +5,14 @@ use axum::extract::State;
 use models::Preprocess;
 use models::spec::TrainingRecord;
 use serde::Serialize;
-use serde_json::Value;
+use trainer::finetune::report::FinetuneReport;
 use utoipa::ToSchema;
 
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
-use crate::inference::{self, ModelStatus};
+use crate::inference::{ModelState, ModelStatus};
 use crate::runtime::SelectedEngine;
-
-/// Whether a model answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ModelState {
-    /// It is being opened and tested for the first time.
-    Loading,
-    /// It answers, and has reproduced its own golden answers on this engine.
-    Ready,
-    /// It does not answer; `reason` says why.
-    Failed,
-    /// It has no classes and can only be fine-tuned.
-    Backbone,
-}
 
 /// A model in short.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -93,7 +79,7 @@ pub struct Model {
     /// What the training run did and measured, with every epoch, every class and the confusion matrix.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Object>)]
-    pub report: Option<Value>,
+    pub report: Option<FinetuneReport>,
 }
 
 /// What runs the models of this server.
@@ -178,12 +164,7 @@ fn summary(status: &ModelStatus) -> ModelSummary {
     let spec = status.description.as_ref().map(|description| &description.spec);
     ModelSummary {
         name: status.name.to_string(),
-        state: match status.state {
-            inference::ModelState::Loading => ModelState::Loading,
-            inference::ModelState::Ready => ModelState::Ready,
-            inference::ModelState::Failed => ModelState::Failed,
-            inference::ModelState::Backbone => ModelState::Backbone,
-        },
+        state: status.state,
         version: status.serving,
         versions: status.versions.clone(),
         reason: status.reason.clone(),

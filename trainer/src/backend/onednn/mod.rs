@@ -6,8 +6,6 @@ mod convolution;
 mod functions;
 mod library;
 mod primitive;
-mod search;
 
 pub(crate) use convolution::{ConvSpec, Convolution};
 pub use library::{OneDnn, OneDnnError};
-pub use search::{Candidate, Places, find};

@@ -5,25 +5,27 @@ use serde::{Deserialize, Serialize};
 use super::transform::{crop_ratio, crop_scale};
 use super::{Augmentation, Interpolation, Transform};
 
-/// An augmentation by its name.
+/// The random changes to training images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum AugmentationPolicy {
-    /// Every image as the preprocessing gives it.
+    /// None.
     #[default]
     None,
-    /// Half of the images mirrored.
+    /// Mirrors half of the images.
     Flip,
-    /// torchvision's ImageNet training: a random part of the image, half of them mirrored.
+    /// Random resized crop, then mirrors half of the images: torchvision's ImageNet training.
     Standard,
-    /// He et al. 2015 on CIFAR-10: a border of four black pixels, a crop of the old size, half of them mirrored.
+    /// Pads by four pixels, crops to the old size, and mirrors half of the images (He et al. 2015 on CIFAR-10).
     Cifar,
-    /// Standard, then two operations of `RandAugment` at magnitude 9, then a rectangle erased from a quarter.
+    /// `standard`, two operations of `RandAugment` at magnitude 9, and random erasing in a quarter of the images.
     Strong,
 }
 
 impl AugmentationPolicy {
-    /// What it stands for.
+    /// The transforms, in order.
     #[must_use]
     pub fn augmentation(self) -> Augmentation {
         let flip = Transform::HorizontalFlip { probability: 0.5 };

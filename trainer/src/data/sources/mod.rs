@@ -21,37 +21,80 @@ use super::{Dataset, DatasetError, check_classes};
 use content::Content;
 use tree::{SourceFile, Tree};
 
-/// Where the images are, and how their classes are to be read. Each path may name a folder or a zip, tar or compressed
-/// tar archive of it.
+/// Images with classes, on the machine that trains: a path, and how to read the classes from it. A folder may also be a
+/// zip, tar or compressed tar archive of that folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum DatasetSource {
-    /// Any of the following, told apart by what the path holds.
+    /// Any of the others, detected from what the path holds.
+    #[cfg_attr(feature = "openapi", schema(title = "AutoDataset"))]
     Auto {
         /// The folder, archive or table.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, example = "/data/birds.zip"))]
         path: PathBuf,
     },
-    /// A folder with one folder per class, named after it; or with `train`, `val` and `test` that each have one.
+    /// A folder with one folder for each class, named after it, or with `train`, `val` and `test` that each have one; or
+    /// a zip or tar archive of such a folder.
+    #[cfg_attr(feature = "openapi", schema(title = "FolderDataset"))]
     Folder {
         /// The outer folder.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, example = "/data/birds"))]
         path: PathBuf,
     },
-    /// A CSV table of paths and labels, and perhaps parts (`train`, `val`, `test`).
+    /// A CSV table of paths and labels, with an optional column for the subset: `train`, `val` or `test`.
+    #[cfg_attr(feature = "openapi", schema(title = "CsvDataset"))]
     Csv {
         /// The table; its paths are relative to its folder.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, example = "/data/birds/labels.csv"))]
         path: PathBuf,
     },
-    /// The Oxford 17 Category Flowers (Nilsback and Zisserman 2006): `image_0001.jpg` … `image_1360.jpg`, 80 a class in
-    /// order, with the official parts where `datasplits.mat` is beside them.
-    Oxford17 {
-        /// The folder of the images, the one that holds it as `jpg/`, or `17flowers.tgz`.
-        path: PathBuf,
-    },
-    /// CIFAR-10 (Krizhevsky 2009) in its binary version or its Python version.
+    /// CIFAR-10 (Krizhevsky 2009) in its binary or its Python version, as a folder or as the published archive.
+    #[cfg_attr(feature = "openapi", schema(title = "Cifar10Dataset"))]
     Cifar10 {
-        /// The folder of the batches, or the archive as it is published.
+        /// The folder of the batches, or the archive.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, example = "/data/cifar-10-batches-bin"))]
         path: PathBuf,
     },
+    /// The Oxford 17 Category Flowers (Nilsback and Zisserman 2006): `image_0001.jpg` to `image_1360.jpg`, 80 of a class
+    /// in order, with the official splits if `datasplits.mat` is beside them.
+    #[cfg_attr(feature = "openapi", schema(title = "Oxford17Dataset"))]
+    Oxford17 {
+        /// The folder of the images, its parent, or `17flowers.tgz`.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, example = "/data/oxford17"))]
+        path: PathBuf,
+    },
+}
+
+/// A [`DatasetSource`] without its path: the flag `--kind` of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum DatasetKind {
+    /// Any of the others, detected from what is there.
+    #[default]
+    Auto,
+    /// A folder per class, or `train`, `val` and `test` that each have one.
+    Folder,
+    /// A table of paths and labels.
+    Csv,
+    /// `image_0001.jpg` to `image_1360.jpg`, 80 of a class in order.
+    Oxford17,
+    /// `data_batch_1.bin` to `test_batch.bin`, or the same without `.bin`.
+    Cifar10,
+}
+
+impl DatasetKind {
+    /// The source of this kind at a path.
+    #[must_use]
+    pub fn at(self, path: PathBuf) -> DatasetSource {
+        match self {
+            Self::Auto => DatasetSource::Auto { path },
+            Self::Folder => DatasetSource::Folder { path },
+            Self::Csv => DatasetSource::Csv { path },
+            Self::Oxford17 => DatasetSource::Oxford17 { path },
+            Self::Cifar10 => DatasetSource::Cifar10 { path },
+        }
+    }
 }
 
 impl DatasetSource {

@@ -1,0 +1,70 @@
+//! The data folder.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+/// Where graft keeps what it keeps.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    /// Folder for models, cached features, jobs and the ONNX Runtime library [default: the user's data folder]
+    #[arg(long, env = "GRAFT_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The folder that was named, or `graft` in the user's data folder.
+    #[must_use]
+    pub fn resolve(&self) -> DataDir {
+        let default = || dirs::data_dir().unwrap_or_else(|| PathBuf::from(".")).join("graft");
+        DataDir(self.data_dir.clone().unwrap_or_else(default))
+    }
+}
+
+/// The data folder and its rooms. Nothing else knows where files live.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// This folder.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// Published models.
+    #[must_use]
+    pub fn models_dir(&self) -> PathBuf {
+        self.0.join("models")
+    }
+
+    /// Features of images.
+    #[must_use]
+    pub fn cache_dir(&self) -> PathBuf {
+        self.0.join("cache").join("features")
+    }
+
+    /// Published data sets that were fetched, a folder each.
+    #[must_use]
+    pub fn datasets_dir(&self) -> PathBuf {
+        self.0.join("cache").join("datasets")
+    }
+
+    /// Native libraries that `graft runtime install` put there.
+    #[must_use]
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.0.join("runtime")
+    }
+
+    /// The database of jobs and their events.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.0.join("graft.sqlite")
+    }
+}

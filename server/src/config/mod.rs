@@ -1,0 +1,12 @@
+//! Every setting: a flag, an environment variable, a default. Parsed once, here and in `cli`; the rest of the server
+//! receives plain values.
+
+mod data;
+mod log;
+mod runtime;
+mod serve;
+
+pub use data::{DataArgs, DataDir};
+pub use log::{LogArgs, LogFormat};
+pub use runtime::{EngineArgs, EngineChoice, EngineOptions, KernelArgs, KernelChoice, KernelOptions};
+pub use serve::{ListenArgs, ServeArgs, ServeConfig};

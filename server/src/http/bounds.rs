@@ -1,0 +1,48 @@
+//! The bounds of options in the description of the interface, from the tables that their validation reads.
+
+use trainer::finetune::{FinetuneOptions, TuningOptions};
+use trainer::options::{Bound, Limit};
+use utoipa::Number;
+use utoipa::openapi::schema::{Object, Schema};
+use utoipa::openapi::{OpenApi, RefOr};
+
+/// Writes the bounds of each option into its schema.
+pub(super) fn describe(openapi: &mut OpenApi) {
+    apply(openapi, "FinetuneOptions", FinetuneOptions::BOUNDS);
+    apply(openapi, "TuningOptions", TuningOptions::BOUNDS);
+    // Generators of clients take no object as a default, and each of its fields has its own.
+    if let Some(RefOr::Ref(tuning)) = property(openapi, "FinetuneOptions", "tuning") {
+        tuning.default = None;
+    }
+}
+
+fn apply<O>(openapi: &mut OpenApi, schema: &str, bounds: &[Bound<O>]) {
+    for Bound { option, interval, .. } in bounds {
+        let name = option.rsplit('.').next().unwrap_or(option);
+        let Some(RefOr::T(Schema::Object(object))) = property(openapi, schema, name) else { continue };
+        let Object { minimum, exclusive_minimum, maximum, exclusive_maximum, .. } = object;
+        (*minimum, *exclusive_minimum) = ends(Some(interval.lower));
+        (*maximum, *exclusive_maximum) = ends(interval.upper);
+    }
+}
+
+/// The inclusive and the exclusive form of a limit.
+fn ends(limit: Option<Limit>) -> (Option<Number>, Option<Number>) {
+    match limit {
+        None => (None, None),
+        Some(Limit::Inclusive(limit)) => (Some(number(limit)), None),
+        Some(Limit::Exclusive(limit)) => (None, Some(number(limit))),
+    }
+}
+
+/// Whole numbers without a point, as the bounds of integers have to be.
+fn number(value: f64) -> Number {
+    if value.fract() == 0.0 { Number::Int(value as isize) } else { Number::Float(value) }
+}
+
+fn property<'a>(openapi: &'a mut OpenApi, schema: &str, name: &str) -> Option<&'a mut RefOr<Schema>> {
+    match openapi.components.as_mut()?.schemas.get_mut(schema)? {
+        RefOr::T(Schema::Object(object)) => object.properties.get_mut(name),
+        _ => None,
+    }
+}

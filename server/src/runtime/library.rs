@@ -1,0 +1,181 @@
+//! The native libraries: their packages, and where to look for them.
+
+use std::path::Path;
+
+use onnx::engine::ort;
+use trainer::backend::OneDnn;
+
+use super::InstallError;
+
+/// A native library that graft loads at run time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Library {
+    /// ONNX Runtime, which runs models.
+    OnnxRuntime,
+    /// oneDNN, which trains.
+    OneDnn,
+}
+
+/// The row of the table for one library.
+#[derive(Debug)]
+pub struct LibrarySpec {
+    /// The Python package and its version, as pip writes them.
+    pub requirement: &'static str,
+    /// The package's builds, one for each platform.
+    pub(super) wheels: &'static [Wheel],
+    /// Whether a file of this name is the library.
+    pub(super) is_library: fn(&str) -> bool,
+    /// Where to look, in order, each with its name in messages.
+    pub(super) locations: &'static [(&'static str, Location)],
+    /// What a file that the user names means for the other locations.
+    pub(super) named: NamedFile,
+}
+
+/// A build of a library's package.
+#[derive(Debug)]
+pub(super) struct Wheel {
+    pub(super) os: &'static str,
+    pub(super) arch: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) sha256: &'static str,
+    /// The library's folder in the package.
+    pub(super) folder: &'static str,
+    pub(super) library: &'static str,
+}
+
+/// A kind of place to look in.
+#[derive(Debug)]
+pub(super) enum Location {
+    /// The executable's folder, `../lib`, and these folders below each folder of `../lib`: pip may have installed both.
+    BesideExecutable(&'static [&'static str]),
+    /// The folder that `graft runtime install` writes to.
+    DataFolder,
+    /// A folder below each line that a Python program prints.
+    Python { program: &'static str, folder: &'static str },
+    /// Folders of the system.
+    Folders(&'static [&'static str]),
+    /// The system's loader, by these names.
+    Loader(&'static [&'static str]),
+}
+
+/// What a file that the user names means for the other locations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NamedFile {
+    /// It is tried before them.
+    First,
+    /// They are not tried.
+    Only,
+}
+
+const ONNX_RUNTIME: LibrarySpec = LibrarySpec {
+    requirement: "onnxruntime==1.32.0",
+    wheels: &[
+        Wheel {
+            os: "linux",
+            arch: "x86_64",
+            tag: "manylinux_2_28_x86_64",
+            sha256: "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
+            folder: "onnxruntime/capi",
+            library: "libonnxruntime.so.1.32.0",
+        },
+        Wheel {
+            os: "linux",
+            arch: "aarch64",
+            tag: "manylinux_2_28_aarch64",
+            sha256: "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
+            folder: "onnxruntime/capi",
+            library: "libonnxruntime.so.1.32.0",
+        },
+        Wheel {
+            os: "macos",
+            arch: "aarch64",
+            tag: "macosx_14_0_arm64",
+            sha256: "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
+            folder: "onnxruntime/capi",
+            library: "libonnxruntime.1.32.0.dylib",
+        },
+    ],
+    // Not the libraries of its providers, such as `libonnxruntime_providers_shared.so`.
+    is_library: |name| {
+        name == "onnxruntime.dll"
+            || name == "libonnxruntime.so"
+            || name.starts_with("libonnxruntime.so.")
+            || (name.starts_with("libonnxruntime.") && name.ends_with(".dylib"))
+    },
+    locations: &[
+        ("beside the executable", Location::BesideExecutable(&["site-packages/onnxruntime/capi"])),
+        ("in the data folder", Location::DataFolder),
+        (
+            "in the Python package onnxruntime",
+            Location::Python {
+                // Importing the package would take a second; finding it does not.
+                program: "import importlib.util as u; s = u.find_spec('onnxruntime')\nfor p in s.submodule_search_locations if s else []: print(p)",
+                folder: "capi",
+            },
+        ),
+        (
+            "in the system",
+            Location::Folders(&[
+                "/usr/local/lib",
+                "/usr/lib/x86_64-linux-gnu",
+                "/usr/lib/aarch64-linux-gnu",
+                "/usr/lib64",
+                "/usr/lib",
+                "/opt/homebrew/lib",
+            ]),
+        ),
+    ],
+    named: NamedFile::First,
+};
+
+/// The names of oneDNN's file; the major version is part of them.
+const ONEDNN_NAMES: [&str; 3] = ["libdnnl.so.3", "libdnnl.3.dylib", "dnnl.dll"];
+
+const ONEDNN: LibrarySpec = LibrarySpec {
+    requirement: "onednn-cpu-gomp==2023.2.0",
+    // The build that needs no library but GCC's OpenMP.
+    wheels: &[Wheel {
+        os: "linux",
+        arch: "x86_64",
+        tag: "manylinux1_x86_64",
+        sha256: "2f22a54d6a890ed14bfa185d42a4be65d8b5b1df85dc1f0f3a9abe31620416fb",
+        folder: "onednn_cpu_gomp-2023.2.0.data/data/lib",
+        library: "libdnnl.so.3",
+    }],
+    is_library: |name| ONEDNN_NAMES.contains(&name),
+    locations: &[
+        ("beside the executable", Location::BesideExecutable(&[])),
+        ("in the data folder", Location::DataFolder),
+        (
+            "among the libraries of Python",
+            // The package puts its files under the environment's prefix, not among its modules.
+            Location::Python {
+                program: "import sys, site; print(sys.prefix); print(site.getuserbase())",
+                folder: "lib",
+            },
+        ),
+        ("in the system", Location::Loader(&ONEDNN_NAMES)),
+    ],
+    named: NamedFile::Only,
+};
+
+impl Library {
+    /// The row of the table.
+    #[must_use]
+    pub fn spec(self) -> &'static LibrarySpec {
+        match self {
+            Self::OnnxRuntime => &ONNX_RUNTIME,
+            Self::OneDnn => &ONEDNN,
+        }
+    }
+
+    /// Loads a file to see whether it loads. Both loaders first check that an ELF file is complete: the system's loader
+    /// maps a truncated one, and the process dies later of a bus error.
+    pub(super) fn load(self, path: &Path) -> Result<(), InstallError> {
+        match self {
+            Self::OnnxRuntime => drop(ort::load(path)?),
+            Self::OneDnn => drop(OneDnn::load(path)?),
+        }
+        Ok(())
+    }
+}
