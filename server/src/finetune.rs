@@ -104,7 +104,7 @@ pub fn run(
         base: &base,
         source: &spec.dataset,
         options: spec.options,
-        cache: &data.cache_dir(),
+        folders: &data.training_folders(),
         engine: backends.engine.kind,
         threads: backends.engine.threads,
         kernels: &backends.kernels.kernels,

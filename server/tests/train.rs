@@ -126,7 +126,7 @@ fn a_run_that_is_killed_ten_times_writes_the_same_file() {
     let other = refused(train(folder, "killed").args(["--set", "training.seed=1"]));
     assert!(other.contains("begun with other settings"), "{other}");
     let nothing = refused(train(folder, "new").arg("--resume"));
-    assert!(nothing.contains("no checkpoint to go on from"), "{nothing}");
+    assert!(nothing.contains("no checkpoint to resume from"), "{nothing}");
     // A run goes on for longer than it was meant to.
     let longer = done(train(folder, "killed").args(["--set", "show_metric=false", "--resume"]));
     assert!(longer.contains("from step 176, 16 epoch(s)"), "{longer}");
@@ -161,7 +161,7 @@ fn recipes_are_listed_shown_and_asked_for() {
     let shown = done(graft(folder.path()).args(["train", "--show", "he2015-cifar10"]));
     assert!(shown.starts_with("# The CIFAR-10 networks of"), "{shown}");
     let error = refused(graft(folder.path()).args(["train", "--recipe", "he2015-cifar", "--data", "x"]));
-    assert!(error.contains("is `he2015-cifar10` meant?"), "{error}");
+    assert!(error.contains("did you mean `he2015-cifar10`?"), "{error}");
     let error = refused(graft(folder.path()).args(["train", "--recipe", "he2015-cifar10"]));
     assert!(error.contains("--data"), "{error}");
 }

@@ -114,7 +114,7 @@ fn auto_goes_on_with_what_it_began() {
     let many = colours(place.path("many"), 24);
     kill_at_a_checkpoint(&place, &arguments("auto", text(&many)));
     let said = place.succeed(&arguments("auto", text(&many)));
-    assert!(said.contains("strategy staged: that was begun, and is gone on with"), "{said}");
+    assert!(said.contains("strategy staged: a staged run was interrupted, and resumes"), "{said}");
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn what_a_recipe_wants_of_a_data_set_it_has_to_have() {
     let folder = tempfile::tempdir().unwrap();
     dataset(folder.path(), 10, [[220, 40, 40], [40, 40, 220]]);
     let error = plan(&recipe("tflearn-resnet-cifar10", &[]), folder.path()).err().unwrap().to_string();
-    assert!(error.contains("test part") && error.contains("validation_set=0.1"), "{error}");
+    assert!(error.contains("test subset") && error.contains("validation_set=0.1"), "{error}");
     // 20 images, 3 of each class to validate, and steps that make epochs.
     let settings = ["validation.per-class=3", "training.steps=9", "batch_size=4", "training.accumulate=2"];
     let plan = plan(&recipe("he2015-cifar10", &settings), folder.path()).unwrap();

@@ -78,8 +78,7 @@ impl RecipeArgs {
                 Some(base) => Plan::grafted(&recipe, base, dataset, loading),
             }
         };
-        let options =
-            OpenOptions { archives: Some(&context.data.cache_dir().join("archives")), ..OpenOptions::default() };
+        let options = OpenOptions { archives: Some(&context.data.archives_dir()), ..OpenOptions::default() };
         let dataset = DatasetSource::Auto { path }.open_in(&options)?;
         for warning in &dataset.warnings {
             observer.event(Event::Warning { message: warning.to_string() });

@@ -68,13 +68,13 @@ fn train(args: &TrainArgs, context: &CommandContext) -> Result<()> {
     setup.announce()?;
     progress.show(if setup.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
     let TrainingSetup { name, recipe, plan, .. } = &setup;
-    let place = RunPaths::new(&args.out, recipe, name);
+    let paths = RunPaths::new(&args.out, recipe, name);
     let kernels = &setup.kernels.kernels;
     let resume = if args.resume { Resume::Required } else { Resume::IfPossible };
-    let run = RunFolder { name, recipe, plan, place: &place, kernels, resume }
+    let run = RunFolder { name, recipe, plan, paths: &paths, kernels, resume }
         .open()
-        .map_err(|error| explained(error, &place))?;
-    output::line(format_args!("{}", beginning(&run, &place)))?;
+        .map_err(|error| explained(error, &paths))?;
+    output::line(format_args!("{}", beginning(&run, &paths)))?;
     let trained = run.finish(&mut progress);
     progress.finish();
     match trained {
@@ -86,7 +86,7 @@ fn train(args: &TrainArgs, context: &CommandContext) -> Result<()> {
             report(&trained, name)
         }
         Err(RecipeError::Fit(FitError::Stopped)) => {
-            bail!("stopped, with a checkpoint in {}; the same command goes on from it", place.checkpoints.display())
+            bail!("stopped, with a checkpoint in {}; the same command goes on from it", paths.checkpoints.display())
         }
         Err(error) => Err(error.into()),
     }
@@ -103,8 +103,8 @@ impl TrainArgs {
     }
 }
 
-fn beginning(run: &OpenRun<'_>, place: &RunPaths) -> String {
-    let folder = place.folder.display();
+fn beginning(run: &OpenRun<'_>, paths: &RunPaths) -> String {
+    let folder = paths.folder.display();
     match (run.step(), run.epoch()) {
         (0, 0) => format!("begins in {folder}"),
         (step, epoch) => format!("goes on in {folder} from step {step}, {epoch} epoch(s) behind it"),
@@ -112,10 +112,10 @@ fn beginning(run: &OpenRun<'_>, place: &RunPaths) -> String {
 }
 
 /// A run of something else is no reason to throw it away.
-fn explained(error: RecipeError, place: &RunPaths) -> anyhow::Error {
+fn explained(error: RecipeError, paths: &RunPaths) -> anyhow::Error {
     match error {
         RecipeError::Fit(FitError::Checkpoint(CheckpointError::OtherRun { .. })) => {
-            RecipeError::OtherRecipe { folder: place.folder.clone() }.into()
+            RecipeError::OtherRecipe { folder: paths.folder.clone() }.into()
         }
         error => error.into(),
     }

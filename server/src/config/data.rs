@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use trainer::finetune::Folders;
 
 /// Where graft keeps what it keeps.
 #[derive(Debug, Clone, Args)]
@@ -48,6 +49,24 @@ impl DataDir {
     #[must_use]
     pub fn cache_dir(&self) -> PathBuf {
         self.0.join("cache").join("features")
+    }
+
+    /// Checkpoints of fine-tuning runs that have not finished, a folder each.
+    #[must_use]
+    pub fn runs_dir(&self) -> PathBuf {
+        self.cache_dir().join("runs")
+    }
+
+    /// Uncompressed copies of compressed tar archives.
+    #[must_use]
+    pub fn archives_dir(&self) -> PathBuf {
+        self.cache_dir().join("archives")
+    }
+
+    /// The folders that a fine-tuning run may write to.
+    #[must_use]
+    pub fn training_folders(&self) -> Folders {
+        Folders { features: self.cache_dir(), runs: self.runs_dir(), archives: self.archives_dir() }
     }
 
     /// Published data sets that were fetched, a folder each.

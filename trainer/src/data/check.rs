@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, Subset, Warning};
 
-/// What reading every file has shown.
+/// The result of reading every file of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// The checksum of each sample's file, in their order; `None` for a bad one.

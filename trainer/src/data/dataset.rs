@@ -11,13 +11,13 @@ use super::{Checksum, Partition, Sample, Split, Subset, Warning};
 /// Images with classes, in an order that depends only on their names.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The class names.
+    /// The class names, by class number.
     pub labels: Labels,
-    /// The images.
+    /// The images, in an order that depends only on their names.
     pub samples: Vec<Sample>,
     /// Files that were passed over because they are no images by their names.
     pub ignored: Vec<PathBuf>,
-    /// What is odd about it.
+    /// What looks wrong and does not stop a run.
     pub warnings: Vec<Warning>,
     /// The published splits: of each, the subset of every sample, in their order. The samples carry the first.
     pub splits: Vec<Vec<Subset>>,

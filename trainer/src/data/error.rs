@@ -12,29 +12,29 @@ use super::split::Subset;
 /// How many bad files a message names.
 const NAMED: usize = 5;
 
-/// Why images are not a data set.
+/// Images are not a data set that can be trained on.
 #[derive(Debug, Error)]
 pub enum DatasetError {
     /// A folder or file that cannot be read.
     #[error("cannot read {path}: {source}")]
     Read {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file that is not a usable image.
     #[error("{path}: {source}")]
     Image {
-        /// Which.
+        /// The image file.
         path: PathBuf,
-        /// What is wrong.
+        /// The decoder's error.
         source: ImageError,
     },
     /// Files that are not usable images.
-    #[error("{} image file(s) cannot be used; repair or remove them, or have bad files skipped: {}", files.len(), first(files))]
+    #[error("{} image file(s) cannot be used; repair, remove or skip them: {}", files.len(), first(files))]
     BadFiles {
-        /// All of them.
+        /// All bad files, in the order of the samples.
         files: Vec<BadFile>,
     },
     /// One class, or none.
@@ -42,23 +42,23 @@ pub enum DatasetError {
     Classes {
         /// The data set's folder.
         path: PathBuf,
-        /// How many there are.
+        /// The number of classes found: 0 or 1.
         found: usize,
     },
     /// A class without enough images to train, validate and test with.
     #[error(
         "class `{class}` has {found} usable image(s); it needs at least {needed}, one each to train, validate and test \
-         with unless the data set gives those parts"
+         with, unless the data set has its own splits"
     )]
     TooFew {
         /// The class.
         class: String,
         /// How many images it has that may train.
         found: usize,
-        /// How many it needs.
+        /// How many it needs, 1 to 3.
         needed: usize,
     },
-    /// A class that cannot be learnt.
+    /// A class with images to test or validate on and none to train on.
     #[error(
         "class `{class}` is in `{subset}` but not in `train`, in {path}; add images of it to train on, or remove it"
     )]
@@ -71,57 +71,57 @@ pub enum DatasetError {
         subset: String,
     },
     /// Two folders for one subset.
-    #[error("{path} has both `{first}` and `{second}`, which mean the same subset; keep one of them")]
+    #[error("{path} has both `{first}` and `{second}`, two names of the same subset; keep one of them")]
     SubsetTwice {
         /// The data set's folder.
         path: PathBuf,
-        /// One folder.
+        /// The first folder's name.
         first: String,
-        /// The other.
+        /// The second folder's name.
         second: String,
     },
-    /// An archive that is not read.
+    /// An archive that is refused.
     #[error("{path}: {source}")]
     Archive {
-        /// Which.
+        /// The archive's file.
         path: PathBuf,
-        /// What is wrong.
+        /// Why it is refused.
         source: ArchiveError,
     },
-    /// A line of a table.
+    /// A line of a CSV table that names no image and class.
     #[error("{path}, line {line}: {reason}")]
     Table {
-        /// The table.
+        /// The table's file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line number, from 1.
         line: u64,
-        /// What is wrong.
+        /// What is wrong with the line.
         reason: String,
     },
-    /// Not the Oxford-17 files.
+    /// A folder or archive without all Oxford-17 files.
     #[error("{path} is not the Oxford-17 data set: {reason}")]
     Oxford17 {
         /// The folder.
         path: PathBuf,
-        /// What is missing.
+        /// What is missing or damaged.
         reason: String,
     },
-    /// Not the CIFAR-10 files.
+    /// A folder or archive without readable CIFAR-10 batches.
     #[error("{path} is not the CIFAR-10 data set: {reason}")]
     Cifar10 {
         /// The folder or file.
         path: PathBuf,
-        /// What is missing.
+        /// What is missing or damaged.
         reason: String,
     },
-    /// No kind of data set that is known.
+    /// A path that holds no known kind of data set.
     #[error(
-        "{path} is no data set that is known; looked for a folder of images for each class, the same under train/, val/ \
+        "{path} holds no data set that graft knows: it looked for a folder of images for each class, the same under train/, val/ \
          and test/, a table that ends in .csv, image_0001.jpg (Oxford-17), data_batch_1 or data_batch_1.bin (CIFAR-10), or \
          a .zip, .tar or .tar.gz of one of these"
     )]
     Unrecognized {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
 }
@@ -139,7 +139,7 @@ impl DatasetError {
 /// A file that is not a usable image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadFile {
-    /// Which.
+    /// The file.
     pub path: PathBuf,
     /// What is wrong with it, in a sentence that names it.
     pub reason: String,
@@ -176,9 +176,9 @@ pub enum Warning {
     },
     /// The same bytes under two classes.
     TwoClasses {
-        /// One image.
+        /// The image's file.
         first: PathBuf,
-        /// The other.
+        /// The file of the same image in the other class.
         second: PathBuf,
     },
 }

@@ -20,13 +20,13 @@ pub struct Mixable<'a> {
     pub classes: usize,
 }
 
-/// Why images are not mixed.
+/// Images cannot be mixed.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum MixError {
     /// No parameter of a Beta distribution.
     #[error("`alpha` of mixup or CutMix is {alpha}; it must be a positive number, usually 0.1 to 1")]
     Alpha {
-        /// What was given.
+        /// The α that was given.
         alpha: f64,
     },
     /// Images and shares do not go together.
@@ -57,7 +57,7 @@ pub struct Mixing {
 }
 
 impl Mixing {
-    /// Whether anything is mixed.
+    /// Whether mixup or CutMix is on.
     #[must_use]
     pub fn is_any(self) -> bool {
         self.mixup.is_some() || self.cutmix.is_some()

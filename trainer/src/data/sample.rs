@@ -17,7 +17,7 @@ const LARGEST: u64 = 512 << 20;
 pub struct Sample {
     /// The file; of a member of an archive, the archive's path and its name in it.
     pub path: PathBuf,
-    /// Its class.
+    /// The class number, an index into the labels.
     pub class: usize,
     /// The subset that the data set puts it in, if it does.
     pub subset: Option<Subset>,
@@ -70,7 +70,7 @@ impl Sample {
 pub struct Checksum(pub [u8; 32]);
 
 impl Checksum {
-    /// SHA-256.
+    /// The SHA-256 of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())

@@ -5,15 +5,15 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What an image is for.
+/// The use of an image: to train on, to choose the best epoch by, or to measure the result by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subset {
-    /// To train on.
+    /// Images whose gradients change the weights.
     Train,
-    /// To choose the best epoch by.
+    /// Images that choose the best epoch.
     Validation,
-    /// To measure the result by.
+    /// Images that measure the result and choose nothing.
     Test,
 }
 
@@ -34,22 +34,22 @@ impl Subset {
 /// The shares of each class, 0..1, that do not train.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fractions {
-    /// Chooses the best epoch.
+    /// The share that chooses the best epoch.
     pub validation: f64,
-    /// Measures the result.
+    /// The share that measures the result.
     pub test: f64,
 }
 
 /// How many images of each class do not train; all the others do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Choose the best epoch.
+    /// How many images of a class choose the best epoch.
     pub validation: usize,
-    /// Measure the result.
+    /// How many images of a class measure the result.
     pub test: usize,
 }
 
-/// How a class is divided.
+/// How the images of a class are split.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Partition {
     /// By shares, rounded; each subset gets at least one image of a class that has three.
@@ -61,17 +61,24 @@ pub enum Partition {
 /// Positions of images in three subsets without overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Split {
-    /// To train on.
+    /// Positions of the images to train on.
     pub train: Vec<usize>,
-    /// To choose the best epoch by.
+    /// Positions of the images that choose the best epoch.
     pub validation: Vec<usize>,
-    /// To measure the result by.
+    /// Positions of the images that measure the result.
     pub test: Vec<usize>,
 }
 
 impl Split {
     /// Divides images by their classes so that every class has the same shares: stratified, and equal for equal seeds.
     /// Each subset gets at least one image of a class that has three, but for a validation share of 0, which is none.
+    ///
+    /// ```
+    /// use trainer::data::{Fractions, Split};
+    ///
+    /// let split = Split::stratified(&[0, 0, 0, 0, 1, 1, 1, 1], Fractions { validation: 0.25, test: 0.25 }, 7);
+    /// assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (4, 2, 2));
+    /// ```
     #[must_use]
     pub fn stratified(classes: &[usize], fractions: Fractions, seed: u64) -> Self {
         let images: Vec<_> = classes.iter().map(|&class| (class, None)).collect();

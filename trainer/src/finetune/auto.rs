@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use super::context::TuneContext;
 use super::strategy::FinetuneStrategy;
-use super::tune::{TuneContext, folder, trains};
 use super::{Base, FinetuneError};
 use crate::backend::{CpuExecutor, Parameter};
 
@@ -14,66 +14,75 @@ const PATIENCE: f64 = 30.0 * 60.0;
 /// Images whose step is timed.
 const TIMED: usize = 8;
 
-/// A strategy, and why it is this one.
+/// A strategy, and the reason for it in a sentence.
 pub(super) struct Choice {
     pub(super) strategy: FinetuneStrategy,
     pub(super) why: String,
 }
 
+impl Choice {
+    fn new(strategy: FinetuneStrategy, reason: &str) -> Self {
+        Self { strategy, why: format!("strategy {}: {reason}", strategy.name()) }
+    }
+}
+
 /// `staged` where there are images enough and this machine is fast enough, `head` otherwise.
 pub(super) fn choose(context: &TuneContext<'_>) -> Result<Choice, FinetuneError> {
     if matches!(context.task.base, Base::File(_)) {
-        let why = "strategy head: the base is kept as the file it was imported from, so its layers cannot be trained";
-        return Ok(Choice { strategy: FinetuneStrategy::Head, why: why.to_owned() });
+        let reason = "the base is an opaque ONNX file, so its layers cannot be trained";
+        return Ok(Choice::new(FinetuneStrategy::Head, reason));
     }
-    // Another measurement could come out otherwise, and what was trained would be lost.
-    if folder(context).exists() {
-        let why = "strategy staged: that was begun, and is gone on with".to_owned();
-        return Ok(Choice { strategy: FinetuneStrategy::Staged, why });
+    let staged = TuneContext { strategy: FinetuneStrategy::Staged, ..*context };
+    // A second measurement could turn out differently, and the checkpoints would be lost.
+    if staged.run_folder()?.exists() {
+        return Ok(Choice::new(FinetuneStrategy::Staged, "a staged run was interrupted, and resumes"));
     }
     let images = context.split.train.len();
     let classes = context.network.graph.shape(context.network.graph.output()).len();
     let each = images / classes.max(1);
     if each < FEW {
-        let why = format!(
-            "strategy head: {each} training images a class are fewer than the {FEW} from which layers of the base gain"
-        );
-        return Ok(Choice { strategy: FinetuneStrategy::Head, why });
+        let reason =
+            format!("{each} training images a class are fewer than the {FEW} from which layers of the base gain");
+        return Ok(Choice::new(FinetuneStrategy::Head, &reason));
     }
-    let tuned = match trains(&TuneContext { strategy: FinetuneStrategy::Staged, ..*context }) {
-        Ok(tuned) => tuned,
+    match seconds_per_image(&staged) {
+        Ok(seconds) => Ok(by_time(context, each, seconds)),
         Err(FinetuneError::Option(_)) => {
-            let why = "strategy head: the base has fewer stages than `tuning.stages` asks for".to_owned();
-            return Ok(Choice { strategy: FinetuneStrategy::Head, why });
+            let reason = "the base has fewer stages than `tuning.stages` asks for";
+            Ok(Choice::new(FinetuneStrategy::Head, reason))
         }
-        Err(error) => return Err(error),
-    };
-    let (graph, params) = (&context.network.graph, &context.network.params);
-    let trains = |parameter: &Parameter| tuned.contains(&parameter.name);
-    let mut executor = CpuExecutor::with_backend(graph, params, trains, context.task.kernels)?;
-    let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
-    let mut seconds = f64::INFINITY;
-    // The first step plans, the second is as all others are.
-    for _ in 0..2 {
-        let clock = Instant::now();
-        executor.profile(&noise)?;
-        seconds = clock.elapsed().as_secs_f64() / TIMED as f64;
+        Err(error) => Err(error),
     }
-    let total = seconds * images as f64 * context.task.options.tuning.epochs as f64;
+}
+
+/// `staged` where it takes no longer than the patience of a user.
+fn by_time(context: &TuneContext<'_>, each: usize, seconds: f64) -> Choice {
+    let (images, epochs) = (context.split.train.len(), context.task.options.tuning.epochs);
+    let total = seconds * images as f64 * epochs as f64;
     let measured = format!(
-        "{images} images through {} epochs at {:.0} ms each take about {:.0} min on this machine",
-        context.task.options.tuning.epochs,
+        "{images} images through {epochs} epochs at {:.0} ms each take about {:.0} min on this machine",
         1e3 * seconds,
         total / 60.0
     );
-    Ok(if total <= PATIENCE {
-        let why = format!("strategy staged: {each} training images a class are enough, and {measured}");
-        Choice { strategy: FinetuneStrategy::Staged, why }
-    } else {
-        let why = format!(
-            "strategy head: {measured}, more than the {:.0} allowed; ask for `staged` to have it all the same",
-            PATIENCE / 60.0
-        );
-        Choice { strategy: FinetuneStrategy::Head, why }
-    })
+    if total <= PATIENCE {
+        let reason = format!("{each} training images a class are enough, and {measured}");
+        return Choice::new(FinetuneStrategy::Staged, &reason);
+    }
+    let limit = PATIENCE / 60.0;
+    let reason = format!("{measured}, more than the {limit:.0} allowed; ask for `staged` to train them anyway");
+    Choice::new(FinetuneStrategy::Head, &reason)
+}
+
+/// How long a training step takes for each image.
+fn seconds_per_image(context: &TuneContext<'_>) -> Result<f64, FinetuneError> {
+    let names = context.trained_names()?;
+    let (graph, params) = (&context.network.graph, &context.network.params);
+    let trains = |parameter: &Parameter| names.contains(&parameter.name);
+    let mut executor = CpuExecutor::with_backend(graph, params, trains, context.task.kernels)?;
+    let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
+    // The first step also makes plans; the second is like all others.
+    executor.profile(&noise)?;
+    let clock = Instant::now();
+    executor.profile(&noise)?;
+    Ok(clock.elapsed().as_secs_f64() / TIMED as f64)
 }

@@ -1,6 +1,5 @@
-//! What a head is grafted upon.
+//! The base: a network, or an opaque ONNX file.
 
-use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
 use models::graph::GraphBuilder;
@@ -11,21 +10,22 @@ use onnx::{EngineError, EngineKind, ExportOptions, FeatureExtractor, FeatureExtr
 use sha2::{Digest, Sha256};
 
 use super::{FinetuneError, FinetuneStrategy};
+use crate::identity::{Identity, IdentityError};
 
-/// What a head is grafted upon.
+/// The model that a new head is grafted upon.
 #[derive(Debug, Clone)]
 pub enum Base {
     /// A network, any layer of which can be trained.
     Network(Box<Network>),
-    /// A file that graft cannot take apart, whose classifier alone can be replaced.
+    /// An opaque ONNX file: graft cannot take it apart, and replaces only its classifier.
     File(Box<FileBase>),
 }
 
-/// A file that is kept as it is, cut off before its classifier.
+/// An opaque ONNX file, cut before its classifier.
 #[derive(Debug, Clone)]
 pub struct FileBase {
     extractor: FeatureExtractor,
-    /// From the file's features on, with nothing in it yet.
+    /// A network that takes the file's features; the new head goes into it.
     behind: Network,
     sha256: String,
 }
@@ -35,7 +35,7 @@ pub struct FileBase {
 pub enum Content {
     /// A network with its new head and spec.
     Network(Box<Network>),
-    /// An ONNX file with the same, of which graft knows the head alone.
+    /// An opaque ONNX file with a new head and spec.
     File(Vec<u8>),
 }
 
@@ -60,14 +60,17 @@ impl Base {
         };
         let noise = ImageBatch::noise(1, [channels, height, width], 0);
         let outputs = engine::open(engine, &extractor.encode(), threads)?.run(&noise)?;
-        let shape = outputs.first()?.shape().get(1..).unwrap_or_default().to_vec();
+        let [_, shape @ ..] = outputs.first()?.shape() else {
+            return Err(EngineError::Run("its features are a single number".to_owned()).into());
+        };
+        let shape = shape.to_vec();
         let graph = GraphBuilder::new("features", Shape::new(shape));
         let input = graph.input();
         let behind = Network::new(graph.finish(input), &Params::default(), spec)?;
         Ok(Self::File(Box::new(FileBase { extractor, behind, sha256 })))
     }
 
-    /// What the new head is put behind or into: the whole network, or nothing behind the features of a file.
+    /// The network that gets the new head: the whole base, or, of an opaque file, a network that takes its features.
     #[must_use]
     pub fn network(&self) -> &Network {
         match self {
@@ -76,7 +79,7 @@ impl Base {
         }
     }
 
-    /// The ONNX file of a network that was made from [`Base::network`], from pixels on.
+    /// The ONNX file, from pixels on, of a network made from [`Base::network`].
     pub(super) fn export(&self, network: &Network) -> Result<Vec<u8>, FinetuneError> {
         Ok(match self {
             Base::Network(_) => onnx::export(network, &ExportOptions::default())?,
@@ -84,16 +87,18 @@ impl Base {
         })
     }
 
-    /// What decides the features that an engine computes with this file. Engines agree on a network of real numbers, and
-    /// need not on whole ones.
-    pub(super) fn computation<'a>(&self, prefix: &'a [u8], engine: EngineKind) -> Cow<'a, [u8]> {
-        match self {
-            Base::Network(_) => prefix.into(),
-            Base::File(_) => [prefix, engine.to_string().as_bytes()].concat().into(),
-        }
+    /// Names the features that an engine computes with this file, which begins with the base's pixels and ends in its
+    /// features. All engines agree on a network that graft can run itself; on an opaque file they may differ.
+    pub(super) fn features_identity(&self, prefix: &[u8], engine: EngineKind) -> Result<String, IdentityError> {
+        let engine = match self {
+            Base::Network(_) => None,
+            Base::File(_) => Some(engine.to_string()),
+        };
+        let network = hex::encode(Sha256::digest(prefix));
+        Identity::new("graft.features", 1).with("network", network).with("engine", engine).sha256()
     }
 
-    /// What came of a network that was made from [`Base::network`].
+    /// The new model, given a network made from [`Base::network`] and its ONNX file.
     pub(super) fn content(&self, network: Network, file: Vec<u8>) -> Content {
         match self {
             Base::Network(_) => Content::Network(Box::new(network)),
@@ -110,10 +115,10 @@ impl Base {
     }
 }
 
-/// Whether the strategy leaves the layers of this base alone, as it must if the base is a file.
+/// Checks that a strategy trains no layers of the base, which is required of an opaque base.
 ///
 /// # Errors
-/// [`FinetuneError::Strategy`], which says what works.
+/// [`FinetuneError::Strategy`], which names the strategy that works.
 pub fn head_alone(base: &str, strategy: FinetuneStrategy) -> Result<(), FinetuneError> {
     match strategy {
         FinetuneStrategy::Head | FinetuneStrategy::Auto => Ok(()),

@@ -1,4 +1,4 @@
-//! Why no model came of it.
+//! Errors of fine-tuning.
 
 use models::graph::GraphError;
 use models::params::ParamsError;
@@ -9,31 +9,31 @@ use crate::backend::ExecError;
 use crate::data::DatasetError;
 use crate::finetune::features::CacheError;
 use crate::finetune::golden::GoldenError;
-use crate::finetune::head::HeadError;
 use crate::fit::FitError;
+use crate::identity::IdentityError;
 use crate::options::OptionError;
 
-/// Why no model came of it.
+/// Why a run made no model.
 #[derive(Debug, Error)]
 pub enum FinetuneError {
     /// The observer asked to stop.
     #[error("stopped")]
     Stopped,
-    /// A number that makes no sense.
+    /// An option out of its range.
     #[error(transparent)]
     Option(#[from] OptionError),
-    /// Layers of a base that has none to train.
+    /// A strategy that trains layers, on a base whose layers graft cannot train.
     #[error(
-        "`{base}` is kept as the file it was imported from, because graft cannot take it apart, so its layers cannot be \
-         trained as `{strategy}` does; `head` works"
+        "`{base}` is an opaque ONNX file: graft cannot take it apart, so it cannot train its layers as `{strategy}` does; \
+         use `head`"
     )]
     Strategy {
-        /// The base.
+        /// The base's name.
         base: String,
-        /// What was asked for.
+        /// The strategy's name.
         strategy: &'static str,
     },
-    /// The base is a file whose classifier cannot be replaced.
+    /// The base is an opaque file whose classifier cannot be replaced.
     #[error(transparent)]
     FeatureExtractor(#[from] FeatureExtractorError),
     /// The base is a file that takes no images.
@@ -60,10 +60,10 @@ pub enum FinetuneError {
     /// The golden images failed.
     #[error(transparent)]
     Golden(#[from] GoldenError),
-    /// The head cannot be trained.
+    /// A cache key or the folder of a run cannot be named.
     #[error(transparent)]
-    Head(#[from] HeadError),
-    /// The features cannot be kept.
+    Identity(#[from] IdentityError),
+    /// The feature cache cannot be written.
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// Layers of the base cannot be trained.
@@ -75,17 +75,17 @@ pub enum FinetuneError {
          strategy `staged`"
     )]
     Memory {
-        /// In MiB.
+        /// What they take, in MiB.
         needed: usize,
-        /// In MiB.
+        /// What they may take, in MiB.
         limit: usize,
     },
     /// The exported file gives other answers than the trained network.
     #[error("the exported model disagrees with the trained one on {engine}: {reason}; nothing is published")]
     Parity {
-        /// Which engine.
+        /// The engine that disagrees.
         engine: EngineKind,
-        /// Where, and by how much.
+        /// The image, and by how much.
         reason: String,
     },
 }

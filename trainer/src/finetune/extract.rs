@@ -1,138 +1,154 @@
-//! The frozen part, once per image.
+//! Stage 2: the features of every image, computed once by the frozen part.
 
-use models::preprocess::{ImageBatch, Limits, PreparedImage, RgbImage};
+use models::preprocess::{ImageBatch, PreparedImage, RgbImage};
 use rayon::prelude::*;
 
+use super::features::{CacheKey, FeatureCache};
+use super::head::LabeledFeatures;
+use super::image::{ImageFile, decode_view, pixels};
+use super::prepare::Preparation;
+use super::stage::{Progress, leave_out};
 use super::{FinetuneError, Task};
 use crate::backend::CpuExecutor;
-use crate::data::augment::{AugmentError, View, views};
-use crate::data::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, duplicates};
-use crate::events::{Event, Observer, Phase};
-use crate::finetune::features::FeatureCache;
-use crate::finetune::head::Examples;
+use crate::data::augment::{View, views};
+use crate::data::{DatasetError, Fractions, Partition, Sample, Split, check_classes};
+use crate::events::{Observer, Phase};
 
 /// Images decoded at a time: enough to keep every thread busy, few enough to fit in memory.
 const CHUNK: usize = 64;
 /// Images in one run of the engine.
 const BATCH: usize = 8;
 
-/// An image file that can be read.
-#[derive(Debug, Clone)]
-pub(super) struct Image {
-    pub(super) sample: Sample,
-    pub(super) checksum: Checksum,
-}
-
-/// Features of the images that decode.
-pub(super) struct Extracted {
-    /// For each look at an image, the plain one first.
-    pub(super) looks: Vec<Examples>,
-    /// Which image each row is of.
-    pub(super) samples: Vec<usize>,
+/// The features of all images that decode, a row each.
+pub(super) struct FeatureTable<'a> {
+    pub(super) preparation: &'a Preparation,
+    /// The image of each row.
+    pub(super) samples: Vec<&'a ImageFile>,
+    /// For each view of the images, all rows; the plain view first.
+    pub(super) views: Vec<LabeledFeatures>,
+    /// Which rows train, choose the epoch and measure.
+    pub(super) split: Split,
     /// How many rows were in the cache.
     pub(super) cached: usize,
 }
 
-/// Reads every file and its header, so that a bad one is named before any work is done on the good ones.
-pub(super) fn check(
-    dataset: &Dataset,
-    bad_files: BadFilePolicy,
-    observer: &mut dyn Observer,
-) -> Result<Vec<Image>, FinetuneError> {
-    if let [first, rest @ ..] = &dataset.ignored[..] {
-        let message =
-            format!("{} and {} more file(s) are no images by their names and are ignored", first.display(), rest.len());
-        observer.event(Event::Warning { message });
+impl FeatureTable<'_> {
+    /// The plain view of these rows.
+    pub(super) fn plain(&self, rows: &[usize]) -> LabeledFeatures {
+        self.views[0].rows(rows)
     }
-    for warning in &dataset.warnings {
-        observer.event(Event::Warning { message: warning.to_string() });
+
+    /// All views of the rows that train.
+    pub(super) fn training(&self) -> LabeledFeatures {
+        LabeledFeatures::concat(self.views.iter().map(|view| view.rows(&self.split.train)))
     }
-    let total = dataset.samples.len() as u64;
-    let (mut images, mut bad) = (Vec::new(), Vec::new());
-    for chunk in dataset.samples.chunks(CHUNK) {
-        let read: Vec<_> = chunk.par_iter().map(|sample| sample.read(&Limits::default())).collect();
-        for (sample, bytes) in chunk.iter().zip(read) {
-            match bytes {
-                Ok(bytes) => images.push(Image { sample: sample.clone(), checksum: Checksum::of(&bytes) }),
-                Err(error) if bad_files == BadFilePolicy::Refuse => bad.push(BadFile::new(&sample.path, &error)),
-                Err(error) => pass_over(error, bad_files, observer)?,
-            }
-        }
-        proceed(observer, Phase::Data, images.len() as u64, total)?;
-    }
-    if !bad.is_empty() {
-        return Err(DatasetError::BadFiles { files: bad }.into());
-    }
-    for warning in duplicates(images.iter().map(|image| (&image.checksum, &image.sample))) {
-        observer.event(Event::Warning { message: warning.to_string() });
-    }
-    Ok(images)
 }
 
-/// The features of every look at every image, computed by the serving engine or taken from the cache.
-pub(super) fn features(
+/// The features of every view of every image, computed by the serving engine or taken from the cache, and the split of the
+/// images that decode.
+pub(super) fn extract<'a>(
     task: &Task<'_>,
-    prefix: &[u8],
-    images: &[Image],
+    preparation: &'a Preparation,
     observer: &mut dyn Observer,
-) -> Result<Extracted, FinetuneError> {
-    let width = task.base.network().graph.graft(super::HEAD, 2)?;
-    let width = width.graph.shape(width.features).len();
-    let mut cache = FeatureCache::open(task.cache, &task.base.computation(prefix, task.engine), width)?;
-    let looks = views(task.options.views);
-    let all = || looks.iter().flat_map(|&view| images.iter().map(move |image| (image, view)));
-    let missing: Vec<(&Image, View)> = all().filter(|&(image, view)| cache.get(&key(image, view)).is_none()).collect();
-    let total = (images.len() * looks.len()) as u64;
-    let cached = total as usize - missing.len();
-    proceed(observer, Phase::Features, cached as u64, total)?;
-    if !missing.is_empty() {
-        let mut engine = onnx::engine::open(task.engine, prefix, task.threads)?;
-        for (number, chunk) in missing.chunks(CHUNK).enumerate() {
-            let look = |&(image, view): &(&Image, View)| {
-                look(task, &image.sample, view).map(|input| (key(image, view), input))
-            };
-            let mut decoded = Vec::new();
-            for result in chunk.par_iter().map(look).collect::<Vec<_>>() {
-                match result {
-                    Ok(pair) => decoded.push(pair),
-                    Err(error) => pass_over(error, task.options.bad_files, observer)?,
-                }
+) -> Result<FeatureTable<'a>, FinetuneError> {
+    let Preparation { grafted, images, labels, .. } = preparation;
+    let width = grafted.graph.shape(grafted.features).len();
+    let identity = task.base.features_identity(&preparation.prefix, task.engine)?;
+    let mut cache = FeatureCache::open(&task.folders.features, &identity, width)?;
+    let views = views(task.options.views);
+    let total = images.len() * views.len();
+    let mut rows = Vec::new();
+    for &view in &views {
+        for image in images {
+            let key = CacheKey::new(&image.checksum, view)?;
+            if cache.get(&key).is_none() {
+                rows.push(MissingRow { image, view, key });
             }
-            for batch in decoded.chunks(BATCH) {
-                let (checksums, inputs): (Vec<Checksum>, Vec<PreparedImage>) = batch.iter().cloned().unzip();
-                let batch = ImageBatch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
-                let outputs = engine.run(&batch)?;
-                let rows = outputs.first()?.data().chunks(width);
-                checksums.into_iter().zip(rows).for_each(|(image, row)| cache.insert(image, row));
-            }
-            cache.flush()?;
-            let done = cached + (number * CHUNK + chunk.len());
-            proceed(observer, Phase::Features, done as u64, total)?;
         }
     }
-    Ok(collect(images, &looks, &cache, cached / looks.len()))
+    let missing = Missing { prefix: &preparation.prefix, rows, total };
+    let cached = total - missing.rows.len();
+    Progress { phase: Phase::Features, done: cached, total }.report(observer)?;
+    compute(task, &missing, &mut cache, observer)?;
+    let (samples, views) = collect(images, &views, &cache)?;
+    check_classes(labels, samples.iter().map(|image| &image.sample))?;
+    let subsets: Vec<_> = samples.iter().map(|image| (image.sample.class, image.sample.subset)).collect();
+    let fractions = Fractions { validation: task.options.validation, test: task.options.test };
+    let split = Split::new(&subsets, Partition::Fractions(fractions), task.options.seed);
+    Ok(FeatureTable { preparation, samples, split, cached: cached / views.len(), views })
 }
 
-fn collect(images: &[Image], looks: &[View], cache: &FeatureCache, cached: usize) -> Extracted {
-    let complete = |image: &Image| looks.iter().all(|&view| cache.get(&key(image, view)).is_some());
-    let samples: Vec<usize> = (0..images.len()).filter(|&index| complete(&images[index])).collect();
-    let examples = |view: View| {
-        let rows = samples.iter().filter_map(|&index| cache.get(&key(&images[index], view)));
-        let classes = samples.iter().map(|&index| images[index].sample.class);
-        Examples { features: rows.flatten().copied().collect(), classes: classes.collect() }
-    };
-    Extracted { looks: looks.iter().map(|&view| examples(view)).collect(), samples, cached }
+/// What is still to be computed.
+struct Missing<'a> {
+    prefix: &'a [u8],
+    rows: Vec<MissingRow<'a>>,
+    /// Rows of all views, cached ones included.
+    total: usize,
 }
 
-/// By what the features of a look are kept.
-fn key(image: &Image, view: View) -> Checksum {
-    match view {
-        View::Plain => image.checksum,
-        view => Checksum::of(&[&image.checksum.0, format!("{view:?}").as_bytes()].concat()),
+/// A view of an image that the cache does not have.
+struct MissingRow<'a> {
+    image: &'a ImageFile,
+    view: View,
+    key: CacheKey,
+}
+
+/// Computes missing features with the serving engine and writes them to the cache after each chunk.
+fn compute(
+    task: &Task<'_>,
+    missing: &Missing<'_>,
+    cache: &mut FeatureCache,
+    observer: &mut dyn Observer,
+) -> Result<(), FinetuneError> {
+    if missing.rows.is_empty() {
+        return Ok(());
     }
+    let mut done = missing.total - missing.rows.len();
+    let mut engine = onnx::engine::open(task.engine, missing.prefix, task.threads)?;
+    for chunk in missing.rows.chunks(CHUNK) {
+        let decode = |row: &MissingRow<'_>| Ok((row.key, decode_view(task, &row.image.sample, row.view)?));
+        let mut inputs = Vec::new();
+        for result in chunk.par_iter().map(decode).collect::<Vec<Result<_, DatasetError>>>() {
+            match result {
+                Ok(input) => inputs.push(input),
+                Err(error) => leave_out(error, task.options.bad_files, observer)?,
+            }
+        }
+        for batch in inputs.chunks(BATCH) {
+            let (keys, images): (Vec<CacheKey>, Vec<PreparedImage>) = batch.iter().cloned().unzip();
+            let batch = ImageBatch::stack(&images).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
+            let outputs = engine.run(&batch)?;
+            let rows = outputs.first()?.data().chunks(cache.width());
+            keys.into_iter().zip(rows).for_each(|(key, row)| cache.insert(key, row));
+        }
+        cache.flush()?;
+        done += chunk.len();
+        Progress { phase: Phase::Features, done, total: missing.total }.report(observer)?;
+    }
+    Ok(())
 }
 
-/// What a network makes of a look at images: `[n, h, w, c]`.
+/// The images that have features of all views, and those features by view.
+fn collect<'a>(
+    images: &'a [ImageFile],
+    views: &[View],
+    cache: &FeatureCache,
+) -> Result<(Vec<&'a ImageFile>, Vec<LabeledFeatures>), FinetuneError> {
+    let mut samples = Vec::new();
+    let mut table = vec![LabeledFeatures::default(); views.len()];
+    for image in images {
+        let keys = views.iter().map(|&view| CacheKey::new(&image.checksum, view)).collect::<Result<Vec<_>, _>>()?;
+        let Some(rows) = keys.iter().map(|key| cache.get(key)).collect::<Option<Vec<_>>>() else { continue };
+        samples.push(image);
+        for (features, row) in table.iter_mut().zip(rows) {
+            features.features.extend(row);
+            features.classes.push(image.sample.class);
+        }
+    }
+    Ok((samples, table))
+}
+
+/// The feature maps that a network makes of a view of images: `[n, h, w, c]`.
 pub(super) fn maps(
     task: &Task<'_>,
     network: &CpuExecutor,
@@ -146,46 +162,4 @@ pub(super) fn maps(
         maps.extend(network.infer_nhwc(&levels)?);
     }
     Ok(maps)
-}
-
-/// A look at an image as the network's input.
-fn look(task: &Task<'_>, sample: &Sample, view: View) -> Result<PreparedImage, DatasetError> {
-    let input = task.base.network().spec.preprocess.prepared(&pixels(task, sample, view)?);
-    input.map_err(|source| DatasetError::image(&sample.path, source.into()))
-}
-
-fn pixels(task: &Task<'_>, sample: &Sample, view: View) -> Result<RgbImage, DatasetError> {
-    let limits = Limits::default();
-    let image = sample.decode(&limits)?;
-    view.of(&image, &task.base.network().spec.preprocess, &limits).map_err(|error| match error {
-        AugmentError::Image(source) => DatasetError::image(&sample.path, source),
-        other => DatasetError::read(&sample.path, std::io::Error::other(other.to_string())),
-    })
-}
-
-/// From the file to the network's input.
-pub(super) fn decode(task: &Task<'_>, sample: &Sample) -> Result<PreparedImage, DatasetError> {
-    let limits = Limits::default();
-    let bytes = sample.read(&limits)?;
-    let input = task.base.network().spec.preprocess.apply(&bytes, &limits);
-    input.map_err(|source| DatasetError::image(&sample.path, source))
-}
-
-/// Ends the run over a bad file, or says that it is left out.
-fn pass_over(error: DatasetError, bad_files: BadFilePolicy, observer: &mut dyn Observer) -> Result<(), FinetuneError> {
-    match bad_files {
-        BadFilePolicy::Refuse => Err(error.into()),
-        BadFilePolicy::Skip => {
-            observer.event(Event::Warning { message: format!("left out: {error}") });
-            Ok(())
-        }
-    }
-}
-
-fn proceed(observer: &mut dyn Observer, phase: Phase, done: u64, total: u64) -> Result<(), FinetuneError> {
-    if observer.stopped() {
-        return Err(FinetuneError::Stopped);
-    }
-    observer.event(Event::Progress { phase, done, total });
-    Ok(())
 }

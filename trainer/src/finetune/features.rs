@@ -16,20 +16,42 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::data::Checksum;
+use crate::data::augment::View;
+use crate::identity::{Identity, IdentityError};
 
 /// The ending of a finished file.
 const ENDING: &str = "safetensors";
+
+/// Names one view of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CacheKey([u8; 32]);
+
+impl CacheKey {
+    /// The plain view has the image's own checksum.
+    ///
+    /// # Errors
+    /// [`IdentityError`] if the view has no canonical form.
+    pub fn new(image: &Checksum, view: View) -> Result<Self, IdentityError> {
+        match view {
+            View::Plain => Ok(Self(image.0)),
+            view => {
+                let identity = Identity::new("graft.view", 1).with("image", hex::encode(image.0)).with("view", view);
+                Ok(Self(Sha256::digest(identity.sha256()?).into()))
+            }
+        }
+    }
+}
 
 /// The features of images under one frozen network.
 #[derive(Debug)]
 pub struct FeatureCache {
     folder: PathBuf,
     width: usize,
-    known: HashMap<Checksum, Vec<f32>>,
-    fresh: Vec<Checksum>,
+    known: HashMap<CacheKey, Vec<f32>>,
+    fresh: Vec<CacheKey>,
 }
 
-/// Why features cannot be kept.
+/// The feature cache cannot be written.
 #[derive(Debug, Error)]
 #[error("cannot write the feature cache {path}: {source}")]
 pub struct CacheError {
@@ -38,20 +60,20 @@ pub struct CacheError {
 }
 
 impl FeatureCache {
-    /// The cache of what these bytes say: the network as an ONNX file, whose metadata includes the preprocessing. Damaged
-    /// files are passed over: what was in them is computed again.
+    /// The cache of one frozen network, in the folder of this identity below `root`; `width` is how many numbers an image
+    /// has. A damaged file is ignored, and its features are computed again.
     ///
     /// # Errors
     /// [`CacheError`] when the folder cannot be made.
-    pub fn open(root: &Path, computation: &[u8], width: usize) -> Result<Self, CacheError> {
-        let folder = root.join(hex::encode(Sha256::digest(computation)));
+    pub fn open(root: &Path, identity: &str, width: usize) -> Result<Self, CacheError> {
+        let folder = root.join(identity);
         let failed = |source| CacheError { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;
         let mut known = HashMap::new();
         for entry in fs::read_dir(&folder).map_err(failed)?.filter_map(Result::ok) {
             let path = entry.path();
             if path.extension().is_some_and(|ending| ending == ENDING) {
-                known.extend(read(&path, width).unwrap_or_default());
+                known.extend(read(&path, width).into_iter().flatten());
             }
         }
         Ok(Self { folder, width, known, fresh: Vec::new() })
@@ -59,12 +81,12 @@ impl FeatureCache {
 
     /// The features of an image, `[width]`.
     #[must_use]
-    pub fn get(&self, image: &Checksum) -> Option<&[f32]> {
+    pub fn get(&self, image: &CacheKey) -> Option<&[f32]> {
         self.known.get(image).map(Vec::as_slice)
     }
 
     /// Adds the features of an image; [`FeatureCache::flush`] keeps them.
-    pub fn insert(&mut self, image: Checksum, features: &[f32]) {
+    pub fn insert(&mut self, image: CacheKey, features: &[f32]) {
         if self.known.insert(image, features.to_vec()).is_none() {
             self.fresh.push(image);
         }
@@ -105,7 +127,7 @@ fn write(path: &Path, n: usize, images: &[u8], features: &[u8]) -> io::Result<()
     write_atomically(path, &bytes)
 }
 
-fn read(path: &Path, width: usize) -> Option<Vec<(Checksum, Vec<f32>)>> {
+fn read(path: &Path, width: usize) -> Option<Vec<(CacheKey, Vec<f32>)>> {
     let bytes = fs::read(path).ok()?;
     let file = SafeTensors::deserialize(&bytes).ok()?;
     let (images, features) = (file.tensor("images").ok()?, file.tensor("features").ok()?);
@@ -114,7 +136,7 @@ fn read(path: &Path, width: usize) -> Option<Vec<(Checksum, Vec<f32>)>> {
         return None;
     }
     let numbers: Vec<f32> = features.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let images = images.data().as_chunks::<32>().0.iter().map(|bytes| Checksum(*bytes));
+    let images = images.data().as_chunks::<32>().0.iter().map(|bytes| CacheKey(*bytes));
     Some(images.zip(numbers.chunks(width).map(<[f32]>::to_vec)).collect())
 }
 
@@ -125,32 +147,42 @@ mod tests {
     #[test]
     fn features_survive_the_process_and_belong_to_one_network() {
         let root = tempfile::tempdir().unwrap();
-        let image = Checksum::of(b"a photograph");
-        let mut cache = FeatureCache::open(root.path(), b"network", 2).unwrap();
+        let key = |bytes: &[u8]| CacheKey::new(&Checksum::of(bytes), View::Plain).unwrap();
+        let image = key(b"a photograph");
+        let mut cache = FeatureCache::open(root.path(), "network", 2).unwrap();
         cache.insert(image, &[1.0, -2.5]);
         cache.flush().unwrap();
-        cache.insert(Checksum::of(b"lost"), &[0.0, 0.0]);
+        cache.insert(key(b"lost"), &[0.0, 0.0]);
         drop(cache);
-        let again = FeatureCache::open(root.path(), b"network", 2).unwrap();
+        let again = FeatureCache::open(root.path(), "network", 2).unwrap();
         assert_eq!(again.get(&image), Some(&[1.0, -2.5][..]));
-        assert_eq!(again.get(&Checksum::of(b"lost")), None);
-        assert_eq!(FeatureCache::open(root.path(), b"another network", 2).unwrap().get(&image), None);
+        assert_eq!(again.get(&key(b"lost")), None);
+        assert_eq!(FeatureCache::open(root.path(), "another network", 2).unwrap().get(&image), None);
     }
 
     #[test]
     fn a_damaged_file_is_passed_over() {
         let root = tempfile::tempdir().unwrap();
-        let mut cache = FeatureCache::open(root.path(), b"network", 1).unwrap();
+        let mut cache = FeatureCache::open(root.path(), "network", 1).unwrap();
+        let key = |bytes: &[u8]| CacheKey::new(&Checksum::of(bytes), View::Plain).unwrap();
         for image in [b"a", b"b"] {
-            cache.insert(Checksum::of(image), &[1.0]);
+            cache.insert(key(image), &[1.0]);
             cache.flush().unwrap();
         }
         let files: Vec<_> = fs::read_dir(&cache.folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 2);
         let bytes = fs::read(&files[0]).unwrap();
         fs::write(&files[0], &bytes[..bytes.len() - 1]).unwrap();
-        let again = FeatureCache::open(root.path(), b"network", 1).unwrap();
-        let found = [b"a", b"b"].iter().filter(|image| again.get(&Checksum::of(**image)).is_some()).count();
+        let again = FeatureCache::open(root.path(), "network", 1).unwrap();
+        let found = [b"a", b"b"].iter().filter(|image| again.get(&key(**image)).is_some()).count();
         assert_eq!(found, 1);
+    }
+
+    #[test]
+    fn each_view_of_an_image_has_a_key_that_stays_the_same() {
+        let image = Checksum::of(b"a photograph");
+        let keys = [View::Plain, View::Mirrored, View::Crop(0), View::Crop(1)]
+            .map(|view| hex::encode(&CacheKey::new(&image, view).unwrap().0[..4]));
+        assert_eq!(keys, ["a249e87e", "ddada122", "65484091", "758d901a"]);
     }
 }

@@ -17,13 +17,13 @@ pub struct Golden {
     pub logits: Vec<f32>,
 }
 
-/// Why the answers cannot be computed.
+/// The logits of a golden image cannot be computed.
 #[derive(Debug, Error)]
 pub enum GoldenError {
     /// The image does not decode, or not to the network's size.
     #[error("golden image {file_name}: {reason}")]
     Image {
-        /// Which.
+        /// The image's file name.
         file_name: String,
         /// What is wrong.
         reason: String,
@@ -33,7 +33,7 @@ pub enum GoldenError {
     Exec(#[from] ExecError),
 }
 
-/// Computes the answers with the trainer's own executor, which shares no code with the engines that will serve.
+/// Computes the logits with the trainer's own executor, which shares no code with the engines that will serve.
 ///
 /// # Errors
 /// [`GoldenError`] for an image that does not decode or a network that does not run.
@@ -48,7 +48,7 @@ pub fn answers(network: &Network, images: Vec<(String, Vec<u8>)>) -> Result<Vec<
     images.into_iter().map(answer).collect()
 }
 
-/// Images with logits that were computed already, as many for each.
+/// Pairs images with logits, `[n, classes]`, that training has computed.
 #[must_use]
 pub fn recorded(images: Vec<(String, Vec<u8>)>, logits: &[f32]) -> Vec<Golden> {
     let classes = logits.len() / images.len().max(1);

@@ -172,7 +172,9 @@ impl FinetuneOptions {
         Ok(options::check(&[measured])?)
     }
 
-    pub(crate) fn head(&self) -> HeadOptions {
+    /// The options of the head alone.
+    #[must_use]
+    pub fn head(&self) -> HeadOptions {
         HeadOptions {
             epochs: self.epochs,
             batch_size: self.batch_size,

@@ -1,35 +1,36 @@
-//! What a fine-tuning run did, as data.
+//! The report of a fine-tuning run: `report.json` beside the model, and the body of HTTP responses.
 
 use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
+use super::options::FinetuneOptions;
+use super::strategy::FinetuneStrategy;
 use crate::events::Event;
-use crate::finetune::{FinetuneOptions, FinetuneStrategy};
 use crate::fit::metrics::Evaluation;
 
-/// The report of a run; `report.json` beside the model.
+/// What a run did and measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FinetuneReport {
     /// The base model's name.
     pub base: String,
     /// The class names.
     pub labels: Vec<String>,
-    /// How many images were in each part.
+    /// How many images were in each subset.
     pub images: ImageCounts,
     /// The options in force.
     pub options: FinetuneOptions,
     /// The engine that computed the features.
     pub engine: EngineKind,
-    /// What trained layers of the base, where any were.
+    /// The compute backend, such as `rust f32`.
     #[serde(default)]
     pub kernels: String,
     /// Wall-clock seconds of each phase.
     pub seconds: PhaseSeconds,
     /// What was trained; never `auto`.
     pub strategy: FinetuneStrategy,
-    /// The epoch whose weights were kept, counted from one.
+    /// The epoch whose weights the model has, counted from one.
     pub best_epoch: usize,
-    /// Every epoch.
+    /// An [`Event::Epoch`] for each epoch.
     pub epochs: Vec<Event>,
     /// The result on the validation images, which chose the epoch.
     pub validation: Evaluation,
@@ -39,7 +40,7 @@ pub struct FinetuneReport {
     pub parity: Vec<Parity>,
 }
 
-/// How the images were divided.
+/// How many images the data set gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageCounts {
     /// Trained on.
@@ -50,11 +51,11 @@ pub struct ImageCounts {
     pub test: usize,
     /// Could not be read, and were left out.
     pub skipped: usize,
-    /// Had their features from an earlier run.
+    /// Had their features in the cache from an earlier run.
     pub cached: usize,
 }
 
-/// Wall-clock seconds.
+/// Wall-clock time of each phase, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct PhaseSeconds {
     /// Finding and checking the images.
@@ -74,10 +75,39 @@ pub struct PhaseSeconds {
 /// The exported file on one engine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parity {
-    /// Which engine.
+    /// The engine that ran the file.
     pub engine: EngineKind,
     /// How many validation images were compared.
     pub images: usize,
     /// The largest difference of an image's logits, relative to its largest logit.
     pub difference: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stored by version 0.1, before reports named the compute backend.
+    const STORED: &str = r#"{
+        "base": "resnet18", "labels": ["daisy", "tulip"],
+        "images": {"train": 4, "validation": 1, "test": 1, "skipped": 0, "cached": 2},
+        "options": {"epochs": 1}, "engine": "tract",
+        "seconds": {"data": 0.5, "features": 1.0, "training": 0.1, "export": 0.2, "parity": 0.3, "total": 2.1},
+        "strategy": "head", "best_epoch": 1,
+        "epochs": [{"type": "epoch", "epoch": 1, "epochs": 1, "train_loss": 0.7, "validation_loss": 0.6, "validation_top1": 1.0}],
+        "validation": {"images": 0, "top1": 0.0, "top5": 0.0, "loss": 0.0, "classes": [], "confusion": []},
+        "test": {"images": 0, "top1": 0.0, "top5": 0.0, "loss": 0.0, "classes": [], "confusion": []},
+        "parity": [{"engine": "tract", "images": 1, "difference": 1e-6}]
+    }"#;
+
+    #[test]
+    fn a_stored_report_of_an_older_version_is_read_and_written_with_the_same_fields() {
+        let report: FinetuneReport = serde_json::from_str(STORED).unwrap();
+        assert_eq!((report.best_epoch, report.kernels.as_str(), report.images.cached), (1, "", 2));
+        let stored: serde_json::Value = serde_json::from_str(STORED).unwrap();
+        let written = serde_json::to_value(&report).unwrap();
+        for (field, value) in stored.as_object().unwrap().iter().filter(|(field, _)| *field != "options") {
+            assert_eq!(&written[field], value, "{field}");
+        }
+    }
 }

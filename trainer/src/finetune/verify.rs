@@ -1,93 +1,128 @@
-//! The exported file against the trained network.
+//! Stage 6: the exported file against the trained network, on every engine of this process.
 
-use models::Network;
 use models::preprocess::{ImageBatch, PreparedImage};
 use models::scores::top_k;
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{EngineKind, engine};
 use rayon::prelude::*;
 
-use super::extract::decode;
+use super::export::Export;
+use super::extract::FeatureTable;
+use super::image::decode;
+use super::outcome::Outcome;
+use super::report::Parity;
+use super::stage::Progress;
 use super::{Base, FinetuneError, Task};
 use crate::backend::CpuExecutor;
 use crate::data::Sample;
-use crate::events::{Event, Observer, Phase};
-use crate::finetune::report::Parity;
+use crate::events::{Observer, Phase};
 
+/// On how many images the file is compared, at most: a wrong file shows in some of them, and more only take time.
+const COMPARED: usize = 128;
 /// Images compared at a time.
 const CHUNK: usize = 16;
-/// Images for which the whole network is also run by the executor, which is slower than the engines.
+/// Images for which the executor also runs the whole network, which is slower than the engines.
 const EXECUTED: usize = 16;
 
-/// Runs the file over the validation images on every engine of this process. The reference is what was trained: the
-/// head on the cached features, and for some images the whole network in the executor. A file that graft cannot take apart
-/// is run on the engine that computed the features: it may be that no other can.
-pub(super) fn parity(
+/// Runs the file over validation images, or test images where there are none. The reference is what was trained: the logits
+/// that training measured, and for some images the whole network in the executor. An opaque file is run on the engine
+/// that computed the features: it may be that no other can.
+pub(super) fn verify(
     task: &Task<'_>,
-    network: &Network,
-    file: &[u8],
-    (samples, logits): (&[&Sample], &[f32]),
+    export: &Export,
+    references: &References<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Parity>, FinetuneError> {
-    let classes = logits.len() / samples.len();
     let (executor, kinds) = match task.base {
-        Base::Network(_) => (Some(CpuExecutor::new(&network.graph, &network.params)?), engine::available()),
+        Base::Network(_) => {
+            (Some(CpuExecutor::new(&export.network.graph, &export.network.params)?), engine::available())
+        }
         Base::File(_) => (None, vec![task.engine]),
     };
-    let mut engines = kinds
-        .into_iter()
-        .map(|kind| Ok((engine::open(kind, file, task.threads)?, Parity { engine: kind, images: 0, difference: 0.0 })))
-        .collect::<Result<Vec<_>, FinetuneError>>()?;
-    for (number, chunk) in samples.chunks(CHUNK).enumerate() {
-        let first = number * CHUNK;
+    let open = |kind| {
+        let engine = engine::open(kind, &export.file, task.threads)?;
+        Ok((engine, Parity { engine: kind, images: 0, difference: 0.0 }))
+    };
+    let mut engines = kinds.into_iter().map(open).collect::<Result<Vec<_>, FinetuneError>>()?;
+    for (number, references) in references.chunks().enumerate() {
         let inputs: Vec<PreparedImage> =
-            chunk.par_iter().map(|sample| decode(task, sample)).collect::<Result<_, _>>()?;
+            references.samples.par_iter().map(|sample| decode(task, sample)).collect::<Result<_, _>>()?;
         let batch = ImageBatch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
-        let trained = &logits[first * classes..][..chunk.len() * classes];
-        let executor = executor.as_ref().filter(|_| first < EXECUTED);
-        let executed = executor.map(|executor| executor.infer_batch(&batch)).transpose()?;
+        let executor = executor.as_ref().filter(|_| number * CHUNK < EXECUTED);
+        let computed = executor.map(|executor| executor.infer_batch(&batch)).transpose()?;
         for (engine, parity) in &mut engines {
             let outputs = engine.run(&batch)?;
             let served = outputs.first()?.data();
-            for reference in std::iter::once(trained).chain(executed.as_ref().map(models::Tensor::data)) {
-                compare(parity, chunk, (reference, served), classes)?;
+            references.compare(served, parity)?;
+            if let Some(computed) = &computed {
+                References { logits: computed.data().to_vec(), ..references.clone() }.compare(served, parity)?;
             }
-            parity.images += chunk.len();
+            parity.images += references.samples.len();
         }
-        if observer.stopped() {
-            return Err(FinetuneError::Stopped);
-        }
-        let done = (first + chunk.len()) as u64;
-        observer.event(Event::Progress { phase: Phase::Parity, done, total: samples.len() as u64 });
+        let done = (number * CHUNK + CHUNK).min(references.total);
+        Progress { phase: Phase::Parity, done, total: references.total }.report(observer)?;
     }
     Ok(engines.into_iter().map(|(_, parity)| parity).collect())
 }
 
-/// Same top-1 for every image, unless the two classes are nearer to each other than the tolerance, and logits within it.
-fn compare(
-    parity: &mut Parity,
-    samples: &[&Sample],
-    (reference, served): (&[f32], &[f32]),
+/// Images with the logits that the file must give for them.
+#[derive(Clone)]
+pub(super) struct References<'a> {
+    samples: Vec<&'a Sample>,
+    /// `[n, classes]`.
+    logits: Vec<f32>,
     classes: usize,
-) -> Result<(), FinetuneError> {
-    for ((sample, reference), served) in samples.iter().zip(reference.chunks(classes)).zip(served.chunks(classes)) {
-        let difference = relative_difference(reference, served);
-        if difference > TOLERANCE {
-            let reason = format!(
-                "the logits of {} differ by {difference:.1e} of the largest, more than {TOLERANCE:.0e}",
-                sample.path.display()
-            );
-            return Err(failed(parity.engine, reason));
-        }
-        let [ours, theirs] = [top_k(reference, 1)[0], top_k(served, 1)[0]];
-        let largest = f64::from(reference[ours].abs().max(f32::MIN_POSITIVE));
-        if ours != theirs && f64::from(reference[ours] - reference[theirs]) / largest > TOLERANCE {
-            let reason = format!("{} is class {ours} for the trainer, {theirs} for the engine", sample.path.display());
-            return Err(failed(parity.engine, reason));
-        }
-        parity.difference = parity.difference.max(difference);
+    /// How many images there are in all chunks.
+    total: usize,
+}
+
+impl<'a> References<'a> {
+    /// Validation images, or test images where there are none, spread over all of them.
+    pub(super) fn new(table: &FeatureTable<'a>, outcome: &Outcome) -> Self {
+        let (rows, result) = match table.split.validation.is_empty() {
+            true => (&table.split.test, &outcome.test),
+            false => (&table.split.validation, &outcome.validation),
+        };
+        let classes = result.logits.len() / rows.len().max(1);
+        let step = rows.len().div_ceil(COMPARED).max(1);
+        let samples: Vec<&Sample> = rows.iter().step_by(step).map(|&row| &table.samples[row].sample).collect();
+        let logits = result.logits.chunks(classes.max(1)).step_by(step).flatten().copied().collect();
+        Self { total: samples.len(), samples, logits, classes }
     }
-    Ok(())
+
+    fn chunks(&self) -> impl Iterator<Item = Self> {
+        let logits = self.logits.chunks((CHUNK * self.classes).max(1));
+        self.samples.chunks(CHUNK).zip(logits).map(|(samples, logits)| Self {
+            samples: samples.to_vec(),
+            logits: logits.to_vec(),
+            ..*self
+        })
+    }
+
+    /// The same top-1 for every image, unless the two classes are nearer to each other than the tolerance, and logits
+    /// within it.
+    fn compare(&self, served: &[f32], parity: &mut Parity) -> Result<(), FinetuneError> {
+        let rows = self.logits.chunks(self.classes).zip(served.chunks(self.classes));
+        for (sample, (reference, served)) in self.samples.iter().zip(rows) {
+            let difference = relative_difference(reference, served);
+            if difference > TOLERANCE {
+                let reason = format!(
+                    "the logits of {} differ by {difference:.1e} of the largest, more than {TOLERANCE:.0e}",
+                    sample.path.display()
+                );
+                return Err(failed(parity.engine, reason));
+            }
+            let [ours, theirs] = [top_k(reference, 1)[0], top_k(served, 1)[0]];
+            let largest = f64::from(reference[ours].abs().max(f32::MIN_POSITIVE));
+            if ours != theirs && f64::from(reference[ours] - reference[theirs]) / largest > TOLERANCE {
+                let reason =
+                    format!("{} is class {ours} for the trainer, {theirs} for the engine", sample.path.display());
+                return Err(failed(parity.engine, reason));
+            }
+            parity.difference = parity.difference.max(difference);
+        }
+        Ok(())
+    }
 }
 
 fn failed(engine: EngineKind, reason: String) -> FinetuneError {

@@ -30,7 +30,7 @@ pub struct Batch {
     pub classes: Vec<usize>,
 }
 
-/// ImageExamples that threads decode and augment.
+/// Images that threads decode and augment.
 pub struct ImageExamples {
     loader: Loader,
     classes: Vec<usize>,
@@ -77,7 +77,7 @@ impl Batches for LoadedBatches {
     }
 }
 
-/// FeatureExamples in memory, of one or several views of each image: in each epoch one of them is taken.
+/// Features in memory, of one or several views of each image: in each epoch one of them is taken.
 pub struct FeatureExamples {
     /// `[view][example][number]`, channels last.
     views: Vec<Vec<f32>>,

@@ -23,7 +23,7 @@ pub struct Evaluation {
 /// The result for one class.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassResult {
-    /// ImageExamples of the class.
+    /// Images of the class.
     pub support: usize,
     /// Of the images predicted as this class, the share that is. `None` when none is predicted as it.
     pub precision: Option<f64>,

@@ -25,7 +25,7 @@ use thiserror::Error;
 
 pub use checkpoint::{CheckpointError, Checkpoints};
 pub use examples::{Batch, Batches, Examples, FeatureExamples, ImageExamples};
-pub use options::{CheckpointOptions, FitOptions, LogOptions, Sampling};
+pub use options::{CheckpointOptions, FitOptions, LogOptions, Sampling, TieBreak};
 pub use progress::{Best, EpochResult, Progress};
 pub(crate) use training::evaluate;
 pub use weights::{ClassWeights, LossOptions};
@@ -136,7 +136,7 @@ pub enum FitError {
     /// The loss cannot be computed.
     #[error(transparent)]
     Loss(#[from] LossError),
-    /// ImageExamples cannot be mixed.
+    /// Images cannot be mixed.
     #[error(transparent)]
     Mix(#[from] MixError),
     /// The optimiser's options make no sense.

@@ -18,7 +18,7 @@ pub struct FitOptions {
     pub epochs: u64,
     /// Steps after which the run ends, within an epoch too, which then counts as one.
     pub steps: Option<u64>,
-    /// ImageExamples that go through the network together.
+    /// Images that go through the network together.
     pub batch_size: usize,
     /// Batches whose gradients make one step.
     pub accumulate: usize,
@@ -49,6 +49,9 @@ pub struct FitOptions {
     pub early_stopping: Option<StoppingOptions>,
     /// Decides everything that is random.
     pub seed: u64,
+    /// Which of two epochs is the better one when they classify equally many validation examples correctly.
+    #[serde(skip_serializing_if = "TieBreak::is_default")]
+    pub ties: TieBreak,
     /// What is kept on disk.
     pub checkpoints: CheckpointOptions,
     /// What is written of it besides a row for each epoch.
@@ -93,6 +96,23 @@ pub enum Sampling {
     Listed,
 }
 
+/// Which of two epochs is the better one when they classify equally many validation examples correctly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TieBreak {
+    /// The one with the lower loss.
+    #[default]
+    LowerLoss,
+    /// The later one.
+    Later,
+}
+
+impl TieBreak {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Default for CheckpointOptions {
     fn default() -> Self {
         Self { every_steps: None, every_epoch: true, keep: 1 }
@@ -126,6 +146,7 @@ impl Default for FitOptions {
             last_batch: LastBatch::Keep,
             early_stopping: None,
             seed: 0,
+            ties: TieBreak::default(),
             checkpoints: CheckpointOptions::default(),
             logging: LogOptions::default(),
         }

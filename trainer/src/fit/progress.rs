@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TieBreak;
 use crate::fit::stopping::EarlyStopping;
 use crate::optim::schedule::Plateau;
 
@@ -80,12 +81,13 @@ pub struct Best {
 }
 
 impl Best {
-    /// The better of this and an epoch's result; without validation examples the later.
-    pub(super) fn beaten_by(best: Option<&Self>, epoch: u64, result: &EpochResult) -> Option<Self> {
+    /// This epoch, if it is better than the best so far; without validation examples, the later epoch is.
+    pub(super) fn beaten_by(best: Option<&Self>, epoch: u64, result: &EpochResult, ties: TieBreak) -> Option<Self> {
         let (Some(top1), Some(loss)) = (result.validation_top1, result.validation_loss) else {
             return Some(Self { epoch, top1: result.train_top1, loss: result.train_loss });
         };
-        let better = best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
+        let wins_tie = |best: &Self| ties == TieBreak::Later || loss < best.loss;
+        let better = best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && wins_tie(best)));
         better.then_some(Self { epoch, top1, loss })
     }
 }

@@ -29,7 +29,7 @@ fn network() -> Graph {
     builder.finish(head)
 }
 
-/// ImageExamples of noise, with one channel brighter.
+/// Images of noise, with one channel brighter.
 fn examples(count: usize, seed: u64) -> FeatureExamples {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let classes: Vec<usize> = (0..count).map(|at| at % CLASSES).collect();

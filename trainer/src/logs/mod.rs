@@ -23,7 +23,7 @@ pub enum Log {
     TensorBoard(EventLog),
 }
 
-/// Whether a log begins or goes on.
+/// Whether a log starts anew or continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogStart {
     /// It begins; a table of the same name is replaced.
@@ -32,15 +32,15 @@ pub enum LogStart {
     After(u64),
 }
 
-/// Why a log cannot be written.
+/// A log cannot be written.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The file system says no.
+    /// The file system refuses.
     #[error("the log {} cannot be written", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },

@@ -1,11 +1,11 @@
-//! How gradients change weights: rules, which of them applies to which parameter and how strongly, and what is kept
-//! between steps.
+//! How gradients change weights: rules, parameter groups, schedules, losses, clipping, averages, and the state that a rule
+//! has between steps.
 //!
-//! Everything here is elementwise on slices, so any layout will do as long as weights and gradient agree.
+//! Everything here is elementwise on slices, so any layout works that weights and gradient share.
 
+mod averages;
 mod clip;
 mod elementwise;
-mod ema;
 mod groups;
 pub mod loss;
 mod rule;
@@ -17,13 +17,13 @@ mod tests;
 use crate::options::{self, OptionError};
 use thiserror::Error;
 
+pub use averages::{Ema, EmaOptions, EmaWarmUp};
 pub use clip::{clip_factor, global_norm, scale};
-pub use ema::{Ema, EmaOptions, EmaWarmUp};
 pub use groups::{Decayed, Groups, Kind, ParamInfo, Parameter};
 pub use rule::OptimizerKind;
 pub use state::StateError;
 
-use rule::Application;
+use rule::{Application, Operands};
 
 /// A rule with what it keeps for each parameter.
 #[derive(Debug, Clone)]
@@ -58,16 +58,16 @@ impl Step {
     }
 }
 
-/// Why weights cannot be changed.
+/// Weights cannot be changed.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum OptimError {
-    /// A number that makes no sense.
+    /// A number out of its range.
     #[error(transparent)]
     Option(#[from] OptionError),
     /// Two parameters of one name, whose state could not be told apart.
     #[error("two parameters are named `{name}`; give a shared parameter to the optimizer once")]
     Twice {
-        /// The name.
+        /// The name that both have.
         name: String,
     },
     /// Weights or a gradient of another length than the parameter's.
@@ -75,9 +75,9 @@ pub enum OptimError {
         "`{name}` has {expected} numbers, but its {what} has {found}; pass whole tensors, always in the same order"
     )]
     Length {
-        /// The parameter.
+        /// The parameter's name.
         name: String,
-        /// Weights or gradient.
+        /// Which tensor it is: `gradient` or `tensor of weights`.
         what: &'static str,
         /// How many numbers the parameter has.
         expected: usize,
@@ -165,7 +165,7 @@ impl Optimizer {
             gradient_scale: step.gradient_scale,
             count: kept.count,
         };
-        self.rule.apply(weights, gradient, &mut kept.slots, now);
+        self.rule.apply(Operands { weights, gradient, slots: &mut kept.slots }, now);
         Ok(())
     }
 }

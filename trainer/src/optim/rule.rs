@@ -66,6 +66,15 @@ pub(super) struct Application {
     pub(super) count: u64,
 }
 
+/// The tensors that one application of a rule works on.
+pub(super) struct Operands<'a> {
+    pub(super) weights: &'a mut [f32],
+    /// As long as the weights.
+    pub(super) gradient: &'a [f32],
+    /// Those of [`OptimizerKind::slots`], each as long as the weights.
+    pub(super) slots: &'a mut [Vec<f32>],
+}
+
 impl OptimizerKind {
     /// The defaults of tflearn: rho 0.9, no momentum, epsilon 1e-10.
     #[must_use]
@@ -116,8 +125,9 @@ impl OptimizerKind {
         }
     }
 
-    /// Changes the weights and the slots, which are those of [`OptimizerKind::slots`] and as long as the weights.
-    pub(super) fn apply(&self, weights: &mut [f32], gradient: &[f32], slots: &mut [Vec<f32>], now: Application) {
+    /// Changes the weights and the slots.
+    pub(super) fn apply(&self, operands: Operands<'_>, now: Application) {
+        let Operands { weights, gradient, slots } = operands;
         let (rate, decay, scale) = (now.rate as f32, now.weight_decay as f32, now.gradient_scale);
         match (*self, slots) {
             (OptimizerKind::Sgd { .. }, []) => {

@@ -1,15 +1,15 @@
 //! The recipes that are checked in.
 
-/// A recipe with a name.
+/// A recipe that is compiled into graft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuiltinRecipe {
     /// The name of its file, without the ending.
     pub name: &'static str,
-    /// The file.
+    /// The recipe's TOML text.
     pub text: &'static str,
 }
 
-/// Every one.
+/// All built-in recipes.
 pub const BUILTIN: [BuiltinRecipe; 7] = [
     BuiltinRecipe {
         name: "tflearn-vgg16-oxflower17",
@@ -23,7 +23,7 @@ pub const BUILTIN: [BuiltinRecipe; 7] = [
     BuiltinRecipe { name: "he2015-imagenet", text: include_str!("../../recipes/he2015-imagenet.toml") },
 ];
 
-/// The recipe of this name.
+/// The built-in recipe of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static BuiltinRecipe> {
     BUILTIN.iter().find(|named| named.name == name)

@@ -97,7 +97,7 @@ fn explained(message: &str, others: &[&str]) -> String {
     }
     let place = if place.is_empty() { String::new() } else { format!(" in `{place}`") };
     match nearest(unknown, names.iter().copied()) {
-        Some(near) => format!("there is no `{unknown}`{place}; is `{near}` meant?"),
+        Some(near) => format!("there is no `{unknown}`{place}; did you mean `{near}`?"),
         None => format!("there is no `{unknown}`{place}; there are {}", names.join(", ")),
     }
 }

@@ -12,73 +12,75 @@ use super::{BUILTIN, SettingError};
 use crate::data::DatasetError;
 use crate::data::augment::AugmentError;
 use crate::data::loader::LoaderError;
-use crate::finetune::head::HeadError;
+use crate::finetune::FinetuneError;
 use crate::fit::FitError;
 use crate::logs::LogError;
 use crate::options::OptionError;
 
-/// Why a recipe is not followed, or came to nothing.
+/// A recipe cannot be followed, or its training failed.
 #[derive(Debug, Error)]
 pub enum RecipeError {
-    /// No recipe, and no file.
+    /// A name that is neither a recipe nor a file.
     #[error("there is no recipe `{name}`, and no file of that name; {hint}")]
     Unknown {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
-        /// What to do.
+        /// The nearest name, or how to list them.
         hint: String,
     },
     /// A file cannot be read or written.
     #[error("{}: {source}", .path.display())]
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Text that is no recipe.
-    #[error("the recipe is not understood: {0}")]
+    #[error("the recipe cannot be parsed: {0}")]
     Text(String),
-    /// A setting that is not understood.
+    /// A setting that cannot be parsed or applied.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// An option that makes no sense.
+    /// An option out of its range.
     #[error(transparent)]
     Option(#[from] OptionError),
     /// A network that graft does not build.
-    #[error("there is no network `{name}`{hint}; `graft arch list` lists those that there are")]
+    #[error("there is no network `{name}`{hint}; `graft arch list` lists the networks")]
     Network {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
-        /// The nearest.
+        /// The nearest name, if one is near.
         hint: String,
     },
     /// A recipe upon a pretrained network that is not there.
-    #[error("this recipe grafts upon `{base}`, and no model of that name is stored; get it with `graft pull {base}`")]
+    #[error(
+        "this recipe needs the base `{base}`, and no model of that name is stored; get it with `graft pull {base}`"
+    )]
     Base {
-        /// Which.
+        /// The base model's name.
         base: String,
     },
     /// The new head cannot be trained.
     #[error(transparent)]
-    Head(#[from] HeadError),
-    /// A part that is not there.
+    Head(FinetuneError),
+    /// A recipe that validates on a test subset that the data set does not have.
     #[error(
-        "the recipe validates on the data set's test part, and this data set has none; take a share with \
+        "the recipe validates on the data set's test subset, and this data set has none; take a share with \
          `--set validation_set=0.1`"
     )]
     NoTestPart,
-    /// A run of other settings.
+    /// A run folder with checkpoints of other settings.
     #[error(
-        "{} was begun with other settings; resume with the same, or begin another run with --run-id",
+        "{} was started with other settings; resume with the same settings, or start another run with --run-id",
         .folder.display()
     )]
     OtherRecipe {
         /// The run's folder.
         folder: PathBuf,
     },
-    /// Nothing to go on from.
-    #[error("{} has no checkpoint to go on from; leave out --resume to begin", .folder.display())]
+    /// A run folder without a checkpoint to resume from.
+    #[error("{} has no checkpoint to resume from; leave out --resume to start a new run", .folder.display())]
     NothingToResume {
         /// The run's folder.
         folder: PathBuf,
@@ -86,12 +88,12 @@ pub enum RecipeError {
     /// The accuracy that was asked for is not reached.
     #[error(
         "the best validation accuracy is {found:.4}, below the {wanted} that `best_val_accuracy` asks for; no model is \
-         written, the checkpoints remain"
+         written, and the checkpoints remain"
     )]
     TooBad {
-        /// What was asked for, 0..1.
+        /// The least accuracy that was asked for, 0..1.
         wanted: f64,
-        /// What was reached, 0..1.
+        /// The best validation accuracy, 0..1.
         found: f64,
     },
     /// The network does not take images of this size.
@@ -123,7 +125,7 @@ pub enum RecipeError {
 impl RecipeError {
     pub(super) fn unknown(name: &str) -> Self {
         let hint = match nearest(name, BUILTIN.iter().map(|named| named.name)) {
-            Some(near) => format!("is `{near}` meant?"),
+            Some(near) => format!("did you mean `{near}`?"),
             None => "`graft train --list` lists the recipes".to_owned(),
         };
         Self::Unknown { name: name.to_owned(), hint }
@@ -131,7 +133,17 @@ impl RecipeError {
 
     pub(super) fn network(name: &str) -> Self {
         let near = nearest(name, models::zoo::all().map(|row| row.name()));
-        let hint = near.map_or(String::new(), |near| format!(", is `{near}` meant?"));
+        let hint = near.map_or(String::new(), |near| format!(", did you mean `{near}`?"));
         Self::Network { name: name.to_owned(), hint }
+    }
+}
+
+impl From<FinetuneError> for RecipeError {
+    fn from(error: FinetuneError) -> Self {
+        match error {
+            FinetuneError::Stopped => Self::Fit(FitError::Stopped),
+            FinetuneError::Fit(error) => Self::Fit(error),
+            other => Self::Head(other),
+        }
     }
 }

@@ -8,16 +8,13 @@ use models::{Graph, Network, Params, Preprocess, init};
 use super::{Plan, Recipe, RecipeError};
 use crate::backend::{ComputeBackend, CpuExecutor};
 use crate::events::{Event, Observer, Phase};
-use crate::finetune::head;
-use crate::finetune::{FinetuneOptions, FinetuneStrategy, trained};
+use crate::finetune::head::LabeledFeatures;
+use crate::finetune::{FinetuneOptions, FinetuneStrategy, HEAD, ProbeTask, probe, trained};
 use crate::fit::{self, Examples, FitError, ImageExamples};
 use crate::options::OptionError;
 
-/// The name of a new head's node.
-const HEAD: &str = "graft.head";
-
 /// A trained network with a new head.
-pub(super) struct Base {
+pub(super) struct GraftedBase {
     pub(super) graph: Graph,
     pub(super) params: Params,
     pub(super) preprocess: Preprocess,
@@ -33,7 +30,7 @@ pub(super) struct HeadFirst {
     pub(super) images: ImageExamples,
 }
 
-impl Base {
+impl GraftedBase {
     pub(super) fn new(recipe: &Recipe, base: &Network, classes: usize) -> Result<Self, RecipeError> {
         let GraftedGraph { graph, features, head } = base.graph.graft(HEAD, classes)?;
         let mut params = init::he(&graph, recipe.training.seed);
@@ -51,9 +48,8 @@ impl Base {
 }
 
 impl Plan {
-    /// Where the recipe is staged, gives the new head weights that fit the base as it is: from such a head, layers of the
-    /// base change less, and forget less (Kumar et al. 2022). The same for the same recipe and images, so that a run goes on
-    /// from its checkpoint afterwards.
+    /// Where the recipe is staged, gives the new head weights that fit the base as it is. They are the same for the same
+    /// recipe and images, so that a run resumes from its checkpoint afterwards.
     ///
     /// # Errors
     /// [`RecipeError`] when an image cannot be read; [`FitError::Stopped`] when the observer asks for it.
@@ -62,25 +58,37 @@ impl Plan {
         observer.event(Event::Phase { phase: Phase::Features });
         let prefix = self.graph.prefix(*features);
         let executor = CpuExecutor::with_backend(&prefix, &self.params, |_| false, kernels).map_err(FitError::from)?;
-        let mut examples = head::Examples::default();
-        let all: Vec<usize> = (0..images.classes().len()).collect();
-        let total = all.len() as u64;
-        for batch in images.epoch(all, 0, self.options.batch_size) {
-            let fit::Batch { inputs, classes } = batch?;
-            examples.features.extend(executor.infer_nhwc(&inputs).map_err(FitError::from)?);
-            examples.classes.extend(classes);
-            let done = examples.classes.len() as u64;
-            observer.event(Event::Progress { phase: Phase::Features, done, total });
-            if observer.stopped() {
-                return Err(FitError::Stopped.into());
-            }
-        }
+        let table = features_of(images, &executor, self.options.batch_size, observer)?;
         let options = FinetuneOptions { seed: self.options.seed, ..FinetuneOptions::default() }.head();
-        let fitted = head::train(&examples, &head::Examples::default(), self.labels.len(), options, observer)?;
-        let fitted = fitted.ok_or(FitError::Stopped)?.head;
-        for (name, tensor) in self.graph.node(*head).params.iter().zip([fitted.weight, fitted.bias]) {
+        let validation = LabeledFeatures::default();
+        let task = ProbeTask { training: &table, validation: &validation, classes: self.labels.len(), options };
+        let trained = probe(&task, observer)?.head;
+        for (name, tensor) in self.graph.node(*head).params.iter().zip([trained.weight, trained.bias]) {
             self.params.insert(name.clone(), tensor);
         }
         Ok(())
     }
+}
+
+/// What the frozen part makes of all images in their order.
+fn features_of(
+    images: &ImageExamples,
+    frozen: &CpuExecutor,
+    batch_size: usize,
+    observer: &mut dyn Observer,
+) -> Result<LabeledFeatures, RecipeError> {
+    let mut table = LabeledFeatures::default();
+    let all: Vec<usize> = (0..images.classes().len()).collect();
+    let total = all.len() as u64;
+    for batch in images.epoch(all, 0, batch_size) {
+        let fit::Batch { inputs, classes } = batch?;
+        table.features.extend(frozen.infer_nhwc(&inputs).map_err(FitError::from)?);
+        table.classes.extend(classes);
+        let done = table.classes.len() as u64;
+        observer.event(Event::Progress { phase: Phase::Features, done, total });
+        if observer.stopped() {
+            return Err(FitError::Stopped.into());
+        }
+    }
+    Ok(table)
 }

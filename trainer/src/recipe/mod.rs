@@ -34,16 +34,16 @@ use crate::finetune::FinetuneStrategy;
 use crate::fit::FitOptions;
 use crate::options;
 
-/// A training.
+/// A whole training: the network, how images are prepared, and every number of the optimization.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// A line about it.
+    /// A one-line description.
     pub summary: String,
     /// The network that is trained from the beginning, as [`zoo`] names it.
     #[serde(default)]
     pub network: Option<String>,
-    /// Its first weights.
+    /// How its first weights are drawn.
     #[serde(default, rename = "initialisation")]
     pub initialization: Scheme,
     /// The pretrained network that is grafted upon, instead of `network`.
@@ -63,16 +63,16 @@ pub struct Recipe {
     /// What chooses the best epoch.
     #[serde(default)]
     pub validation: ValidationSource,
-    /// What becomes of the parts that the data set gives.
+    /// Whether the data set's own subsets are kept.
     #[serde(default, rename = "parts")]
     pub subsets: SubsetPolicy,
-    /// What the counts of the schedule are of.
+    /// The unit of the schedule's counts.
     #[serde(default)]
     pub schedule_unit: ScheduleUnit,
     /// Every number of the training.
     #[serde(default)]
     pub training: FitOptions,
-    /// Where the run is kept, and what is said of it.
+    /// The files and the output of the run.
     #[serde(default)]
     pub run: RunOptions,
 }
@@ -83,10 +83,10 @@ pub struct Recipe {
 pub struct InputOptions {
     /// Height and width of what the network takes, in pixels.
     pub size: [u32; 2],
-    /// How images come to it.
+    /// How images are brought to that size.
     #[serde(default)]
     pub fit: ResizeMode,
-    /// By which filter.
+    /// The resampling filter.
     #[serde(default = "bilinear")]
     pub filter: Filter,
     /// What is subtracted from pixels and what they are divided by.
@@ -97,10 +97,10 @@ pub struct InputOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResizeMode {
-    /// Resized, whatever its proportions.
+    /// Resizes the image, ignoring its aspect ratio.
     #[default]
     Squash,
-    /// Its shorter side to so many pixels, and the middle cut out.
+    /// Resizes the shorter side to this many pixels, then crops the center.
     ShorterSide(u32),
 }
 
@@ -108,9 +108,9 @@ pub enum ResizeMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputValues {
-    /// `0..=255`.
+    /// Pixel levels, `0..=255`.
     Levels,
-    /// `0..=1`.
+    /// Pixel levels divided by 255, `0..=1`.
     Unit,
     /// `0..=1` less the mean over the training images, each channel by itself: tflearn's
     /// `add_featurewise_zero_center(per_channel=True)`.
@@ -139,29 +139,29 @@ pub enum ValidationSource {
     PerClass(usize),
 }
 
-/// What becomes of the parts (`train`, `val`, `test`) that a data set gives.
+/// Whether a data set's own subsets (`train`, `val`, `test`) are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SubsetPolicy {
-    /// They stay: what is to test does not train.
+    /// Keeps them: test images never train.
     #[default]
     Given,
-    /// They are forgotten.
+    /// Ignores them and splits all images anew.
     Ignored,
 }
 
-/// What the counts of a schedule are of.
+/// The unit of a schedule's counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleUnit {
-    /// Of steps.
+    /// Counts are of steps.
     #[default]
     Steps,
-    /// Of epochs, each of as many steps as this data set makes.
+    /// Counts are of epochs, each of as many steps as this data set makes.
     Epochs,
 }
 
-/// Where a run is kept, and what is said of it.
+/// The files and the output of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunOptions {

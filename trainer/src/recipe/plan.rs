@@ -6,16 +6,16 @@ use std::sync::Arc;
 use models::preprocess::Limits;
 use models::{Graph, Labels, Network, Params, Preprocess, zoo};
 
-use super::graft::{Base, HeadFirst};
+use super::graft::{GraftedBase, HeadFirst};
 use super::{InputValues, Recipe, RecipeError, ScheduleUnit, SubsetPolicy, ValidationSource};
 use crate::backend::Parameter;
 use crate::data::augment::{Augmentation, Statistics};
-use crate::data::loader::{self, Loader, Resources};
+use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
 use crate::data::{BadFilePolicy, Counts, Dataset, Fractions, Partition, Sample, Split, Subset};
 use crate::finetune::FinetuneStrategy;
 use crate::fit::{FitOptions, ImageExamples};
 
-/// Everything that a run needs.
+/// A recipe and a data set together: everything that a run needs.
 pub struct Plan {
     /// From levels `0..=255` to logits.
     pub graph: Graph,
@@ -29,27 +29,27 @@ pub struct Plan {
     pub labels: Labels,
     /// Which of its parameters are trained.
     pub trains: Box<dyn Fn(&Parameter) -> bool>,
-    /// What it learns from.
+    /// The images to train on.
     pub training: ImageExamples,
-    /// What chooses the best epoch.
+    /// The images that choose the best epoch, if the recipe wants any.
     pub validation: Option<ImageExamples>,
-    /// What measures the result, if the data set has a part for that.
+    /// The images that measure the result, if the data set has a test subset.
     pub test: Option<ImageExamples>,
-    /// How much of what there is.
+    /// How many images and steps there are.
     pub counts: PlanCounts,
     /// The training images.
     pub(super) samples: Arc<[Sample]>,
     pub(super) head_first: Option<HeadFirst>,
 }
 
-/// How much of what there is.
+/// How many images and steps there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlanCounts {
-    /// ImageExamples to train on.
+    /// Images to train on.
     pub training: usize,
-    /// ImageExamples that choose the best epoch.
+    /// Images that choose the best epoch.
     pub validation: usize,
-    /// ImageExamples that measure the result.
+    /// Images that measure the result.
     pub test: usize,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
@@ -66,7 +66,7 @@ pub struct LoadOptions {
     pub bad_files: BadFilePolicy,
 }
 
-/// What is trained.
+/// The network to train.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
     /// The recipe's network, from the beginning.
@@ -112,7 +112,7 @@ impl Plan {
         let (graph, params, preprocess) = match subject {
             Subject::Fresh => fresh(recipe, &training, classes, loading.bad_files)?,
             Subject::Grafted(base) => {
-                let base = Base::new(recipe, base, classes)?;
+                let base = GraftedBase::new(recipe, base, classes)?;
                 (trained, head) = (Some(base.trained), Some(base.head));
                 (base.graph, base.params, base.preprocess)
             }
@@ -132,15 +132,8 @@ impl Plan {
             steps_per_epoch,
             steps: options.steps.unwrap_or(options.epochs.saturating_mul(steps_per_epoch)),
         };
-        let images = |samples: &Arc<[Sample]>, augmentation: Augmentation| {
-            let (seed, preprocess) = (options.seed, preprocess.clone());
-            let how = loader::TransformSpec { preprocess, augmentation, values: loader::PixelValues::Levels, seed };
-            let batch_size = NonZeroUsize::new(options.batch_size).unwrap_or(NonZeroUsize::MIN);
-            let LoadOptions { threads, bad_files } = loading;
-            let resources = Resources { batch_size, threads, bad_files, ..Resources::default() };
-            let classes = samples.iter().map(|sample| sample.class).collect();
-            Ok::<_, RecipeError>(ImageExamples::new(Loader::new(samples.clone(), how, resources)?, classes))
-        };
+        let loader = LoaderSpec { preprocess: &preprocess, options: &options, loading };
+        let images = |samples: &Arc<[Sample]>, augmentation| loader.images(samples, augmentation);
         let plain = |samples: &Arc<[Sample]>| {
             (!samples.is_empty()).then(|| images(samples, Augmentation::default())).transpose()
         };
@@ -163,6 +156,29 @@ impl Plan {
             preprocess,
             options,
         })
+    }
+}
+
+/// How the images of all subsets are loaded.
+struct LoaderSpec<'a> {
+    preprocess: &'a Preprocess,
+    options: &'a FitOptions,
+    loading: LoadOptions,
+}
+
+impl LoaderSpec<'_> {
+    fn images(&self, samples: &Arc<[Sample]>, augmentation: Augmentation) -> Result<ImageExamples, RecipeError> {
+        let transform = TransformSpec {
+            preprocess: self.preprocess.clone(),
+            augmentation,
+            values: PixelValues::Levels,
+            seed: self.options.seed,
+        };
+        let LoadOptions { threads, bad_files } = self.loading;
+        let batch_size = NonZeroUsize::new(self.options.batch_size).unwrap_or(NonZeroUsize::MIN);
+        let resources = Resources { batch_size, threads, bad_files, ..Resources::default() };
+        let classes = samples.iter().map(|sample| sample.class).collect();
+        Ok(ImageExamples::new(Loader::new(samples.clone(), transform, resources)?, classes))
     }
 }
 

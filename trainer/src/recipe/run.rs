@@ -21,38 +21,38 @@ use crate::fit::metrics::Evaluation;
 use crate::fit::{self, CheckpointOptions, Fitted, LogOptions, Logs, Progress, Run, Task};
 use crate::logs::{CsvLog, EventLog, Log, LogError, LogStart};
 
-/// Where a run is kept, and what it is of.
+/// A run and its folders.
 #[derive(Clone, Copy)]
 pub struct RunFolder<'a> {
     /// The recipe's name, for the record.
     pub name: &'a str,
-    /// What is followed.
+    /// The recipe.
     pub recipe: &'a Recipe,
-    /// The same with its images.
+    /// The recipe with its images.
     pub plan: &'a Plan,
-    /// Where.
-    pub place: &'a RunPaths,
-    /// By what it is computed.
+    /// The folders to write to.
+    pub paths: &'a RunPaths,
+    /// The compute backend.
     pub kernels: &'a ComputeBackend,
-    /// Whether it has to be a run that was begun.
+    /// Whether there must be a checkpoint.
     pub resume: Resume,
 }
 
-/// A run's folders.
+/// The folders of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPaths {
-    /// Its own.
+    /// The run's own folder.
     pub folder: PathBuf,
-    /// That of its checkpoints.
+    /// The folder of its checkpoints, in its own.
     pub checkpoints: PathBuf,
 }
 
-/// Whether a run goes on.
+/// Whether a run must resume from a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
-    /// Where there is a checkpoint.
+    /// Resumes if there is a checkpoint, and starts otherwise.
     IfPossible,
-    /// Or nothing is done.
+    /// Fails if there is no checkpoint.
     Required,
 }
 
@@ -62,7 +62,7 @@ pub struct OpenRun<'a> {
     run: Run<'a>,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub struct RunResult {
     /// The file of the best weights.
@@ -99,7 +99,7 @@ impl<'a> RunFolder<'a> {
     /// # Errors
     /// [`RecipeError::OtherRecipe`] for a run of other settings, [`RecipeError::NothingToResume`].
     pub fn open(self) -> Result<OpenRun<'a>, RecipeError> {
-        let RunFolder { recipe, plan, kernels, place: RunPaths { folder, checkpoints }, .. } = self;
+        let RunFolder { recipe, plan, kernels, paths: RunPaths { folder, checkpoints }, .. } = self;
         let written = folder.join(RECIPE);
         let begun = fs::read_dir(checkpoints).is_ok_and(|mut files| files.next().is_some());
         match fs::read_to_string(&written) {
@@ -164,7 +164,7 @@ impl OpenRun<'_> {
             0 => LogStart::New,
             step => LogStart::After(step),
         };
-        let folder = self.of.place.folder.join(STEPS_FOLDER);
+        let folder = self.of.paths.folder.join(STEPS_FOLDER);
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         Ok(logs(&folder, STEPS, start)?)
     }
@@ -174,7 +174,7 @@ impl OpenRun<'_> {
     /// # Errors
     /// [`RecipeError`]; checkpoints remain.
     pub fn finish(mut self, observer: &mut dyn Observer) -> Result<RunResult, RecipeError> {
-        let RunFolder { recipe, plan, place: RunPaths { folder, .. }, .. } = self.of;
+        let RunFolder { recipe, plan, paths: RunPaths { folder, .. }, .. } = self.of;
         let start = match *self.run.progress() {
             Progress { step: 0, .. } => LogStart::New,
             Progress { step, batch: 0, .. } => LogStart::After(step),

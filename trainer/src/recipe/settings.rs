@@ -14,11 +14,11 @@ pub struct Setting {
     pub(super) value: Option<Value>,
 }
 
-/// A setting that is not understood.
+/// A setting that cannot be parsed or applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingError {
     /// No `=`.
-    #[error("`{0}` is no setting; write KEY=VALUE, as in batch_size=64")]
+    #[error("`{0}` is not a setting; write KEY=VALUE, as in batch_size=64")]
     Form(String),
     /// A value that the option cannot have.
     #[error("`{key}` must be {wanted}, not `{found}`")]
@@ -31,7 +31,7 @@ pub enum SettingError {
         found: String,
     },
     /// A key that goes through something that has no parts.
-    #[error("`{key}` cannot be set: `{part}` has no parts in this recipe")]
+    #[error("`{key}` cannot be set: `{part}` is not a table in this recipe")]
     Path {
         /// The whole key.
         key: String,
@@ -139,6 +139,6 @@ mod tests {
         assert_eq!(at(&table, "b.d.e"), Some(&Value::Integer(3)));
         put(&mut table, "b.c", None).unwrap();
         assert_eq!(at(&table, "b.c"), None);
-        assert!(put(&mut table, "a.b", Some(1.into())).unwrap_err().to_string().contains("`a` has no parts"));
+        assert!(put(&mut table, "a.b", Some(1.into())).unwrap_err().to_string().contains("`a` is not a table"));
     }
 }

@@ -219,19 +219,19 @@ fn the_documentation_has_every_name() {
 #[test]
 fn unknown_options_are_refused_with_the_nearest() {
     for (setting, near) in [
-        ("n_epochs=3", "is `n_epoch` meant"),
-        ("training.batch_sise=3", "is `batch_size` meant"),
-        ("snapshot_setp=3", "is `snapshot_step` meant"),
-        ("training.optimiser.momentun=0.5", "is `momentum` meant"),
-        ("dept=32", "is `depth` meant"),
-        ("initialisation=hee", "is `he` meant"),
-        ("network=resnet20_cifa", "is `resnet20_cifar` meant"),
+        ("n_epochs=3", "did you mean `n_epoch`"),
+        ("training.batch_sise=3", "did you mean `batch_size`"),
+        ("snapshot_setp=3", "did you mean `snapshot_step`"),
+        ("training.optimiser.momentun=0.5", "did you mean `momentum`"),
+        ("dept=32", "did you mean `depth`"),
+        ("initialisation=hee", "did you mean `he`"),
+        ("network=resnet20_cifa", "did you mean `resnet20_cifar`"),
     ] {
         let error = refused("he2015-cifar10", &[setting]);
         assert!(error.contains(near), "{setting}: {error}");
     }
     let error = Recipe::open("tflearn-resnet-cifar", &[]).unwrap_err().to_string();
-    assert!(error.contains("is `tflearn-resnet-cifar10` meant"), "{error}");
+    assert!(error.contains("did you mean `tflearn-resnet-cifar10`"), "{error}");
     let twice = "n_epoch = 3\nsummary = \"\"\nnetwork = \"vgg16\"\n[training]\nepochs = 2\n[input]\nsize = [32, 32]\n\
                  values = \"unit\"\n";
     let error = Recipe::parse(twice, &[]).unwrap_err().to_string();

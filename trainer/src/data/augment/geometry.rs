@@ -13,13 +13,13 @@ pub(super) struct Window {
     pub(super) height: u32,
 }
 
-/// Left becomes right.
+/// The image mirrored left to right.
 pub(super) fn mirrored(image: &RgbImage) -> Result<RgbImage, PreprocessError> {
     let last = image.width() as usize - 1;
     build((image.width(), image.height()), |x, y| at(image, last - x, y))
 }
 
-/// Top becomes bottom.
+/// The image mirrored top to bottom.
 pub(super) fn upside_down(image: &RgbImage) -> Result<RgbImage, PreprocessError> {
     let last = image.height() as usize - 1;
     build((image.width(), image.height()), |x, y| at(image, x, last - y))

@@ -37,15 +37,24 @@ use random::Random;
 #[serde(transparent)]
 pub struct Augmentation(pub Vec<Transform>);
 
-/// Why an image is not augmented.
+/// The size that images come to, and how large they may be on the way.
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry<'a> {
+    /// The model's preprocessing.
+    pub preprocess: &'a Preprocess,
+    /// What a decoded or resized image may take.
+    pub limits: &'a Limits,
+}
+
+/// An image cannot be augmented.
 #[derive(Debug, Error)]
 pub enum AugmentError {
     /// A number of a transform that makes no sense.
     #[error("`{parameter}` of an augmentation must be {wanted}")]
     Parameter {
-        /// Which.
+        /// The parameter's name.
         parameter: String,
-        /// What it may be.
+        /// The allowed range.
         wanted: String,
     },
     /// Images of different sizes where one is needed.
@@ -53,7 +62,7 @@ pub enum AugmentError {
         "the model's preprocessing leaves images of different sizes, so they cannot be cropped to one; give it a crop"
     )]
     Size,
-    /// The preprocessing.
+    /// The preprocessing does not fit the image.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
@@ -73,20 +82,15 @@ impl Augmentation {
         self.0.iter().try_for_each(Transform::validate)
     }
 
-    /// A decoded image as it is trained on at a moment: equal for equal moments.
+    /// A decoded image as it is trained on: equal for equal keys.
     ///
     /// # Errors
     /// [`AugmentError`] if the preprocessing does not fit the image, or has no fixed size where one is needed.
-    pub fn apply(
-        &self,
-        image: &RgbImage,
-        preprocess: &Preprocess,
-        limits: &Limits,
-        moment: SampleKey,
-    ) -> Result<RgbImage, AugmentError> {
+    pub fn apply(&self, image: &RgbImage, geometry: Geometry<'_>, key: SampleKey) -> Result<RgbImage, AugmentError> {
+        let Geometry { preprocess, limits } = geometry;
         let fits = self.0.iter().any(Transform::fits);
         let image = if fits { image.clone() } else { preprocess.fit(image, limits)? };
-        let mut random = Random::of(moment);
+        let mut random = Random::of(key);
         self.0.iter().try_fold(image, |image, transform| transform.apply(image, preprocess, &mut random))
     }
 }

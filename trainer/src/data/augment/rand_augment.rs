@@ -90,19 +90,25 @@ impl Operation {
     }
 }
 
-/// So many random operations, one after the other, all of one magnitude; those that have two ways go either way.
-pub(super) fn apply(
-    image: &RgbImage,
-    (operations, bin): (u32, u32),
-    drawing: Drawing,
-    random: &mut Random,
-) -> Result<RgbImage, PreprocessError> {
-    let mut image = image.clone();
-    for _ in 0..operations {
-        let operation = OPERATIONS[random.below(OPERATIONS.len() as u32) as usize];
-        let magnitude = operation.magnitude(bin, (image.width(), image.height()));
-        let sign = if operation.signed() && random.chance(0.5) { -1.0 } else { 1.0 };
-        image = operation.apply(&image, sign * magnitude, drawing)?;
+/// Random operations, one after the other, all of one magnitude. Operations that have two directions go either way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RandAugment {
+    /// How many operations there are.
+    pub(super) operations: u32,
+    /// The magnitude, below [`BINS`].
+    pub(super) bin: u32,
+    pub(super) drawing: Drawing,
+}
+
+impl RandAugment {
+    pub(super) fn apply(self, image: &RgbImage, random: &mut Random) -> Result<RgbImage, PreprocessError> {
+        let mut image = image.clone();
+        for _ in 0..self.operations {
+            let operation = OPERATIONS[random.below(OPERATIONS.len() as u32) as usize];
+            let magnitude = operation.magnitude(self.bin, (image.width(), image.height()));
+            let sign = if operation.signed() && random.chance(0.5) { -1.0 } else { 1.0 };
+            image = operation.apply(&image, sign * magnitude, self.drawing)?;
+        }
+        Ok(image)
     }
-    Ok(image)
 }

@@ -15,16 +15,16 @@ pub struct SampleKey {
     pub sample: u64,
 }
 
-/// Random numbers of one moment. They are made here from the generator's bits, because libraries change how they turn
+/// The random numbers of one key. They are made here from the generator's bits, because libraries change how they turn
 /// bits into numbers.
 pub(super) struct Random(ChaCha8Rng);
 
 impl Random {
-    pub(super) fn of(moment: SampleKey) -> Self {
-        let mut key = [0; 32];
-        let numbers = [moment.seed, moment.epoch, moment.sample, u64::from_le_bytes(*b"augments")];
-        key.as_chunks_mut::<8>().0.iter_mut().zip(numbers).for_each(|(part, number)| *part = number.to_le_bytes());
-        Self(ChaCha8Rng::from_seed(key))
+    pub(super) fn of(key: SampleKey) -> Self {
+        let mut bytes = [0; 32];
+        let numbers = [key.seed, key.epoch, key.sample, u64::from_le_bytes(*b"augments")];
+        bytes.as_chunks_mut::<8>().0.iter_mut().zip(numbers).for_each(|(part, number)| *part = number.to_le_bytes());
+        Self(ChaCha8Rng::from_seed(bytes))
     }
 
     /// A number in `low..high`; `low` if they are equal.
@@ -62,8 +62,8 @@ mod tests {
     const KEY: SampleKey = SampleKey { seed: 1, epoch: 2, sample: 3 };
 
     #[test]
-    fn equal_moments_are_equal_and_each_part_of_one_counts() {
-        let draw = |moment| Random::of(moment).uniform([0.0, 1.0]);
+    fn equal_keys_draw_equal_numbers_and_each_field_counts() {
+        let draw = |key| Random::of(key).uniform([0.0, 1.0]);
         assert_eq!(draw(KEY), draw(KEY));
         for other in [SampleKey { seed: 2, ..KEY }, SampleKey { epoch: 3, ..KEY }, SampleKey { sample: 4, ..KEY }] {
             assert_ne!(draw(KEY), draw(other));

@@ -32,7 +32,7 @@ pub struct Statistics {
 }
 
 impl PixelSums {
-    /// Counts an image in.
+    /// Adds the pixels of an image.
     pub fn add(&mut self, image: &RgbImage) {
         let pixels = image.data().as_chunks::<3>().0;
         self.pixels += pixels.len() as u64;
@@ -44,7 +44,7 @@ impl PixelSums {
         }
     }
 
-    /// Both together.
+    /// The sums over both sets of images.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
         let add = |a: [u64; 3], b: [u64; 3]| std::array::from_fn(|channel| a[channel] + b[channel]);

@@ -40,6 +40,7 @@ impl Picture {
     }
 }
 
+static LIMITS: std::sync::LazyLock<Limits> = std::sync::LazyLock::new(Limits::default);
 const FILL: [u8; 3] = [124, 116, 104];
 
 fn reference() -> Reference {
@@ -131,12 +132,16 @@ fn preprocess(side: u32) -> Preprocess {
     Preprocess { resize, crop: Some(Crop { height: side, width: side }), ..Preprocess::torchvision(side, side) }
 }
 
-fn augmented(policy: AugmentationPolicy, image: &RgbImage, moment: SampleKey) -> RgbImage {
-    policy.augmentation().apply(image, &preprocess(32), &Limits::default(), moment).unwrap()
+fn geometry(preprocess: &Preprocess) -> Geometry<'_> {
+    Geometry { preprocess, limits: &*LIMITS }
+}
+
+fn augmented(policy: AugmentationPolicy, image: &RgbImage, key: SampleKey) -> RgbImage {
+    policy.augmentation().apply(image, geometry(&preprocess(32)), key).unwrap()
 }
 
 #[test]
-fn a_moment_decides_and_nothing_else() {
+fn a_key_decides_and_nothing_else() {
     let image = numbered(40, 36);
     let moment = |sample| SampleKey { seed: 7, epoch: 3, sample };
     for policy in [
@@ -175,8 +180,8 @@ fn every_place_of_a_padded_crop_comes() {
     let crop = Augmentation(vec![Transform::PadAndCrop { padding: 1, fill: [1, 2, 3] }]);
     let mut corners = std::collections::HashSet::new();
     for sample in 0..300 {
-        let moment = SampleKey { seed: 0, epoch: 0, sample };
-        let result = crop.apply(&image, &preprocess(32), &Limits::default(), moment).unwrap();
+        let key = SampleKey { seed: 0, epoch: 0, sample };
+        let result = crop.apply(&image, geometry(&preprocess(32)), key).unwrap();
         corners.insert(pixels::at(&result, 0, 0));
     }
     // The corner is the border's in five of nine places and one of the four pixels there in the others.
@@ -193,7 +198,7 @@ fn jitter_keeps_to_its_factors_and_zero_changes_nothing() {
     let preprocess = Preprocess { resize: Resize::None, crop: None, ..preprocess(32) };
     let levels = |brightness: f64| -> Vec<u8> {
         let at = |sample| SampleKey { seed: 0, epoch: 0, sample };
-        let apply = |s| jitter(brightness).apply(&gray, &preprocess, &Limits::default(), at(s)).unwrap().data()[0];
+        let apply = |s| jitter(brightness).apply(&gray, geometry(&preprocess), at(s)).unwrap().data()[0];
         (0..500).map(apply).collect()
     };
     assert_eq!(levels(0.0), [100; 500]);
@@ -257,8 +262,12 @@ fn recipes_name_transforms_and_refuse_what_they_do_not_know() {
     augmentation.validate().unwrap();
     let again: Augmentation = serde_json::from_str(&serde_json::to_string(&augmentation).unwrap()).unwrap();
     assert_eq!(again, augmentation);
-    for wrong in [r#"[{"kind": "horizontal-flip", "p": 0.5}]"#, r#"[{"kind": "mixup"}]"#] {
-        assert!(serde_json::from_str::<Augmentation>(wrong).is_err(), "{wrong}");
+    for (wrong, named) in [
+        (r#"[{"kind": "horizontal-flip", "p": 0.5}]"#, "unknown field `p`"),
+        (r#"[{"kind": "mixup"}]"#, "unknown variant `mixup`"),
+    ] {
+        let error = serde_json::from_str::<Augmentation>(wrong).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
     }
     for wrong in
         [r#"[{"kind": "horizontal-flip", "probability": 2}]"#, r#"[{"kind": "rand-augment", "magnitude": 31}]"#]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::affine::{self, Drawing, Interpolation};
 use super::crop::{self, Shape};
 use super::geometry::{self, Window};
-use super::rand_augment;
+use super::rand_augment::{self, RandAugment};
 use super::random::Random;
 use super::{AugmentError, color};
 
@@ -17,13 +17,13 @@ use super::{AugmentError, color};
 pub enum Transform {
     /// Left becomes right (torchvision's `RandomHorizontalFlip`).
     HorizontalFlip {
-        /// How often.
+        /// How often it happens, 0..=1.
         #[serde(default = "half")]
         probability: f64,
     },
     /// Top becomes bottom (`RandomVerticalFlip`).
     VerticalFlip {
-        /// How often.
+        /// How often it happens, 0..=1.
         #[serde(default = "half")]
         probability: f64,
     },
@@ -47,7 +47,7 @@ pub enum Transform {
         /// Width of the border, in pixels.
         #[serde(default = "four")]
         padding: u32,
-        /// Its colour.
+        /// The fill colour.
         #[serde(default)]
         fill: [u8; 3],
     },
@@ -57,10 +57,10 @@ pub enum Transform {
         /// The factor is 1 plus or minus this, but not below 0.
         #[serde(default)]
         brightness: f64,
-        /// As for brightness.
+        /// The same for this factor.
         #[serde(default)]
         contrast: f64,
-        /// As for brightness.
+        /// The same for this factor.
         #[serde(default)]
         saturation: f64,
         /// The share of the circle, 0..=0.5, that hues turn by at most, either way.
@@ -74,16 +74,16 @@ pub enum Transform {
         /// How pixels between pixels are found.
         #[serde(default)]
         interpolation: Interpolation,
-        /// What shows in the corners.
+        /// The colour of the corners that the image leaves empty.
         #[serde(default)]
         fill: [u8; 3],
     },
     /// Some of fourteen operations at one magnitude (`RandAugment`).
     RandAugment {
-        /// How many, one after the other.
+        /// How many operations, one after the other.
         #[serde(default = "two")]
         operations: u32,
-        /// How strong, 0..=30.
+        /// The magnitude, 0..=30.
         #[serde(default = "nine")]
         magnitude: u32,
         /// How pixels between pixels are found.
@@ -95,7 +95,7 @@ pub enum Transform {
     },
     /// A rectangle of one colour (`RandomErasing`, before normalisation).
     RandomErasing {
-        /// How often.
+        /// How often it happens, 0..=1.
         #[serde(default = "half")]
         probability: f64,
         /// The rectangle's share of the area, from and to.
@@ -104,7 +104,7 @@ pub enum Transform {
         /// Its height to its width, from and to.
         #[serde(default = "erase_ratio")]
         ratio: [f64; 2],
-        /// Its colour.
+        /// The fill colour.
         #[serde(default)]
         fill: [u8; 3],
     },
@@ -148,7 +148,7 @@ impl Transform {
         matches!(self, Transform::RandomResizedCrop { .. } | Transform::ScaledCrop { .. })
     }
 
-    /// Whether every number makes sense.
+    /// Checks the range of every number.
     ///
     /// # Errors
     /// [`AugmentError::Parameter`] naming the first that does not.
@@ -231,7 +231,7 @@ impl Transform {
             }
             Transform::RandAugment { operations, magnitude, interpolation, fill } => {
                 let drawing = Drawing { interpolation, fill };
-                rand_augment::apply(&image, (operations, magnitude), drawing, random)?
+                RandAugment { operations, bin: magnitude, drawing }.apply(&image, random)?
             }
             Transform::RandomErasing { probability, scale, ratio, fill } => {
                 let erase = random.chance(probability);

@@ -2,6 +2,7 @@
 
 use models::Preprocess;
 use models::preprocess::{Limits, RgbImage};
+use serde::Serialize;
 
 use super::crop::{self, Shape};
 use super::random::{Random, SampleKey};
@@ -12,7 +13,8 @@ const SHAPE: Shape = Shape { scale: [0.5, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] };
 
 /// One of the fixed looks at every image. It depends on its number and the image's size alone, so features of it can be
 /// kept under the image's checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum View {
     /// As the preprocessing gives it.
     Plain,

@@ -55,11 +55,11 @@ pub struct Batches {
 }
 
 impl Batches {
-    pub(super) fn start(pipeline: Arc<Pipeline>, resources: Resources, (order, epoch): (Vec<usize>, u64)) -> Self {
+    pub(super) fn start(pipeline: Arc<Pipeline>, resources: Resources, order: Vec<usize>, epoch: u64) -> Self {
         let order: Arc<[usize]> = order.into();
         let wanted = resources.threads.get().min(order.len());
         let (batch, ahead) = (resources.batch_size.get(), resources.ahead.get());
-        let queue = Arc::new(Queue::new(order.len(), (batch, ahead), wanted));
+        let queue = Arc::new(Queue::new(order.len(), batch, ahead, wanted));
         let (mut threads, mut failed) = (Vec::new(), None);
         for number in 0..wanted {
             let worker = Worker { pipeline: pipeline.clone(), queue: queue.clone(), order: order.clone(), epoch };

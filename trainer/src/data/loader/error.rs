@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::data::DatasetError;
 use crate::data::augment::AugmentError;
 
-/// Why there is no batch, or no loader.
+/// A batch cannot be loaded, or a loader cannot be made.
 #[derive(Debug, Error)]
 pub enum LoaderError {
     /// A file that is not a usable image.
@@ -16,43 +16,43 @@ pub enum LoaderError {
     /// An augmentation or preprocessing that makes no sense.
     #[error(transparent)]
     Transform(AugmentError),
-    /// An image that does not go through.
+    /// An image that cannot be augmented or resized.
     #[error("{path}: {source}")]
     Augment {
-        /// Which.
+        /// The image's file.
         path: PathBuf,
-        /// What is wrong.
+        /// The augmentation's error.
         source: AugmentError,
     },
     /// Images of different sizes.
-    #[error("the model's preprocessing leaves images of different sizes, so they make no batch; give it a crop")]
+    #[error("the model's preprocessing leaves images of different sizes, so they cannot be batched; give it a crop")]
     Size,
-    /// A normalisation for other images.
-    #[error("the normalisation has {means} means and {deviations} deviations; an image has three channels")]
+    /// A normalization that is not for three channels.
+    #[error("the normalization has {means} means and {deviations} deviations; an image has three channels")]
     Channels {
-        /// How many means.
+        /// How many means it has.
         means: usize,
-        /// How many deviations.
+        /// How many deviations it has.
         deviations: usize,
     },
     /// A position behind the last sample.
-    #[error("sample {index} is asked for, and there are {samples}, from 0; make the order from this data set")]
+    #[error("sample {index} does not exist: there are {samples} samples, from 0; make the order from this data set")]
     Position {
-        /// Which.
+        /// The position.
         index: usize,
-        /// How many there are.
+        /// How many samples there are.
         samples: usize,
     },
-    /// A bug in what decodes or augments.
+    /// A panic while decoding or augmenting an image: a bug in graft.
     #[error("the loader failed at {path}: {message}; please report this with the image")]
     Panic {
-        /// The image.
+        /// The image's file.
         path: PathBuf,
-        /// What was said.
+        /// The panic's message.
         message: String,
     },
     /// No thread could be started, or all of them ended.
-    #[error("no thread loads images: {0}; allow this process more threads, or load with fewer")]
+    #[error("no thread can load images: {0}; allow this process more threads, or load with fewer")]
     Threads(String),
 }
 

@@ -31,9 +31,9 @@ pub struct TransformSpec {
     pub preprocess: Preprocess,
     /// What is done to them at random; nothing for validation.
     pub augmentation: Augmentation,
-    /// What becomes of the levels.
+    /// How pixel levels become numbers.
     pub values: PixelValues,
-    /// Decides what is random.
+    /// Seeds the augmentation.
     pub seed: u64,
 }
 
@@ -96,7 +96,7 @@ impl Loader {
     /// last batch is made, when one fails, or when the result is dropped.
     #[must_use]
     pub fn epoch(&self, order: Vec<usize>, epoch: u64) -> Batches {
-        Batches::start(self.pipeline.clone(), self.resources, (order, epoch))
+        Batches::start(self.pipeline.clone(), self.resources, order, epoch)
     }
 
     /// The images that could not be decoded so far and were left out, in the order of the samples.

@@ -8,7 +8,7 @@ use models::preprocess::RgbImage;
 
 use super::cache::Cache;
 use super::{LoaderError, PixelValues, Resources, TransformSpec};
-use crate::data::augment::{AugmentError, SampleKey};
+use crate::data::augment::{AugmentError, Geometry, SampleKey};
 use crate::data::{BadFile, BadFilePolicy, DatasetError, Sample};
 
 /// Everything that the threads share.
@@ -73,9 +73,10 @@ impl Pipeline {
                 image
             }
         };
-        let moment = SampleKey { seed: self.spec.seed, epoch, sample: index as u64 };
+        let key = SampleKey { seed: self.spec.seed, epoch, sample: index as u64 };
         let TransformSpec { preprocess, augmentation, .. } = &self.spec;
-        let augmented = augmentation.apply(&image, preprocess, &self.resources.limits, moment);
+        let geometry = Geometry { preprocess, limits: &self.resources.limits };
+        let augmented = augmentation.apply(&image, geometry, key);
         let augmented = augmented.map_err(|error| match error {
             AugmentError::Image(source) => DatasetError::image(&sample.path, source).into(),
             error => LoaderError::augment(&sample.path, error),

@@ -38,7 +38,7 @@ struct State {
 
 impl Queue {
     /// For so many positions in batches of so many, and so many batches ahead.
-    pub(super) fn new(positions: usize, (batch, ahead): (usize, usize), threads: usize) -> Self {
+    pub(super) fn new(positions: usize, batch: usize, ahead: usize, threads: usize) -> Self {
         let state = Mutex::new(State { threads, ..State::default() });
         Self { state, room: Condvar::new(), ready: Condvar::new(), positions, batch, ahead }
     }

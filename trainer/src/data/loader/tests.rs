@@ -130,7 +130,7 @@ fn a_consumer_may_leave_at_any_time() {
 
 #[test]
 fn no_more_is_begun_than_so_many_batches_ahead() {
-    let queue = Queue::new(100, (3, 2), 1);
+    let queue = Queue::new(100, 3, 2, 1);
     let begun: Vec<usize> = (0..6).map(|_| queue.next().unwrap()).collect();
     assert_eq!(begun, [0, 1, 2, 3, 4, 5]);
     std::thread::scope(|scope| {
@@ -145,7 +145,7 @@ fn no_more_is_begun_than_so_many_batches_ahead() {
 
 #[test]
 fn threads_that_vanish_end_the_waiting() {
-    let queue = Queue::new(10, (3, 2), 2);
+    let queue = Queue::new(10, 3, 2, 2);
     std::thread::scope(|scope| {
         let taken = scope.spawn(|| queue.take());
         queue.leave();

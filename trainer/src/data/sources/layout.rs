@@ -24,7 +24,8 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
         None => {
             let names = classes(tree, &[]);
             let mut dataset = Dataset::empty(Labels::new(names.clone()));
-            tree.files.iter().for_each(|entry| file(tree, entry, (&names, 0), &mut dataset));
+            let folders = ClassFolders { names: &names, depth: 0 };
+            tree.files.iter().for_each(|entry| file(tree, entry, folders, &mut dataset));
             Ok(dataset)
         }
     }
@@ -59,7 +60,8 @@ fn in_subsets(tree: &Tree, subsets: &BTreeMap<Subset, &str>) -> Result<Dataset, 
         }
         let first = dataset.samples.len();
         let files = tree.files.iter().filter(|entry| entry.parts[0] == folder);
-        files.for_each(|entry| file(tree, entry, (&names, 1), &mut dataset));
+        let folders = ClassFolders { names: &names, depth: 1 };
+        files.for_each(|entry| file(tree, entry, folders, &mut dataset));
         dataset.samples[first..].iter_mut().for_each(|sample| sample.subset = Some(subset));
         let seen = |class: usize| dataset.samples[first..].iter().any(|sample| sample.class == class);
         let missing = (0..names.len()).filter(|&class| subset != Subset::Train && !seen(class));
@@ -72,13 +74,22 @@ fn in_subsets(tree: &Tree, subsets: &BTreeMap<Subset, &str>) -> Result<Dataset, 
     Ok(dataset)
 }
 
-/// Adds a file below a class folder; `depth` folders are above that one.
-fn file(tree: &Tree, entry: &SourceFile, (names, depth): (&[String], usize), dataset: &mut Dataset) {
-    if entry.parts.len() < depth + 2 {
+/// The folders of classes, and how deep in the tree they are.
+#[derive(Clone, Copy)]
+struct ClassFolders<'a> {
+    /// Sorted.
+    names: &'a [String],
+    /// How many folders are above each.
+    depth: usize,
+}
+
+/// Adds a file below a class folder.
+fn file(tree: &Tree, entry: &SourceFile, folders: ClassFolders<'_>, dataset: &mut Dataset) {
+    if entry.parts.len() < folders.depth + 2 {
         return;
     }
     let path = tree.display_path(entry);
-    match names.binary_search(&entry.parts[depth]) {
+    match folders.names.binary_search(&entry.parts[folders.depth]) {
         Ok(class) if is_image(entry.name()) => {
             dataset.samples.push(Sample::new(path, class, entry.content.clone()));
         }

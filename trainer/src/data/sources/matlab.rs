@@ -15,12 +15,12 @@ pub(super) struct Array {
     pub(super) values: Vec<f64>,
 }
 
-/// Why a file is not read.
+/// A MATLAB file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum MatlabError {
-    #[error("it is no MATLAB version 5 file; save it in MATLAB with `-v7`, or in Python with scipy.io.savemat")]
+    #[error("it is not a MATLAB version 5 file; save it in MATLAB with `-v7`, or in Python with scipy.io.savemat")]
     Version,
-    #[error("it is damaged or cut off; fetch it again")]
+    #[error("it is damaged or truncated; download it again")]
     Damaged,
 }
 

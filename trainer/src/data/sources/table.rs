@@ -78,7 +78,9 @@ impl Row {
         }
         let subset = match columns.subset.map_or("", field) {
             "" => None,
-            name => Some(Subset::named(name).ok_or_else(|| format!("`{name}` is no subset; use train, val or test"))?),
+            name => {
+                Some(Subset::named(name).ok_or_else(|| format!("`{name}` is not a subset; use train, val or test"))?)
+            }
         };
         Ok(Self { path: path.to_owned(), label: label.to_owned(), subset })
     }

@@ -287,7 +287,9 @@ impl<'a> Training<'a> {
         self.progress.epoch += 1;
         self.progress.batch = 0;
         self.progress.history.push(result);
-        if let Some(best) = Best::beaten_by(self.progress.best.as_ref(), self.progress.epoch, &result) {
+        if let Some(best) =
+            Best::beaten_by(self.progress.best.as_ref(), self.progress.epoch, &result, self.task.options.ties)
+        {
             self.progress.best = Some(best);
             // Without anything that chooses, the best weights are the last, which the checkpoint has.
             if validation.is_some() || own.is_some() {

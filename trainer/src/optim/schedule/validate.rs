@@ -1,21 +1,21 @@
-//! Which numbers make a schedule.
+//! The ranges of a schedule's numbers.
 
 use thiserror::Error;
 
 use super::{Ramp, Schedule};
 
-/// A number that makes no schedule.
+/// A number of a schedule out of its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("`{option}` of the learning rate's schedule must be {wanted}")]
 pub struct ScheduleError {
-    /// Which.
+    /// The option's name.
     pub option: &'static str,
-    /// What it may be.
+    /// The allowed range.
     pub wanted: &'static str,
 }
 
 impl Schedule {
-    /// Whether every number makes sense, so that every rate is finite and none is negative.
+    /// Checks that every rate will be finite and none negative.
     ///
     /// # Errors
     /// [`ScheduleError`] naming the first that does not.

@@ -2,22 +2,22 @@
 
 use thiserror::Error;
 
-/// Why an archive is not read.
+/// An archive is refused.
 #[derive(Debug, Error)]
 pub enum ArchiveError {
-    /// The archive's own structure.
-    #[error("the archive is damaged or of another kind: {0}; pack it anew as .zip, .tar or .tar.gz")]
+    /// A damaged archive, or a file of another kind.
+    #[error("the archive is damaged or of another kind: {0}; repack it as .zip, .tar or .tar.gz")]
     Damaged(String),
     /// A name that would lead out of a folder.
     #[error("member `{0}` has a name that leads out of the archive; pack the images under plain relative names")]
     Path(String),
     /// A link, or something else that holds no bytes of its own.
-    #[error("member `{0}` is a link or a device and no file; pack the files themselves, as `tar --dereference` does")]
+    #[error("member `{0}` is a link or a device, not a file; pack the files themselves, as `tar --dereference` does")]
     Link(String),
     /// A zip member that is encrypted or compressed otherwise than usual.
-    #[error("member `{member}` is {packing}; only stored and deflated members are read, so pack the archive anew")]
+    #[error("member `{member}` is {packing}; graft reads only stored and deflated members, so repack the archive")]
     Packing {
-        /// Its name.
+        /// The member's name.
         member: String,
         /// How it is packed.
         packing: String,
@@ -26,9 +26,11 @@ pub enum ArchiveError {
     #[error("it has more than {0} members; split it, or unpack it and name the folder")]
     Members(u64),
     /// More bytes than the limits allow.
-    #[error("its members unpack to more than {0} bytes, which is more than is allowed; unpack it and name the folder")]
+    #[error("its members unpack to more than {0} bytes, more than the limit; unpack it and name the folder")]
     Bytes(u64),
     /// A compressed tar and nowhere to uncompress it.
-    #[error("a compressed tar is uncompressed into a cache, and none was named; unpack it, or pack it as .zip or .tar")]
+    #[error(
+        "a compressed tar must be uncompressed into a folder, and none was given; unpack it, or pack it as .zip or .tar"
+    )]
     Cache,
 }

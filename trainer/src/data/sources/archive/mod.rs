@@ -85,7 +85,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// By the first bytes: names lie.
+    /// Told by the file's first bytes, since names lie.
     fn of(path: &Path) -> Result<Option<Self>, DatasetError> {
         let mut head = Vec::new();
         let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));

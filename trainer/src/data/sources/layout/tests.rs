@@ -60,7 +60,7 @@ fn what_cannot_be_learnt_or_told_apart_is_refused() {
         (&[("train/a", 3), ("train/b", 3), ("val/a", 1), ("validation/b", 1)], "both `val` and `validation`"),
         (&[("a", 3)], "1 class(es)"),
         (&[("a", 3), ("b", 1)], "class `b` has 1 usable image(s); it needs at least 3"),
-        (&[], "is no data set that is known"),
+        (&[], "holds no data set that graft knows"),
     ];
     for (classes, expected) in cases {
         let root = tempfile::tempdir().unwrap();

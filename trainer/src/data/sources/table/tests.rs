@@ -30,7 +30,7 @@ fn numbers_are_in_the_order_of_numbers() {
 fn a_wrong_line_is_named() {
     let cases = [
         ("1.jpg,rose\n2.jpg\n", "labels.csv, line 2: it needs a path and a label"),
-        ("1.jpg,rose,train\n2.jpg,rose,holdout\n", "line 2: `holdout` is no part"),
+        ("1.jpg,rose,train\n2.jpg,rose,holdout\n", "line 2: `holdout` is not a subset"),
         ("1.jpg,rose\n2.jpg,iris\n1.jpg,iris\n", "line 3: `1.jpg` is also on line 1"),
     ];
     for (text, expected) in cases {

@@ -1,0 +1,52 @@
+//! What training made and measured, by whichever strategy.
+
+use std::path::PathBuf;
+
+use models::Network;
+
+use super::FinetuneStrategy;
+use crate::events::Event;
+use crate::fit::Progress;
+use crate::fit::metrics::Evaluation;
+
+/// A trained network and its results.
+pub(super) struct Outcome {
+    /// The base with its new head. Of an opaque base, the head alone.
+    pub(super) network: Network,
+    /// What was trained; never `auto`.
+    pub(super) strategy: FinetuneStrategy,
+    /// The epoch whose weights these are, counted from one.
+    pub(super) best_epoch: usize,
+    /// An [`Event::Epoch`] for each epoch.
+    pub(super) history: Vec<Event>,
+    pub(super) validation: SubsetResult,
+    pub(super) test: SubsetResult,
+    /// Where checkpoints were written.
+    pub(super) checkpoints: Option<PathBuf>,
+}
+
+/// What a network says to the images of a subset.
+pub(super) struct SubsetResult {
+    /// `[n, classes]`, row-major, in the order of the split.
+    pub(super) logits: Vec<f32>,
+    pub(super) evaluation: Evaluation,
+}
+
+impl SubsetResult {
+    pub(super) fn new(logits: Vec<f32>, truths: &[usize], classes: usize) -> Self {
+        let evaluation = Evaluation::new(&logits, truths, classes);
+        Self { logits, evaluation }
+    }
+}
+
+/// The history of a run of so many epochs, as events.
+pub(super) fn epochs(progress: &Progress, epochs: usize) -> Vec<Event> {
+    let events = (1..).zip(&progress.history).map(|(epoch, result)| Event::Epoch {
+        epoch,
+        epochs,
+        train_loss: result.train_loss,
+        validation_loss: result.validation_loss,
+        validation_top1: result.validation_top1,
+    });
+    events.collect()
+}

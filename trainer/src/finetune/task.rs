@@ -1,0 +1,55 @@
+//! What a fine-tuning run is given, and what it makes.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use onnx::EngineKind;
+
+use super::golden::Golden;
+use super::report::FinetuneReport;
+use super::{Base, Content, FinetuneOptions};
+use crate::backend::ComputeBackend;
+use crate::data::DatasetSource;
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct Task<'a> {
+    /// The base model's name, for the record.
+    pub base_name: &'a str,
+    /// What to graft upon.
+    pub base: &'a Base,
+    /// The images.
+    pub source: &'a DatasetSource,
+    /// The user's choices.
+    pub options: FinetuneOptions,
+    /// Where the run may write.
+    pub folders: &'a Folders,
+    /// Runs the frozen part.
+    pub engine: EngineKind,
+    /// How many threads the engine and the image loader may use.
+    pub threads: NonZeroUsize,
+    /// Trains layers of the base.
+    pub kernels: &'a ComputeBackend,
+}
+
+/// The folders that a run may write to. Each is made when it is needed, and nothing is written elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// Cached features, a folder for each frozen network.
+    pub features: PathBuf,
+    /// Checkpoints of runs that have not finished, a folder each.
+    pub runs: PathBuf,
+    /// Uncompressed copies of compressed tar archives.
+    pub archives: PathBuf,
+}
+
+/// A new model.
+#[derive(Debug, Clone)]
+pub struct Finetuned {
+    /// The model to publish.
+    pub content: Content,
+    /// What was done and measured.
+    pub report: FinetuneReport,
+    /// Test images with their logits.
+    pub golden: Vec<Golden>,
+}
