@@ -6,13 +6,14 @@
 
 In a data folder of its own that is removed at the end:
 
-1. lets other programs judge every way in which graft writes an operator, and networks of the papers;
-2. imports a small classifier that another program wrote, exports it, and checks the file with ONNX's own tools;
-3. generates a client from openapi/openapi.json;
-4. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
+1. decodes some hundreds of odd pictures, and compares each pixel with PIL's;
+2. lets other programs judge every way in which graft writes an operator, and networks of the papers;
+3. imports a small classifier that another program wrote, exports it, and checks the file with ONNX's own tools;
+4. generates a client from openapi/openapi.json;
+5. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
    model, stops the server with SIGTERM, which must end it cleanly, and checks the fine-tuned model's file; before the
    last stop, schemathesis sends some hundred requests, and every answer must be as described;
-5. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
+6. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
 
 ONNX Runtime's library is the one of this Python, unless ORT_DYLIB_PATH names another.
 """
@@ -162,6 +163,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="graft-interop-") as name:
         folder = Path(name)
         tiny.main(folder)
+
+        say("odd pictures: PIL's pixels")
+        python("check_images.py", graft.parent / "examples" / "decode")
 
         say("every operator and some networks: ONNX's checker, ONNX Runtime, OpenVINO, the reference implementation")
         run(graft.parent / "examples" / "export_samples", folder / "samples")

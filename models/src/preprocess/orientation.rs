@@ -16,8 +16,8 @@ pub(super) fn of_segments<'a>(segments: impl Iterator<Item = &'a [u8]>) -> Orien
     exif.or(xmp).unwrap_or(Orientation::NoTransforms)
 }
 
-/// Tag 0x0112 of the first directory (EXIF 2.3, section 4.6), whichever whole-number type it has; values beyond 8 turn
-/// nothing.
+/// Tag 0x0112 of the first directory (EXIF 2.3, section 4.6), as a short or long number, signed or not. Values beyond 8
+/// turn nothing, and PIL takes a byte for text.
 pub(super) fn of_exif(data: &[u8]) -> Option<Orientation> {
     const TAG: u16 = 0x0112;
     const ENTRY: usize = 12;
@@ -29,9 +29,8 @@ pub(super) fn of_exif(data: &[u8]) -> Option<Orientation> {
             continue;
         }
         let value = match tiff.u16(entry + 2)? {
-            1 => u32::from(*data.get(entry + 8)?),
-            3 => u32::from(tiff.u16(entry + 8)?),
-            4 => tiff.u32(entry + 8)?,
+            3 | 8 => u32::from(tiff.u16(entry + 8)?),
+            4 | 9 => tiff.u32(entry + 8)?,
             _ => return None,
         };
         return Some(u8::try_from(value).ok().and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms));
@@ -91,11 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn exif_may_have_any_whole_number() {
-        for kind in [1, 3, 4] {
+    fn exif_may_have_any_number_but_a_byte() {
+        for kind in [3, 4, 8, 9] {
             assert_eq!(of_exif(&exif(kind, [6, 0, 0, 0])), Some(Orientation::Rotate90), "type {kind}");
         }
         assert_eq!(of_exif(&exif(3, [9, 0, 0, 0])), Some(Orientation::NoTransforms), "beyond 8");
+        assert_eq!(of_exif(&exif(1, [6, 0, 0, 0])), None, "a byte");
         assert_eq!(of_exif(&exif(2, [6, 0, 0, 0])), None, "text");
         assert_eq!(of_exif(&exif(3, [6, 0, 0, 0])[..12]), None, "cut off");
         assert_eq!(of_exif(b"II*\0\xff\xff\xff\xff"), None, "a directory that is not there");
