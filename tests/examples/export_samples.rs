@@ -53,18 +53,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (channels, height, width) = imported.graph.chw(imported.graph.input())?;
         let input = recorded.input(channels);
         let shape = [recorded.shape[0], channels, height, width];
-        samples.add(&name, &unlabelled(imported.graph, &imported.params)?, (shape, input))?;
+        samples.add(&name, &unlabeled(imported.graph, &imported.params)?, &ImageBatch::from_raw(shape, input))?;
     }
     for name in NETWORKS {
         let graph = zoo::find(name).ok_or(name)?.graph([32; 2], 10)?;
         let shape = [2, 3, 32, 32];
-        samples.add(name, &parity::scrambled(&graph), (shape, numbers(shape.iter().product(), true)))?;
+        let batch = ImageBatch::from_raw(shape, numbers(shape.iter().product(), true));
+        samples.add(name, &parity::scrambled(&graph), &batch)?;
     }
     std::fs::write(samples.folder.join("samples.json"), serde_json::to_vec(&samples.list)?)?;
     Ok(())
 }
 
-/// What was written.
+/// The files written so far, with what `check_samples.py` must know of each.
 struct Samples {
     folder: PathBuf,
     list: BTreeMap<String, Value>,
@@ -72,18 +73,12 @@ struct Samples {
 
 impl Samples {
     /// Writes a network in every form, with the answers of the executor, which tract must give too.
-    fn add(
-        &mut self,
-        name: &str,
-        network: &Network,
-        (shape, input): ([usize; 4], Vec<f32>),
-    ) -> Result<(), Box<dyn Error>> {
-        let batch = ImageBatch::from_raw(shape, input);
-        let answer = CpuExecutor::new(&network.graph, &network.params)?.infer_batch(&batch)?;
+    fn add(&mut self, name: &str, network: &Network, batch: &ImageBatch) -> Result<(), Box<dyn Error>> {
+        let answer = CpuExecutor::new(&network.graph, &network.params)?.infer_batch(batch)?;
         for (form, options, tolerance) in FORMS {
             let file = export(network, &options)?;
             let mut tract = engine::open(EngineKind::Tract, &file, 2.try_into()?)?;
-            let outputs = tract.run(&batch)?;
+            let outputs = tract.run(batch)?;
             let difference = relative_difference(answer.data(), outputs.first()?.data());
             if difference > tolerance {
                 return Err(format!("{name} {form}: tract differs by {difference:.1e}").into());
@@ -91,7 +86,7 @@ impl Samples {
             let file_name = format!("{name}-{form}.onnx");
             std::fs::write(self.folder.join(&file_name), file)?;
             let sample = json!({
-                "opset": options.opset, "shape": shape, "input": batch.data(), "output": answer.data(),
+                "opset": options.opset, "shape": batch.shape(), "input": batch.data(), "output": answer.data(),
                 "tolerance": tolerance,
             });
             self.list.insert(file_name, sample);
@@ -101,7 +96,7 @@ impl Samples {
 }
 
 /// A network with classes if it ends in a vector, otherwise without.
-fn unlabelled(graph: Graph, params: &Params) -> Result<Network, Box<dyn Error>> {
+fn unlabeled(graph: Graph, params: &Params) -> Result<Network, Box<dyn Error>> {
     let labels = match graph.shape(graph.output()).dims() {
         [classes] => Some(Labels::new((0..*classes).map(|class| format!("class {class}")).collect())),
         _ => None,

@@ -1,11 +1,11 @@
-//! Numbers that a script in Python makes too, so that no file of them is needed.
+//! Numbers that Python scripts compute too, so that no file has to hold them.
 
 use std::io;
 
 use bytes::Bytes;
 
-/// `count` numbers from `low` to `high`: a hash of the place and the seed (splitmix64's finaliser), its upper 24 bits. The
-/// same as in `tests/reference/generated.py`.
+/// `count` numbers in `low..high`: the upper 24 bits of a hash of position and seed (splitmix64's finalizer).
+/// `tests/reference/generated.py` computes the same.
 #[must_use]
 pub fn generated(count: usize, (low, high): (f64, f64), seed: u64) -> Vec<f32> {
     let hash = |index: u64| {
@@ -18,12 +18,12 @@ pub fn generated(count: usize, (low, high): (f64, f64), seed: u64) -> Vec<f32> {
     (1..=count as u64).map(number).collect()
 }
 
-/// The second file of a model, whose name says which numbers are in it: from where to where they lie, the seed, how many.
+/// The content of a model's second file, whose name describes it: `LOW HIGH SEED COUNT`, little-endian `f32`.
 ///
 /// # Errors
 /// For any other name.
 pub fn external(location: &str) -> io::Result<Bytes> {
-    let wrong = || io::Error::other(format!("`{location}` says no numbers"));
+    let wrong = || io::Error::other(format!("`{location}` is not `LOW HIGH SEED COUNT`"));
     let words: Vec<&str> = location.split(' ').collect();
     let [low, high, seed, count] = words[..] else { return Err(wrong()) };
     let bounds = (low.parse().map_err(|_| wrong())?, high.parse().map_err(|_| wrong())?);

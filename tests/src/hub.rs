@@ -1,4 +1,4 @@
-//! A server that answers as the Hugging Face Hub does, for files of the test.
+//! A server that answers as the Hugging Face Hub does, with the files of a test.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,18 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct HubFile {
     content: Vec<u8>,
     etag: String,
-    /// After how many bytes the first transfer breaks off.
+    /// The number of bytes after which the first transfer breaks off.
     breaks: Option<usize>,
 }
 
 impl HubFile {
-    /// A file under this checksum: SHA-256 for a large one.
+    /// A file whose entity tag is this checksum: SHA-256 for a large file.
     #[must_use]
     pub fn new(content: Vec<u8>, etag: &str) -> Self {
         Self { content, etag: etag.to_owned(), breaks: None }
     }
 
-    /// The same, but every transfer breaks off once after this many bytes.
+    /// The same file, but its first transfer breaks off after this many bytes.
     #[must_use]
     pub fn breaking(self, after: usize) -> Self {
         Self { breaks: Some(after), ..self }
@@ -36,10 +36,10 @@ pub struct Hub {
 
 impl Hub {
     /// Serves files by their path, such as `timm/resnet18.tv_in1k/resolve/main/model.safetensors`, on a free port. As at the
-    /// hub, a file's own address names its checksum and leads on to another, which sends any range of its bytes.
+    /// hub, a file's own address gives the checksum and redirects to another, which sends any range of bytes.
     ///
     /// # Panics
-    /// When there is no port.
+    /// When no port is free.
     #[must_use]
     pub fn start(files: HashMap<String, HubFile>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("a free port: {error}"));
@@ -48,20 +48,20 @@ impl Hub {
         let (requests, mut files) = (hub.requests.clone(), files);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that goes away is no failure of the server.
-                let _gone = answer(&stream, &mut files, &requests);
+                // A disconnected client is no failure of the server.
+                let _disconnected = answer(&stream, &mut files, &requests);
             }
         });
         hub
     }
 
-    /// Where it is.
+    /// `http://` and address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The first line of every request so far, with its range.
+    /// The path of every request so far, followed by its range.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -104,7 +104,7 @@ fn answer(
             end - 1,
             part.len()
         )?;
-        // The question for the size takes one byte and is not what breaks off.
+        // The request for the size asks for one byte; it does not count as the first transfer.
         let sent = if part.len() > 1 { file.breaks.take().unwrap_or(part.len()).min(part.len()) } else { part.len() };
         return stream.write_all(&part[..sent]);
     }
@@ -121,7 +121,7 @@ fn answer(
     }
 }
 
-/// From where to where `bytes=start-end` goes.
+/// Start and end of `bytes=START-LAST`; the end is exclusive.
 fn bounds(range: &str, length: usize) -> (usize, usize) {
     let (start, end) = range.trim_start_matches("bytes=").split_once('-').unwrap_or(("0", ""));
     let end = end.parse::<usize>().map_or(length, |last| (last + 1).min(length));

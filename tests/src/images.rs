@@ -1,49 +1,49 @@
-//! Small data sets that are easy to tell apart.
+//! Small data sets of plain colors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use models::{Labels, ModelSpec, Network, Preprocess, init, zoo};
 
-/// Classes with their colours.
+/// Class names and their colors, RGB.
 const CLASSES: [(&str, [u8; 3]); 3] = [("blue", [40, 60, 200]), ("green", [50, 180, 60]), ("red", [210, 50, 40])];
 
-/// A folder per class with this many images each, every one different.
+/// Writes a folder per class with `per_class` different images each, and returns `folder`.
 ///
 /// # Panics
-/// When the disk refuses.
+/// When a file cannot be written.
 #[must_use]
-pub fn colours(folder: PathBuf, per_class: u8) -> PathBuf {
-    for (class, colour) in CLASSES {
+pub fn color_folders(folder: PathBuf, per_class: u8) -> PathBuf {
+    for (class, color) in CLASSES {
         let inner = folder.join(class);
         fs::create_dir_all(&inner).unwrap_or_else(|error| panic!("{}: {error}", inner.display()));
         for number in 0..per_class {
-            write(&inner.join(format!("{number:03}.bmp")), &picture(colour, number));
+            write(&inner.join(format!("{number:03}.bmp")), &picture(color, number));
         }
     }
     folder
 }
 
-/// A picture of a class of [`colours`].
+/// An image of a class of [`color_folders`] that is not in the folders, as a BMP file.
 ///
 /// # Panics
 /// When there is no such class.
 #[must_use]
 pub fn example(class: &str) -> Vec<u8> {
     let found = CLASSES.iter().find(|(name, _)| *name == class);
-    let (_, colour) = found.unwrap_or_else(|| panic!("no class {class}"));
-    picture(*colour, 200)
+    let (_, color) = found.unwrap_or_else(|| panic!("no class {class}"));
+    picture(*color, 200)
 }
 
-/// A file of the test.
+/// Writes a file.
 ///
 /// # Panics
-/// When the disk refuses.
+/// When it cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-/// A small ResNet with random weights as an ONNX file: features of random networks tell colours apart.
+/// A small ResNet with random weights as an ONNX file: features of random networks tell colors apart.
 ///
 /// # Panics
 /// Never, for this network.
@@ -62,8 +62,8 @@ pub fn base_model() -> Vec<u8> {
     onnx::export(&network, &onnx::ExportOptions::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A BMP of 48x40 pixels: the colour with a gradient and a pattern that depends on the number.
-fn picture(colour: [u8; 3], number: u8) -> Vec<u8> {
+/// A BMP of 48x40 pixels: the color with a gradient and a pattern that depends on the number.
+fn picture(color: [u8; 3], number: u8) -> Vec<u8> {
     const WIDTH: u32 = 48;
     const HEIGHT: u32 = 40;
     let pixels = WIDTH * HEIGHT * 3;
@@ -74,7 +74,7 @@ fn picture(colour: [u8; 3], number: u8) -> Vec<u8> {
     for y in 0..HEIGHT {
         for x in 0..WIDTH {
             let shade = (x * u32::from(number % 7) + y * u32::from(number / 7) + u32::from(number)) % 32;
-            bmp.extend(colour.iter().rev().map(|channel| channel.saturating_add(shade as u8)));
+            bmp.extend(color.iter().rev().map(|channel| channel.saturating_add(shade as u8)));
         }
     }
     bmp

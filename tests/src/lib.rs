@@ -1,4 +1,4 @@
-//! The system from outside: what the tests in `tests/` share.
+//! What the tests of the whole system share.
 
 pub mod generated;
 pub mod hub;

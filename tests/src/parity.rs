@@ -6,30 +6,30 @@ use onnx::parity::relative_difference;
 use onnx::{EngineKind, ExportOptions, engine, export};
 use trainer::backend::CpuExecutor;
 
-/// What was found, relative to the largest logit of the executor.
+/// Largest differences of any logit, relative to the largest logit of the executor.
 #[derive(Debug, Clone)]
 pub struct Parity {
-    /// The executor: an image in a batch and the same alone.
+    /// Executor: an image in a batch from the same image alone.
     pub batch: f64,
-    /// Every engine of the process.
+    /// One entry for each engine of the process.
     pub engines: Vec<EngineParity>,
 }
 
-/// One engine.
+/// The differences of one engine.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineParity {
-    /// Which.
+    /// ONNX Runtime or tract.
     pub kind: EngineKind,
-    /// Its answers and the executor's.
+    /// Its logits from the executor's.
     pub executor: f64,
-    /// An image in a batch and the same alone.
+    /// An image in a batch from the same image alone.
     pub batch: f64,
 }
 
-/// Exports a network that takes pixels and runs it everywhere on this many images of noise.
+/// Exports a network that takes pixels and runs it in the executor and on every engine, on `images` images of noise.
 ///
 /// # Errors
-/// What the exporter, the executor or an engine says.
+/// Those of the exporter, the executor or an engine.
 pub fn measure(network: &Network, images: usize) -> Result<Parity, Box<dyn std::error::Error>> {
     let (channels, height, width) = network.graph.chw(network.graph.input())?;
     let batch = ImageBatch::noise(images, [channels, height, width], 11);
@@ -61,8 +61,8 @@ pub fn measure(network: &Network, images: usize) -> Result<Parity, Box<dyn std::
     Ok(parity)
 }
 
-/// A graph from normalised pixels with weights that leave nothing out, as a classifier of pixels: biases and batch-norm
-/// statistics are not trivial.
+/// A classifier of pixels from a graph that takes normalized ones, with random weights: biases and batch-norm statistics
+/// are not trivial.
 ///
 /// # Panics
 /// When the graph does not end in classes.

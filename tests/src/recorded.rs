@@ -1,20 +1,20 @@
-//! The inputs of recorded models, made by a formula instead of stored.
+//! The inputs of recorded models, computed by a formula instead of stored.
 
 use serde::Deserialize;
 
-/// An input, written by `tests/reference/spellings.py`, and what the reference makes of it.
+/// The shape of an input and the reference's output, written by `tests/reference/spellings.py`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Recorded {
-    /// Of the input as the file has it.
+    /// Of the input, in the file's own order of channels.
     pub shape: Vec<usize>,
-    /// Whether the input is of bytes.
+    /// Whether the input has bytes instead of real numbers.
     pub bytes: bool,
     /// Row-major.
     pub output: Vec<f32>,
 }
 
 impl Recorded {
-    /// The numbers that the reference was given, in graft's order, which is not that of a file whose channels come last.
+    /// The input in graft's order, channels first, whatever the file's own order is.
     #[must_use]
     pub fn input(&self, channels: usize) -> Vec<f32> {
         let numbers = numbers(self.shape.iter().product(), self.bytes);
@@ -29,7 +29,7 @@ impl Recorded {
     }
 }
 
-/// Numbers from -2 to 2, or bytes, that repeat after 2003.
+/// Numbers from -2 to 2, or bytes 0..255, with a period of 2003.
 #[must_use]
 pub fn numbers(count: usize, bytes: bool) -> Vec<f32> {
     let number = |step: usize| if bytes { (step % 256) as f64 } else { step as f64 / 500.75 - 2.0 };

@@ -9,14 +9,14 @@ use reqwest::blocking::{Client, Response, multipart};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything here may take before the test fails. Generous: the machines that run tests are shared, and this
-/// only bounds how long a hanging test is waited for.
+/// How long a test waits for an answer. Generous, because the machines that run tests are shared: it only bounds the time
+/// that a hanging test takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The program, built by the same `cargo test` beside the tests.
+/// The path of the program, which `cargo test --workspace` builds beside the tests.
 ///
 /// # Panics
-/// When it is not there: `cargo test --workspace` builds it.
+/// When it does not exist.
 #[must_use]
 pub fn graft() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_else(|error| panic!("the test's own path: {error}"));
@@ -26,25 +26,25 @@ pub fn graft() -> PathBuf {
     program
 }
 
-/// A data folder that is gone when it is dropped.
-pub struct Place {
+/// A temporary folder with a data folder in it, deleted on drop.
+pub struct Sandbox {
     folder: TempDir,
 }
 
-impl Default for Place {
+impl Default for Sandbox {
     fn default() -> Self {
         Self { folder: tempfile::tempdir().unwrap_or_else(|error| panic!("a temporary folder: {error}")) }
     }
 }
 
-impl Place {
-    /// A path in the folder, for files of the test.
+impl Sandbox {
+    /// A path in the temporary folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The program on this data folder. It finds ONNX Runtime only if the test's own environment names one.
+    /// The program with this data folder and the test's environment, not yet started.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(graft());
@@ -61,7 +61,7 @@ impl Place {
         self.command(arguments).output().unwrap_or_else(|error| panic!("graft {arguments:?}: {error}"))
     }
 
-    /// Runs a command that must succeed and returns what it printed.
+    /// Runs a command that must succeed and returns its standard output.
     ///
     /// # Panics
     /// When it fails.
@@ -73,7 +73,7 @@ impl Place {
         out
     }
 
-    /// Runs a command that must fail and returns the error it printed.
+    /// Runs a command that must fail and returns its standard error.
     ///
     /// # Panics
     /// When it succeeds, or dies of a panic or a signal.
@@ -88,7 +88,7 @@ impl Place {
     /// Starts a server on a free port and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// When it does not become ready.
     #[must_use]
     pub fn serve(&self, arguments: &[&str]) -> Server {
         let mut command = self.command(&["serve", "--port", "0"]);
@@ -110,7 +110,7 @@ impl Place {
     }
 }
 
-/// A running server; killed when it is dropped.
+/// A running server, killed on drop.
 pub struct Server {
     child: Child,
     url: String,
@@ -118,25 +118,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// Asks until there is an answer.
+    /// Calls `ask` every 100 ms until it returns something.
     ///
     /// # Panics
-    /// When there is none for long.
+    /// After two minutes.
     pub fn wait<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         let start = Instant::now();
         loop {
             if let Some(answer) = ask() {
                 return answer;
             }
-            assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+            assert!(start.elapsed() < PATIENCE, "timed out: {what}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// `GET`.
+    /// `GET`; any status is an answer.
     ///
     /// # Panics
-    /// When there is no answer at all.
+    /// When the connection fails.
     #[must_use]
     pub fn get(&self, path: &str) -> Response {
         self.send(self.client.get(format!("{}{path}", self.url)))
@@ -145,7 +145,7 @@ impl Server {
     /// `POST` of a body.
     ///
     /// # Panics
-    /// When there is no answer at all.
+    /// When the connection fails.
     #[must_use]
     pub fn post(&self, path: &str, content_type: &str, body: Vec<u8>) -> Response {
         self.send(self.client.post(format!("{}{path}", self.url)).header("content-type", content_type).body(body))
@@ -154,16 +154,16 @@ impl Server {
     /// `POST` of JSON.
     ///
     /// # Panics
-    /// When there is no answer at all.
+    /// When the connection fails.
     #[must_use]
     pub fn post_json(&self, path: &str, body: &Value) -> Response {
         self.post(path, "application/json", body.to_string().into_bytes())
     }
 
-    /// `POST` of image files as a form.
+    /// `POST` of image files, `(name, bytes)`, as a form.
     ///
     /// # Panics
-    /// When there is no answer at all.
+    /// When the connection fails.
     #[must_use]
     pub fn post_images(&self, path: &str, images: &[(&str, Vec<u8>)]) -> Response {
         let part =
@@ -172,10 +172,10 @@ impl Server {
         self.send(self.client.post(format!("{}{path}", self.url)).multipart(form))
     }
 
-    /// Follows a fine-tune to its end and returns it.
+    /// Waits until a fine-tune has ended and returns the job.
     ///
     /// # Panics
-    /// When it does not end.
+    /// After two minutes.
     #[must_use]
     pub fn finished(&self, job: &str) -> Value {
         self.wait("the job has ended", || {
@@ -184,10 +184,10 @@ impl Server {
         })
     }
 
-    /// Sends SIGKILL: the server has no chance to put anything in order.
+    /// Sends SIGKILL, which the server cannot handle.
     ///
     /// # Panics
-    /// When the process is gone already.
+    /// When the process has ended already.
     pub fn kill(mut self) {
         self.child.kill().unwrap_or_else(|error| panic!("SIGKILL: {error}"));
     }
@@ -199,13 +199,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// The body of an answer.
+/// The body of an answer, parsed.
 ///
 /// # Panics
 /// When it is not JSON.

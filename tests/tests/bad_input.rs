@@ -5,14 +5,14 @@ use std::fs;
 use models::ops::{Conv2d, Normalize, Shape};
 use models::{GraphBuilder, ModelSpec, Network, Preprocess, init};
 use serde_json::{Value, json};
-use tests::images::{base_model, colours, example, write};
-use tests::server::{Place, Server, json, text};
+use tests::images::{base_model, color_folders, example, write};
+use tests::server::{Sandbox, Server, json, text};
 
 /// A server with the stored model `base`.
-fn server(place: &Place) -> Server {
-    write(&place.path("base.onnx"), &base_model());
-    let _said = place.succeed(&["import", text(&place.path("base.onnx")), "--name", "base"]);
-    place.serve(&["--max-body-mb", "4"])
+fn server(sandbox: &Sandbox) -> Server {
+    write(&sandbox.path("base.onnx"), &base_model());
+    let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
+    sandbox.serve(&["--max-body-mb", "4"])
 }
 
 /// A PNG header that declares 100000x100000 pixels, with a little data behind it.
@@ -37,8 +37,8 @@ fn crc(bytes: &[u8]) -> u32 {
 
 #[test]
 fn images_that_are_none_are_refused_by_name() {
-    let place = Place::default();
-    let server = server(&place);
+    let sandbox = Sandbox::default();
+    let server = server(&sandbox);
     let truncated = example("red")[..200].to_vec();
     let table: [(&str, Vec<u8>, u16, &str); 5] = [
         ("no image", b"hello, I am a text".to_vec(), 422, "not_an_image"),
@@ -66,8 +66,8 @@ fn images_that_are_none_are_refused_by_name() {
 
 #[test]
 fn requests_that_cannot_be_meant_are_refused() {
-    let place = Place::default();
-    let server = server(&place);
+    let sandbox = Sandbox::default();
+    let server = server(&sandbox);
     let answer = server.post("/classify/bytes?model=nobody", "image/bmp", example("red"));
     assert_eq!(answer.status(), 404);
     assert!(json(answer)["detail"].as_str().unwrap().contains("nobody"));
@@ -96,8 +96,8 @@ fn requests_that_cannot_be_meant_are_refused() {
 
 #[test]
 fn data_sets_that_are_none_are_refused_before_the_job_is_accepted() {
-    let place = Place::default();
-    let server = server(&place);
+    let sandbox = Sandbox::default();
+    let server = server(&sandbox);
     let refused = |path: &std::path::Path, expected: &[&str]| {
         let request = json!({"base_model": "base", "name": "x", "dataset": {"kind": "folder", "path": path}});
         let answer = server.post_json("/finetune", &request);
@@ -106,21 +106,21 @@ fn data_sets_that_are_none_are_refused_before_the_job_is_accepted() {
         let detail = problem["detail"].as_str().unwrap();
         assert!(expected.iter().all(|word| detail.contains(word)), "{detail}");
     };
-    let one = colours(place.path("one"), 4);
+    let one = color_folders(sandbox.path("one"), 4);
     for class in ["blue", "green"] {
         fs::remove_dir_all(one.join(class)).unwrap();
     }
     refused(&one, &["1 class", "at least two"]);
-    let empty = colours(place.path("empty"), 4);
+    let empty = color_folders(sandbox.path("empty"), 4);
     fs::create_dir(empty.join("violet")).unwrap();
     refused(&empty, &["violet", "0 usable"]);
 }
 
 #[test]
 fn a_damaged_image_is_the_error_of_its_job() {
-    let place = Place::default();
-    let server = server(&place);
-    let damaged = colours(place.path("damaged"), 4);
+    let sandbox = Sandbox::default();
+    let server = server(&sandbox);
+    let damaged = color_folders(sandbox.path("damaged"), 4);
     write(&damaged.join("red").join("002.bmp"), b"not a picture");
     let request = json!({"base_model": "base", "name": "x", "dataset": {"kind": "folder", "path": damaged}});
     let accepted = json(server.post_json("/finetune", &request));
@@ -131,25 +131,26 @@ fn a_damaged_image_is_the_error_of_its_job() {
 
 #[test]
 fn a_damaged_file_may_be_left_out_on_request() {
-    let place = Place::default();
-    write(&place.path("base.onnx"), &base_model());
-    let _said = place.succeed(&["import", text(&place.path("base.onnx")), "--name", "base"]);
-    let data = colours(place.path("pictures"), 6);
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("base.onnx"), &base_model());
+    let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
+    let data = color_folders(sandbox.path("pictures"), 6);
     write(&data.join("red").join("002.bmp"), &example("red")[..500]);
     let arguments = ["finetune", "--base", "base", "--data", text(&data), "--name", "x"];
-    let error = place.fail(&arguments);
+    let error = sandbox.fail(&arguments);
     assert!(error.contains("002.bmp"), "{error}");
-    let said = place.succeed(&[&arguments[..], &["--bad-files", "skip"]].concat());
-    assert!(said.contains("left out") && said.contains("002.bmp") && said.contains("version 1"), "{said}");
+    let output = sandbox.succeed(&[&arguments[..], &["--bad-files", "skip"]].concat());
+    assert!(output.contains("left out") && output.contains("002.bmp") && output.contains("version 1"), "{output}");
 }
 
 #[test]
 fn the_command_line_says_what_is_wrong() {
-    let place = Place::default();
-    write(&place.path("text.onnx"), b"not a model");
-    write(&place.path("base.onnx"), &base_model());
-    write(&place.path("labels.txt"), b"one\ntwo\n");
-    let [file, base, labels] = ["text.onnx", "base.onnx", "labels.txt"].map(|name| text(&place.path(name)).to_owned());
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("text.onnx"), b"not a model");
+    write(&sandbox.path("base.onnx"), &base_model());
+    write(&sandbox.path("labels.txt"), b"one\ntwo\n");
+    let [file, base, labels] =
+        ["text.onnx", "base.onnx", "labels.txt"].map(|name| text(&sandbox.path(name)).to_owned());
     let table: [(&[&str], &str); 6] = [
         (&["import", &file, "--name", "x"], "not an ONNX"),
         (&["import", &base, "--name", "a/b"], "not a model name"),
@@ -159,34 +160,34 @@ fn the_command_line_says_what_is_wrong() {
         (&["--engine", "ort", "--ort-lib", &file, "runtime", "show"], "no usable ONNX Runtime"),
     ];
     for (arguments, expected) in table {
-        let error = place.fail(arguments);
+        let error = sandbox.fail(arguments);
         assert!(error.contains(expected), "graft {arguments:?}: {error}");
     }
-    assert!(place.succeed(&["models"]).contains("no models"), "nothing was stored");
+    assert!(sandbox.succeed(&["models"]).contains("no models"), "nothing was stored");
 }
 
 #[test]
 fn options_of_serve_need_no_command_and_wrong_ones_are_named() {
-    let place = Place::default();
+    let sandbox = Sandbox::default();
     for arguments in [&["--bogus"][..], &["serve", "--bogus"], &["import", "--bogus"]] {
-        let error = place.fail(arguments);
+        let error = sandbox.fail(arguments);
         assert!(error.contains("unexpected argument '--bogus'"), "graft {arguments:?}: {error}");
     }
     // A port that is taken is complained about, so the option was understood.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let error = place.fail(&["--engine", "tract", "--port", &port]);
+    let error = sandbox.fail(&["--engine", "tract", "--port", &port]);
     assert!(error.contains(&port) && error.contains("cannot listen"), "{error}");
 }
 
 #[test]
 fn under_auto_an_unusable_library_is_a_reason_and_not_an_error() {
-    let place = Place::default();
-    write(&place.path("libonnxruntime.so"), b"no library");
-    let library = place.path("libonnxruntime.so");
-    let said = place.succeed(&["--ort-lib", text(&library), "runtime", "show"]);
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("libonnxruntime.so"), b"no library");
+    let library = sandbox.path("libonnxruntime.so");
+    let output = sandbox.succeed(&["--ort-lib", text(&library), "runtime", "show"]);
     // Another library may be found behind it; what must not happen is an error, or the file being used.
-    assert!(said.contains("tract") && said.contains(text(&library)) || said.starts_with("ort"), "{said}");
+    assert!(output.contains("tract") && output.contains(text(&library)) || output.starts_with("ort"), "{output}");
 }
 
 #[test]
@@ -204,8 +205,8 @@ fn an_unsupported_operator_is_named_with_its_node() {
     let at = file.windows(6).position(|bytes| bytes == b"\x22\x04Conv").unwrap();
     let mut strange = file;
     strange[at + 2..at + 6].copy_from_slice(b"Gonv");
-    let place = Place::default();
-    write(&place.path("strange.onnx"), &strange);
-    let error = place.fail(&["import", text(&place.path("strange.onnx")), "--name", "x"]);
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("strange.onnx"), &strange);
+    let error = sandbox.fail(&["import", text(&sandbox.path("strange.onnx")), "--name", "x"]);
     assert!(error.contains("features.0") && error.contains("Gonv"), "{error}");
 }

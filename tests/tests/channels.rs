@@ -1,4 +1,4 @@
-//! A network that was trained on blue, green, red answers the same when its colours come in the usual order.
+//! A network that was trained on blue, green, red answers the same when its colors come in the usual order.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

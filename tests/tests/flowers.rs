@@ -2,7 +2,7 @@
 //! `cargo test --workspace --test flowers -- --ignored --nocapture`, with `ORT_DYLIB_PATH` set.
 
 use serde_json::Value;
-use tests::server::{Place, text};
+use tests::server::{Sandbox, text};
 
 /// Bases with the mean test top-1 that they must reach. A plain linear probe in PyTorch on the same features reaches
 /// 91.2 to 92.5 % and 94.2 to 95.4 %; one seed varies by 1.5 points.
@@ -18,13 +18,13 @@ fn heads_on_oxford17_are_as_good_as_linear_probes() {
     let Some(flowers) = fixtures::real_data("oxford17") else { return };
     for (base, least) in BASES {
         let Some(file) = fixtures::real_data(base) else { return };
-        let place = Place::default();
-        let _said = place.succeed(&["import", text(&file), "--name", "base"]);
+        let sandbox = Sandbox::default();
+        let _output = sandbox.succeed(&["import", text(&file), "--name", "base"]);
         let mut sum = 0.0;
         for seed in 0..SEEDS {
             let arguments = ["finetune", "--base", "base", "--data", text(&flowers), "--name", "flowers", "--seed"];
-            let _said = place.succeed(&[&arguments[..], &[&seed.to_string()]].concat());
-            let report = place.path(&format!("data/models/flowers/{}/report.json", seed + 1));
+            let _output = sandbox.succeed(&[&arguments[..], &[&seed.to_string()]].concat());
+            let report = sandbox.path(&format!("data/models/flowers/{}/report.json", seed + 1));
             let report: Value = serde_json::from_slice(&std::fs::read(report).expect("a report")).expect("JSON");
             let images = &report["images"];
             assert_eq!([&images["train"], &images["validation"], &images["test"]], [56 * 17, 4 * 17, 20 * 17]);

@@ -9,7 +9,7 @@ use models::{Params, Tensor, init, weights, zoo};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tests::hub::{Hub, HubFile};
-use tests::server::Place;
+use tests::server::Sandbox;
 
 /// What timm's repositories of torchvision's first and second weights say of themselves.
 const V1: &str = r#""input_size": [3, 224, 224], "crop_pct": 0.875"#;
@@ -43,8 +43,8 @@ fn hub(repository: &str, files: Vec<(&str, HubFile)>) -> Hub {
 }
 
 /// The command, with a cache of its own.
-fn pull(place: &Place, hub: &Hub, network: &str) -> Vec<String> {
-    let cache = place.path("hub").display().to_string();
+fn pull(sandbox: &Sandbox, hub: &Hub, network: &str) -> Vec<String> {
+    let cache = sandbox.path("hub").display().to_string();
     ["pull", network, "--endpoint", hub.url(), "--hub-cache", &cache].map(str::to_owned).to_vec()
 }
 
@@ -54,7 +54,7 @@ fn words(command: &[String]) -> Vec<&str> {
 
 #[test]
 fn a_network_is_fetched_checked_and_stored_with_the_preparation_of_its_weights() {
-    let place = Place::default();
+    let sandbox = Sandbox::default();
     let params = resnet18();
     let (bytes, checksum) = weights_file(&params);
     for (repository, evaluated, shorter) in [("resnet18.tv_in1k", V1, 256), ("resnet18.tv2_in1k", V2, 232)] {
@@ -63,44 +63,44 @@ fn a_network_is_fetched_checked_and_stored_with_the_preparation_of_its_weights()
             ("model.safetensors", HubFile::new(bytes.clone(), &checksum)),
         ];
         let hub = hub(repository, files);
-        let printed = place.succeed(&words(&pull(&place, &hub, &format!("timm/{repository}"))));
+        let printed = sandbox.succeed(&words(&pull(&sandbox, &hub, &format!("timm/{repository}"))));
         assert!(printed.contains(&format!("shorter side to {shorter}, centre 224x224")), "{printed}");
         assert!(printed.contains("stored `resnet18`"), "{printed}");
     }
-    let models: Value = serde_json::from_str(&place.succeed(&["models", "--json"])).unwrap();
+    let models: Value = serde_json::from_str(&sandbox.succeed(&["models", "--json"])).unwrap();
     let spec = &models[0]["spec"];
     assert_eq!((&spec["architecture"], &spec["labels"][207]), (&"resnet18".into(), &"golden retriever".into()));
     assert_eq!(spec["preprocess"]["resize"], serde_json::json!({"mode": "shorter_side", "size": 232}));
-    let stored = std::fs::read(place.path("data/models/resnet18/2/weights.safetensors")).unwrap();
+    let stored = std::fs::read(sandbox.path("data/models/resnet18/2/weights.safetensors")).unwrap();
     assert!(weights::read_safetensors(&stored).unwrap() == params, "the weights differ");
 }
 
 #[test]
 fn hub_and_cache_can_be_named_in_the_environment() {
-    let place = Place::default();
+    let sandbox = Sandbox::default();
     let (bytes, checksum) = weights_file(&resnet18());
     let file = HubFile::new(bytes, &checksum);
     let hub = hub("resnet18.tv_in1k", vec![("config.json", config("resnet18", V1)), ("model.safetensors", file)]);
-    let mut command = place.command(&["pull", "resnet18", "--name", "mine"]);
-    command.env("HF_ENDPOINT", hub.url()).env("HF_HUB_CACHE", place.path("cache"));
+    let mut command = sandbox.command(&["pull", "resnet18", "--name", "mine"]);
+    command.env("HF_ENDPOINT", hub.url()).env("HF_HUB_CACHE", sandbox.path("cache"));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(place.path(&format!("cache/models--timm--resnet18.tv_in1k/blobs/{checksum}")).is_file());
-    assert!(place.path("data/models/mine/1/model.onnx").is_file());
+    assert!(sandbox.path(&format!("cache/models--timm--resnet18.tv_in1k/blobs/{checksum}")).is_file());
+    assert!(sandbox.path("data/models/mine/1/model.onnx").is_file());
 }
 
 #[test]
 fn a_transfer_that_breaks_off_goes_on_where_it_was() {
-    let place = Place::default();
+    let sandbox = Sandbox::default();
     let (bytes, checksum) = weights_file(&resnet18());
     let broken = HubFile::new(bytes, &checksum).breaking(10_000_000);
     let hub = hub("resnet18.tv_in1k", vec![("config.json", config("resnet18", V1)), ("model.safetensors", broken)]);
-    let _ = place.succeed(&words(&pull(&place, &hub, "resnet18")));
+    let _ = sandbox.succeed(&words(&pull(&sandbox, &hub, "resnet18")));
     let resumed = hub.requests().iter().any(|request| request.ends_with("model.safetensors bytes=10000000-"));
     assert!(resumed, "{:#?}", hub.requests());
     // What is there is not fetched again.
     let before = hub.requests().len();
-    let _ = place.succeed(&words(&pull(&place, &hub, "resnet18")));
+    let _ = sandbox.succeed(&words(&pull(&sandbox, &hub, "resnet18")));
     assert_eq!(hub.requests().len(), before);
 }
 
@@ -110,13 +110,13 @@ fn what_an_earlier_attempt_left_is_taken_up_or_thrown_away() {
     let whole = bytes.len();
     let kept = bytes[..1_000_000].to_vec();
     for (left, why) in [(kept, "a part"), (vec![7; 5_000], "another file's part"), (bytes.clone(), "all of it")] {
-        let place = Place::default();
+        let sandbox = Sandbox::default();
         let file = HubFile::new(bytes.clone(), &checksum);
         let hub = hub("resnet18.tv_in1k", vec![("config.json", config("resnet18", V1)), ("model.safetensors", file)]);
-        let part: PathBuf = place.path(&format!("hub/models--timm--resnet18.tv_in1k/blobs/{checksum}.part"));
+        let part: PathBuf = sandbox.path(&format!("hub/models--timm--resnet18.tv_in1k/blobs/{checksum}.part"));
         std::fs::create_dir_all(part.parent().unwrap()).unwrap();
         std::fs::write(&part, left).unwrap();
-        let printed = place.succeed(&words(&pull(&place, &hub, "resnet18")));
+        let printed = sandbox.succeed(&words(&pull(&sandbox, &hub, "resnet18")));
         assert!(printed.contains("stored `resnet18`"), "{why}: {printed}");
         let blob = part.with_extension("");
         assert_eq!(std::fs::metadata(blob).unwrap().len(), whole as u64, "{why}");
@@ -125,28 +125,28 @@ fn what_an_earlier_attempt_left_is_taken_up_or_thrown_away() {
 
 #[test]
 fn a_file_with_another_checksum_is_refused_and_not_kept() {
-    let place = Place::default();
+    let sandbox = Sandbox::default();
     let (bytes, _) = weights_file(&resnet18());
     let wrong = HubFile::new(bytes, &"0".repeat(64));
     let hub = hub("resnet18.tv_in1k", vec![("config.json", config("resnet18", V1)), ("model.safetensors", wrong)]);
-    let error = place.fail(&words(&pull(&place, &hub, "resnet18")));
+    let error = sandbox.fail(&words(&pull(&sandbox, &hub, "resnet18")));
     assert!(error.contains("does not have the checksum that the hub says"), "{error}");
-    assert!(!place.path("data/models/resnet18").exists());
-    assert!(!place.path(&format!("hub/models--timm--resnet18.tv_in1k/blobs/{}", "0".repeat(64))).exists());
+    assert!(!sandbox.path("data/models/resnet18").exists());
+    assert!(!sandbox.path(&format!("hub/models--timm--resnet18.tv_in1k/blobs/{}", "0".repeat(64))).exists());
 }
 
 #[test]
 fn what_is_not_there_or_not_built_is_named() {
-    let place = Place::default();
+    let sandbox = Sandbox::default();
     let hub = hub("convnext_tiny.in12k", vec![("config.json", config("convnext_tiny", V1))]);
-    let error = place.fail(&words(&pull(&place, &hub, "timm/convnext_tiny.in12k")));
+    let error = sandbox.fail(&words(&pull(&sandbox, &hub, "timm/convnext_tiny.in12k")));
     assert!(error.contains("`convnext_tiny`, which graft does not build"), "{error}");
-    let error = place.fail(&words(&pull(&place, &hub, "timm/nothing.here")));
+    let error = sandbox.fail(&words(&pull(&sandbox, &hub, "timm/nothing.here")));
     assert!(error.contains("has no config.json"), "{error}");
-    let error = place.fail(&words(&pull(&place, &hub, "resnet18")));
+    let error = sandbox.fail(&words(&pull(&sandbox, &hub, "resnet18")));
     assert!(error.contains("/timm/resnet18.tv_in1k/resolve/main/model.safetensors cannot be fetched"), "{error}");
     assert!(error.contains("there is no such file"), "{error}");
-    let error = place.fail(&words(&pull(&place, &hub, "resnet")));
+    let error = sandbox.fail(&words(&pull(&sandbox, &hub, "resnet")));
     assert!(error.contains("resnet50.tv2_in1k"), "{error}");
 }
 
@@ -154,7 +154,7 @@ fn what_is_not_there_or_not_built_is_named() {
 #[test]
 #[ignore = "takes a minute, and two gigabytes of memory and of disk"]
 fn a_vgg_of_timms_is_fetched_under_timms_names() {
-    let place = Place::default();
+    let sandbox = Sandbox::default();
     let graph = zoo::find("vgg16").unwrap().graph([224; 2], 1000).unwrap();
     let params = init::scrambled(&graph, 4);
     let renamed: Params = params
@@ -174,8 +174,8 @@ fn a_vgg_of_timms_is_fetched_under_timms_names() {
     let (bytes, checksum) = weights_file(&renamed);
     let files = vec![("config.json", config("vgg16", V1)), ("model.safetensors", HubFile::new(bytes, &checksum))];
     let hub = hub("vgg16.tv_in1k", files);
-    let printed = place.succeed(&words(&pull(&place, &hub, "vgg16")));
+    let printed = sandbox.succeed(&words(&pull(&sandbox, &hub, "vgg16")));
     assert!(printed.contains("with the names of timm, for vgg16"), "{printed}");
-    let stored = std::fs::read(place.path("data/models/vgg16/1/weights.safetensors")).unwrap();
+    let stored = std::fs::read(sandbox.path("data/models/vgg16/1/weights.safetensors")).unwrap();
     assert!(weights::read_safetensors(&stored).unwrap() == params, "the weights differ");
 }

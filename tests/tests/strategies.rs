@@ -9,16 +9,16 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use models::Params;
-use tests::images::{base_model, colours, write};
-use tests::server::{Place, text};
+use tests::images::{base_model, color_folders, write};
+use tests::server::{Sandbox, text};
 
-/// A place with a stored ResNet-18 and a data set of three plain colours.
-fn place() -> (Place, String) {
-    let place = Place::default();
-    write(&place.path("base.onnx"), &base_model());
-    let _said = place.succeed(&["import", text(&place.path("base.onnx")), "--name", "base"]);
-    let data = colours(place.path("pictures"), 12);
-    (place, text(&data).to_owned())
+/// A sandbox with a stored ResNet-18 and a data set of three plain colors.
+fn sandbox() -> (Sandbox, String) {
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("base.onnx"), &base_model());
+    let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
+    let data = color_folders(sandbox.path("pictures"), 12);
+    (sandbox, text(&data).to_owned())
 }
 
 /// A fine-tune that is named after its strategy.
@@ -44,16 +44,16 @@ fn kernels() -> Vec<&'static [&'static str]> {
 }
 
 /// The first parts of the names of tensors that a strategy has changed, or added.
-fn changed(place: &Place, strategy: &str) -> BTreeSet<String> {
+fn changed(sandbox: &Sandbox, strategy: &str) -> BTreeSet<String> {
     let [before, after] =
-        ["base", strategy].map(|name| params(&place.path(&format!("data/models/{name}/1/model.onnx"))));
+        ["base", strategy].map(|name| params(&sandbox.path(&format!("data/models/{name}/1/model.onnx"))));
     let differs = after.iter().filter(|(name, tensor)| before.get(name) != Some(tensor));
     differs.filter_map(|(name, _)| name.split('.').next().map(str::to_owned)).collect()
 }
 
 #[test]
 fn each_strategy_changes_what_it_says() {
-    let (place, data) = place();
+    let (sandbox, data) = sandbox();
     let table: [(&str, &[&str]); 4] = [
         ("head", &["graft"]),
         ("last_stage", &["graft", "layer4"]),
@@ -61,43 +61,43 @@ fn each_strategy_changes_what_it_says() {
         ("full", &["graft", "bn1", "conv1", "layer1", "layer2", "layer3", "layer4"]),
     ];
     for (strategy, expected) in table {
-        let said = place.succeed(&arguments(strategy, &data));
+        let output = sandbox.succeed(&arguments(strategy, &data));
         // The file has been compared with the trained network by then, on every engine.
-        assert!(said.contains("test top-1 100.0 %"), "{strategy}: {said}");
-        let changed = changed(&place, strategy);
+        assert!(output.contains("test top-1 100.0 %"), "{strategy}: {output}");
+        let changed = changed(&sandbox, strategy);
         // Where batch normalisation is folded, there is no `bn1`.
         let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
         let folded = expected.iter().filter(|name| *name != "bn1").cloned().collect();
         assert!(changed == expected || changed == folded, "{strategy}: {changed:?}");
     }
     let more = [arguments("staged", &data), vec!["--stages", "9"]].concat();
-    let refused = place.fail(&more);
+    let refused = sandbox.fail(&more);
     assert!(refused.contains("tuning.stages"), "{refused}");
 }
 
 #[test]
 fn auto_says_why() {
-    let (place, data) = place();
-    let said = place.succeed(&arguments("auto", &data));
+    let (sandbox, data) = sandbox();
+    let output = sandbox.succeed(&arguments("auto", &data));
     // Eight of twelve images train: three measure, one chooses.
-    assert!(said.contains("strategy head: 8 training images a class are fewer than the 15"), "{said}");
-    let many = colours(place.path("many"), 24);
-    let said = place.succeed(&arguments("auto", text(&many)));
-    assert!(said.contains("strategy staged: 17 training images a class are enough"), "{said}");
+    assert!(output.contains("strategy head: 8 training images a class are fewer than the 15"), "{output}");
+    let many = color_folders(sandbox.path("many"), 24);
+    let output = sandbox.succeed(&arguments("auto", text(&many)));
+    assert!(output.contains("strategy staged: 17 training images a class are enough"), "{output}");
 }
 
 /// The last checkpoint of the only run.
-fn newest(place: &Place) -> Option<PathBuf> {
-    let runs = fs::read_dir(place.path("data/cache/features/runs")).ok()?;
+fn newest(sandbox: &Sandbox) -> Option<PathBuf> {
+    let runs = fs::read_dir(sandbox.path("data/cache/features/runs")).ok()?;
     let files =
         runs.filter_map(|run| Some(fs::read_dir(run.ok()?.path()).ok()?.filter_map(|file| Some(file.ok()?.path()))));
     files.flatten().filter(|path| path.to_string_lossy().contains("step-")).max()
 }
 
-fn kill_at_a_checkpoint(place: &Place, arguments: &[&str]) {
-    let mut child = place.command(arguments).stdout(Stdio::null()).spawn().expect("a process");
+fn kill_at_a_checkpoint(sandbox: &Sandbox, arguments: &[&str]) {
+    let mut child = sandbox.command(arguments).stdout(Stdio::null()).spawn().expect("a process");
     let start = Instant::now();
-    while newest(place).is_none() {
+    while newest(sandbox).is_none() {
         assert!(
             child.try_wait().expect("its state").is_none() && start.elapsed() < Duration::from_secs(120),
             "no checkpoint"
@@ -110,36 +110,36 @@ fn kill_at_a_checkpoint(place: &Place, arguments: &[&str]) {
 
 #[test]
 fn auto_goes_on_with_what_it_began() {
-    let (place, _) = place();
-    let many = colours(place.path("many"), 24);
-    kill_at_a_checkpoint(&place, &arguments("auto", text(&many)));
-    let said = place.succeed(&arguments("auto", text(&many)));
-    assert!(said.contains("strategy staged: a staged run was interrupted, and resumes"), "{said}");
+    let (sandbox, _) = sandbox();
+    let many = color_folders(sandbox.path("many"), 24);
+    kill_at_a_checkpoint(&sandbox, &arguments("auto", text(&many)));
+    let output = sandbox.succeed(&arguments("auto", text(&many)));
+    assert!(output.contains("strategy staged: a staged run was interrupted, and resumes"), "{output}");
 }
 
 #[test]
 fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
     let runs = ["staged", "last_stage"].map(|strategy| kernels().into_iter().map(move |kernels| (strategy, kernels)));
     for (strategy, kernels) in runs.into_iter().flatten() {
-        let [(whole, data), (killed, same)] = [place(), place()];
+        let [(whole, data), (killed, same)] = [sandbox(), sandbox()];
         let arguments = |data| [arguments(strategy, data), kernels.to_vec()].concat();
-        let said = whole.succeed(&arguments(&data));
-        assert!(said.contains("test top-1 100.0 %"), "{strategy} {kernels:?}: {said}");
+        let output = whole.succeed(&arguments(&data));
+        assert!(output.contains("test top-1 100.0 %"), "{strategy} {kernels:?}: {output}");
         kill_at_a_checkpoint(&killed, &arguments(&same));
         assert!(!killed.path("data/models").join(strategy).exists(), "{strategy} ended before it was killed");
-        let _said = killed.succeed(&arguments(&same));
+        let _output = killed.succeed(&arguments(&same));
         let [whole, killed] =
-            [&whole, &killed].map(|place| params(&place.path(&format!("data/models/{strategy}/1/model.onnx"))));
+            [&whole, &killed].map(|sandbox| params(&sandbox.path(&format!("data/models/{strategy}/1/model.onnx"))));
         assert_eq!(whole.checksum(), killed.checksum(), "{strategy} {kernels:?}");
     }
 }
 
 #[test]
 fn without_validation_images_the_last_epoch_is_kept() {
-    let (place, data) = place();
+    let (sandbox, data) = sandbox();
     for strategy in ["head", "last_stage", "staged"] {
-        let said = place.succeed(&[arguments(strategy, &data), vec!["--validation", "0"]].concat());
-        assert!(said.contains("no validation images, last epoch"), "{strategy}: {said}");
-        assert!(said.contains("test top-1 100.0 %"), "{strategy}: {said}");
+        let output = sandbox.succeed(&[arguments(strategy, &data), vec!["--validation", "0"]].concat());
+        assert!(output.contains("no validation images, last epoch"), "{strategy}: {output}");
+        assert!(output.contains("test top-1 100.0 %"), "{strategy}: {output}");
     }
 }

@@ -1,48 +1,49 @@
 //! From pictures in folders to a classifier behind a URL, through the program as a user has it.
 
 use serde_json::json;
-use tests::images::{base_model, colours, example, write};
-use tests::server::{Place, json, text};
+use tests::images::{base_model, color_folders, example, write};
+use tests::server::{Sandbox, json, text};
 
-/// A place with a stored base model, and a data set.
-fn place() -> (Place, String) {
-    let place = Place::default();
-    write(&place.path("base.onnx"), &base_model());
-    let said = place.succeed(&["import", text(&place.path("base.onnx")), "--name", "base"]);
-    assert!(said.contains("stored `base` version 1"), "{said}");
-    let data = colours(place.path("pictures"), 12);
-    (place, text(&data).to_owned())
+/// A sandbox with a stored base model, and a data set.
+fn sandbox() -> (Sandbox, String) {
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("base.onnx"), &base_model());
+    let output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
+    assert!(output.contains("stored `base` version 1"), "{output}");
+    let data = color_folders(sandbox.path("pictures"), 12);
+    (sandbox, text(&data).to_owned())
 }
 
 #[test]
 fn on_the_command_line() {
-    let (place, data) = place();
-    let said = place.succeed(&["finetune", "--base", "base", "--data", &data, "--name", "colours"]);
-    // Three plain colours: anything but a perfect result is a defect.
-    assert!(said.contains("test top-1 100.0 %") && said.contains("stored `colours` version 1"), "{said}");
+    let (sandbox, data) = sandbox();
+    let output = sandbox.succeed(&["finetune", "--base", "base", "--data", &data, "--name", "colours"]);
+    // Three plain colors: anything but a perfect result is a defect.
+    assert!(output.contains("test top-1 100.0 %") && output.contains("stored `colours` version 1"), "{output}");
 
-    let again = place.succeed(&["finetune", "--base", "base", "--data", &data, "--name", "colours", "--epochs", "20"]);
+    let again =
+        sandbox.succeed(&["finetune", "--base", "base", "--data", &data, "--name", "colours", "--epochs", "20"]);
     assert!(again.contains("36 of 36 images cached") && again.contains("version 2"), "{again}");
 
-    write(&place.path("leaf.bmp"), &example("green"));
-    let picture = place.path("leaf.bmp");
-    let said = place.succeed(&["classify", "--model", "colours", "--format", "json", text(&picture)]);
-    let result: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(result["predictions"][0]["label"], "green", "{said}");
+    write(&sandbox.path("leaf.bmp"), &example("green"));
+    let picture = sandbox.path("leaf.bmp");
+    let output = sandbox.succeed(&["classify", "--model", "colours", "--format", "json", text(&picture)]);
+    let result: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(result["predictions"][0]["label"], "green", "{output}");
 
-    let file = place.path("colours.onnx");
-    let _said = place.succeed(&["export", "--model", "colours", "--out", text(&file)]);
-    let said = place.succeed(&["check", text(&file)]);
-    assert!(said.contains("labels      3: blue") && said.contains("tract       ok"), "{said}");
-    let _said = place.succeed(&["import", text(&file), "--name", "copy"]);
-    let said = place.succeed(&["models"]);
-    assert!(["base", "colours", "copy"].iter().all(|name| said.contains(name)), "{said}");
+    let file = sandbox.path("colours.onnx");
+    let _output = sandbox.succeed(&["export", "--model", "colours", "--out", text(&file)]);
+    let output = sandbox.succeed(&["check", text(&file)]);
+    assert!(output.contains("labels      3: blue") && output.contains("tract       ok"), "{output}");
+    let _output = sandbox.succeed(&["import", text(&file), "--name", "copy"]);
+    let output = sandbox.succeed(&["models"]);
+    assert!(["base", "colours", "copy"].iter().all(|name| output.contains(name)), "{output}");
 }
 
 #[test]
 fn over_http() {
-    let (place, data) = place();
-    let server = place.serve(&[]);
+    let (sandbox, data) = sandbox();
+    let server = sandbox.serve(&[]);
     let request = json!({
         "base_model": "base", "name": "colours", "dataset": {"kind": "folder", "path": data},
         "options": {"epochs": 20},
@@ -77,9 +78,9 @@ fn over_http() {
 
 #[test]
 fn a_model_that_another_process_publishes_is_served_without_a_restart() {
-    let (place, data) = place();
-    let server = place.serve(&[]);
-    let _said = place.succeed(&["finetune", "--base", "base", "--data", &data, "--name", "later"]);
+    let (sandbox, data) = sandbox();
+    let server = sandbox.serve(&[]);
+    let _output = sandbox.succeed(&["finetune", "--base", "base", "--data", &data, "--name", "later"]);
     server.wait("the new model is ready", || {
         let models = json(server.get("/models"));
         models["data"].as_array()?.iter().find(|model| model["name"] == "later" && model["state"] == "READY").map(drop)
@@ -90,8 +91,8 @@ fn a_model_that_another_process_publishes_is_served_without_a_restart() {
 
 #[test]
 fn a_job_survives_the_death_of_its_server() {
-    let (place, data) = place();
-    let server = place.serve(&["--job-lease-seconds", "3"]);
+    let (sandbox, data) = sandbox();
+    let server = sandbox.serve(&["--job-lease-seconds", "3"]);
     // Long enough to be killed within.
     let request = json!({
         "base_model": "base", "name": "colours", "dataset": {"kind": "folder", "path": data},
@@ -103,7 +104,7 @@ fn a_job_survives_the_death_of_its_server() {
     });
     server.kill();
 
-    let server = place.serve(&["--job-lease-seconds", "3"]);
+    let server = sandbox.serve(&["--job-lease-seconds", "3"]);
     let answer = server.post("/classify/bytes?model=base", "image/bmp", example("red"));
     assert_eq!(answer.status(), 200, "what was served is served again");
     server.wait("the job is taken up again", || {
