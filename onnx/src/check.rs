@@ -8,7 +8,7 @@ use crate::proto::{ModelProto, data_type};
 
 /// A rule that a file breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Problem {
+pub enum Violation {
     /// Two producers of one tensor, or a node that produces an initialiser or the input.
     #[error("`{0}` is produced twice")]
     Redefined(String),
@@ -45,36 +45,36 @@ pub enum Problem {
 }
 
 /// Every rule that the model breaks: single assignment in order, unique names, complete and used initialisers.
-pub(crate) fn check(model: &ModelProto) -> Vec<Problem> {
-    let Some(graph) = &model.graph else { return vec![Problem::Missing("graph")] };
+pub(crate) fn check(model: &ModelProto) -> Vec<Violation> {
+    let Some(graph) = &model.graph else { return vec![Violation::Missing("graph")] };
     let mut problems = Vec::new();
     if !model.opset_import.iter().any(|set| set.domain.is_empty()) {
-        problems.push(Problem::Missing("opset import"));
+        problems.push(Violation::Missing("opset import"));
     }
     let mut defined = HashSet::new();
     let sources =
         graph.input.iter().map(|input| &input.name).chain(graph.initializer.iter().map(|tensor| &tensor.name));
-    problems.extend(sources.filter(|name| !defined.insert(name.as_str())).cloned().map(Problem::Redefined));
+    problems.extend(sources.filter(|name| !defined.insert(name.as_str())).cloned().map(Violation::Redefined));
     let mut names = HashSet::new();
     let mut used = HashSet::new();
     for node in &graph.node {
         if !names.insert(node.name.as_str()) {
-            problems.push(Problem::NodeName(node.name.clone()));
+            problems.push(Violation::NodeName(node.name.clone()));
         }
         for value in node.input.iter().filter(|value| !value.is_empty()) {
             used.insert(value.as_str());
             if !defined.contains(value.as_str()) {
-                problems.push(Problem::Undefined { node: node.name.clone(), value: value.clone() });
+                problems.push(Violation::Undefined { node: node.name.clone(), value: value.clone() });
             }
         }
         let outputs = node.output.iter();
-        problems.extend(outputs.filter(|value| !defined.insert(value.as_str())).cloned().map(Problem::Redefined));
+        problems.extend(outputs.filter(|value| !defined.insert(value.as_str())).cloned().map(Violation::Redefined));
     }
     let outputs = graph.output.iter().map(|output| &output.name);
-    problems.extend(outputs.filter(|name| !defined.contains(name.as_str())).cloned().map(Problem::Output));
+    problems.extend(outputs.filter(|name| !defined.contains(name.as_str())).cloned().map(Violation::Output));
     for tensor in &graph.initializer {
         if !used.contains(tensor.name.as_str()) {
-            problems.push(Problem::Unused(tensor.name.clone()));
+            problems.push(Violation::Unused(tensor.name.clone()));
         }
         let bytes = tensor.raw_data.len();
         let width = match tensor.data_type {
@@ -84,7 +84,7 @@ pub(crate) fn check(model: &ModelProto) -> Vec<Problem> {
             _ => 0,
         };
         if width == 0 || tensor.dims.iter().product::<i64>() * width != bytes as i64 {
-            problems.push(Problem::Length { name: tensor.name.clone(), dims: tensor.dims.clone(), bytes });
+            problems.push(Violation::Length { name: tensor.name.clone(), dims: tensor.dims.clone(), bytes });
         }
     }
     problems
@@ -135,15 +135,15 @@ mod tests {
     #[test]
     fn each_broken_rule_is_named() {
         type Damage = fn(&mut GraphProto);
-        let table: [(Damage, Problem); 6] = [
-            (|graph| graph.node.swap(0, 1), Problem::Undefined { node: "b".into(), value: "h".into() }),
-            (|graph| graph.node[1].output[0] = "h".into(), Problem::Redefined("h".into())),
-            (|graph| graph.node[1].name = "a".into(), Problem::NodeName("a".into())),
-            (|graph| graph.output[0].name = "z".into(), Problem::Output("z".into())),
-            (|graph| graph.initializer.push(weight("v")), Problem::Unused("v".into())),
+        let table: [(Damage, Violation); 6] = [
+            (|graph| graph.node.swap(0, 1), Violation::Undefined { node: "b".into(), value: "h".into() }),
+            (|graph| graph.node[1].output[0] = "h".into(), Violation::Redefined("h".into())),
+            (|graph| graph.node[1].name = "a".into(), Violation::NodeName("a".into())),
+            (|graph| graph.output[0].name = "z".into(), Violation::Output("z".into())),
+            (|graph| graph.initializer.push(weight("v")), Violation::Unused("v".into())),
             (
                 |graph| graph.initializer[0].dims = vec![3],
-                Problem::Length { name: "w".into(), dims: vec![3], bytes: 8 },
+                Violation::Length { name: "w".into(), dims: vec![3], bytes: 8 },
             ),
         ];
         for (damage, problem) in table {

@@ -15,8 +15,12 @@ pub mod metadata;
 pub mod opaque;
 pub mod parity;
 
+mod edit;
+mod names;
 mod ops;
 mod proto;
+mod read;
+mod write;
 
 pub use engine::{Engine, EngineError, EngineKind, Outputs};
 pub use export::{ExportError, ExportOptions, export};

@@ -5,10 +5,9 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::ImportError;
-use crate::export::PixelNormalization;
 use crate::file::FileError;
 use crate::proto::{ModelHeader, StringStringEntryProto};
+use crate::write::PixelNormalization;
 
 /// Everything in one versioned value; what graft itself reads back.
 const SPEC_KEY: &str = "graft.spec.v1";
@@ -20,7 +19,10 @@ const NAMES_KEY: &str = "names";
 /// Why the metadata of a file that graft wrote cannot be read.
 #[derive(Debug, Error)]
 pub enum MetadataError {
-    /// Written by a newer graft.
+    /// The bytes are not an ONNX file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// GraphParts by a newer graft.
     #[error("the file's metadata is `{found}`, this graft reads `{SPEC_KEY}`; upgrade graft")]
     Version {
         /// The key in the file.
@@ -36,7 +38,7 @@ pub enum MetadataError {
 
 /// The value behind [`SPEC_KEY`]; the labels are behind [`NAMES_KEY`] and not twice in the file.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct SpecJson {
     architecture: String,
     preprocess: Preprocess,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +49,7 @@ struct Stored {
 }
 
 /// What a file of ours says of itself.
-pub(crate) struct Recorded {
+pub(crate) struct SpecRecord {
     pub(crate) spec: ModelSpec,
     /// Where its pixels are normalised.
     pub(crate) normalization: PixelNormalization,
@@ -56,14 +58,14 @@ pub(crate) struct Recorded {
 /// The spec in a file that graft wrote, without reading the network. `None` for a file of another program.
 ///
 /// # Errors
-/// [`ImportError`] for a file that is no ONNX, or metadata of ours that cannot be read.
-pub fn spec(file: &[u8]) -> Result<Option<ModelSpec>, ImportError> {
+/// [`MetadataError`] for bytes that are not an ONNX file, or metadata of graft's that it cannot read.
+pub fn spec(file: &[u8]) -> Result<Option<ModelSpec>, MetadataError> {
     let header = ModelHeader::decode(file).map_err(FileError::from)?;
     Ok(read(&header.metadata_props)?.map(|recorded| recorded.spec))
 }
 
 /// The spec, if graft wrote it. Metadata of other programs is not an error.
-pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<Recorded>, MetadataError> {
+pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<SpecRecord>, MetadataError> {
     let value = |key: &str| props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
     let Some(json) = value(SPEC_KEY) else {
         return match props.iter().find(|entry| entry.key.starts_with(SPEC_PREFIX)) {
@@ -71,17 +73,17 @@ pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<Recorded>,
             None => Ok(None),
         };
     };
-    let Stored { architecture, preprocess, training, normalized_input } = serde_json::from_str(json)?;
+    let SpecJson { architecture, preprocess, training, normalized_input } = serde_json::from_str(json)?;
     preprocess.validate()?;
     let labels = value(NAMES_KEY).map(serde_json::from_str::<Labels>).transpose()?;
     let normalization = if normalized_input { PixelNormalization::Outside } else { PixelNormalization::Inside };
-    Ok(Some(Recorded { spec: ModelSpec { architecture, labels, preprocess, training }, normalization }))
+    Ok(Some(SpecRecord { spec: ModelSpec { architecture, labels, preprocess, training }, normalization }))
 }
 
 /// The spec for graft, the class names and picture conventions for everybody.
 pub(crate) fn write(spec: &ModelSpec, normalization: PixelNormalization) -> Vec<StringStringEntryProto> {
     let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
-    let stored = Stored {
+    let stored = SpecJson {
         architecture: spec.architecture.clone(),
         preprocess: spec.preprocess.clone(),
         training: spec.training.clone(),

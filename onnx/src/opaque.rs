@@ -7,13 +7,15 @@ use models::channels::ChannelOrder;
 use models::ops::{Shape, Slice, Span, Transpose};
 use models::{GraphBuilder, GraphError, ModelSpec, NodeId};
 
-use crate::export::{Attribute, ExportOptions, INPUT, LOGITS, PixelNormalization, Writer, Written};
+use crate::edit::{cast, first_dimension, free, names, set_first_dimension};
 use crate::file::{FileError, ModelFile};
-use crate::import::{ImageInput, ImportError, Layout, image_input};
-use crate::metadata;
+use crate::import::{ImageInput, ImageLayout, ImportError, image_input};
+use crate::names::{INPUT, LOGITS};
 use crate::proto::{
-    Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
+    Dimension, GraphProto, ModelProto, NodeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
+use crate::write::{ExportOptions, GraphParts, GraphWriter, PixelNormalization, WriterNames, value_info};
+use crate::{metadata, ops, write};
 
 /// The oldest operator set whose spelling of a slice graft writes.
 const OLDEST_OPSET: i64 = 10;
@@ -66,7 +68,7 @@ impl ModelFile {
     /// [`ImportError`] for a file without exactly one image input.
     pub fn takes_planes(&self) -> Result<bool, ImportError> {
         let input = image_input(self.graph()?)?;
-        Ok(input.layout == Layout::ChannelsFirst && input.elem_type == data_type::FLOAT)
+        Ok(input.layout == ImageLayout::ChannelsFirst && input.elem_type == data_type::FLOAT)
     }
 
     /// The same file with graft's input before it (pixels 0..255, RGB, channels first, which it normalises), graft's name
@@ -81,16 +83,16 @@ impl ModelFile {
         let mut model = self.clone();
         let input = image_input(self.graph()?)?;
         let Some(graph) = model.proto.graph.as_mut() else { return Err(FileError::NoGraph.into()) };
-        let front = Front::new(graph, &input, options)?;
+        let adapter = InputAdapter::new(graph, &input, options)?;
         let (logits, behind) = name_logits(graph);
-        let mut nodes = front.written.nodes;
+        let mut nodes = adapter.parts.nodes;
         nodes.append(&mut graph.node);
         nodes.push(behind);
         graph.node = nodes;
-        graph.initializer.extend(front.written.constants);
+        graph.initializer.extend(adapter.parts.constants);
         let batch = graph.input.iter().find(|value| value.name == input.name).and_then(first_dimension);
         graph.input.retain(|value| value.name != input.name);
-        graph.input.insert(0, front.input);
+        graph.input.insert(0, adapter.input);
         graph.output.insert(0, logits);
         let any = Dimension::Param("batch".to_owned());
         let batch = match options.batch {
@@ -99,7 +101,7 @@ impl ModelFile {
             Batching::One => Dimension::Value(1),
         };
         graph.input.iter_mut().take(1).chain(&mut graph.output).for_each(|value| set_first_dimension(value, &batch));
-        // Recorded shapes of what lies in between may name the old batch.
+        // SpecRecord shapes of what lies in between may name the old batch.
         graph.value_info.clear();
         set_metadata(&mut model.proto, options.spec);
         Ok(model.encode())
@@ -111,35 +113,36 @@ impl ModelFile {
 }
 
 /// What stands before the file's own nodes: from graft's input to the tensor that they take.
-struct Front {
+struct InputAdapter {
     input: ValueInfoProto,
-    written: Written,
+    parts: GraphParts,
 }
 
-impl Front {
+impl InputAdapter {
     fn new(file: &GraphProto, input: &ImageInput, options: &OpaqueOptions<'_>) -> Result<Self, ImportError> {
-        let (graph, output) = front_graph(&input.shape, input.layout, options)?;
+        let (graph, output) = adapter_graph(&input.shape, input.layout, options)?;
         let graph = graph.finish(output);
         let taken: HashSet<String> = names(file).collect();
         let name = if taken.contains(INPUT) { free("pixels", &taken) } else { INPUT.to_owned() };
         let bare = input.elem_type == data_type::FLOAT;
         let end = if bare { input.name.clone() } else { free(&format!("{}.float", input.name), &taken) };
         let options = ExportOptions { opset: OLDEST_OPSET, ..ExportOptions::default() };
-        let mut writer = Writer::new(&graph, options, (&name, &end), HashMap::new());
+        let names = WriterNames { input: &name, output: &end, converted: HashMap::new() };
+        let mut writer = GraphWriter::new(&graph, options, names);
         writer.reserve(taken);
-        let mut written = writer.write();
+        let mut parts = ops::write(writer);
         if !bare {
-            written.nodes.push(cast(&end, &input.name, input.elem_type));
+            parts.nodes.push(cast(&end, &input.name, input.elem_type));
         }
-        let input = crate::export::image_input(crate::export::value_info(&name, &input.shape));
-        Ok(Self { input, written })
+        let input = write::image_input(value_info(&name, &input.shape));
+        Ok(Self { input, parts })
     }
 }
 
 /// Normalisation, order of colours, place of the channels.
-fn front_graph(
+fn adapter_graph(
     shape: &Shape,
-    layout: Layout,
+    layout: ImageLayout,
     options: &OpaqueOptions<'_>,
 ) -> Result<(GraphBuilder, NodeId), GraphError> {
     let mut graph = GraphBuilder::new(INPUT, shape.clone());
@@ -149,7 +152,7 @@ fn front_graph(
         let spans = vec![Span::reversed(channels), Span::all(height), Span::all(width)];
         x = graph.push("graft.bgr", Slice { spans }, &[x])?;
     }
-    if layout == Layout::ChannelsLast {
+    if layout == ImageLayout::ChannelsLast {
         x = graph.push("graft.channels_last", Transpose { order: vec![1, 2, 0] }, &[x])?;
     }
     Ok((graph, x))
@@ -202,45 +205,6 @@ pub(crate) fn set_metadata(model: &mut ModelProto, spec: &ModelSpec) {
     model.metadata_props.extend(ours);
 }
 
-pub(crate) fn cast(from: &str, to: &str, elem_type: i32) -> NodeProto {
-    NodeProto {
-        name: format!("graft.cast.{to}"),
-        op_type: "Cast".to_owned(),
-        input: vec![from.to_owned()],
-        output: vec![to.to_owned()],
-        attribute: vec![Attribute::int("to", elem_type as usize).into_proto()],
-        ..NodeProto::default()
-    }
-}
-
-/// Every name of a tensor in the file.
-pub(crate) fn names(graph: &GraphProto) -> impl Iterator<Item = String> {
-    let produced = graph.node.iter().flat_map(|node| &node.output);
-    let given = graph.initializer.iter().map(|tensor| &tensor.name).chain(graph.input.iter().map(|value| &value.name));
-    produced.chain(given).cloned()
-}
-
-/// This name, or one made from it that no tensor has.
-pub(crate) fn free(name: &str, taken: &HashSet<String>) -> String {
-    let mut free = name.to_owned();
-    while taken.contains(&free) {
-        free.push('_');
-    }
-    free
-}
-
-pub(crate) fn first_dimension(value: &ValueInfoProto) -> Option<Dimension> {
-    let shape = value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
-    shape.dim.first()?.value.clone()
-}
-
-pub(crate) fn set_first_dimension(value: &mut ValueInfoProto, batch: &Dimension) {
-    let shape = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()?.shape.as_mut());
-    if let Some(first) = shape.and_then(|shape| shape.dim.first_mut()) {
-        *first = DimensionProto { value: Some(batch.clone()), ..DimensionProto::default() };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use models::Preprocess;
@@ -255,7 +219,7 @@ mod tests {
 
     /// What becomes of a file that takes `input` and puts out `y`.
     fn adopted(input: &str, node: Vec<NodeProto>) -> GraphProto {
-        let input = vec![crate::export::value_info(input, &Shape::image(3, 8, 8))];
+        let input = vec![value_info(input, &Shape::image(3, 8, 8))];
         let output = vec![ValueInfoProto { name: "y".to_owned(), ..ValueInfoProto::default() }];
         let graph = Some(GraphProto { input, output, node, ..GraphProto::default() });
         let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];

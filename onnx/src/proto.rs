@@ -1,6 +1,6 @@
 //! The messages of `onnx.proto`, with the field numbers of that file (ONNX 1.17, Apache-2.0).
 //!
-//! Written out rather than generated: a dozen messages read more easily than a code generator's output, and no build
+//! GraphParts out rather than generated: a dozen messages read more easily than a code generator's output, and no build
 //! needs `protoc`. Every field is here, so that a file which is decoded and encoded loses nothing; messages that graft
 //! never looks into are kept as the bytes that they are. Scalars of `AttributeProto` are optional because the checker
 //! wants to see a zero that was written.

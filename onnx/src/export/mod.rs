@@ -1,40 +1,22 @@
 //! From a network to an ONNX file.
 
-mod answers;
-mod attribute;
-mod initializer;
-mod options;
-mod writer;
+mod outputs;
 
 use std::collections::{HashMap, HashSet};
 
-use models::ops::{Op, Shape};
-use models::{Graph, Network, NodeId, Params, Tensor};
+use models::ops::Op;
+use models::{Graph, Network, NodeId};
 use prost::Message;
 use thiserror::Error;
 
-pub(crate) use answers::Answers;
-pub(crate) use attribute::Attribute;
-pub use options::{BatchNormalization, ExportOptions, PixelNormalization, WeightPrecision};
-pub(crate) use writer::{Writer, Written};
+pub use crate::names::{FEATURES, INPUT, LOGITS, PROBABILITIES};
+pub use crate::write::{BatchNormalization, ExportOptions, PixelNormalization, WeightPrecision};
+pub(crate) use outputs::OutputSpec;
 
-use crate::check::{self, Problem};
-use crate::proto::{
-    Dimension, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto, data_type,
-};
-use crate::{fold, metadata};
-
-/// The name of the input: pixels 0..255, RGB, `[batch, 3, h, w]`.
-pub const INPUT: &str = "input";
-/// The name of a classifier's first output, `[batch, classes]`.
-pub const LOGITS: &str = "logits";
-/// The name of a classifier's second output: the softmax of the first.
-pub const PROBABILITIES: &str = "probabilities";
-/// The name of a backbone's output.
-pub const FEATURES: &str = "features";
-/// The names that no other tensor may have.
-const RESERVED: [&str; 4] = [INPUT, LOGITS, PROBABILITIES, FEATURES];
+use crate::check::{self, Violation};
+use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, data_type};
+use crate::write::{Attribute, GraphParts, GraphWriter, WriterNames, image_input, initializers, value_info};
+use crate::{fold, metadata, ops};
 
 /// The operator set versions in which every operator that graft writes means the same.
 const OPSETS: std::ops::RangeInclusive<i64> = 13..=20;
@@ -63,7 +45,7 @@ pub enum ExportError {
     Fold(#[from] fold::FoldError),
     /// The file would not be valid. A defect of graft.
     #[error("the exported file would be invalid: {0}")]
-    Invalid(Problem),
+    Invalid(Violation),
 }
 
 /// Writes a network as one self-contained ONNX file: labels, preprocessing and training record are in its metadata.
@@ -77,7 +59,7 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
     if !OPSETS.contains(&options.opset) {
         return Err(ExportError::Opset(options.opset));
     }
-    let Answers { heading, outputs, softmax } = Answers::of(network, str::to_owned)?;
+    let OutputSpec { heading, outputs, softmax } = OutputSpec::of(network, str::to_owned)?;
     let graph = match options.normalization {
         PixelNormalization::Inside => network.graph.clone(),
         PixelNormalization::Outside => without_normalization(&network.graph)?,
@@ -90,8 +72,8 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
         WeightPrecision::Single => HashMap::new(),
         WeightPrecision::Half => params.iter().map(|(name, _)| (name.to_owned(), format!("{name}.float"))).collect(),
     };
-    let writer = Writer::new(&graph, *options, (INPUT, &heading), converted.clone());
-    let Written { nodes, constants, shapes, values } = writer.write();
+    let names = WriterNames { input: INPUT, output: &heading, converted: converted.clone() };
+    let GraphParts { nodes, constants, shapes, values } = ops::write(GraphWriter::new(&graph, *options, names));
     let casts = params.iter().filter_map(|(name, _)| Some(cast(name, converted.get(name)?)));
     let nodes: Vec<NodeProto> = casts.chain(nodes).chain(softmax).collect();
     let model = ModelProto {
@@ -131,25 +113,6 @@ fn without_normalization(graph: &Graph) -> Result<Graph, ExportError> {
     if found { Ok(stripped.map_err(fold::FoldError::from)?) } else { Err(ExportError::NotNormalized) }
 }
 
-/// The parameters as the file stores them.
-pub(crate) fn initializers<'p>(
-    params: &'p Params,
-    shapes: &HashMap<String, Vec<usize>>,
-    precision: WeightPrecision,
-) -> impl Iterator<Item = TensorProto> + 'p {
-    let shapes = shapes.clone();
-    params.iter().map(move |(name, tensor)| {
-        let tensor = match shapes.get(name) {
-            Some(shape) => Tensor::new(shape.clone(), tensor.data().to_vec()),
-            None => tensor.clone(),
-        };
-        match precision {
-            WeightPrecision::Single => initializer::floats(name, &tensor),
-            WeightPrecision::Half => initializer::halves(name, &tensor),
-        }
-    })
-}
-
 /// Shapes of what the nodes of the graph put out between input and output.
 fn inner_values(graph: &Graph, values: &[String], nodes: &[NodeProto]) -> Vec<ValueInfoProto> {
     let mut produced: HashSet<&str> = nodes.iter().flat_map(|node| &node.output).map(String::as_str).collect();
@@ -175,22 +138,4 @@ fn cast(name: &str, converted: &str) -> NodeProto {
 fn graph_name(spec: &models::ModelSpec) -> String {
     let name = Some(spec.architecture.clone()).filter(|name| !name.is_empty());
     name.unwrap_or_else(|| "network".to_owned())
-}
-
-/// Marks the input as a picture, as ONNX's image conventions do.
-pub(crate) fn image_input(mut info: ValueInfoProto) -> ValueInfoProto {
-    if let Some(kind) = &mut info.r#type {
-        kind.denotation = "IMAGE".to_owned();
-    }
-    info
-}
-
-pub(crate) fn value_info(name: &str, shape: &Shape) -> ValueInfoProto {
-    let batch = Dimension::Param("batch".to_owned());
-    let rest = shape.dims().iter().map(|&size| Dimension::Value(size as i64));
-    let dim = std::iter::once(batch).chain(rest);
-    let dim = dim.map(|value| DimensionProto { value: Some(value), ..DimensionProto::default() }).collect();
-    let tensor = TensorTypeProto { elem_type: data_type::FLOAT, shape: Some(TensorShapeProto { dim }) };
-    let kind = TypeProto { tensor_type: Some(tensor), ..TypeProto::default() };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(kind), ..ValueInfoProto::default() }
 }

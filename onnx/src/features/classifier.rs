@@ -8,30 +8,30 @@ use crate::proto::{GraphProto, NodeProto, TensorProto};
 
 /// What the last layer with weights takes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Classifier {
-    pub(super) features: Features,
+pub(super) struct ClassifierInput {
+    pub(super) features: FeatureTensor,
     /// Whether it takes one vector an image, and not a feature map.
     pub(super) vector: bool,
 }
 
 /// A tensor of features.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Features {
+pub(super) enum FeatureTensor {
     Real(String),
     /// Whole numbers with their scale and, where there is one, their zero point.
     Quantized(Vec<String>),
 }
 
 /// What a layer takes its features and weights from.
-struct Layer {
+struct HeadLayer {
     op_type: &'static str,
     /// Which of its inputs are the weights.
     weights: usize,
-    takes: Takes,
+    takes: InputKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
+enum InputKind {
     Vectors,
     Maps,
     QuantizedVectors,
@@ -39,20 +39,20 @@ enum Takes {
 }
 
 /// Layers that may be a classifier, of ONNX and, where quantisation puts them, of ONNX Runtime's own set.
-const LAYERS: [Layer; 13] = [
-    Layer { op_type: "Gemm", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "MatMul", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "FusedGemm", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "FusedMatMul", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "MatMulNBits", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "MatMulInteger", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "MatMulIntegerToFloat", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "DynamicQuantizeMatMul", weights: 1, takes: Takes::Vectors },
-    Layer { op_type: "QLinearMatMul", weights: 3, takes: Takes::QuantizedVectors },
-    Layer { op_type: "QGemm", weights: 3, takes: Takes::QuantizedVectors },
-    Layer { op_type: "Conv", weights: 1, takes: Takes::Maps },
-    Layer { op_type: "ConvInteger", weights: 1, takes: Takes::Maps },
-    Layer { op_type: "QLinearConv", weights: 3, takes: Takes::QuantizedMaps },
+const LAYERS: [HeadLayer; 13] = [
+    HeadLayer { op_type: "Gemm", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "MatMul", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "FusedGemm", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "FusedMatMul", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "MatMulNBits", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "MatMulInteger", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "MatMulIntegerToFloat", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "DynamicQuantizeMatMul", weights: 1, takes: InputKind::Vectors },
+    HeadLayer { op_type: "QLinearMatMul", weights: 3, takes: InputKind::QuantizedVectors },
+    HeadLayer { op_type: "QGemm", weights: 3, takes: InputKind::QuantizedVectors },
+    HeadLayer { op_type: "Conv", weights: 1, takes: InputKind::Maps },
+    HeadLayer { op_type: "ConvInteger", weights: 1, takes: InputKind::Maps },
+    HeadLayer { op_type: "QLinearConv", weights: 3, takes: InputKind::QuantizedMaps },
 ];
 
 /// What changes no class.
@@ -79,8 +79,8 @@ const SQUASHES: [&str; 2] = ["Relu", "Clip"];
 const SHIFTS: [&str; 6] = ["Add", "Sub", "Mul", "Div", "QLinearAdd", "QLinearMul"];
 
 /// The first layer with weights of its own on the way back.
-pub(super) fn find(graph: &GraphProto) -> Result<Classifier, FeatureExtractorError> {
-    let file = File::new(graph);
+pub(super) fn find(graph: &GraphProto) -> Result<ClassifierInput, FeatureExtractorError> {
+    let file = TensorIndex::new(graph);
     let output = graph.output.first().map_or("", |output| output.name.as_str());
     let (mut left, mut seen) = (vec![(output, false)], HashSet::new());
     let mut found = "the image".to_owned();
@@ -106,14 +106,14 @@ pub(super) fn find(graph: &GraphProto) -> Result<Classifier, FeatureExtractorErr
 }
 
 /// A file's tensors by name.
-struct File<'a> {
+struct TensorIndex<'a> {
     producers: HashMap<&'a str, &'a NodeProto>,
     initializers: HashMap<&'a str, &'a TensorProto>,
     /// Tensors that depend on the image.
     varying: HashSet<&'a str>,
 }
 
-impl<'a> File<'a> {
+impl<'a> TensorIndex<'a> {
     fn new(graph: &'a GraphProto) -> Self {
         let initializers: HashMap<&str, &TensorProto> =
             graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
@@ -136,7 +136,7 @@ impl<'a> File<'a> {
 
     /// What the node takes, if it can be a classifier: weights that are the same for every image, which look at one pixel
     /// at a time.
-    fn classifier(&self, node: &'a NodeProto, averaged: bool) -> Option<Classifier> {
+    fn classifier(&self, node: &'a NodeProto, averaged: bool) -> Option<ClassifierInput> {
         let layer = LAYERS.iter().find(|layer| layer.op_type == node.op_type)?;
         let input = |at: usize| node.input.get(at).map(String::as_str).filter(|name| !name.is_empty());
         let (features, weights) = (input(0)?, input(layer.weights)?);
@@ -144,18 +144,18 @@ impl<'a> File<'a> {
         if !self.varying.contains(features) || self.varying.contains(weights) {
             return None;
         }
-        let vector = matches!(layer.takes, Takes::Vectors | Takes::QuantizedVectors);
+        let vector = matches!(layer.takes, InputKind::Vectors | InputKind::QuantizedVectors);
         let fits = if vector { !averaged && !is_set(node, "transA") } else { self.is_pointwise(weights) };
         if !fits {
             return None;
         }
         let features = match layer.takes {
-            Takes::Vectors | Takes::Maps => Features::Real(features.to_owned()),
-            Takes::QuantizedVectors | Takes::QuantizedMaps => {
-                Features::Quantized((0..3).map_while(input).map(str::to_owned).collect())
+            InputKind::Vectors | InputKind::Maps => FeatureTensor::Real(features.to_owned()),
+            InputKind::QuantizedVectors | InputKind::QuantizedMaps => {
+                FeatureTensor::Quantized((0..3).map_while(input).map(str::to_owned).collect())
             }
         };
-        Some(Classifier { features, vector })
+        Some(ClassifierInput { features, vector })
     }
 
     /// What was quantised by a scale of its own, for layers that take such numbers; the tensor itself for others.

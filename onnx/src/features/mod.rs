@@ -12,13 +12,15 @@ use models::Network;
 use models::ops::Shape;
 use thiserror::Error;
 
-use crate::export::{
-    Answers, Attribute, ExportError, ExportOptions, FEATURES, Writer, Written, initializers, value_info,
-};
+use crate::edit::{cast, first_dimension, free, names, set_first_dimension};
+use crate::export::{ExportError, OutputSpec};
 use crate::file::{FileError, ModelFile};
-use crate::opaque::{cast, first_dimension, free, names, set_first_dimension, set_metadata};
-use crate::proto::{NodeProto, data_type};
-use classifier::{Classifier, Features};
+use crate::names::FEATURES;
+use crate::opaque::set_metadata;
+use crate::ops;
+use crate::proto::{GraphProto, NodeProto, data_type};
+use crate::write::{Attribute, ExportOptions, GraphParts, GraphWriter, WriterNames, initializers, value_info};
+use classifier::{ClassifierInput, FeatureTensor};
 
 /// Why a file cannot be cut off before its classifier.
 #[derive(Debug, Error)]
@@ -50,34 +52,34 @@ impl ModelFile {
     /// # Errors
     /// [`FeatureExtractorError`].
     pub fn feature_extractor(&self) -> Result<FeatureExtractor, FeatureExtractorError> {
-        let Classifier { features, vector } = classifier::find(self.graph()?)?;
+        let ClassifierInput { features, vector } = classifier::find(self.graph()?)?;
         let mut file = self.clone();
         let graph = file.proto.graph.get_or_insert_default();
-        let mut taken: HashSet<String> = names(graph).collect();
-        let mut fresh = |name: &str| {
-            let name = free(name, &taken);
-            taken.insert(name.clone());
-            name
-        };
+        let mut names = FreshNames::of(graph);
         let mut tensor = match features {
-            Features::Real(tensor) => tensor,
-            Features::Quantized(parts) => {
-                let real = fresh("features.real");
+            FeatureTensor::Real(tensor) => tensor,
+            FeatureTensor::Quantized(parts) => {
+                let real = names.fresh("features.real");
                 graph.node.push(node("DequantizeLinear", parts, &real));
                 real
             }
         };
-        if vector {
-            let flat = fresh("features.flat");
+        // A file that got its head from graft has both already: another head must not add them again.
+        let is_float = is_float(graph, &tensor);
+        if vector && !is_vector(graph, &tensor) {
+            let flat = names.fresh("features.flat");
             let attribute = vec![Attribute::int("axis", 1).into_proto()];
             graph.node.push(NodeProto { attribute, ..node("Flatten", vec![tensor], &flat) });
             tensor = flat;
         }
-        let output = fresh(FEATURES);
-        graph.node.push(cast(&tensor, &output, data_type::FLOAT));
-        prune::keep(graph, &output);
-        // The shape is the file's secret until an engine has run it.
-        graph.output = vec![value_info(&output, &Shape::new([]))];
+        if !is_float {
+            let output = names.fresh(FEATURES);
+            graph.node.push(cast(&tensor, &output, data_type::FLOAT));
+            tensor = output;
+        }
+        prune::keep(graph, &tensor);
+        // Only an engine can tell the shape.
+        graph.output = vec![value_info(&tensor, &Shape::new([]))];
         Ok(FeatureExtractor { file })
     }
 }
@@ -99,31 +101,69 @@ impl FeatureExtractor {
         let mut file = self.file.clone();
         let graph = file.proto.graph.get_or_insert_default();
         let features = graph.output.first().map_or_else(String::new, |output| output.name.clone());
-        let mut taken: HashSet<String> = names(graph).collect();
-        let answers = Answers::of(network, |name| {
-            let name = free(name, &taken);
-            taken.insert(name.clone());
-            name
-        })?;
+        let mut names = FreshNames::of(graph);
+        let outputs = OutputSpec::of(network, |name| names.fresh(name))?;
         let stored: HashMap<String, String> =
-            network.params.iter().map(|(name, _)| (name.to_owned(), free(name, &taken))).collect();
+            network.params.iter().map(|(name, _)| (name.to_owned(), free(name, &names.taken))).collect();
         let options = ExportOptions { opset: self.file.opset(), ..ExportOptions::default() };
-        let mut writer = Writer::new(&network.graph, options, (&features, &answers.heading), stored.clone());
-        writer.reserve(taken);
-        let Written { nodes, constants, shapes, .. } = writer.write();
-        graph.node.extend(nodes.into_iter().chain(answers.softmax));
+        let edges = WriterNames { input: &features, output: &outputs.heading, converted: stored.clone() };
+        let mut writer = GraphWriter::new(&network.graph, options, edges);
+        writer.reserve(names.taken);
+        let GraphParts { nodes, constants, shapes, .. } = ops::write(writer);
+        graph.node.extend(nodes.into_iter().chain(outputs.softmax));
         let weights = initializers(&network.params, &shapes, options.weights).map(|mut tensor| {
             tensor.name = stored[&tensor.name].clone();
             tensor
         });
         graph.initializer.extend(constants.into_iter().chain(weights));
-        graph.output = answers.outputs;
+        graph.output = outputs.outputs;
         if let Some(batch) = graph.input.first().and_then(first_dimension) {
             graph.output.iter_mut().for_each(|output| set_first_dimension(output, &batch));
         }
         set_metadata(&mut file.proto, &network.spec);
         Ok(file.encode())
     }
+}
+
+/// Names of tensors that the file does not have yet.
+struct FreshNames {
+    taken: HashSet<String>,
+}
+
+impl FreshNames {
+    fn of(graph: &GraphProto) -> Self {
+        Self { taken: names(graph).collect() }
+    }
+
+    /// This name, or one made from it; a second call with the same name returns another one.
+    fn fresh(&mut self, name: &str) -> String {
+        let name = free(name, &self.taken);
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+/// Whether a cast makes this tensor `f32`. Of others the type is not known.
+fn is_float(graph: &GraphProto, tensor: &str) -> bool {
+    producer(graph, tensor)
+        .is_some_and(|node| node.op_type == "Cast" && int(node, "to") == Some(data_type::FLOAT.into()))
+}
+
+/// Whether a flatten behind the batch makes this tensor, or the one that it is a cast of.
+fn is_vector(graph: &GraphProto, tensor: &str) -> bool {
+    let source = match producer(graph, tensor) {
+        Some(node) if node.op_type == "Cast" => node.input.first().and_then(|input| producer(graph, input)),
+        other => other,
+    };
+    source.is_some_and(|node| node.op_type == "Flatten" && int(node, "axis").unwrap_or(1) == 1)
+}
+
+fn producer<'a>(graph: &'a GraphProto, tensor: &str) -> Option<&'a NodeProto> {
+    graph.node.iter().find(|node| node.output.iter().any(|output| output == tensor))
+}
+
+fn int(node: &NodeProto, attribute: &str) -> Option<i64> {
+    node.attribute.iter().find(|found| found.name == attribute).and_then(|found| found.i)
 }
 
 fn node(op_type: &str, input: Vec<String>, output: &str) -> NodeProto {

@@ -1,9 +1,10 @@
 //! Which layer is the classifier, by the operators around it. That the features are right is tested against ONNX Runtime, on
-//! whole files, in `tests/tests/adopted.rs`.
+//! whole files, in `tests/tests/opaque.rs`.
 
-use models::ops::Shape;
+use models::ops::{Linear, Shape};
+use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 
-use super::classifier::{Classifier, Features, find};
+use super::classifier::{ClassifierInput, FeatureTensor, find};
 use super::*;
 use crate::proto::{AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
@@ -26,16 +27,16 @@ fn graph(nodes: &[&str]) -> GraphProto {
     }
 }
 
-fn found(nodes: &[&str]) -> Result<Classifier, String> {
+fn found(nodes: &[&str]) -> Result<ClassifierInput, String> {
     find(&graph(nodes)).map_err(|error| error.to_string())
 }
 
-fn real(name: &str, vector: bool) -> Result<Classifier, String> {
-    Ok(Classifier { features: Features::Real(name.into()), vector })
+fn real(name: &str, vector: bool) -> Result<ClassifierInput, String> {
+    Ok(ClassifierInput { features: FeatureTensor::Real(name.into()), vector })
 }
 
-fn quantized(parts: [&str; 3], vector: bool) -> Result<Classifier, String> {
-    Ok(Classifier { features: Features::Quantized(parts.map(str::to_owned).into()), vector })
+fn quantized(parts: [&str; 3], vector: bool) -> Result<ClassifierInput, String> {
+    Ok(ClassifierInput { features: FeatureTensor::Quantized(parts.map(str::to_owned).into()), vector })
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn whole_numbers_are_made_real_again() {
 #[test]
 fn what_is_no_classifier_is_refused_with_where_the_way_ended() {
     for (nodes, end) in [
-        // Features behind a residual sum, attention, an ordinary convolution, a normalisation.
+        // FeatureTensor behind a residual sum, attention, an ordinary convolution, a normalisation.
         (&["Relu x > f", "MatMul f w > m", "Add m f > y"][..], "`Add`"),
         (&["Relu x > f", "MatMul f f > y"], "`MatMul`"),
         (&["Conv x k > m", "GlobalAveragePool m > y"], "`Conv`"),
@@ -107,4 +108,35 @@ fn what_only_the_classifier_needed_goes_and_what_a_branch_takes_stays() {
     let left: Vec<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     assert_eq!(left, ["c"]);
     assert_eq!(graph.output[0].name, "features");
+}
+
+/// A linear layer for four features, with two classes.
+fn head() -> Network {
+    let mut graph = GraphBuilder::new("features", Shape::vector(4));
+    let head = graph.push("graft.head", Linear::new(4, 2), &[graph.input()]).unwrap();
+    let graph = graph.finish(head);
+    let spec = ModelSpec {
+        architecture: "test".to_owned(),
+        labels: Some(Labels::new(vec!["a".to_owned(), "b".to_owned()])),
+        preprocess: Preprocess::torchvision(8, 8),
+        training: None,
+    };
+    Network::new(graph.clone(), &init::he(&graph, 0), spec).unwrap()
+}
+
+#[test]
+fn a_second_head_adds_no_more_nodes_than_the_first() {
+    for (nodes, expected) in [
+        (&["Relu x > f", "Gemm f w k > y"][..], vec!["Relu", "Flatten", "Cast", "Gemm", "Softmax"]),
+        (&["Relu x > r", "Flatten r > f", "MatMul f w > y"], vec!["Relu", "Flatten", "Cast", "Gemm", "Softmax"]),
+        (&["Relu x > f", "Conv f w > m", "GlobalAveragePool m > y"], vec!["Relu", "Cast", "Gemm", "Softmax"]),
+    ] {
+        let mut file = ModelFile { proto: ModelProto { graph: Some(graph(nodes)), ..ModelProto::default() } };
+        for round in 0..3 {
+            file = ModelFile::decode(file.feature_extractor().unwrap().with_head(&head()).unwrap()).unwrap();
+            let graph = file.proto.graph.as_ref().unwrap();
+            let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+            assert_eq!(operators, expected, "{nodes:?}, head {round}");
+        }
+    }
 }

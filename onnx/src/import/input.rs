@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use models::ops::Shape;
 
-use super::ImportError;
+use super::error::ImportError;
 use crate::proto::{Dimension, GraphProto, ValueInfoProto, data_type};
 
 /// The side of the square input that a file with symbolic height and width is given.
@@ -19,7 +19,7 @@ pub(crate) struct ImageInput {
     pub(crate) shape: Shape,
     /// Whether the file leaves height and width open.
     pub(crate) any_size: bool,
-    pub(crate) layout: Layout,
+    pub(crate) layout: ImageLayout,
     /// The number of images, if the file fixes it.
     pub(crate) fixed_batch: Option<i64>,
     /// `TensorProto.DataType` of the numbers.
@@ -28,7 +28,7 @@ pub(crate) struct ImageInput {
 
 /// Where the channels of an image are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Layout {
+pub(crate) enum ImageLayout {
     /// `[n, c, h, w]`
     ChannelsFirst,
     /// `[n, h, w, c]`: files made from Keras and TensorFlow.
@@ -74,13 +74,13 @@ fn read(input: &ValueInfoProto) -> Result<ImageInput, ImportError> {
     let side = |size: Option<usize>| size.unwrap_or(DEFAULT_SIDE);
     let (shape, layout) = match sizes[..] {
         [_, Some(channels @ (1 | 3)), height, width] => {
-            (Shape::image(channels, side(height), side(width)), Layout::ChannelsFirst)
+            (Shape::image(channels, side(height), side(width)), ImageLayout::ChannelsFirst)
         }
         [_, height, width, Some(channels @ (1 | 3))] => {
-            (Shape::image(channels, side(height), side(width)), Layout::ChannelsLast)
+            (Shape::image(channels, side(height), side(width)), ImageLayout::ChannelsLast)
         }
         [_, Some(channels), height, width] => {
-            (Shape::image(channels, side(height), side(width)), Layout::ChannelsFirst)
+            (Shape::image(channels, side(height), side(width)), ImageLayout::ChannelsFirst)
         }
         _ => {
             let shown = sizes.iter().map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
@@ -90,8 +90,8 @@ fn read(input: &ValueInfoProto) -> Result<ImageInput, ImportError> {
     };
     let fixed_batch = sizes[0].map(|size| size as i64);
     let any_size = match layout {
-        Layout::ChannelsFirst => sizes[2].is_none() && sizes[3].is_none(),
-        Layout::ChannelsLast => sizes[1].is_none() && sizes[2].is_none(),
+        ImageLayout::ChannelsFirst => sizes[2].is_none() && sizes[3].is_none(),
+        ImageLayout::ChannelsLast => sizes[1].is_none() && sizes[2].is_none(),
     };
     Ok(ImageInput { name: input.name.clone(), shape, any_size, layout, fixed_batch, elem_type })
 }

@@ -1,29 +1,20 @@
 //! From an ONNX file to a graph.
 
-mod constant;
-mod fold;
+mod error;
 mod input;
-mod reader;
 #[cfg(test)]
 mod tests;
-mod view;
+mod walk;
 
 use bytes::Bytes;
-use models::graph::GraphError;
-use models::params::ParamsError;
 use models::{Graph, ModelSpec, Params};
-use thiserror::Error;
 
-pub(crate) use constant::{BATCH, Constant, Ints, check_rank};
-pub(crate) use fold::fold;
-pub(crate) use input::{ImageInput, Layout, image_input};
-pub(crate) use reader::{Reader, Value};
-pub(crate) use view::{NodeView, bounded};
-
-use crate::export::PixelNormalization;
-use crate::file::{FileError, ModelFile};
-use crate::metadata::{self, MetadataError, Recorded};
-use crate::ops::ReadError;
+use crate::file::ModelFile;
+use crate::metadata::{self, SpecRecord};
+pub use crate::read::ReadError;
+use crate::write::PixelNormalization;
+pub use error::ImportError;
+pub(crate) use input::{ImageInput, ImageLayout, image_input};
 
 /// What an ONNX file holds.
 #[derive(Debug, Clone)]
@@ -36,93 +27,6 @@ pub struct ImportedModel {
     pub spec: Option<ModelSpec>,
     /// Who wrote the file, such as `pytorch 2.4.0`.
     pub producer: String,
-}
-
-/// Why a file cannot be imported.
-#[derive(Debug, Error)]
-pub enum ImportError {
-    /// No ONNX model, or one whose weights are not all there.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Operators that graft's own cannot stand beside.
-    #[error(
-        "the model is of operator set {0}, and only files of 10 and newer can be kept as they are; convert it with \
-         onnx.version_converter"
-    )]
-    OpaqueOpset(i64),
-    /// Operators that broadcast by other rules.
-    #[error("the model is of operator set {0}, graft reads 7 and newer; convert it with onnx.version_converter")]
-    Opset(i64),
-    /// A classifier has one image input.
-    #[error("the model has inputs {0:?}; graft imports networks with exactly one image input")]
-    Inputs(Vec<String>),
-    /// The input is not a batch of images.
-    #[error(
-        "input `{name}` has shape {shape}; graft wants [n, channels, height, width] or [n, height, width, channels]"
-    )]
-    InputShape {
-        /// The input's name.
-        name: String,
-        /// What the file declares.
-        shape: String,
-    },
-    /// Another size than the one that the file fixes.
-    #[error("the model takes images of {} x {} pixels and no others, not of {} x {}", .fixed[0], .fixed[1], .wanted[0], .wanted[1])]
-    Size {
-        /// Height and width in the file.
-        fixed: [usize; 2],
-        /// Height and width that were asked for.
-        wanted: [usize; 2],
-    },
-    /// Images that no memory holds.
-    #[error("input `{name}` takes images of shape {shape}, too large to compute with")]
-    InputSize {
-        /// The input's name.
-        name: String,
-        /// Its shape.
-        shape: String,
-    },
-    /// The input is not of numbers that a pixel can be.
-    #[error("input `{name}` takes {found} numbers; graft gives FLOAT, FLOAT16, DOUBLE or UINT8")]
-    InputType {
-        /// The input's name.
-        name: String,
-        /// What the file declares.
-        found: String,
-    },
-    /// More than one output that is not merely another's softmax.
-    #[error("the model has the unrelated outputs {0:?}; graft imports networks with one")]
-    Outputs(Vec<String>),
-    /// A weight that cannot be read.
-    #[error("initialiser `{name}`: {reason}")]
-    Initializer {
-        /// Its name.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A node that cannot be read.
-    #[error("node `{node}` ({operator}): {source}")]
-    Node {
-        /// Its name, or its first output's if it has none.
-        node: String,
-        /// Its operator.
-        operator: String,
-        /// What is wrong.
-        source: ReadError,
-    },
-    /// A tensor that nothing produces.
-    #[error("`{0}` is used but nothing produces it")]
-    Undefined(String),
-    /// Nodes that do not make a network.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    /// Weights that do not fit the graph.
-    #[error(transparent)]
-    Params(#[from] ParamsError),
-    /// Metadata of ours that cannot be read.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
 }
 
 /// The oldest operator set whose arithmetic broadcasts as NumPy does.
@@ -160,8 +64,8 @@ impl ModelFile {
         }
         let file = self.graph()?;
         let input = image_input(file)?.sized(size)?;
-        let (mut graph, params) = Reader::new(file, input, opset)?.read(file)?;
-        if let Some(Recorded { spec, normalization: PixelNormalization::Outside }) = &recorded {
+        let (mut graph, params) = walk::read(file, input, opset)?;
+        if let Some(SpecRecord { spec, normalization: PixelNormalization::Outside }) = &recorded {
             graph = graph.normalized(&spec.preprocess.normalize())?;
         }
         let params = params.select(&graph)?;

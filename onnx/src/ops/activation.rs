@@ -3,27 +3,26 @@
 use models::NodeId;
 use models::ops::{Activation, Dropout, Op, Relu, Softmax};
 
-use super::ReadError;
-use super::arithmetic::elementwise;
-use crate::export::{Attribute, BatchNormalization, Writer};
-use crate::import::{NodeView, Reader, Value};
+use super::layout::elementwise;
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError};
+use crate::write::{Attribute, BatchNormalization, GraphWriter};
 
 /// The slope and the value at zero of the gate in a hard swish.
 const HARD_SWISH_GATE: Activation = Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
 /// The operator set that has a name for it.
 const HARD_SWISH_OPSET: i64 = 14;
 
-pub(super) fn read_relu(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_relu(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     elementwise(view, reader, Relu, &[input])
 }
 
-pub(super) fn read_leaky_relu(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_leaky_relu(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     push(view, reader, Activation::LeakyRelu { alpha: view.float("alpha", 0.01) })
 }
 
 /// The limits were attributes before operator set 11.
-pub(super) fn read_clip(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_clip(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let min = view.scalar_input(reader, 1)?.unwrap_or(view.float("min", f32::MIN));
     let max = view.scalar_input(reader, 2)?.unwrap_or(view.float("max", f32::MAX));
     let [min, max] = [min, max].map(|limit| limit.clamp(f32::MIN, f32::MAX));
@@ -33,29 +32,29 @@ pub(super) fn read_clip(view: &NodeView<'_>, reader: &mut Reader) -> Result<Valu
     push(view, reader, Activation::Clip { min, max })
 }
 
-pub(super) fn read_sigmoid(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_sigmoid(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     push(view, reader, Activation::Sigmoid)
 }
 
-pub(super) fn read_hard_sigmoid(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_hard_sigmoid(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let (alpha, beta) = (view.float("alpha", 0.2), view.float("beta", 0.5));
     push(view, reader, Activation::HardSigmoid { alpha, beta })
 }
 
-pub(super) fn read_hard_swish(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_hard_swish(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     push(view, reader, Activation::HardSwish)
 }
 
-pub(super) fn read_tanh(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_tanh(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     push(view, reader, Activation::Tanh)
 }
 
-pub(super) fn read_elu(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_elu(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     push(view, reader, Activation::Elu { alpha: view.float("alpha", 1.0) })
 }
 
 /// The number that is gated, if this product is a hard swish in the spelling of operator set 13.
-pub(super) fn hard_swish(reader: &Reader, [a, b]: [NodeId; 2]) -> Option<NodeId> {
+pub(super) fn hard_swish(reader: &GraphReader, [a, b]: [NodeId; 2]) -> Option<NodeId> {
     let gated = |&(x, gate): &(NodeId, NodeId)| {
         let gate = reader.builder.node(gate);
         gate.op == Op::Activation(HARD_SWISH_GATE) && gate.inputs == [x]
@@ -63,7 +62,7 @@ pub(super) fn hard_swish(reader: &Reader, [a, b]: [NodeId; 2]) -> Option<NodeId>
     [(a, b), (b, a)].into_iter().find(gated).map(|(x, _)| x)
 }
 
-pub(super) fn write(op: Activation, writer: &mut Writer<'_>) {
+pub(super) fn write(op: Activation, writer: &mut GraphWriter<'_>) {
     match op {
         Activation::LeakyRelu { alpha } => writer.node_with("LeakyRelu", vec![Attribute::float("alpha", alpha)]),
         Activation::Clip { min, max } => {
@@ -87,12 +86,12 @@ fn hard_sigmoid(alpha: f32, beta: f32) -> Vec<Attribute> {
     vec![Attribute::float("alpha", alpha), Attribute::float("beta", beta)]
 }
 
-fn push(view: &NodeView<'_>, reader: &mut Reader, op: Activation) -> Result<Value, ReadError> {
+fn push(view: &NodeView<'_>, reader: &mut GraphReader, op: Activation) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     elementwise(view, reader, op, &[input])
 }
 
-pub(super) fn read_dropout(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_dropout(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     // Operator set 12 made the ratio an input; 0.5 is the default of both spellings.
     let ratio = view.scalar_input(reader, 1)?.unwrap_or(view.float("ratio", 0.5));
@@ -100,7 +99,7 @@ pub(super) fn read_dropout(view: &NodeView<'_>, reader: &mut Reader) -> Result<V
 }
 
 /// Nothing in a file that is only run; the batch normalisation of one that is trained has its dropout as well.
-pub(super) fn write_dropout(op: Dropout, writer: &mut Writer<'_>) {
+pub(super) fn write_dropout(op: Dropout, writer: &mut GraphWriter<'_>) {
     match writer.options().batch_norm {
         BatchNormalization::Fold => writer.alias(),
         BatchNormalization::Keep => {
@@ -110,7 +109,7 @@ pub(super) fn write_dropout(op: Dropout, writer: &mut Writer<'_>) {
     }
 }
 
-pub(super) fn read_softmax(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_softmax(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let shape = reader.shape(input);
     let default = if reader.opset < 13 { 1 } else { -1 };
@@ -119,11 +118,11 @@ pub(super) fn read_softmax(view: &NodeView<'_>, reader: &mut Reader) -> Result<V
     // A softmax over [n, classes, 1, 1] is one over the classes in every operator set.
     let classes_only = shape.dims().iter().skip(1).all(|&size| size == 1);
     if classes_only && (axis == 1 || axis == 1 - rank) {
-        return reader.push(view, Softmax, &[input]);
+        return reader.push(view.name(), Softmax, &[input]);
     }
     Err(ReadError::Unsupported(format!("a softmax of {shape} over axis {axis}; only one over the classes is read")))
 }
 
-pub(super) fn write_softmax(writer: &mut Writer<'_>) {
+pub(super) fn write_softmax(writer: &mut GraphWriter<'_>) {
     writer.node_with("Softmax", vec![Attribute::int("axis", 1)]);
 }

@@ -1,31 +1,31 @@
 //! `Add`, `Sum` and `Mul` of tensors; `Add`, `Sub`, `Mul` and `Div` with constants, one for each channel.
 
-use models::ops::{Activation, Add, Conv2d, Linear, Mul, Normalize, Op, Scale, Transpose};
+use models::ops::{Activation, Add, Conv2d, Linear, Mul, Normalize, Op, Scale};
 use models::{NodeId, Tensor};
 
-use super::ReadError;
 use super::activation::hard_swish;
-use crate::export::Writer;
-use crate::import::{NodeView, Reader, Value};
+use super::layout::{channels_last, elementwise, show_channels_last};
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError};
+use crate::write::GraphWriter;
 
-pub(super) fn read_add(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_add(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     if let Some(operands) = Operands::of(view, reader)? {
         return read_bias(view, reader, &operands);
     }
     let inputs = view.node_inputs(reader)?;
     match inputs[..] {
-        [only] => Ok(Value::Node(only)),
+        [only] => Ok(NamedValue::Node(only)),
         _ => elementwise(view, reader, Add, &inputs),
     }
 }
 
-pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     if let Some(operands) = Operands::of(view, reader)? {
         let channels = operands.channels(reader)?;
         let weight = operands.numbers(channels, reader)?;
         let scale = Scale { channels, weight: true, bias: false };
         return per_channel(view, reader, &operands, |view, reader, x| {
-            reader.push_with(view, scale, &[x], vec![(operands.name.clone(), weight)])
+            reader.push_with(view.name(), scale, &[x], vec![(operands.name.clone(), weight)])
         });
     }
     let inputs = view.node_inputs(reader)?;
@@ -39,7 +39,7 @@ pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value
 }
 
 /// A constant added to something is the bias of the layer before it, where that has none yet.
-fn read_bias(view: &NodeView<'_>, reader: &mut Reader, operands: &Operands) -> Result<Value, ReadError> {
+fn read_bias(view: &NodeView<'_>, reader: &mut GraphReader, operands: &Operands) -> Result<NamedValue, ReadError> {
     let channels = operands.channels(reader)?;
     let bias = (operands.name.clone(), operands.numbers(channels, reader)?);
     per_channel(view, reader, operands, |view, reader, x| {
@@ -53,21 +53,21 @@ fn read_bias(view: &NodeView<'_>, reader: &mut Reader, operands: &Operands) -> R
         match (with_bias, node.params.first()) {
             (Some(op), Some(weight)) => {
                 let tensor = reader.param(weight).ok_or_else(|| ReadError::Undefined(weight.clone()))?;
-                reader.absorb(view, x, op, vec![(weight.clone(), tensor), bias])
+                reader.absorb(view.name(), x, op, vec![(weight.clone(), tensor), bias])
             }
-            _ => reader.push_with(view, Scale { channels, weight: false, bias: true }, &[x], vec![bias]),
+            _ => reader.push_with(view.name(), Scale { channels, weight: false, bias: true }, &[x], vec![bias]),
         }
     })
 }
 
-pub(super) fn read_sub(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_sub(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let (operands, mean) = subtrahend(view, reader)?;
     let std = vec![1.0; mean.len()];
-    per_channel(view, reader, &operands, |view, reader, x| reader.push(view, Normalize { mean, std }, &[x]))
+    per_channel(view, reader, &operands, |view, reader, x| reader.push(view.name(), Normalize { mean, std }, &[x]))
 }
 
 /// A division right behind a subtraction is the second half of one normalisation.
-pub(super) fn read_div(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_div(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let (operands, std) = subtrahend(view, reader)?;
     per_channel(view, reader, &operands, |view, reader, x| {
         let half = match &reader.builder.node(x).op {
@@ -75,14 +75,14 @@ pub(super) fn read_div(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value
             _ => None,
         };
         match half {
-            Some(mean) => reader.absorb(view, x, Normalize { mean, std }, vec![]),
-            None => reader.push(view, Normalize { mean: vec![0.0; std.len()], std }, &[x]),
+            Some(mean) => reader.absorb(view.name(), x, Normalize { mean, std }, vec![]),
+            None => reader.push(view.name(), Normalize { mean: vec![0.0; std.len()], std }, &[x]),
         }
     })
 }
 
 /// The constants of a difference or quotient, which must be its second input.
-fn subtrahend(view: &NodeView<'_>, reader: &mut Reader) -> Result<(Operands, Vec<f32>), ReadError> {
+fn subtrahend(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<(Operands, Vec<f32>), ReadError> {
     let node = view.node_input(reader, 0)?;
     let (name, constant) = view.tensor_input(reader, 1)?;
     let operands = Operands { node, name, constant };
@@ -102,8 +102,8 @@ struct Operands {
 
 impl Operands {
     /// The operands of a node with two inputs, one of them constant, in either order.
-    fn of(view: &NodeView<'_>, reader: &Reader) -> Result<Option<Self>, ReadError> {
-        let constant = |index| Ok::<_, ReadError>(matches!(view.value(reader, index)?, Value::Constant(..)));
+    fn of(view: &NodeView<'_>, reader: &GraphReader) -> Result<Option<Self>, ReadError> {
+        let constant = |index| Ok::<_, ReadError>(matches!(view.value(reader, index)?, NamedValue::Constant(..)));
         let index = match view.inputs() {
             [_, _] if constant(1)? => 1,
             [_, _] if constant(0)? => 0,
@@ -114,7 +114,7 @@ impl Operands {
     }
 
     /// The channels of the tensor, wherever they are.
-    fn channels(&self, reader: &Reader) -> Result<usize, ReadError> {
+    fn channels(&self, reader: &GraphReader) -> Result<usize, ReadError> {
         let id = channels_last(reader, self.node).unwrap_or(self.node);
         reader
             .shape(id)
@@ -125,7 +125,7 @@ impl Operands {
     }
 
     /// The constant as one number a channel.
-    fn numbers(&self, channels: usize, reader: &mut Reader) -> Result<Tensor, ReadError> {
+    fn numbers(&self, channels: usize, reader: &mut GraphReader) -> Result<Tensor, ReadError> {
         let (shape, numbers) = (self.constant.shape(), self.constant.data());
         if let [number] = numbers {
             reader.expand(channels)?;
@@ -148,55 +148,20 @@ impl Operands {
     }
 }
 
-/// The channels-first image that this node shows channels last.
-pub(super) fn channels_last(reader: &Reader, id: NodeId) -> Option<NodeId> {
-    let node = reader.builder.node(id);
-    match &node.op {
-        Op::Transpose(Transpose { order }) if order[..] == [1, 2, 0] => Some(node.inputs[0]),
-        _ => None,
-    }
-}
-
 /// Arithmetic per channel, done channels first where the file does it channels last.
 fn per_channel(
     view: &NodeView<'_>,
-    reader: &mut Reader,
+    reader: &mut GraphReader,
     operands: &Operands,
-    push: impl FnOnce(&NodeView<'_>, &mut Reader, NodeId) -> Result<Value, ReadError>,
-) -> Result<Value, ReadError> {
+    push: impl FnOnce(&NodeView<'_>, &mut GraphReader, NodeId) -> Result<NamedValue, ReadError>,
+) -> Result<NamedValue, ReadError> {
     let Some(source) = channels_last(reader, operands.node) else { return push(view, reader, operands.node) };
     let value = push(view, reader, source)?;
     show_channels_last(view, reader, value)
 }
 
-/// An operator that treats all numbers alike, applied channels first where the file does it channels last. So a network
-/// that was made channels last is one with its channels first, but for its edges.
-pub(super) fn elementwise(
-    view: &NodeView<'_>,
-    reader: &mut Reader,
-    op: impl Into<Op>,
-    inputs: &[NodeId],
-) -> Result<Value, ReadError> {
-    let sources: Option<Vec<NodeId>> = inputs.iter().map(|&id| channels_last(reader, id)).collect();
-    match sources {
-        Some(sources) => {
-            let value = reader.push(view, op, &sources)?;
-            show_channels_last(view, reader, value)
-        }
-        None => reader.push(view, op, inputs),
-    }
-}
-
-/// The same image in the file's order.
-pub(super) fn show_channels_last(view: &NodeView<'_>, reader: &mut Reader, value: Value) -> Result<Value, ReadError> {
-    match value {
-        Value::Node(id) => reader.push(view, Transpose { order: vec![1, 2, 0] }, &[id]),
-        constant @ Value::Constant(..) => Ok(constant),
-    }
-}
-
 /// Two nodes, `Sub` and `Div`, under the name of one.
-pub(super) fn write_normalize(op: &Normalize, writer: &mut Writer<'_>) {
+pub(super) fn write_normalize(op: &Normalize, writer: &mut GraphWriter<'_>) {
     let [mean, std] = [("mean", &op.mean), ("std", &op.std)]
         .map(|(role, numbers)| writer.constant(role, &Tensor::new([1, numbers.len(), 1, 1], numbers.clone())));
     let x = writer.inputs().swap_remove(0);
@@ -205,12 +170,12 @@ pub(super) fn write_normalize(op: &Normalize, writer: &mut Writer<'_>) {
 }
 
 /// `Add` takes two tensors, `Sum` any number.
-pub(super) fn write_add(writer: &mut Writer<'_>) {
+pub(super) fn write_add(writer: &mut GraphWriter<'_>) {
     writer.node(if writer.inputs().len() == 2 { "Add" } else { "Sum" });
 }
 
 /// `Mul`, `Add`, or one behind the other.
-pub(super) fn write_scale(op: &Scale, writer: &mut Writer<'_>) {
+pub(super) fn write_scale(op: &Scale, writer: &mut GraphWriter<'_>) {
     let x = writer.inputs().swap_remove(0);
     let params = writer.column_params();
     match (op.weight, op.bias, &params[..]) {

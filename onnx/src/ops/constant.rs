@@ -1,12 +1,10 @@
 //! Nodes that are constants, and the shape of a tensor as one.
 
+use crate::read::{BATCH, Constant, GraphReader, Ints, NamedValue, NodeView, ReadError, check_rank};
 use models::Tensor;
 use models::params::numbers;
 
-use super::ReadError;
-use crate::import::{BATCH, Constant, Ints, NodeView, Reader, Value, check_rank};
-
-pub(super) fn read(view: &NodeView<'_>, _reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read(view: &NodeView<'_>, _reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let attribute = |name: &str| view.attribute(name);
     let scalar = |number: f32| Constant::Floats(Tensor::new([0_usize; 0], vec![number]));
     let whole = |number: i64| Constant::Ints(Ints { shape: vec![], data: vec![number] });
@@ -23,11 +21,11 @@ pub(super) fn read(view: &NodeView<'_>, _reader: &mut Reader) -> Result<Value, R
     } else {
         return Err(ReadError::Unsupported("a constant that holds no numbers".to_owned()));
     };
-    Ok(Value::Constant(view.output().to_owned(), constant))
+    Ok(NamedValue::Constant(view.output().to_owned(), constant))
 }
 
 /// A tensor of one repeated number: how the ONNX project stores topologies without weights.
-pub(super) fn read_of_shape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_of_shape(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let dims = view.ints_input(reader, 0)?.data;
     let refuse = || ReadError::Unsupported(format!("a constant of shape {dims:?}"));
     let shape: Option<Vec<usize>> = dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
@@ -48,17 +46,17 @@ pub(super) fn read_of_shape(view: &NodeView<'_>, reader: &mut Reader) -> Result<
             Constant::Ints(Ints { shape, data: vec![number; size] })
         }
     };
-    Ok(Value::Constant(view.output().to_owned(), constant))
+    Ok(NamedValue::Constant(view.output().to_owned(), constant))
 }
 
 /// The dimensions of a tensor, the batch among them, which is not known yet.
-pub(super) fn read_shape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_shape(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let dims: Vec<i64> = match view.value(reader, 0)? {
-        Value::Node(id) => {
+        NamedValue::Node(id) => {
             let dims = reader.shape(*id).dims().iter().map(|&dim| dim as i64);
             std::iter::once(BATCH).chain(dims).collect()
         }
-        Value::Constant(_, constant) => {
+        NamedValue::Constant(_, constant) => {
             let shape = constant.shape().map_err(ReadError::Unsupported)?;
             shape.into_iter().map(|dim| dim as i64).collect()
         }
@@ -70,5 +68,5 @@ pub(super) fn read_shape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Val
     };
     let (start, end) = (bound("start", 0), bound("end", length));
     let part = dims.get(start..end).unwrap_or_default().to_vec();
-    Ok(Value::Constant(view.output().to_owned(), Constant::Ints(Ints::vector(part))))
+    Ok(NamedValue::Constant(view.output().to_owned(), Constant::Ints(Ints::vector(part))))
 }

@@ -2,11 +2,10 @@
 
 use models::ops::{Conv2d, Padding, Shape};
 
-use super::ReadError;
-use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value, bounded};
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError, bounded};
+use crate::write::{Attribute, GraphWriter};
 
-pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let (name, weight) = view.tensor_input(reader, 1)?;
     let &[out_channels, per_group, height, width] = weight.shape() else {
@@ -31,10 +30,10 @@ pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
     }
     let in_channels = per_group * groups;
     let conv = Conv2d { in_channels, out_channels, kernel, stride, padding, dilation, groups, bias: params.len() == 2 };
-    reader.push_with(view, conv, &[input], params)
+    reader.push_with(view.name(), conv, &[input], params)
 }
 
-pub(super) fn write(op: &Conv2d, writer: &mut Writer<'_>) {
+pub(super) fn write(op: &Conv2d, writer: &mut GraphWriter<'_>) {
     writer.node_with(
         "Conv",
         vec![

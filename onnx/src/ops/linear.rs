@@ -3,12 +3,11 @@
 use models::ops::{AdaptiveAvgPool, Linear};
 use models::{NodeId, Tensor};
 
-use super::ReadError;
 use super::pool::read_averaging;
-use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value};
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError};
+use crate::write::{Attribute, GraphWriter};
 
-pub(super) fn read_gemm(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_gemm(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     if view.int("transA", 0) != 0 {
         return Err(ReadError::Unsupported("a Gemm with transA".to_owned()));
@@ -34,14 +33,14 @@ pub(super) fn read_gemm(view: &NodeView<'_>, reader: &mut Reader) -> Result<Valu
 
 /// A linear layer without a bias, or, where the constant is on the left or the other factor an image, half of an adaptive
 /// pooling.
-pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
-    if let Value::Constant(..) = view.value(reader, 0)? {
+pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
+    if let NamedValue::Constant(..) = view.value(reader, 0)? {
         let (_, rows) = view.tensor_input(reader, 0)?;
         let input = view.node_input(reader, 1)?;
         let (_, height, width) = image(reader, input)?;
         return match read_averaging(&matrix(&rows)?, height, reader)? {
-            rows if rows == height => Ok(Value::Node(input)),
-            rows => reader.push(view, AdaptiveAvgPool { output: [rows, width] }, &[input]),
+            rows if rows == height => Ok(NamedValue::Node(input)),
+            rows => reader.push(view.name(), AdaptiveAvgPool { output: [rows, width] }, &[input]),
         };
     }
     let input = view.node_input(reader, 0)?;
@@ -49,25 +48,25 @@ pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut Reader) -> Result<Va
     if let Ok((_, height, width)) = image(reader, input) {
         let columns = read_averaging(&transposed(&matrix(&weight)?, reader)?, width, reader)?;
         if columns == width {
-            return Ok(Value::Node(input));
+            return Ok(NamedValue::Node(input));
         }
         return match reader.builder.node(input).op {
             models::ops::Op::AdaptiveAvgPool(AdaptiveAvgPool { output: [rows, _] }) => {
-                reader.absorb(view, input, AdaptiveAvgPool { output: [rows, columns] }, vec![])
+                reader.absorb(view.name(), input, AdaptiveAvgPool { output: [rows, columns] }, vec![])
             }
-            _ => reader.push(view, AdaptiveAvgPool { output: [height, columns] }, &[input]),
+            _ => reader.push(view.name(), AdaptiveAvgPool { output: [height, columns] }, &[input]),
         };
     }
     let weight = transposed(&matrix(&weight)?, reader)?;
     push(view, reader, input, vec![(name, weight)])
 }
 
-fn image(reader: &Reader, id: NodeId) -> Result<(usize, usize, usize), ReadError> {
+fn image(reader: &GraphReader, id: NodeId) -> Result<(usize, usize, usize), ReadError> {
     let shape = reader.shape(id);
     shape.chw().map_err(|_| ReadError::Unsupported(format!("a constant matrix times something of shape {shape}")))
 }
 
-fn scaled(tensor: Tensor, factor: f32, reader: &mut Reader) -> Result<Tensor, ReadError> {
+fn scaled(tensor: Tensor, factor: f32, reader: &mut GraphReader) -> Result<Tensor, ReadError> {
     if factor == 1.0 {
         return Ok(tensor);
     }
@@ -75,21 +74,21 @@ fn scaled(tensor: Tensor, factor: f32, reader: &mut Reader) -> Result<Tensor, Re
     Ok(Tensor::new(tensor.shape(), tensor.data().iter().map(|number| factor * number).collect()))
 }
 
-pub(super) fn write(_op: &Linear, writer: &mut Writer<'_>) {
+pub(super) fn write(_op: &Linear, writer: &mut GraphWriter<'_>) {
     writer.node_with("Gemm", vec![Attribute::int("transB", 1)]);
 }
 
 fn push(
     view: &NodeView<'_>,
-    reader: &mut Reader,
+    reader: &mut GraphReader,
     input: NodeId,
     params: Vec<(String, Tensor)>,
-) -> Result<Value, ReadError> {
+) -> Result<NamedValue, ReadError> {
     let &[out_features, in_features] = params[0].1.shape() else {
         return Err(ReadError::Unsupported(format!("a weight of shape {:?}", params[0].1.shape())));
     };
     let linear = Linear { in_features, out_features, bias: params.len() == 2 };
-    reader.push_with(view, linear, &[input], params)
+    reader.push_with(view.name(), linear, &[input], params)
 }
 
 /// A matrix, which may have dimensions of length one before it.
@@ -100,7 +99,7 @@ fn matrix(weight: &Tensor) -> Result<Tensor, ReadError> {
     }
 }
 
-fn transposed(weight: &Tensor, reader: &mut Reader) -> Result<Tensor, ReadError> {
+fn transposed(weight: &Tensor, reader: &mut GraphReader) -> Result<Tensor, ReadError> {
     reader.expand(weight.data().len())?;
     let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
     let data = (0..columns).flat_map(|column| (0..rows).map(move |row| weight.data()[row * columns + column]));

@@ -4,56 +4,20 @@ mod activation;
 mod arithmetic;
 mod constant;
 mod conv;
+mod evaluate;
+mod layout;
 mod linear;
 mod norm;
 mod pool;
 mod region;
 mod structure;
 
-use models::graph::GraphError;
 use models::ops::Op;
-use thiserror::Error;
 
-use crate::export::Writer;
-use crate::import::{NodeView, Reader, Value};
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError};
+use crate::write::{GraphParts, GraphWriter};
 
-pub(crate) use region::read_spans;
-
-/// Why a node cannot be read.
-#[derive(Debug, Error)]
-pub enum ReadError {
-    /// An operator that graft has no meaning for.
-    #[error("graft does not know this operator; it reads {}", known_operators())]
-    UnknownOperator,
-    /// An operator of a quantised network.
-    #[error("the network is quantised, and graft takes only networks of real numbers apart")]
-    Quantized,
-    /// A name that nothing before the node produces.
-    #[error("its input `{0}` is not produced by any earlier node")]
-    Undefined(String),
-    /// An input that the operator cannot do without.
-    #[error("its input {0} is missing")]
-    MissingInput(usize),
-    /// A node that puts nothing out.
-    #[error("its first output has no name, so that nothing can take it")]
-    NoOutput,
-    /// An attribute that makes no sense.
-    #[error("attribute `{name}` = {value} is not valid")]
-    Attribute {
-        /// The attribute.
-        name: &'static str,
-        /// What the file says.
-        value: String,
-    },
-    /// A use of the operator that graft does not support.
-    #[error("unsupported: {0}")]
-    Unsupported(String),
-    /// It does not fit its inputs.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-}
-
-type Read = fn(&NodeView<'_>, &mut Reader) -> Result<Value, ReadError>;
+type Read = fn(&NodeView<'_>, &mut GraphReader) -> Result<NamedValue, ReadError>;
 
 /// Every ONNX operator that can be read.
 const READERS: &[(&str, Read)] = &[
@@ -103,31 +67,39 @@ const READERS: &[(&str, Read)] = &[
     ("Unsqueeze", structure::read_unsqueeze),
 ];
 
-fn quantized(_view: &NodeView<'_>, _reader: &mut Reader) -> Result<Value, ReadError> {
+fn quantized(_view: &NodeView<'_>, _reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     Err(ReadError::Quantized)
 }
 
-fn known_operators() -> String {
-    READERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+fn unknown() -> ReadError {
+    ReadError::UnknownOperator { known: READERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ") }
 }
 
 /// Reads one node of a file.
-pub(crate) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(crate) fn read(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     if !matches!(view.domain(), "" | "ai.onnx") {
-        return Err(ReadError::UnknownOperator);
+        return Err(unknown());
     }
     if view.output().is_empty() {
         return Err(ReadError::NoOutput);
     }
-    if let Some(constant) = crate::import::fold(view, reader)? {
+    if let Some(constant) = evaluate::evaluate(view, reader)? {
         return Ok(constant);
     }
-    let (_, read) = READERS.iter().find(|(name, _)| *name == view.op_type()).ok_or(ReadError::UnknownOperator)?;
+    let (_, read) = READERS.iter().find(|(name, _)| *name == view.op_type()).ok_or_else(unknown)?;
     read(view, reader)
 }
 
-/// Writes one node of a graph.
-pub(crate) fn write(op: &Op, writer: &mut Writer<'_>) {
+/// Writes every node of the writer's graph.
+pub(crate) fn write(mut writer: GraphWriter<'_>) -> GraphParts {
+    for (id, node) in writer.graph().iter() {
+        writer.begin(id);
+        write_node(&node.op, &mut writer);
+    }
+    writer.finish()
+}
+
+fn write_node(op: &Op, writer: &mut GraphWriter<'_>) {
     match op {
         Op::Input(_) => writer.input(),
         Op::Dropout(op) => activation::write_dropout(*op, writer),

@@ -2,11 +2,10 @@
 
 use models::ops::{BatchNorm, LocalResponseNorm};
 
-use super::ReadError;
-use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value, bounded};
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError, bounded};
+use crate::write::{Attribute, GraphWriter};
 
-pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let params = (1..=4).map(|index| view.tensor_input(reader, index)).collect::<Result<Vec<_>, _>>()?;
     if view.int("training_mode", 0) != 0 {
@@ -20,25 +19,25 @@ pub(super) fn read(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, Re
     // A share, though no engine minds.
     let momentum = complement(view.float("momentum", 0.9).clamp(0.0, 1.0));
     let op = BatchNorm { channels, eps: view.float("epsilon", 1e-5), momentum };
-    reader.push_with(view, op, &[input], params)
+    reader.push_with(view.name(), op, &[input], params)
 }
 
-pub(super) fn write(op: &BatchNorm, writer: &mut Writer<'_>) {
+pub(super) fn write(op: &BatchNorm, writer: &mut GraphWriter<'_>) {
     writer.node_with(
         "BatchNormalization",
         vec![Attribute::float("epsilon", op.eps), Attribute::float("momentum", complement(op.momentum))],
     );
 }
 
-pub(super) fn read_local_response(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_local_response(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let size = bounded(view.int("size", 0)).filter(|&size| size > 0);
     let size = size.ok_or(ReadError::Attribute { name: "size", value: view.int("size", 0).to_string() })?;
     let (alpha, beta, bias) = (view.float("alpha", 1e-4), view.float("beta", 0.75), view.float("bias", 1.0));
-    reader.push(view, LocalResponseNorm { size, alpha, beta, bias }, &[input])
+    reader.push(view.name(), LocalResponseNorm { size, alpha, beta, bias }, &[input])
 }
 
-pub(super) fn write_local_response(op: &LocalResponseNorm, writer: &mut Writer<'_>) {
+pub(super) fn write_local_response(op: &LocalResponseNorm, writer: &mut GraphWriter<'_>) {
     let numbers = [("alpha", op.alpha), ("beta", op.beta), ("bias", op.bias)];
     let mut attributes: Vec<_> = numbers.into_iter().map(|(name, number)| Attribute::float(name, number)).collect();
     attributes.push(Attribute::int("size", op.size));

@@ -4,41 +4,40 @@
 use models::ops::{AdaptiveAvgPool, AvgPool, Flatten, GlobalAvgPool, MaxPool, Padding, Window};
 use models::{NodeId, Tensor};
 
-use super::ReadError;
-use super::arithmetic::{channels_last, show_channels_last};
 use super::conv::{pads, positive, read_padding};
-use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value};
+use super::layout::{channels_last, show_channels_last};
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError};
+use crate::write::{Attribute, GraphWriter};
 
-pub(super) fn read_max(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_max(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let (input, window) = read_window(view, reader)?;
-    reader.push(view, MaxPool(window), &[input])
+    reader.push(view.name(), MaxPool(window), &[input])
 }
 
-pub(super) fn read_average(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_average(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let (input, window) = read_window(view, reader)?;
     let (_, height, width) = reader.shape(input).chw().map_err(|_| not_an_image())?;
     // A window over the whole image, whatever its stride, is global pooling.
     if window.kernel == [height, width] && window.padding == Padding::default() {
-        return reader.push(view, GlobalAvgPool, &[input]);
+        return reader.push(view.name(), GlobalAvgPool, &[input]);
     }
     let count_padding = view.int("count_include_pad", 0) != 0;
-    reader.push(view, AvgPool { window, count_padding }, &[input])
+    reader.push(view.name(), AvgPool { window, count_padding }, &[input])
 }
 
-pub(super) fn read_global_average(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_global_average(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
-    reader.push(view, GlobalAvgPool, &[input])
+    reader.push(view.name(), GlobalAvgPool, &[input])
 }
 
-pub(super) fn read_global_max(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_global_max(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let (_, height, width) = reader.shape(input).chw().map_err(|_| not_an_image())?;
-    reader.push(view, MaxPool(Window { kernel: [height, width], ..Window::new(1, 1) }), &[input])
+    reader.push(view.name(), MaxPool(Window { kernel: [height, width], ..Window::new(1, 1) }), &[input])
 }
 
 /// PyTorch writes global pooling as a mean over the axes of height and width, whose place depends on that of the channels.
-pub(super) fn read_reduce_mean(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_reduce_mean(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let mut axes = view.ints_of(reader, "axes", 1)?.unwrap_or_default();
     axes.iter_mut().filter(|axis| **axis < 0).for_each(|axis| *axis += 4);
@@ -52,9 +51,9 @@ pub(super) fn read_reduce_mean(view: &NodeView<'_>, reader: &mut Reader) -> Resu
             return Err(ReadError::Unsupported(reason));
         }
     };
-    let pooled = reader.push(view, GlobalAvgPool, &[image])?;
+    let pooled = reader.push(view.name(), GlobalAvgPool, &[image])?;
     match (pooled, source, view.int("keepdims", 1)) {
-        (Value::Node(id), _, 0) => reader.push(view, Flatten, &[id]),
+        (NamedValue::Node(id), _, 0) => reader.push(view.name(), Flatten, &[id]),
         (pooled, Some(_), _) => show_channels_last(view, reader, pooled),
         (pooled, ..) => Ok(pooled),
     }
@@ -62,7 +61,7 @@ pub(super) fn read_reduce_mean(view: &NodeView<'_>, reader: &mut Reader) -> Resu
 
 /// How many windows of an axis of this length this matrix takes the means of: row `i` of `[count, size]` holds
 /// `1 / length` for each number of window `i`.
-pub(super) fn read_averaging(matrix: &Tensor, size: usize, reader: &mut Reader) -> Result<usize, ReadError> {
+pub(super) fn read_averaging(matrix: &Tensor, size: usize, reader: &mut GraphReader) -> Result<usize, ReadError> {
     let count = matrix.shape()[0];
     reader.expand(matrix.data().len())?;
     if matrix.shape()[1] == size && matrix.data() == averaging(count, size) {
@@ -82,7 +81,7 @@ fn averaging(count: usize, size: usize) -> Vec<f32> {
 }
 
 /// `rows · x · columnsᵀ`, a side that stays as it is left out.
-pub(super) fn write_adaptive(op: AdaptiveAvgPool, writer: &mut Writer<'_>) {
+pub(super) fn write_adaptive(op: AdaptiveAvgPool, writer: &mut GraphWriter<'_>) {
     let x = writer.inputs().swap_remove(0);
     let (_, height, width) = writer.input_shape().chw().unwrap_or_default();
     let [rows, columns] = op.output;
@@ -108,11 +107,11 @@ pub(super) fn write_adaptive(op: AdaptiveAvgPool, writer: &mut Writer<'_>) {
     }
 }
 
-pub(super) fn write_max(op: &MaxPool, writer: &mut Writer<'_>) {
+pub(super) fn write_max(op: &MaxPool, writer: &mut GraphWriter<'_>) {
     writer.node_with("MaxPool", window_attributes(&op.0));
 }
 
-pub(super) fn write_average(op: &AvgPool, writer: &mut Writer<'_>) {
+pub(super) fn write_average(op: &AvgPool, writer: &mut GraphWriter<'_>) {
     let mut attributes = window_attributes(&op.window);
     attributes.push(Attribute::int("count_include_pad", usize::from(op.count_padding)));
     writer.node_with("AveragePool", attributes);
@@ -127,7 +126,7 @@ fn window_attributes(window: &Window) -> Vec<Attribute> {
     ]
 }
 
-fn read_window(view: &NodeView<'_>, reader: &Reader) -> Result<(NodeId, Window), ReadError> {
+fn read_window(view: &NodeView<'_>, reader: &GraphReader) -> Result<(NodeId, Window), ReadError> {
     let input = view.node_input(reader, 0)?;
     let kernel =
         view.sizes("kernel_shape")?.ok_or(ReadError::Attribute { name: "kernel_shape", value: "[]".into() })?;

@@ -3,15 +3,14 @@
 use models::NodeId;
 use models::ops::{Op, Pad, Slice, Span};
 
-use super::ReadError;
-use super::structure::{axis_of, drop_dimension};
-use crate::export::{Attribute, Writer};
-use crate::import::{NodeView, Reader, Value, bounded};
+use super::structure::drop_dimension;
+use crate::read::{GraphReader, NamedValue, NodeView, ReadError, axis_of, bounded, read_spans};
+use crate::write::{Attribute, GraphWriter};
 
 /// What stands for the size of the batch where a slice names its end: frameworks spell it as the largest number they have.
 const ANY_BATCH: usize = i32::MAX as usize;
 
-pub(super) fn read_slice(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_slice(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let dims: Vec<usize> = std::iter::once(ANY_BATCH).chain(reader.shape(input).dims().iter().copied()).collect();
     let spans = read_spans(view, reader, &dims)?;
@@ -21,50 +20,18 @@ pub(super) fn read_slice(view: &NodeView<'_>, reader: &mut Reader) -> Result<Val
     take(view, reader, input, spans[1..].to_vec())
 }
 
-/// What a `Slice` takes of a tensor of these dimensions. Starts, ends, axes and steps were attributes before operator set
-/// 10 and are inputs since.
-pub(crate) fn read_spans(view: &NodeView<'_>, reader: &Reader, dims: &[usize]) -> Result<Vec<Span>, ReadError> {
-    let starts = view.ints_of(reader, "starts", 1)?.unwrap_or_default();
-    let ends = view.ints_of(reader, "ends", 2)?.unwrap_or_default();
-    let all = || (0..starts.len() as i64).collect();
-    let axes = view.ints_of(reader, "axes", 3)?.unwrap_or_else(all);
-    let steps = view.ints_of(reader, "steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
-    let count = starts.len();
-    if [ends.len(), axes.len(), steps.len()] != [count; 3] || count > dims.len() {
-        return Err(ReadError::Unsupported(format!("a slice of {starts:?} to {ends:?} along {axes:?} by {steps:?}")));
-    }
-    let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
-    let rank = dims.len().saturating_sub(1);
-    for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-        let axis = axis_of(axis, rank)?;
-        let size = dims.get(axis).copied().unwrap_or_default();
-        let span = span(size, (start, end), step);
-        *spans.get_mut(axis).ok_or(ReadError::MissingInput(0))? = span.ok_or_else(|| {
-            ReadError::Unsupported(format!("a slice of {start} to {end} by {step} of a dimension of {size}"))
-        })?;
-    }
-    Ok(spans)
-}
-
-/// What ONNX's bounds come to for a dimension of this size: negative ones count from the end, and any are clamped.
-fn span(size: usize, (start, end): (i64, i64), step: i64) -> Option<Span> {
-    let length = size as i64;
-    let from_end = |bound: i64| if bound < 0 { bound.saturating_add(length) } else { bound };
-    let (lowest, highest) = if step > 0 { (0, length) } else { (-1, length - 1) };
-    let (start, end) = (from_end(start).clamp(lowest, highest), from_end(end).clamp(lowest, highest));
-    let distance = if step > 0 { end - start } else { start - end };
-    let length = distance.max(0).unsigned_abs().div_ceil(step.unsigned_abs().max(1));
-    let step = isize::try_from(step).ok().filter(|&step| step != 0)?;
-    Some(Span { start: usize::try_from(start).unwrap_or(0), length: usize::try_from(length).ok()?, step })
-}
-
 /// A slice, unless it takes everything as it is. A part of a part is one part.
-fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span>) -> Result<Value, ReadError> {
+fn take(
+    view: &NodeView<'_>,
+    reader: &mut GraphReader,
+    input: NodeId,
+    spans: Vec<Span>,
+) -> Result<NamedValue, ReadError> {
     let everything = |id: NodeId, spans: &[Span]| {
         spans.iter().zip(reader.shape(id).dims()).all(|(span, &size)| *span == Span::all(size))
     };
     if everything(input, &spans) {
-        return Ok(Value::Node(input));
+        return Ok(NamedValue::Node(input));
     }
     let before = reader.builder.node(input);
     let (source, spans) = match &before.op {
@@ -76,14 +43,14 @@ fn take(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, spans: Vec<Span
     };
     // As two reversals do.
     if everything(source, &spans) {
-        return Ok(Value::Node(source));
+        return Ok(NamedValue::Node(source));
     }
-    reader.push(view, Slice { spans }, &[source])
+    reader.push(view.name(), Slice { spans }, &[source])
 }
 
 /// Several slices, one for each output. The sizes were an attribute before operator set 13; without them the parts are
 /// equal.
-pub(super) fn read_split(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_split(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let dims = reader.shape(input).dims().to_vec();
     let axis = match axis_of(view.int("axis", 0), dims.len())? {
@@ -114,7 +81,7 @@ pub(super) fn read_split(view: &NodeView<'_>, reader: &mut Reader) -> Result<Val
 }
 
 /// Channels by number: a list of them in equal steps, or a single one, whose dimension goes.
-pub(super) fn read_gather(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_gather(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let dims = reader.shape(input).dims().to_vec();
     let indices = view.ints_input(reader, 1)?;
@@ -136,13 +103,13 @@ pub(super) fn read_gather(view: &NodeView<'_>, reader: &mut Reader) -> Result<Va
     spans[axis] = Span { start: picked[0] as usize, length: picked.len(), step: step as isize };
     let value = take(view, reader, input, spans)?;
     match (value, indices.shape.is_empty()) {
-        (Value::Node(id), true) => drop_dimension(view, reader, id, axis),
+        (NamedValue::Node(id), true) => drop_dimension(view, reader, id, axis),
         (value, _) => Ok(value),
     }
 }
 
 /// Constant padding; the numbers were attributes before operator set 11, and operator set 18 lets some axes out.
-pub(super) fn read_pad(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_pad(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let rank = reader.shape(input).dims().len();
     let mode = view.text("mode", "constant");
@@ -168,14 +135,14 @@ pub(super) fn read_pad(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value
         }
     }
     if pad.before.iter().chain(&pad.after).all(|&size| size == 0) {
-        return Ok(Value::Node(input));
+        return Ok(NamedValue::Node(input));
     }
-    reader.push(view, pad, &[input])
+    reader.push(view.name(), pad, &[input])
 }
 
 /// The dimensions that are not taken whole, each with its bounds. Going backwards, the end is one before the first index,
 /// which only a number below every size can name.
-pub(super) fn write_slice(op: &Slice, writer: &mut Writer<'_>) {
+pub(super) fn write_slice(op: &Slice, writer: &mut GraphWriter<'_>) {
     let dims = writer.input_shape().dims().to_vec();
     let cut = (1..).zip(op.spans.iter().zip(&dims)).filter(|(_, (span, size))| **span != Span::all(**size));
     let (mut starts, mut ends, mut axes, mut steps) = (vec![], vec![], vec![], vec![]);
@@ -195,7 +162,7 @@ pub(super) fn write_slice(op: &Slice, writer: &mut Writer<'_>) {
     writer.node_taking("Slice", bounds.to_vec(), vec![]);
 }
 
-pub(super) fn write_pad(op: &Pad, writer: &mut Writer<'_>) {
+pub(super) fn write_pad(op: &Pad, writer: &mut GraphWriter<'_>) {
     let side = |sizes: &[usize]| std::iter::once(0).chain(sizes.iter().map(|&size| size as i64)).collect::<Vec<i64>>();
     let pads = writer.integers("pads", &[side(&op.before), side(&op.after)].concat());
     let value = writer.scalar("value", op.value);

@@ -3,28 +3,20 @@
 use models::NodeId;
 use models::ops::{Concat, Flatten, Op, Reshape, Shape, Transpose};
 
-use super::ReadError;
-use crate::export::{Attribute, Writer};
-use crate::import::{BATCH, NodeView, Reader, Value, check_rank};
+use crate::read::{BATCH, GraphReader, NamedValue, NodeView, ReadError, axis_of, check_rank};
+use crate::write::{Attribute, GraphWriter};
 
-pub(super) fn read_concat(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_concat(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let inputs = view.node_inputs(reader)?;
     let rank = inputs.first().map_or(0, |id| reader.shape(*id).dims().len());
     match (axis_of(view.int("axis", 1), rank)?, &inputs[..]) {
-        (1, [only]) => Ok(Value::Node(*only)),
-        (1, _) => reader.push(view, Concat, &inputs),
+        (1, [only]) => Ok(NamedValue::Node(*only)),
+        (1, _) => reader.push(view.name(), Concat, &inputs),
         (axis, _) => Err(ReadError::Unsupported(format!("concatenation over axis {axis}; only over channels is read"))),
     }
 }
 
-/// An axis of the file's tensors, the batch being 0, with negative ones counted from the end.
-pub(super) fn axis_of(axis: i64, rank: usize) -> Result<usize, ReadError> {
-    let positive = if axis < 0 { axis.saturating_add(rank as i64 + 1) } else { axis };
-    let found = usize::try_from(positive).ok().filter(|&axis| axis <= rank);
-    found.ok_or(ReadError::Attribute { name: "axis", value: axis.to_string() })
-}
-
-pub(super) fn read_flatten(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_flatten(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let shape = reader.shape(input).clone();
     // Behind the batch, and where that is all there is, behind the last axis, which a flatten alone may name.
@@ -39,11 +31,11 @@ pub(super) fn read_flatten(view: &NodeView<'_>, reader: &mut Reader) -> Result<V
 }
 
 /// Also a `Cast` between real numbers: a network has one precision here.
-pub(super) fn read_identity(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_identity(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     view.value(reader, 0).cloned()
 }
 
-pub(super) fn read_cast(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_cast(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     use crate::proto::data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16, name};
     let to = i32::try_from(view.int("to", 0)).unwrap_or_default();
     match to {
@@ -54,7 +46,7 @@ pub(super) fn read_cast(view: &NodeView<'_>, reader: &mut Reader) -> Result<Valu
 
 /// A reshape that leaves the batch alone. The batch is spelled 0, -1, by a computation of its size, or as the number that
 /// the file was made with.
-pub(super) fn read_reshape(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_reshape(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let wanted = match view.input(1) {
         Some(_) => view.ints_input(reader, 1)?.data,
@@ -89,7 +81,7 @@ fn shown(dims: &[i64]) -> String {
 }
 
 /// Dimensions of length one that go.
-pub(super) fn read_squeeze(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_squeeze(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let dims = reader.shape(input).dims().to_vec();
     let goes = match view.ints_of(reader, "axes", 1)? {
@@ -104,7 +96,7 @@ pub(super) fn read_squeeze(view: &NodeView<'_>, reader: &mut Reader) -> Result<V
 }
 
 /// Dimensions of length one that come.
-pub(super) fn read_unsqueeze(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_unsqueeze(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let mut rest = reader.shape(input).dims().to_vec().into_iter();
     let axes = view.ints_of(reader, "axes", 1)?.unwrap_or_default();
@@ -122,10 +114,10 @@ pub(super) fn read_unsqueeze(view: &NodeView<'_>, reader: &mut Reader) -> Result
 /// A dimension of length one that goes.
 pub(super) fn drop_dimension(
     view: &NodeView<'_>,
-    reader: &mut Reader,
+    reader: &mut GraphReader,
     id: NodeId,
     axis: usize,
-) -> Result<Value, ReadError> {
+) -> Result<NamedValue, ReadError> {
     let mut dims = reader.shape(id).dims().to_vec();
     dims.remove(axis);
     reshape(view, reader, id, Shape::new(dims))
@@ -133,22 +125,27 @@ pub(super) fn drop_dimension(
 
 /// A reshape in its one form: none where nothing changes, of what another reshape took where there is one before it, and a
 /// flatten where a vector comes out.
-fn reshape(view: &NodeView<'_>, reader: &mut Reader, input: NodeId, shape: Shape) -> Result<Value, ReadError> {
+fn reshape(
+    view: &NodeView<'_>,
+    reader: &mut GraphReader,
+    input: NodeId,
+    shape: Shape,
+) -> Result<NamedValue, ReadError> {
     if *reader.shape(input) == shape {
-        return Ok(Value::Node(input));
+        return Ok(NamedValue::Node(input));
     }
     let source = reader.reshaped(input);
     if *reader.shape(source) == shape {
-        return Ok(Value::Node(source));
+        return Ok(NamedValue::Node(source));
     }
     match shape.dims() {
-        [_] => reader.push(view, Flatten, &[source]),
-        _ => reader.push(view, Reshape { shape }, &[source]),
+        [_] => reader.push(view.name(), Flatten, &[source]),
+        _ => reader.push(view.name(), Reshape { shape }, &[source]),
     }
 }
 
 /// A transposition that leaves the batch alone. Two in a row are one, or none.
-pub(super) fn read_transpose(view: &NodeView<'_>, reader: &mut Reader) -> Result<Value, ReadError> {
+pub(super) fn read_transpose(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
     let rank = reader.shape(input).dims().len();
     let order: Vec<i64> = view.attribute("perm").map(|attribute| attribute.ints.clone()).unwrap_or_default();
@@ -163,27 +160,27 @@ pub(super) fn read_transpose(view: &NodeView<'_>, reader: &mut Reader) -> Result
         source = reader.builder.node(input).inputs[0];
     }
     if order.iter().copied().eq(0..rank) {
-        return Ok(Value::Node(source));
+        return Ok(NamedValue::Node(source));
     }
-    reader.push(view, Transpose { order }, &[source])
+    reader.push(view.name(), Transpose { order }, &[source])
 }
 
-pub(super) fn write_concat(writer: &mut Writer<'_>) {
+pub(super) fn write_concat(writer: &mut GraphWriter<'_>) {
     writer.node_with("Concat", vec![Attribute::int("axis", 1)]);
 }
 
-pub(super) fn write_flatten(writer: &mut Writer<'_>) {
+pub(super) fn write_flatten(writer: &mut GraphWriter<'_>) {
     writer.node_with("Flatten", vec![Attribute::int("axis", 1)]);
 }
 
 /// The batch as 0: what it was.
-pub(super) fn write_reshape(op: &Reshape, writer: &mut Writer<'_>) {
+pub(super) fn write_reshape(op: &Reshape, writer: &mut GraphWriter<'_>) {
     let dims: Vec<i64> = std::iter::once(0).chain(op.shape.dims().iter().map(|&dim| dim as i64)).collect();
     let shape = writer.integers("shape", &dims);
     writer.node_taking("Reshape", vec![shape], vec![]);
 }
 
-pub(super) fn write_transpose(op: &Transpose, writer: &mut Writer<'_>) {
+pub(super) fn write_transpose(op: &Transpose, writer: &mut GraphWriter<'_>) {
     let order: Vec<usize> = std::iter::once(0).chain(op.order.iter().map(|from| from + 1)).collect();
     writer.node_with("Transpose", vec![Attribute::ints("perm", &order)]);
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use models::weights::SafetensorsError;
 use models::{ModelSpec, Network, weights};
-use onnx::{ExportError, ImportError};
+use onnx::ExportError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 pub use trainer::finetune::golden::Golden;
@@ -204,7 +204,7 @@ impl ModelStore {
         let folder = self.folder(name, self.resolve(name, Some(version))?);
         let damaged = |reason: String| StoreError::Damaged { name: name.clone(), version, reason };
         let onnx = read(&folder.join(MODEL_FILE))?;
-        let spec = onnx::metadata::spec(&onnx).map_err(|error: ImportError| damaged(error.to_string()))?;
+        let spec = onnx::metadata::spec(&onnx).map_err(|error| damaged(error.to_string()))?;
         let spec = spec.ok_or_else(|| damaged(format!("{MODEL_FILE} was not written by graft")))?;
         let golden_dir = folder.join(GOLDEN_DIR);
         let entries: Vec<GoldenEntry> = serde_json::from_slice(&read(&golden_dir.join(GOLDEN_FILE))?)

@@ -6,11 +6,13 @@ use models::ops::Shape;
 use models::{Graph, NodeId, Tensor};
 
 use super::attribute::Attribute;
-use super::{ExportOptions, initializer};
+use super::initializer;
+use super::options::ExportOptions;
+use crate::names::RESERVED;
 use crate::proto::{NodeProto, TensorProto};
 
 /// Collects what the operator families write.
-pub(crate) struct Writer<'g> {
+pub(crate) struct GraphWriter<'g> {
     graph: &'g Graph,
     options: ExportOptions,
     current: NodeId,
@@ -28,7 +30,7 @@ pub(crate) struct Writer<'g> {
 }
 
 /// What was written.
-pub(crate) struct Written {
+pub(crate) struct GraphParts {
     pub(crate) nodes: Vec<NodeProto>,
     /// Tensors that are no parameters.
     pub(crate) constants: Vec<TensorProto>,
@@ -38,19 +40,23 @@ pub(crate) struct Written {
     pub(crate) values: Vec<String>,
 }
 
-impl<'g> Writer<'g> {
-    /// For a graph whose input and output have these names; parameters that are converted when the file is loaded are
-    /// looked up in `converted`.
-    pub(crate) fn new(
-        graph: &'g Graph,
-        options: ExportOptions,
-        (input, output): (&'g str, &str),
-        converted: HashMap<String, String>,
-    ) -> Self {
+/// Names in the file that are not the graph's own.
+pub(crate) struct WriterNames<'g> {
+    /// The tensor that the graph's input stands for.
+    pub(crate) input: &'g str,
+    /// The tensor that the graph's output becomes.
+    pub(crate) output: &'g str,
+    /// For each parameter that the file stores in another form, the tensor that holds it in the form nodes take.
+    pub(crate) converted: HashMap<String, String>,
+}
+
+impl<'g> GraphWriter<'g> {
+    pub(crate) fn new(graph: &'g Graph, options: ExportOptions, names: WriterNames<'g>) -> Self {
+        let WriterNames { input, output, converted } = names;
         let params = graph.nodes().iter().flat_map(|node| &node.params).chain(converted.values());
         // The last node keeps its name, though not as its tensor's: no step of another node may have it.
         let last = graph.node(graph.output()).name.as_str();
-        let reserved = super::RESERVED.iter().copied().chain([last]).map(str::to_owned);
+        let reserved = RESERVED.iter().copied().chain([last]).map(str::to_owned);
         let mut writer = Self {
             graph,
             options,
@@ -79,14 +85,18 @@ impl<'g> Writer<'g> {
         self.names.extend(names);
     }
 
-    /// Writes every node of the graph.
-    pub(crate) fn write(mut self) -> Written {
-        for (id, node) in self.graph.iter() {
-            self.current = id;
-            crate::ops::write(&node.op, &mut self);
-        }
+    pub(crate) fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// Makes this node the current one.
+    pub(crate) fn begin(&mut self, node: NodeId) {
+        self.current = node;
+    }
+
+    pub(crate) fn finish(self) -> GraphParts {
         let Self { nodes, constants, shapes, values, .. } = self;
-        Written { nodes, constants, shapes, values }
+        GraphParts { nodes, constants, shapes, values }
     }
 
     pub(crate) fn options(&self) -> ExportOptions {
@@ -163,18 +173,22 @@ impl<'g> Writer<'g> {
         self.last(op_type, [self.inputs(), constants].concat(), attributes);
     }
 
-    /// A step before the last of a graph node that takes several; answers what it produces.
+    /// Writes a step before the last of a graph node that takes several, and returns the tensor that it produces.
     pub(crate) fn step(&mut self, op_type: &str, inputs: Vec<String>, attributes: Vec<Attribute>) -> String {
         let name = self.role_name(op_type);
-        self.push(op_type, (name.clone(), name.clone()), inputs, attributes);
+        self.nodes.push(NodeProto {
+            name: name.clone(),
+            output: vec![name.clone()],
+            ..node(op_type, inputs, attributes)
+        });
         name
     }
 
-    /// The last or only step of a graph node.
+    /// Writes the last or only step of a graph node.
     pub(crate) fn last(&mut self, op_type: &str, inputs: Vec<String>, attributes: Vec<Attribute>) {
         let name = self.graph.node(self.current).name.clone();
-        let output = self.values[self.current.index()].clone();
-        self.push(op_type, (name, output), inputs, attributes);
+        let output = vec![self.values[self.current.index()].clone()];
+        self.nodes.push(NodeProto { name, output, ..node(op_type, inputs, attributes) });
     }
 
     /// Nothing, unless the input is the network's output as well, which must have a producer.
@@ -194,23 +208,6 @@ impl<'g> Writer<'g> {
         self.values[self.current.index()] = self.values[source.index()].clone();
     }
 
-    fn push(
-        &mut self,
-        op_type: &str,
-        (name, output): (String, String),
-        input: Vec<String>,
-        attributes: Vec<Attribute>,
-    ) {
-        self.nodes.push(NodeProto {
-            name,
-            op_type: op_type.to_owned(),
-            input,
-            output: vec![output],
-            attribute: attributes.into_iter().map(Attribute::into_proto).collect(),
-            ..NodeProto::default()
-        });
-    }
-
     /// A free name for a part of the current node.
     fn role_name(&mut self, role: &str) -> String {
         let name = format!("{}.{role}", self.graph.node(self.current).name);
@@ -225,4 +222,9 @@ impl<'g> Writer<'g> {
         }
         free
     }
+}
+
+fn node(op_type: &str, input: Vec<String>, attributes: Vec<Attribute>) -> NodeProto {
+    let attribute = attributes.into_iter().map(Attribute::into_proto).collect();
+    NodeProto { op_type: op_type.to_owned(), input, attribute, ..NodeProto::default() }
 }

@@ -2,11 +2,13 @@
 
 use models::Network;
 
-use super::{Attribute, ExportError, FEATURES, LOGITS, PROBABILITIES, value_info};
+use super::ExportError;
+use crate::names::{FEATURES, LOGITS, PROBABILITIES};
 use crate::proto::{NodeProto, ValueInfoProto};
+use crate::write::{Attribute, value_info};
 
 /// What a file puts out, and what computes it from the network's last tensor.
-pub(crate) struct Answers {
+pub(crate) struct OutputSpec {
     /// The name of that tensor.
     pub(crate) heading: String,
     pub(crate) outputs: Vec<ValueInfoProto>,
@@ -14,7 +16,7 @@ pub(crate) struct Answers {
     pub(crate) softmax: Option<NodeProto>,
 }
 
-impl Answers {
+impl OutputSpec {
     /// Logits and probabilities of a network with labels, the features of one without, by the names that `named` makes of
     /// the usual ones.
     pub(crate) fn of(network: &Network, mut named: impl FnMut(&str) -> String) -> Result<Self, ExportError> {

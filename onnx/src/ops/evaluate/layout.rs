@@ -3,15 +3,14 @@
 use models::params::numbers;
 
 use super::{afford, input, known, pick, shaped, strided, strides};
-use crate::import::{Constant, Ints, NodeView, Reader, check_rank};
-use crate::ops::read_spans;
+use crate::read::{Constant, GraphReader, Ints, NodeView, check_rank, read_spans};
 
 /// The axes of a `Squeeze` or `Unsqueeze`, an attribute before operator set 13 and an input since.
-fn axes(view: &NodeView<'_>, reader: &Reader) -> Result<Option<Vec<i64>>, String> {
+fn axes(view: &NodeView<'_>, reader: &GraphReader) -> Result<Option<Vec<i64>>, String> {
     view.ints_of(reader, "axes", 1).map_err(|error| error.to_string())
 }
 
-pub(super) fn concat(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn concat(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let parts = (0..view.inputs().len()).map(|index| input(view, reader, index)).collect::<Result<Vec<_>, _>>()?;
     if parts.iter().any(|part| part.shape().is_ok_and(|shape| shape.len() != 1)) || view.int("axis", 0) > 0 {
         return Err("joins more than vectors".to_owned());
@@ -24,7 +23,7 @@ pub(super) fn concat(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, S
     Ok(Constant::Ints(Ints::vector(joined)))
 }
 
-pub(super) fn gather(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn gather(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let (data, indices) = (input(view, reader, 0)?, input(view, reader, 1)?.integers()?);
     let shape = data.shape()?;
     let (Some((&size, inner)), 0) = (shape.split_first(), view.int("axis", 0)) else {
@@ -41,7 +40,7 @@ pub(super) fn gather(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, S
     pick(reader, data, shape, |number| rows[number / row] + number % row)
 }
 
-pub(super) fn slice(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn slice(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let data = input(view, reader, 0)?;
     let shape = data.shape()?;
     let spans = read_spans(view, reader, &shape).map_err(|error| format!("is sliced: {error}"))?;
@@ -53,7 +52,7 @@ pub(super) fn slice(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, St
     pick(reader, data, taken.clone(), strided(&taken, &steps, first))
 }
 
-pub(super) fn reshape(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn reshape(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let data = input(view, reader, 0)?;
     let (from, wanted) = (data.shape()?, known(input(view, reader, 1)?.integers()?)?.data);
     let copied = wanted.iter().zip(0..).map(|(&dim, axis)| match dim {
@@ -69,7 +68,7 @@ pub(super) fn reshape(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, 
     shaped(reader, data, shape)
 }
 
-pub(super) fn squeeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn squeeze(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let data = input(view, reader, 0)?;
     let shape = data.shape()?;
     let rank = shape.len() as i64;
@@ -82,7 +81,7 @@ pub(super) fn squeeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, 
     shaped(reader, data, kept.collect())
 }
 
-pub(super) fn unsqueeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn unsqueeze(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let data = input(view, reader, 0)?;
     let axes = axes(view, reader)?.unwrap_or_default();
     check_rank(axes.len())?;
@@ -93,7 +92,7 @@ pub(super) fn unsqueeze(view: &NodeView<'_>, reader: &Reader) -> Result<Constant
     shaped(reader, data, shape.ok_or(format!("gets the dimensions {axes:?}"))?)
 }
 
-pub(super) fn transpose(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn transpose(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let data = input(view, reader, 0)?;
     let shape = data.shape()?;
     let reverse = || (0..shape.len() as i64).rev().collect();

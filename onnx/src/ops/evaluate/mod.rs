@@ -1,5 +1,5 @@
-//! Arithmetic that a file does on its own constants: exporters leave the computation of shapes in the graph, and weights
-//! that are reshaped, converted or dequantised before they are used.
+//! Evaluates operators whose inputs are all constants. Exporters leave such arithmetic in the graph: computed shapes, and
+//! weights that are reshaped, converted or dequantized before use.
 
 mod arithmetic;
 mod layout;
@@ -7,56 +7,61 @@ mod layout;
 use models::Tensor;
 use models::params::numbers;
 
-use super::{BATCH, Constant, Ints, NodeView, Reader, Value, check_rank};
-use crate::ops::ReadError;
+use crate::read::{BATCH, Constant, GraphReader, Ints, NamedValue, NodeView, ReadError, check_rank};
 
-type Fold = fn(&NodeView<'_>, &Reader) -> Result<Constant, String>;
+type Evaluator = fn(&NodeView<'_>, &GraphReader) -> Result<Constant, String>;
 
-/// What can be computed, and whether the numbers are still those of the first input and keep its name.
-const FOLDS: &[(&str, Fold, Naming)] = &[
-    ("Add", |view, reader| arithmetic::binary(view, reader, (i64::checked_add, |a, b| a + b)), Naming::New),
-    ("Cast", arithmetic::cast, Naming::Kept),
-    ("Ceil", |view, reader| arithmetic::unary(view, reader, f32::ceil), Naming::New),
-    ("Concat", layout::concat, Naming::New),
-    ("DequantizeLinear", arithmetic::dequantize, Naming::Kept),
-    ("Div", |view, reader| arithmetic::binary(view, reader, (i64::checked_div, |a, b| a / b)), Naming::New),
-    ("Floor", |view, reader| arithmetic::unary(view, reader, f32::floor), Naming::New),
-    ("Gather", layout::gather, Naming::New),
-    ("Identity", |view, reader| input(view, reader, 0).cloned(), Naming::Kept),
-    ("Mul", |view, reader| arithmetic::binary(view, reader, (i64::checked_mul, |a, b| a * b)), Naming::New),
-    ("Reshape", layout::reshape, Naming::Kept),
-    ("Slice", layout::slice, Naming::New),
-    ("Sqrt", |view, reader| arithmetic::unary(view, reader, f32::sqrt), Naming::New),
-    ("Squeeze", layout::squeeze, Naming::Kept),
-    ("Sub", |view, reader| arithmetic::binary(view, reader, (i64::checked_sub, |a, b| a - b)), Naming::New),
-    ("Transpose", layout::transpose, Naming::Kept),
-    ("Unsqueeze", layout::unsqueeze, Naming::Kept),
+/// The operators that are evaluated on constants.
+const EVALUATORS: &[(&str, Evaluator, NameOrigin)] = &[
+    ("Add", |view, reader| arithmetic::binary(view, reader, i64::checked_add, |a, b| a + b), NameOrigin::Output),
+    ("Cast", arithmetic::cast, NameOrigin::FirstInput),
+    ("Ceil", |view, reader| arithmetic::unary(view, reader, f32::ceil), NameOrigin::Output),
+    ("Concat", layout::concat, NameOrigin::Output),
+    ("DequantizeLinear", arithmetic::dequantize, NameOrigin::FirstInput),
+    ("Div", |view, reader| arithmetic::binary(view, reader, i64::checked_div, |a, b| a / b), NameOrigin::Output),
+    ("Floor", |view, reader| arithmetic::unary(view, reader, f32::floor), NameOrigin::Output),
+    ("Gather", layout::gather, NameOrigin::Output),
+    ("Identity", |view, reader| input(view, reader, 0).cloned(), NameOrigin::FirstInput),
+    ("Mul", |view, reader| arithmetic::binary(view, reader, i64::checked_mul, |a, b| a * b), NameOrigin::Output),
+    ("Reshape", layout::reshape, NameOrigin::FirstInput),
+    ("Slice", layout::slice, NameOrigin::Output),
+    ("Sqrt", |view, reader| arithmetic::unary(view, reader, f32::sqrt), NameOrigin::Output),
+    ("Squeeze", layout::squeeze, NameOrigin::FirstInput),
+    ("Sub", |view, reader| arithmetic::binary(view, reader, i64::checked_sub, |a, b| a - b), NameOrigin::Output),
+    ("Transpose", layout::transpose, NameOrigin::FirstInput),
+    ("Unsqueeze", layout::unsqueeze, NameOrigin::FirstInput),
 ];
 
+/// Where the name of a result comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Naming {
-    Kept,
-    New,
+enum NameOrigin {
+    /// The first input, whose numbers they still are: a state dict's name survives a transposition.
+    FirstInput,
+    /// The node's own output.
+    Output,
 }
 
 /// The result of a node whose inputs are all constants; `None` for any other.
-pub(crate) fn fold(view: &NodeView<'_>, reader: &mut Reader) -> Result<Option<Value>, ReadError> {
-    let Some((_, fold, naming)) = FOLDS.iter().find(|(name, ..)| *name == view.op_type()) else { return Ok(None) };
+pub(super) fn evaluate(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<Option<NamedValue>, ReadError> {
+    let Some((_, evaluator, origin)) = EVALUATORS.iter().find(|(name, ..)| *name == view.op_type()) else {
+        return Ok(None);
+    };
     let mut names = Vec::new();
     for input in view.inputs().iter().filter(|input| !input.is_empty()) {
         match reader.value(input)? {
-            Value::Constant(name, _) => names.push(name.clone()),
-            Value::Node(_) => return Ok(None),
+            NamedValue::Constant(name, _) => names.push(name.clone()),
+            NamedValue::Node(_) => return Ok(None),
         }
     }
     let Some(first) = names.into_iter().next() else { return Ok(None) };
-    let constant = fold(view, reader).map_err(|reason| ReadError::Unsupported(format!("a constant that {reason}")))?;
+    let constant =
+        evaluator(view, reader).map_err(|reason| ReadError::Unsupported(format!("a constant that {reason}")))?;
     reader.expand(constant.cost())?;
-    let name = if *naming == Naming::Kept { first } else { view.output().to_owned() };
-    Ok(Some(Value::Constant(name, constant)))
+    let name = if *origin == NameOrigin::FirstInput { first } else { view.output().to_owned() };
+    Ok(Some(NamedValue::Constant(name, constant)))
 }
 
-fn input<'r>(view: &NodeView<'_>, reader: &'r Reader, index: usize) -> Result<&'r Constant, String> {
+fn input<'r>(view: &NodeView<'_>, reader: &'r GraphReader, index: usize) -> Result<&'r Constant, String> {
     match view.constant(reader, index) {
         Ok(Some(constant)) => Ok(constant),
         Ok(None) => Err(format!("lacks its input {index}")),
@@ -66,7 +71,7 @@ fn input<'r>(view: &NodeView<'_>, reader: &'r Reader, index: usize) -> Result<&'
 
 /// The numbers at these places, as many as the new shape has. Every place must be one that there is.
 fn pick(
-    reader: &Reader,
+    reader: &GraphReader,
     constant: &Constant,
     shape: Vec<usize>,
     place: impl Fn(usize) -> usize,
@@ -86,12 +91,12 @@ fn pick(
 }
 
 /// Refuses what the reader would not allow, before it takes the memory.
-fn afford(reader: &Reader, cost: usize) -> Result<(), String> {
+fn afford(reader: &GraphReader, cost: usize) -> Result<(), String> {
     if reader.affords(cost) { Ok(()) } else { Err("takes more memory than any image network".to_owned()) }
 }
 
 /// The same numbers in another shape of the same length.
-fn shaped(reader: &Reader, constant: &Constant, shape: Vec<usize>) -> Result<Constant, String> {
+fn shaped(reader: &GraphReader, constant: &Constant, shape: Vec<usize>) -> Result<Constant, String> {
     let found = numbers(&constant.shape()?);
     if numbers(&shape) != found {
         return Err(format!("is reshaped from {found} numbers to {shape:?}"));

@@ -2,8 +2,9 @@
 
 use models::{NodeId, Tensor};
 
-use super::{Constant, Ints, Reader, Value};
-use crate::ops::ReadError;
+use super::constant::{Constant, Ints};
+use super::error::ReadError;
+use super::reader::{GraphReader, NamedValue};
 use crate::proto::{AttributeProto, NodeProto};
 
 /// The largest window, step or padding. Far beyond any network for images, it keeps a damaged file from asking for more
@@ -12,7 +13,7 @@ const LARGEST_SIZE: usize = 1 << 20;
 
 /// One node.
 pub(crate) struct NodeView<'m> {
-    pub(super) proto: &'m NodeProto,
+    pub(crate) proto: &'m NodeProto,
 }
 
 impl<'m> NodeView<'m> {
@@ -50,48 +51,52 @@ impl<'m> NodeView<'m> {
     }
 
     /// What an input stands for.
-    pub(crate) fn value<'r>(&self, reader: &'r Reader, index: usize) -> Result<&'r Value, ReadError> {
+    pub(crate) fn value<'r>(&self, reader: &'r GraphReader, index: usize) -> Result<&'r NamedValue, ReadError> {
         reader.value(self.input(index).ok_or(ReadError::MissingInput(index))?)
     }
 
     /// The constant behind an input; `None` when it is left out.
-    pub(crate) fn constant<'r>(&self, reader: &'r Reader, index: usize) -> Result<Option<&'r Constant>, ReadError> {
+    pub(crate) fn constant<'r>(
+        &self,
+        reader: &'r GraphReader,
+        index: usize,
+    ) -> Result<Option<&'r Constant>, ReadError> {
         let Some(name) = self.input(index) else { return Ok(None) };
         match reader.value(name)? {
-            Value::Constant(_, constant) => Ok(Some(constant)),
-            Value::Node(_) => Err(computed(name)),
+            NamedValue::Constant(_, constant) => Ok(Some(constant)),
+            NamedValue::Node(_) => Err(computed(name)),
         }
     }
 
     /// The node behind an input.
-    pub(crate) fn node_input(&self, reader: &Reader, index: usize) -> Result<NodeId, ReadError> {
+    pub(crate) fn node_input(&self, reader: &GraphReader, index: usize) -> Result<NodeId, ReadError> {
         match self.value(reader, index)? {
-            Value::Node(id) => Ok(*id),
-            Value::Constant(name, _) => Err(ReadError::Unsupported(format!("its input `{name}` is a constant"))),
+            NamedValue::Node(id) => Ok(*id),
+            NamedValue::Constant(name, _) => Err(ReadError::Unsupported(format!("its input `{name}` is a constant"))),
         }
     }
 
     /// The nodes behind all inputs.
-    pub(crate) fn node_inputs(&self, reader: &Reader) -> Result<Vec<NodeId>, ReadError> {
+    pub(crate) fn node_inputs(&self, reader: &GraphReader) -> Result<Vec<NodeId>, ReadError> {
         (0..self.inputs().len()).map(|index| self.node_input(reader, index)).collect()
     }
 
     /// The real numbers behind an input, with their name in the file.
-    pub(crate) fn tensor_input(&self, reader: &Reader, index: usize) -> Result<(String, Tensor), ReadError> {
+    pub(crate) fn tensor_input(&self, reader: &GraphReader, index: usize) -> Result<(String, Tensor), ReadError> {
         match self.value(reader, index)? {
-            Value::Constant(name, Constant::Floats(tensor)) if tensor.data().is_empty() => {
+            NamedValue::Constant(name, Constant::Floats(tensor)) if tensor.data().is_empty() => {
                 Err(ReadError::Unsupported(format!("its input `{name}` holds no numbers")))
             }
-            Value::Constant(name, Constant::Floats(tensor)) => Ok((name.clone(), tensor.clone())),
-            Value::Constant(name, _) => {
+            NamedValue::Constant(name, Constant::Floats(tensor)) => Ok((name.clone(), tensor.clone())),
+            NamedValue::Constant(name, _) => {
                 Err(ReadError::Unsupported(format!("its input `{name}` does not hold real numbers")))
             }
-            Value::Node(_) => Err(computed(self.input(index).unwrap_or_default())),
+            NamedValue::Node(_) => Err(computed(self.input(index).unwrap_or_default())),
         }
     }
 
     /// One real number behind an optional input.
-    pub(crate) fn scalar_input(&self, reader: &Reader, index: usize) -> Result<Option<f32>, ReadError> {
+    pub(crate) fn scalar_input(&self, reader: &GraphReader, index: usize) -> Result<Option<f32>, ReadError> {
         match self.input(index) {
             Some(_) => Ok(self.tensor_input(reader, index)?.1.data().first().copied()),
             None => Ok(None),
@@ -99,7 +104,7 @@ impl<'m> NodeView<'m> {
     }
 
     /// The whole numbers behind an input.
-    pub(crate) fn ints_input(&self, reader: &Reader, index: usize) -> Result<Ints, ReadError> {
+    pub(crate) fn ints_input(&self, reader: &GraphReader, index: usize) -> Result<Ints, ReadError> {
         let name = self.input(index).ok_or(ReadError::MissingInput(index))?;
         let constant = self.constant(reader, index)?.ok_or(ReadError::MissingInput(index))?;
         constant.integers().map_err(|reason| ReadError::Unsupported(format!("its input `{name}` {reason}")))
@@ -107,7 +112,12 @@ impl<'m> NodeView<'m> {
 
     /// Whole numbers that older operator sets have as an attribute and newer ones as an input; `None` when neither is
     /// there.
-    pub(crate) fn ints_of(&self, reader: &Reader, name: &str, index: usize) -> Result<Option<Vec<i64>>, ReadError> {
+    pub(crate) fn ints_of(
+        &self,
+        reader: &GraphReader,
+        name: &str,
+        index: usize,
+    ) -> Result<Option<Vec<i64>>, ReadError> {
         match self.input(index) {
             Some(_) => Ok(Some(self.ints_input(reader, index)?.data)),
             None => Ok(self.attribute(name).map(|attribute| attribute.ints.clone())),

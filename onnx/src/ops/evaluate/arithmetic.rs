@@ -4,10 +4,10 @@ use models::Tensor;
 use models::params::numbers;
 
 use super::{input, known, pick, strided, strides};
-use crate::import::{Constant, Ints, NodeView, Reader};
+use crate::read::{Constant, GraphReader, Ints, NodeView};
 
 /// From one type of numbers to another.
-pub(super) fn cast(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn cast(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     use crate::proto::data_type::{BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16, INT32, INT64};
     let to = i32::try_from(view.int("to", 0)).unwrap_or_default();
     match (input(view, reader, 0)?, to) {
@@ -26,7 +26,7 @@ pub(super) fn cast(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, Str
 }
 
 /// A function of each real number.
-pub(super) fn unary(view: &NodeView<'_>, reader: &Reader, function: fn(f32) -> f32) -> Result<Constant, String> {
+pub(super) fn unary(view: &NodeView<'_>, reader: &GraphReader, function: fn(f32) -> f32) -> Result<Constant, String> {
     match input(view, reader, 0)? {
         Constant::Floats(tensor) => {
             let data = tensor.data().iter().map(|&number| function(number)).collect();
@@ -39,11 +39,14 @@ pub(super) fn unary(view: &NodeView<'_>, reader: &Reader, function: fn(f32) -> f
 /// The most numbers that two smaller constants may be repeated to.
 const LARGEST_REPETITION: usize = 1 << 20;
 
-/// The function of whole numbers and that of real ones.
-type Binary = (fn(i64, i64) -> Option<i64>, fn(f32, f32) -> f32);
-
-/// Numbers by pairs, the shapes broadcast as NumPy's.
-pub(super) fn binary(view: &NodeView<'_>, reader: &Reader, (whole, real): Binary) -> Result<Constant, String> {
+/// Combines two constants number by number, with one function for integers and one for real numbers. Shapes broadcast as
+/// NumPy's do.
+pub(super) fn binary(
+    view: &NodeView<'_>,
+    reader: &GraphReader,
+    whole: fn(i64, i64) -> Option<i64>,
+    real: fn(f32, f32) -> f32,
+) -> Result<Constant, String> {
     let (a, b) = (input(view, reader, 0)?, input(view, reader, 1)?);
     let (left, right) = (a.shape()?, b.shape()?);
     let shape = broadcast(&left, &right)?;
@@ -87,7 +90,7 @@ fn spread(shape: &[usize], from: &[usize]) -> impl Fn(usize) -> usize + use<> {
 }
 
 /// `(x - zero point) · scale`, for the whole tensor or along an axis.
-pub(super) fn dequantize(view: &NodeView<'_>, reader: &Reader) -> Result<Constant, String> {
+pub(super) fn dequantize(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let ints = input(view, reader, 0)?.integers()?;
     let Constant::Floats(scale) = input(view, reader, 1)? else { return Err("has no real scale".to_owned()) };
     let zero = match view.input(2) {
