@@ -1,25 +1,24 @@
-//! Networks that were trained on blue, green, red.
+//! Networks trained on images in BGR order.
 
 use crate::graph::{Graph, GraphError};
 use crate::ops::{Op, Slice, Span};
 use crate::params::{Params, Tensor};
 
-/// The order of the colours in a network's input.
+/// The order of the color channels in a network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChannelOrder {
-    /// Red, green, blue: PyTorch and most others, and what graft gives every network.
+    /// Red, green, blue: PyTorch, and the order that graft provides.
     #[default]
     Rgb,
     /// Blue, green, red: Caffe and OpenCV.
     Bgr,
 }
 
-/// The same network for the opposite order of colours, its answers unchanged. A convolution that alone takes the image, and
-/// alone has its weights, has these reversed, so that nothing is left of the difference; otherwise a node in front reverses
-/// the image.
+/// Converts a network to the opposite channel order; its outputs stay the same. If a single convolution takes the image and
+/// shares its weights with no other node, this reverses its weights. Otherwise it adds a node that reverses the image.
 ///
 /// # Errors
-/// [`GraphError`] when the input is no image.
+/// [`GraphError::Shape`] when the input is not an image.
 pub fn reversed(graph: &Graph, params: &Params) -> Result<(Graph, Params), GraphError> {
     let readers: Vec<_> = graph.consumers(graph.input()).collect();
     let mut params = params.clone();

@@ -1,4 +1,4 @@
-//! Weights for a network that has none yet.
+//! Initial weights.
 
 mod scheme;
 
@@ -17,7 +17,7 @@ use crate::params::{Params, Tensor};
 /// variance `2 / fan_in`, biases zero, normalisations the identity. Equal for equal seeds.
 #[must_use]
 pub fn he(graph: &Graph, seed: u64) -> Params {
-    fill(graph, seed, |Place { role, .. }, rng| match role {
+    fill(graph, seed, |ParamSite { role, .. }, rng| match role {
         "weight" | "running_var" => 1.0,
         "noise" => normal(rng),
         _ => 0.0,
@@ -32,7 +32,7 @@ pub fn scrambled(graph: &Graph, seed: u64) -> Params {
     let sums = graph.nodes().iter().filter(|node| matches!(node.op, Op::Add(_)));
     let added: HashSet<usize> = sums.clone().flat_map(|node| &node.inputs).map(|id| id.index()).collect();
     let share = 1.0 / (sums.count().max(1) as f32).sqrt();
-    fill(graph, seed, |Place { role, node }, rng| {
+    fill(graph, seed, |ParamSite { role, node }, rng| {
         let scale = if added.contains(&node) { share } else { 1.0 };
         match role {
             "noise" => scale * normal(rng),
@@ -43,8 +43,8 @@ pub fn scrambled(graph: &Graph, seed: u64) -> Params {
     })
 }
 
-/// Which number is drawn.
-struct Place {
+/// The identity of a random number.
+struct ParamSite {
     /// `noise` for the weights of convolutions and linear layers, which are scaled afterwards, otherwise the parameter's.
     role: &'static str,
     /// The node's place in the graph.
@@ -52,7 +52,7 @@ struct Place {
 }
 
 /// Draws every tensor.
-fn fill(graph: &Graph, seed: u64, draw: impl Fn(Place, &mut ChaCha8Rng) -> f32) -> Params {
+fn fill(graph: &Graph, seed: u64, draw: impl Fn(ParamSite, &mut ChaCha8Rng) -> f32) -> Params {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut params = Params::default();
     for (id, node) in graph.iter() {
@@ -60,7 +60,7 @@ fn fill(graph: &Graph, seed: u64, draw: impl Fn(Place, &mut ChaCha8Rng) -> f32) 
             let product = matches!(node.op, Op::Conv2d(_) | Op::Linear(_)) && role == "weight";
             let fan_in: usize = shape[1..].iter().product();
             let (role, scale) = if product { ("noise", (2.0 / fan_in as f32).sqrt()) } else { (role, 1.0) };
-            let mut number = || scale * draw(Place { role, node: id.index() }, &mut rng);
+            let mut number = || scale * draw(ParamSite { role, node: id.index() }, &mut rng);
             let data = (0..shape.iter().product()).map(|_| number()).collect();
             params.insert(name, Tensor::new(shape, data));
         }

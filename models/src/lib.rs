@@ -1,9 +1,20 @@
-//! What a network is, what an image is, what a prediction is.
+//! Networks, images and predictions as data.
 //!
-//! A network is data: a [`Graph`] of operators, the [`Params`] it names, and the [`ModelSpec`] that says how to prepare
-//! its input and what its outputs mean. This crate computes nothing but pixels and scores; running, differentiating and
-//! exchanging networks are the business of the crates above it.
+//! A network is a [`Graph`] of operators, the [`Params`] that it names, and a [`ModelSpec`] that describes its input and
+//! outputs. This crate computes only pixels and scores; the crates above it run, train and exchange networks.
+//!
+//! ```
+//! use models::zoo;
+//!
+//! let graph = zoo::find("resnet18").expect("a network of the table").graph([224, 224], 10)?;
+//! let counts = graph.counts();
+//! assert_eq!(counts.parameters, 11_181_642);
+//! let features = graph.node(graph.classifier().expect("a linear layer").node()).inputs[0];
+//! assert_eq!(graph.shape(features).dims(), [512]);
+//! # Ok::<(), models::GraphError>(())
+//! ```
 
+mod budget;
 pub mod channels;
 pub mod cifar;
 pub mod files;
@@ -13,6 +24,7 @@ pub mod labels;
 pub mod network;
 pub mod ops;
 pub mod params;
+pub mod pickle;
 pub mod preprocess;
 pub mod resnet;
 pub mod scores;

@@ -4,19 +4,19 @@ use crate::graph::Graph;
 use crate::params::{Params, ParamsError};
 use crate::spec::ModelSpec;
 
-/// Everything there is to know about a trained network.
+/// A network with its weights and its spec.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// From 0..255 RGB pixels `[n, 3, h, w]` to logits `[n, classes]` (or features, for a backbone).
+    /// From RGB pixels in `0.0..=255.0`, `[n, 3, h, w]`, to logits `[n, classes]`, or to features for a backbone.
     pub graph: Graph,
     /// The parameters that the graph names, and no others.
     pub params: Params,
-    /// How to use it.
+    /// Preprocessing, labels and training record.
     pub spec: ModelSpec,
 }
 
 impl Network {
-    /// Puts the three together.
+    /// Checks the parameters against the graph and drops those that it does not name.
     ///
     /// # Errors
     /// [`ParamsError`] naming the first parameter that is missing or has another shape than the graph declares.

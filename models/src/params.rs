@@ -15,8 +15,7 @@ pub struct Tensor {
     data: Arc<Vec<f32>>,
 }
 
-/// Of equal shape and numbers. Numbers that are shared are not looked at, so that comparing a tensor with its clone costs
-/// nothing.
+/// Equal shapes and numbers. Tensors that share their numbers compare without reading them.
 impl PartialEq for Tensor {
     fn eq(&self, other: &Self) -> bool {
         self.shape == other.shape && (Arc::ptr_eq(&self.data, &other.data) || self.data == other.data)
@@ -24,10 +23,10 @@ impl PartialEq for Tensor {
 }
 
 impl Tensor {
-    /// A tensor of this shape.
+    /// A tensor of this shape, from numbers in row-major order.
     ///
     /// # Panics
-    /// When the shape does not hold exactly these numbers, which is the caller's mistake and never a file's.
+    /// When the length of `data` is not the product of the dimensions: a defect of the caller, never of a file.
     #[must_use]
     pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Self {
         let shape = shape.into();
@@ -50,7 +49,7 @@ impl Tensor {
     /// The same numbers in the same order with other dimensions. The numbers are shared.
     ///
     /// # Panics
-    /// When the shape does not hold as many, which is the caller's mistake and never a file's.
+    /// When the new dimensions hold another number of elements: a defect of the caller, never of a file.
     #[must_use]
     pub fn reshaped(&self, shape: &[usize]) -> Self {
         assert_eq!(numbers(shape), self.data.len(), "{:?} as {shape:?}", self.shape);
@@ -79,24 +78,24 @@ impl Params {
         self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// How many tensors there are.
+    /// The number of tensors.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True when there is none.
+    /// Whether there are no tensors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Only the tensors that this graph names, each checked against what the graph declares.
+    /// The tensors that this graph names, with the shapes that it declares.
     ///
     /// # Errors
     /// [`ParamsError`] naming the first tensor that is missing or has another shape.
     pub fn select(&self, graph: &Graph) -> Result<Params, ParamsError> {
-        let mut selected = Params::default();
+        let mut selection = Params::default();
         for (name, declared) in graph.nodes().iter().flat_map(|node| node.params()) {
             let tensor = self.get(name).ok_or_else(|| ParamsError::Missing { name: name.to_owned() })?;
             if tensor.shape() != declared.shape {
@@ -106,9 +105,9 @@ impl Params {
                     found: tensor.shape().to_vec(),
                 });
             }
-            selected.insert(name, tensor.clone());
+            selection.insert(name, tensor.clone());
         }
-        Ok(selected)
+        Ok(selection)
     }
 
     /// SHA-256 over names, shapes and numbers, as lower-case hexadecimal. Equal for equal state dicts, whatever file
@@ -136,29 +135,28 @@ impl FromIterator<(String, Tensor)> for Params {
     }
 }
 
-/// Why tensors are not the parameters of a graph.
+/// Why tensors do not fit a graph.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParamsError {
-    /// The graph names a tensor that is not there.
+    /// A missing tensor.
     #[error("tensor `{name}` is missing")]
     Missing {
-        /// Its name.
+        /// The tensor's name.
         name: String,
     },
-    /// A tensor of another shape.
+    /// A tensor of another shape than declared.
     #[error("tensor `{name}` has shape {found:?}, the network wants {expected:?}")]
     Shape {
-        /// Its name.
+        /// The tensor's name.
         name: String,
-        /// What the graph declares.
+        /// The shape that the graph declares.
         expected: Vec<usize>,
-        /// What the file holds.
+        /// The shape in the file.
         found: Vec<usize>,
     },
 }
 
-/// How many numbers a tensor of these dimensions has, or as many as can be counted if they are more. A dimension of zero
-/// makes it none, however large the others are.
+/// The number of elements of a tensor with these dimensions, saturating at `usize::MAX`. Zero if any dimension is zero.
 #[must_use]
 pub fn numbers(dims: &[usize]) -> usize {
     if dims.contains(&0) { 0 } else { dims.iter().fold(1, |count, &dim| count.saturating_mul(dim)) }

@@ -1,7 +1,7 @@
 //! From logits to predictions.
 
 /// `exp(x / temperature) / Σ exp(x / temperature)` over the classes, computed so that no finite logit overflows.
-/// A temperature of 1 changes nothing; calibration chooses another (Guo et al. 2017).
+/// A temperature of 1 is the plain softmax; calibration chooses another (Guo et al. 2017).
 #[must_use]
 pub fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

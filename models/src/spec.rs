@@ -1,4 +1,4 @@
-//! What a file of weights does not say by itself.
+//! The facts about a network that its weights do not contain.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,39 +6,38 @@ use serde_json::Value;
 use crate::labels::Labels;
 use crate::preprocess::Preprocess;
 
-/// How to use a network: what it is, how its input is prepared, what its outputs mean, and where it came from.
-/// Weights never travel without it.
+/// A network's name, preprocessing, class names and origin. Weights never travel without it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
     /// The name of the network, such as `resnet50`, or the producer of an imported file.
     pub architecture: String,
-    /// The class names; `None` for a headless backbone, which yields features and can only be grafted upon.
+    /// The class names in the order of the logits; `None` for a backbone without a head, whose output is features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
-    /// From bytes to the network's input.
+    /// How an image file becomes the network's input.
     pub preprocess: Preprocess,
-    /// How the weights came about; `None` when the model was imported without such a record.
+    /// The training run that made the weights; `None` for an imported model without such a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingRecord>,
 }
 
-/// How a model was trained, carried inside the exported file. No path and no host name is ever part of it.
+/// A training run, stored inside the exported file. It never contains a path or a host name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {
-    /// The name of the model that was grafted upon.
+    /// The name of the base model.
     pub base: String,
     /// Checksum of the frozen weights ([`Params::checksum`](crate::Params::checksum)).
     pub base_sha256: String,
     /// Checksum over the images and their classes.
     pub dataset_sha256: String,
-    /// What was trained: `head`, ….
+    /// The fine-tuning strategy, such as `head`.
     pub strategy: String,
-    /// Decided the split and the order of the images.
+    /// The seed of the split and of the order of the images.
     pub seed: u64,
-    /// The options in force, by name.
+    /// The options of the run, by name.
     pub options: Value,
-    /// What was measured on images that the training did not see, by name.
+    /// Metrics on held-out images, by name.
     pub metrics: Value,
-    /// The program and its version.
+    /// The program that trained it and its version.
     pub created_by: String,
 }

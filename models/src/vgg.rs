@@ -14,7 +14,7 @@ pub struct Vgg {
     pub column: &'static str,
     /// The convolutions of each block. A 2x2 max-pool ends every block.
     pub blocks: [&'static [VggLayer]; 5],
-    /// What is normalised.
+    /// Its normalization layers.
     pub normalization: VggNormalization,
 }
 
@@ -27,15 +27,15 @@ pub enum VggLayer {
     C1(usize),
 }
 
-/// What is normalised in a VGG.
+/// The normalization layers of a VGG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VggNormalization {
-    /// Nothing.
+    /// None.
     None,
-    /// The first layer's output, by neighbouring channels.
+    /// Local response normalization behind the first convolution.
     Lrn,
-    /// Every convolution's output, by the batch. Not in the paper, which is older than batch normalisation;
-    /// torchvision's `_bn` networks.
+    /// Batch normalization behind every convolution: torchvision's `_bn` networks. The paper is older than batch
+    /// normalization.
     Batch,
 }
 

@@ -401,7 +401,8 @@ fn normalisation_goes_between_the_input_and_everything_else() {
     let users: Vec<NodeId> = normalized.consumers(normalized.input()).collect();
     assert_eq!(users.iter().map(|&id| normalized.node(id).op.operator().kind()).collect::<Vec<_>>(), ["Normalize"]);
     assert_eq!(normalized.nodes().len(), graph.nodes().len() + 1);
-    assert!(graph.normalized(&Normalize::for_bytes(&[0.5; 4], &[0.25; 4])).is_err());
+    let four = graph.normalized(&Normalize::for_bytes(&[0.5; 4], &[0.25; 4]));
+    assert!(matches!(four, Err(GraphError::Shape { kind: "Normalize", .. })), "{four:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What must hold of every file that graft writes.
+//! Rules of ONNX that every exported file must keep.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use crate::proto::{ModelProto, data_type};
 /// A rule that a file breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Violation {
-    /// Two producers of one tensor, or a node that produces an initialiser or the input.
+    /// Two producers of one tensor, counting initializers and inputs.
     #[error("`{0}` is produced twice")]
     Redefined(String),
-    /// A node that takes what no earlier node, initialiser or input produces.
+    /// A node whose input no earlier node, initializer or input produces.
     #[error("node `{node}` takes `{value}`, which nothing before it produces")]
     Undefined {
         /// The node.
@@ -20,31 +20,31 @@ pub enum Violation {
         /// The tensor.
         value: String,
     },
-    /// Two nodes of one name.
+    /// Two nodes with one name.
     #[error("two nodes are named `{0}`")]
     NodeName(String),
-    /// An output that nothing produces.
+    /// An output without a producer.
     #[error("the output `{0}` is not produced")]
     Output(String),
-    /// An initialiser that no node takes.
+    /// An initializer that no node takes.
     #[error("the initialiser `{0}` is not used")]
     Unused(String),
-    /// An initialiser whose bytes are not as many as its dimensions say.
+    /// An initializer whose length does not match its dimensions.
     #[error("the initialiser `{name}` has dimensions {dims:?} but {bytes} bytes")]
     Length {
         /// Its name.
         name: String,
         /// Its dimensions.
         dims: Vec<i64>,
-        /// How many bytes it has.
+        /// The length of its data in bytes.
         bytes: usize,
     },
-    /// No graph, or no operator set for the standard operators.
+    /// A missing part: the graph, or the import of the standard operators.
     #[error("the file has no {0}")]
     Missing(&'static str),
 }
 
-/// Every rule that the model breaks: single assignment in order, unique names, complete and used initialisers.
+/// All violations of single assignment, order, unique node names, and complete and used initializers.
 pub(crate) fn check(model: &ModelProto) -> Vec<Violation> {
     let Some(graph) = &model.graph else { return vec![Violation::Missing("graph")] };
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! What programs other than graft write into a file's metadata about its images and classes.
+//! Class names and pixel formats in the metadata of other programs.
 
 use models::Labels;
 use models::channels::ChannelOrder;
@@ -6,16 +6,16 @@ use models::preprocess::Preset;
 
 use crate::file::ModelFile;
 
-/// What a foreign file says of itself, as far as it follows a known convention. Most files say nothing.
+/// Facts that a foreign file declares by a known convention. Most files declare none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conventions {
-    /// The class names.
+    /// The class names, in the order of the outputs.
     pub labels: Option<Labels>,
-    /// How the pixels are scaled.
+    /// The scale of the pixels.
     pub preset: Option<Preset>,
-    /// The order of the colours, where the file says one.
+    /// The order of the color channels.
     pub channel_order: Option<ChannelOrder>,
-    /// Where it was found: the keys of the metadata.
+    /// The metadata keys that declare them.
     pub keys: Vec<&'static str>,
 }
 
@@ -31,19 +31,19 @@ impl ModelFile {
     /// Reads the metadata of Ultralytics' exporter and of ONNX's conventions for images.
     #[must_use]
     pub fn conventions(&self) -> Conventions {
-        let mut found = Conventions::default();
+        let mut conventions = Conventions::default();
         let labels = LABEL_KEYS.iter().find_map(|key| Some((*key, Labels::parse_metadata(self.metadata(key)?)?)));
         if let Some((key, labels)) = labels {
-            found.labels = Some(labels);
-            found.keys.push(key);
+            conventions.labels = Some(labels);
+            conventions.keys.push(key);
         }
         let range = self.metadata(RANGE_KEY).and_then(|range| RANGES.iter().find(|(name, _)| *name == range));
         if let Some((_, preset)) = range {
-            found.preset = Some(*preset);
-            found.keys.push(RANGE_KEY);
+            conventions.preset = Some(*preset);
+            conventions.keys.push(RANGE_KEY);
         } else if self.metadata("author") == Some("Ultralytics") {
-            found.preset = Some(Preset::ZeroOne);
-            found.keys.push("author");
+            conventions.preset = Some(Preset::ZeroOne);
+            conventions.keys.push("author");
         }
         let order = match self.metadata(FORMAT_KEY) {
             Some("Bgr8" | "Bgra8") => Some(ChannelOrder::Bgr),
@@ -51,10 +51,10 @@ impl ModelFile {
             _ => None,
         };
         if order.is_some() {
-            found.channel_order = order;
-            found.keys.push(FORMAT_KEY);
+            conventions.channel_order = order;
+            conventions.keys.push(FORMAT_KEY);
         }
-        found
+        conventions
     }
 }
 
@@ -71,16 +71,17 @@ mod tests {
 
     #[test]
     fn ultralytics_names_and_scale_are_understood() {
-        let found = file(&[("author", "Ultralytics"), ("names", "{0: 'rose', 1: \"colts' foot\"}")]).conventions();
-        assert_eq!(found.labels.unwrap().names(), ["rose", "colts' foot"]);
-        assert_eq!((found.preset, found.channel_order), (Some(Preset::ZeroOne), None));
+        let conventions =
+            file(&[("author", "Ultralytics"), ("names", "{0: 'rose', 1: \"colts' foot\"}")]).conventions();
+        assert_eq!(conventions.labels.unwrap().names(), ["rose", "colts' foot"]);
+        assert_eq!((conventions.preset, conventions.channel_order), (Some(Preset::ZeroOne), None));
     }
 
     #[test]
     fn onnx_image_conventions_are_understood() {
-        let found = file(&[(RANGE_KEY, "Normalized_1_1"), (FORMAT_KEY, "Bgr8")]).conventions();
-        assert_eq!((found.preset, found.channel_order), (Some(Preset::KerasTf), Some(ChannelOrder::Bgr)));
-        assert_eq!(found.keys, [RANGE_KEY, FORMAT_KEY]);
+        let conventions = file(&[(RANGE_KEY, "Normalized_1_1"), (FORMAT_KEY, "Bgr8")]).conventions();
+        assert_eq!((conventions.preset, conventions.channel_order), (Some(Preset::KerasTf), Some(ChannelOrder::Bgr)));
+        assert_eq!(conventions.keys, [RANGE_KEY, FORMAT_KEY]);
     }
 
     #[test]

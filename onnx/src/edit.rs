@@ -16,14 +16,14 @@ pub(crate) fn cast(from: &str, to: &str, elem_type: i32) -> NodeProto {
     }
 }
 
-/// Every name of a tensor in the file.
+/// The names of all tensors in a graph.
 pub(crate) fn names(graph: &GraphProto) -> impl Iterator<Item = String> {
     let produced = graph.node.iter().flat_map(|node| &node.output);
     let given = graph.initializer.iter().map(|tensor| &tensor.name).chain(graph.input.iter().map(|value| &value.name));
     produced.chain(given).cloned()
 }
 
-/// This name, or one made from it that no tensor has.
+/// This name, or one made from it that is not taken.
 pub(crate) fn free(name: &str, taken: &HashSet<String>) -> String {
     let mut free = name.to_owned();
     while taken.contains(&free) {

@@ -1,4 +1,4 @@
-//! An ONNX file, decoded once: what it says of itself, whatever graft can make of its network.
+//! A decoded ONNX file, whether or not graft can parse its network.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -9,25 +9,25 @@ use thiserror::Error;
 
 use crate::proto::{AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 
-/// Gives the content of a file that lies beside the model, by the relative name that the model has for it.
+/// Reads a file beside the model, by the relative name that the model gives it.
 pub type ReadExternal<'a> = &'a mut dyn FnMut(&str) -> io::Result<Bytes>;
 
-/// A decoded ONNX file whose weights are all in memory.
+/// A decoded ONNX file with all weights in memory.
 #[derive(Debug, Clone)]
 pub struct ModelFile {
     pub(crate) proto: ModelProto,
 }
 
-/// Why a file is no ONNX model.
+/// Why bytes cannot be decoded as an ONNX model.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// Not ONNX at all, or cut off.
+    /// Not ONNX, or truncated.
     #[error("not an ONNX file, or a truncated one")]
     Decode(#[from] prost::DecodeError),
-    /// A protobuf that decodes but holds no graph.
+    /// A protobuf without a graph.
     #[error("not an ONNX model: it holds no graph")]
     NoGraph,
-    /// Weights in a second file that is not there.
+    /// Weights in a second file that cannot be read.
     #[error("the weights of `{tensor}` are in a second file, `{location}`, which cannot be read: {source}")]
     External {
         /// The tensor.
@@ -37,45 +37,45 @@ pub enum FileError {
         /// Why it cannot be read.
         source: io::Error,
     },
-    /// Weights outside the second file.
+    /// Weights beyond the end of the second file.
     #[error("the weights of `{tensor}` are bytes {offset}+{length} of `{location}`, which has {found}; copy it again")]
     ExternalRange {
         /// The tensor.
         tensor: String,
         /// The second file's name.
         location: String,
-        /// Where the tensor begins.
+        /// The tensor's offset in bytes.
         offset: usize,
-        /// How many bytes it takes.
+        /// The tensor's length in bytes.
         length: usize,
-        /// How many bytes the file has.
+        /// The length of the second file in bytes.
         found: usize,
     },
-    /// Numbers of external data that are no numbers.
+    /// A malformed offset or length of external data.
     #[error("the weights of `{tensor}` are in a second file at `{key}` = `{value}`, which is not valid")]
     ExternalEntry {
         /// The tensor.
         tensor: String,
-        /// Which entry.
+        /// The entry: `offset` or `length`.
         key: String,
-        /// What it says.
+        /// Its text.
         value: String,
     },
 }
 
 impl ModelFile {
-    /// Decodes a file that holds its weights itself.
+    /// Decodes a file that contains its weights.
     ///
     /// # Errors
-    /// [`FileError`]; for weights in a second file, [`FileError::External`].
+    /// [`FileError::Decode`] or [`FileError::NoGraph`]; for weights in a second file, [`FileError::External`].
     pub fn decode(file: impl Into<Bytes>) -> Result<Self, FileError> {
         Self::decode_with(file, &mut |_| Err(io::Error::other("only a single file was given")))
     }
 
-    /// Decodes a file, and takes weights in other files through `external`, which is asked once for each.
+    /// Decodes a file. `external` reads the files beside it that hold weights, each once.
     ///
     /// # Errors
-    /// [`FileError`] naming the tensor whose data is missing or out of range.
+    /// [`FileError`] names the tensor whose data is missing or out of range.
     pub fn decode_with(file: impl Into<Bytes>, external: ReadExternal<'_>) -> Result<Self, FileError> {
         let mut proto = ModelProto::decode(file.into())?;
         let graph = proto.graph.as_mut().ok_or(FileError::NoGraph)?;
@@ -89,19 +89,19 @@ impl ModelFile {
         Ok(Self { proto })
     }
 
-    /// The file with all weights inside.
+    /// The bytes of the file with all weights inside.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         self.proto.encode_to_vec()
     }
 
-    /// How many bytes [`ModelFile::encode`] gives.
+    /// The length of [`ModelFile::encode`] in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.proto.encoded_len()
     }
 
-    /// Who wrote it, such as `pytorch 2.4.0`; empty when it does not say.
+    /// The program that wrote it, such as `pytorch 2.4.0`; empty if the file does not say.
     #[must_use]
     pub fn producer(&self) -> String {
         format!("{} {}", self.proto.producer_name, self.proto.producer_version).trim().to_owned()
@@ -120,7 +120,7 @@ impl ModelFile {
         self.proto.ir_version
     }
 
-    /// How often each operator occurs, by name; of other operator sets with their domain.
+    /// The number of nodes of each operator. Operators outside the standard set carry their domain: `com.microsoft.Gelu`.
     #[must_use]
     pub fn operators(&self) -> BTreeMap<String, usize> {
         let mut operators = BTreeMap::new();
@@ -134,7 +134,7 @@ impl ModelFile {
         operators
     }
 
-    /// Whether the network computes with whole numbers of eight bits: quantised weights alone do not make it so.
+    /// Whether the network computes in 8-bit integers. Quantized weights alone do not count.
     #[must_use]
     pub fn is_quantized(&self) -> bool {
         const QUANTIZED: [&str; 5] =
@@ -142,7 +142,7 @@ impl ModelFile {
         self.nodes().iter().any(|node| QUANTIZED.contains(&node.op_type.as_str()))
     }
 
-    /// An entry of the metadata.
+    /// The value of a metadata key.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.props().iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
@@ -160,7 +160,7 @@ impl ModelFile {
 /// `TensorProto.DataLocation`.
 const EXTERNAL: i32 = 1;
 
-/// Puts a tensor's bytes where those of others are.
+/// Moves a tensor's data from the second file into the tensor.
 fn fetch(
     tensor: &mut TensorProto,
     files: &mut HashMap<String, Bytes>,

@@ -33,7 +33,7 @@ pub fn batch_norm(graph: &Graph, params: &Params) -> Result<(Graph, Params), Fol
         .map(|(norm, node)| (node.inputs[0], norm))
         .filter(|(conv, _)| uses[conv.index()] == 1 && matches!(graph.node(*conv).op, Op::Conv2d(_)))
         .collect();
-    let folded: HashSet<NodeId> = norms.values().copied().collect();
+    let norm_ids: HashSet<NodeId> = norms.values().copied().collect();
     let mut weights = params.clone();
     let graph = graph.rebuild::<FoldError>(|builder, id, node| match (&node.op, norms.get(&id)) {
         (Op::Conv2d(conv), Some(&norm)) => {
@@ -44,7 +44,7 @@ pub fn batch_norm(graph: &Graph, params: &Params) -> Result<(Graph, Params), Fol
             let op = Conv2d { bias: true, ..conv.clone() }.into();
             Ok(builder.push_node(Node { op, params: names, ..node })?)
         }
-        _ if folded.contains(&id) => Ok(node.inputs[0]),
+        _ if norm_ids.contains(&id) => Ok(node.inputs[0]),
         _ => Ok(builder.push_node(node)?),
     })?;
     let weights = weights.select(&graph)?;

@@ -1,7 +1,26 @@
-//! Interchange and execution: networks to and from ONNX, and the engines that run such files.
+//! Import and export of ONNX files, and the engines that run them.
 //!
-//! Import reads structure and never names; export writes the graph node for node. Each operator family's spelling is
-//! read and written in the same file under `ops/`, so the two cannot part ways. Nothing here knows about training.
+//! Import goes by structure and never by names; export writes the graph node for node. One file under `ops/` both reads and
+//! writes each operator family, so import and export cannot diverge. Nothing here knows about training.
+//!
+//! ```
+//! use models::{ModelSpec, Network, Preprocess, init, zoo};
+//! use onnx::{ExportOptions, export, import};
+//!
+//! let graph = zoo::find("resnet20").expect("a network of the table").graph([32, 32], 10)?;
+//! let spec = ModelSpec {
+//!     architecture: "resnet20".to_owned(),
+//!     labels: None,
+//!     preprocess: Preprocess::torchvision(32, 32),
+//!     training: None,
+//! };
+//! let network = Network::new(graph.clone(), &init::he(&graph, 0), spec)?;
+//! let file = export(&network, &ExportOptions::default())?;
+//! let model = import(file)?;
+//! assert_eq!(model.spec, Some(network.spec));
+//! assert_eq!(model.graph.shape(model.graph.output()).dims(), [10]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod check;
 pub mod conventions;

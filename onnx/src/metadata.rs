@@ -1,4 +1,4 @@
-//! What travels in a file's `metadata_props`: the spec in our schema, and the same again where other tools look for it.
+//! A file's `metadata_props`: the spec in graft's schema, and the same facts under the keys of other tools.
 
 use models::{Labels, ModelSpec, Preprocess};
 use prost::Message;
@@ -9,7 +9,7 @@ use crate::file::FileError;
 use crate::proto::{ModelHeader, StringStringEntryProto};
 use crate::write::PixelNormalization;
 
-/// Everything in one versioned value; what graft itself reads back.
+/// The key of the spec, versioned: the one that graft reads.
 const SPEC_KEY: &str = "graft.spec.v1";
 /// Any other version of that key.
 const SPEC_PREFIX: &str = "graft.spec.";
@@ -28,10 +28,10 @@ pub enum MetadataError {
         /// The key in the file.
         found: String,
     },
-    /// Not the JSON that the key promises.
+    /// Malformed JSON.
     #[error("the file's metadata `{SPEC_KEY}` is damaged")]
     Json(#[from] serde_json::Error),
-    /// A way of preparing images that this version does not implement.
+    /// Preprocessing that this version does not implement.
     #[error("the model's preprocessing cannot be reproduced")]
     Preprocess(#[from] models::preprocess::PreprocessError),
 }
@@ -48,10 +48,10 @@ struct SpecJson {
     normalized_input: bool,
 }
 
-/// What a file of ours says of itself.
+/// The metadata of a file that graft wrote.
 pub(crate) struct SpecRecord {
     pub(crate) spec: ModelSpec,
-    /// Where its pixels are normalised.
+    /// Where its pixels are normalized.
     pub(crate) normalization: PixelNormalization,
 }
 
@@ -64,7 +64,7 @@ pub fn spec(file: &[u8]) -> Result<Option<ModelSpec>, MetadataError> {
     Ok(read(&header.metadata_props)?.map(|recorded| recorded.spec))
 }
 
-/// The spec, if graft wrote it. Metadata of other programs is not an error.
+/// The spec, if graft wrote the file; `None` for metadata of other programs alone.
 pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<SpecRecord>, MetadataError> {
     let value = |key: &str| props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
     let Some(json) = value(SPEC_KEY) else {
@@ -80,7 +80,7 @@ pub(crate) fn read(props: &[StringStringEntryProto]) -> Result<Option<SpecRecord
     Ok(Some(SpecRecord { spec: ModelSpec { architecture, labels, preprocess, training }, normalization }))
 }
 
-/// The spec for graft, the class names and picture conventions for everybody.
+/// The spec for graft, class names and image conventions for other tools.
 pub(crate) fn write(spec: &ModelSpec, normalization: PixelNormalization) -> Vec<StringStringEntryProto> {
     let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
     let stored = SpecJson {
@@ -108,9 +108,9 @@ pub(crate) fn write(spec: &ModelSpec, normalization: PixelNormalization) -> Vec<
     props
 }
 
-/// Strings and numbers always make JSON.
+/// Strings and numbers always serialize.
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    serde_json::to_string(value).expect("strings and numbers always serialize")
 }
 
 /// `{0: 'rose', 1: 'colt\'s foot'}`: Ultralytics' tools read the repr of a Python dictionary.

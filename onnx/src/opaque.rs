@@ -1,5 +1,5 @@
-//! Files that graft cannot take apart, kept as they are: quantised networks, and those with operators that graft has no
-//! meaning for. An engine runs them; they are served, and can be given another head (see [`headless`](crate::features)).
+//! Opaque models: ONNX files that graft cannot parse, such as quantized networks and those with operators that graft does
+//! not know. graft serves them unchanged, and can replace their head (see [`features`](crate::features)).
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,36 +17,36 @@ use crate::proto::{
 use crate::write::{ExportOptions, GraphParts, GraphWriter, PixelNormalization, WriterNames, value_info};
 use crate::{metadata, ops, write};
 
-/// The oldest operator set whose spelling of a slice graft writes.
+/// The oldest operator set in which a slice takes its bounds as inputs, as graft writes it.
 const OLDEST_OPSET: i64 = 10;
 
-/// What may stand between the logits and a file's output: the softmax, and what changes no class.
-const PASSED: [&str; 6] = ["Softmax", "Identity", "Cast", "DequantizeLinear", "QuantizeLinear", "QLinearSoftmax"];
+/// Operators between the logits and a file's output that do not change the order of the classes.
+const TRANSPARENT: [&str; 6] = ["Softmax", "Identity", "Cast", "DequantizeLinear", "QuantizeLinear", "QLinearSoftmax"];
 
-/// How a foreign file is to be wrapped.
+/// How to wrap a foreign file as an opaque model.
 #[derive(Debug, Clone, Copy)]
 pub struct OpaqueOptions<'a> {
-    /// Labels and preparation, which go into the metadata.
+    /// Labels and preprocessing, which go into the metadata.
     pub spec: &'a ModelSpec,
-    /// The colours that the network wants first.
+    /// The order of the color channels that the network takes.
     pub channel_order: ChannelOrder,
-    /// What becomes of a batch that the file fixes.
+    /// The batch size that the wrapped file declares.
     pub batch: Batching,
 }
 
-/// How many images a wrapped file takes.
+/// The batch size that a wrapped file declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batching {
-    /// Any number, whatever the file says. The network inside may not bear it.
+    /// Any, whatever the file declares. The network inside may not support it.
     Dynamic,
-    /// As many as the file says.
+    /// The size that the file declares.
     Declared,
-    /// One, whatever the file says.
+    /// 1, whatever the file declares.
     One,
 }
 
 impl ModelFile {
-    /// The number of images that the file is made for; `None` when it takes any.
+    /// The batch size that the file fixes; `None` when it takes any.
     ///
     /// # Errors
     /// [`ImportError`] for a file without exactly one image input.
@@ -54,7 +54,7 @@ impl ModelFile {
         Ok(image_input(self.graph()?)?.fixed_batch)
     }
 
-    /// The size of the image that the file takes, `[channels, height, width]`.
+    /// The shape of the image that the file takes, `[channels, height, width]` whatever its layout.
     ///
     /// # Errors
     /// [`ImportError`] for a file without exactly one image input.
@@ -62,7 +62,7 @@ impl ModelFile {
         Ok(image_input(self.graph()?)?.shape)
     }
 
-    /// Whether the file takes images as the engines are given them: real numbers, channels first.
+    /// Whether the file takes `f32` images with the channels first, as the engines provide them.
     ///
     /// # Errors
     /// [`ImportError`] for a file without exactly one image input.
@@ -71,11 +71,12 @@ impl ModelFile {
         Ok(input.layout == ImageLayout::ChannelsFirst && input.elem_type == data_type::FLOAT)
     }
 
-    /// The same file with graft's input before it (pixels 0..255, RGB, channels first, which it normalises), graft's name
-    /// for its logits behind it, and graft's metadata. Everything in between is left as it is.
+    /// Wraps the file's own nodes: graft's input goes before them (pixels in `0.0..=255.0`, RGB, channels first, which the
+    /// wrapped file normalizes), an output named `logits` behind them, and graft's metadata beside them.
     ///
     /// # Errors
-    /// [`ImportError`] for a file without exactly one image input, or of an operator set older than 10.
+    /// [`ImportError::Inputs`] and its kind for a file without exactly one image input, [`ImportError::OpaqueOpset`] for an
+    /// operator set older than 10.
     pub fn wrap_opaque(&self, options: &OpaqueOptions<'_>) -> Result<Vec<u8>, ImportError> {
         if self.opset() < OLDEST_OPSET {
             return Err(ImportError::OpaqueOpset(self.opset()));
@@ -112,7 +113,7 @@ impl ModelFile {
     }
 }
 
-/// What stands before the file's own nodes: from graft's input to the tensor that they take.
+/// The nodes before the file's own: from graft's input to the tensor that they take.
 struct InputAdapter {
     input: ValueInfoProto,
     parts: GraphParts,
@@ -139,7 +140,7 @@ impl InputAdapter {
     }
 }
 
-/// Normalisation, order of colours, place of the channels.
+/// Normalization, channel order, layout.
 fn adapter_graph(
     shape: &Shape,
     layout: ImageLayout,
@@ -158,20 +159,20 @@ fn adapter_graph(
     Ok((graph, x))
 }
 
-/// An output of graft's name with the logits: what a softmax at the end takes, or the file's first output.
+/// An output with the logits under graft's name: the input of a final softmax, or the file's first output.
 fn name_logits(graph: &GraphProto) -> (ValueInfoProto, NodeProto) {
     let first = graph.output.first().cloned().unwrap_or_default();
     let (mut source, mut at) = (vec![first.name.clone()], first.name.as_str());
-    // Each node is behind those that it takes from. A damaged file, whose nodes may take from each other in a circle, is
-    // gone through once like any other.
-    for node in graph.node.iter().rev().filter(|node| PASSED.contains(&node.op_type.as_str())) {
+    // ONNX puts each node behind its producers, so one pass suffices. It also ends on a damaged file whose nodes form a
+    // cycle.
+    for node in graph.node.iter().rev().filter(|node| TRANSPARENT.contains(&node.op_type.as_str())) {
         let Some(input) = node.input.first().filter(|_| node.output.iter().any(|output| output == at)) else {
             continue;
         };
         at = input;
         match node.op_type.as_str() {
             "Softmax" => source = vec![input.clone()],
-            // Whole numbers with their scale and zero point.
+            // Integers, their scale and their zero point.
             "QLinearSoftmax" => source = node.input.iter().take(3).cloned().collect(),
             _ => {}
         }
@@ -198,7 +199,7 @@ fn name_logits(graph: &GraphProto) -> (ValueInfoProto, NodeProto) {
     (value, behind)
 }
 
-/// Puts a spec into the metadata, beside what other programs wrote there.
+/// Replaces graft's entries of the metadata and keeps those of other programs.
 pub(crate) fn set_metadata(model: &mut ModelProto, spec: &ModelSpec) {
     let ours = metadata::write(spec, PixelNormalization::Inside);
     model.metadata_props.retain(|entry| ours.iter().all(|our| our.key != entry.key));
@@ -217,8 +218,8 @@ mod tests {
         NodeProto { op_type: op_type.to_owned(), input, output, ..NodeProto::default() }
     }
 
-    /// What becomes of a file that takes `input` and puts out `y`.
-    fn adopted(input: &str, node: Vec<NodeProto>) -> GraphProto {
+    /// The wrapped form of a file from `input` to `y`.
+    fn wrapped(input: &str, node: Vec<NodeProto>) -> GraphProto {
         let input = vec![value_info(input, &Shape::image(3, 8, 8))];
         let output = vec![ValueInfoProto { name: "y".to_owned(), ..ValueInfoProto::default() }];
         let graph = Some(GraphProto { input, output, node, ..GraphProto::default() });
@@ -231,27 +232,27 @@ mod tests {
     }
 
     #[test]
-    fn the_logits_are_what_the_last_softmax_takes() {
+    fn the_logits_are_the_input_of_the_last_softmax() {
         let nodes = vec![node("Relu", "x", "r"), node("Softmax", "r", "s"), node("Identity", "s", "y")];
-        let last = adopted("x", nodes).node.pop().unwrap();
+        let last = wrapped("x", nodes).node.pop().unwrap();
         assert_eq!((&last.input[..], &last.output[..]), (&["r".to_owned()][..], &["logits".to_owned()][..]));
     }
 
     #[test]
-    fn nodes_that_take_from_each_other_in_a_circle_are_gone_through_once() {
+    fn a_cycle_of_nodes_ends_the_search() {
         for nodes in [
             vec![node("Identity", "y", "y")],
             vec![node("Softmax", "y", "a"), node("Identity", "a", "y")],
             vec![node("Identity", "a", "y"), node("Softmax", "y", "a")],
         ] {
-            assert_eq!(adopted("x", nodes).output[0].name, "logits");
+            assert_eq!(wrapped("x", nodes).output[0].name, "logits");
         }
     }
 
     #[test]
-    fn what_is_put_around_a_file_gets_names_that_are_free() {
+    fn wrapping_nodes_get_names_that_are_free() {
         let nodes = ["input", "pixels", "logits", "graft.logits", "y"].map(|output| node("Relu", "input", output));
-        let graph = adopted("input", nodes[1..].to_vec());
+        let graph = wrapped("input", nodes[1..].to_vec());
         assert_eq!((&*graph.input[0].name, &*graph.output[0].name), ("pixels_", "graft.logits_"));
         let mut produced: Vec<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
         produced.sort();

@@ -1,4 +1,4 @@
-//! How far two ways of computing the same network are apart.
+//! The difference between two computations of the same network.
 
 /// The largest difference of two rows of logits, relative to the largest logit of the reference. Infinite when either
 /// holds a number that is not finite.
@@ -14,8 +14,8 @@ pub fn relative_difference(reference: &[f32], other: &[f32]) -> f64 {
     if difference == 0.0 { 0.0 } else { difference / largest.max(f64::MIN_POSITIVE) }
 }
 
-/// What two engines may differ by, relative to the largest logit. They add the same numbers in different orders; for
-/// the deepest networks here that comes to 1e-6 to 1e-5, and a wrong operator to far more than this.
+/// The largest difference allowed between two engines, relative to the largest logit. They add the same numbers in
+/// different orders, which makes 1e-6 to 1e-5 for the deepest networks here; a wrong operator makes far more than 1e-4.
 pub const TOLERANCE: f64 = 1e-4;
 
 #[cfg(test)]

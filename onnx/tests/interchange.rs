@@ -11,7 +11,7 @@ use models::preprocess::ImageBatch;
 use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, init, zoo};
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use onnx::parity::relative_difference;
-use onnx::{EngineKind, ExportError, ExportOptions, engine, export, import};
+use onnx::{EngineKind, ExportError, ExportOptions, FileError, ImportError, engine, export, import};
 
 /// A ResNet-18 on small images with weights that are not trivial.
 fn network() -> Network {
@@ -165,11 +165,13 @@ fn labels_must_be_as_many_as_logits() {
 #[test]
 fn files_that_are_no_models_are_refused_without_a_panic() {
     let file = export(&network(), &KEEP).unwrap();
-    assert!(import(Vec::new()).is_err());
-    assert!(import(b"GIF89a, or anything else".to_vec()).is_err());
+    assert!(matches!(import(Vec::new()), Err(ImportError::File(FileError::NoGraph))));
+    let foreign = import(b"GIF89a, or anything else".to_vec());
+    assert!(matches!(foreign, Err(ImportError::File(FileError::Decode(_)))));
     // Wherever the file is cut off.
     for length in (0..file.len()).step_by(file.len() / 97) {
-        assert!(import(file[..length].to_vec()).is_err(), "cut to {length} of {} bytes", file.len());
+        let error = import(file[..length].to_vec()).expect_err("a cut file");
+        assert!(matches!(error, ImportError::File(_)), "cut to {length} of {} bytes: {error}", file.len());
     }
 }
 

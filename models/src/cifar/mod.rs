@@ -14,14 +14,19 @@ use crate::ops::{BatchNorm, Flatten, GlobalAvgPool, Linear, Pad, Relu, Slice, Sp
 /// Channels of the three stages.
 const WIDTHS: [usize; 3] = [16, 32, 64];
 
+/// The size of a residual unit.
+#[derive(Debug, Clone, Copy)]
+struct UnitSize {
+    /// Channels of its output.
+    width: usize,
+    /// The step of its first convolution in both directions, 1 or 2.
+    stride: usize,
+}
+
 /// The shortcut without weights (option A of He et al. 2016, section 3.3): every second row and column, and channels of
 /// zeros, half of them before and half behind.
-fn identity(
-    graph: &mut GraphBuilder,
-    name: &str,
-    x: NodeId,
-    (width, stride): (usize, usize),
-) -> Result<NodeId, GraphError> {
+fn identity(graph: &mut GraphBuilder, name: &str, x: NodeId, size: UnitSize) -> Result<NodeId, GraphError> {
+    let UnitSize { width, stride } = size;
     let mut shortcut = x;
     if stride == 2 {
         shortcut = subsample(graph, name, x)?;

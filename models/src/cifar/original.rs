@@ -1,7 +1,7 @@
 //! The CIFAR-10 networks of He et al. 2016, section 4.2: `6n + 2` layers, shortcuts without weights. Parameter names are
 //! those of the weights that people have (`github.com/akamaster/pytorch_resnet_cifar10`).
 
-use super::{WIDTHS, classify, identity};
+use super::{UnitSize, WIDTHS, classify, identity};
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};
 use crate::ops::{Add, BatchNorm, Conv2d, Relu, Shape};
 
@@ -38,7 +38,7 @@ impl Original {
         for (stage, width) in WIDTHS.into_iter().enumerate() {
             for index in 0..self.n {
                 let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                x = block(&mut graph, &format!("layer{}.{index}", stage + 1), x, (width, stride))?;
+                x = block(&mut graph, &format!("layer{}.{index}", stage + 1), x, UnitSize { width, stride })?;
             }
         }
         classify(graph, "linear", x, classes)
@@ -46,12 +46,8 @@ impl Original {
 }
 
 /// `relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))`.
-fn block(
-    graph: &mut GraphBuilder,
-    name: &str,
-    x: NodeId,
-    (width, stride): (usize, usize),
-) -> Result<NodeId, GraphError> {
+fn block(graph: &mut GraphBuilder, name: &str, x: NodeId, size: UnitSize) -> Result<NodeId, GraphError> {
+    let UnitSize { width, stride } = size;
     let (channels, ..) = graph.chw(x)?;
     let first = Conv2d::new(channels, width, 3).stride(stride).padding(1).without_bias();
     let second = Conv2d::new(width, width, 3).padding(1).without_bias();
@@ -60,7 +56,7 @@ fn block(
     y = graph.push(&format!("{name}.relu1"), Relu, &[y])?;
     y = graph.push(&format!("{name}.conv2"), second, &[y])?;
     y = graph.push(&format!("{name}.bn2"), BatchNorm::new(width), &[y])?;
-    let shortcut = identity(graph, name, x, (width, stride))?;
+    let shortcut = identity(graph, name, x, UnitSize { width, stride })?;
     let sum = graph.push(&format!("{name}.add"), Add, &[y, shortcut])?;
     graph.push(&format!("{name}.relu"), Relu, &[sum])
 }

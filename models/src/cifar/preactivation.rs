@@ -1,7 +1,7 @@
 //! The networks of He et al. 2016, "Identity mappings in deep residual networks": normalisation and ReLU come before each
 //! convolution, so that nothing but sums stands on the path from the first layer to the last.
 
-use super::{WIDTHS, activate_and_classify, identity};
+use super::{UnitSize, WIDTHS, activate_and_classify, identity};
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};
 use crate::ops::{Add, BatchNorm, Conv2d, Relu, Shape};
 use crate::resnet::ResidualConv;
@@ -97,7 +97,7 @@ impl PreActivation {
             y = graph.push(&format!("{name}.relu{number}"), Relu, &[y])?;
             if number == 1 && *branch == Branch::Activated {
                 shortcut = match self.unit {
-                    Unit::Basic => identity(graph, name, y, (width, stride))?,
+                    Unit::Basic => identity(graph, name, y, UnitSize { width, stride })?,
                     Unit::Bottleneck => {
                         let projection = Conv2d::new(channels, width, 1).stride(stride).without_bias();
                         graph.push(&format!("{name}.shortcut"), projection, &[y])?

@@ -1,7 +1,7 @@
 //! The residual network of tflearn's CIFAR-10 example (2016): pre-activation blocks whose convolutions have biases, padded
 //! as TensorFlow pads.
 
-use super::{WIDTHS, activate_and_classify, subsample, widen};
+use super::{UnitSize, WIDTHS, activate_and_classify, subsample, widen};
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};
 use crate::ops::{Add, AvgPool, BatchNorm, Conv2d, Padding, Relu, Shape, Window};
 
@@ -43,30 +43,25 @@ impl TfLearn {
     pub fn graph(&self, [height, width]: [usize; 2], classes: usize) -> Result<Graph, GraphError> {
         let mut graph = GraphBuilder::new("input", Shape::image(3, height, width));
         let input = graph.input();
-        let mut x = convolution(&mut graph, "conv1", input, (WIDTHS[0], 1))?;
+        let mut x = convolution(&mut graph, "conv1", input, UnitSize { width: WIDTHS[0], stride: 1 })?;
         for (stage, width) in WIDTHS.into_iter().enumerate() {
             for index in 0..self.n {
                 let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                x = self.block(&mut graph, &format!("layer{}.{index}", stage + 1), x, (width, stride))?;
+                x = self.block(&mut graph, &format!("layer{}.{index}", stage + 1), x, UnitSize { width, stride })?;
             }
         }
         activate_and_classify(graph, x, classes)
     }
 
     /// tflearn's `residual_block`. The shortcut is always the block's own input, before normalisation.
-    fn block(
-        &self,
-        graph: &mut GraphBuilder,
-        name: &str,
-        x: NodeId,
-        (width, stride): (usize, usize),
-    ) -> Result<NodeId, GraphError> {
+    fn block(&self, graph: &mut GraphBuilder, name: &str, x: NodeId, size: UnitSize) -> Result<NodeId, GraphError> {
+        let UnitSize { width, stride } = size;
         let mut y = x;
         for (number, stride) in [(1, stride), (2, 1)] {
             let (channels, ..) = graph.chw(y)?;
             y = graph.push(&format!("{name}.bn{number}"), BatchNorm::new(channels), &[y])?;
             y = graph.push(&format!("{name}.relu{number}"), Relu, &[y])?;
-            y = convolution(graph, &format!("{name}.conv{number}"), y, (width, stride))?;
+            y = convolution(graph, &format!("{name}.conv{number}"), y, UnitSize { width, stride })?;
         }
         let mut shortcut = x;
         if stride == 2 {
@@ -87,12 +82,8 @@ impl TfLearn {
 
 /// A 3x3 convolution with a bias and TensorFlow's `SAME` padding, which at stride 2 on an even size pads the bottom and
 /// the right alone.
-fn convolution(
-    graph: &mut GraphBuilder,
-    name: &str,
-    x: NodeId,
-    (width, stride): (usize, usize),
-) -> Result<NodeId, GraphError> {
+fn convolution(graph: &mut GraphBuilder, name: &str, x: NodeId, size: UnitSize) -> Result<NodeId, GraphError> {
+    let UnitSize { width, stride } = size;
     let (channels, height, columns) = graph.chw(x)?;
     let padding = Padding::same([height, columns], [3; 2], [stride; 2]);
     graph.push(name, Conv2d { padding, ..Conv2d::new(channels, width, 3).stride(stride) }, &[x])

@@ -1,11 +1,24 @@
-//! Making a graph, node by node.
+//! Builds a graph node by node.
 
 use std::collections::HashSet;
 
 use super::{Graph, GraphError, Node, NodeId};
 use crate::ops::{Input, Normalize, Op, Shape};
 
-/// Collects nodes and checks each as it comes.
+/// Collects nodes and checks each one when it is added.
+///
+/// ```
+/// use models::GraphBuilder;
+/// use models::ops::{Conv2d, Relu, Shape};
+///
+/// let mut builder = GraphBuilder::new("input", Shape::image(3, 32, 32));
+/// let conv = builder.push("conv", Conv2d::new(3, 16, 3), &[builder.input()])?;
+/// let relu = builder.push("relu", Relu, &[conv])?;
+/// let graph = builder.finish(relu);
+/// assert_eq!(graph.shape(graph.output()).dims(), [16, 30, 30]);
+/// assert_eq!(graph.node(conv).params, ["conv.weight", "conv.bias"]);
+/// # Ok::<(), models::GraphError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct GraphBuilder {
     pub(super) nodes: Vec<Node>,
@@ -14,7 +27,7 @@ pub struct GraphBuilder {
 }
 
 impl GraphBuilder {
-    /// Begins with an input node of this name and shape.
+    /// Starts with an input node of this name and shape.
     #[must_use]
     pub fn new(name: &str, shape: Shape) -> Self {
         let node =
@@ -38,7 +51,7 @@ impl GraphBuilder {
         self.push_node(Node { name: name.to_owned(), op, inputs: inputs.to_vec(), params })
     }
 
-    /// Adds a node as it is.
+    /// Adds a node with parameter names of its own.
     ///
     /// # Errors
     /// [`GraphError`] when the name is taken, the parameters are not as many as the operator has, or the operator
@@ -70,7 +83,7 @@ impl GraphBuilder {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
-    /// Gives a node's name free for another that takes its place. The node keeps a name made from it.
+    /// Frees a node's name for its replacement. The node keeps a name derived from it.
     pub fn release_name(&mut self, id: NodeId) {
         let name = std::mem::take(&mut self.nodes[id.0].name);
         let aside = self.free_name(&format!("{name}.absorbed"));
@@ -79,27 +92,27 @@ impl GraphBuilder {
         self.nodes[id.0].name = aside;
     }
 
-    /// A node added before.
+    /// The node with this identity.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
     }
 
-    /// The shape of a node added before.
+    /// The shape of a node's output, batch left out.
     #[must_use]
     pub fn shape(&self, id: NodeId) -> &Shape {
         &self.shapes[id.0]
     }
 
-    /// `(channels, height, width)` of a node added before.
+    /// `(channels, height, width)` of a node's output.
     ///
     /// # Errors
-    /// [`GraphError::Shape`] when its output is no feature map.
+    /// [`GraphError::Shape`] when the output is not a feature map.
     pub fn chw(&self, id: NodeId) -> Result<(usize, usize, usize), GraphError> {
         super::chw(self.node(id), self.shape(id))
     }
 
-    /// The graph that ends in this node. Nodes that it does not need are left out.
+    /// The graph that ends in this node, without nodes that it does not depend on.
     #[must_use]
     pub fn finish(self, output: NodeId) -> Graph {
         let mut needed = vec![false; self.nodes.len()];
@@ -110,42 +123,42 @@ impl GraphBuilder {
                 self.nodes[index].inputs.iter().for_each(|id| needed[id.0] = true);
             }
         }
-        let mut moved = vec![NodeId(0); self.nodes.len()];
+        let mut copies = vec![NodeId(0); self.nodes.len()];
         let (mut nodes, mut shapes) = (Vec::new(), Vec::new());
         for (index, (mut node, shape)) in self.nodes.into_iter().zip(self.shapes).enumerate() {
             if needed[index] {
-                moved[index] = NodeId(nodes.len());
-                node.inputs.iter_mut().for_each(|id| *id = moved[id.0]);
+                copies[index] = NodeId(nodes.len());
+                node.inputs.iter_mut().for_each(|id| *id = copies[id.0]);
                 nodes.push(node);
                 shapes.push(shape);
             }
         }
-        Graph { nodes, shapes, output: moved[output.0] }
+        Graph { nodes, shapes, output: copies[output.0] }
     }
 }
 
 impl Graph {
-    /// Copies nodes into a builder, one after another, as `change` decides: it is given the node with its inputs
-    /// already renumbered and answers which node of the new graph stands for it.
+    /// Rebuilds the graph node by node. `change` gets each node with its inputs renumbered, and returns the node of the new
+    /// graph that replaces it.
     ///
     /// # Errors
-    /// Whatever `change` answers.
+    /// The first error of `change`.
     pub fn rebuild<E>(
         &self,
         mut change: impl FnMut(&mut GraphBuilder, NodeId, Node) -> Result<NodeId, E>,
     ) -> Result<Graph, E> {
         let input = self.node(self.input());
         let mut builder = GraphBuilder::new(&input.name, self.shape(self.input()).clone());
-        let mut moved = vec![builder.input()];
+        let mut copies = vec![builder.input()];
         for (id, node) in self.iter().skip(1) {
-            let inputs = node.inputs.iter().map(|id| moved[id.0]).collect();
+            let inputs = node.inputs.iter().map(|id| copies[id.0]).collect();
             let copy = change(&mut builder, id, Node { inputs, ..node.clone() })?;
-            moved.push(copy);
+            copies.push(copy);
         }
-        Ok(builder.finish(moved[self.output.0]))
+        Ok(builder.finish(copies[self.output.0]))
     }
 
-    /// The same network with a normalisation between its input and everything that takes it.
+    /// Inserts a normalization between the input and its consumers.
     ///
     /// # Errors
     /// [`GraphError`] when the constants are not as many as the input's channels.
@@ -153,11 +166,10 @@ impl Graph {
         self.behind("normalize", normalize.clone())
     }
 
-    /// The same network with an operator between its input and everything that takes it. The node gets this name, or a
-    /// numbered one where that is taken.
+    /// Inserts an operator between the input and its consumers, under this name or a numbered one if it is taken.
     ///
     /// # Errors
-    /// [`GraphError`] when the operator cannot take the input, or the network cannot take what it makes of it.
+    /// [`GraphError`] when the operator does not accept the input, or the network does not accept its output.
     pub fn behind(&self, name: &str, op: impl Into<Op>) -> Result<Graph, GraphError> {
         let op = op.into();
         let mut first = None;

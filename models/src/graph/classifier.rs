@@ -1,9 +1,9 @@
-//! Finding the classifier of a network, and putting another in its place.
+//! Finds the classifier of a network and replaces it.
 
 use super::{Graph, GraphBuilder, GraphError, NodeId};
 use crate::ops::{Flatten, GlobalAvgPool, Linear, Op};
 
-/// The last layer that looks at features and names classes, found by structure and never by name.
+/// The layer from features to classes, found by structure and never by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Classifier {
     /// A linear layer.
@@ -35,7 +35,7 @@ pub struct GraftedGraph {
 
 impl Graph {
     /// The classifier, found by walking back from the output over operators that only move or squash the scores.
-    /// `None` for a headless backbone.
+    /// `None` for a backbone without a head.
     #[must_use]
     pub fn classifier(&self) -> Option<Classifier> {
         let mut id = self.output();
@@ -63,12 +63,12 @@ impl Graph {
         self.shape(id).dims().iter().filter(|&&size| size != 1).count() <= 1
     }
 
-    /// The same network with a new linear head of this name for this many classes instead of its classifier, or behind
-    /// its features if it has none.
+    /// Replaces the classifier by a linear head of this name with this many classes, or appends the head to a backbone
+    /// without one.
     ///
     /// A 1x1-convolution classifier is replaced by pooling followed by a linear layer. Averaging and a pointwise
-    /// convolution are both linear, so they may change places; the features are then one vector an image, and the ReLU
-    /// behind SqueezeNet's classifier, which would clip negative logits, goes.
+    /// convolution are both linear, so their order does not matter; the features are then one vector an image. The ReLU
+    /// behind SqueezeNet's classifier goes too, since it would clip negative logits.
     ///
     /// # Errors
     /// [`GraphError::NoFeatures`] when the network ends neither in a vector nor in a feature map.
@@ -98,7 +98,7 @@ impl Graph {
 }
 
 impl GraphBuilder {
-    /// This name, or this name with a number that makes it new: the first, where those before it are all taken.
+    /// This name, or the first of `name_2`, `name_3`, … that is free if the earlier ones are all taken.
     #[must_use]
     pub fn free_name(&self, name: &str) -> String {
         if !self.names.contains(name) {
@@ -106,7 +106,7 @@ impl GraphBuilder {
         }
         let numbered = |number: usize| format!("{name}_{number}");
         let taken = |number: usize| number < 2 || self.names.contains(&numbered(number));
-        // By halves: a file may give one name to all of its nodes, and counting for each would take as long as their square.
+        // A binary search: a file may give one name to all of its nodes, and a linear one would take quadratic time.
         let mut free = 2;
         while taken(free) {
             free *= 2;

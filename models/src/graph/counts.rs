@@ -1,4 +1,4 @@
-//! What a network costs.
+//! Parameters, arithmetic and memory of a network.
 
 use std::collections::HashSet;
 
@@ -17,9 +17,9 @@ pub struct Counts {
     pub macs: u64,
     /// Bytes of every stored number, running statistics included.
     pub weight_bytes: u64,
-    /// Bytes of the outputs that are needed at one time while one image runs forwards, each freed after its last use.
+    /// Peak bytes of the outputs alive at one time during inference on one image, each freed after its last use.
     pub inference_bytes: u64,
-    /// Bytes of all outputs of one image: what training keeps for the way back.
+    /// Bytes of all outputs of one image, which training keeps for the backward pass.
     pub training_bytes: u64,
 }
 
@@ -32,7 +32,7 @@ impl Counts {
 }
 
 impl Node {
-    /// How many trainable numbers the node owns.
+    /// The number of trainable parameters of the node.
     #[must_use]
     pub fn parameters(&self) -> u64 {
         let trainable = self.params().filter(|(_, param)| param.trainable);

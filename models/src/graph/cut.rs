@@ -1,48 +1,57 @@
-//! Dividing a network in two.
+//! Cuts a network in two.
 
 use super::{Graph, GraphBuilder, GraphError, Node, NodeId};
 
 /// A network in two parts: `suffix(prefix(x))` is the whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cut {
-    /// Everything up to and including the node.
+    /// The node and everything that it depends on.
     pub prefix: Graph,
-    /// Everything behind it. Its input node is named after the cut's.
+    /// Everything behind the node. Its input has the node's name and shape.
     pub suffix: Graph,
 }
 
 impl Graph {
-    /// The part of the network that computes this node.
+    /// The part of the network that computes this node, which becomes its output.
     #[must_use]
     pub fn prefix(&self, at: NodeId) -> Graph {
         let builder = GraphBuilder::from(self.clone());
         builder.finish(at)
     }
 
-    /// Divides the network behind a node.
+    /// Cuts the network behind a node.
+    ///
+    /// ```
+    /// use models::zoo;
+    ///
+    /// let graph = zoo::find("resnet18").expect("a network of the table").graph([64, 64], 10)?;
+    /// let cut = graph.cut(graph.find("avgpool").expect("a pooling layer"))?;
+    /// assert_eq!(cut.prefix.shape(cut.prefix.output()), cut.suffix.shape(cut.suffix.input()));
+    /// # Ok::<(), models::GraphError>(())
+    /// ```
     ///
     /// # Errors
     /// [`GraphError::Crossing`] when a later node also takes the output of an earlier one, as inside a residual block.
     pub fn cut(&self, at: NodeId) -> Result<Cut, GraphError> {
         let mut builder = GraphBuilder::new(&self.node(at).name, self.shape(at).clone());
-        let mut moved = vec![None; self.nodes().len()];
-        moved[at.0] = Some(builder.input());
+        let mut copies = vec![None; self.nodes().len()];
+        copies[at.0] = Some(builder.input());
         let needed = self.needed_behind(at);
         for (id, node) in self.iter().filter(|(id, _)| needed[id.0]) {
             let inputs = node
                 .inputs
                 .iter()
                 .map(|input| {
-                    moved[input.0].ok_or_else(|| GraphError::Crossing {
+                    copies[input.0].ok_or_else(|| GraphError::Crossing {
                         at: self.node(at).name.clone(),
                         user: node.name.clone(),
                         value: self.node(*input).name.clone(),
                     })
                 })
                 .collect::<Result<_, _>>()?;
-            moved[id.0] = Some(builder.push_node(Node { inputs, ..node.clone() })?);
+            copies[id.0] = Some(builder.push_node(Node { inputs, ..node.clone() })?);
         }
-        let output = moved[self.output().0].unwrap_or(builder.input());
+        let output = copies[self.output().0].unwrap_or(builder.input());
         Ok(Cut { prefix: self.prefix(at), suffix: builder.finish(output) })
     }
 

@@ -1,21 +1,21 @@
-//! Telling networks apart by their structure.
+//! Identifies networks by their structure.
 
 use sha2::{Digest, Sha256};
 
 use super::{Graph, Node, NodeId};
 use crate::ops::{BatchNorm, Conv2d, Op};
 
-/// A checksum of a network's structure: operators, attributes and connections, without names, weights, and what makes no
-/// difference to an answer (dropout, the normalisation of the pixels, the order of independent nodes).
+/// A checksum of a network's structure: operators, attributes and connections. It ignores names, weights, dropout, the
+/// normalization of the pixels and the order of independent nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
-/// Whether a batch normalisation behind a convolution is seen.
+/// Whether a fingerprint includes batch normalization behind a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folding {
-    /// As the graph has it.
+    /// As in the graph.
     Keep,
-    /// As if it were multiplied into the convolution, as exporters do.
+    /// As if it were folded into the convolution.
     Fold,
 }
 

@@ -18,7 +18,7 @@ pub use fingerprint::{Fingerprint, Folding};
 
 use crate::ops::{Op, ParamDecl, Shape, ShapeError};
 
-/// A node's place in its graph's list.
+/// The index of a node in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(usize);
 
@@ -35,9 +35,9 @@ impl NodeId {
 pub struct Node {
     /// Unique in the graph. The module path of the state dict where the network has one (`layer1.0.conv1`).
     pub name: String,
-    /// What it computes.
+    /// The operator.
     pub op: Op,
-    /// Whose outputs it takes, all earlier in the list.
+    /// The nodes whose outputs it takes, all earlier in the list.
     pub inputs: Vec<NodeId>,
     /// The names of its parameters in [`Params`](crate::Params), in the order of [`Operator::params`](crate::ops::Operator::params).
     pub params: Vec<String>,
@@ -61,7 +61,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// All nodes, inputs of each before it.
+    /// All nodes, each behind its inputs.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -72,7 +72,7 @@ impl Graph {
         self.nodes.iter().enumerate().map(|(index, node)| (NodeId(index), node))
     }
 
-    /// One node.
+    /// The node with this identity.
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
@@ -93,7 +93,7 @@ impl Graph {
     /// `(channels, height, width)` of a node's output.
     ///
     /// # Errors
-    /// [`GraphError::Shape`] when it is no feature map.
+    /// [`GraphError::Shape`] when it is not a feature map.
     pub fn chw(&self, id: NodeId) -> Result<(usize, usize, usize), GraphError> {
         chw(self.node(id), self.shape(id))
     }
@@ -131,17 +131,17 @@ fn chw(node: &Node, shape: &Shape) -> Result<(usize, usize, usize), GraphError> 
     shape.chw().map_err(|source| GraphError::Shape { node: node.name.clone(), kind, source })
 }
 
-/// Why nodes do not make a network. Each names the node.
+/// Why nodes do not form a network, with the name of the node.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum GraphError {
-    /// An operator that cannot take its inputs.
+    /// An operator that does not accept its inputs.
     #[error("node `{node}` ({kind}): {source}")]
     Shape {
         /// The node's name.
         node: String,
         /// Its operator.
         kind: &'static str,
-        /// What is wrong.
+        /// The rule that it breaks.
         source: ShapeError,
     },
     /// A stored graph that does not begin with its input.
@@ -150,7 +150,7 @@ pub enum GraphError {
     /// An input behind the first node.
     #[error("node `{0}` is a second input; a graph has one")]
     SecondInput(String),
-    /// A stored node that names a node which does not come before it.
+    /// A stored node that takes a later one.
     #[error("node `{0}` takes a node that does not come before it")]
     Order(String),
     /// Two nodes of one name.
@@ -163,22 +163,22 @@ pub enum GraphError {
         node: String,
         /// Its operator.
         kind: &'static str,
-        /// How many the operator declares.
+        /// The number that the operator declares.
         expected: usize,
-        /// How many the node names.
+        /// The number that the node names.
         found: usize,
     },
-    /// The graph cannot be divided at this node.
+    /// A cut that a later node reaches across.
     #[error("cannot cut at `{at}`: `{user}` behind the cut also takes `{value}` from before it")]
     Crossing {
-        /// Where the cut was asked for.
+        /// The node of the cut.
         at: String,
         /// The later node.
         user: String,
         /// The earlier node that is not the cut.
         value: String,
     },
-    /// The network ends in something no head can be put behind.
+    /// A network that ends neither in a vector nor in a feature map.
     #[error("cannot graft a head: the network ends in `{node}` of shape {shape}, not in features or a feature map")]
     NoFeatures {
         /// The output node.

@@ -1,11 +1,32 @@
-//! A graph in a file: the nodes and the output; the shapes are inferred again.
+//! The stored form of a graph: its nodes and its output. Shapes are inferred again when it is read.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Graph, GraphBuilder, GraphError, Node, NodeId};
 use crate::ops::Op;
 
-/// What is written.
+impl Graph {
+    /// The graph as compact JSON, `{"nodes":[…],"output":…}`: the form in which graft stores it, which `serde_json` reads back.
+    ///
+    /// Equal graphs give equal text, in this and every later version of graft, so its hash identifies a network with its
+    /// names. [`fingerprint`](Self::fingerprint) identifies a structure without them.
+    ///
+    /// ```
+    /// use models::ops::{Relu, Shape};
+    /// use models::{Graph, GraphBuilder};
+    ///
+    /// let mut builder = GraphBuilder::new("input", Shape::vector(4));
+    /// let relu = builder.push("relu", Relu, &[builder.input()])?;
+    /// let graph = builder.finish(relu);
+    /// assert_eq!(serde_json::from_str::<Graph>(&graph.to_json())?, graph);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("names and numbers always serialize")
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredGraph {
     nodes: Vec<Node>,

@@ -1,4 +1,4 @@
-//! The ways in which the papers and tflearn begin.
+//! Initialization schemes of the papers and of tflearn.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +9,7 @@ use crate::graph::{Graph, Node};
 use crate::ops::{Op, ParamDecl};
 use crate::params::{Params, Tensor, numbers};
 
-/// How first weights are drawn. Biases are zero and normalisations the identity in all of them but for tflearn's scales.
+/// The distribution of initial weights. Biases are zero and normalizations the identity, except for tflearn's scales.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
@@ -28,7 +28,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The first weights of a network. Equal for equal seeds.
+    /// Draws the initial weights of a network: equal for equal seeds.
     #[must_use]
     pub fn params(self, graph: &Graph, seed: u64) -> Params {
         let draw = match self {
@@ -40,7 +40,7 @@ impl Scheme {
         let mut params = Params::default();
         for node in graph.nodes() {
             for (name, declared) in node.params() {
-                let place = Place { node, declared: &declared, behind_norm: behind_norm(graph, node) };
+                let place = WeightSite { node, declared: &declared, behind_norm: behind_norm(graph, node) };
                 let data = (0..numbers(&declared.shape)).map(|_| draw(&place, &mut rng)).collect();
                 params.insert(name, Tensor::new(declared.shape.clone(), data));
             }
@@ -49,15 +49,15 @@ impl Scheme {
     }
 }
 
-/// Which number is drawn.
-struct Place<'a> {
+/// Where in the network a weight is.
+struct WeightSite<'a> {
     node: &'a Node,
     declared: &'a ParamDecl,
     /// Whether a batch normalisation is right before it, with nothing but a ReLU between.
     behind_norm: bool,
 }
 
-impl Place<'_> {
+impl WeightSite<'_> {
     /// Inputs of each output.
     fn fan_in(&self) -> f32 {
         numbers(&self.declared.shape[1..]) as f32
@@ -69,14 +69,14 @@ impl Place<'_> {
     }
 }
 
-fn glorot(place: &Place<'_>, rng: &mut ChaCha8Rng) -> f32 {
+fn glorot(place: &WeightSite<'_>, rng: &mut ChaCha8Rng) -> f32 {
     match (&place.node.op, place.declared.role) {
         (Op::Conv2d(_) | Op::Linear(_), "weight") => uniform((6.0 / (place.fan_in() + place.fan_out())).sqrt(), rng),
         (_, role) => trivial(role),
     }
 }
 
-fn tflearn(place: &Place<'_>, rng: &mut ChaCha8Rng) -> f32 {
+fn tflearn(place: &WeightSite<'_>, rng: &mut ChaCha8Rng) -> f32 {
     match (&place.node.op, place.declared.role) {
         // 1.3 makes up for the variance that the cut takes away.
         (Op::Conv2d(_), "weight") if place.behind_norm => (1.3 * 2.0 / place.fan_in()).sqrt() * cut_normal(rng),

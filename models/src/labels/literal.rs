@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 /// Names by class, of `["rose", "iris"]`, `{"0": "rose", "1": "iris"}`, `{0: 'rose', 1: "lady's slipper"}` or
 /// `['rose', 'iris']`. `None` for anything else, and when a class between zero and the last has no name.
 pub(super) fn parse(text: &str) -> Option<Vec<String>> {
-    let mut reader = Reader { rest: text.trim() };
+    let mut reader = LiteralParser { rest: text.trim() };
     let names = if reader.skip('{') { reader.dictionary()? } else { reader.list()? };
     (reader.rest.is_empty() && !names.is_empty()).then_some(names)
 }
 
 /// What is left of the text.
-struct Reader<'t> {
+struct LiteralParser<'t> {
     rest: &'t str,
 }
 
-impl Reader<'_> {
+impl LiteralParser<'_> {
     fn dictionary(&mut self) -> Option<Vec<String>> {
         let mut names = BTreeMap::new();
         while !self.skip('}') {

@@ -55,13 +55,13 @@ impl Labels {
         (names.len() > 1 && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
     }
 
-    /// How many classes.
+    /// The number of classes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True when there is none.
+    /// Whether there are no classes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -80,19 +80,19 @@ impl Labels {
     }
 }
 
-/// Why a text is not a list of class names.
+/// Why a label file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LabelsError {
-    /// Nothing in it.
+    /// An empty file.
     #[error("the label file is empty; it should hold one class name a line, or a JSON array of names")]
     Empty,
     /// A class without a name.
     #[error("class name {line} is empty; remove the blank line or name the class")]
     EmptyName {
-        /// Counted from one.
+        /// The line, counted from one.
         line: usize,
     },
-    /// Brackets around something else.
+    /// Brackets around something other than names.
     #[error("the labels are neither an array of names nor names by class, from 0 on and without gaps")]
     Literal,
 }

@@ -28,7 +28,7 @@ pub use region::{Pad, Slice, Span};
 pub use shape::{Padding, Shape};
 pub use structure::{Concat, Flatten, Reshape, Transpose};
 
-/// What every operator can say about itself without computing anything.
+/// The shapes, parameters and cost of an operator.
 pub trait Operator {
     /// The operator's name in messages and tables, such as `Conv2d`.
     fn kind(&self) -> &'static str;
@@ -78,31 +78,31 @@ pub enum ShapeError {
     /// The wrong number of inputs.
     #[error("takes {expected} input(s), is given {found}")]
     Arity {
-        /// How many it takes.
+        /// The number that it takes.
         expected: &'static str,
-        /// How many it was given.
+        /// The number that it was given.
         found: usize,
     },
-    /// Inputs of a shape it has no meaning for.
+    /// Inputs of an unsupported shape.
     #[error("expects {expected}, is given {found}")]
     Mismatch {
-        /// What it would take.
+        /// The shape that it takes.
         expected: String,
-        /// What it was given.
+        /// The shape that it was given.
         found: String,
     },
-    /// An attribute that no such operator can have.
+    /// An attribute out of range.
     #[error("has {name} = {value}, which cannot be computed with")]
     Attribute {
-        /// The attribute.
+        /// The attribute's name.
         name: &'static str,
-        /// Its value.
+        /// The attribute's value.
         value: String,
     },
-    /// A tensor that is empty, or larger than any memory.
+    /// An output that is empty or exceeds 2^36 numbers.
     #[error("makes a tensor of shape {found}; it must hold a number, and not more than 2^36 in 8 dimensions")]
     Size {
-        /// Its shape.
+        /// The shape of the output.
         found: String,
     },
     /// The window is larger than the padded image.

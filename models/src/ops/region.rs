@@ -10,9 +10,9 @@ use super::{Operator, Shape, ShapeError, only};
 pub struct Span {
     /// The first index taken.
     pub start: usize,
-    /// How many are taken.
+    /// The number of indices taken.
     pub length: usize,
-    /// From one to the next; negative to go backwards, never zero.
+    /// The distance between indices; negative to go backwards, never zero.
     pub step: isize,
 }
 
@@ -69,11 +69,11 @@ pub struct Slice {
 /// A tensor with constant numbers put around it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pad {
-    /// How many are put before the first index of each dimension, batch left out.
+    /// Numbers added before the first index of each dimension, batch left out.
     pub before: Vec<usize>,
-    /// How many are put behind the last.
+    /// Numbers added behind the last index of each dimension.
     pub after: Vec<usize>,
-    /// The number that is put there.
+    /// The constant.
     pub value: f32,
 }
 

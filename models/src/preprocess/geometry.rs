@@ -1,3 +1,4 @@
+use super::pixels::Canvas;
 use super::resample::{Region, resample};
 use super::{ImageError, Limits, Preprocess, Resize, RgbImage};
 
@@ -13,22 +14,22 @@ impl Preprocess {
     pub fn fit(&self, image: &RgbImage, limits: &Limits) -> Result<RgbImage, ImageError> {
         self.validate()?;
         let (width, height) = (image.width(), image.height());
-        let (resized_width, resized_height) = self.resized((width, height))?;
+        let (resized_width, resized_height) = self.resized(width, height)?;
         if self.crop.is_none() && resized_width.saturating_mul(resized_height) > limits.max_pixels {
             return Err(ImageError::TooElongated { width, height, resized_width, resized_height, limits: *limits });
         }
-        let x = Axis::new(width, resized_width, self.crop.map(|crop| crop.width));
-        let y = Axis::new(height, resized_height, self.crop.map(|crop| crop.height));
+        let x = ResizeAxis::new(width, resized_width, self.crop.map(|crop| crop.width));
+        let y = ResizeAxis::new(height, resized_height, self.crop.map(|crop| crop.height));
         let region = Region { left: x.start, top: y.start, width: x.length, height: y.length };
         let window = resample(image, region, (y.visible, x.visible), self.filter)?;
         if (x.visible, y.visible) == (x.output, y.output) {
             return Ok(window);
         }
-        Ok(window.padded((x.padding, y.padding), (x.output, y.output)))
+        Ok(window.padded(Canvas { left: x.padding, top: y.padding, width: x.output, height: y.output }))
     }
 
     /// Size after resizing, `(width, height)`, by torchvision's `_compute_resized_output_size`.
-    fn resized(&self, (width, height): (u32, u32)) -> Result<(u64, u64), ImageError> {
+    fn resized(&self, width: u32, height: u32) -> Result<(u64, u64), ImageError> {
         let (shorter, longer) = (width.min(height), width.max(height));
         match self.resize {
             // There is nothing to divide by, and nothing to resize.
@@ -46,7 +47,7 @@ impl Preprocess {
 }
 
 /// One axis of resize and centre crop: which stretch of the source becomes which pixels of the result.
-struct Axis {
+struct ResizeAxis {
     /// Where the stretch begins, in source pixels.
     start: f64,
     /// How long it is, in source pixels.
@@ -59,7 +60,7 @@ struct Axis {
     output: u32,
 }
 
-impl Axis {
+impl ResizeAxis {
     /// torchvision's `center_crop` after a resize from `source` to `resized` pixels.
     fn new(source: u32, resized: u64, crop: Option<u32>) -> Self {
         // Above 2^32 only if there is a crop, which is then far smaller.

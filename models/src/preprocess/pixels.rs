@@ -10,6 +10,17 @@ pub struct RgbImage {
     data: Vec<u8>,
 }
 
+/// A black image, and where in it another one goes. All in pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Canvas {
+    /// From its left edge to the other image's.
+    pub(super) left: u32,
+    /// From its top edge to the other image's.
+    pub(super) top: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
 impl RgbImage {
     /// Wraps pixels, interleaved `r g b r g b …`, row by row.
     ///
@@ -58,8 +69,9 @@ impl RgbImage {
         planar
     }
 
-    /// This image in the middle of a black one of `width` x `height`, `left` and `top` pixels from its corner.
-    pub(super) fn padded(&self, (left, top): (u32, u32), (width, height): (u32, u32)) -> Self {
+    /// This image on a black canvas.
+    pub(super) fn padded(&self, canvas: Canvas) -> Self {
+        let Canvas { left, top, width, height } = canvas;
         let stride = 3 * width as usize;
         let mut data = vec![0; stride * height as usize];
         let rows = data.chunks_exact_mut(stride).skip(top as usize);

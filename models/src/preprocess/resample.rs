@@ -52,21 +52,31 @@ fn sinc(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { x.sin() / x }
 }
 
+/// A part of one axis of the source, in pixels.
+#[derive(Clone, Copy)]
+struct Stretch {
+    start: f64,
+    length: f64,
+    /// The side of the whole image.
+    side: u32,
+}
+
 /// One axis of a resize: for each pixel of the result, where its source pixels begin and what they weigh.
 struct Taps(Vec<(usize, Vec<i32>)>);
 
 impl Taps {
-    /// From the stretch that begins at `start` and is `length` long, within `side` pixels, to `size` pixels.
-    fn new(filter: Filter, (start, length, side): (f64, f64, u32), size: u32) -> Self {
+    /// Resizes a stretch to `size` pixels.
+    fn new(filter: Filter, stretch: Stretch, size: u32) -> Self {
+        let Stretch { start, length, side } = stretch;
         let scale = length / f64::from(size);
         // The filter covers as many source pixels as a pixel of the result does, and never less than its own reach.
-        let stretch = scale.max(1.0);
-        let support = filter.support() * stretch;
+        let spread = scale.max(1.0);
+        let support = filter.support() * spread;
         let tap = |index: u32| {
             let centre = start + (f64::from(index) + 0.5) * scale;
             let first = (centre - support + 0.5).max(0.0) as usize;
             let last = ((centre + support + 0.5) as usize).min(side as usize);
-            let weights = (first..last).map(|pixel| filter.weight((pixel as f64 - centre + 0.5) / stretch));
+            let weights = (first..last).map(|pixel| filter.weight((pixel as f64 - centre + 0.5) / spread));
             let weights: Vec<f64> = weights.collect();
             let total: f64 = weights.iter().sum();
             let one = f64::from(1 << PRECISION);
@@ -98,8 +108,8 @@ pub fn resample(
         return Err(PreprocessError::Region { reason: format!("the result is {width}x{height} pixels") });
     }
     let region = within(region, image)?;
-    let across = Taps::new(filter, (region.left, region.width, image.width()), width);
-    let down = Taps::new(filter, (region.top, region.height, image.height()), height);
+    let across = Taps::new(filter, Stretch { start: region.left, length: region.width, side: image.width() }, width);
+    let down = Taps::new(filter, Stretch { start: region.top, length: region.height, side: image.height() }, height);
     let (first, last) = down.reach();
     let line = 3 * image.width() as usize;
     let rows = rows(&image.data()[first * line..last * line], line, &across);

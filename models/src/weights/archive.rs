@@ -8,7 +8,7 @@ use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::budget::{Budget, TooLarge};
+use crate::budget::{Budget, TooLarge};
 
 /// Why an archive or one of its members cannot be read.
 #[derive(Debug, Error)]

@@ -7,16 +7,16 @@ use super::{KerasError, PyTorchError, SafetensorsError, WeightsFormat};
 /// Why a file of weights cannot be read.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// A format that is not read.
+    /// An unsupported format.
     #[error(
         "this is {found}; weights are read from safetensors, PyTorch files (.pth, .pt, .th, .bin) and Keras files \
          (.h5, .keras)"
     )]
     Format {
-        /// What the file seems to be.
+        /// The format that the file seems to have.
         found: &'static str,
     },
-    /// A file of the right kind without weights.
+    /// A supported format without weights.
     #[error("the {format} file holds no weights")]
     Empty {
         /// The format of the file.

@@ -1,10 +1,10 @@
-//! Fitting the tensors of a file to a graph.
+//! Fits the tensors of a file to a graph.
 
 use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::naming::{Entry, Naming};
+use super::naming::{Naming, TensorMapping};
 use super::state_dict::{Shapes, StateDict};
 use crate::graph::Graph;
 use crate::params::Params;
@@ -18,8 +18,8 @@ pub struct FittedWeights {
     pub naming: Naming,
 }
 
-/// Why the tensors of a file are not the parameters of a graph. Where the file has another name for a tensor than the
-/// graph, both are said.
+/// Why the tensors of a file do not fit a graph. Messages give both names of a tensor where the file's differs from the
+/// graph's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FitError {
     /// No name in common.
@@ -33,8 +33,8 @@ pub enum FitError {
         /// The first name of the graph.
         graph: String,
     },
-    /// A parameter of the graph that the file has not.
-    #[error("tensor {} is missing in the file; its weights are those of another network", both(name, file))]
+    /// A parameter that the file lacks.
+    #[error("tensor {} is missing in the file; the file belongs to another network", both(name, file))]
     Missing {
         /// The graph's name.
         name: String,
@@ -42,7 +42,7 @@ pub enum FitError {
         file: String,
     },
     /// A tensor of another shape.
-    #[error("tensor {} has shape {found:?} in the file, the network wants {expected:?} there", both(name, file))]
+    #[error("tensor {} has shape {found:?} in the file, the network needs {expected:?}", both(name, file))]
     Shape {
         /// The graph's name.
         name: String,
@@ -53,9 +53,10 @@ pub enum FitError {
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor of the file that the graph has not.
+    /// A tensor that the graph does not have.
     #[error(
-        "the file has a tensor `{file}` of shape {shape:?} that the network does not have; it is another network's"
+        "the file has a tensor `{file}` of shape {shape:?} that the network does not have; the file belongs to another \
+         network"
     )]
     Extra {
         /// The file's name.
@@ -69,32 +70,32 @@ fn both(name: &str, file: &str) -> String {
     if name == file { format!("`{name}`") } else { format!("`{name}` (`{file}` in the file)") }
 }
 
-/// Finds out which convention a file follows, renames its tensors and brings them into the graph's layout.
+/// Detects the naming convention of a file, and renames and transposes its tensors for the graph.
 ///
 /// Every tensor is accounted for: each parameter of the graph is in the file in the shape that the convention gives it,
 /// and the file holds nothing else. For a file without a classifier, or with one for another number of classes, make
 /// the graph accordingly: see [`covered`](super::covered) and [`classes`](super::classes).
 ///
 /// # Errors
-/// [`FitError`] naming the first tensor that is missing, has another shape, or is too many.
+/// [`FitError`] names the first tensor that is missing, has another shape, or is left over.
 pub fn fit(graph: &Graph, state: &StateDict) -> Result<FittedWeights, FitError> {
     let file = state.shapes();
     let naming = Naming::of(&file);
     let entries = naming.entries(graph, &file);
     check(&entries, &file)?;
-    let tensor = |entry: &Entry| {
+    let tensor = |entry: &TensorMapping| {
         let tensor = state.tensors.get(&entry.file)?;
         Some((entry.name.clone(), entry.layout.arrange(tensor, &entry.shape)))
     };
     Ok(FittedWeights { params: entries.iter().filter_map(tensor).collect(), naming })
 }
 
-/// How near a file is to being the weights of a graph; the greatest is the nearest.
+/// How well a file fits a graph; greater is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Likeness {
-    /// Parameters of the graph that the file has in the right shape.
+    /// The number of parameters that the file has in the right shape.
     pub right: usize,
-    /// All others of the graph and of the file.
+    /// The number of all other parameters and tensors.
     pub wrong: std::cmp::Reverse<usize>,
 }
 
@@ -103,7 +104,7 @@ pub struct Likeness {
 pub fn likeness(graph: &Graph, state: &StateDict) -> Likeness {
     let file = state.shapes();
     let entries = Naming::of(&file).entries(graph, &file);
-    let is_right = |entry: &&Entry| {
+    let is_right = |entry: &&TensorMapping| {
         file.get(entry.file.as_str()).is_some_and(|found| *found == entry.layout.file_shape(&entry.shape))
     };
     let right = entries.iter().filter(is_right).count();
@@ -111,13 +112,13 @@ pub fn likeness(graph: &Graph, state: &StateDict) -> Likeness {
 }
 
 /// Compares what the graph wants with what there is.
-pub(super) fn check(entries: &[Entry], found: &Shapes<'_>) -> Result<(), FitError> {
+pub(super) fn check(entries: &[TensorMapping], found: &Shapes<'_>) -> Result<(), FitError> {
     if let (Some(file), Some(entry)) = (found.keys().next(), entries.first())
         && entries.iter().all(|entry| !found.contains_key(entry.file.as_str()))
     {
         return Err(FitError::Names { file: (*file).to_owned(), graph: entry.name.clone() });
     }
-    for Entry { name, shape, file, layout } in entries {
+    for TensorMapping { name, shape, file, layout } in entries {
         let Some(found) = found.get(file.as_str()) else {
             return Err(FitError::Missing { name: name.clone(), file: file.clone() });
         };

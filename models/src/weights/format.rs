@@ -1,8 +1,8 @@
-//! Telling formats apart by their first bytes.
+//! Recognizes formats by their first bytes.
 
 use std::fmt::{self, Display, Formatter};
 
-/// A format of weights that is read.
+/// A supported format of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightsFormat {
     /// A JSON header and the numbers.

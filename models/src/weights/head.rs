@@ -1,6 +1,6 @@
-//! What a file says about the classifier, before a graph is made for it.
+//! Facts about the classifier in a file, from which to choose a graph for it.
 
-use super::naming::{Entry, Naming};
+use super::naming::{Naming, TensorMapping};
 use super::state_dict::{Shapes, StateDict};
 use crate::graph::{Graph, NodeId};
 use crate::ops::Op;
@@ -21,7 +21,7 @@ pub fn classes(graph: &Graph, state: &StateDict) -> Option<usize> {
     let weight = graph.node(graph.classifier()?.node()).params.first()?;
     let shapes = state.shapes();
     let entries = Naming::of(&shapes).entries(graph, &shapes);
-    let Entry { shape, file, layout, .. } = entries.iter().find(|entry| entry.name == *weight)?;
+    let TensorMapping { shape, file, layout, .. } = entries.iter().find(|entry| entry.name == *weight)?;
     let found = shapes.get(file.as_str())?;
     let classes = (found.len() == layout.file_shape(shape).len()).then(|| layout.outputs(found))?;
     classes.filter(|&classes| classes > 0)

@@ -1,13 +1,12 @@
-//! Files of weights as people have them, read into tensors by name and fitted to a graph.
+//! Reads files of weights, and fits their tensors to a graph.
 //!
 //! [`read`] knows the formats, [`fit`] the naming conventions. The two are separate because any convention may come in
 //! any format: torchvision's names in safetensors, in a `.pth` of either kind, with or without a checkpoint around them.
 //!
-//! A file is never trusted. Nothing in it is executed, and what it makes its reader allocate is bounded by its own size:
-//! by [`MEMORY_FACTOR`] times as much, and [`MEMORY_FLOOR`] bytes.
+//! Files are untrusted input. Nothing in them is executed, and reading one allocates at most [`MEMORY_FACTOR`] times its size
+//! plus [`MEMORY_FLOOR`] bytes.
 
 mod archive;
-mod budget;
 mod error;
 mod fit;
 mod format;
@@ -16,12 +15,12 @@ mod keras;
 mod layout;
 mod naming;
 mod numbers;
-mod pytorch;
+pub(crate) mod pytorch;
 mod safetensors;
 mod state_dict;
 
+pub use crate::budget::{MEMORY_FACTOR, MEMORY_FLOOR, TooLarge};
 pub use archive::ArchiveError;
-pub use budget::{MEMORY_FACTOR, MEMORY_FLOOR, TooLarge};
 pub use error::WeightsError;
 pub use fit::{FitError, FittedWeights, Likeness, fit, likeness};
 pub use format::WeightsFormat;
@@ -32,7 +31,7 @@ pub use pytorch::{PickleError, PyTorchError};
 pub use safetensors::{SafetensorsError, read_network, read_safetensors, write_network, write_safetensors};
 pub use state_dict::StateDict;
 
-/// Reads a file of weights, whatever its format, judged by its content and never by its name.
+/// Reads a file of weights in any supported format, which its content tells.
 ///
 /// # Errors
 /// [`WeightsError`] for a format that is not read (naming the one that was recognised, if any), a damaged file, one that

@@ -1,4 +1,4 @@
-//! All networks that graft builds itself, by name, and the weights that others have published for them.
+//! The networks that graft builds, by name, and their published weights.
 
 mod published;
 
@@ -47,8 +47,8 @@ pub fn find(name: &str) -> Option<Architecture> {
     })
 }
 
-/// The networks that this graph has the structure of, for its own input size and number of classes. More than one where
-/// they differ only by a batch normalisation that the graph has folded away.
+/// The networks of the tables with the structure of this graph, at its input size and number of classes. Several match if
+/// they differ only in a batch normalization that the graph has folded.
 #[must_use]
 pub fn recognise(graph: &Graph) -> Vec<Architecture> {
     let Ok((3, height, width)) = graph.shape(graph.input()).chw() else { return vec![] };
@@ -67,7 +67,7 @@ pub fn recognise(graph: &Graph) -> Vec<Architecture> {
 }
 
 impl Architecture {
-    /// The name by which it is asked for, and which a spec records.
+    /// The name, as in commands and in a spec: `resnet50`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl Architecture {
         }
     }
 
-    /// Where it is described, and what sets it apart there.
+    /// The paper and the row of its table.
     #[must_use]
     pub fn source(self) -> String {
         match self {
@@ -114,7 +114,7 @@ impl Architecture {
         }
     }
 
-    /// How many classes its paper distinguishes.
+    /// The number of classes in its paper.
     #[must_use]
     pub fn classes(self) -> usize {
         match self {

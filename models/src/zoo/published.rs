@@ -1,14 +1,14 @@
-//! Weights that others have published, and how their images are prepared. The same network has been trained in more than
-//! one way, and its weights are worth nothing under another's preparation.
+//! Published weights and their preprocessing. The same architecture was trained in more than one way, and weights are
+//! useless with the preprocessing of others.
 
 use crate::preprocess::{Filter, Preprocess, Resize};
 
 /// A file of weights of torchvision, trained on ImageNet. timm publishes the same weights under its own names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PublishedWeights {
-    /// The network.
+    /// The name of the network.
     pub architecture: &'static str,
-    /// Which of its weights: torchvision's name.
+    /// torchvision's name for the weights.
     pub weights: &'static str,
     /// The first eight digits of the SHA-256 of torchvision's file, which are part of that file's name.
     pub sha256: &'static str,
@@ -47,7 +47,7 @@ const fn v2(architecture: &'static str, sha256: &'static str, repository: &'stat
     PublishedWeights { weights: "IMAGENET1K_V2", resize: 232, ..v1(architecture, sha256, repository) }
 }
 
-/// Every file, a network's older weights before its newer ones.
+/// All files, the older weights of a network first.
 pub const PUBLISHED: [PublishedWeights; 17] = [
     v1("vgg11", "8a719046", "timm/vgg11.tv_in1k"),
     v1("vgg11_bn", "6002323d", "timm/vgg11_bn.tv_in1k"),
@@ -82,7 +82,7 @@ impl PublishedWeights {
         PUBLISHED.iter().find(|row| sha256.starts_with(row.sha256))
     }
 
-    /// How images are prepared for these weights.
+    /// The preprocessing of these weights.
     #[must_use]
     pub fn preprocess(&self) -> Preprocess {
         let resize = Resize::ShorterSide { size: self.resize };

@@ -23,35 +23,35 @@ const OPSETS: std::ops::RangeInclusive<i64> = 13..=20;
 /// Old enough for ONNX Runtime 1.13, which refuses files of a newer form than it knows.
 const IR_VERSION: i64 = 8;
 
-/// Why a network cannot be written.
+/// Why a network cannot be exported.
 #[derive(Debug, Error)]
 pub enum ExportError {
-    /// An operator set outside the supported range.
+    /// An operator set outside 13 to 20.
     #[error("opset {0} is not supported; choose one from 13 to 20")]
     Opset(i64),
-    /// The spec does not fit the network.
+    /// The labels are not as many as the outputs of the network.
     #[error("the spec names {labels} classes but the network ends in {shape}")]
     Labels {
-        /// How many class names there are.
+        /// The number of class names.
         labels: usize,
-        /// The shape of the output.
+        /// The shape of the network's output.
         shape: String,
     },
-    /// Pixels were to be normalised outside a network that does not normalise them inside.
+    /// [`PixelNormalization::Outside`] for a network that does not begin with a normalization.
     #[error("the network does not begin with a normalisation, so there is none to leave out")]
     NotNormalized,
-    /// The weights are not the graph's.
+    /// Weights that do not fit the graph.
     #[error(transparent)]
     Fold(#[from] fold::FoldError),
-    /// The file would not be valid. A defect of graft.
+    /// The file would break a rule of ONNX: a defect of graft.
     #[error("the exported file would be invalid: {0}")]
     Invalid(Violation),
 }
 
-/// Writes a network as one self-contained ONNX file: labels, preprocessing and training record are in its metadata.
+/// Writes a network as one self-contained ONNX file, with labels, preprocessing and training record in its metadata.
 ///
 /// A network with labels has the outputs [`LOGITS`] and [`PROBABILITIES`], a backbone has [`FEATURES`]. The batch is
-/// dynamic and named `batch`. Initialisers keep the names of the state dict.
+/// dynamic and named `batch`. Initializers keep the names of the state dict.
 ///
 /// # Errors
 /// [`ExportError`] for an unsupported opset or labels that do not match the output.
@@ -102,15 +102,15 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
 /// The graph from normalised pixels on.
 fn without_normalization(graph: &Graph) -> Result<Graph, ExportError> {
     let input = graph.input();
-    let mut found = false;
-    let stripped = graph.rebuild::<models::GraphError>(|builder, _, node| match node.op {
+    let mut has_normalization = false;
+    let rest = graph.rebuild::<models::GraphError>(|builder, _, node| match node.op {
         Op::Normalize(_) if node.inputs == [input] => {
-            found = true;
+            has_normalization = true;
             Ok(builder.input())
         }
         _ => builder.push_node(node),
     });
-    if found { Ok(stripped.map_err(fold::FoldError::from)?) } else { Err(ExportError::NotNormalized) }
+    if has_normalization { Ok(rest.map_err(fold::FoldError::from)?) } else { Err(ExportError::NotNormalized) }
 }
 
 /// Shapes of what the nodes of the graph put out between input and output.
@@ -118,8 +118,8 @@ fn inner_values(graph: &Graph, values: &[String], nodes: &[NodeProto]) -> Vec<Va
     let mut produced: HashSet<&str> = nodes.iter().flat_map(|node| &node.output).map(String::as_str).collect();
     let inner = graph.iter().skip(1).map(|(id, _)| id).filter(|&id| id != graph.output());
     // An identity shares its tensor with the node before it, which is listed once.
-    let listed = inner.filter(|id| produced.remove(values[id.index()].as_str())).collect::<Vec<NodeId>>();
-    listed.into_iter().map(|id| value_info(&values[id.index()], graph.shape(id))).collect()
+    let inner = inner.filter(|id| produced.remove(values[id.index()].as_str())).collect::<Vec<NodeId>>();
+    inner.into_iter().map(|id| value_info(&values[id.index()], graph.shape(id))).collect()
 }
 
 /// From a weight of half precision to the number that is computed with.

@@ -1,4 +1,4 @@
-//! The classifier of a file, found on the way back from its first output.
+//! Finds the classifier of a file on the way back from its first output.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,11 +6,11 @@ use super::FeatureExtractorError;
 use super::prune::captured;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 
-/// What the last layer with weights takes.
+/// The input of the last layer with weights.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ClassifierInput {
     pub(super) features: FeatureTensor,
-    /// Whether it takes one vector an image, and not a feature map.
+    /// Whether it is one vector an image, not a feature map.
     pub(super) vector: bool,
 }
 
@@ -18,14 +18,14 @@ pub(super) struct ClassifierInput {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FeatureTensor {
     Real(String),
-    /// Whole numbers with their scale and, where there is one, their zero point.
+    /// Integers, their scale and, if there is one, their zero point.
     Quantized(Vec<String>),
 }
 
-/// What a layer takes its features and weights from.
+/// A kind of layer that may be a classifier.
 struct HeadLayer {
     op_type: &'static str,
-    /// Which of its inputs are the weights.
+    /// The index of the input that holds the weights.
     weights: usize,
     takes: InputKind,
 }
@@ -55,8 +55,8 @@ const LAYERS: [HeadLayer; 13] = [
     HeadLayer { op_type: "QLinearConv", weights: 3, takes: InputKind::QuantizedMaps },
 ];
 
-/// What changes no class.
-const PASSED: [&str; 12] = [
+/// Operators that do not change the order of the classes.
+const TRANSPARENT: [&str; 12] = [
     "Cast",
     "DequantizeLinear",
     "Dropout",
@@ -70,12 +70,12 @@ const PASSED: [&str; 12] = [
     "Squeeze",
     "Transpose",
 ];
-/// What averages class maps.
+/// Operators that average class maps.
 const AVERAGES: [&str; 5] =
     ["AveragePool", "GlobalAveragePool", "QLinearAveragePool", "QLinearGlobalAveragePool", "ReduceMean"];
-/// What squashes class maps before they are averaged, as in SqueezeNet.
+/// Operators between class maps and their average, as in SqueezeNet.
 const SQUASHES: [&str; 2] = ["Relu", "Clip"];
-/// Biases, temperatures and the scales of whole numbers.
+/// Biases, temperatures and the scales of quantized numbers.
 const SHIFTS: [&str; 6] = ["Add", "Sub", "Mul", "Div", "QLinearAdd", "QLinearMul"];
 
 /// The first layer with weights of its own on the way back.
@@ -83,7 +83,7 @@ pub(super) fn find(graph: &GraphProto) -> Result<ClassifierInput, FeatureExtract
     let file = TensorIndex::new(graph);
     let output = graph.output.first().map_or("", |output| output.name.as_str());
     let (mut left, mut seen) = (vec![(output, false)], HashSet::new());
-    let mut found = "the image".to_owned();
+    let mut end = "the image".to_owned();
     while let Some((tensor, averaged)) = left.pop() {
         let Some(node) = file.producers.get(tensor).filter(|_| seen.insert(tensor)) else { continue };
         if let Some(classifier) = file.classifier(node, averaged) {
@@ -91,7 +91,7 @@ pub(super) fn find(graph: &GraphProto) -> Result<ClassifierInput, FeatureExtract
         }
         let first = file.varying(node).next();
         match node.op_type.as_str() {
-            op if PASSED.contains(&op) => left.extend(first.map(|input| (input, averaged))),
+            op if TRANSPARENT.contains(&op) => left.extend(first.map(|input| (input, averaged))),
             op if AVERAGES.contains(&op) => left.extend(first.map(|input| (input, true))),
             op if averaged && SQUASHES.contains(&op) => left.extend(first.map(|input| (input, true))),
             // Scores of whole numbers are multiplied by a scale that is computed too, and no other sum or product of two
@@ -99,10 +99,10 @@ pub(super) fn find(graph: &GraphProto) -> Result<ClassifierInput, FeatureExtract
             op if SHIFTS.contains(&op) && (op == "Mul" || file.varying(node).count() == 1) => {
                 left.extend(file.varying(node).map(|input| (input, averaged)));
             }
-            op => found = format!("`{op}`"),
+            op => end = format!("`{op}`"),
         }
     }
-    Err(FeatureExtractorError::NoClassifier { found })
+    Err(FeatureExtractorError::NoClassifier { end })
 }
 
 /// A file's tensors by name.
@@ -175,5 +175,5 @@ impl<'a> TensorIndex<'a> {
 }
 
 fn is_set(node: &NodeProto, attribute: &str) -> bool {
-    node.attribute.iter().any(|found| found.name == attribute && found.i.is_some_and(|value| value != 0))
+    node.attribute.iter().any(|candidate| candidate.name == attribute && candidate.i.is_some_and(|value| value != 0))
 }

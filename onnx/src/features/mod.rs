@@ -1,5 +1,4 @@
-//! Another head for a file that graft cannot take apart: it is cut off before its classifier, and what is left stays as it
-//! is.
+//! Another head for an opaque model: the file is cut before its classifier and the rest of its nodes stay unchanged.
 
 mod classifier;
 mod prune;
@@ -22,35 +21,36 @@ use crate::proto::{GraphProto, NodeProto, data_type};
 use crate::write::{Attribute, ExportOptions, GraphParts, GraphWriter, WriterNames, initializers, value_info};
 use classifier::{ClassifierInput, FeatureTensor};
 
-/// Why a file cannot be cut off before its classifier.
+/// Why an opaque model has no features to put a head on.
 #[derive(Debug, Error)]
 pub enum FeatureExtractorError {
-    /// No ONNX graph.
+    /// The bytes are not an ONNX file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Nothing at the end of the network is a classifier.
+    /// No classifier at the end of the network.
     #[error(
-        "the network ends in no linear layer and no 1x1 convolution with weights of its own (the way back from its first \
-         output ends at {found}), so there is no classifier that a new head could replace"
+        "the network does not end in a linear layer or a 1x1 convolution with weights of its own (the search back from its \
+         first output ends at {end}), so a new head has no classifier to replace"
     )]
     NoClassifier {
-        /// Where the way back from the output ended.
-        found: String,
+        /// Where the search back from the output ended: an operator, or the image.
+        end: String,
     },
 }
 
-/// A file cut off before its classifier. Its only output are the features, an image's a vector or `[channels, h, w]`.
+/// An opaque model cut before its classifier. Its only output is the features, `[n, width]` or `[n, channels, h, w]`.
 #[derive(Debug, Clone)]
 pub struct FeatureExtractor {
     file: ModelFile,
 }
 
 impl ModelFile {
-    /// The file up to what its classifier takes: the first layer with weights on the way back from the first output, over
-    /// operators that only move, squash or average scores. Nothing has to be known of the operators before it.
+    /// Cuts the file before its classifier: the first layer with weights on the way back from the first output, over
+    /// operators that only move, squash or average scores. The operators before it may be unknown to graft.
     ///
     /// # Errors
-    /// [`FeatureExtractorError`].
+    /// [`FeatureExtractorError::NoClassifier`] when another operator comes first, [`FeatureExtractorError::File`] for a file
+    /// without a graph.
     pub fn feature_extractor(&self) -> Result<FeatureExtractor, FeatureExtractorError> {
         let ClassifierInput { features, vector } = classifier::find(self.graph()?)?;
         let mut file = self.clone();
@@ -85,18 +85,17 @@ impl ModelFile {
 }
 
 impl FeatureExtractor {
-    /// The file that computes the features.
+    /// The bytes of an ONNX file that computes the features.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         self.file.encode()
     }
 
-    /// The file with a network behind it that takes the features as its input. The outputs are those of
-    /// [`export`](crate::export()), under other names where the file has such tensors itself; the metadata is the
-    /// network's.
+    /// Appends a network that takes the features as its input, and returns the bytes of the whole file. It has the outputs
+    /// of [`export`](crate::export()), under other names where the file has such tensors itself, and the network's metadata.
     ///
     /// # Errors
-    /// [`ExportError::Labels`] for labels that do not fit the network.
+    /// [`ExportError::Labels`] when the labels are not as many as the network's outputs.
     pub fn with_head(&self, network: &Network) -> Result<Vec<u8>, ExportError> {
         let mut file = self.file.clone();
         let graph = file.proto.graph.get_or_insert_default();

@@ -1,4 +1,4 @@
-//! What a tensor needs.
+//! Removes the nodes and weights that a tensor does not depend on.
 
 use std::collections::HashSet;
 
@@ -7,25 +7,25 @@ use prost::Message;
 
 use crate::proto::{GraphProto, NodeProto};
 
-/// Leaves only what computes this tensor, and the image.
+/// Keeps the nodes and weights that this tensor depends on, and the first input.
 pub(super) fn keep(graph: &mut GraphProto, tensor: &str) {
-    let mut wanted = HashSet::from([tensor.to_owned()]);
+    let mut needed = HashSet::from([tensor.to_owned()]);
     let mut nodes = Vec::new();
     for node in std::mem::take(&mut graph.node).into_iter().rev() {
-        if node.output.iter().any(|output| wanted.contains(output)) {
-            wanted.extend(node.input.iter().cloned().chain(captured(&node)));
+        if node.output.iter().any(|output| needed.contains(output)) {
+            needed.extend(node.input.iter().cloned().chain(captured(&node)));
             nodes.push(node);
         }
     }
     nodes.reverse();
     graph.node = nodes;
-    graph.initializer.retain(|tensor| wanted.contains(&tensor.name));
+    graph.initializer.retain(|tensor| needed.contains(&tensor.name));
     let mut first = true;
-    graph.input.retain(|input| std::mem::take(&mut first) || wanted.contains(&input.name));
+    graph.input.retain(|input| std::mem::take(&mut first) || needed.contains(&input.name));
 }
 
-/// The names that graphs within a node, such as the branches of an `If`, take or put out. They may be of tensors around the
-/// node, which it does not list as its inputs.
+/// The names that subgraphs of a node, such as the branches of an `If`, use. They may be tensors of the outer graph, which
+/// the node does not list among its inputs.
 pub(super) fn captured(node: &NodeProto) -> Vec<String> {
     let graphs = |node: &NodeProto| -> Vec<Bytes> {
         node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs).cloned()).collect()

@@ -11,40 +11,39 @@ use crate::read::ReadError;
 /// Why a file cannot be imported.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// No ONNX model, or one whose weights are not all there.
+    /// Not an ONNX model, or one with missing weights.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Operators that graft's own cannot stand beside.
+    /// An operator set too old to add graft's own nodes to an opaque model.
     #[error(
-        "the model is of operator set {0}, and only files of 10 and newer can be kept as they are; convert it with \
-         onnx.version_converter"
+        "the model is of operator set {0}, and opaque models must be of 10 or newer; convert it with onnx.version_converter"
     )]
     OpaqueOpset(i64),
-    /// Operators that broadcast by other rules.
+    /// An operator set with other broadcasting rules.
     #[error("the model is of operator set {0}, graft reads 7 and newer; convert it with onnx.version_converter")]
     Opset(i64),
-    /// A classifier has one image input.
+    /// Not exactly one image input.
     #[error("the model has inputs {0:?}; graft imports networks with exactly one image input")]
     Inputs(Vec<String>),
-    /// The input is not a batch of images.
+    /// An input that is not a batch of images.
     #[error(
         "input `{name}` has shape {shape}; graft wants [n, channels, height, width] or [n, height, width, channels]"
     )]
     InputShape {
         /// The input's name.
         name: String,
-        /// What the file declares.
+        /// The declaration in the file.
         shape: String,
     },
-    /// Another size than the one that the file fixes.
+    /// A requested size other than the one that the file fixes.
     #[error("the model takes images of {} x {} pixels and no others, not of {} x {}", .fixed[0], .fixed[1], .wanted[0], .wanted[1])]
     Size {
         /// Height and width in the file.
         fixed: [usize; 2],
-        /// Height and width that were asked for.
+        /// The requested height and width.
         wanted: [usize; 2],
     },
-    /// Images that no memory holds.
+    /// Images too large for memory.
     #[error("input `{name}` takes images of shape {shape}, too large to compute with")]
     InputSize {
         /// The input's name.
@@ -52,15 +51,15 @@ pub enum ImportError {
         /// Its shape.
         shape: String,
     },
-    /// The input is not of numbers that a pixel can be.
+    /// An input of an element type that pixels are not converted to.
     #[error("input `{name}` takes {found} numbers; graft gives FLOAT, FLOAT16, DOUBLE or UINT8")]
     InputType {
         /// The input's name.
         name: String,
-        /// What the file declares.
+        /// The declaration in the file.
         found: String,
     },
-    /// More than one output that is not merely another's softmax.
+    /// More than one output, not counting the softmax of another.
     #[error("the model has the unrelated outputs {0:?}; graft imports networks with one")]
     Outputs(Vec<String>),
     /// A weight that cannot be read.
@@ -71,26 +70,26 @@ pub enum ImportError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A node that cannot be read.
+    /// A node that graft cannot read.
     #[error("node `{node}` ({operator}): {source}")]
     Node {
-        /// Its name, or its first output's if it has none.
+        /// The node's name, or its first output's if it has none.
         node: String,
-        /// Its operator.
+        /// The node's operator.
         operator: String,
-        /// What is wrong.
+        /// Why graft cannot read it.
         source: ReadError,
     },
-    /// A tensor that nothing produces.
+    /// An output that no node produces.
     #[error("`{0}` is used but nothing produces it")]
     Undefined(String),
-    /// Nodes that do not make a network.
+    /// Nodes that do not form a network.
     #[error(transparent)]
     Graph(#[from] GraphError),
     /// Weights that do not fit the graph.
     #[error(transparent)]
     Params(#[from] ParamsError),
-    /// Metadata of ours that cannot be read.
+    /// Metadata that graft wrote and cannot read.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
 }

@@ -83,8 +83,8 @@ fn read(input: &ValueInfoProto) -> Result<ImageInput, ImportError> {
             (Shape::image(channels, side(height), side(width)), ImageLayout::ChannelsFirst)
         }
         _ => {
-            let shown = sizes.iter().map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
-            let shape = format!("[{}]", shown.collect::<Vec<_>>().join(", "));
+            let dims = sizes.iter().map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
+            let shape = format!("[{}]", dims.collect::<Vec<_>>().join(", "));
             return Err(ImportError::InputShape { name: input.name.clone(), shape });
         }
     };

@@ -16,48 +16,48 @@ use crate::write::PixelNormalization;
 pub use error::ImportError;
 pub(crate) use input::{ImageInput, ImageLayout, image_input};
 
-/// What an ONNX file holds.
+/// The network of an ONNX file.
 #[derive(Debug, Clone)]
 pub struct ImportedModel {
-    /// The network, ending in logits (a final softmax is left off) or in a backbone's features.
+    /// Ends in logits (import drops a final softmax) or in a backbone's features.
     pub graph: Graph,
-    /// Its parameters under the file's names.
+    /// The graph's parameters, under the file's names.
     pub params: Params,
-    /// The spec, if graft wrote the file. A foreign file does not say how its input is prepared.
+    /// The spec, if graft wrote the file. Files of other programs do not say how to prepare their input.
     pub spec: Option<ModelSpec>,
-    /// Who wrote the file, such as `pytorch 2.4.0`.
+    /// The program that wrote the file, such as `pytorch 2.4.0`; empty if the file does not say.
     pub producer: String,
 }
 
 /// The oldest operator set whose arithmetic broadcasts as NumPy does.
 const OLDEST_OPSET: i64 = 7;
 
-/// Reads an ONNX file that holds its weights itself; see [`ModelFile::import`].
+/// Reads an ONNX file that contains its weights; see [`ModelFile::import`].
 ///
 /// # Errors
-/// As there.
+/// [`ImportError`]; weights in a second file are [`FileError::External`](crate::FileError::External).
 pub fn import(file: impl Into<Bytes>) -> Result<ImportedModel, ImportError> {
     ModelFile::decode(file)?.import()
 }
 
 impl ModelFile {
-    /// Reads the network for images of the size that the file says, or 224 by 224 pixels where it says none.
+    /// Reads the network for images of the size that the file declares, or of 224x224 pixels if it declares none.
     ///
     /// # Errors
-    /// As [`import_for`](Self::import_for).
+    /// Those of [`import_for`](Self::import_for), except [`ImportError::Size`].
     pub fn import(&self) -> Result<ImportedModel, ImportError> {
         self.import_for(None)
     }
 
-    /// Reads the network by structure, for images of this height and width.
+    /// Reads the network by structure, for images of this `[height, width]`.
     ///
-    /// The batch dimension is made dynamic whatever the file says, and the image comes channels first. Node names are the
-    /// modules of the state dict where the weights have such names, otherwise the file's.
+    /// The batch becomes dynamic and the channels come first, whatever the file declares. A node is named after its module of
+    /// the state dict if its weights have such names, otherwise as in the file.
     ///
     /// # Errors
-    /// [`ImportError`] naming the node and operator, the initialiser or the input that graft cannot read.
+    /// [`ImportError`] names the node and operator, the initializer or the input that graft cannot read.
     pub fn import_for(&self, size: Option<[usize; 2]>) -> Result<ImportedModel, ImportError> {
-        let recorded = metadata::read(self.props())?;
+        let record = metadata::read(self.props())?;
         let opset = self.opset();
         if opset < OLDEST_OPSET {
             return Err(ImportError::Opset(opset));
@@ -65,10 +65,10 @@ impl ModelFile {
         let file = self.graph()?;
         let input = image_input(file)?.sized(size)?;
         let (mut graph, params) = walk::read(file, input, opset)?;
-        if let Some(SpecRecord { spec, normalization: PixelNormalization::Outside }) = &recorded {
+        if let Some(SpecRecord { spec, normalization: PixelNormalization::Outside }) = &record {
             graph = graph.normalized(&spec.preprocess.normalize())?;
         }
         let params = params.select(&graph)?;
-        Ok(ImportedModel { graph, params, spec: recorded.map(|recorded| recorded.spec), producer: self.producer() })
+        Ok(ImportedModel { graph, params, spec: record.map(|record| record.spec), producer: self.producer() })
     }
 }

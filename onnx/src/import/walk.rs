@@ -54,7 +54,7 @@ fn start(graph: &GraphProto, input: ImageInput, opset: i64) -> Result<GraphReade
 /// The node of logits or features: a softmax at the end is left off, so that a file with `logits` and
 /// `probabilities` has one output.
 fn output(reader: &mut GraphReader, graph: &GraphProto) -> Result<NodeId, ImportError> {
-    let mut found = HashSet::new();
+    let mut outputs = HashSet::new();
     let mut last = None;
     for output in &graph.output {
         let Ok(NamedValue::Node(mut id)) = reader.value(&output.name).cloned() else {
@@ -67,10 +67,10 @@ fn output(reader: &mut GraphReader, graph: &GraphProto) -> Result<NodeId, Import
             end = reader.builder.node(end).inputs[0];
             id = if softmax { end } else { id };
         }
-        found.insert(id);
+        outputs.insert(id);
         last = Some(id);
     }
-    let Some(id) = last.filter(|_| found.len() == 1) else {
+    let Some(id) = last.filter(|_| outputs.len() == 1) else {
         return Err(ImportError::Outputs(graph.output.iter().map(|output| output.name.clone()).collect()));
     };
     match *reader.builder.shape(id).dims() {

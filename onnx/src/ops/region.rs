@@ -90,17 +90,21 @@ pub(super) fn read_gather(view: &NodeView<'_>, reader: &mut GraphReader) -> Resu
         axis => axis - 1,
     };
     let size = dims[axis] as i64;
-    let picked: Vec<i64> = indices.data.iter().map(|&index| if index < 0 { index + size } else { index }).collect();
-    let step = match picked[..] {
+    let positions: Vec<i64> = indices.data.iter().map(|&index| if index < 0 { index + size } else { index }).collect();
+    let step = match positions[..] {
         [first, second, ..] => second.saturating_sub(first),
         _ => 1,
     };
-    let even = picked.windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == step);
-    if picked.is_empty() || !even || picked.iter().any(|index| !(0..size).contains(index)) || indices.shape.len() > 1 {
+    let even = positions.windows(2).all(|pair| pair[1].saturating_sub(pair[0]) == step);
+    if positions.is_empty()
+        || !even
+        || positions.iter().any(|index| !(0..size).contains(index))
+        || indices.shape.len() > 1
+    {
         return Err(ReadError::Unsupported(format!("gathering {:?} of a dimension of {size}", indices.data)));
     }
     let mut spans: Vec<Span> = dims.iter().map(|&size| Span::all(size)).collect();
-    spans[axis] = Span { start: picked[0] as usize, length: picked.len(), step: step as isize };
+    spans[axis] = Span { start: positions[0] as usize, length: positions.len(), step: step as isize };
     let value = take(view, reader, input, spans)?;
     match (value, indices.shape.is_empty()) {
         (NamedValue::Node(id), true) => drop_dimension(view, reader, id, axis),

@@ -48,19 +48,19 @@ pub(super) fn read_cast(view: &NodeView<'_>, reader: &mut GraphReader) -> Result
 /// the file was made with.
 pub(super) fn read_reshape(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let input = view.node_input(reader, 0)?;
-    let wanted = match view.input(1) {
+    let target = match view.input(1) {
         Some(_) => view.ints_input(reader, 1)?.data,
         None => view.attribute("shape").map(|attribute| attribute.ints.clone()).unwrap_or_default(),
     };
     let shape = reader.shape(input);
-    let refuse = || ReadError::Unsupported(format!("a reshape of {shape} to {}", shown(&wanted)));
-    let (&batch, rest) = wanted.split_first().ok_or_else(refuse)?;
-    let copied = rest.iter().zip(1..).map(|(&dim, axis)| match dim {
+    let refuse = || ReadError::Unsupported(format!("a reshape of {shape} to {}", shown(&target)));
+    let (&batch, rest) = target.split_first().ok_or_else(refuse)?;
+    let sizes = rest.iter().zip(1..).map(|(&dim, axis)| match dim {
         0 => shape.dims().get(axis - 1).copied().ok_or_else(refuse),
         -1 => Ok(0),
         dim => usize::try_from(dim).map_err(|_| refuse()),
     });
-    let mut dims = copied.collect::<Result<Vec<usize>, ReadError>>()?;
+    let mut dims = sizes.collect::<Result<Vec<usize>, ReadError>>()?;
     let known = |dims: &[usize]| dims.iter().filter(|&&dim| dim > 0).try_fold(1_usize, |n, &dim| n.checked_mul(dim));
     let unknown: Vec<usize> = (0..dims.len()).filter(|&index| dims[index] == 0).collect();
     if let [unknown] = unknown[..]
@@ -68,8 +68,8 @@ pub(super) fn read_reshape(view: &NodeView<'_>, reader: &mut GraphReader) -> Res
     {
         dims[unknown] = known(&dims).and_then(|known| shape.len().checked_div(known)).unwrap_or(0);
     }
-    let kept = matches!(batch, 0 | -1 | 1 | BATCH) || reader.fixed_batch == Some(batch);
-    if !kept || dims.contains(&0) || known(&dims) != Some(shape.len()) {
+    let keeps_batch = matches!(batch, 0 | -1 | 1 | BATCH) || reader.fixed_batch == Some(batch);
+    if !keeps_batch || dims.contains(&0) || known(&dims) != Some(shape.len()) {
         return Err(refuse());
     }
     reshape(view, reader, input, Shape::new(dims))
@@ -91,8 +91,8 @@ pub(super) fn read_squeeze(view: &NodeView<'_>, reader: &mut GraphReader) -> Res
     if goes.iter().any(|&axis| axis == 0 || dims[axis - 1] != 1) {
         return Err(ReadError::Unsupported(format!("squeezing axes {goes:?} of {}", reader.shape(input))));
     }
-    let kept = (1..).zip(&dims).filter(|(axis, _)| !goes.contains(axis)).map(|(_, &size)| size);
-    reshape(view, reader, input, Shape::new(kept.collect::<Vec<_>>()))
+    let rest = (1..).zip(&dims).filter(|(axis, _)| !goes.contains(axis)).map(|(_, &size)| size);
+    reshape(view, reader, input, Shape::new(rest.collect::<Vec<_>>()))
 }
 
 /// Dimensions of length one that come.

@@ -1,15 +1,15 @@
-//! How a file is to be written.
+//! Options of an export.
 
-/// The choices.
+/// How to write a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportOptions {
     /// The operator set, 13 to 20.
     pub opset: i64,
-    /// What becomes of batch normalisation.
+    /// Whether to fold batch normalization.
     pub batch_norm: BatchNormalization,
-    /// How weights are stored.
+    /// The precision of the stored weights.
     pub weights: WeightPrecision,
-    /// Where pixels are normalised.
+    /// Where the program normalizes pixels.
     pub normalization: PixelNormalization,
 }
 
@@ -24,30 +24,30 @@ impl Default for ExportOptions {
     }
 }
 
-/// What becomes of a batch normalisation right behind a convolution.
+/// What to do with a batch normalization right behind a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchNormalization {
-    /// It is multiplied into the convolution's weights: faster, the same answers. Dropout, which does nothing outside
-    /// training, is left off as well.
+    /// Multiply it into the convolution's weights: faster, with the same outputs up to rounding. Drops dropout as well,
+    /// which does nothing outside training.
     Fold,
-    /// It stays a node of its own, and so does dropout, so that the file can be trained further.
+    /// Write it as a node of its own, and dropout too, so that other programs can train the file further.
     Keep,
 }
 
-/// How weights are stored. The arithmetic is single precision either way.
+/// The precision of the stored weights. The arithmetic is single precision either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightPrecision {
-    /// Single precision, as they were trained.
+    /// `f32`, as trained.
     Single,
-    /// Half precision, converted when the file is loaded: half the size, and weights that are rounded to 11 bits.
+    /// `f16`, converted when an engine loads the file: half the size, weights rounded to 11 bits.
     Half,
 }
 
-/// Where the mean is subtracted and the deviation divided by.
+/// Where the mean is subtracted and the standard deviation divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PixelNormalization {
-    /// In the network, which takes pixels 0..255.
+    /// In the network, which takes pixels in `0.0..=255.0`.
     Inside,
-    /// Before it: the network takes what the program that calls it has normalised.
+    /// In the calling program: the network takes normalized pixels.
     Outside,
 }

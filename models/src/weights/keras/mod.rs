@@ -21,7 +21,7 @@ use hdf5_reader::{Dataset, Datatype, H5Type, Hdf5File, OpenOptions};
 use thiserror::Error;
 
 use super::archive::{Archive, ArchiveError};
-use super::budget::{Budget, TooLarge};
+use crate::budget::{Budget, TooLarge};
 use crate::params::{Params, Tensor};
 
 /// Why a Keras file cannot be read.

@@ -2,9 +2,9 @@
 //! only the configuration beside the file says, a bottleneck has its stride on the first 1x1; by default it is where
 //! torchvision has it.
 
-use super::{Entry, each};
+use super::{TensorMapping, each};
 use crate::graph::Graph;
-use crate::weights::layout::Layout;
+use crate::weights::layout::TensorLayout;
 use crate::weights::state_dict::Shapes;
 
 /// What a classifier puts before the names of its backbone.
@@ -15,9 +15,9 @@ pub(super) fn follows(name: &str) -> bool {
     name.starts_with("embedder.embedder.") || name.starts_with("encoder.stages.")
 }
 
-pub(super) fn entries(graph: &Graph, file: &Shapes<'_>) -> Vec<Entry> {
+pub(super) fn entries(graph: &Graph, file: &Shapes<'_>) -> Vec<TensorMapping> {
     let root = if file.keys().any(|name| name.starts_with(ROOT)) { ROOT } else { "" };
-    each(graph, |_, name| (translate(name, root).unwrap_or_else(|| name.to_owned()), Layout::Same))
+    each(graph, |_, name| (translate(name, root).unwrap_or_else(|| name.to_owned()), TensorLayout::Same))
 }
 
 /// A name of torchvision's ResNets in transformers; none for another network's.

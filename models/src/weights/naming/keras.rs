@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::{Entry, each, flattened};
+use super::{TensorMapping, each, flattened};
 use crate::graph::Graph;
 use crate::ops::Op;
-use crate::weights::layout::Layout;
+use crate::weights::layout::TensorLayout;
 
 /// The linear layers from the first to the last.
 const LINEAR: [&str; 3] = ["fc1", "fc2", "predictions"];
@@ -16,17 +16,19 @@ pub(super) fn follows(name: &str) -> bool {
     name.contains('/')
 }
 
-pub(super) fn entries(graph: &Graph) -> Vec<Entry> {
+pub(super) fn entries(graph: &Graph) -> Vec<TensorMapping> {
     let layers = layers(graph);
     each(graph, |node, name| {
         let role = name.rsplit('.').next().unwrap_or(name);
         let (Some(layer), Some(variable)) = (layers.get(node.name.as_str()), variable(role)) else {
-            return (name.to_owned(), Layout::Same);
+            return (name.to_owned(), TensorLayout::Same);
         };
         let layout = match (&node.op, variable) {
-            (Op::Conv2d(_), "kernel") => Layout::Hwio,
-            (Op::Linear(_), "kernel") => flattened(graph, node).map_or(Layout::Transposed, Layout::TransposedHwc),
-            _ => Layout::Same,
+            (Op::Conv2d(_), "kernel") => TensorLayout::Hwio,
+            (Op::Linear(_), "kernel") => {
+                flattened(graph, node).map_or(TensorLayout::Transposed, TensorLayout::TransposedHwc)
+            }
+            _ => TensorLayout::Same,
         };
         (format!("{layer}/{variable}"), layout)
     })

@@ -9,7 +9,7 @@ mod timm;
 
 use std::fmt::{self, Display, Formatter};
 
-use super::layout::Layout;
+use super::layout::TensorLayout;
 use super::state_dict::Shapes;
 use crate::graph::{Graph, Node};
 
@@ -46,7 +46,7 @@ impl Display for Naming {
 
 /// A parameter of the graph and its counterpart in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct TensorMapping {
     /// The graph's name.
     pub(super) name: String,
     /// The graph's shape.
@@ -54,7 +54,7 @@ pub(super) struct Entry {
     /// The file's name.
     pub(super) file: String,
     /// The file's layout.
-    pub(super) layout: Layout,
+    pub(super) layout: TensorLayout,
 }
 
 impl Naming {
@@ -74,9 +74,9 @@ impl Naming {
     }
 
     /// Every parameter of the graph, in the order of its nodes, as this convention has it in such a file.
-    pub(super) fn entries(self, graph: &Graph, file: &Shapes<'_>) -> Vec<Entry> {
+    pub(super) fn entries(self, graph: &Graph, file: &Shapes<'_>) -> Vec<TensorMapping> {
         match self {
-            Naming::Torchvision => each(graph, |_, name| (name.to_owned(), Layout::Same)),
+            Naming::Torchvision => each(graph, |_, name| (name.to_owned(), TensorLayout::Same)),
             Naming::Timm => timm::entries(graph),
             Naming::HuggingFace => hugging_face::entries(graph, file),
             Naming::Keras => keras::entries(graph),
@@ -85,12 +85,12 @@ impl Naming {
 }
 
 /// An entry for each parameter, of which `find` says name and layout in the file.
-fn each(graph: &Graph, mut find: impl FnMut(&Node, &str) -> (String, Layout)) -> Vec<Entry> {
+fn each(graph: &Graph, mut find: impl FnMut(&Node, &str) -> (String, TensorLayout)) -> Vec<TensorMapping> {
     let mut entries = Vec::new();
     for node in graph.nodes() {
         for (name, declared) in node.params() {
             let (file, layout) = find(node, name);
-            entries.push(Entry { name: name.to_owned(), shape: declared.shape, file, layout });
+            entries.push(TensorMapping { name: name.to_owned(), shape: declared.shape, file, layout });
         }
     }
     entries

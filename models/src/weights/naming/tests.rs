@@ -84,17 +84,21 @@ fn layouts_follow_from_the_convention() {
     for (name, timm, keras) in [
         (
             "classifier.0.weight",
-            ("pre_logits.fc1.weight", Layout::Window([512, 7, 7])),
-            ("fc1/kernel", Layout::TransposedHwc([512, 7, 7])),
+            ("pre_logits.fc1.weight", TensorLayout::Window([512, 7, 7])),
+            ("fc1/kernel", TensorLayout::TransposedHwc([512, 7, 7])),
         ),
         (
             "classifier.3.weight",
-            ("pre_logits.fc2.weight", Layout::Window([4096, 1, 1])),
-            ("fc2/kernel", Layout::Transposed),
+            ("pre_logits.fc2.weight", TensorLayout::Window([4096, 1, 1])),
+            ("fc2/kernel", TensorLayout::Transposed),
         ),
-        ("classifier.6.weight", ("head.fc.weight", Layout::Same), ("predictions/kernel", Layout::Transposed)),
-        ("classifier.6.bias", ("head.fc.bias", Layout::Same), ("predictions/bias", Layout::Same)),
-        ("features.28.weight", ("features.28.weight", Layout::Same), ("block5_conv3/kernel", Layout::Hwio)),
+        (
+            "classifier.6.weight",
+            ("head.fc.weight", TensorLayout::Same),
+            ("predictions/kernel", TensorLayout::Transposed),
+        ),
+        ("classifier.6.bias", ("head.fc.bias", TensorLayout::Same), ("predictions/bias", TensorLayout::Same)),
+        ("features.28.weight", ("features.28.weight", TensorLayout::Same), ("block5_conv3/kernel", TensorLayout::Hwio)),
     ] {
         assert_eq!(layout(Naming::Timm, name), (timm.0.to_owned(), timm.1));
         assert_eq!(layout(Naming::Keras, name), (keras.0.to_owned(), keras.1));
@@ -112,17 +116,18 @@ fn a_tensor_too_few_too_many_or_of_another_shape_is_named_as_graph_and_file_call
     };
     assert_eq!(
         error(&|names| drop(names.remove("block3_conv2/bias"))),
-        "tensor `features.12.bias` (`block3_conv2/bias` in the file) is missing in the file; its weights are those of \
+        "tensor `features.12.bias` (`block3_conv2/bias` in the file) is missing in the file; the file belongs to \
          another network"
     );
     assert_eq!(
         error(&|names| drop(names.insert("fc1/kernel".to_owned(), vec![4096, 25088]))),
-        "tensor `classifier.0.weight` (`fc1/kernel` in the file) has shape [4096, 25088] in the file, the network wants \
-         [25088, 4096] there"
+        "tensor `classifier.0.weight` (`fc1/kernel` in the file) has shape [4096, 25088] in the file, the network needs \
+         [25088, 4096]"
     );
     assert_eq!(
         error(&|names| drop(names.insert("dense/kernel".to_owned(), vec![7, 5]))),
-        "the file has a tensor `dense/kernel` of shape [7, 5] that the network does not have; it is another network's"
+        "the file has a tensor `dense/kernel` of shape [7, 5] that the network does not have; the file \
+         belongs to another network"
     );
 }
 

@@ -5,11 +5,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::pickle::{Heap, Reader, load};
 use super::{PyTorchError, state_dict, tensors};
+use crate::budget::Budget;
 use crate::params::Params;
+use crate::pickle::{ByteReader, Heap, load};
 use crate::weights::archive::Archive;
-use crate::weights::budget::Budget;
 
 /// Reads the state dict of an archive.
 ///
@@ -22,7 +22,7 @@ pub(in crate::weights) fn read_archive(bytes: &[u8]) -> Result<Params, PyTorchEr
     check_byte_order(&mut archive, &folder, &mut budget)?;
     let pickle = archive.member(&format!("{folder}data.pkl"), &mut budget)?;
     let mut heap = Heap::default();
-    let root = load(&mut Reader::new(&pickle), &mut heap, &mut budget)?;
+    let root = load(&mut ByteReader::new(&pickle), &mut heap, &mut budget)?;
     let weights = tensors::weights(state_dict::find(&heap, root)?)?;
     let mut storages = BTreeMap::<&str, Cow<'_, [u8]>>::new();
     for key in tensors::storage_keys(&weights) {

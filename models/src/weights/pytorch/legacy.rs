@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::pickle::{Heap, Reader, Value, load};
-use super::storage::Numbers;
+use super::storage::ElementType;
 use super::{PyTorchError, state_dict, tensors};
+use crate::budget::Budget;
 use crate::params::Params;
-use crate::weights::budget::Budget;
+use crate::pickle::{ByteReader, Heap, Value, load};
 
 /// 0x1950a86a20f9469cfc6c, little-endian.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -24,7 +24,7 @@ const VERSION: i64 = 1001;
 /// [`PyTorchError`] for a damaged file, another program's pickle, or something else than a state dict.
 pub(in crate::weights) fn read_legacy(bytes: &[u8]) -> Result<Params, PyTorchError> {
     let mut budget = Budget::new(bytes.len());
-    let mut reader = Reader::new(bytes);
+    let mut reader = ByteReader::new(bytes);
     let mut heap = Heap::default();
     if load(&mut reader, &mut heap, &mut budget)? != Value::Long(&MAGIC) {
         return Err(PyTorchError::ForeignPickle);
@@ -47,14 +47,14 @@ pub(in crate::weights) fn read_legacy(bytes: &[u8]) -> Result<Params, PyTorchErr
 
 /// The bytes of every storage.
 fn storages<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut ByteReader<'a>,
     heap: &Heap<'a>,
     keys: Value<'a>,
 ) -> Result<BTreeMap<&'a str, Cow<'a, [u8]>>, PyTorchError> {
     let mut storages = BTreeMap::new();
     for key in heap.items(keys).ok_or(PyTorchError::Storages)? {
         let Value::Text(key) = *key else { return Err(PyTorchError::Storages) };
-        let numbers = heap.storages.get(key).and_then(|class| Numbers::of(class)).ok_or(PyTorchError::Storages)?;
+        let numbers = heap.storages.get(key).and_then(|class| ElementType::of(class)).ok_or(PyTorchError::Storages)?;
         let count = u64::from_le_bytes(reader.array()?);
         storages.insert(key, Cow::Borrowed(reader.take(count.saturating_mul(numbers.size() as u64))?));
     }

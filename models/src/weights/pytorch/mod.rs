@@ -2,20 +2,19 @@
 
 mod archive;
 mod legacy;
-mod pickle;
 mod state_dict;
 mod storage;
 mod tensors;
-mod view;
+pub(crate) mod view;
 
 use thiserror::Error;
 
 use super::archive::ArchiveError;
-use super::budget::TooLarge;
+use crate::budget::TooLarge;
 
+pub use crate::pickle::PickleError;
 pub(super) use archive::read_archive;
 pub(super) use legacy::read_legacy;
-pub use pickle::PickleError;
 
 /// Why a PyTorch file cannot be read.
 #[derive(Debug, Error)]

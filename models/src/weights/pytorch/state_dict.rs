@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::PyTorchError;
-use super::pickle::{Heap, Object, Value};
-use super::view::View;
+use super::view::StridedView;
+use crate::pickle::{Heap, Object, Value};
 
 /// How deep a state dict may be in such dictionaries.
 const MAX_DEPTH: usize = 4;
@@ -17,7 +17,7 @@ const MAX_DICTIONARIES: usize = 16;
 pub(super) fn find<'h, 'a>(
     heap: &'h Heap<'a>,
     root: Value<'a>,
-) -> Result<BTreeMap<&'a str, &'h View<'a>>, PyTorchError> {
+) -> Result<BTreeMap<&'a str, &'h StridedView<'a>>, PyTorchError> {
     let dict = unwrap(heap, root)?;
     let mut tensors = BTreeMap::new();
     for &(key, value) in heap.pairs(dict).unwrap_or_default() {
@@ -100,6 +100,7 @@ fn describe<'a>(heap: &Heap<'a>, value: Value<'a>) -> String {
         (Some(Object::Global(path)), _) => format!("the class or function `{path}`"),
         (Some(Object::Tensor(_)), _) => "a single tensor".to_owned(),
         (Some(Object::Storage(_)), _) => "a storage".to_owned(),
+        (Some(Object::Array(_)), _) => "a NumPy array".to_owned(),
         (Some(Object::Tuple(_) | Object::List(_)), _) => "a list".to_owned(),
         (Some(Object::Dict(_)), _) => "a dictionary without tensors".to_owned(),
         (None, Value::Bytes(_)) => "bytes".to_owned(),

@@ -4,28 +4,28 @@ use crate::weights::numbers::Float;
 
 /// The numbers of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Numbers {
+pub(super) enum ElementType {
     /// Weights.
     Float(Float),
     /// Anything else, with the bytes of an element.
     Other(usize),
 }
 
-impl Numbers {
+impl ElementType {
     /// By the name of the storage's class; none for one of which not even the size is known.
     pub(super) fn of(class: &str) -> Option<Self> {
         Some(match class {
-            "HalfStorage" => Numbers::Float(Float::F16),
-            "BFloat16Storage" => Numbers::Float(Float::BF16),
-            "FloatStorage" => Numbers::Float(Float::F32),
-            "DoubleStorage" => Numbers::Float(Float::F64),
+            "HalfStorage" => ElementType::Float(Float::F16),
+            "BFloat16Storage" => ElementType::Float(Float::BF16),
+            "FloatStorage" => ElementType::Float(Float::F32),
+            "DoubleStorage" => ElementType::Float(Float::F64),
             "BoolStorage" | "ByteStorage" | "CharStorage" | "QInt8Storage" | "QUInt8Storage" | "UntypedStorage" => {
-                Numbers::Other(1)
+                ElementType::Other(1)
             }
-            "ShortStorage" => Numbers::Other(2),
-            "IntStorage" | "QInt32Storage" => Numbers::Other(4),
-            "LongStorage" | "ComplexFloatStorage" => Numbers::Other(8),
-            "ComplexDoubleStorage" => Numbers::Other(16),
+            "ShortStorage" => ElementType::Other(2),
+            "IntStorage" | "QInt32Storage" => ElementType::Other(4),
+            "LongStorage" | "ComplexFloatStorage" => ElementType::Other(8),
+            "ComplexDoubleStorage" => ElementType::Other(16),
             _ => return None,
         })
     }
@@ -33,8 +33,8 @@ impl Numbers {
     /// Bytes of a number.
     pub(super) fn size(self) -> usize {
         match self {
-            Numbers::Float(float) => float.size(),
-            Numbers::Other(size) => size,
+            ElementType::Float(float) => float.size(),
+            ElementType::Other(size) => size,
         }
     }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PyTorchError;
-use super::storage::Numbers;
-use super::view::View;
+use super::storage::ElementType;
+use super::view::StridedView;
+use crate::budget::Budget;
 use crate::params::{Params, Tensor};
-use crate::weights::budget::Budget;
 use crate::weights::numbers::{Float, is_bookkeeping};
 
 /// The views of weights with their kind of number. Counters are left out.
@@ -15,13 +15,13 @@ use crate::weights::numbers::{Float, is_bookkeeping};
 /// # Errors
 /// [`PyTorchError::Type`] for a tensor of other numbers that is no counter.
 pub(super) fn weights<'h, 'a>(
-    views: BTreeMap<&'a str, &'h View<'a>>,
-) -> Result<Vec<(&'a str, &'h View<'a>, Float)>, PyTorchError> {
+    views: BTreeMap<&'a str, &'h StridedView<'a>>,
+) -> Result<Vec<(&'a str, &'h StridedView<'a>, Float)>, PyTorchError> {
     let mut weights = Vec::with_capacity(views.len());
     for (name, view) in views {
-        match Numbers::of(view.storage.class) {
+        match ElementType::of(view.storage.class) {
             _ if is_bookkeeping(name) => {}
-            Some(Numbers::Float(float)) => weights.push((name, view, float)),
+            Some(ElementType::Float(float)) => weights.push((name, view, float)),
             _ => {
                 return Err(PyTorchError::Type { name: name.to_owned(), found: view.storage.class.to_owned() });
             }
@@ -31,7 +31,7 @@ pub(super) fn weights<'h, 'a>(
 }
 
 /// The keys of the storages that these views need.
-pub(super) fn storage_keys<'a>(weights: &[(&'a str, &View<'a>, Float)]) -> BTreeSet<&'a str> {
+pub(super) fn storage_keys<'a>(weights: &[(&'a str, &StridedView<'a>, Float)]) -> BTreeSet<&'a str> {
     weights.iter().map(|(_, view, _)| view.storage.key).collect()
 }
 
@@ -41,7 +41,7 @@ pub(super) fn storage_keys<'a>(weights: &[(&'a str, &View<'a>, Float)]) -> BTree
 /// [`PyTorchError::View`] for a view past the end of its storage or without one, [`PyTorchError::TooLarge`] for views
 /// that together are larger than the file warrants.
 pub(super) fn read(
-    weights: &[(&str, &View<'_>, Float)],
+    weights: &[(&str, &StridedView<'_>, Float)],
     storages: &BTreeMap<&str, Cow<'_, [u8]>>,
     budget: &mut Budget,
 ) -> Result<Params, PyTorchError> {

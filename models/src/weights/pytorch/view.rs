@@ -2,30 +2,40 @@
 
 use std::borrow::Cow;
 
-use super::pickle::Storage;
+/// A block of numbers outside of the pickle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Storage<'a> {
+    /// The name of its class, such as `FloatStorage`.
+    pub(crate) class: &'a str,
+    /// What it is filed under.
+    pub(crate) key: &'a str,
+    /// Where it begins in what is filed there, in elements. Nought but in files of PyTorch 0.1, where a storage could
+    /// be a part of another.
+    pub(crate) offset: usize,
+}
 
 /// Which elements of a storage are a tensor's, and in which order: `offset + Σ index · stride`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct View<'a> {
-    pub(super) storage: Storage<'a>,
+pub(crate) struct StridedView<'a> {
+    pub(crate) storage: Storage<'a>,
     /// In elements, from the storage's beginning.
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
+    pub(crate) offset: usize,
+    pub(crate) shape: Vec<usize>,
     /// In elements, as many as there are dimensions.
-    pub(super) strides: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
 }
 
-impl View<'_> {
+impl StridedView<'_> {
     /// The bytes of the elements, row-major, out of those of the storage; none where the view reaches past its end. The
     /// caller has paid for a tensor of this shape.
-    pub(super) fn bytes<'b>(&self, storage: &'b [u8], element: usize) -> Option<Cow<'b, [u8]>> {
+    pub(crate) fn bytes<'b>(&self, storage: &'b [u8], element: usize) -> Option<Cow<'b, [u8]>> {
         if self.shape.contains(&0) {
             return Some(Cow::Borrowed(&[]));
         }
         // A dimension of one moves nothing, whatever its stride.
-        let axes: Vec<Axis> = std::iter::zip(&self.shape, &self.strides)
+        let axes: Vec<StridedAxis> = std::iter::zip(&self.shape, &self.strides)
             .filter(|(length, _)| **length > 1)
-            .map(|(&length, &stride)| Axis { length, stride, index: 0 })
+            .map(|(&length, &stride)| StridedAxis { length, stride, index: 0 })
             .collect();
         let first = self.storage.offset.checked_add(self.offset)?;
         let last =
@@ -39,13 +49,13 @@ impl View<'_> {
     }
 }
 
-struct Axis {
+struct StridedAxis {
     length: usize,
     stride: usize,
     index: usize,
 }
 
-fn is_row_major(axes: &[Axis]) -> bool {
+fn is_row_major(axes: &[StridedAxis]) -> bool {
     let mut expected = 1;
     axes.iter().rev().all(|axis| {
         let dense = axis.stride == expected;
@@ -55,12 +65,12 @@ fn is_row_major(axes: &[Axis]) -> bool {
 }
 
 /// Copies elements of this many bytes one by one, the last axis fastest.
-fn gather(storage: &[u8], mut axes: Vec<Axis>, element: usize) -> Vec<u8> {
+fn gather(storage: &[u8], mut axes: Vec<StridedAxis>, element: usize) -> Vec<u8> {
     let count = axes.iter().map(|axis| axis.length).product::<usize>();
-    let mut gathered = Vec::with_capacity(count * element);
+    let mut elements = Vec::with_capacity(count * element);
     let mut at = 0;
     for _ in 0..count {
-        gathered.extend_from_slice(&storage[at * element..][..element]);
+        elements.extend_from_slice(&storage[at * element..][..element]);
         for axis in axes.iter_mut().rev() {
             axis.index += 1;
             at += axis.stride;
@@ -71,7 +81,7 @@ fn gather(storage: &[u8], mut axes: Vec<Axis>, element: usize) -> Vec<u8> {
             axis.index = 0;
         }
     }
-    gathered
+    elements
 }
 
 #[cfg(test)]
@@ -81,7 +91,7 @@ mod tests {
     /// The elements of a view of the storage 0, 1, 2, … 11, of a byte each.
     fn elements(offset: usize, shape: &[usize], strides: &[usize]) -> Option<Vec<u8>> {
         let storage = Storage { class: "ByteStorage", key: "0", offset: 0 };
-        let view = View { storage, offset, shape: shape.to_vec(), strides: strides.to_vec() };
+        let view = StridedView { storage, offset, shape: shape.to_vec(), strides: strides.to_vec() };
         let bytes: Vec<u8> = (0..12).collect();
         view.bytes(&bytes, 1).map(Cow::into_owned)
     }

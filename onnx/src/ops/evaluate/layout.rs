@@ -16,11 +16,11 @@ pub(super) fn concat(view: &NodeView<'_>, reader: &GraphReader) -> Result<Consta
         return Err("joins more than vectors".to_owned());
     }
     afford(reader, parts.iter().fold(0, |cost, part| part.cost().saturating_add(cost)))?;
-    let mut joined = Vec::new();
+    let mut all = Vec::new();
     for part in parts {
-        joined.extend(part.integers()?.data);
+        all.extend(part.integers()?.data);
     }
-    Ok(Constant::Ints(Ints::vector(joined)))
+    Ok(Constant::Ints(Ints::vector(all)))
 }
 
 pub(super) fn gather(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
@@ -44,24 +44,24 @@ pub(super) fn slice(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constan
     let data = input(view, reader, 0)?;
     let shape = data.shape()?;
     let spans = read_spans(view, reader, &shape).map_err(|error| format!("is sliced: {error}"))?;
-    let taken: Vec<usize> = spans.iter().map(|span| span.length).collect();
+    let lengths: Vec<usize> = spans.iter().map(|span| span.length).collect();
     let strides = strides(&shape);
     let first = spans.iter().zip(&strides).map(|(span, &stride)| span.start.wrapping_mul(stride as usize));
     let first = first.fold(0, usize::wrapping_add);
     let steps: Vec<isize> = spans.iter().zip(&strides).map(|(span, stride)| span.step.wrapping_mul(*stride)).collect();
-    pick(reader, data, taken.clone(), strided(&taken, &steps, first))
+    pick(reader, data, lengths.clone(), strided(&lengths, &steps, first))
 }
 
 pub(super) fn reshape(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {
     let data = input(view, reader, 0)?;
-    let (from, wanted) = (data.shape()?, known(input(view, reader, 1)?.integers()?)?.data);
-    let copied = wanted.iter().zip(0..).map(|(&dim, axis)| match dim {
-        0 => from.get(axis).copied().ok_or(format!("is reshaped to {wanted:?}")),
+    let (from, target) = (data.shape()?, known(input(view, reader, 1)?.integers()?)?.data);
+    let sizes = target.iter().zip(0..).map(|(&dim, axis)| match dim {
+        0 => from.get(axis).copied().ok_or(format!("is reshaped to {target:?}")),
         -1 => Ok(0),
-        dim => usize::try_from(dim).map_err(|_| format!("is reshaped to {wanted:?}")),
+        dim => usize::try_from(dim).map_err(|_| format!("is reshaped to {target:?}")),
     });
-    let mut shape = copied.collect::<Result<Vec<usize>, String>>()?;
-    if let Some(unknown) = wanted.iter().position(|&dim| dim == -1) {
+    let mut shape = sizes.collect::<Result<Vec<usize>, String>>()?;
+    if let Some(unknown) = target.iter().position(|&dim| dim == -1) {
         shape[unknown] = 1;
         shape[unknown] = numbers(&from).checked_div(numbers(&shape)).unwrap_or(0);
     }
@@ -77,8 +77,8 @@ pub(super) fn squeeze(view: &NodeView<'_>, reader: &GraphReader) -> Result<Const
         Some(axes) => axes.contains(&axis) || axes.contains(&(axis - rank)),
         None => size == 1,
     };
-    let kept = (0..).zip(&shape).filter(|&(axis, &size)| !goes(axis, size)).map(|(_, &size)| size);
-    shaped(reader, data, kept.collect())
+    let rest = (0..).zip(&shape).filter(|&(axis, &size)| !goes(axis, size)).map(|(_, &size)| size);
+    shaped(reader, data, rest.collect())
 }
 
 pub(super) fn unsqueeze(view: &NodeView<'_>, reader: &GraphReader) -> Result<Constant, String> {

@@ -1,4 +1,4 @@
-//! The pickle machine.
+//! Pickles of the data set, damaged ones and foreign ones.
 
 use super::*;
 

@@ -3,29 +3,36 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use crate::weights::pytorch::view::View;
+use crate::weights::pytorch::view::{Storage, StridedView};
 
-/// A value. Text and bytes are parts of the file; everything made of other values is an object on the heap.
+/// A Python value. Text and bytes borrow from the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::weights::pytorch) enum Value<'a> {
+pub enum Value<'a> {
+    /// `None`.
     None,
+    /// `True` or `False`.
     Bool(bool),
+    /// An integer of up to eight bytes.
     Int(i64),
     /// An integer of more than eight bytes, little-endian.
     Long(&'a [u8]),
+    /// A `float`.
     Float(f64),
+    /// A `str`, or a string of Python 2 that is UTF-8.
     Text(&'a str),
+    /// A `bytes` or `bytearray`, or a string of Python 2 that is not UTF-8.
     Bytes(&'a [u8]),
+    /// Anything that holds other values.
     Object(ObjectId),
 }
 
-/// A place on the heap.
+/// The index of an object among those of its pickle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::weights::pytorch) struct ObjectId(usize);
+pub struct ObjectId(usize);
 
 /// Something made of other values.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::weights::pytorch) enum Object<'a> {
+pub(crate) enum Object<'a> {
     Tuple(Vec<Value<'a>>),
     List(Vec<Value<'a>>),
     /// In the order of the file; of two equal keys the later holds.
@@ -33,16 +40,18 @@ pub(in crate::weights::pytorch) enum Object<'a> {
     /// A class or function, never looked up.
     Global(Path<'a>),
     Storage(Box<Storage<'a>>),
-    Tensor(Box<View<'a>>),
-    /// What calling this would have made.
+    Tensor(Box<StridedView<'a>>),
+    /// A NumPy array: the bytes of its elements in row-major order, once its state is set.
+    Array(Option<&'a [u8]>),
+    /// The result of a call that has no meaning here, by the callee's name.
     Opaque(Path<'a>),
 }
 
 /// The name of a class or function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::weights::pytorch) struct Path<'a> {
-    pub(in crate::weights::pytorch) module: &'a str,
-    pub(in crate::weights::pytorch) name: &'a str,
+pub(crate) struct Path<'a> {
+    pub(crate) module: &'a str,
+    pub(crate) name: &'a str,
 }
 
 impl Display for Path<'_> {
@@ -54,24 +63,12 @@ impl Display for Path<'_> {
     }
 }
 
-/// A block of numbers outside of the pickle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::weights::pytorch) struct Storage<'a> {
-    /// The name of its class, such as `FloatStorage`.
-    pub(in crate::weights::pytorch) class: &'a str,
-    /// What it is filed under.
-    pub(in crate::weights::pytorch) key: &'a str,
-    /// Where it begins in what is filed there, in elements. Nought but in files of PyTorch 0.1, where a storage could
-    /// be a part of another.
-    pub(in crate::weights::pytorch) offset: usize,
-}
-
 /// All objects of a file.
 #[derive(Debug, Default)]
-pub(in crate::weights::pytorch) struct Heap<'a> {
+pub(crate) struct Heap<'a> {
     objects: Vec<Object<'a>>,
     /// The class of each storage that was named, by its key.
-    pub(in crate::weights::pytorch) storages: BTreeMap<&'a str, &'a str>,
+    pub(crate) storages: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Heap<'a> {
@@ -83,7 +80,7 @@ impl<'a> Heap<'a> {
     }
 
     /// The object that a value is.
-    pub(in crate::weights::pytorch) fn object(&self, value: Value<'a>) -> Option<&Object<'a>> {
+    pub(crate) fn object(&self, value: Value<'a>) -> Option<&Object<'a>> {
         match value {
             Value::Object(id) => self.objects.get(id.0),
             _ => None,
@@ -106,7 +103,7 @@ impl<'a> Heap<'a> {
     }
 
     /// The items of a tuple or list.
-    pub(in crate::weights::pytorch) fn items(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
+    pub(crate) fn items(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
         match self.object(value)? {
             Object::Tuple(items) | Object::List(items) => Some(items),
             _ => None,
@@ -114,10 +111,39 @@ impl<'a> Heap<'a> {
     }
 
     /// The pairs of a dictionary.
-    pub(in crate::weights::pytorch) fn pairs(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+    pub(crate) fn pairs(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
         match self.object(value)? {
             Object::Dict(pairs) => Some(pairs),
             _ => None,
         }
+    }
+
+    /// The bytes of a text, a byte string or a NumPy array.
+    pub(super) fn bytes(&self, value: Value<'a>) -> Option<&'a [u8]> {
+        match value {
+            Value::Text(text) => Some(text.as_bytes()),
+            Value::Bytes(bytes) => Some(bytes),
+            _ => match self.object(value)? {
+                Object::Array(bytes) => *bytes,
+                _ => None,
+            },
+        }
+    }
+
+    /// The element bytes in the state of a NumPy array: `(version, shape, dtype, is_fortran, bytes)`. Arrays in column-major
+    /// order and arrays of objects have none.
+    pub(super) fn array_bytes(&self, state: Value<'a>) -> Option<&'a [u8]> {
+        match *self.items(state)? {
+            [Value::Int(1), _, _, Value::Bool(false), bytes @ (Value::Text(_) | Value::Bytes(_))] => self.bytes(bytes),
+            _ => None,
+        }
+    }
+
+    /// The names of everything that was called without having a meaning here, in the order of the file.
+    pub(super) fn opaque_calls(&self) -> impl Iterator<Item = &Path<'a>> {
+        self.objects.iter().filter_map(|object| match object {
+            Object::Opaque(path) => Some(path),
+            _ => None,
+        })
     }
 }

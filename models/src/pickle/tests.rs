@@ -1,19 +1,19 @@
 //! Pickles written by hand: what the machine makes of them, and what it does not let them do.
 
 use super::*;
-use crate::weights::budget::Budget;
+use crate::budget::Budget;
 
 /// Loads a pickle and answers what `look` sees in its value.
 fn with<T>(pickle: &[u8], look: impl FnOnce(&Heap<'_>, Value<'_>) -> T) -> Result<T, PickleError> {
     let mut heap = Heap::default();
-    let value = load(&mut Reader::new(pickle), &mut heap, &mut Budget::new(pickle.len()))?;
+    let value = load(&mut ByteReader::new(pickle), &mut heap, &mut Budget::new(pickle.len()))?;
     Ok(look(&heap, value))
 }
 
 /// The value of a pickle that is no object.
 fn constant(pickle: &'static [u8]) -> Value<'static> {
     let mut heap = Heap::default();
-    load(&mut Reader::new(pickle), &mut heap, &mut Budget::new(pickle.len())).unwrap()
+    load(&mut ByteReader::new(pickle), &mut heap, &mut Budget::new(pickle.len())).unwrap()
 }
 
 fn error(pickle: &[u8]) -> PickleError {

@@ -4,24 +4,24 @@ use super::PickleError;
 
 /// A place in a file.
 #[derive(Debug, Clone)]
-pub(in crate::weights) struct Reader<'a> {
+pub(crate) struct ByteReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     /// From the beginning.
-    pub(in crate::weights) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// How many bytes have been read.
-    pub(in crate::weights) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// The next so many bytes.
-    pub(in crate::weights) fn take(&mut self, count: u64) -> Result<&'a [u8], PickleError> {
+    pub(crate) fn take(&mut self, count: u64) -> Result<&'a [u8], PickleError> {
         let rest = &self.bytes[self.at..];
         let taken = usize::try_from(count).ok().and_then(|count| rest.get(..count));
         let taken = taken.ok_or(PickleError::Truncated { at: self.bytes.len() })?;
@@ -30,7 +30,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next bytes, as many as the array has.
-    pub(in crate::weights) fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N as u64)?);
         Ok(array)

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use super::heap::{Heap, Object, Path, Value};
 use super::opcode as op;
-use super::reader::Reader;
+use super::reader::ByteReader;
 use super::{PickleError, STEP};
-use crate::weights::budget::Budget;
+use crate::budget::Budget;
 
 /// The highest protocol that is known.
 const MAX_PROTOCOL: u8 = 5;
 
 /// Runs one pickle up to its end and answers the value that it leaves.
-pub(in crate::weights::pytorch) fn load<'a>(
-    reader: &mut Reader<'a>,
+pub(crate) fn load<'a>(
+    reader: &mut ByteReader<'a>,
     heap: &mut Heap<'a>,
     budget: &mut Budget,
 ) -> Result<Value<'a>, PickleError> {
@@ -29,7 +29,7 @@ pub(in crate::weights::pytorch) fn load<'a>(
 }
 
 struct Machine<'a, 'm> {
-    reader: &'m mut Reader<'a>,
+    reader: &'m mut ByteReader<'a>,
     heap: &'m mut Heap<'a>,
     budget: &'m mut Budget,
     stack: Vec<Value<'a>>,
@@ -141,8 +141,8 @@ impl<'a> Machine<'a, '_> {
         self.push(value)
     }
 
-    /// Adds to the container on the stack. What an opaque object holds, and the attributes of any object, are of no
-    /// interest.
+    /// Adds to the container on the stack, or sets the state of an array. The items of an opaque object and the attributes
+    /// of any other are dropped.
     fn fill(&mut self, opcode: u8) -> Option<()> {
         let items = match opcode {
             op::APPEND | op::BUILD => self.pop_many(1)?,
@@ -150,7 +150,9 @@ impl<'a> Machine<'a, '_> {
             _ => self.pop_to_mark()?,
         };
         let target = self.top()?;
+        let array = if opcode == op::BUILD { self.heap.array_bytes(*items.first()?) } else { None };
         match (opcode, self.heap.object_mut(target)?) {
+            (op::BUILD, Object::Array(bytes)) => *bytes = array,
             (op::BUILD, _) | (_, Object::Opaque(_)) => {}
             (op::APPEND | op::APPENDS, Object::List(list)) => list.extend(items),
             (op::SETITEM | op::SETITEMS, Object::Dict(dict)) => dict.extend(pairs(&items)?),

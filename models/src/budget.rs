@@ -24,7 +24,7 @@ pub struct TooLarge {
 
 /// What is left for a file. Everything whose size comes out of the file is paid for before it is allocated.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     file: u64,
     limit: u64,
     left: u64,
@@ -32,14 +32,14 @@ pub(super) struct Budget {
 
 impl Budget {
     /// For a file of this many bytes.
-    pub(super) fn new(file: usize) -> Self {
+    pub(crate) fn new(file: usize) -> Self {
         let file = file as u64;
         let limit = file.saturating_mul(MEMORY_FACTOR).saturating_add(MEMORY_FLOOR);
         Self { file, limit, left: limit }
     }
 
     /// Pays for so many bytes.
-    pub(super) fn spend(&mut self, bytes: u64) -> Result<(), TooLarge> {
+    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), TooLarge> {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
@@ -50,7 +50,7 @@ impl Budget {
     }
 
     /// Pays for a tensor of this shape as `f32` and answers how many numbers it has.
-    pub(super) fn tensor(&mut self, shape: &[usize]) -> Result<usize, TooLarge> {
+    pub(crate) fn tensor(&mut self, shape: &[usize]) -> Result<usize, TooLarge> {
         // Zeros are left out of the check: a dimension of zero must not hide an overflow among the others, which would
         // show itself where the product is taken.
         let nonzero = shape.iter().filter(|&&dim| dim > 0).try_fold(1u64, |count, &dim| count.checked_mul(dim as u64));
@@ -64,7 +64,7 @@ impl Budget {
     }
 
     /// What is left, in bytes.
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.left
     }
 }
@@ -81,8 +81,9 @@ mod tests {
         assert_eq!(budget.tensor(&[usize::MAX, usize::MAX, 0]), Err(TooLarge { file: 1000, limit: 4000 + (64 << 20) }));
         assert_eq!(budget.tensor(&[1 << 40, 0]), Ok(0));
         assert_eq!(budget.left(), 4000 + (64 << 20) - 28);
-        assert!(budget.tensor(&[1 << 25]).is_err());
-        assert!(budget.spend(budget.left()).is_ok());
-        assert!(budget.spend(1).is_err());
+        let refused = TooLarge { file: 1000, limit: 4000 + (64 << 20) };
+        assert_eq!(budget.tensor(&[1 << 25]), Err(refused));
+        assert_eq!(budget.spend(budget.left()), Ok(()));
+        assert_eq!(budget.spend(1), Err(refused));
     }
 }

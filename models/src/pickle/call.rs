@@ -1,9 +1,9 @@
 //! The few calls that mean something.
 
-use super::heap::{Heap, Object, Path, Storage, Value};
+use super::heap::{Heap, Object, Path, Value};
 use super::{PickleError, STEP};
-use crate::weights::budget::Budget;
-use crate::weights::pytorch::view::View;
+use crate::budget::Budget;
+use crate::weights::pytorch::view::{Storage, StridedView};
 
 /// The most dimensions of a tensor. Weights have four; a file that claims more could make every tensor cost as much time
 /// as there are dimensions.
@@ -42,6 +42,8 @@ impl<'a> Heap<'a> {
             // The parameter is the tensor that it wraps. PyTorch 0.3 and earlier called the class itself.
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state")
             | ("torch.nn.parameter", "Parameter") => arguments.first().copied().ok_or_else(wrong),
+            // The module's name changed with NumPy 2.
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Ok(self.add(Object::Array(None))),
             _ => Ok(self.add(Object::Opaque(callee))),
         }
     }
@@ -68,7 +70,7 @@ impl<'a> Heap<'a> {
     fn tensor(&mut self, arguments: &[Value<'a>]) -> Option<Value<'a>> {
         let [storage, offset, shape, strides, ..] = arguments else { return None };
         let Object::Storage(storage) = self.object(*storage)? else { return None };
-        let view = View {
+        let view = StridedView {
             storage: **storage,
             offset: index(*offset)?,
             shape: self.indices(*shape)?,
