@@ -90,7 +90,7 @@ impl Split {
     #[must_use]
     pub fn new(images: &[(usize, Option<Subset>)], partition: Partition, seed: u64) -> Self {
         let given = |subset| images.iter().any(|image| image.1 == Some(subset));
-        let wanted = [Subset::Test, Subset::Validation].map(|subset| !given(subset));
+        let wanted = WantedSubsets { test: !given(Subset::Test), validation: !given(Subset::Validation) };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let pinned = |subset| (0..images.len()).filter(|&image| images[image].1 == Some(subset)).collect();
         let mut split = Split { train: vec![], validation: pinned(Subset::Validation), test: pinned(Subset::Test) };
@@ -98,13 +98,20 @@ impl Split {
             let trains = |image: &usize| matches!(images[*image], (of, None | Some(Subset::Train)) if of == class);
             let mut own: Vec<usize> = (0..images.len()).filter(trains).collect();
             own.shuffle(&mut rng);
-            let [test, validation] = partition.sizes(own.len(), wanted);
+            let Counts { test, validation } = partition.sizes(own.len(), wanted);
             split.test.extend(&own[..test]);
             split.validation.extend(&own[test..test + validation]);
             split.train.extend(&own[test + validation..]);
         }
         split
     }
+}
+
+/// The subsets that the data set does not give.
+#[derive(Debug, Clone, Copy)]
+struct WantedSubsets {
+    test: bool,
+    validation: bool,
 }
 
 impl Partition {
@@ -116,8 +123,9 @@ impl Partition {
         }
     }
 
-    /// How many of so many images of a class are for test and validation, where those subsets are wanted.
-    fn sizes(self, images: usize, [test, validation]: [bool; 2]) -> [usize; 2] {
+    /// How many of so many images of a class go into each subset that is wanted.
+    fn sizes(self, images: usize, wanted: WantedSubsets) -> Counts {
+        let WantedSubsets { test, validation } = wanted;
         let share = |fraction: f64| ((images as f64 * fraction).round() as usize).max(1);
         let validation = validation && self.validates();
         let (for_test, for_validation) = match self {
@@ -130,7 +138,7 @@ impl Partition {
         };
         let test = if test { for_test.min(images.saturating_sub(kept)) } else { 0 };
         let validation = if validation { for_validation.min(images.saturating_sub(test + 1)) } else { 0 };
-        [test, validation]
+        Counts { validation, test }
     }
 }
 

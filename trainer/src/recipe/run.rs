@@ -71,18 +71,27 @@ pub struct RunResult {
     pub progress: Progress,
     /// The share of the time in which the network waited for images, 0..1.
     pub idle: f64,
-    /// The result on the data set's test part, if it has one that did not choose.
+    /// The result on the data set's test subset, if it has one and it did not choose the epoch.
     pub test: Option<Evaluation>,
 }
 
 /// The effective recipe, beside what came of it.
 const RECIPE: &str = "recipe.toml";
 /// The table of epochs with its columns.
-const METRICS: (&str, &[&str]) =
-    ("metrics.csv", &["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"]);
+const METRICS: LogTable = LogTable {
+    file_name: "metrics.csv",
+    columns: &["train_loss", "train_top1", "learning_rate", "validation_loss", "validation_top1"],
+};
 /// That of steps, which is in a folder of its own.
-const STEPS: (&str, &[&str]) = ("steps.csv", &["train_loss", "learning_rate"]);
+const STEPS: LogTable = LogTable { file_name: "steps.csv", columns: &["train_loss", "learning_rate"] };
 const STEPS_FOLDER: &str = "steps";
+
+/// A CSV file of measurements.
+#[derive(Debug, Clone, Copy)]
+struct LogTable {
+    file_name: &'static str,
+    columns: &'static [&'static str],
+}
 
 impl RunPaths {
     /// Where a run of this recipe is kept in a folder, under the name that the recipe gives it, or else under this.
@@ -207,8 +216,8 @@ impl OpenRun<'_> {
 }
 
 /// A table and an event file in a folder.
-fn logs(folder: &Path, (table, columns): (&str, &[&str]), start: LogStart) -> Result<Vec<Log>, LogError> {
-    let table = CsvLog::open(&folder.join(table), columns, start)?;
+fn logs(folder: &Path, table: LogTable, start: LogStart) -> Result<Vec<Log>, LogError> {
+    let table = CsvLog::open(&folder.join(table.file_name), table.columns, start)?;
     Ok(vec![Log::Csv(table), Log::TensorBoard(EventLog::create(folder, start)?)])
 }
 
