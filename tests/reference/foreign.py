@@ -1,4 +1,4 @@
-"""Classifiers that graft cannot take apart, small, with random weights, and what ONNX Runtime answers to a picture: the scores, and
+"""Classifiers that graft cannot parse, small, with random weights, and what ONNX Runtime answers to a picture: the scores, and
 the features that the classifier takes. For tests/tests/opaque.rs.
 
     pip install onnx onnxruntime numpy sympy; python tests/reference/foreign.py

@@ -60,3 +60,29 @@ impl TryFrom<StoredGraph> for Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::ops::{Linear, Relu, Shape};
+
+    /// Caches and checkpoints are filed under hashes of this text: another text would orphan them.
+    #[test]
+    fn the_stored_form_never_changes() {
+        let mut builder = GraphBuilder::new("input", Shape::vector(4));
+        let linear = builder.push("fc", Linear::new(4, 2), &[builder.input()]).unwrap();
+        let relu = builder.push("relu", Relu, &[linear]).unwrap();
+        let json = builder.finish(relu).to_json();
+        let expected = concat!(
+            r#"{"nodes":[{"name":"input","op":{"Input":{"shape":[4]}},"inputs":[],"params":[]},"#,
+            r#"{"name":"fc","op":{"Linear":{"in_features":4,"out_features":2,"bias":true}},"inputs":[0],"#,
+            r#""params":["fc.weight","fc.bias"]},{"name":"relu","op":{"Relu":null},"inputs":[1],"params":[]}],"output":2}"#,
+        );
+        assert_eq!(json, expected);
+        // `printf %s '…' | sha256sum` of the text above.
+        let hash = "4acf501782a0e3f9c43143291cef0f07cd2285e42469bf8c5677b501b93fe297";
+        assert_eq!(hex::encode(Sha256::digest(json)), hash);
+    }
+}

@@ -104,7 +104,7 @@ pub enum StoreError {
     },
     /// A version that is a file of another program.
     #[error(
-        "model `{name}` is kept as the file it was imported from, because graft cannot take it apart; it can be served and \
+        "model `{name}` is kept as the file it was imported from, because graft cannot parse it; it can be served and \
          given a new head, but its layers cannot be trained and it cannot be exported in another form"
     )]
     Opaque {

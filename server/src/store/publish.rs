@@ -27,7 +27,7 @@ pub struct Artifacts<'a> {
 pub enum Content<'a> {
     /// A network with its spec, which can be fine-tuned and written in other forms.
     Native(&'a Network),
-    /// An ONNX file that graft cannot take apart, with the spec in its metadata. It can be served and given a new head.
+    /// An ONNX file that graft cannot parse, with the spec in its metadata. It can be served and given a new head.
     Opaque(&'a [u8]),
 }
 

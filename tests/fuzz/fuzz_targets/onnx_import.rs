@@ -1,4 +1,4 @@
-//! ONNX files taken apart: refused, or a network that is the same when it has been written and read again.
+//! ONNX files that graft parses: refused, or a network that is the same when it has been written and read again.
 
 #![no_main]
 

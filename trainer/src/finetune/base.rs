@@ -17,7 +17,7 @@ use crate::identity::{Identity, IdentityError};
 pub enum Base {
     /// A network, any layer of which can be trained.
     Network(Box<Network>),
-    /// An opaque ONNX file: graft cannot take it apart, and replaces only its classifier.
+    /// An opaque ONNX file: graft cannot parse it, and replaces only its classifier.
     File(Box<FileBase>),
 }
 

@@ -24,7 +24,7 @@ pub enum FinetuneError {
     Option(#[from] OptionError),
     /// A strategy that trains layers, on a base whose layers graft cannot train.
     #[error(
-        "`{base}` is an opaque ONNX file: graft cannot take it apart, so it cannot train its layers as `{strategy}` does; \
+        "`{base}` is an opaque ONNX file: graft cannot parse it, so it cannot train its layers as `{strategy}` does; \
          use `head`"
     )]
     Strategy {

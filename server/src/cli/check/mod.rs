@@ -93,7 +93,7 @@ fn onnx_file(
             let operators: Vec<String> =
                 file.operators().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
             report.operators = Some(operators.join(", "));
-            let kind = if file.is_quantized() { "a quantised network" } else { "a network graft cannot take apart" };
+            let kind = if file.is_quantized() { "a quantised network" } else { "a network that graft cannot parse" };
             report.network = Some(format!("{kind}, of images {}", file.image_shape()?));
             report.problems.push(format!(
                 "{}; `graft import` keeps it as it is: where an engine runs it, it can be served and given a new head, but \

@@ -73,7 +73,7 @@ pub(super) fn run(args: &ImportArgs, context: &CommandContext) -> Result<()> {
         Source::Onnx(file) => match file.import_for(size) {
             Ok(imported) => NetworkDraft::of_onnx(imported, &file.conventions()),
             Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
-                output::line(format_args!("graft cannot take this network apart: {error}"))?;
+                output::line(format_args!("graft cannot parse this network: {error}"))?;
                 output::line(format_args!(
                     "it is kept as it is: it can be served and given a new head, but its layers cannot be trained"
                 ))?;

@@ -1,4 +1,4 @@
-//! A file that graft cannot take apart: wrapped, tried on the engines, and stored as it is.
+//! A file that graft cannot parse: wrapped, tried on the engines, and stored as it is.
 
 use anyhow::{Context, Result, bail};
 use models::preprocess::{ImageBatch, Limits};
