@@ -23,13 +23,25 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use models::{Graph, init, zoo};
 use rustix::time::{ClockId, clock_gettime};
-use trainer::backend::{ComputeBackend, CpuExecutor, OneDnn, Precision};
+use trainer::backend::{ComputeBackend, CpuExecutor, Executor, ExecutorSpec, OneDnn, Precision, UpdateRule};
 use trainer::optim::loss::CrossEntropy;
-use trainer::optim::{Groups, Optimizer, OptimizerKind, ParamInfo, Step};
+use trainer::optim::{Groups, OptimizerKind, Step};
 
-/// Network, image size, batch.
-const ROWS: [(&str, usize, usize); 4] =
-    [("vgg16", 224, 8), ("resnet18", 224, 16), ("resnet50", 224, 8), ("resnet32_cifar", 32, 128)];
+/// What is measured.
+#[derive(Clone, Copy)]
+struct Row {
+    name: &'static str,
+    /// Height and width of the images.
+    size: usize,
+    batch: usize,
+}
+
+const ROWS: [Row; 4] = [
+    Row { name: "vgg16", size: 224, batch: 8 },
+    Row { name: "resnet18", size: 224, batch: 16 },
+    Row { name: "resnet50", size: 224, batch: 8 },
+    Row { name: "resnet32_cifar", size: 32, batch: 128 },
+];
 
 fn main() -> Result<()> {
     let rounds = number("ROUNDS", 5)?;
@@ -45,13 +57,13 @@ fn main() -> Result<()> {
     let python = std::env::var("PYTORCH").unwrap_or_default();
     let pytorch = precisions.iter().map(|precision| Ok((*precision, PyTorch::start(&python)?)));
     let mut pytorch = pytorch.collect::<Result<Vec<_>>>()?;
-    for (name, size, batch) in ROWS {
+    for Row { name, size, batch } in ROWS {
         if !chosen.is_empty() && !chosen.iter().any(|chosen| chosen == name) {
             continue;
         }
         let batch = number("BATCH", batch)?;
         let make = |(label, kernels): &(&'static str, ComputeBackend)| {
-            Ok((*label, Training::new((name, size, batch), kernels)?))
+            Ok((*label, Training::new(Row { name, size, batch }, kernels)?))
         };
         let mut trainings = kernels.iter().map(make).collect::<Result<Vec<_>>>()?;
         trainings.iter_mut().try_for_each(|(_, training)| training.step().map(drop))?;
@@ -125,43 +137,47 @@ fn cpu_seconds() -> f64 {
 }
 
 struct Training {
-    executor: CpuExecutor,
-    optimizer: Optimizer,
+    executor: Box<dyn Executor>,
+    graph: Graph,
+    backend: ComputeBackend,
     images: Vec<f32>,
     labels: Vec<usize>,
 }
 
 impl Training {
-    fn new((name, size, batch): (&str, usize, usize), kernels: &ComputeBackend) -> Result<Self> {
+    fn new(row: Row, backend: &ComputeBackend) -> Result<Self> {
+        let Row { name, size, batch } = row;
         let architecture = zoo::find(name).context("no such network")?;
         let graph: Graph = architecture.graph([size; 2], architecture.classes())?;
-        let executor = CpuExecutor::with_backend(&graph, &init::he(&graph, 0), |_| true, kernels)?;
-        let groups = Groups { weight_decay: 1e-4, ..Groups::default() };
-        let parameters = ParamInfo::of(&graph).iter().map(|info| groups.parameter(info)).collect();
-        let optimizer = Optimizer::new(OptimizerKind::Sgd { momentum: 0.9, nesterov: false }, parameters)?;
+        let update = UpdateRule {
+            kind: OptimizerKind::Sgd { momentum: 0.9, nesterov: false },
+            groups: Groups { weight_decay: 1e-4, ..Groups::default() },
+            ema: None,
+        };
+        let params = init::he(&graph, 0);
+        let spec = ExecutorSpec { graph: &graph, params: &params, trains: &|_| true, update: Some(update) };
+        let executor = backend.open(&spec)?;
         let images = (0..batch * 3 * size * size).map(|at| ((at * 7919) % 1009) as f32 / 504.5 - 1.0).collect();
-        Ok(Self { executor, optimizer, images, labels: (0..batch).map(|at| at % 10).collect() })
+        let labels = (0..batch).map(|at| at % 10).collect();
+        Ok(Self { executor, graph, backend: backend.clone(), images, labels })
     }
 
     /// CPU seconds of a step.
     fn step(&mut self) -> Result<f64> {
         let start = cpu_seconds();
-        let pass = self.executor.forward_train(&self.images, 0)?;
-        let classes = pass.output().len() / self.labels.len();
-        let loss = CrossEntropy::default().of_classes(pass.output(), &self.labels, classes)?;
-        let gradients = self.executor.backward(pass, &loss.gradient)?;
-        let mut index = 0;
-        for (place, weights) in self.executor.weights_mut().numbers_mut().enumerate() {
-            let Some(gradient) = gradients.get(place) else { continue };
-            self.optimizer.update(index, (weights, gradient), Step::at(1e-3))?;
-            index += 1;
-        }
+        let logits = self.executor.forward_train(&self.images, 0)?;
+        let loss = CrossEntropy::default().of_classes(&logits, &self.labels, self.executor.outputs())?;
+        self.executor.backward(&loss.gradient)?;
+        self.executor.apply(Step::at(1e-3))?;
         Ok(cpu_seconds() - start)
     }
 
     fn print_profile(&mut self) -> Result<()> {
         let mut kinds: Vec<(String, [f64; 2])> = vec![];
-        for step in self.executor.profile(&self.images)? {
+        let mut executor = CpuExecutor::with_backend(&self.graph, &init::he(&self.graph, 0), |_| true, &self.backend)?;
+        // The first pass plans, the second is as all others are.
+        executor.profile(&self.images)?;
+        for step in executor.profile(&self.images)? {
             match kinds.iter_mut().find(|(kind, _)| *kind == step.operators) {
                 Some((_, sums)) => sums.iter_mut().zip(step.seconds).for_each(|(sum, seconds)| *sum += seconds),
                 None => kinds.push((step.operators, step.seconds)),

@@ -8,7 +8,8 @@ use models::ops::{Dropout, Op};
 use models::params::numbers;
 use models::{Graph, GraphBuilder, Node, Params, Tensor, zoo};
 use serde::Deserialize;
-use trainer::backend::CpuExecutor;
+use trainer::backend::{ComputeBackend, ExecutorSpec, UpdateRule};
+use trainer::optim::{Groups, OptimizerKind, Step};
 
 const CLASSES: usize = 10;
 
@@ -50,41 +51,36 @@ fn gradients_statistics_and_losses_are_pytorchs() {
 fn check(case: &Case) {
     let graph = zoo::find(&case.name).unwrap().graph([case.size; 2], CLASSES).unwrap();
     let graph = without_dropout(&graph);
-    let mut executor = CpuExecutor::new(&graph, &params(&graph)).unwrap();
+    let sgd = UpdateRule {
+        kind: OptimizerKind::Sgd { momentum: 0.9, nesterov: false },
+        groups: Groups::default(),
+        ema: None,
+    };
+    let spec = ExecutorSpec { graph: &graph, params: &params(&graph), trains: &|_| true, update: Some(sgd) };
+    let mut executor = ComputeBackend::Rust.open(&spec).unwrap();
     let labels: Vec<usize> = (0..case.batch).map(|i| (7 * i + 3) % CLASSES).collect();
-    let mut velocity: Vec<Vec<f32>> =
-        executor.weights().parameters().iter().map(|parameter| vec![0.0; parameter.numbers.len()]).collect();
     let tolerance = LOSSES.iter().find(|(name, _)| *name == case.name).unwrap().1;
     for (step, &expected) in case.losses.iter().enumerate() {
-        let pass = executor.forward_train(&images(case, step), 0).unwrap();
-        let (loss, dy) = cross_entropy(pass.output(), &labels);
+        let logits = executor.forward_train(&images(case, step), 0).unwrap();
+        let (loss, dy) = cross_entropy(&logits, &labels);
         assert!(
             (loss - expected).abs() < tolerance * expected,
             "{}, step {step}: {loss}, PyTorch {expected}",
             case.name
         );
-        let gradients = executor.backward(pass, &dy).unwrap();
+        executor.backward(&dy).unwrap();
         if step == 0 {
-            let parameters = executor.weights().parameters().iter().enumerate();
-            for (place, parameter) in parameters {
-                match gradients.get(place) {
-                    Some(found) => {
-                        compare(&parameter.name, &parameter.tensor(found), &case.gradients[&parameter.name], GRADIENT);
-                    }
-                    None => {
-                        let found = parameter.tensor(&parameter.numbers);
-                        compare(&parameter.name, &found, &case.statistics[&parameter.name], STATISTICS);
-                    }
+            let (gradients, weights) = (executor.read_gradients().unwrap(), executor.read_weights().unwrap());
+            for (parameter, trained) in executor.parameters().iter().zip(executor.trained()) {
+                let name = &parameter.name;
+                if *trained {
+                    compare(name, gradients.get(name).unwrap(), &case.gradients[name], GRADIENT);
+                } else {
+                    compare(name, weights.get(name).unwrap(), &case.statistics[name], STATISTICS);
                 }
             }
         }
-        for (place, (weights, velocity)) in executor.weights_mut().numbers_mut().zip(&mut velocity).enumerate() {
-            let Some(gradient) = gradients.get(place) else { continue };
-            for ((weight, velocity), gradient) in weights.iter_mut().zip(velocity).zip(gradient) {
-                *velocity = 0.9 * *velocity + gradient;
-                *weight -= case.learning_rate * *velocity;
-            }
-        }
+        executor.apply(Step::at(f64::from(case.learning_rate))).unwrap();
     }
 }
 

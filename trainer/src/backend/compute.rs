@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cpu::layout::channels;
 use crate::backend::cpu::kernels::element::DType;
-use crate::backend::onednn::{OneDnn, OneDnnError};
+use crate::backend::onednn::OneDnn;
 
 /// By what convolutions are computed. Everything else is Rust, and so is this unless the user wants otherwise.
 #[derive(Debug, Clone, Default)]
@@ -69,14 +69,6 @@ impl ComputeBackend {
         match self {
             Self::OneDnn(_, Precision::Bf16) if channels(shape).1 > 1 => DType::Bf16,
             _ => DType::F32,
-        }
-    }
-
-    /// What went wrong in the layers since the last time.
-    pub(super) fn failure(&self) -> Result<(), OneDnnError> {
-        match self {
-            Self::Rust => Ok(()),
-            Self::OneDnn(library, _) => library.failure(),
         }
     }
 }

@@ -2,13 +2,19 @@
 
 mod compute;
 pub(crate) mod cpu;
+mod executor;
 pub mod onednn;
+#[cfg(test)]
+mod tests;
 
 use models::params::ParamsError;
 use thiserror::Error;
 
+use crate::optim::{OptimError, StateError};
+
 pub use compute::{ComputeBackend, Precision};
-pub use cpu::{CpuExecutor, Gradients, Parameter, StepTime, Tape, Weights};
+pub use cpu::{CpuExecutor, Parameter, StepTime};
+pub use executor::{Executor, ExecutorSpec, State, UpdateRule};
 pub use onednn::{OneDnn, OneDnnError};
 
 /// Why a network does not run.
@@ -28,4 +34,22 @@ pub enum ExecError {
     /// The library of convolutions failed.
     #[error(transparent)]
     OneDnn(#[from] OneDnnError),
+    /// There is no memory for an array.
+    #[error("no memory for an array of {bytes} bytes; use smaller batches or images, or --kernels with bf16")]
+    OutOfMemory {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A backward pass before any forward pass, or a second one after it.
+    #[error("a backward pass needs a forward pass in training of its own")]
+    NoForwardPass,
+    /// A step of an executor that was opened without a rule for steps.
+    #[error("the executor was opened without an optimizer")]
+    NoUpdateRule,
+    /// The optimizer's options make no sense.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+    /// Weights or the optimizer's state do not fit the network.
+    #[error(transparent)]
+    State(#[from] StateError),
 }

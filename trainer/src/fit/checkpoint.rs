@@ -1,6 +1,6 @@
 //! Checkpoints on disk.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use safetensors::{SafeTensors, serialize};
 use thiserror::Error;
 
 use super::Progress;
+use crate::backend::State;
 
 const ENDING: &str = "safetensors";
 const BEST: &str = "best.safetensors";
@@ -36,8 +37,7 @@ pub struct Checkpoints {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Checkpoint {
     pub(super) progress: Progress,
-    /// By kind and name: `weights/conv1.weight`, `momentum/conv1.weight`.
-    pub(super) tensors: BTreeMap<String, Vec<f32>>,
+    pub(super) state: State<'static>,
 }
 
 /// Why a checkpoint cannot be read or written.
@@ -111,15 +111,15 @@ impl Checkpoints {
         let progress = texts.get(PROGRESS).ok_or_else(|| damaged("it does not say how far it is".to_owned()))?;
         let progress = serde_json::from_str(progress).map_err(|error| damaged(error.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let tensors = file.tensors().into_iter().map(|(name, tensor)| (name, numbers(tensor.data())));
-        Ok(Some(Checkpoint { progress, tensors: tensors.collect() }))
+        let tensors = file.tensors().into_iter().map(|(name, tensor)| (name, Cow::Owned(numbers(tensor.data()))));
+        Ok(Some(Checkpoint { progress, state: tensors.collect() }))
     }
 
     /// Keeps one, and removes those before the last ones.
-    pub(super) fn write(&self, progress: &Progress, tensors: &BTreeMap<String, &[f32]>) -> Result<(), CheckpointError> {
+    pub(super) fn write(&self, progress: &Progress, state: &State<'_>) -> Result<(), CheckpointError> {
         let path = self.folder.join(format!("step-{:09}-{:03}.{ENDING}", progress.step, progress.epoch));
         let texts = [(FORMAT, FORMAT_VERSION.to_owned()), (RUN, self.run.clone()), (PROGRESS, text(progress, &path)?)];
-        let tensors = tensors.iter().map(|(name, numbers)| (name.clone(), vec![numbers.len()], *numbers));
+        let tensors = state.iter().map(|(name, numbers)| (name.clone(), vec![numbers.len()], numbers.as_ref()));
         write(&path, tensors.collect(), texts)?;
         let all = self.all()?;
         for old in &all[..all.len().saturating_sub(self.keep)] {

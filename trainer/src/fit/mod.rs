@@ -32,15 +32,15 @@ pub use weights::{ClassWeights, LossOptions};
 
 pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
-use crate::backend::{ComputeBackend, CpuExecutor, ExecError, Parameter};
+use crate::backend::{ComputeBackend, ExecError, Executor, Parameter};
 use crate::data::loader::LoaderError;
 use crate::data::mixing::MixError;
 use crate::events::Observer;
 use crate::identity::IdentityError;
 use crate::logs::{Log, LogError};
+use crate::optim::OptimError;
 use crate::optim::loss::LossError;
 use crate::optim::schedule::ScheduleError;
-use crate::optim::{OptimError, StateError};
 use crate::options::OptionError;
 
 /// What is to be trained, on what.
@@ -148,9 +148,6 @@ pub enum FitError {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The optimiser cannot go on from a checkpoint.
-    #[error(transparent)]
-    State(#[from] StateError),
     /// The run has no identity to find its checkpoints by.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -203,7 +200,7 @@ impl<'a> Run<'a> {
 ///
 /// # Errors
 /// [`FitError`] when an example cannot be loaded or is not of the network's size.
-pub fn logits(executor: &CpuExecutor, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>, FitError> {
+pub fn logits(executor: &dyn Executor, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>, FitError> {
     let all = (0..examples.classes().len()).collect();
     let mut logits = Vec::new();
     for batch in examples.epoch(all, 0, batch_size) {

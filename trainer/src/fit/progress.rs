@@ -25,8 +25,6 @@ pub struct Progress {
     pub stopping: Option<EarlyStopping>,
     /// The learning rate, if it depends on the validation loss.
     pub plateau: Option<Plateau>,
-    /// Updates of the moving average.
-    pub averaged: u64,
     /// Whether the run has come to its end.
     pub finished: bool,
 }

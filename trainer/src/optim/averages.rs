@@ -47,12 +47,6 @@ impl Ema {
         Self { options, averages: tensors.into_iter().map(<[f32]>::to_vec).collect(), updates: 0 }
     }
 
-    /// Goes on with averages that were kept after so many updates.
-    #[must_use]
-    pub fn resume(options: EmaOptions, averages: Vec<Vec<f32>>, updates: u64) -> Self {
-        Self { options, averages, updates }
-    }
-
     /// Takes in the weights after a step, in the order of the beginning.
     ///
     /// # Errors
@@ -70,6 +64,16 @@ impl Ema {
     /// The averages, in the order of the tensors.
     pub fn averages(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.averages.iter().map(Vec::as_slice)
+    }
+
+    /// The averages, to be exchanged with the weights or to be restored.
+    pub fn averages_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [f32]> {
+        self.averages.iter_mut().map(Vec::as_mut_slice)
+    }
+
+    /// Continues as after so many updates.
+    pub fn set_updates(&mut self, updates: u64) {
+        self.updates = updates;
     }
 
     /// How often it was updated.

@@ -197,7 +197,9 @@ fn an_average_that_warms_up_is_tensorflows_and_can_be_resumed() {
     let options = EmaOptions { decay: case.decay, warm_up: EmaWarmUp::Counted };
     let mut ema = Ema::new(options, [INITIAL.as_slice()]);
     for step in 1..=STEPS {
-        ema = Ema::resume(options, ema.averages().map(<[f32]>::to_vec).collect(), ema.updates());
+        let mut resumed = Ema::new(options, ema.averages());
+        resumed.set_updates(ema.updates());
+        ema = resumed;
         ema.update(&[&gradient(step)]).unwrap();
     }
     close(ema.averages().next().unwrap(), &case.averages, "ema");

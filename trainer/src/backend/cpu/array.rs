@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::{DType, Element};
 
 /// Numbers of a batch, all in one format. Cloning shares them; they go back to their pool when the last owner is gone.
@@ -34,22 +35,30 @@ pub(crate) struct Pool(Arc<Mutex<Vec<Vec<Line>>>>);
 
 impl Pool {
     /// So many numbers, whatever they are.
-    pub(crate) fn take(&self, length: usize) -> Array {
+    pub(crate) fn take(&self, length: usize) -> Result<Array, ExecError> {
         self.take_as::<f32>(length)
     }
 
     /// The same in a format.
-    pub(crate) fn take_as<T: Element>(&self, length: usize) -> Array {
+    pub(crate) fn take_as<T: Element>(&self, length: usize) -> Result<Array, ExecError> {
         let count = (length * size_of::<T>()).div_ceil(LINE);
-        let lines = self.fitting(count).unwrap_or_else(|| vec![Line::zeroed(); count]);
-        Array(Arc::new(Buffer { lines, used: length, dtype: T::DTYPE, pool: self.clone() }))
+        let lines = match self.fitting(count) {
+            Some(lines) => lines,
+            None => allocate(count)?,
+        };
+        Ok(Array(Arc::new(Buffer { lines, used: length, dtype: T::DTYPE, pool: self.clone() })))
     }
 
     /// These numbers.
-    pub(crate) fn copy(&self, numbers: &[f32]) -> Array {
-        let mut array = self.take(numbers.len());
-        array.numbers_mut().copy_from_slice(numbers);
-        array
+    pub(crate) fn copy(&self, numbers: &[f32]) -> Result<Array, ExecError> {
+        let mut array = self.take(numbers.len())?;
+        array.numbers_mut()?.copy_from_slice(numbers);
+        Ok(array)
+    }
+
+    /// No numbers, which need no memory.
+    pub(crate) fn empty(&self) -> Array {
+        Array(Arc::new(Buffer { lines: vec![], used: 0, dtype: DType::F32, pool: self.clone() }))
     }
 
     /// The smallest that is large enough and wastes less than a quarter.
@@ -67,6 +76,14 @@ impl Pool {
     }
 }
 
+/// Fresh memory, zeroed.
+fn allocate(count: usize) -> Result<Vec<Line>, ExecError> {
+    let mut lines = Vec::new();
+    lines.try_reserve_exact(count).map_err(|_| ExecError::OutOfMemory { bytes: count * LINE })?;
+    lines.resize(count, Line::zeroed());
+    Ok(lines)
+}
+
 impl Array {
     pub(crate) fn dtype(&self) -> DType {
         self.0.dtype
@@ -81,7 +98,7 @@ impl Array {
     }
 
     /// The numbers to be changed; a copy of them, if they are shared.
-    pub(crate) fn numbers_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn numbers_mut(&mut self) -> Result<&mut [f32], ExecError> {
         self.as_mut_slice()
     }
 
@@ -92,17 +109,17 @@ impl Array {
     }
 
     /// The same, to be changed; a copy of them, if they are shared.
-    pub(crate) fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
+    pub(crate) fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], ExecError> {
         debug_assert_eq!(self.0.dtype, T::DTYPE);
         if Arc::get_mut(&mut self.0).is_none() {
-            let mut copy = self.0.pool.take_as::<T>(self.0.used);
-            copy.as_mut_slice().copy_from_slice(self.as_slice::<T>());
+            let mut copy = self.0.pool.take_as::<T>(self.0.used)?;
+            copy.as_mut_slice()?.copy_from_slice(self.as_slice::<T>());
             *self = copy;
         }
-        match Arc::get_mut(&mut self.0) {
+        Ok(match Arc::get_mut(&mut self.0) {
             Some(buffer) => &mut bytemuck::cast_slice_mut(&mut buffer.lines)[..buffer.used],
             None => &mut [],
-        }
+        })
     }
 
     pub(crate) fn is_shared(&self) -> bool {
@@ -123,16 +140,22 @@ mod tests {
     #[test]
     fn memory_is_used_again_for_what_is_nearly_as_large() {
         let pool = Pool::default();
-        drop(pool.copy(&[1.0; 100]));
-        assert_eq!(pool.take(90).numbers(), [1.0; 90]);
-        assert_eq!(pool.take(60).numbers(), [0.0; 60]);
+        drop(pool.copy(&[1.0; 100]).unwrap());
+        assert_eq!(pool.take(90).unwrap().numbers(), [1.0; 90]);
+        assert_eq!(pool.take(60).unwrap().numbers(), [0.0; 60]);
+    }
+
+    #[test]
+    fn memory_that_there_is_not_is_an_error() {
+        let error = Pool::default().take(usize::MAX >> 8).err().unwrap();
+        assert!(matches!(error, ExecError::OutOfMemory { bytes } if bytes > usize::MAX >> 8), "{error}");
     }
 
     #[test]
     fn changing_a_shared_array_leaves_the_others_as_they_are() {
-        let mut one = Pool::default().copy(&[1.0, 2.0]);
+        let mut one = Pool::default().copy(&[1.0, 2.0]).unwrap();
         let other = one.clone();
-        one.numbers_mut()[0] = 5.0;
+        one.numbers_mut().unwrap()[0] = 5.0;
         assert_eq!((one.numbers(), other.numbers()), (&[5.0, 2.0][..], &[1.0, 2.0][..]));
     }
 }

@@ -5,15 +5,17 @@ use models::preprocess::ImageBatch;
 use models::{Graph, Params, Tensor};
 
 use super::array::Pool;
+use super::gradients::Gradients;
 use super::layout::MemoryOrder;
 use super::plan::{Gradient, Plan, Wants};
+use super::tape::Tape;
+use super::update::Update;
 use super::weights::{Parameter, Weights};
 use crate::backend::{ComputeBackend, ExecError};
 
 /// A network, ready to run and to be trained.
 pub struct CpuExecutor {
     pub(super) plan: Plan,
-    pub(super) kernels: ComputeBackend,
     pub(super) weights: Weights,
     pub(super) trained: Vec<bool>,
     pub(super) pool: Pool,
@@ -21,6 +23,11 @@ pub struct CpuExecutor {
     pub(super) output: Shape,
     /// The node whose output is the network's.
     pub(super) last: usize,
+    pub(super) update: Option<Update>,
+    /// Of the last forward pass in training, until its backward pass.
+    pub(super) tape: Option<Tape>,
+    /// Sums since the last update.
+    pub(super) gradients: Option<Gradients>,
 }
 
 impl CpuExecutor {
@@ -29,19 +36,11 @@ impl CpuExecutor {
     /// # Errors
     /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
     pub fn new(graph: &Graph, params: &Params) -> Result<Self, ExecError> {
-        Self::training(graph, params, |_| true)
+        Self::with_backend(graph, params, |_| true, &ComputeBackend::Rust)
     }
 
     /// A network of which these parameters are trained, as far as they can be. Nothing is computed or kept for the gradients
-    /// of what comes before the first of them. Batch normalisation that is not trained stays as in evaluation.
-    ///
-    /// # Errors
-    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
-    pub fn training(graph: &Graph, params: &Params, trains: impl Fn(&Parameter) -> bool) -> Result<Self, ExecError> {
-        Self::with_backend(graph, params, trains, &ComputeBackend::Rust)
-    }
-
-    /// The same by other kernels.
+    /// of what comes before the first of them. Batch normalization that is not trained uses its running statistics.
     ///
     /// # Errors
     /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
@@ -64,25 +63,16 @@ impl CpuExecutor {
         let trained: Vec<bool> = weights.parameters().iter().map(|p| p.trainable && trains(p)).collect();
         Ok(Self {
             plan: Plan::new(graph, &weights, &trained, wants),
-            kernels: wants.kernels.clone(),
             weights,
             trained,
             pool: Pool::default(),
             input: graph.shape(graph.input()).clone(),
             output: graph.shape(graph.output()).clone(),
             last: graph.output().index(),
+            update: None,
+            tape: None,
+            gradients: None,
         })
-    }
-
-    /// The parameters.
-    #[must_use]
-    pub fn weights(&self) -> &Weights {
-        &self.weights
-    }
-
-    /// The parameters, to be changed.
-    pub fn weights_mut(&mut self) -> &mut Weights {
-        &mut self.weights
     }
 
     /// Numbers of an input image.
@@ -95,12 +85,6 @@ impl CpuExecutor {
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.output.len()
-    }
-
-    /// Which of the parameters are trained, in their order.
-    #[must_use]
-    pub fn trained(&self) -> &[bool] {
-        &self.trained
     }
 
     /// The output for a batch of prepared images, by the running statistics and without dropout.
@@ -124,7 +108,7 @@ impl CpuExecutor {
             return Err(ExecError::Input { expected: self.input.to_string(), found: shape.to_vec() });
         }
         let x = MemoryOrder::Memory.of(&self.input, numbers);
-        let y = self.evaluate(self.pool.copy(&x), shape[0])?;
+        let y = self.evaluate(self.pool.copy(&x)?, shape[0])?;
         let y = MemoryOrder::Graph.of(&self.output, y.numbers());
         let dims: Vec<usize> = shape[..1].iter().chain(self.output.dims()).copied().collect();
         Ok(Tensor::new(dims, y))
@@ -136,7 +120,7 @@ impl CpuExecutor {
     /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
     pub fn infer_nhwc(&self, images: &[f32]) -> Result<Vec<f32>, ExecError> {
         let batch = self.images(images)?;
-        Ok(self.evaluate(self.pool.copy(images), batch)?.numbers().to_vec())
+        Ok(self.evaluate(self.pool.copy(images)?, batch)?.numbers().to_vec())
     }
 
     /// How many images these numbers are.

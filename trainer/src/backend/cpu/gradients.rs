@@ -1,14 +1,21 @@
 //! The gradients of the parameters.
 
 use super::array::{Array, Pool};
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::elementwise;
 
 /// A gradient for each parameter that is trained, in the order of [`Weights::parameters`](super::Weights::parameters) and
 /// the layout of its numbers.
 #[derive(Clone)]
-pub struct Gradients {
+pub(super) struct Gradients {
     of: Vec<Option<Array>>,
     wanted: Vec<bool>,
+}
+
+/// A parameter's id, and how many numbers its gradient has.
+pub(super) struct GradientOf {
+    pub(super) id: usize,
+    pub(super) length: usize,
 }
 
 impl Gradients {
@@ -17,25 +24,20 @@ impl Gradients {
     }
 
     /// The gradient of the parameter at this id; `None` for one that is not trained.
-    #[must_use]
-    pub fn get(&self, id: usize) -> Option<&[f32]> {
+    pub(super) fn get(&self, id: usize) -> Option<&[f32]> {
         self.of[id].as_ref().map(Array::numbers)
     }
 
-    /// All of them, to be clipped or scaled.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = Option<&mut [f32]>> {
-        self.of.iter_mut().map(|array| array.as_mut().map(Array::numbers_mut))
-    }
-
     /// Adds another step's, as accumulation over several batches does.
-    pub fn add(&mut self, other: &Gradients) {
+    pub(super) fn add(&mut self, other: &Gradients) -> Result<(), ExecError> {
         for (sum, other) in self.of.iter_mut().zip(&other.of) {
             match (sum.as_mut(), other) {
-                (Some(sum), Some(other)) => elementwise::update(sum.numbers_mut(), other.numbers(), |a, b| a + b),
+                (Some(sum), Some(other)) => elementwise::update(sum.numbers_mut()?, other.numbers(), |a, b| a + b),
                 (None, Some(_)) => sum.clone_from(other),
                 _ => {}
             }
         }
+        Ok(())
     }
 
     pub(super) fn wants(&self, id: usize) -> bool {
@@ -43,23 +45,30 @@ impl Gradients {
     }
 
     /// Writes the gradient of a parameter, or adds it, if another node that shares the parameter was there before.
-    pub(super) fn put(&mut self, pool: &Pool, id: usize, length: usize, write: impl FnOnce(&mut [f32])) {
+    pub(super) fn put(
+        &mut self,
+        pool: &Pool,
+        gradient: GradientOf,
+        write: impl FnOnce(&mut [f32]),
+    ) -> Result<(), ExecError> {
+        let GradientOf { id, length } = gradient;
         if !self.wanted[id] {
-            return;
+            return Ok(());
         }
-        let mut gradient = pool.take(length);
-        write(gradient.numbers_mut());
-        self.put_array(id, gradient);
+        let mut gradient = pool.take(length)?;
+        write(gradient.numbers_mut()?);
+        self.put_array(id, gradient)
     }
 
     /// The same with a gradient that there is already.
-    pub(super) fn put_array(&mut self, id: usize, gradient: Array) {
+    pub(super) fn put_array(&mut self, id: usize, gradient: Array) -> Result<(), ExecError> {
         self.of[id] = Some(match self.of[id].take() {
             None => gradient,
             Some(mut sum) => {
-                elementwise::update(sum.numbers_mut(), gradient.numbers(), |a, b| a + b);
+                elementwise::update(sum.numbers_mut()?, gradient.numbers(), |a, b| a + b);
                 sum
             }
         });
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use half::bf16;
 use super::array::{Array, Pool};
 use super::gradients::Gradients;
 use super::weights::Weights;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::DType;
 use crate::backend::cpu::kernels::elementwise::update;
 use crate::backend::cpu::kernels::norm::Moments;
@@ -13,13 +14,13 @@ use crate::backend::cpu::kernels::norm::Moments;
 /// device; the loops over them know neither.
 pub(super) trait Layer: Send + Sync {
     /// The output for these inputs.
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput;
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError>;
 
     /// What [`Layer::backward`] reads of the forward pass.
     fn reads(&self) -> Reads;
 
     /// From the gradient of the output to those of the inputs and of the parameters.
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>);
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError>;
 
     /// The parameters that the forward pass itself changes, with their new numbers: running statistics.
     fn statistics(&self, _: &PassContext<'_>, _: &SavedForBackward) -> Vec<(usize, Vec<f32>)> {
@@ -95,23 +96,24 @@ pub(super) struct BackwardContext<'a> {
 
 impl BackwardContext<'_> {
     /// Adds to the gradient of an input.
-    pub(super) fn give(&mut self, input: usize, dx: Array) {
+    pub(super) fn give(&mut self, input: usize, dx: Array) -> Result<(), ExecError> {
         if !self.wanted[input] {
-            return;
+            return Ok(());
         }
         self.found[input] = Some(match self.found[input].take() {
             None => dx,
-            Some(sum) => add(sum, dx),
+            Some(sum) => add(sum, dx)?,
         });
+        Ok(())
     }
 }
 
 /// The sum of two arrays, in one that nobody else has if there is one.
-pub(super) fn add(a: Array, b: Array) -> Array {
+pub(super) fn add(a: Array, b: Array) -> Result<Array, ExecError> {
     let (mut sum, other) = if a.is_shared() { (b, a) } else { (a, b) };
     match sum.dtype() {
-        DType::F32 => update(sum.as_mut_slice::<f32>(), other.as_slice(), |a, b| a + b),
-        DType::Bf16 => update(sum.as_mut_slice::<bf16>(), other.as_slice(), |a, b| a + b),
+        DType::F32 => update(sum.as_mut_slice::<f32>()?, other.as_slice(), |a, b| a + b),
+        DType::Bf16 => update(sum.as_mut_slice::<bf16>()?, other.as_slice(), |a, b| a + b),
     }
-    sum
+    Ok(sum)
 }

@@ -16,9 +16,9 @@ mod plan;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod update;
 mod weights;
 
 pub use executor::CpuExecutor;
-pub use gradients::Gradients;
-pub use tape::{StepTime, Tape};
-pub use weights::{Parameter, Weights};
+pub use tape::StepTime;
+pub use weights::Parameter;

@@ -9,7 +9,7 @@ use super::layer::{BackwardContext, LayerOutput, Mode, PassContext, SavedForBack
 use crate::backend::ExecError;
 
 /// A forward pass in training, with what its backward pass reads.
-pub struct Tape {
+pub(super) struct Tape {
     mode: Mode,
     batch: usize,
     /// By node.
@@ -42,8 +42,7 @@ pub(super) struct BackwardOutput {
 
 impl Tape {
     /// The output; `[n, classes]` for a classifier.
-    #[must_use]
-    pub fn output(&self) -> &[f32] {
+    pub(super) fn output(&self) -> &[f32] {
         self.output.numbers()
     }
 }
@@ -51,8 +50,7 @@ impl Tape {
 impl CpuExecutor {
     /// The output in evaluation.
     pub(super) fn evaluate(&self, x: Array, batch: usize) -> Result<Array, ExecError> {
-        let pass = self.pass(x, batch, Mode::Evaluation, &vec![false; self.plan.kept.len()]);
-        self.kernels.failure()?;
+        let pass = self.pass(x, batch, Mode::Evaluation)?;
         Ok(pass.output)
     }
 
@@ -62,10 +60,9 @@ impl CpuExecutor {
     /// # Errors
     /// [`ExecError::Input`] when these are not whole images of the size that the graph takes, [`ExecError::OneDnn`] when the
     /// library fails.
-    pub fn forward_train(&mut self, images: &[f32], seed: u64) -> Result<Tape, ExecError> {
+    pub(super) fn forward_tape(&mut self, images: &[f32], seed: u64) -> Result<Tape, ExecError> {
         let batch = self.images(images)?;
-        let pass = self.pass(self.pool.copy(images), batch, Mode::Training { seed }, &self.plan.kept);
-        self.kernels.failure()?;
+        let pass = self.pass(self.pool.copy(images)?, batch, Mode::Training { seed })?;
         let run = PassContext { weights: &self.weights, pool: &self.pool, batch, mode: pass.mode };
         let steps = self.plan.steps.iter().zip(&pass.saved);
         let statistics = steps.flat_map(|(step, saved)| step.layer.statistics(&run, saved));
@@ -79,7 +76,7 @@ impl CpuExecutor {
     ///
     /// # Errors
     /// [`ExecError::Input`] when the gradient is not of the output's size.
-    pub fn backward(&self, pass: Tape, dy: &[f32]) -> Result<Gradients, ExecError> {
+    pub(super) fn backward_tape(&self, pass: Tape, dy: &[f32]) -> Result<Gradients, ExecError> {
         Ok(self.backward_to_input(pass, dy)?.gradients)
     }
 
@@ -88,7 +85,7 @@ impl CpuExecutor {
     /// # Errors
     /// [`ExecError::Input`] when these are not whole images of the size that the graph takes.
     pub fn profile(&mut self, images: &[f32]) -> Result<Vec<StepTime>, ExecError> {
-        let mut pass = self.forward_train(images, 0)?;
+        let mut pass = self.forward_tape(images, 0)?;
         let forward = std::mem::take(&mut pass.seconds);
         let dy = vec![1.0 / pass.output().len() as f32; pass.output().len()];
         let backward = self.backward_to_input(pass, &dy)?.seconds;
@@ -110,9 +107,9 @@ impl CpuExecutor {
         let run = PassContext { weights: &self.weights, pool: &self.pool, batch: pass.batch, mode: pass.mode };
         let mut gradients = Gradients::new(&self.trained);
         let mut found: Vec<Option<Array>> = vec![None; self.plan.wanted.len()];
-        found[self.last] = Some(self.pool.copy(dy));
+        found[self.last] = Some(self.pool.copy(dy)?);
         let mut seconds = vec![0.0; self.plan.steps.len()];
-        let nothing = self.pool.take(0);
+        let nothing = self.pool.empty();
         for (number, (step, saved)) in self.plan.steps.iter().zip(&pass.saved).enumerate().rev() {
             let clock = Instant::now();
             let (true, Some(dy)) = (self.plan.wanted[step.output], found[step.output].take()) else { continue };
@@ -126,23 +123,23 @@ impl CpuExecutor {
                 wanted: &step.inputs.iter().map(|&input| self.plan.wanted[input]).collect::<Vec<_>>(),
                 gradients: &mut gradients,
             };
-            step.layer.backward(&run, &mut back);
+            step.layer.backward(&run, &mut back)?;
             let BackwardContext { found: given, .. } = back;
             for (&input, given) in step.inputs.iter().zip(given) {
                 // A step may take one node twice.
                 found[input] = match (found[input].take(), given) {
-                    (Some(sum), Some(given)) => Some(super::layer::add(sum, given)),
+                    (Some(sum), Some(given)) => Some(super::layer::add(sum, given)?),
                     (sum, given) => sum.or(given),
                 };
             }
             pass.values[step.output] = None;
             seconds[number] = clock.elapsed().as_secs_f64();
         }
-        self.kernels.failure()?;
         Ok(BackwardOutput { gradients, input: found.swap_remove(0), seconds })
     }
 
-    fn pass(&self, x: Array, batch: usize, mode: Mode, kept: &[bool]) -> Tape {
+    fn pass(&self, x: Array, batch: usize, mode: Mode) -> Result<Tape, ExecError> {
+        let keeps = |node: usize| mode != Mode::Evaluation && self.plan.kept[node];
         let run = PassContext { weights: &self.weights, pool: &self.pool, batch, mode };
         let mut pending = self.plan.uses.clone();
         let mut values: Vec<Option<Array>> = vec![None; pending.len()];
@@ -152,21 +149,21 @@ impl CpuExecutor {
         for step in &self.plan.steps {
             let clock = Instant::now();
             let inputs: Vec<&Array> = step.inputs.iter().filter_map(|&input| values[input].as_ref()).collect();
-            let LayerOutput { output, saved: more } = step.layer.forward(&run, &inputs);
+            let LayerOutput { output, saved: more } = step.layer.forward(&run, &inputs)?;
             saved.push(more);
             values[step.output] = Some(output);
             seconds.push(clock.elapsed().as_secs_f64());
             for &input in &step.inputs {
                 pending[input] -= 1;
-                if pending[input] == 0 && !kept[input] {
+                if pending[input] == 0 && !keeps(input) {
                     values[input] = None;
                 }
             }
         }
-        let output = values[self.last].clone().unwrap_or_else(|| self.pool.take(0));
-        if !kept[self.last] {
+        let output = values[self.last].clone().unwrap_or_else(|| self.pool.empty());
+        if !keeps(self.last) {
             values[self.last] = None;
         }
-        Tape { mode, batch, values, saved, output, seconds }
+        Ok(Tape { mode, batch, values, saved, output, seconds })
     }
 }

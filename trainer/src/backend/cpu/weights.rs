@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use models::ops::Op;
 use models::params::ParamsError;
 use models::{Graph, Params, Tensor};
 
 /// The parameters of a graph, each once, however many nodes share it.
 #[derive(Debug, Clone)]
-pub struct Weights {
+pub(super) struct Weights {
     parameters: Vec<Parameter>,
+    /// Of each parameter, in the layers' layout: convolutions' weights are `[kh, kw, in / groups, out]`.
+    numbers: Vec<Vec<f32>>,
     /// For each node of the graph the param_ids of its parameters, in the node's order.
     nodes: Vec<Vec<usize>>,
 }
@@ -27,8 +28,6 @@ pub struct Parameter {
     pub operator: &'static str,
     /// False for running statistics.
     pub trainable: bool,
-    /// The numbers in the layout that the layers compute with: convolutions' weights are `[kh, kw, in / groups, out]`.
-    pub numbers: Vec<f32>,
 }
 
 impl Weights {
@@ -36,9 +35,9 @@ impl Weights {
     ///
     /// # Errors
     /// [`ParamsError`] naming the first that is missing or misshapen.
-    pub fn new(graph: &Graph, params: &Params) -> Result<Self, ParamsError> {
+    pub(super) fn new(graph: &Graph, params: &Params) -> Result<Self, ParamsError> {
         let params = params.select(graph)?;
-        let mut weights = Self { parameters: vec![], nodes: vec![] };
+        let mut weights = Self { parameters: vec![], numbers: vec![], nodes: vec![] };
         let mut known: HashMap<&str, usize> = HashMap::new();
         for node in graph.nodes() {
             let mut param_ids = Vec::new();
@@ -52,12 +51,8 @@ impl Weights {
                         role: declared.role,
                         operator: node.op.operator().kind(),
                         trainable: declared.trainable,
-                        numbers: if is_kernel(&node.op, declared.role) {
-                            channels_last(tensor)
-                        } else {
-                            tensor.data().to_vec()
-                        },
                     });
+                    weights.numbers.push(to_layer_layout(tensor));
                 }
                 param_ids.push(id);
             }
@@ -67,20 +62,24 @@ impl Weights {
     }
 
     /// As a state dict.
-    #[must_use]
-    pub fn to_params(&self) -> Params {
-        self.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.tensor(&parameter.numbers))).collect()
+    pub(super) fn to_params(&self) -> Params {
+        let numbered = self.parameters.iter().zip(&self.numbers);
+        numbered.map(|(parameter, numbers)| (parameter.name.clone(), parameter.tensor(numbers))).collect()
     }
 
     /// All of them, in the order in which the graph's nodes name them.
-    #[must_use]
-    pub fn parameters(&self) -> &[Parameter] {
+    pub(super) fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
+    /// The numbers of each, in the layers' layout.
+    pub(super) fn numbers(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.numbers.iter().map(Vec::as_slice)
+    }
+
     /// The numbers of each, to be changed.
-    pub fn numbers_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [f32]> {
-        self.parameters.iter_mut().map(|parameter| parameter.numbers.as_mut_slice())
+    pub(super) fn numbers_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [f32]> {
+        self.numbers.iter_mut().map(Vec::as_mut_slice)
     }
 
     /// The param_ids of a node's parameters.
@@ -89,11 +88,11 @@ impl Weights {
     }
 
     pub(super) fn get(&self, id: usize) -> &[f32] {
-        &self.parameters[id].numbers
+        &self.numbers[id]
     }
 
     pub(super) fn replace(&mut self, id: usize, numbers: Vec<f32>) {
-        self.parameters[id].numbers = numbers;
+        self.numbers[id] = numbers;
     }
 }
 
@@ -115,12 +114,8 @@ impl Parameter {
     }
 }
 
-fn is_kernel(op: &Op, role: &str) -> bool {
-    matches!(op, Op::Conv2d(_)) && role == "weight"
-}
-
-/// `[out, in, kh, kw]` as `[kh, kw, in, out]`.
-fn channels_last(tensor: &Tensor) -> Vec<f32> {
+/// `[out, in, kh, kw]` as `[kh, kw, in, out]`, and any other shape as it is. Only convolutions' weights have four dimensions.
+pub(super) fn to_layer_layout(tensor: &Tensor) -> Vec<f32> {
     let [out, input, height, width] = tensor.shape() else { return tensor.data().to_vec() };
     let (taps, data) = (height * width, tensor.data());
     let index = |at: usize| {
@@ -152,7 +147,7 @@ mod tests {
                 .collect();
         let weights = Weights::new(&graph, &params).unwrap();
         // Output channels lie together: the first tap of the first input channel, of each of the three.
-        assert_eq!(weights.parameters()[0].numbers[..3], [0.0, 8.0, 16.0]);
+        assert_eq!(weights.numbers[0][..3], [0.0, 8.0, 16.0]);
         assert_eq!(weights.to_params(), params);
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct ExecArg {
 }
 
 pub(super) const SUCCESS: Status = 0;
+pub(super) const OUT_OF_MEMORY: Status = 1;
 pub(super) const CPU: c_int = 1;
 pub(super) const IN_ORDER: c_uint = 1;
 pub(super) const F32: c_int = 3;

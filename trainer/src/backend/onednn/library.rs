@@ -24,8 +24,6 @@ struct Loaded {
     version: String,
     functions: Functions,
     engine: Handle,
-    /// The first that happened since it was last asked for.
-    failure: Mutex<Option<OneDnnError>>,
     /// Memory of the call in progress, so that no more is held than the largest one needs.
     scratch: Mutex<Vec<u8>>,
     /// Never unloaded: threads of OpenMP may be waiting in it.
@@ -111,7 +109,6 @@ impl OneDnn {
             version: name,
             functions,
             engine,
-            failure: Mutex::default(),
             scratch: Mutex::default(),
             _library: ManuallyDrop::new(library),
         })))
@@ -139,12 +136,19 @@ impl OneDnn {
 
     /// Calls with memory of this many bytes that is used again. It begins with a line of the cache, as vectors do that
     /// are loaded fast.
-    pub(super) fn with_scratch<R>(&self, bytes: usize, call: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(super) fn with_scratch<R>(
+        &self,
+        bytes: usize,
+        call: impl FnOnce(&mut [u8]) -> Result<R, OneDnnError>,
+    ) -> Result<R, OneDnnError> {
         let mut scratch = self.0.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         if scratch.len() < bytes + LINE {
             // The old one is freed first.
             *scratch = Vec::new();
-            *scratch = vec![0; bytes + LINE];
+            let status = super::functions::OUT_OF_MEMORY;
+            let refused = |_| OneDnnError::Refused { what: "reserve memory", status };
+            scratch.try_reserve_exact(bytes + LINE).map_err(refused)?;
+            scratch.resize(bytes + LINE, 0);
         }
         let start = scratch.as_ptr().align_offset(LINE);
         call(&mut scratch[start..start + bytes])
@@ -160,21 +164,6 @@ impl OneDnn {
                 set(threads);
             }
         }
-    }
-
-    /// Remembers what went wrong, since a layer has no error to return; whoever runs the layers asks for it.
-    pub(crate) fn note(&self, result: Result<(), OneDnnError>) {
-        if let Err(error) = result {
-            self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        }
-    }
-
-    /// What went wrong since the last time.
-    ///
-    /// # Errors
-    /// That.
-    pub(crate) fn failure(&self) -> Result<(), OneDnnError> {
-        self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 }
 

@@ -1,45 +1,14 @@
 //! A run between the memory and the disk.
 
-use std::collections::BTreeMap;
-
 use super::Training;
-use crate::fit::checkpoint::Checkpoint;
 use crate::fit::{CheckpointOptions, FitError, FitOptions, LogOptions, Task};
 use crate::identity::{Identity, IdentityError};
-use crate::optim::Ema;
 
 impl Training<'_> {
     /// Writes a checkpoint, if there is a place for one.
     pub(super) fn keep(&self) -> Result<(), FitError> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        let mut all: BTreeMap<String, &[f32]> = BTreeMap::new();
-        let parameters = self.executor.weights().parameters();
-        all.extend(parameters.iter().map(|p| (format!("weights/{}", p.name), p.numbers.as_slice())));
-        if let Some(ema) = &self.ema {
-            all.extend(parameters.iter().zip(ema.averages()).map(|(p, numbers)| (format!("ema/{}", p.name), numbers)));
-        }
-        let state = self.optimizer.state();
-        all.extend(state.iter().map(|(key, numbers)| (format!("optimiser/{key}"), numbers.as_ref())));
-        Ok(checkpoints.write(&self.progress, &all)?)
-    }
-
-    pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), FitError> {
-        let kind = |prefix: &str| -> BTreeMap<String, &Vec<f32>> {
-            let tensors = checkpoint.tensors.iter();
-            tensors.filter_map(|(key, numbers)| Some((key.strip_prefix(prefix)?.to_owned(), numbers))).collect()
-        };
-        let names: Vec<String> = self.executor.weights().parameters().iter().map(|p| p.name.clone()).collect();
-        let (weights, averages) = (kind("weights/"), kind("ema/"));
-        for (name, numbers) in names.iter().zip(self.executor.weights_mut().numbers_mut()) {
-            if let Some(kept) = weights.get(name).filter(|kept| kept.len() == numbers.len()) {
-                numbers.copy_from_slice(kept);
-            }
-        }
-        if let Some(options) = self.task.options.ema {
-            let averages = names.iter().filter_map(|name| averages.get(name)).map(|numbers| (*numbers).clone());
-            self.ema = Some(Ema::resume(options, averages.collect(), self.progress.averaged));
-        }
-        Ok(self.optimizer.restore(&kind("optimiser/"))?)
+        Ok(checkpoints.write(&self.progress, &self.executor.read_state()?)?)
     }
 }
 

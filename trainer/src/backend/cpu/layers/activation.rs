@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::array::Array;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, Mode, PassContext, Reads};
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::{blocks, combine, map, relu_backward};
 
@@ -16,19 +17,20 @@ use crate::backend::cpu::kernels::elementwise::{blocks, combine, map, relu_backw
 pub(super) struct ReluLayer<T>(PhantomData<T>);
 
 impl<T: Element> Layer for ReluLayer<T> {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take_as::<T>(inputs[0].len());
-        map(inputs[0].as_slice::<T>(), y.as_mut_slice(), |x| if x < 0.0 { 0.0 } else { x });
-        y.into()
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take_as::<T>(inputs[0].len())?;
+        map(inputs[0].as_slice::<T>(), y.as_mut_slice()?, |x| if x < 0.0 { 0.0 } else { x });
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::OUTPUT
     }
 
-    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        relu_backward(back.dy.as_mut_slice::<T>(), back.output.as_slice());
-        back.give(0, back.dy.clone());
+    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice());
+        back.give(0, back.dy.clone())?;
+        Ok(())
     }
 }
 
@@ -36,22 +38,23 @@ impl<T: Element> Layer for ReluLayer<T> {
 pub(super) struct ActivationLayer(pub(super) Activation);
 
 impl Layer for ActivationLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take(inputs[0].numbers().len());
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take(inputs[0].numbers().len())?;
         let function = self.0;
-        map(inputs[0].numbers(), y.numbers_mut(), |x| value(function, x));
-        y.into()
+        map(inputs[0].numbers(), y.numbers_mut()?, |x| value(function, x));
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::INPUTS
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        let mut dx = run.pool.take(back.inputs[0].len());
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let mut dx = run.pool.take(back.inputs[0].len())?;
         let function = self.0;
-        combine([back.dy.numbers(), back.inputs[0].numbers()], dx.numbers_mut(), |dy, x| dy * slope(function, x));
-        back.give(0, dx);
+        combine([back.dy.numbers(), back.inputs[0].numbers()], dx.numbers_mut()?, |dy, x| dy * slope(function, x));
+        back.give(0, dx)?;
+        Ok(())
     }
 }
 
@@ -128,30 +131,31 @@ fn slope(function: Activation, x: f32) -> f32 {
 pub(super) struct SoftmaxLayer;
 
 impl Layer for SoftmaxLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.copy(inputs[0].numbers());
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.copy(inputs[0].numbers())?;
         let length = y.numbers().len() / run.batch;
-        for row in y.numbers_mut().chunks_exact_mut(length) {
+        for row in y.numbers_mut()?.chunks_exact_mut(length) {
             let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             row.iter_mut().for_each(|y| *y = (*y - most).exp());
             let sum: f32 = row.iter().sum();
             row.iter_mut().for_each(|y| *y /= sum);
         }
-        y.into()
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::OUTPUT
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let length = back.output.numbers().len() / run.batch;
-        let rows = back.dy.numbers_mut().chunks_exact_mut(length).zip(back.output.numbers().chunks_exact(length));
+        let rows = back.dy.numbers_mut()?.chunks_exact_mut(length).zip(back.output.numbers().chunks_exact(length));
         for (dy, y) in rows {
             let mean: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();
             dy.iter_mut().zip(y).for_each(|(dy, y)| *dy = y * (*dy - mean));
         }
-        back.give(0, back.dy.clone());
+        back.give(0, back.dy.clone())?;
+        Ok(())
     }
 }
 
@@ -176,22 +180,23 @@ impl DropoutLayer {
 }
 
 impl Layer for DropoutLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let mut y = inputs[0].clone();
         if let Mode::Training { seed } = run.mode {
-            self.drop(seed, y.numbers_mut());
+            self.drop(seed, y.numbers_mut()?);
         }
-        y.into()
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if let Mode::Training { seed } = run.mode {
-            self.drop(seed, back.dy.numbers_mut());
+            self.drop(seed, back.dy.numbers_mut()?);
         }
-        back.give(0, back.dy.clone());
+        back.give(0, back.dy.clone())?;
+        Ok(())
     }
 }

@@ -6,10 +6,12 @@ use models::ops::{Normalize, Scale};
 use rayon::prelude::*;
 
 use super::super::array::Array;
+use super::super::gradients::GradientOf;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::super::layout::channels;
 use super::super::weights::Weights;
 use super::LayerSpec;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::{combine, relu_backward, update};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
@@ -28,9 +30,9 @@ impl<T> AddLayer<T> {
 }
 
 impl<T: Element> Layer for AddLayer<T> {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take_as::<T>(inputs[0].len());
-        let out = y.as_mut_slice::<T>();
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take_as::<T>(inputs[0].len())?;
+        let out = y.as_mut_slice::<T>()?;
         let relu = self.epilogue.has_relu() && inputs.len() == 2;
         combine([inputs[0].as_slice(), inputs[1].as_slice()], out, |a, b| {
             let sum = a + b;
@@ -42,20 +44,21 @@ impl<T: Element> Layer for AddLayer<T> {
         if self.epilogue.has_relu() && inputs.len() > 2 {
             crate::backend::cpu::kernels::elementwise::relu(out);
         }
-        y.into()
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         if self.epilogue.has_relu() { Reads::OUTPUT } else { Reads::NOTHING }
     }
 
-    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if self.epilogue.has_relu() {
-            relu_backward(back.dy.as_mut_slice::<T>(), back.output.as_slice());
+            relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice());
         }
         for input in 0..back.wanted.len() {
-            back.give(input, back.dy.clone());
+            back.give(input, back.dy.clone())?;
         }
+        Ok(())
     }
 }
 
@@ -95,28 +98,29 @@ impl MulLayer {
 }
 
 impl Layer for MulLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let [a, b] = [inputs[0].numbers(), inputs[1].numbers()];
-        let mut y = run.pool.take(a.len().max(b.len()));
-        y.numbers_mut().par_chunks_mut(self.channels).enumerate().for_each(|(pixel, y)| {
+        let mut y = run.pool.take(a.len().max(b.len()))?;
+        y.numbers_mut()?.par_chunks_mut(self.channels).enumerate().for_each(|(pixel, y)| {
             let (a, b) = (self.row(a, 0, pixel), self.row(b, 1, pixel));
             y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = a * b);
         });
-        y.into()
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::INPUTS
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         for input in [0, 1] {
             if back.wanted[input] {
-                let mut dx = run.pool.take(back.inputs[input].len());
-                self.gradient(input, back, dx.numbers_mut());
-                back.give(input, dx);
+                let mut dx = run.pool.take(back.inputs[input].len())?;
+                self.gradient(input, back, dx.numbers_mut()?);
+                back.give(input, dx)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -149,33 +153,34 @@ impl ScaleLayer {
 }
 
 impl Layer for ScaleLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let x = inputs[0].numbers();
-        let mut y = run.pool.take(x.len());
-        self.map(run.weights).apply(Operands::plain(x), y.numbers_mut());
-        y.into()
+        let mut y = run.pool.take(x.len())?;
+        self.map(run.weights).apply(Operands::plain(x), y.numbers_mut()?);
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads { inputs: self.trained, output: false }
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if self.trained {
             let [sums, products] = products([back.dy.numbers(), back.inputs[0].numbers()], &vec![0.0; self.channels]);
             for (place, found) in [(self.weight, products), (self.bias, sums)] {
                 let Some(place) = place else { continue };
-                back.gradients.put(run.pool, place, found.len(), |out| {
+                back.gradients.put(run.pool, GradientOf { id: place, length: found.len() }, |out| {
                     out.iter_mut().zip(&found).for_each(|(out, &sum)| *out = sum as f32);
-                });
+                })?;
             }
         }
         if back.wanted[0] {
-            let mut dx = run.pool.take(back.dy.numbers().len());
+            let mut dx = run.pool.take(back.dy.numbers().len())?;
             let map = self.map(run.weights).without_shift();
-            map.apply(Operands::plain(back.dy.numbers()), dx.numbers_mut());
-            back.give(0, dx);
+            map.apply(Operands::plain(back.dy.numbers()), dx.numbers_mut()?);
+            back.give(0, dx)?;
         }
+        Ok(())
     }
 }
 
@@ -200,18 +205,19 @@ impl NormalizeLayer {
 }
 
 impl Layer for NormalizeLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.copy(inputs[0].numbers());
-        self.each(y.numbers_mut(), |y, mean, std| *y = (*y - mean) / std);
-        y.into()
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.copy(inputs[0].numbers())?;
+        self.each(y.numbers_mut()?, |y, mean, std| *y = (*y - mean) / std);
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
 
-    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        self.each(back.dy.numbers_mut(), |dy, _, std| *dy /= std);
-        back.give(0, back.dy.clone());
+    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        self.each(back.dy.numbers_mut()?, |dy, _, std| *dy /= std);
+        back.give(0, back.dy.clone())?;
+        Ok(())
     }
 }

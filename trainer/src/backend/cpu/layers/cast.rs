@@ -5,6 +5,7 @@ use half::bf16;
 use super::super::array::{Array, Pool};
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads, SavedForBackward};
 use super::LayerSpec;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::{DType, Element};
 use crate::backend::cpu::kernels::elementwise::convert;
 
@@ -26,21 +27,21 @@ pub(super) fn cast(layer: Box<dyn Layer>, own: DType, spec: &LayerSpec<'_>) -> B
 }
 
 impl Layer for CastLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let inputs: Vec<Array> = inputs.iter().map(|input| to(run.pool, input, self.own)).collect();
-        let LayerOutput { output, saved } = self.layer.forward(run, &inputs.iter().collect::<Vec<_>>());
-        LayerOutput { output: to(run.pool, &output, self.output), saved }
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let inputs = inputs.iter().map(|input| to(run.pool, input, self.own)).collect::<Result<Vec<_>, _>>()?;
+        let LayerOutput { output, saved } = self.layer.forward(run, &inputs.iter().collect::<Vec<_>>())?;
+        Ok(LayerOutput { output: to(run.pool, &output, self.output)?, saved })
     }
 
     fn reads(&self) -> Reads {
         self.layer.reads()
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        let inputs: Vec<Array> = back.inputs.iter().map(|input| to(run.pool, input, self.own)).collect();
-        let output = to(run.pool, back.output, self.own);
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let inputs = back.inputs.iter().map(|input| to(run.pool, input, self.own)).collect::<Result<Vec<_>, _>>()?;
+        let output = to(run.pool, back.output, self.own)?;
         let mut inner = BackwardContext {
-            dy: to(run.pool, &back.dy, self.own),
+            dy: to(run.pool, &back.dy, self.own)?,
             inputs: inputs.iter().collect(),
             output: &output,
             saved: back.saved,
@@ -48,13 +49,14 @@ impl Layer for CastLayer {
             wanted: back.wanted,
             gradients: &mut *back.gradients,
         };
-        self.layer.backward(run, &mut inner);
+        self.layer.backward(run, &mut inner)?;
         let found = inner.found;
         for (input, dx) in found.into_iter().enumerate() {
             if let Some(dx) = dx {
-                back.give(input, to(run.pool, &dx, self.inputs[input]));
+                back.give(input, to(run.pool, &dx, self.inputs[input])?)?;
             }
         }
+        Ok(())
     }
 
     fn statistics(&self, run: &PassContext<'_>, saved: &SavedForBackward) -> Vec<(usize, Vec<f32>)> {
@@ -63,16 +65,16 @@ impl Layer for CastLayer {
 }
 
 /// The array itself, if it is in this format.
-fn to(pool: &Pool, array: &Array, dtype: DType) -> Array {
+fn to(pool: &Pool, array: &Array, dtype: DType) -> Result<Array, ExecError> {
     match (array.dtype(), dtype) {
         (DType::F32, DType::Bf16) => converted::<f32, bf16>(pool, array),
         (DType::Bf16, DType::F32) => converted::<bf16, f32>(pool, array),
-        _ => array.clone(),
+        _ => Ok(array.clone()),
     }
 }
 
-fn converted<A: Element, B: Element>(pool: &Pool, array: &Array) -> Array {
-    let mut made = pool.take_as::<B>(array.len());
-    convert(array.as_slice::<A>(), made.as_mut_slice::<B>());
-    made
+fn converted<A: Element, B: Element>(pool: &Pool, array: &Array) -> Result<Array, ExecError> {
+    let mut made = pool.take_as::<B>(array.len())?;
+    convert(array.as_slice::<A>(), made.as_mut_slice::<B>()?);
+    Ok(made)
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use models::ops::Conv2d;
 
 use super::super::array::Array;
+use super::super::gradients::GradientOf;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::LayerSpec;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::conv::{Convolution, Geometry, SumStart};
 use crate::backend::cpu::kernels::elementwise::{relu, relu_backward};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
@@ -71,50 +73,52 @@ impl ConvLayer {
 }
 
 impl Layer for ConvLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take(run.batch * self.geometry.outputs());
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take(run.batch * self.geometry.outputs())?;
         let start = self.bias.map_or(SumStart::Zero, |bias| SumStart::Bias(run.weights.get(bias)));
-        let out = y.numbers_mut();
+        let out = y.numbers_mut()?;
         self.plan(run.batch).forward(inputs[0].numbers(), run.weights.get(self.weight), out, start);
         if self.epilogue.has_relu() {
             relu(out);
         }
-        y.into()
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads { inputs: self.trained, output: self.epilogue.has_relu() }
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if self.epilogue.has_relu() {
-            relu_backward(back.dy.numbers_mut(), back.output.numbers());
+            relu_backward(back.dy.numbers_mut()?, back.output.numbers());
         }
         let plan = self.plan(run.batch);
         let dy = back.dy.numbers();
         if let Some(bias) = self.bias.filter(|&bias| back.gradients.wants(bias)) {
             let sums = column_sums(dy, self.geometry.conv.out_channels);
-            back.gradients.put(run.pool, bias, sums.len(), |db| {
+            back.gradients.put(run.pool, GradientOf { id: bias, length: sums.len() }, |db| {
                 db.iter_mut().zip(&sums).for_each(|(db, &sum)| *db = sum as f32);
-            });
+            })?;
         }
         let weight = run.weights.get(self.weight);
-        back.gradients
-            .put(run.pool, self.weight, weight.len(), |dw| plan.backward_weight(back.inputs[0].numbers(), dy, dw));
+        back.gradients.put(run.pool, GradientOf { id: self.weight, length: weight.len() }, |dw| {
+            plan.backward_weight(back.inputs[0].numbers(), dy, dw)
+        })?;
         if !back.wanted[0] {
-            return;
+            return Ok(());
         }
         let dx = match back.found[0].take() {
             Some(mut dx) => {
-                plan.backward_input(dy, weight, dx.numbers_mut(), SumStart::Existing);
+                plan.backward_input(dy, weight, dx.numbers_mut()?, SumStart::Existing);
                 dx
             }
             None => {
-                let mut dx = run.pool.take(run.batch * self.geometry.inputs());
-                plan.backward_input(dy, weight, dx.numbers_mut(), SumStart::Zero);
+                let mut dx = run.pool.take(run.batch * self.geometry.inputs())?;
+                plan.backward_input(dy, weight, dx.numbers_mut()?, SumStart::Zero);
                 dx
             }
         };
         back.found[0] = Some(dx);
+        Ok(())
     }
 }

@@ -3,8 +3,10 @@
 use models::ops::Linear;
 
 use super::super::array::Array;
+use super::super::gradients::GradientOf;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::LayerSpec;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
 use crate::backend::cpu::kernels::norm::column_sums;
 
@@ -27,39 +29,40 @@ impl LinearLayer {
 }
 
 impl Layer for LinearLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let (n, outputs) = (run.batch, self.op.out_features);
-        let mut y = run.pool.take(n * outputs);
-        let out = y.numbers_mut();
+        let mut y = run.pool.take(n * outputs)?;
+        let out = y.numbers_mut()?;
         match self.bias {
             Some(bias) => out.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(run.weights.get(bias))),
             None => out.fill(0.0),
         }
         let x = Matrix::new(inputs[0].numbers(), n, self.op.in_features);
         matmul(x, self.weight(run).transposed(), out, MatmulMode::Accumulate);
-        y.into()
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads { inputs: self.trained, output: false }
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let (n, Linear { in_features, out_features, .. }) = (run.batch, self.op);
         let dy = Matrix::new(back.dy.numbers(), n, out_features);
         if let Some(bias) = self.bias {
             let sums = column_sums(back.dy.numbers(), out_features);
-            back.gradients.put(run.pool, bias, out_features, |db| {
+            back.gradients.put(run.pool, GradientOf { id: bias, length: out_features }, |db| {
                 db.iter_mut().zip(&sums).for_each(|(db, &sum)| *db = sum as f32);
-            });
+            })?;
         }
-        back.gradients.put(run.pool, self.weight, in_features * out_features, |dw| {
+        back.gradients.put(run.pool, GradientOf { id: self.weight, length: in_features * out_features }, |dw| {
             matmul(dy.transposed(), Matrix::new(back.inputs[0].numbers(), n, in_features), dw, MatmulMode::Overwrite);
-        });
+        })?;
         if back.wanted[0] {
-            let mut dx = run.pool.take(n * in_features);
-            matmul(dy, self.weight(run), dx.numbers_mut(), MatmulMode::Overwrite);
-            back.give(0, dx);
+            let mut dx = run.pool.take(n * in_features)?;
+            matmul(dy, self.weight(run), dx.numbers_mut()?, MatmulMode::Overwrite);
+            back.give(0, dx)?;
         }
+        Ok(())
     }
 }

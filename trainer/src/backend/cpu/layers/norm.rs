@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 use models::ops::{BatchNorm, LocalResponseNorm};
 
 use super::super::array::Array;
+use super::super::gradients::GradientOf;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, Mode, PassContext, Reads, SavedForBackward};
 use super::super::weights::Weights;
 use super::LayerSpec;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::relu_backward;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
@@ -47,30 +49,28 @@ impl<T: Element> BatchNormLayer<T> {
 }
 
 impl<T: Element> Layer for BatchNormLayer<T> {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let x = inputs[0].as_slice::<T>();
         let batch = matches!(run.mode, Mode::Training { .. }) && self.trained;
         let moments = if batch { Moments::of(x, self.op.channels) } else { self.running(run.weights) };
         let map = Affine::normalizing(&moments, self.op.eps, self.scale_and_shift(run.weights));
-        let mut y = run.pool.take_as::<T>(x.len());
+        let mut y = run.pool.take_as::<T>(x.len())?;
         let residual = inputs.get(1).map(|residual| residual.as_slice());
-        map.apply(Operands { x, residual, epilogue: self.epilogue }, y.as_mut_slice());
-        LayerOutput {
-            output: y,
-            saved: if batch { SavedForBackward::Moments(moments) } else { SavedForBackward::Nothing },
-        }
+        map.apply(Operands { x, residual, epilogue: self.epilogue }, y.as_mut_slice()?);
+        let saved = if batch { SavedForBackward::Moments(moments) } else { SavedForBackward::Nothing };
+        Ok(LayerOutput { output: y, saved })
     }
 
     fn reads(&self) -> Reads {
         Reads { inputs: self.trained, output: self.epilogue.has_relu() }
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if self.epilogue.has_relu() {
-            relu_backward(back.dy.as_mut_slice::<T>(), back.output.as_slice());
+            relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice());
         }
         if self.epilogue.has_add() {
-            back.give(1, back.dy.clone());
+            back.give(1, back.dy.clone())?;
         }
         let eps = self.op.eps;
         let [gamma, _] = self.scale_and_shift(run.weights);
@@ -79,22 +79,25 @@ impl<T: Element> Layer for BatchNormLayer<T> {
                 let gradient =
                     NormGradient::of(back.dy.as_slice::<T>(), back.inputs[0].as_slice(), moments, (eps, gamma));
                 for (place, found) in self.param_ids.into_iter().zip([&gradient.gamma, &gradient.beta]) {
-                    back.gradients.put(run.pool, place, found.len(), |out| out.copy_from_slice(found));
+                    back.gradients.put(run.pool, GradientOf { id: place, length: found.len() }, |out| {
+                        out.copy_from_slice(found)
+                    })?;
                 }
                 if back.wanted[0] {
-                    gradient.apply(back.dy.as_mut_slice::<T>(), back.inputs[0].as_slice());
-                    back.give(0, back.dy.clone());
+                    gradient.apply(back.dy.as_mut_slice::<T>()?, back.inputs[0].as_slice());
+                    back.give(0, back.dy.clone())?;
                 }
             }
             SavedForBackward::Nothing if back.wanted[0] => {
                 let zeros = vec![0.0; self.op.channels];
                 let map = Affine::normalizing(&self.running(run.weights), eps, [gamma, &zeros]).without_shift();
-                let mut dx = run.pool.take_as::<T>(back.dy.len());
-                map.apply(Operands::plain(back.dy.as_slice::<T>()), dx.as_mut_slice());
-                back.give(0, dx);
+                let mut dx = run.pool.take_as::<T>(back.dy.len())?;
+                map.apply(Operands::plain(back.dy.as_slice::<T>()), dx.as_mut_slice()?);
+                back.give(0, dx)?;
             }
             SavedForBackward::Nothing => {}
         }
+        Ok(())
     }
 
     fn statistics(&self, run: &PassContext<'_>, saved: &SavedForBackward) -> Vec<(usize, Vec<f32>)> {
@@ -119,20 +122,21 @@ pub(super) struct LocalResponseNormLayer {
 }
 
 impl Layer for LocalResponseNormLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let x = inputs[0].numbers();
-        let mut y = run.pool.take(x.len());
-        response::forward(&self.op, x, self.channels, y.numbers_mut());
-        y.into()
+        let mut y = run.pool.take(x.len())?;
+        response::forward(&self.op, x, self.channels, y.numbers_mut()?);
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::INPUTS
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        let mut dx = run.pool.take(back.inputs[0].len());
-        response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut());
-        back.give(0, dx);
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let mut dx = run.pool.take(back.inputs[0].len())?;
+        response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut()?);
+        back.give(0, dx)?;
+        Ok(())
     }
 }

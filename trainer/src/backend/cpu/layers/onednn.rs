@@ -9,13 +9,14 @@ use super::super::array::Array;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::LayerSpec;
 use super::conv::{Plans, geometry};
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::conv::Geometry;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::relu_backward;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::onednn::{self, Convolution, OneDnn, OneDnnError};
 
-/// Of images in one format. What the library refuses is noted there, and the output is then whatever it was.
+/// Convolution of images of one data type.
 pub(super) struct OneDnnConvLayer<T> {
     library: OneDnn,
     geometry: Geometry,
@@ -53,19 +54,19 @@ impl<T: Element> OneDnnConvLayer<T> {
         run: &PassContext<'_>,
         back: &mut BackwardContext<'_>,
         plan: &Convolution,
-    ) -> Result<(), OneDnnError> {
+    ) -> Result<(), ExecError> {
         let weight = back.gradients.wants(self.weight).then_some(self.weight);
         let bias = self.bias.filter(|&bias| back.gradients.wants(bias));
         if weight.is_none() && bias.is_none() {
             return Ok(());
         }
-        let mut dw = run.pool.take(run.weights.get(self.weight).len());
-        let mut db = run.pool.take(self.bias.map_or(0, |bias| run.weights.get(bias).len()));
+        let mut dw = run.pool.take(run.weights.get(self.weight).len())?;
+        let mut db = run.pool.take(self.bias.map_or(0, |bias| run.weights.get(bias).len()))?;
         let images = [back.inputs[0].as_slice::<T>(), back.dy.as_slice::<T>()];
-        plan.backward_weight(images, dw.numbers_mut(), db.numbers_mut())?;
+        plan.backward_weight(images, dw.numbers_mut()?, db.numbers_mut()?)?;
         for (place, found) in [(weight, dw), (bias, db)] {
             if let Some(place) = place {
-                back.gradients.put_array(place, found);
+                back.gradients.put_array(place, found)?;
             }
         }
         Ok(())
@@ -73,33 +74,29 @@ impl<T: Element> OneDnnConvLayer<T> {
 }
 
 impl<T: Element> Layer for OneDnnConvLayer<T> {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take_as::<T>(run.batch * self.geometry.outputs());
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take_as::<T>(run.batch * self.geometry.outputs())?;
         let weights = (run.weights.get(self.weight), self.bias.map(|bias| run.weights.get(bias)));
-        let plan = self.plan(run.batch);
-        self.library
-            .note(plan.and_then(|plan| plan.forward(inputs[0].as_slice::<T>(), weights, y.as_mut_slice::<T>())));
-        y.into()
+        self.plan(run.batch)?.forward(inputs[0].as_slice::<T>(), weights, y.as_mut_slice::<T>()?)?;
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads { inputs: self.trained, output: self.epilogue.has_relu() }
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if self.epilogue.has_relu() {
-            relu_backward(back.dy.as_mut_slice::<T>(), back.output.as_slice::<T>());
+            relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice::<T>());
         }
-        let plan = match self.plan(run.batch) {
-            Ok(plan) => plan,
-            Err(error) => return self.library.note(Err(error)),
-        };
-        self.library.note(self.backward_parameters(run, back, &plan));
+        let plan = self.plan(run.batch)?;
+        self.backward_parameters(run, back, &plan)?;
         if back.wanted[0] {
-            let mut dx = run.pool.take_as::<T>(run.batch * self.geometry.inputs());
+            let mut dx = run.pool.take_as::<T>(run.batch * self.geometry.inputs())?;
             let weight = run.weights.get(self.weight);
-            self.library.note(plan.backward_input(back.dy.as_slice::<T>(), weight, dx.as_mut_slice::<T>()));
-            back.give(0, dx);
+            plan.backward_input(back.dy.as_slice::<T>(), weight, dx.as_mut_slice::<T>()?)?;
+            back.give(0, dx)?;
         }
+        Ok(())
     }
 }

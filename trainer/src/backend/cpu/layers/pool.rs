@@ -7,6 +7,7 @@ use models::ops::{AdaptiveAvgPool, AvgPool, MaxPool};
 use super::super::array::Array;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::LayerSpec;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::pool::{Count, Windows};
 
@@ -35,20 +36,22 @@ impl<T: Element> MaxPoolLayer<T> {
 }
 
 impl<T: Element> Layer for MaxPoolLayer<T> {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take_as::<T>(run.batch * self.output);
-        self.windows.max(inputs[0].as_slice::<T>(), y.as_mut_slice());
-        y.into()
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take_as::<T>(run.batch * self.output)?;
+        self.windows.max(inputs[0].as_slice::<T>(), y.as_mut_slice()?);
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::BOTH
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        let mut dx = run.pool.take_as::<T>(back.inputs[0].len());
-        self.windows.max_backward([back.inputs[0], back.output, &back.dy].map(Array::as_slice::<T>), dx.as_mut_slice());
-        back.give(0, dx);
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let mut dx = run.pool.take_as::<T>(back.inputs[0].len())?;
+        self.windows
+            .max_backward([back.inputs[0], back.output, &back.dy].map(Array::as_slice::<T>), dx.as_mut_slice()?);
+        back.give(0, dx)?;
+        Ok(())
     }
 }
 
@@ -84,19 +87,20 @@ impl AvgPoolLayer {
 }
 
 impl Layer for AvgPoolLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take(run.batch * self.output);
-        self.windows.mean(inputs[0].numbers(), self.count, y.numbers_mut());
-        y.into()
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take(run.batch * self.output)?;
+        self.windows.mean(inputs[0].numbers(), self.count, y.numbers_mut()?);
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        let mut dx = run.pool.take(run.batch * self.input);
-        self.windows.mean_backward(back.dy.numbers(), self.count, dx.numbers_mut());
-        back.give(0, dx);
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let mut dx = run.pool.take(run.batch * self.input)?;
+        self.windows.mean_backward(back.dy.numbers(), self.count, dx.numbers_mut()?);
+        back.give(0, dx)?;
+        Ok(())
     }
 }

@@ -7,22 +7,24 @@ use super::super::array::Array;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::super::layout::{channels, is_row_major, row_major, strides};
 use super::LayerSpec;
+use crate::backend::ExecError;
 use crate::backend::cpu::kernels::strided::{StridedCopy, View};
 
 /// What it is given.
 pub(super) struct IdentityLayer;
 
 impl Layer for IdentityLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        inputs.first().map_or_else(|| run.pool.take(0), |&input| input.clone()).into()
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        Ok(inputs.first().map_or_else(|| run.pool.empty(), |&input| input.clone()).into())
     }
 
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
 
-    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        back.give(0, back.dy.clone());
+    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        back.give(0, back.dy.clone())?;
+        Ok(())
     }
 }
 
@@ -76,21 +78,22 @@ impl StridedCopyLayer {
 }
 
 impl Layer for StridedCopyLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        let mut y = run.pool.take(run.batch * self.output);
-        Self::run(&self.copy, (inputs[0].numbers(), self.input), (y.numbers_mut(), self.output), self.around);
-        y.into()
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.take(run.batch * self.output)?;
+        Self::run(&self.copy, (inputs[0].numbers(), self.input), (y.numbers_mut()?, self.output), self.around);
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
-        let mut dx = run.pool.take(run.batch * self.input);
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let mut dx = run.pool.take(run.batch * self.input)?;
         let inwards = self.copy.reversed();
-        Self::run(&inwards, (back.dy.numbers(), self.output), (dx.numbers_mut(), self.input), 0.0);
-        back.give(0, dx);
+        Self::run(&inwards, (back.dy.numbers(), self.output), (dx.numbers_mut()?, self.input), 0.0);
+        back.give(0, dx)?;
+        Ok(())
     }
 }
 
@@ -119,27 +122,28 @@ impl ReshapeLayer {
         Self { steps, length: input.len() }
     }
 
-    fn step(&self, copy: &StridedCopy, run: &PassContext<'_>, x: &Array) -> Array {
-        let mut y = run.pool.take(x.numbers().len());
-        let images = y.numbers_mut().par_chunks_mut(self.length).zip(x.numbers().par_chunks(self.length));
+    fn step(&self, copy: &StridedCopy, run: &PassContext<'_>, x: &Array) -> Result<Array, ExecError> {
+        let mut y = run.pool.take(x.numbers().len())?;
+        let images = y.numbers_mut()?.par_chunks_mut(self.length).zip(x.numbers().par_chunks(self.length));
         images.for_each(|(y, x)| copy.run(x, y));
-        y
+        Ok(y)
     }
 }
 
 impl Layer for ReshapeLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
-        self.steps.iter().fold(inputs[0].clone(), |x, copy| self.step(copy, run, &x)).into()
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        Ok(self.steps.iter().try_fold(inputs[0].clone(), |x, copy| self.step(copy, run, &x))?.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let dy = back.dy.clone();
-        let dx = self.steps.iter().rev().fold(dy, |dy, copy| self.step(&copy.reversed(), run, &dy));
-        back.give(0, dx);
+        let dx = self.steps.iter().rev().try_fold(dy, |dy, copy| self.step(&copy.reversed(), run, &dy))?;
+        back.give(0, dx)?;
+        Ok(())
     }
 }
 
@@ -163,33 +167,34 @@ impl ConcatLayer {
 }
 
 impl Layer for ConcatLayer {
-    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> LayerOutput {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let all: usize = self.channels.iter().sum();
-        let mut y = run.pool.take(inputs.iter().map(|input| input.numbers().len()).sum());
-        y.numbers_mut().par_chunks_mut(all).enumerate().for_each(|(pixel, y)| {
+        let mut y = run.pool.take(inputs.iter().map(|input| input.numbers().len()).sum())?;
+        y.numbers_mut()?.par_chunks_mut(all).enumerate().for_each(|(pixel, y)| {
             for ((first, count), input) in self.parts().zip(inputs) {
                 y[first..first + count].copy_from_slice(&input.numbers()[pixel * count..][..count]);
             }
         });
-        y.into()
+        Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
         Reads::NOTHING
     }
 
-    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) {
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let all: usize = self.channels.iter().sum();
         for (input, (first, count)) in self.parts().enumerate() {
             if !back.wanted[input] {
                 continue;
             }
             let dy = back.dy.numbers();
-            let mut dx = run.pool.take(dy.len() / all * count);
-            dx.numbers_mut().par_chunks_mut(count).zip(dy.par_chunks(all)).for_each(|(dx, dy)| {
+            let mut dx = run.pool.take(dy.len() / all * count)?;
+            dx.numbers_mut()?.par_chunks_mut(count).zip(dy.par_chunks(all)).for_each(|(dx, dy)| {
                 dx.copy_from_slice(&dy[first..first + count]);
             });
-            back.give(input, dx);
+            back.give(input, dx)?;
         }
+        Ok(())
     }
 }

@@ -49,7 +49,7 @@ fn check(case: &Case) -> Result<(), String> {
     let x = random(batch * shape.len(), &mut rng);
     let trains = |parameter: &super::Parameter| *statistics == Statistics::Batch || parameter.operator != "BatchNorm";
     let mut executor = CpuExecutor::with_gradient(graph, &params, trains, &wants(&ComputeBackend::Rust)).unwrap();
-    let pass = executor.forward_train(&MemoryOrder::Memory.of(shape, &x), 0).unwrap();
+    let pass = executor.forward_tape(&MemoryOrder::Memory.of(shape, &x), 0).unwrap();
     let output = graph.shape(graph.output());
     let y = MemoryOrder::Graph.of(output, pass.output());
     let dy = random(y.len(), &mut rng);
@@ -76,7 +76,7 @@ fn check(case: &Case) -> Result<(), String> {
         })
         .collect();
     compare(&case.name, "input", &MemoryOrder::Graph.of(shape, dx.unwrap().numbers()), &numeric)?;
-    for (place, parameter) in executor.weights().parameters().iter().enumerate() {
+    for (place, parameter) in executor.weights.parameters().iter().enumerate() {
         let Some(found) = gradients.get(place) else { continue };
         let places: Vec<(usize, usize)> = users(graph, &parameter.name);
         let numeric: Vec<f64> = (0..found.len())
@@ -138,10 +138,10 @@ fn step(threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
     let images = random(6 * 3 * 32 * 32, &mut ChaCha8Rng::seed_from_u64(1));
     let run = || {
         let mut executor = CpuExecutor::new(&graph, &params).unwrap();
-        let pass = executor.forward_train(&images, 0).unwrap();
+        let pass = executor.forward_tape(&images, 0).unwrap();
         let (y, dy) = (pass.output().to_vec(), vec![0.1; pass.output().len()]);
-        let gradients = executor.backward(pass, &dy).unwrap();
-        let places = 0..executor.weights().parameters().len();
+        let gradients = executor.backward_tape(pass, &dy).unwrap();
+        let places = 0..executor.weights.parameters().len();
         (y, places.filter_map(|place| gradients.get(place).map(<[f32]>::to_vec)).collect())
     };
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
@@ -170,7 +170,7 @@ mod corners {
     }
 
     fn gradient(executor: &mut CpuExecutor, x: &[f32], dy: &[f32]) -> Vec<f32> {
-        let pass = executor.forward_train(x, 3).unwrap();
+        let pass = executor.forward_tape(x, 3).unwrap();
         executor.backward_to_input(pass, dy).unwrap().input.unwrap().numbers().to_vec()
     }
 
@@ -194,9 +194,9 @@ mod corners {
         let count = 200_000;
         let mut dropout = one(Dropout { p: 0.3 }, Shape::vector(count));
         let ones = vec![1.0; count];
-        let y = dropout.forward_train(&ones, 3).unwrap().output().to_vec();
+        let y = dropout.forward_tape(&ones, 3).unwrap().output().to_vec();
         assert_eq!(gradient(&mut dropout, &ones, &ones), y);
-        assert_ne!(dropout.forward_train(&ones, 4).unwrap().output(), y);
+        assert_ne!(dropout.forward_tape(&ones, 4).unwrap().output(), y);
         assert_eq!(dropout.infer_nhwc(&ones).unwrap(), ones);
         let zeros = y.iter().filter(|&&y| y == 0.0).count() as f64 / count as f64;
         // Five standard deviations of a share of so many draws.

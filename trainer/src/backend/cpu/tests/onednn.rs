@@ -24,12 +24,12 @@ fn step(case: &Case, kernels: &ComputeBackend) -> Result<Vec<(String, Vec<f32>)>
     let params = random_params(graph, &mut rng);
     let x = random(batch * graph.shape(graph.input()).len(), &mut rng);
     let mut executor = CpuExecutor::with_gradient(graph, &params, |_| true, &wants(kernels))?;
-    let pass = executor.forward_train(&x, 0)?;
+    let pass = executor.forward_tape(&x, 0)?;
     let mut found = vec![("output".to_owned(), pass.output().to_vec())];
     let dy = random(pass.output().len(), &mut rng);
     let back = executor.backward_to_input(pass, &dy)?;
     found.push(("input".to_owned(), back.input.unwrap().numbers().to_vec()));
-    for (place, parameter) in executor.weights().parameters().iter().enumerate() {
+    for (place, parameter) in executor.weights.parameters().iter().enumerate() {
         found.extend(back.gradients.get(place).map(|gradient| (parameter.name.clone(), gradient.to_vec())));
     }
     Ok(found)
@@ -75,11 +75,11 @@ fn resnet(kernels: &ComputeBackend) -> [Vec<f32>; 2] {
     let graph = zoo::find("resnet18").unwrap().graph([64; 2], 10).unwrap();
     let mut executor = CpuExecutor::with_gradient(&graph, &init::he(&graph, 0), |_| true, &wants(kernels)).unwrap();
     let images = random(8 * Shape::image(3, 64, 64).len(), &mut ChaCha8Rng::seed_from_u64(1));
-    let pass = executor.forward_train(&images, 0).unwrap();
+    let pass = executor.forward_tape(&images, 0).unwrap();
     let output = pass.output().to_vec();
     let dy: Vec<f32> = (0..output.len()).map(|at| if at % 10 == at / 10 { -0.9 } else { 0.1 }).collect();
-    let gradients = executor.backward(pass, &dy).unwrap();
-    let places = 0..executor.trained().len();
+    let gradients = executor.backward_tape(pass, &dy).unwrap();
+    let places = 0..executor.trained.len();
     [output, places.filter_map(|place| gradients.get(place)).flatten().copied().collect()]
 }
 
