@@ -35,7 +35,7 @@ pub enum ExecError {
     #[error(transparent)]
     OneDnn(#[from] OneDnnError),
     /// There is no memory for an array.
-    #[error("no memory for an array of {bytes} bytes; use smaller batches or images, or --kernels with bf16")]
+    #[error("no memory for an array of {bytes} bytes; use a smaller batch or smaller images")]
     OutOfMemory {
         /// Its size.
         bytes: usize,

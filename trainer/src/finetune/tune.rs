@@ -1,6 +1,5 @@
 //! Stage 4: layers of the base, where the strategy trains any.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -178,9 +177,7 @@ fn images(
     let classes = samples.iter().map(|sample| sample.class).collect();
     let preprocess = network.spec.preprocess.clone();
     let transform = TransformSpec { preprocess, augmentation, values: PixelValues::Levels, seed: task.options.seed };
-    let batch_size = NonZeroUsize::new(task.options.tuning.batch_size).unwrap_or(NonZeroUsize::MIN);
     let resources = Resources {
-        batch_size,
         threads: task.threads,
         limits: Limits::default(),
         bad_files: task.options.bad_files,

@@ -1,5 +1,6 @@
 //! What a network learns from: images, or features that a frozen part has made of them.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::FitError;
@@ -37,7 +38,7 @@ pub struct ImageExamples {
 }
 
 impl ImageExamples {
-    /// The loader's samples are of these classes. Its batch size is the one that epochs have.
+    /// The loader's samples are of these classes.
     #[must_use]
     pub fn new(loader: Loader, classes: Vec<usize>) -> Self {
         Self { loader, classes }
@@ -55,8 +56,9 @@ impl Examples for ImageExamples {
         &self.classes
     }
 
-    fn epoch(&self, order: Vec<usize>, epoch: u64, _: usize) -> Box<dyn Batches + '_> {
-        Box::new(LoadedBatches(self.loader.epoch(order, epoch)))
+    fn epoch(&self, order: Vec<usize>, epoch: u64, batch_size: usize) -> Box<dyn Batches + '_> {
+        let batch_size = NonZeroUsize::new(batch_size).unwrap_or(NonZeroUsize::MIN);
+        Box::new(LoadedBatches(self.loader.epoch(order, epoch, batch_size)))
     }
 }
 

@@ -175,8 +175,7 @@ impl LoaderSpec<'_> {
             seed: self.options.seed,
         };
         let LoadOptions { threads, bad_files } = self.loading;
-        let batch_size = NonZeroUsize::new(self.options.batch_size).unwrap_or(NonZeroUsize::MIN);
-        let resources = Resources { batch_size, threads, bad_files, ..Resources::default() };
+        let resources = Resources { threads, bad_files, ..Resources::default() };
         let classes = samples.iter().map(|sample| sample.class).collect();
         Ok(ImageExamples::new(Loader::new(samples.clone(), transform, resources)?, classes))
     }

@@ -1,5 +1,6 @@
 //! One epoch's batches, in order.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -54,11 +55,20 @@ pub struct Batches {
     failed: Option<LoaderError>,
 }
 
+/// What an epoch is made of.
+pub(super) struct EpochSpec {
+    /// Positions in the data set.
+    pub(super) order: Arc<[usize]>,
+    /// Counted from 0; decides what is drawn at random.
+    pub(super) number: u64,
+    pub(super) batch_size: NonZeroUsize,
+}
+
 impl Batches {
-    pub(super) fn start(pipeline: Arc<Pipeline>, resources: Resources, order: Vec<usize>, epoch: u64) -> Self {
-        let order: Arc<[usize]> = order.into();
+    pub(super) fn start(pipeline: Arc<Pipeline>, resources: Resources, epoch: EpochSpec) -> Self {
+        let EpochSpec { order, number: epoch, batch_size } = epoch;
         let wanted = resources.threads.get().min(order.len());
-        let (batch, ahead) = (resources.batch_size.get(), resources.ahead.get());
+        let (batch, ahead) = (batch_size.get(), resources.ahead.get());
         let queue = Arc::new(Queue::new(order.len(), batch, ahead, wanted));
         let (mut threads, mut failed) = (Vec::new(), None);
         for number in 0..wanted {

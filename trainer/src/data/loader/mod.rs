@@ -22,6 +22,7 @@ use crate::data::{BadFile, BadFilePolicy, Sample};
 pub use batches::{Batch, Batches, Waiting};
 pub use error::LoaderError;
 
+use batches::EpochSpec;
 use pipeline::Pipeline;
 
 /// How images become numbers.
@@ -49,8 +50,6 @@ pub enum PixelValues {
 /// How batches are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resources {
-    /// Images in a batch; the last one of an epoch may have fewer.
-    pub batch_size: NonZeroUsize,
     /// Threads that decode and augment.
     pub threads: NonZeroUsize,
     /// Batches that may be ready or in the making before they are asked for.
@@ -65,13 +64,13 @@ pub struct Resources {
 }
 
 impl Default for Resources {
-    /// Batches of 32, a thread for each core, four batches ahead, 256 MiB, bad files refused.
+    /// A thread for each core, four batches ahead, 256 MiB, bad files refused.
     fn default() -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let [batch_size, ahead] = [32, 4].map(|number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN));
+        let ahead = NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN);
         let memory = 256 << 20;
         let (limits, bad_files) = (Limits::default(), BadFilePolicy::Refuse);
-        Self { batch_size, threads: cores, ahead, memory, limits, bad_files }
+        Self { threads: cores, ahead, memory, limits, bad_files }
     }
 }
 
@@ -92,11 +91,12 @@ impl Loader {
         Ok(Self { pipeline: Arc::new(Pipeline::new(samples, spec, resources)?), resources })
     }
 
-    /// The batches of one epoch, of the samples at these positions in this order. Threads begin at once and end when the
+    /// The batches of one epoch, of the samples at these positions in this order; the last may be smaller. Threads begin at once and end when the
     /// last batch is made, when one fails, or when the result is dropped.
     #[must_use]
-    pub fn epoch(&self, order: Vec<usize>, epoch: u64) -> Batches {
-        Batches::start(self.pipeline.clone(), self.resources, order, epoch)
+    pub fn epoch(&self, order: Vec<usize>, epoch: u64, batch_size: NonZeroUsize) -> Batches {
+        let epoch = EpochSpec { order: order.into(), number: epoch, batch_size };
+        Batches::start(self.pipeline.clone(), self.resources, epoch)
     }
 
     /// The images that could not be decoded so far and were left out, in the order of the samples.

@@ -35,11 +35,11 @@ fn number(number: usize) -> NonZeroUsize {
 }
 
 fn resources(threads: usize) -> Resources {
-    Resources { batch_size: number(4), threads: number(threads), ahead: number(2), ..Resources::default() }
+    Resources { threads: number(threads), ahead: number(2), ..Resources::default() }
 }
 
 fn all(loader: &Loader, order: Vec<usize>, epoch: u64) -> Vec<Batch> {
-    loader.epoch(order, epoch).map(Result::unwrap).collect()
+    loader.epoch(order, epoch, number(4)).map(Result::unwrap).collect()
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn levels_are_normalized_as_in_the_network() {
 fn the_first_bad_file_in_order_ends_the_epoch_and_is_named() {
     let (_folder, samples) = pictures(20, &[13, 6]);
     let loader = Loader::new(samples, spec(AugmentationPolicy::None), resources(4)).unwrap();
-    let mut batches = loader.epoch((0..20).collect(), 0);
+    let mut batches = loader.epoch((0..20).collect(), 0, number(4));
     assert!(batches.next().unwrap().is_ok());
     let error = batches.next().unwrap().unwrap_err().to_string();
     assert!(error.contains("006.bmp"), "{error}");
@@ -118,13 +118,13 @@ fn a_consumer_may_leave_at_any_time() {
     let (_folder, samples) = pictures(40, &[]);
     let loader = Loader::new(samples, spec(AugmentationPolicy::Standard), resources(4)).unwrap();
     for taken in 0..5 {
-        let mut batches = loader.epoch((0..40).collect(), 0);
+        let mut batches = loader.epoch((0..40).collect(), 0, number(4));
         assert_eq!(batches.by_ref().take(taken).count(), taken);
         // Dropping joins the threads: this would hang if one of them waited for room that never comes.
         drop(batches);
     }
-    assert_eq!(loader.epoch(vec![], 0).count(), 0);
-    let error = loader.epoch(vec![40], 0).next().unwrap().unwrap_err();
+    assert_eq!(loader.epoch(vec![], 0, number(4)).count(), 0);
+    let error = loader.epoch(vec![40], 0, number(4)).next().unwrap().unwrap_err();
     assert!(matches!(error, LoaderError::Position { index: 40, samples: 40 }));
 }
 
@@ -158,7 +158,7 @@ fn threads_that_vanish_end_the_waiting() {
 fn the_idle_share_is_that_of_the_waiting() {
     let (_folder, samples) = pictures(8, &[]);
     let loader = Loader::new(samples, spec(AugmentationPolicy::None), resources(2)).unwrap();
-    let mut batches = loader.epoch((0..8).collect(), 0);
+    let mut batches = loader.epoch((0..8).collect(), 0, number(4));
     for batch in batches.by_ref() {
         batch.unwrap();
         std::thread::sleep(Duration::from_millis(40));
