@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::config::DataDir;
 use crate::runtime::Backends;
-use crate::store::{Artifacts, Content, ModelName, ModelStore, StoreError, StoredModel};
+use crate::store::{Artifacts, ModelName, ModelStore, StoreError};
 
 /// A request for a fine-tune, over HTTP and in the job database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -91,14 +91,8 @@ pub fn run(
 ) -> Result<PublishedModel, FinetuneFailure> {
     let store = ModelStore::open(&data.models_dir())?;
     let version = store.resolve(&spec.base_model, None)?;
-    let base = match store.network(&spec.base_model, version) {
-        Ok(network) => Base::Network(Box::new(network)),
-        Err(StoreError::Opaque { .. }) => {
-            let StoredModel { onnx, spec, .. } = store.read(&spec.base_model, version)?;
-            Base::file(onnx, spec, backends.engine.kind, backends.engine.threads)?
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let content = store.content(&spec.base_model, version)?;
+    let base = Base::new(content, backends.engine.kind, backends.engine.threads)?;
     let task = Task {
         base_name: spec.base_model.as_str(),
         base: &base,
@@ -113,11 +107,7 @@ pub fn run(
     if observer.stopped() {
         return Err(FinetuneError::Stopped.into());
     }
-    let content = match &content {
-        training::Content::Network(network) => Content::Native(network),
-        training::Content::File(file) => Content::Opaque(file),
-    };
-    let artifacts = Artifacts { content, golden: &golden, report: Some(&report) };
+    let artifacts = Artifacts { content: &content, golden: &golden, report: Some(&report) };
     let version = store.publish(&spec.name, &artifacts)?;
     Ok(PublishedModel { name: spec.name.clone(), version, report })
 }
@@ -131,13 +121,10 @@ pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure>
     spec.options.validate()?;
     let store = ModelStore::open(&data.models_dir())?;
     let (base, version) = (&spec.base_model, store.resolve(&spec.base_model, None)?);
-    match store.check_network(base, version) {
-        Err(StoreError::Opaque { .. }) => {
-            training::head_alone(base.as_str(), spec.options.strategy)?;
-            let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(FeatureExtractorError::from);
-            file.and_then(|file| file.feature_extractor()).map_err(FinetuneError::from)?;
-        }
-        outcome => outcome?,
+    if store.is_opaque(base, version)? {
+        training::head_alone(base.as_str(), spec.options.strategy)?;
+        let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(FeatureExtractorError::from);
+        file.and_then(|file| file.feature_extractor()).map_err(FinetuneError::from)?;
     }
     match spec.dataset.open() {
         // Listing a compressed tar means decompressing it, which is the job's part.

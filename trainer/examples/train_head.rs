@@ -14,7 +14,7 @@ use onnx::EngineKind;
 use trainer::backend::ComputeBackend;
 use trainer::data::DatasetSource;
 use trainer::events::Unobserved;
-use trainer::finetune::{Base, Content, FinetuneOptions, Folders, Task, finetune};
+use trainer::finetune::{Base, FinetuneOptions, Folders, ModelContent, Task, finetune};
 
 fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
         },
         &mut Unobserved,
     )?;
-    if let Content::Network(network) = &trained.content {
+    if let ModelContent::Native(network) = &trained.content {
         println!("{} classes: {}", network.graph.shape(network.graph.output()), trained.report.labels.join(", "));
     }
     println!("{} of {} test images are right", trained.report.test.top1, trained.report.test.images);

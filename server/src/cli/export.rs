@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use onnx::ExportOptions;
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
-use server::store::{ModelName, ModelStore, StoreError};
+use server::store::{ModelContent, ModelName, ModelStore, OpaqueModel};
 
 use super::{CommandContext, output};
 
@@ -90,11 +90,10 @@ pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
     let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&args.model, args.version)?;
     let options = args.options();
-    let file = match store.network(&args.model, version) {
-        Ok(network) => onnx::export(&network, &options)?,
-        // What is kept as it is can be given back as it is.
-        Err(StoreError::Opaque { .. }) if options == ExportOptions::default() => store.read(&args.model, version)?.onnx,
-        Err(error) => return Err(error.into()),
+    let file = match store.content(&args.model, version)? {
+        ModelContent::Native(network) => onnx::export(&network, &options)?,
+        ModelContent::Opaque(file) if options == ExportOptions::default() => file,
+        ModelContent::Opaque(_) => return Err(OpaqueModel(args.model.clone()).into()),
     };
     write(&args.out, &file).with_context(|| args.out.display().to_string())?;
     output::line(format_args!(

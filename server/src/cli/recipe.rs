@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use models::Network;
 use server::runtime::SelectedKernels;
-use server::store::{ModelName, ModelStore, StoreError};
+use server::store::{ModelContent, ModelName, ModelStore, OpaqueModel, StoreError};
 use trainer::data::{BadFilePolicy, DatasetSource, OpenOptions};
 use trainer::events::{Event, Observer, Phase};
 use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting};
@@ -95,7 +95,10 @@ fn network(name: &ModelName, context: &CommandContext) -> Result<Network> {
         StoreError::Unknown { .. } => RecipeError::Base { base: name.to_string() }.into(),
         error => anyhow::Error::from(error),
     })?;
-    Ok(store.network(name, version)?)
+    match store.content(name, version)? {
+        ModelContent::Native(network) => Ok(*network),
+        ModelContent::Opaque(_) => Err(OpaqueModel(name.clone()).into()),
+    }
 }
 
 impl TrainingSetup {

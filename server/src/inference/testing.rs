@@ -8,7 +8,7 @@ use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tenso
 use onnx::{Engine, EngineError, EngineKind, Outputs};
 use trainer::finetune::golden::{Golden, answers};
 
-use crate::store::{Artifacts, Content, ModelStore};
+use crate::store::{Artifacts, ModelContent, ModelStore};
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];
 pub(crate) const GREEN: [u8; 3] = [10, 240, 20];
@@ -57,9 +57,8 @@ pub(crate) fn golden(network: &Network) -> Vec<Golden> {
 }
 
 pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
-    store
-        .publish(&name.parse().unwrap(), &Artifacts { content: Content::Native(network), golden, report: None })
-        .unwrap()
+    let content = &ModelContent::Native(Box::new(network.clone()));
+    store.publish(&name.parse().unwrap(), &Artifacts { content, golden, report: None }).unwrap()
 }
 
 /// What a watched engine was asked to do, and how it is to answer.

@@ -13,15 +13,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use models::weights::SafetensorsError;
-use models::{ModelSpec, Network, weights};
+use models::{ModelSpec, weights};
 use onnx::ExportError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+pub use trainer::finetune::ModelContent;
 pub use trainer::finetune::golden::Golden;
 use trainer::finetune::report::FinetuneReport;
 
 pub use name::{InvalidName, ModelName};
-pub use publish::{Artifacts, Content};
+pub use publish::Artifacts;
 
 /// The served file: labels, preprocessing and training record inside.
 const MODEL_FILE: &str = "model.onnx";
@@ -102,15 +103,6 @@ pub enum StoreError {
         /// The versions that there are.
         known: Vec<u32>,
     },
-    /// A version that is a file of another program.
-    #[error(
-        "model `{name}` is kept as the file it was imported from, because graft cannot parse it; it can be served and \
-         given a new head, but its layers cannot be trained and it cannot be exported in another form"
-    )]
-    Opaque {
-        /// The model.
-        name: ModelName,
-    },
     /// A file of a version does not say what it should.
     #[error("model `{name}` version {version} is damaged: {reason}")]
     Damaged {
@@ -128,6 +120,14 @@ pub enum StoreError {
     #[error(transparent)]
     Weights(#[from] SafetensorsError),
 }
+
+/// A model was asked for what only a network can do.
+#[derive(Debug, Error)]
+#[error(
+    "model `{0}` is an opaque ONNX file, kept as it was imported; it can be served and given a new head, but its layers \
+     cannot be trained and it cannot be exported in another form"
+)]
+pub struct OpaqueModel(pub ModelName);
 
 impl StoreError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
@@ -225,30 +225,30 @@ impl ModelStore {
         Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report })
     }
 
-    /// Whether this version is a network, and not a file that is kept as it is.
+    /// Whether this version is an opaque file, without reading it.
     ///
     /// # Errors
-    /// [`StoreError`] when there is no such version; [`StoreError::Opaque`] when it is a file.
-    pub fn check_network(&self, name: &ModelName, version: u32) -> Result<(), StoreError> {
-        let folder = self.folder(name, self.resolve(name, Some(version))?);
-        match folder.join(WEIGHTS_FILE).try_exists() {
-            Ok(false) => Err(StoreError::Opaque { name: name.clone() }),
-            _ => Ok(()),
-        }
+    /// [`StoreError`] when there is no such version.
+    pub fn is_opaque(&self, name: &ModelName, version: u32) -> Result<bool, StoreError> {
+        let weights = self.folder(name, self.resolve(name, Some(version))?).join(WEIGHTS_FILE);
+        Ok(!weights.try_exists().map_err(StoreError::io(&weights))?)
     }
 
-    /// The network of this version as it is trained.
+    /// This version as it is trained: its network, or its opaque file.
     ///
     /// # Errors
-    /// [`StoreError`] when there is no such version, it is a file of another program, or its weights are damaged.
-    pub fn network(&self, name: &ModelName, version: u32) -> Result<Network, StoreError> {
-        self.check_network(name, version)?;
+    /// [`StoreError`] when there is no such version, or its file is damaged.
+    pub fn content(&self, name: &ModelName, version: u32) -> Result<ModelContent, StoreError> {
         let folder = self.folder(name, version);
-        weights::read_network(&read(&folder.join(WEIGHTS_FILE))?).map_err(|error| StoreError::Damaged {
-            name: name.clone(),
-            version,
-            reason: format!("{WEIGHTS_FILE}: {error}"),
-        })
+        if self.is_opaque(name, version)? {
+            return Ok(ModelContent::Opaque(read(&folder.join(MODEL_FILE))?));
+        }
+        let network = weights::read_network(&read(&folder.join(WEIGHTS_FILE))?);
+        let network = network.map_err(|error| {
+            let reason = format!("{WEIGHTS_FILE}: {error}");
+            StoreError::Damaged { name: name.clone(), version, reason }
+        })?;
+        Ok(ModelContent::Native(Box::new(network)))
     }
 
     fn versions(&self, name: &ModelName) -> Result<Vec<u32>, StoreError> {

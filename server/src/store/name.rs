@@ -74,7 +74,7 @@ mod tests {
         }
         let long = "x".repeat(65);
         for name in ["", ".", "..", ".hidden", "a/b", "a\\b", "a b", "rosé", long.as_str()] {
-            assert!(name.parse::<ModelName>().is_err(), "{name:?}");
+            assert_eq!(name.parse::<ModelName>(), Err(InvalidName(name.to_owned())));
         }
     }
 }

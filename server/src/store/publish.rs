@@ -4,31 +4,23 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use models::{Network, weights};
+use models::weights;
 use onnx::ExportOptions;
+use trainer::finetune::ModelContent;
 use trainer::finetune::report::FinetuneReport;
 
 use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MODEL_FILE, REPORT_FILE, WEIGHTS_FILE};
 use super::{ModelName, ModelStore, StoreError};
 
-/// What a version is made of.
+/// The parts of a new version.
 #[derive(Debug, Clone, Copy)]
 pub struct Artifacts<'a> {
-    /// What is served.
-    pub content: Content<'a>,
-    /// Images with their logits.
+    /// The model itself.
+    pub content: &'a ModelContent,
+    /// Images with the logits that the model must reproduce.
     pub golden: &'a [Golden],
     /// The report of the run, for a fine-tuned model.
     pub report: Option<&'a FinetuneReport>,
-}
-
-/// What a version serves.
-#[derive(Debug, Clone, Copy)]
-pub enum Content<'a> {
-    /// A network with its spec, which can be fine-tuned and written in other forms.
-    Native(&'a Network),
-    /// An ONNX file that graft cannot parse, with the spec in its metadata. It can be served and given a new head.
-    Opaque(&'a [u8]),
 }
 
 /// How often another process may take the next number first.
@@ -68,11 +60,11 @@ impl ModelStore {
 fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
     let Artifacts { content, golden, report } = artifacts;
     match content {
-        Content::Native(network) => {
+        ModelContent::Native(network) => {
             write(&folder.join(MODEL_FILE), &onnx::export(network, &ExportOptions::default())?)?;
             write(&folder.join(WEIGHTS_FILE), &weights::write_network(network)?)?;
         }
-        Content::Opaque(file) => write(&folder.join(MODEL_FILE), file)?,
+        ModelContent::Opaque(file) => write(&folder.join(MODEL_FILE), file)?,
     }
     if let Some(report) = report {
         write(&folder.join(REPORT_FILE), &json(report)?)?;

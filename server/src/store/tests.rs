@@ -5,7 +5,7 @@ use std::fs;
 use models::ops::{Flatten, GlobalAvgPool, Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 
-use super::{Artifacts, Content, Golden, ModelName, ModelStore, StoreError};
+use super::{Artifacts, Golden, ModelContent, ModelName, ModelStore, StoreError};
 
 fn network() -> Network {
     let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
@@ -27,7 +27,7 @@ fn store() -> (tempfile::TempDir, ModelStore, ModelName) {
 
 fn publish(store: &ModelStore, name: &ModelName) -> u32 {
     let golden = [Golden { file_name: "0.png".into(), bytes: vec![1, 2, 3], logits: vec![0.5, -0.5] }];
-    let content = Content::Native(&network());
+    let content = &ModelContent::Native(Box::new(network()));
     store.publish(name, &Artifacts { content, golden: &golden, report: None }).unwrap()
 }
 
@@ -39,19 +39,22 @@ fn what_is_published_is_read_back() {
     assert_eq!(store.latest(&name).unwrap(), Some(2));
     let model = store.read(&name, 1).unwrap();
     assert_eq!((model.spec, model.golden[0].bytes.as_slice()), (network().spec, &[1, 2, 3][..]));
-    assert_eq!(store.network(&name, 2).unwrap(), network());
+    let ModelContent::Native(stored) = store.content(&name, 2).unwrap() else { panic!("an opaque model") };
+    assert_eq!(*stored, network());
 }
 
 #[test]
-fn a_file_that_is_kept_as_it_is_is_no_network() {
+fn an_opaque_file_is_stored_as_it_is() {
     let (_folder, store, name) = store();
     let file = onnx::export(&network(), &onnx::ExportOptions::default()).unwrap();
-    let artifacts = Artifacts { content: Content::Opaque(&file), golden: &[], report: None };
+    let content = ModelContent::Opaque(file.clone());
+    let artifacts = Artifacts { content: &content, golden: &[], report: None };
     let version = store.publish(&name, &artifacts).unwrap();
     assert_eq!(store.read(&name, version).unwrap().onnx, file);
-    assert!(matches!(store.network(&name, version), Err(StoreError::Opaque { .. })));
-    assert!(matches!(store.check_network(&name, version), Err(StoreError::Opaque { .. })));
-    assert!(store.check_network(&name, publish(&store, &name)).is_ok());
+    assert!(store.is_opaque(&name, version).unwrap());
+    let ModelContent::Opaque(stored) = store.content(&name, version).unwrap() else { panic!("a network") };
+    assert_eq!(stored, file);
+    assert!(!store.is_opaque(&name, publish(&store, &name)).unwrap());
 }
 
 #[test]
@@ -91,7 +94,7 @@ fn a_damaged_version_is_an_error() {
     let weights = version.join("weights.safetensors");
     let bytes = fs::read(&weights).unwrap();
     fs::write(&weights, &bytes[..bytes.len() - 1]).unwrap();
-    assert!(matches!(store.network(&name, 1), Err(StoreError::Damaged { .. })));
+    assert!(matches!(store.content(&name, 1), Err(StoreError::Damaged { .. })));
     fs::write(version.join("golden/golden.json"), r#"[{"file": "../../secret", "logits": []}]"#).unwrap();
     assert!(matches!(store.read(&name, 1), Err(StoreError::Damaged { .. })));
 }

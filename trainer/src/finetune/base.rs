@@ -30,16 +30,31 @@ pub struct FileBase {
     sha256: String,
 }
 
-/// A new model.
+/// A model as it is stored and fine-tuned.
 #[derive(Debug, Clone)]
-pub enum Content {
-    /// A network with its new head and spec.
-    Network(Box<Network>),
-    /// An opaque ONNX file with a new head and spec.
-    File(Vec<u8>),
+pub enum ModelContent {
+    /// A network with its spec: every layer can be trained, and it can be exported in other forms.
+    Native(Box<Network>),
+    /// An opaque ONNX file with its spec in the metadata: it can be served and given a new head.
+    Opaque(Vec<u8>),
 }
 
 impl Base {
+    /// The base that is this stored model.
+    ///
+    /// # Errors
+    /// As [`Base::file`], and [`FinetuneError::Engine`] for a file without the metadata of graft.
+    pub fn new(content: ModelContent, engine: EngineKind, threads: NonZeroUsize) -> Result<Self, FinetuneError> {
+        match content {
+            ModelContent::Native(network) => Ok(Self::Network(network)),
+            ModelContent::Opaque(onnx) => {
+                let spec = onnx::metadata::spec(&onnx).map_err(|error| EngineError::Run(error.to_string()))?;
+                let spec = spec.ok_or_else(|| EngineError::Run("the file was not written by graft".to_owned()))?;
+                Self::file(onnx, spec, engine, threads)
+            }
+        }
+    }
+
     /// The base that is this file, which [`ModelFile::wrap_opaque`] has wrapped with this spec. An engine runs it once, on noise,
     /// to learn what its features are.
     ///
@@ -99,10 +114,10 @@ impl Base {
     }
 
     /// The new model, given a network made from [`Base::network`] and its ONNX file.
-    pub(super) fn content(&self, network: Network, file: Vec<u8>) -> Content {
+    pub(super) fn content(&self, network: Network, file: Vec<u8>) -> ModelContent {
         match self {
-            Base::Network(_) => Content::Network(Box::new(network)),
-            Base::File(_) => Content::File(file),
+            Base::Network(_) => ModelContent::Native(Box::new(network)),
+            Base::File(_) => ModelContent::Opaque(file),
         }
     }
 

@@ -21,7 +21,7 @@ mod task;
 mod tune;
 mod verify;
 
-pub use base::{Base, Content, FileBase, head_alone};
+pub use base::{Base, FileBase, ModelContent, head_alone};
 pub use error::FinetuneError;
 pub use options::{FinetuneOptions, TuningOptions};
 pub use probe::{LinearProbe, ProbeTask, probe};

@@ -7,7 +7,7 @@ use onnx::EngineKind;
 
 use super::golden::Golden;
 use super::report::FinetuneReport;
-use super::{Base, Content, FinetuneOptions};
+use super::{Base, FinetuneOptions, ModelContent};
 use crate::backend::ComputeBackend;
 use crate::data::DatasetSource;
 
@@ -47,7 +47,7 @@ pub struct Folders {
 #[derive(Debug, Clone)]
 pub struct Finetuned {
     /// The model to publish.
-    pub content: Content,
+    pub content: ModelContent,
     /// What was done and measured.
     pub report: FinetuneReport,
     /// Test images with their logits.

@@ -7,7 +7,7 @@ use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{Batching, Engine, EngineKind, ModelFile, OpaqueOptions, engine};
 use server::failure::chain;
 use server::runtime::SelectedEngine;
-use server::store::{Artifacts, Content, Golden, ModelStore};
+use server::store::{Artifacts, Golden, ModelContent, ModelStore};
 
 use super::network::{PreparationSource, numbered};
 use super::preparation::{Preparation, PreparationArgs};
@@ -64,12 +64,13 @@ impl OpaqueImport {
         for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
             output::line(format_args!("{kind}: {}", compared(kind, (&bytes, &spec), &golden, context)))?;
         }
-        let artifacts = Artifacts { content: Content::Opaque(&bytes), golden: &golden, report: None };
+        let megabytes = bytes.len() as f64 / 1e6;
+        let artifacts = Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None };
         let version = ModelStore::open(&context.data.models_dir())?.publish(&args.name, &artifacts)?;
         let (name, architecture) = (&args.name, &spec.architecture);
         output::line(format_args!(
             "stored `{name}` version {version}: {architecture}, {classes} classes, {:.1} MB, as it is",
-            bytes.len() as f64 / 1e6
+            megabytes
         ))?;
         Ok(())
     }

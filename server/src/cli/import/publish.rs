@@ -5,7 +5,7 @@ use models::Network;
 use models::preprocess::{ImageBatch, Limits, test_card};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::{EngineKind, engine};
-use server::store::{Artifacts, Content, Golden, ModelName, ModelStore};
+use server::store::{Artifacts, Golden, ModelContent, ModelName, ModelStore};
 use trainer::finetune::golden;
 
 use crate::cli::{CommandContext, output};
@@ -20,7 +20,8 @@ pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &Com
     for kind in engine::available() {
         verify(network, (&file, kind), &golden, context)?;
     }
-    let artifacts = Artifacts { content: Content::Native(network), golden: &golden, report: None };
+    let content = ModelContent::Native(Box::new(network.clone()));
+    let artifacts = Artifacts { content: &content, golden: &golden, report: None };
     let version = ModelStore::open(&context.data.models_dir())?.publish(name, &artifacts)?;
     let counts = network.graph.counts();
     let what = match &network.spec.labels {
