@@ -22,7 +22,7 @@ pub enum MetadataError {
     /// The bytes are not an ONNX file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// GraphParts by a newer graft.
+    /// Written by a newer graft.
     #[error("the file's metadata is `{found}`, this graft reads `{SPEC_KEY}`; upgrade graft")]
     Version {
         /// The key in the file.

@@ -1,9 +1,11 @@
 //! The messages of `onnx.proto`, with the field numbers of that file (ONNX 1.17, Apache-2.0).
 //!
-//! GraphParts out rather than generated: a dozen messages read more easily than a code generator's output, and no build
+//! Written out rather than generated: a dozen messages read more easily than a code generator's output, and no build
 //! needs `protoc`. Every field is here, so that a file which is decoded and encoded loses nothing; messages that graft
 //! never looks into are kept as the bytes that they are. Scalars of `AttributeProto` are optional because the checker
 //! wants to see a zero that was written.
+
+#![expect(clippy::too_many_arguments, reason = "functions that prost derives for a `oneof`")]
 
 use bytes::Bytes;
 use prost::{Message, Oneof};

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fit::metrics::null_is_nan;
+
 /// The phases of a fine-tuning run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +71,7 @@ pub enum Event {
         /// Epochs in all.
         epochs: usize,
         /// Mean cross-entropy over the training images.
+        #[serde(deserialize_with = "null_is_nan")]
         train_loss: f64,
         /// Mean cross-entropy over the validation images, if there are any.
         #[serde(skip_serializing_if = "Option::is_none")]

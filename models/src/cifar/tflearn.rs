@@ -47,15 +47,25 @@ impl TfLearn {
         for (stage, width) in WIDTHS.into_iter().enumerate() {
             for index in 0..self.n {
                 let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                x = self.block(&mut graph, &format!("layer{}.{index}", stage + 1), x, UnitSize { width, stride })?;
+                let name = format!("layer{}.{index}", stage + 1);
+                x = Block { name: &name, size: UnitSize { width, stride }, pooling: self.pooling }
+                    .build(&mut graph, x)?;
             }
         }
         activate_and_classify(graph, x, classes)
     }
+}
 
-    /// tflearn's `residual_block`. The shortcut is always the block's own input, before normalisation.
-    fn block(&self, graph: &mut GraphBuilder, name: &str, x: NodeId, size: UnitSize) -> Result<NodeId, GraphError> {
-        let UnitSize { width, stride } = size;
+/// tflearn's `residual_block`. The shortcut is always the block's own input, before normalization.
+struct Block<'a> {
+    name: &'a str,
+    size: UnitSize,
+    pooling: Pooling,
+}
+
+impl Block<'_> {
+    fn build(self, graph: &mut GraphBuilder, x: NodeId) -> Result<NodeId, GraphError> {
+        let Self { name, size: UnitSize { width, stride }, pooling } = self;
         let mut y = x;
         for (number, stride) in [(1, stride), (2, 1)] {
             let (channels, ..) = graph.chw(y)?;
@@ -65,7 +75,7 @@ impl TfLearn {
         }
         let mut shortcut = x;
         if stride == 2 {
-            shortcut = match self.pooling {
+            shortcut = match pooling {
                 Pooling::Subsample => subsample(graph, name, x)?,
                 Pooling::Mean => {
                     let (_, height, columns) = graph.chw(x)?;

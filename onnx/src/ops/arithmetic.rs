@@ -5,7 +5,7 @@ use models::{NodeId, Tensor};
 
 use super::activation::hard_swish;
 use super::layout::{channels_last, elementwise, show_channels_last};
-use crate::read::{GraphReader, NamedValue, NodeView, ReadError};
+use crate::read::{GraphReader, NamedValue, NewNode, NodeView, ReadError};
 use crate::write::GraphWriter;
 
 pub(super) fn read_add(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
@@ -25,7 +25,8 @@ pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<
         let weight = operands.numbers(channels, reader)?;
         let scale = Scale { channels, weight: true, bias: false };
         return per_channel(view, reader, &operands, |view, reader, x| {
-            reader.push_with(view.name(), scale, &[x], vec![(operands.name.clone(), weight)])
+            let params = vec![(operands.name.clone(), weight)];
+            reader.push_with(NewNode { name: view.name(), op: scale.into(), params }, &[x])
         });
     }
     let inputs = view.node_inputs(reader)?;
@@ -53,9 +54,13 @@ fn read_bias(view: &NodeView<'_>, reader: &mut GraphReader, operands: &Operands)
         match (with_bias, node.params.first()) {
             (Some(op), Some(weight)) => {
                 let tensor = reader.param(weight).ok_or_else(|| ReadError::Undefined(weight.clone()))?;
-                reader.absorb(view.name(), x, op, vec![(weight.clone(), tensor), bias])
+                let params = vec![(weight.clone(), tensor), bias];
+                reader.absorb(NewNode { name: view.name(), op, params }, x)
             }
-            _ => reader.push_with(view.name(), Scale { channels, weight: false, bias: true }, &[x], vec![bias]),
+            _ => {
+                let shift = Scale { channels, weight: false, bias: true };
+                reader.push_with(NewNode { name: view.name(), op: shift.into(), params: vec![bias] }, &[x])
+            }
         }
     })
 }
@@ -75,7 +80,10 @@ pub(super) fn read_div(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<
             _ => None,
         };
         match half {
-            Some(mean) => reader.absorb(view.name(), x, Normalize { mean, std }, vec![]),
+            Some(mean) => {
+                let op = Normalize { mean, std }.into();
+                reader.absorb(NewNode { name: view.name(), op, params: vec![] }, x)
+            }
             None => reader.push(view.name(), Normalize { mean: vec![0.0; std.len()], std }, &[x]),
         }
     })

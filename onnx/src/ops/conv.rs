@@ -2,7 +2,7 @@
 
 use models::ops::{Conv2d, Padding, Shape};
 
-use crate::read::{GraphReader, NamedValue, NodeView, ReadError, bounded};
+use crate::read::{GraphReader, NamedValue, NewNode, NodeView, ReadError, bounded};
 use crate::write::{Attribute, GraphWriter};
 
 pub(super) fn read(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
@@ -30,7 +30,7 @@ pub(super) fn read(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<Name
     }
     let in_channels = per_group * groups;
     let conv = Conv2d { in_channels, out_channels, kernel, stride, padding, dilation, groups, bias: params.len() == 2 };
-    reader.push_with(view.name(), conv, &[input], params)
+    reader.push_with(NewNode { name: view.name(), op: conv.into(), params }, &[input])
 }
 
 pub(super) fn write(op: &Conv2d, writer: &mut GraphWriter<'_>) {

@@ -4,7 +4,7 @@ use models::ops::{AdaptiveAvgPool, Linear};
 use models::{NodeId, Tensor};
 
 use super::pool::read_averaging;
-use crate::read::{GraphReader, NamedValue, NodeView, ReadError};
+use crate::read::{GraphReader, NamedValue, NewNode, NodeView, ReadError};
 use crate::write::{Attribute, GraphWriter};
 
 pub(super) fn read_gemm(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
@@ -52,7 +52,8 @@ pub(super) fn read_matmul(view: &NodeView<'_>, reader: &mut GraphReader) -> Resu
         }
         return match reader.builder.node(input).op {
             models::ops::Op::AdaptiveAvgPool(AdaptiveAvgPool { output: [rows, _] }) => {
-                reader.absorb(view.name(), input, AdaptiveAvgPool { output: [rows, columns] }, vec![])
+                let pool = AdaptiveAvgPool { output: [rows, columns] };
+                reader.absorb(NewNode { name: view.name(), op: pool.into(), params: vec![] }, input)
             }
             _ => reader.push(view.name(), AdaptiveAvgPool { output: [height, columns] }, &[input]),
         };
@@ -88,7 +89,7 @@ fn push(
         return Err(ReadError::Unsupported(format!("a weight of shape {:?}", params[0].1.shape())));
     };
     let linear = Linear { in_features, out_features, bias: params.len() == 2 };
-    reader.push_with(view.name(), linear, &[input], params)
+    reader.push_with(NewNode { name: view.name(), op: linear.into(), params }, &[input])
 }
 
 /// A matrix, which may have dimensions of length one before it.

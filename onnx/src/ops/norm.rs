@@ -2,7 +2,7 @@
 
 use models::ops::{BatchNorm, LocalResponseNorm};
 
-use crate::read::{GraphReader, NamedValue, NodeView, ReadError, bounded};
+use crate::read::{GraphReader, NamedValue, NewNode, NodeView, ReadError, bounded};
 use crate::write::{Attribute, GraphWriter};
 
 pub(super) fn read(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
@@ -19,7 +19,7 @@ pub(super) fn read(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<Name
     // A share, though no engine minds.
     let momentum = complement(view.float("momentum", 0.9).clamp(0.0, 1.0));
     let op = BatchNorm { channels, eps: view.float("epsilon", 1e-5), momentum };
-    reader.push_with(view.name(), op, &[input], params)
+    reader.push_with(NewNode { name: view.name(), op: op.into(), params }, &[input])
 }
 
 pub(super) fn write(op: &BatchNorm, writer: &mut GraphWriter<'_>) {

@@ -111,18 +111,12 @@ impl GraphReader {
 
     /// Adds a node without parameters under this name, or a numbered one if it is taken.
     pub(crate) fn push(&mut self, name: &str, op: impl Into<Op>, inputs: &[NodeId]) -> Result<NamedValue, ReadError> {
-        self.push_with(name, op, inputs, vec![])
+        self.push_with(NewNode { name, op: op.into(), params: vec![] }, inputs)
     }
 
     /// Adds a node with parameters, each under its name in the file.
-    pub(crate) fn push_with(
-        &mut self,
-        name: &str,
-        op: impl Into<Op>,
-        inputs: &[NodeId],
-        params: Vec<(String, Tensor)>,
-    ) -> Result<NamedValue, ReadError> {
-        let op = op.into();
+    pub(crate) fn push_with(&mut self, node: NewNode<'_>, inputs: &[NodeId]) -> Result<NamedValue, ReadError> {
+        let NewNode { name, op, params } = node;
         let params = params.into_iter().map(|(name, tensor)| self.own(name, tensor)).collect::<Vec<_>>();
         let name = self.builder.free_name(&node_name(name, op.operator(), &params));
         let node = Node { name, op, inputs: inputs.to_vec(), params };
@@ -135,16 +129,10 @@ impl GraphReader {
     }
 
     /// Adds a node in the place of an earlier one, of whose work it does a part: the earlier one's name is free for it.
-    pub(crate) fn absorb(
-        &mut self,
-        name: &str,
-        absorbed: NodeId,
-        op: impl Into<Op>,
-        params: Vec<(String, Tensor)>,
-    ) -> Result<NamedValue, ReadError> {
+    pub(crate) fn absorb(&mut self, node: NewNode<'_>, absorbed: NodeId) -> Result<NamedValue, ReadError> {
         let inputs = self.builder.node(absorbed).inputs.clone();
         self.builder.release_name(absorbed);
-        self.push_with(name, op, &inputs, params)
+        self.push_with(node, &inputs)
     }
 
     /// Keeps a parameter and answers its name: a numbered one where another node has other numbers under the same, as
@@ -156,6 +144,15 @@ impl GraphReader {
         self.params.insert(free.clone(), tensor);
         free
     }
+}
+
+/// A node to be added.
+pub(crate) struct NewNode<'a> {
+    /// Its name, if that is free.
+    pub(crate) name: &'a str,
+    pub(crate) op: Op,
+    /// Its parameters, each under its name in the file.
+    pub(crate) params: Vec<(String, Tensor)>,
 }
 
 /// The module of the state dict if all parameters are named as its parts, otherwise the node's own name.

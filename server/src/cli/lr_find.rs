@@ -10,7 +10,7 @@ use trainer::fit::{Logs, Probe, RangeOptions, RangeTest, Task, range_test};
 
 use super::interrupt::Interrupt;
 use super::progress::Progress;
-use super::recipe::{RecipeArgs, TrainingSetup};
+use super::recipe::{RecipeArgs, TrainingDraft, TrainingSetup};
 use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
@@ -47,7 +47,9 @@ pub(super) fn run(args: &LrFindArgs, context: &CommandContext) -> Result<()> {
     let options = RangeOptions { low: args.low, high: args.high, steps: args.steps, ..RangeOptions::default() };
     options.validate()?;
     let mut progress = Progress::until(Interrupt::listen()?);
-    let setup = args.recipe.prepare(args.recipe.open([])?, args.base.as_ref(), context, &mut progress)?;
+    let (name, recipe) = args.recipe.open([])?;
+    let draft = TrainingDraft { name, recipe, base: args.base.as_ref() };
+    let setup = args.recipe.prepare(draft, context, &mut progress)?;
     setup.announce()?;
     let TrainingSetup { plan, kernels, .. } = &setup;
     let task = Task {

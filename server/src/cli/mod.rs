@@ -106,7 +106,7 @@ impl CommandContext {
         Ok(Backends { engine: self.select()?, kernels: self.kernels()? })
     }
 
-    /// Answers requests. ComputeBackend that were asked for by name and are not there are an error now, and not that of a job.
+    /// Answers requests. A compute backend that is asked for by name and is missing is an error at start, not a job's.
     fn serve(&self, args: &ServeArgs) -> Result<()> {
         if self.kernels.kernels != KernelChoice::Auto {
             self.kernels()?;

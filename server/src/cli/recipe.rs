@@ -37,6 +37,14 @@ pub(super) struct RecipeArgs {
     skip_bad_files: bool,
 }
 
+/// What is to be trained, before its images are looked at.
+pub(super) struct TrainingDraft<'a> {
+    pub(super) name: String,
+    pub(super) recipe: Recipe,
+    /// The stored model to train, where the recipe's own is not meant.
+    pub(super) base: Option<&'a ModelName>,
+}
+
 /// A recipe with its images.
 pub(super) struct TrainingSetup {
     pub(super) name: String,
@@ -57,11 +65,11 @@ impl RecipeArgs {
     /// Lists the images and prepares a run: upon this stored model, or the one that the recipe names, if there is any.
     pub(super) fn prepare(
         &self,
-        (name, recipe): (String, Recipe),
-        base: Option<&ModelName>,
+        draft: TrainingDraft<'_>,
         context: &CommandContext,
         observer: &mut dyn Observer,
     ) -> Result<TrainingSetup> {
+        let TrainingDraft { name, recipe, base } = draft;
         let data = self.data.as_ref().context("name the images with --data")?;
         let threads = context.engine.threads;
         // Only an error when there is a pool already, which then serves as well.

@@ -9,7 +9,7 @@ use trainer::recipe::{BUILTIN, OpenRun, Recipe, RecipeError, Resume, RunFolder, 
 
 use super::interrupt::Interrupt;
 use super::progress::{Metric, Progress};
-use super::recipe::{RecipeArgs, TrainingSetup};
+use super::recipe::{RecipeArgs, TrainingDraft, TrainingSetup};
 use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
@@ -64,7 +64,8 @@ fn list() -> Result<()> {
 fn train(args: &TrainArgs, context: &CommandContext) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let mut progress = Progress::until(interrupt);
-    let setup = args.recipe.prepare(args.recipe.open(args.settings())?, None, context, &mut progress)?;
+    let (name, recipe) = args.recipe.open(args.settings())?;
+    let setup = args.recipe.prepare(TrainingDraft { name, recipe, base: None }, context, &mut progress)?;
     setup.announce()?;
     progress.show(if setup.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
     let TrainingSetup { name, recipe, plan, .. } = &setup;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::options::FinetuneOptions;
 use super::strategy::FinetuneStrategy;
 use crate::events::Event;
-use crate::fit::metrics::Evaluation;
+use crate::fit::metrics::{Evaluation, null_is_nan};
 
 /// What a run did and measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,6 +80,7 @@ pub struct Parity {
     /// How many validation images were compared.
     pub images: usize,
     /// The largest difference of an image's logits, relative to its largest logit.
+    #[serde(deserialize_with = "null_is_nan")]
     pub difference: f64,
 }
 
@@ -109,5 +110,14 @@ mod tests {
         for (field, value) in stored.as_object().unwrap().iter().filter(|(field, _)| *field != "options") {
             assert_eq!(&written[field], value, "{field}");
         }
+    }
+
+    #[test]
+    fn a_loss_that_was_no_number_does_not_make_a_report_unreadable() {
+        let stored = STORED
+            .replace(r#""train_loss": 0.7"#, r#""train_loss": null"#)
+            .replace(r#""loss": 0.0"#, r#""loss": null"#);
+        let report: FinetuneReport = serde_json::from_str(&stored).unwrap();
+        assert!(report.test.loss.is_nan() && report.validation.loss.is_nan());
     }
 }

@@ -1,7 +1,7 @@
 //! How good a classifier is on images whose classes are known.
 
 use models::scores::{softmax, top_k};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The result on a set of images. Shares are 0..1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,12 +12,18 @@ pub struct Evaluation {
     pub top1: f64,
     /// Share of images whose class is among the five highest.
     pub top5: f64,
-    /// Mean cross-entropy.
+    /// Mean cross-entropy; NaN, in JSON `null`, where logits were not finite.
+    #[serde(deserialize_with = "null_is_nan")]
     pub loss: f64,
     /// One entry a class.
     pub classes: Vec<ClassResult>,
     /// `confusion[truth][predicted]`: how many images.
     pub confusion: Vec<Vec<usize>>,
+}
+
+/// JSON has no NaN: it is written as `null`, and comes back as what it was.
+pub(crate) fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// The result for one class.

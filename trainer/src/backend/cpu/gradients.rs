@@ -13,6 +13,7 @@ pub(super) struct Gradients {
 }
 
 /// A parameter's id, and how many numbers its gradient has.
+#[derive(Clone, Copy)]
 pub(super) struct GradientOf {
     pub(super) id: usize,
     pub(super) length: usize,

@@ -13,12 +13,10 @@ mod layer;
 mod layers;
 pub(super) mod layout;
 mod plan;
-mod tape;
 #[cfg(test)]
 mod tests;
-mod update;
 mod weights;
 
 pub use executor::CpuExecutor;
-pub use tape::StepTime;
+pub use executor::StepTime;
 pub use weights::Parameter;

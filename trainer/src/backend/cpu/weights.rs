@@ -11,7 +11,7 @@ pub(super) struct Weights {
     parameters: Vec<Parameter>,
     /// Of each parameter, in the layers' layout: convolutions' weights are `[kh, kw, in / groups, out]`.
     numbers: Vec<Vec<f32>>,
-    /// For each node of the graph the param_ids of its parameters, in the node's order.
+    /// For each node of the graph the ids of its parameters, in the node's order.
     nodes: Vec<Vec<usize>>,
 }
 
@@ -82,7 +82,7 @@ impl Weights {
         self.numbers.iter_mut().map(Vec::as_mut_slice)
     }
 
-    /// The param_ids of a node's parameters.
+    /// The ids of a node's parameters.
     pub(super) fn param_ids(&self, node: usize) -> &[usize] {
         &self.nodes[node]
     }

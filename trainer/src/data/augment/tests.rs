@@ -133,7 +133,7 @@ fn preprocess(side: u32) -> Preprocess {
 }
 
 fn geometry(preprocess: &Preprocess) -> Geometry<'_> {
-    Geometry { preprocess, limits: &*LIMITS }
+    Geometry { preprocess, limits: &LIMITS }
 }
 
 fn augmented(policy: AugmentationPolicy, image: &RgbImage, key: SampleKey) -> RgbImage {

@@ -103,7 +103,7 @@ impl<'a> Training<'a> {
             self.gather(batch?, &mut gathered)?;
             self.progress.batch += 1;
             if gathered.batches == options.accumulate || self.progress.batch == total {
-                self.advance(std::mem::take(&mut gathered))?;
+                self.advance(&std::mem::take(&mut gathered))?;
                 if options.checkpoints.every_steps.is_some_and(|every| self.progress.step.is_multiple_of(every)) {
                     self.keep()?;
                 }
@@ -112,7 +112,7 @@ impl<'a> Training<'a> {
         }
         // Where bad files filled the last batches.
         if gathered.batches > 0 {
-            self.advance(gathered)?;
+            self.advance(&gathered)?;
         }
         self.clock.waited += batches.waited();
         drop(batches);

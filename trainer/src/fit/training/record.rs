@@ -8,9 +8,9 @@ use crate::logs::Histogram;
 
 impl Training<'_> {
     /// One step, and its row where it has one: the loss of its own examples, and the rate that it was done with.
-    pub(super) fn advance(&mut self, gathered: Gathered) -> Result<(), FitError> {
+    pub(super) fn advance(&mut self, gathered: &Gathered) -> Result<(), FitError> {
         let (loss, rate) = (gathered.loss / gathered.examples.max(1) as f64, self.rate());
-        self.step(&gathered, rate)?;
+        self.step(gathered, rate)?;
         let (step, every) = (self.progress.step, self.task.options.logging.every_steps);
         if every > 0 && step.is_multiple_of(every) {
             for log in &mut self.task.logs.steps {

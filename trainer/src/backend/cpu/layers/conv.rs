@@ -10,7 +10,7 @@ use super::super::gradients::GradientOf;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::LayerSpec;
 use crate::backend::ExecError;
-use crate::backend::cpu::kernels::conv::{Convolution, Geometry, SumStart};
+use crate::backend::cpu::kernels::conv::{Convolution, Filter, Geometry, SumStart};
 use crate::backend::cpu::kernels::elementwise::{relu, relu_backward};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::cpu::kernels::norm::column_sums;
@@ -77,7 +77,8 @@ impl Layer for ConvLayer {
         let mut y = run.pool.take(run.batch * self.geometry.outputs())?;
         let start = self.bias.map_or(SumStart::Zero, |bias| SumStart::Bias(run.weights.get(bias)));
         let out = y.numbers_mut()?;
-        self.plan(run.batch).forward(inputs[0].numbers(), run.weights.get(self.weight), out, start);
+        let filter = Filter { weight: run.weights.get(self.weight), start };
+        self.plan(run.batch).forward(inputs[0].numbers(), filter, out);
         if self.epilogue.has_relu() {
             relu(out);
         }
@@ -109,12 +110,12 @@ impl Layer for ConvLayer {
         }
         let dx = match back.found[0].take() {
             Some(mut dx) => {
-                plan.backward_input(dy, weight, dx.numbers_mut()?, SumStart::Existing);
+                plan.backward_input(dy, Filter { weight, start: SumStart::Existing }, dx.numbers_mut()?);
                 dx
             }
             None => {
                 let mut dx = run.pool.take(run.batch * self.geometry.inputs())?;
-                plan.backward_input(dy, weight, dx.numbers_mut()?, SumStart::Zero);
+                plan.backward_input(dy, Filter { weight, start: SumStart::Zero }, dx.numbers_mut()?);
                 dx
             }
         };

@@ -31,7 +31,7 @@ pub(super) struct LayerSpec<'a> {
     pub(super) inputs: Vec<&'a Shape>,
     /// The shape of the step's output.
     pub(super) output: &'a Shape,
-    /// Its parameters' param_ids among the weights.
+    /// The ids of its parameters among the weights.
     pub(super) param_ids: &'a [usize],
     /// Whether each of them is trained.
     pub(super) trained: Vec<bool>,

@@ -12,7 +12,7 @@ use super::CpuExecutor;
 use super::layout::MemoryOrder;
 use super::plan::{Gradient, Wants};
 use crate::backend::ComputeBackend;
-use reference::{Numbers, Statistics};
+use reference::{Numbers, Pass, Statistics};
 
 /// Forward and backward are computed in f32, the differences in f64. Every gradient is a sum of fewer than a thousand
 /// products, each rounded to 6e-8 of itself.
@@ -58,11 +58,11 @@ fn check(case: &Case) -> Result<(), String> {
 
     let mut numbers = reference::numbers(graph, &params);
     let mut input: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-    let expected = reference::forward(graph, &numbers, &input, *batch, *statistics);
+    let expected = reference::forward(graph, &numbers, &input, Pass { n: *batch, statistics: *statistics });
     compare(&case.name, "output", &y, &expected)?;
 
     let loss = |numbers: &Numbers, input: &[f64]| -> f64 {
-        let y = reference::forward(graph, numbers, input, *batch, *statistics);
+        let y = reference::forward(graph, numbers, input, Pass { n: *batch, statistics: *statistics });
         y.iter().zip(&dy).map(|(y, &dy)| y * f64::from(dy)).sum()
     };
     let numeric: Vec<f64> = (0..input.len())

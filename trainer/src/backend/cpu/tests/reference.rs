@@ -19,8 +19,17 @@ pub(super) fn numbers(graph: &Graph, params: &Params) -> Numbers {
     graph.nodes().iter().map(|node| node.params.iter().map(tensor).collect()).collect()
 }
 
+/// What a pass is over.
+#[derive(Clone, Copy)]
+pub(super) struct Pass {
+    /// Images.
+    pub(super) n: usize,
+    pub(super) statistics: Statistics,
+}
+
 /// The output for an input of `n` images.
-pub(super) fn forward(graph: &Graph, params: &Numbers, input: &[f64], n: usize, statistics: Statistics) -> Vec<f64> {
+pub(super) fn forward(graph: &Graph, params: &Numbers, input: &[f64], pass: Pass) -> Vec<f64> {
+    let Pass { n, statistics } = pass;
     let mut values: Vec<Vec<f64>> = vec![];
     for (id, node) in graph.iter() {
         let inputs: Vec<&[f64]> = node.inputs.iter().map(|input| values[input.index()].as_slice()).collect();
@@ -34,6 +43,15 @@ pub(super) fn forward(graph: &Graph, params: &Numbers, input: &[f64], n: usize, 
         values.push(value);
     }
     values.swap_remove(graph.output().index())
+}
+
+/// A number of a padded image.
+#[derive(Clone, Copy)]
+struct PaddedPixel {
+    image: usize,
+    channel: usize,
+    y: usize,
+    x: usize,
 }
 
 struct Site<'a> {
@@ -70,7 +88,8 @@ impl Site<'_> {
                             let Padding { top, left, .. } = op.padding;
                             let weight = ((to * channels + from) * op.kernel[0] + down) * op.kernel[1] + right;
                             let channel = to / out * channels + from;
-                            sum += self.params[0][weight] * self.at(image, channel, y, x, [top, left]).unwrap_or(0.0);
+                            sum += self.params[0][weight]
+                                * self.at(PaddedPixel { image, channel, y, x }, [top, left]).unwrap_or(0.0);
                         }
                     }
                     sum
@@ -85,7 +104,7 @@ impl Site<'_> {
             }
             Op::LocalResponseNorm(op) => self.image(|image, [c, row, column]| {
                 let neighbours = op.neighbours(c, self.shapes[0].dims()[0]);
-                let at = |c: usize| self.at(image, c, row, column, [0, 0]).unwrap();
+                let at = |c: usize| self.at(PaddedPixel { image, channel: c, y: row, x: column }, [0, 0]).unwrap();
                 let squares: f64 = neighbours.map(|c| at(c).powi(2)).sum();
                 at(c) / (f64::from(op.bias) + f64::from(op.alpha) / op.size as f64 * squares).powf(f64::from(op.beta))
             }),
@@ -183,7 +202,8 @@ impl Site<'_> {
     }
 
     /// The first input's number at a place of the padded image.
-    fn at(&self, image: usize, channel: usize, y: usize, x: usize, [top, left]: [usize; 2]) -> Option<f64> {
+    fn at(&self, pixel: PaddedPixel, [top, left]: [usize; 2]) -> Option<f64> {
+        let PaddedPixel { image, channel, y, x } = pixel;
         let [channels, height, width] = self.shapes[0].dims() else { panic!("an image") };
         let y = y.checked_sub(top).filter(|y| y < height)?;
         let x = x.checked_sub(left).filter(|x| x < width)?;
@@ -210,7 +230,7 @@ impl Site<'_> {
             for (down, right) in pairs(window.kernel) {
                 let (y, x) = (row * window.stride[0] + down, column * window.stride[1] + right);
                 area += usize::from(y < padded[0] && x < padded[1]);
-                numbers.extend(self.at(image, channel, y, x, [top, left]));
+                numbers.extend(self.at(PaddedPixel { image, channel, y, x }, [top, left]));
             }
             f(&numbers, area)
         })
@@ -222,7 +242,7 @@ impl Site<'_> {
             let mut numbers = vec![];
             for y in AdaptiveAvgPool::span(*height, count[0], row) {
                 for x in AdaptiveAvgPool::span(*width, count[1], column) {
-                    numbers.extend(self.at(image, channel, y, x, [0, 0]));
+                    numbers.extend(self.at(PaddedPixel { image, channel, y, x }, [0, 0]));
                 }
             }
             numbers.iter().sum::<f64>() / numbers.len() as f64

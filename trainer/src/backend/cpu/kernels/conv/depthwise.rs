@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::Filter;
 use super::geometry::Axis;
 use super::sweep::SumStart;
 use crate::backend::cpu::kernels::simd::arch;
@@ -16,7 +17,8 @@ pub(super) struct Depthwise<'a> {
 
 impl Depthwise<'_> {
     /// Sums of products of source pixels and weights `[tap, channel]`.
-    pub(super) fn sweep(&self, source: &[f32], weight: &[f32], destination: &mut [f32], start: SumStart<'_>) {
+    pub(super) fn sweep(&self, source: &[f32], filter: Filter<'_>, destination: &mut [f32]) {
+        let Filter { weight, start } = filter;
         let (rows, columns) = (self.axes[0].len(), self.axes[1].len());
         let image = self.source[0] * self.source[1] * self.channels;
         let bands = destination.par_chunks_mut(columns * self.channels).enumerate();

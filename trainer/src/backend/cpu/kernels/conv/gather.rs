@@ -3,10 +3,11 @@
 
 use rayon::prelude::*;
 
+use super::Filter;
 use super::geometry::{Axis, Geometry};
 use super::panels::Panels;
 use super::plan::Plan;
-use super::sweep::{Channels, SumStart, Sweep};
+use super::sweep::{Channels, Sweep};
 use super::weight_grad::{WeightGrad, WeightGradPairs};
 use crate::backend::cpu::kernels::simd::lanes;
 
@@ -57,7 +58,8 @@ impl Gathered {
         })
     }
 
-    pub(super) fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], start: SumStart<'_>) {
+    pub(super) fn forward(&self, x: &[f32], filter: Filter<'_>, y: &mut [f32]) {
+        let Filter { weight, start } = filter;
         let shape = [1, self.from.count, self.to.count];
         let panels = Panels::of_rows(weight, shape, (0, self.to.stride), lanes());
         let sweep = Sweep { plan: &self.plan, panels: &panels, from: self.from, to: self.to, start };

@@ -23,6 +23,14 @@ use weight_grad::{WeightGrad, WeightGradPairs};
 
 use super::simd::lanes;
 
+/// The weights of a convolution, and what its sums start from.
+#[derive(Clone, Copy)]
+pub(crate) struct Filter<'a> {
+    /// `[kh, kw, in / groups, out]`.
+    pub(crate) weight: &'a [f32],
+    pub(crate) start: SumStart<'a>,
+}
+
 /// A convolution of batches of one size. Weights are `[kh, kw, in / groups, out]`.
 pub(crate) struct Convolution {
     geometry: Geometry,
@@ -59,37 +67,37 @@ impl Convolution {
     }
 
     /// `y = x * weight`, from what `y` starts with.
-    pub(crate) fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], start: SumStart<'_>) {
+    pub(crate) fn forward(&self, x: &[f32], filter: Filter<'_>, y: &mut [f32]) {
         let [inside, outside] = self.channels();
         let shape = [self.geometry.taps(), inside.count, outside.count];
         match &self.algorithm {
             ConvAlgorithm::Depthwise { forward, .. } => {
-                self.depthwise(forward, self.geometry.input).sweep(x, weight, y, start)
+                self.depthwise(forward, self.geometry.input).sweep(x, filter, y)
             }
-            ConvAlgorithm::Gathered { gathered, .. } => gathered.forward(x, weight, y, start),
+            ConvAlgorithm::Gathered { gathered, .. } => gathered.forward(x, filter, y),
             ConvAlgorithm::Planned { forward, .. } => {
                 for group in 0..self.geometry.conv.groups {
                     let (from, to) = (inside.of_group(group), outside.of_group(group));
-                    let panels = Panels::of_rows(weight, shape, (to.first, to.stride), lanes());
-                    self.sweep(forward, (&panels, from, to), start, (x, y));
+                    let panels = Panels::of_rows(filter.weight, shape, (to.first, to.stride), lanes());
+                    GroupSweep { plans: forward, batch: self.batch, panels, from, to, start: filter.start }.run(x, y);
                 }
             }
         }
     }
 
     /// The gradient of `x`, from what `dx` starts with.
-    pub(crate) fn backward_input(&self, dy: &[f32], weight: &[f32], dx: &mut [f32], start: SumStart<'_>) {
+    pub(crate) fn backward_input(&self, dy: &[f32], filter: Filter<'_>, dx: &mut [f32]) {
         let [inside, outside] = self.channels();
         let shape = [self.geometry.taps(), outside.count, inside.count];
         match &self.algorithm {
             ConvAlgorithm::Depthwise { adjoint, .. } => {
-                self.depthwise(adjoint, self.geometry.output).sweep(dy, weight, dx, start)
+                self.depthwise(adjoint, self.geometry.output).sweep(dy, filter, dx)
             }
             ConvAlgorithm::Gathered { adjoint, .. } | ConvAlgorithm::Planned { adjoint, .. } => {
                 for group in 0..self.geometry.conv.groups {
                     let (to, from) = (inside.of_group(group), outside.of_group(group));
-                    let panels = Panels::of_columns(weight, shape, (from.first, from.stride), lanes());
-                    self.sweep(adjoint, (&panels, from, to), start, (dy, dx));
+                    let panels = Panels::of_columns(filter.weight, shape, (from.first, from.stride), lanes());
+                    GroupSweep { plans: adjoint, batch: self.batch, panels, from, to, start: filter.start }.run(dy, dx);
                 }
             }
         }
@@ -120,14 +128,22 @@ impl Convolution {
         [(self.geometry.group_in(), conv.in_channels), (self.geometry.group_out(), conv.out_channels)]
             .map(|(count, stride)| Channels { first: 0, count, stride })
     }
+}
 
-    fn sweep(
-        &self,
-        plans: &[Plan],
-        (panels, from, to): (&Panels, Channels, Channels),
-        start: SumStart<'_>,
-        (source, destination): (&[f32], &mut [f32]),
-    ) {
+/// One group of channels of a planned convolution, over a whole batch.
+struct GroupSweep<'a> {
+    plans: &'a [Plan],
+    /// Images.
+    batch: usize,
+    panels: Panels,
+    from: Channels,
+    to: Channels,
+    start: SumStart<'a>,
+}
+
+impl GroupSweep<'_> {
+    fn run(&self, source: &[f32], destination: &mut [f32]) {
+        let Self { plans, ref panels, from, to, start, .. } = *self;
         let mut parts = Vec::new();
         let (mut source, mut destination) = (source, destination);
         let images = |numbers: usize, images: usize| numbers / self.batch * images;

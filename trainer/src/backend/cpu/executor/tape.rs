@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::array::Array;
-use super::executor::CpuExecutor;
-use super::gradients::Gradients;
-use super::layer::{BackwardContext, LayerOutput, Mode, PassContext, SavedForBackward};
+use super::CpuExecutor;
 use crate::backend::ExecError;
+use crate::backend::cpu::array::Array;
+use crate::backend::cpu::gradients::Gradients;
+use crate::backend::cpu::layer::{BackwardContext, LayerOutput, Mode, PassContext, SavedForBackward, add};
 
 /// A forward pass in training, with what its backward pass reads.
-pub(super) struct Tape {
+pub(in crate::backend::cpu) struct Tape {
     mode: Mode,
     batch: usize,
     /// By node.
@@ -33,23 +33,23 @@ pub struct StepTime {
 }
 
 /// What a backward pass finds.
-pub(super) struct BackwardOutput {
-    pub(super) gradients: Gradients,
+pub(in crate::backend::cpu) struct BackwardOutput {
+    pub(in crate::backend::cpu) gradients: Gradients,
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing but the tests of gradients asks for it"))]
-    pub(super) input: Option<Array>,
+    pub(in crate::backend::cpu) input: Option<Array>,
     seconds: Vec<f64>,
 }
 
 impl Tape {
     /// The output; `[n, classes]` for a classifier.
-    pub(super) fn output(&self) -> &[f32] {
+    pub(in crate::backend::cpu) fn output(&self) -> &[f32] {
         self.output.numbers()
     }
 }
 
 impl CpuExecutor {
     /// The output in evaluation.
-    pub(super) fn evaluate(&self, x: Array, batch: usize) -> Result<Array, ExecError> {
+    pub(in crate::backend::cpu) fn evaluate(&self, x: Array, batch: usize) -> Result<Array, ExecError> {
         let pass = self.pass(x, batch, Mode::Evaluation)?;
         Ok(pass.output)
     }
@@ -60,7 +60,7 @@ impl CpuExecutor {
     /// # Errors
     /// [`ExecError::Input`] when these are not whole images of the size that the graph takes, [`ExecError::OneDnn`] when the
     /// library fails.
-    pub(super) fn forward_tape(&mut self, images: &[f32], seed: u64) -> Result<Tape, ExecError> {
+    pub(in crate::backend::cpu) fn forward_tape(&mut self, images: &[f32], seed: u64) -> Result<Tape, ExecError> {
         let batch = self.images(images)?;
         let pass = self.pass(self.pool.copy(images)?, batch, Mode::Training { seed })?;
         let run = PassContext { weights: &self.weights, pool: &self.pool, batch, mode: pass.mode };
@@ -76,7 +76,7 @@ impl CpuExecutor {
     ///
     /// # Errors
     /// [`ExecError::Input`] when the gradient is not of the output's size.
-    pub(super) fn backward_tape(&self, pass: Tape, dy: &[f32]) -> Result<Gradients, ExecError> {
+    pub(in crate::backend::cpu) fn backward_tape(&self, pass: Tape, dy: &[f32]) -> Result<Gradients, ExecError> {
         Ok(self.backward_to_input(pass, dy)?.gradients)
     }
 
@@ -100,7 +100,11 @@ impl CpuExecutor {
     }
 
     /// And the gradient of the input, if it is wanted.
-    pub(super) fn backward_to_input(&self, mut pass: Tape, dy: &[f32]) -> Result<BackwardOutput, ExecError> {
+    pub(in crate::backend::cpu) fn backward_to_input(
+        &self,
+        mut pass: Tape,
+        dy: &[f32],
+    ) -> Result<BackwardOutput, ExecError> {
         if dy.len() != pass.output().len() {
             return Err(ExecError::Input { expected: self.output.to_string(), found: vec![dy.len()] });
         }
@@ -128,7 +132,7 @@ impl CpuExecutor {
             for (&input, given) in step.inputs.iter().zip(given) {
                 // A step may take one node twice.
                 found[input] = match (found[input].take(), given) {
-                    (Some(sum), Some(given)) => Some(super::layer::add(sum, given)?),
+                    (Some(sum), Some(given)) => Some(add(sum, given)?),
                     (sum, given) => sum.or(given),
                 };
             }

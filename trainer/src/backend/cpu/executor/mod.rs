@@ -1,17 +1,22 @@
 //! A network on the CPU.
 
+mod tape;
+mod update;
+
 use models::ops::Shape;
 use models::preprocess::ImageBatch;
 use models::{Graph, Params, Tensor};
 
-use super::array::Pool;
-use super::gradients::Gradients;
-use super::layout::MemoryOrder;
-use super::plan::{Gradient, Plan, Wants};
-use super::tape::Tape;
-use super::update::Update;
-use super::weights::{Parameter, Weights};
+use crate::backend::cpu::array::Pool;
+use crate::backend::cpu::gradients::Gradients;
+use crate::backend::cpu::layout::MemoryOrder;
+use crate::backend::cpu::plan::{Gradient, Plan, Wants};
+use crate::backend::cpu::weights::{Parameter, Weights};
 use crate::backend::{ComputeBackend, ExecError};
+use tape::Tape;
+use update::Update;
+
+pub use tape::StepTime;
 
 /// A network, ready to run and to be trained.
 pub struct CpuExecutor {
@@ -23,9 +28,9 @@ pub struct CpuExecutor {
     pub(super) output: Shape,
     /// The node whose output is the network's.
     pub(super) last: usize,
-    pub(super) update: Option<Update>,
+    update: Option<Update>,
     /// Of the last forward pass in training, until its backward pass.
-    pub(super) tape: Option<Tape>,
+    tape: Option<Tape>,
     /// Sums since the last update.
     pub(super) gradients: Option<Gradients>,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use models::{Params, Tensor};
 
-use super::executor::CpuExecutor;
-use super::weights::{Parameter, to_layer_layout};
+use super::CpuExecutor;
+use crate::backend::cpu::weights::{Parameter, to_layer_layout};
 use crate::backend::{ComputeBackend, ExecError, Executor, ExecutorSpec, State, UpdateRule};
 use crate::optim::{Ema, Optimizer, ParamInfo, StateError, Step, global_norm};
 
