@@ -82,8 +82,13 @@ async fn run(config: ServeConfig, engine: SelectedEngine) -> Result<()> {
         jobs.context("the job runner panicked")?;
         server.context("the server panicked")?.context("the server failed")
     };
+    drain(finish, Duration::from_secs(config.drain_seconds), &mut signals).await
+}
+
+/// Waits for what is in flight, for so long or until a second signal.
+async fn drain(finish: impl Future<Output = Result<()>>, patience: Duration, signals: &mut Signals) -> Result<()> {
     tokio::select! {
-        finished = timeout(Duration::from_secs(config.drain_seconds), finish) => match finished {
+        finished = timeout(patience, finish) => match finished {
             Ok(result) => result,
             Err(_) => {
                 tracing::warn!("requests are still in flight after the time they had; they are cut off");
