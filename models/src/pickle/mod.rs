@@ -5,7 +5,7 @@
 //! dictionaries, PyTorch's tensors and parameters, NumPy's arrays. The result of any other call is an opaque value that
 //! remembers the callee's name.
 //!
-//! Values live in a [`Heap`] and refer to each other by number, so that a file can neither make a cycle that is never
+//! Values live in a `Heap` and refer to each other by number, so that a file can neither make a cycle that is never
 //! freed nor a nesting so deep that freeing it overflows the stack.
 
 mod call;

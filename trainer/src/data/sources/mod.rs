@@ -98,7 +98,7 @@ impl DatasetKind {
 }
 
 impl DatasetSource {
-    /// Lists the images for training, without reading them. A compressed tar is refused: see [`Source::open_in`].
+    /// Lists the images for training, without reading them. A compressed tar is refused: see [`DatasetSource::open_in`].
     ///
     /// # Errors
     /// [`DatasetError`] for a folder that cannot be read, fewer than two classes, or a class with too few images.
@@ -109,7 +109,7 @@ impl DatasetSource {
     /// Lists the images for training; only a compressed tar is read for it, once.
     ///
     /// # Errors
-    /// As [`Source::open`].
+    /// As [`DatasetSource::open`].
     pub fn open_in(&self, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
         let dataset = self.list_in(options)?;
         if dataset.labels.len() < 2 {
