@@ -124,7 +124,7 @@ fn a_run_that_is_killed_ten_times_writes_the_same_file() {
 
     // Another recipe in the same folder is no continuation, and where nothing was begun nothing goes on.
     let other = refused(train(folder, "killed").args(["--set", "training.seed=1"]));
-    assert!(other.contains("begun with other settings"), "{other}");
+    assert!(other.contains("started with other settings"), "{other}");
     let nothing = refused(train(folder, "new").arg("--resume"));
     assert!(nothing.contains("no checkpoint to resume from"), "{nothing}");
     // A run goes on for longer than it was meant to.

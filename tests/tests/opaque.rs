@@ -153,7 +153,7 @@ fn it_is_fine_tuned_by_a_head_and_by_nothing_else() {
         let refused = run("staged");
         let error = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(
-            !refused.status.success() && error.contains("cannot be trained as `staged` does; `head` works"),
+            !refused.status.success() && error.contains("cannot train its layers as `staged` does; use `head`"),
             "{error}"
         );
         let output = run("auto");
@@ -209,7 +209,7 @@ fn the_interface_trains_a_head_on_it_and_refuses_what_it_cannot_train() {
     let refused = ask("full");
     assert_eq!(refused.status(), 422);
     let problem = json(refused);
-    assert!(problem["detail"].as_str().unwrap().contains("`head` works"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("use `head`"), "{problem}");
     let accepted = ask("head");
     assert_eq!(accepted.status(), 202);
     let job = server.finished(json(accepted)["id"].as_str().unwrap());

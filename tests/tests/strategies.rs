@@ -35,10 +35,11 @@ fn params(file: &Path) -> Params {
 }
 
 /// Flags for each compute backend of this machine.
-fn kernels() -> Vec<&'static [&'static str]> {
-    let mut kernels: Vec<&[&str]> = vec![&["--kernels", "rust"]];
+fn kernels() -> Vec<Vec<&'static str>> {
+    let mut kernels = vec![vec!["--kernels", "rust"]];
     if fixtures::Library::OneDnn.path().is_some() {
-        kernels.push(&["--kernels", "onednn", "--precision", "bf16"]);
+        let precision = if fixtures::has_bf16() { "bf16" } else { "f32" };
+        kernels.push(vec!["--kernels", "onednn", "--precision", precision]);
     }
     kernels
 }

@@ -9,12 +9,12 @@ use crate::optim::{EmaOptions, EmaWarmUp, Groups, OptimizerKind, Step};
 /// The backends of this machine. A new one adds its row here.
 fn backends() -> Vec<ComputeBackend> {
     let mut all = vec![ComputeBackend::Rust];
-    #[expect(clippy::disallowed_methods, reason = "tests are told by the environment where the library is")]
-    if let Some(path) = std::env::var_os("GRAFT_ONEDNN") {
-        let library = OneDnn::load(path.as_ref()).unwrap();
-        all.extend(
-            [Precision::F32, Precision::Bf16].map(|precision| ComputeBackend::OneDnn(library.clone(), precision)),
-        );
+    if let Some(path) = fixtures::Library::OneDnn.path() {
+        let library = OneDnn::load(&path).unwrap();
+        all.push(ComputeBackend::OneDnn(library.clone(), Precision::F32));
+        if fixtures::has_bf16() {
+            all.push(ComputeBackend::OneDnn(library, Precision::Bf16));
+        }
     }
     all
 }

@@ -59,7 +59,9 @@ pub enum OneDnnError {
         reason: String,
     },
     /// The library refused to do something, for want of memory as a rule.
-    #[error("oneDNN failed to {what} (status {status}); use --kernels rust, or a smaller batch if memory is short")]
+    #[error(
+        "oneDNN failed to {what} (status {status}); use --kernels rust, --precision f32 if this processor has no bf16, or a smaller batch if memory is short"
+    )]
     Refused {
         /// What was asked for.
         what: &'static str,

@@ -73,7 +73,7 @@ fn what_is_no_batch_is_refused() {
         ("data_batch_1.bin", vec![0; 3072], "no multiple of 3073"),
         ("data_batch_1.bin", batch(&[1, 10]), "image 1 is of class 10"),
         ("test_batch", b"\x80\x02}q\x00.".to_vec(), "no array `data`"),
-        ("test_batch", b"\x80\x02}q\x00".to_vec(), "damaged at byte 5"),
+        ("test_batch", b"\x80\x02}q\x00".to_vec(), "at byte 5"),
     ];
     for (name, bytes, expected) in cases {
         let root = tempfile::tempdir().unwrap();
