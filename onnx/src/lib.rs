@@ -7,9 +7,9 @@
 //! use models::{ModelSpec, Network, Preprocess, init, zoo};
 //! use onnx::{ExportOptions, export, import};
 //!
-//! let graph = zoo::find("resnet20").expect("a network of the table").graph([32, 32], 10)?;
+//! let graph = zoo::find("resnet20_cifar").expect("a network of the table").graph([32, 32], 10)?;
 //! let spec = ModelSpec {
-//!     architecture: "resnet20".to_owned(),
+//!     architecture: "resnet20_cifar".to_owned(),
 //!     labels: None,
 //!     preprocess: Preprocess::torchvision(32, 32),
 //!     training: None,
