@@ -53,7 +53,7 @@ fn upright(image: RgbImage, orientation: Orientation) -> Result<RgbImage, ImageE
     }
     let (width, height) = (image.width(), image.height());
     let stored = image::RgbImage::from_raw(width, height, image.into_data());
-    let mut image = DynamicImage::ImageRgb8(stored.unwrap_or_default());
+    let mut image = DynamicImage::ImageRgb8(stored.expect("an RgbImage has three bytes for every pixel"));
     image.apply_orientation(orientation);
     let image = image.into_rgb8();
     Ok(RgbImage::new(image.width(), image.height(), image.into_raw())?)

@@ -37,7 +37,7 @@ pub(super) fn forward(graph: &Graph, params: &Numbers, input: &[f64], pass: Pass
         let value = if id == graph.input() {
             input.to_vec()
         } else {
-            let site = Site { graph, id, inputs, shapes, params: &params[id.index()], n, statistics };
+            let site = ReferenceNode { graph, id, inputs, shapes, params: &params[id.index()], n, statistics };
             site.compute(&node.op)
         };
         values.push(value);
@@ -54,7 +54,7 @@ struct PaddedPixel {
     x: usize,
 }
 
-struct Site<'a> {
+struct ReferenceNode<'a> {
     graph: &'a Graph,
     id: NodeId,
     inputs: Vec<&'a [f64]>,
@@ -64,7 +64,7 @@ struct Site<'a> {
     statistics: Statistics,
 }
 
-impl Site<'_> {
+impl ReferenceNode<'_> {
     fn compute(&self, op: &Op) -> Vec<f64> {
         let x = self.inputs[0];
         match op {
