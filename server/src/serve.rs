@@ -42,8 +42,7 @@ async fn run(config: ServeConfig, engine: SelectedEngine) -> Result<()> {
         format!("cannot listen on {address}; if another server has the port, choose one with --port")
     })?;
     let address = listener.local_addr().context("the system does not tell the port")?;
-    let command =
-        ChildCommand::of_this_program(&config.data, &engine, &config.kernels).context("cannot find this program")?;
+    let command = ChildCommand::of_this_program(&config, &engine).context("cannot find this program")?;
     let state = AppState::open(&config, engine).await?;
     announce(address, &state).context("cannot write to standard output")?;
 

@@ -93,7 +93,7 @@ def serving(graft: Path, data: Path, engine: str) -> Iterator[str]:
     log = data.with_name("server.log")
     with log.open("w") as output:
         server = subprocess.Popen(
-            [graft, "serve", "--data-dir", data, "--engine", engine, "--port", str(port)],
+            [graft, "serve", "--data-dir", data, "--data-root", data.parent, "--engine", engine, "--port", str(port)],
             stdout=output,
             stderr=subprocess.STDOUT,
         )

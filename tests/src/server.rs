@@ -85,13 +85,14 @@ impl Sandbox {
         error
     }
 
-    /// Starts a server on a free port and waits until it is ready.
+    /// Starts a server on a free port and waits until it is ready. Requests may name data in the temporary folder.
     ///
     /// # Panics
     /// When it does not become ready.
     #[must_use]
     pub fn serve(&self, arguments: &[&str]) -> Server {
-        let mut command = self.command(&["serve", "--port", "0"]);
+        let mut command = self.command(&["serve", "--port", "0", "--data-root"]);
+        command.arg(self.folder.path());
         let started = command.args(arguments).stdout(Stdio::piped()).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("graft serve: {error}"));
         let mut first = String::new();

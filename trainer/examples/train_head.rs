@@ -12,7 +12,7 @@ use models::preprocess::test_card;
 use models::{ModelSpec, Network, Preprocess, init, zoo};
 use onnx::EngineKind;
 use trainer::backend::ComputeBackend;
-use trainer::data::DatasetSource;
+use trainer::data::{DatasetSource, FileAccess};
 use trainer::events::Unobserved;
 use trainer::finetune::{Base, FinetuneOptions, Folders, ModelContent, Task, finetune};
 
@@ -28,6 +28,7 @@ fn main() -> anyhow::Result<()> {
             base_name: "resnet20_cifar",
             base: &Base::Network(Box::new(random_base()?)),
             source: &DatasetSource::Folder { path: pictures },
+            access: &FileAccess::Everywhere,
             options: FinetuneOptions { epochs: 20, ..FinetuneOptions::default() },
             folders: &Folders { features: below("features"), runs: below("runs"), archives: below("archives") },
             engine: EngineKind::Tract,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use server::finetune::{self, FinetuneSpec};
+use server::finetune::{self, FinetuneContext, FinetuneSpec};
 use server::store::ModelName;
-use trainer::data::DatasetKind;
+use trainer::data::{DatasetKind, FileAccess};
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{FinetuneOptions, FinetuneStrategy};
 use trainer::fit::metrics::ClassResult;
@@ -59,7 +59,9 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     if args.options.strategy != FinetuneStrategy::Head {
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
     }
-    let published = finetune::run(&context.data, &spec, &backends, &mut progress);
+    // The user's own command reads what the user may read.
+    let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere };
+    let published = finetune::run(&place, &spec, &backends, &mut progress);
     progress.finish();
     let published = published?;
     summarize(&published.report)?;

@@ -24,8 +24,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use server::config::{DataArgs, DataDir, EngineArgs, KernelArgs, ListenArgs, LogArgs, ServeArgs};
+use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, ListenArgs, LogArgs, ServeArgs};
 use server::config::{EngineOptions, KernelChoice, KernelOptions};
+use server::finetune::FinetuneContext;
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
 use server::{http::router, jobs, serve, telemetry};
 
@@ -81,7 +82,7 @@ enum Command {
     Health(ListenArgs),
     /// Run one fine-tune job for a server, which speaks to it through standard input and output
     #[command(hide = true)]
-    Job,
+    Job(DataRootArgs),
 }
 
 /// What every command works with.
@@ -163,7 +164,10 @@ fn run(command: Option<Command>, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Runtime(command)) => runtime::run(&command, context)?,
         Some(Command::Openapi) => output::json(&router::openapi())?,
         Some(Command::Health(args)) => health::run(&args)?,
-        Some(Command::Job) => return Ok(jobs::child::main(&context.data, &context.backends()?)?),
+        Some(Command::Job(roots)) => {
+            let place = FinetuneContext { data: context.data.clone(), access: roots.access(&context.data) };
+            return Ok(jobs::child::main(&place, &context.backends()?)?);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use trainer::data::FileAccess;
 use trainer::finetune::Folders;
 
 /// Where graft keeps what it keeps.
@@ -19,6 +20,25 @@ impl DataArgs {
     pub fn resolve(&self) -> DataDir {
         let default = || dirs::data_dir().unwrap_or_else(|| PathBuf::from(".")).join("graft");
         DataDir(self.data_dir.clone().unwrap_or_else(default))
+    }
+}
+
+/// The folders that requests may name data in.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DataRootArgs {
+    /// A folder whose images requests may train on; may be given more than once [default: none, so that requests can
+    /// name nothing but published data sets that were fetched]
+    #[arg(long = "data-root", env = "GRAFT_DATA_ROOT", value_name = "DIR", value_delimiter = ':')]
+    pub data_roots: Vec<PathBuf>,
+}
+
+impl DataRootArgs {
+    /// What requests may read: these folders, and the data sets in the data folder.
+    #[must_use]
+    pub fn access(&self, data: &DataDir) -> FileAccess {
+        let folders = self.data_roots.iter().cloned().chain([data.datasets_dir()]);
+        // Without a current folder there is nothing that a relative path could mean.
+        FileAccess::within(folders.filter_map(|folder| std::path::absolute(folder).ok()))
     }
 }
 

@@ -6,7 +6,7 @@ mod log;
 mod runtime;
 mod serve;
 
-pub use data::{DataArgs, DataDir};
+pub use data::{DataArgs, DataDir, DataRootArgs};
 pub use log::{LogArgs, LogFormat};
 pub use runtime::{EngineArgs, EngineChoice, EngineOptions, KernelArgs, KernelChoice, KernelOptions};
 pub use serve::{ListenArgs, ServeArgs, ServeConfig};

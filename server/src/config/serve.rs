@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
-use super::{DataDir, KernelOptions};
+use super::{DataDir, DataRootArgs, KernelOptions};
 
 /// Where the server listens.
 #[derive(Debug, Clone, Args)]
@@ -25,6 +25,10 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub listen: ListenArgs,
+
+    /// What requests may read.
+    #[command(flatten)]
+    pub roots: DataRootArgs,
 
     /// The largest request body, in megabytes
     #[arg(long, env = "GRAFT_MAX_BODY_MB", default_value_t = 32, value_name = "MB")]
@@ -70,6 +74,8 @@ pub struct ServeConfig {
     pub drain_seconds: u64,
     /// How long a job stays claimed without a sign of life.
     pub job_lease_seconds: u64,
+    /// The folders that requests may name data in.
+    pub roots: DataRootArgs,
     /// The training backend.
     pub kernels: KernelOptions,
     /// The data folder.
@@ -89,6 +95,7 @@ impl ServeArgs {
             queue: self.queue.get(),
             drain_seconds: self.drain_seconds,
             job_lease_seconds: self.job_lease_seconds,
+            roots: self.roots.clone(),
             kernels,
             data,
         }

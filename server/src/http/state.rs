@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use crate::config::{DataDir, ServeConfig};
+use crate::finetune::{FinetuneChecker, FinetuneContext};
 use crate::inference::{Decoder, InferenceOptions, Registry};
 use crate::jobs::{Jobs, JobsError};
 use crate::runtime::SelectedEngine;
@@ -26,6 +27,8 @@ pub struct AppState {
     pub engine: Arc<SelectedEngine>,
     /// Where everything is kept.
     pub data: DataDir,
+    /// Checks what fine-tunes ask for.
+    pub checker: FinetuneChecker,
     /// The largest body of a request.
     pub max_body_bytes: usize,
     /// Whether the server is going.
@@ -78,6 +81,10 @@ impl AppState {
             decoder: Decoder::new(engine.threads, limits),
             jobs: Jobs::open(&config.data.database()).await?,
             engine: Arc::new(engine),
+            checker: FinetuneChecker::new(FinetuneContext {
+                data: config.data.clone(),
+                access: config.roots.access(&config.data),
+            }),
             data: config.data.clone(),
             max_body_bytes: config.max_body_mb.saturating_mul(1 << 20),
             draining: DrainState::default(),

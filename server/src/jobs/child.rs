@@ -16,9 +16,8 @@ use trainer::finetune::FinetuneError;
 use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
 use super::spec::JobSpec;
-use crate::config::DataDir;
 use crate::failure::chain;
-use crate::finetune::{self, FinetuneFailure};
+use crate::finetune::{self, FinetuneContext, FinetuneFailure};
 use crate::runtime::Backends;
 
 /// Lower than the server, which then answers as if nobody trained.
@@ -39,7 +38,7 @@ pub enum ChildError {
 ///
 /// # Errors
 /// [`ChildError`] when it was not started by a server, or the server has gone.
-pub fn main(data: &DataDir, backends: &Backends) -> Result<ExitCode, ChildError> {
+pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, ChildError> {
     let control = Arc::new(Control::default());
     let (spec, lease_until) = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
     control.lease_until.store(lease_until, Ordering::Release);
@@ -49,7 +48,7 @@ pub fn main(data: &DataDir, backends: &Backends) -> Result<ExitCode, ChildError>
     }
     let mut reporter = Reporter { control, metrics: Value::Null };
     let JobSpec::Finetune(spec) = spec;
-    let outcome = finetune::run(data, &spec, backends, &mut reporter);
+    let outcome = finetune::run(context, &spec, backends, &mut reporter);
     let (report, code) = match outcome {
         Ok(published) => {
             let metrics = reporter.metrics;

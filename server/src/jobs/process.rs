@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::protocol::{ChildMessage, ControlMessage};
-use crate::config::{DataDir, KernelOptions};
+use crate::config::ServeConfig;
 use crate::runtime::SelectedEngine;
 
 /// How the training process is started.
@@ -25,15 +25,16 @@ pub struct ChildCommand {
 }
 
 impl ChildCommand {
-    /// This program with the command `job`, on the same data, the same engine and with the same choice of kernels.
+    /// This program with the command `job`: the same data, data roots, engine and choice of kernels as the server's.
     ///
     /// # Errors
     /// When the system does not tell where this program is.
-    pub fn of_this_program(data: &DataDir, engine: &SelectedEngine, kernels: &KernelOptions) -> io::Result<Self> {
-        let mut arguments: Vec<OsString> = vec!["job".into(), "--data-dir".into(), data.root().into()];
+    pub fn of_this_program(config: &ServeConfig, engine: &SelectedEngine) -> io::Result<Self> {
+        let mut arguments: Vec<OsString> = vec!["job".into(), "--data-dir".into(), config.data.root().into()];
+        arguments.extend(config.roots.data_roots.iter().flat_map(|root| ["--data-root".into(), root.into()]));
         arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
         arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
-        arguments.extend(kernels.arguments());
+        arguments.extend(config.kernels.arguments());
         if let Some(runtime) = ort::loaded() {
             arguments.extend(["--ort-lib".into(), runtime.path().into()]);
         }

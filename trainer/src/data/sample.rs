@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use models::preprocess::{ImageError, Limits, RgbImage, decode, probe};
 use sha2::{Digest, Sha256};
 
-use super::DatasetError;
+use super::files::IMAGE_BYTES;
 use super::sources::content::Content;
 use super::split::Subset;
-
-/// The largest image file that is read, in bytes. The pixels have limits of their own.
-const LARGEST: u64 = 512 << 20;
+use super::{DatasetError, FileAccess};
 
 /// One image file, wherever its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +33,11 @@ impl Sample {
         Self { subset, ..self }
     }
 
-    /// A file on disk.
+    /// A file on disk, read with the rights of this process.
     #[must_use]
     pub fn file(path: PathBuf, class: usize) -> Self {
-        Self::new(path.clone(), class, Content::File(path))
+        let content = Content::File(FileAccess::Everywhere.file(path.clone()));
+        Self::new(path, class, content)
     }
 
     /// Reads the file and looks at its header: that it is an image, and not too large.
@@ -47,10 +46,7 @@ impl Sample {
     /// [`DatasetError`] naming the file.
     pub fn read(&self, limits: &Limits) -> Result<Vec<u8>, DatasetError> {
         let failed = |source| DatasetError::read(&self.path, source);
-        if self.content.length().map_err(failed)? > LARGEST {
-            return Err(failed(std::io::Error::other(format!("it has more than {LARGEST} bytes"))));
-        }
-        let bytes = self.content.read().map_err(failed)?;
+        let bytes = self.content.read(IMAGE_BYTES).map_err(failed)?;
         probe(&bytes, limits).map_err(|source| DatasetError::image(&self.path, source))?;
         Ok(bytes)
     }

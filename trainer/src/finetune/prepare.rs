@@ -34,7 +34,7 @@ pub(super) fn prepare(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Pr
     if matches!(task.base, Base::File(_)) {
         head_alone(task.base_name, task.options.strategy)?;
     }
-    let options = OpenOptions { archives: Some(&task.folders.archives), ..OpenOptions::default() };
+    let options = OpenOptions { archives: Some(&task.folders.archives), access: task.access, ..OpenOptions::default() };
     let dataset = task.source.open_in(&options)?;
     let base = task.base.network();
     let grafted = base.graph.graft(HEAD, dataset.labels.len())?;

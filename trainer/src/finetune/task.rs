@@ -9,7 +9,7 @@ use super::golden::Golden;
 use super::report::FinetuneReport;
 use super::{Base, FinetuneOptions, ModelContent};
 use crate::backend::ComputeBackend;
-use crate::data::DatasetSource;
+use crate::data::{DatasetSource, FileAccess};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Task<'a> {
     pub base: &'a Base,
     /// The images.
     pub source: &'a DatasetSource,
+    /// The files that the images may be read from.
+    pub access: &'a FileAccess,
     /// The user's choices.
     pub options: FinetuneOptions,
     /// Where the run may write.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::{DataDir, KernelOptions, ServeConfig};
+use crate::config::{DataDir, DataRootArgs, KernelOptions, ServeConfig};
 use crate::inference::testing::{EngineRecord, GREEN, RED, RecordingEngine, bmp, colours, golden, network, publish};
 use crate::inference::{InferenceOptions, Registry};
 use crate::runtime::SelectedEngine;
@@ -42,6 +42,7 @@ impl TestServer {
             queue: 3,
             drain_seconds: 1,
             job_lease_seconds: 5,
+            roots: DataRootArgs { data_roots: vec![folder.path().to_owned()] },
             kernels: KernelOptions::default(),
             data: DataDir::new(folder.path()),
         };
@@ -381,20 +382,42 @@ async fn an_idempotency_key_is_honoured() {
 }
 
 #[tokio::test]
-async fn a_data_set_that_takes_long_to_list_does_not_hold_up_the_answer() {
+async fn requests_name_files_below_data_roots_alone_and_learn_nothing_of_others() {
     let server = TestServer::new().await;
-    // Reading a pipe that nobody writes to takes forever.
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::write(elsewhere.path().join("labels.csv"), "a.jpg,rose,secret\n").unwrap();
+    std::fs::write(elsewhere.path().join("a.tgz"), b"\x1f\x8bsecret").unwrap();
     let pipe = server.folder.path().join("labels.csv");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let body = json!({"base_model": "colours", "dataset": {"kind": "csv", "path": pipe}, "name": "mine"});
-    let started = std::time::Instant::now();
-    let answer = server.post_json("/finetune", &body).await;
-    assert_eq!((answer.status, &answer.ok()["state"]), (StatusCode::ACCEPTED, &json!("queued")));
-    assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
-    // Lets the reader go, for which the end of the test would wait.
-    drop(std::fs::File::options().write(true).open(&pipe).unwrap());
+    std::os::unix::fs::symlink("/proc/self/environ", server.folder.path().join("link.csv")).unwrap();
+    let paths = [
+        "/dev/zero".into(),
+        "/dev/tty".into(),
+        "/proc/self/environ".into(),
+        "/etc/shadow".into(),
+        "/nowhere".into(),
+        elsewhere.path().join("labels.csv"),
+        elsewhere.path().join("a.tgz"),
+        server.folder.path().join("../labels.csv"),
+        server.folder.path().join("link.csv"),
+        pipe,
+    ];
+    let mut details = std::collections::BTreeSet::new();
+    for path in &paths {
+        for kind in ["csv", "auto", "folder", "cifar10", "oxford17"] {
+            let body = json!({"base_model": "colours", "dataset": {"kind": kind, "path": path}, "name": "mine"});
+            let answer = server.post_json("/finetune", &body).await;
+            let path = path.to_str().unwrap();
+            details.insert(answer.is(Code::FinetuneRefused).replace(path, "PATH"));
+        }
+    }
+    assert_eq!(details.len(), 1, "{details:#?}");
+    assert!(details.first().unwrap().contains("--data-root"), "{details:?}");
+}
 
-    // A compressed tar is decompressed by the job.
+#[tokio::test]
+async fn a_compressed_tar_is_left_to_its_job() {
+    let server = TestServer::new().await;
     let archive = server.folder.path().join("photos.tar.gz");
     std::fs::write(&archive, b"\x1f\x8bnot really").unwrap();
     let body = json!({"base_model": "colours", "dataset": {"kind": "folder", "path": archive}, "name": "mine"});

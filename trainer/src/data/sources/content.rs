@@ -1,32 +1,35 @@
 //! Where the bytes of one image are.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::DeflateDecoder;
 
 use super::bmp;
+use crate::data::files::{DataFile, too_large};
 
 /// Bytes that are read when they are wanted, from any number of threads at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::data) enum Content {
     /// A file of its own.
-    File(PathBuf),
+    File(DataFile),
     /// A stretch of a file: a member of an archive that is not compressed.
-    Range { file: Arc<Path>, offset: u64, length: u64 },
+    Range { file: DataFile, offset: u64, length: u64 },
     /// A deflated member of a zip archive, with the CRC-32 of what comes out.
-    Deflated { file: Arc<Path>, offset: u64, packed: u64, length: u64, crc: u32 },
+    Deflated { file: DataFile, offset: u64, packed: u64, length: u64, crc: u32 },
     /// 3072 bytes of CIFAR's: 32x32 pixels, channels first.
     Record { batch: Arc<[u8]>, offset: usize },
 }
 
 impl Content {
-    /// The bytes of an image file. CIFAR's pixels come as a BMP, so that the shared decoder reads them too.
-    pub(in crate::data) fn read(&self) -> io::Result<Vec<u8>> {
+    /// The bytes of a file, at most so many. CIFAR's pixels come as a BMP, so that the shared decoder reads them too.
+    pub(in crate::data) fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         match self {
-            Content::File(path) => std::fs::read(path),
+            Content::File(file) => file.read(limit),
+            Content::Range { length, .. } | Content::Deflated { length, .. } if *length > limit => {
+                Err(too_large(limit))
+            }
+            Content::Deflated { packed, .. } if *packed > limit => Err(too_large(limit)),
             Content::Range { file, offset, length } => range(file, *offset, *length),
             Content::Deflated { file, offset, packed, length, crc } => {
                 let bytes = inflate(&range(file, *offset, *packed)?, *length)?;
@@ -41,19 +44,10 @@ impl Content {
             }
         }
     }
-
-    /// How many bytes it has, where that is known without reading them.
-    pub(in crate::data) fn length(&self) -> io::Result<u64> {
-        match self {
-            Content::File(path) => Ok(std::fs::metadata(path)?.len()),
-            Content::Range { length, .. } | Content::Deflated { length, .. } => Ok(*length),
-            Content::Record { .. } => Ok(bmp::CIFAR_BYTES as u64),
-        }
-    }
 }
 
-fn range(path: &Path, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+fn range(file: &DataFile, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut file = file.open()?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;

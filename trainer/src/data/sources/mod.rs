@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use archive::{ArchiveError, ArchiveLimits, OpenOptions};
 
+use super::files::TABLE_BYTES;
 use super::{Dataset, DatasetError, check_classes};
 use content::Content;
 use tree::{SourceFile, Tree};
@@ -133,7 +134,7 @@ impl DatasetSource {
     /// [`DatasetError`] for a folder or archive that cannot be read, or that is not of its kind.
     pub fn list_in(&self, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
         match self {
-            DatasetSource::Csv { path } => csv_file(path),
+            DatasetSource::Csv { path } => csv_file(path, options),
             DatasetSource::Auto { path } => detect(path, options),
             DatasetSource::Folder { path } => layout::list(&open_tree(path, options)?),
             DatasetSource::Oxford17 { path } => oxford17::list(&open_tree(path, options)?),
@@ -158,10 +159,10 @@ impl DatasetSource {
 /// asked last.
 fn detect(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
     let unrecognized = || DatasetError::Unrecognized { path: path.to_owned() };
-    if path.is_file() && !archive::is_archive(path)? {
+    if options.access.is_file(path) && !archive::is_archive(&options.access.file(path))? {
         let table =
             path.extension().is_some_and(|ending| ["csv", "tsv"].iter().any(|e| ending.eq_ignore_ascii_case(e)));
-        return if table { csv_file(path) } else { Err(unrecognized()) };
+        return if table { csv_file(path, options) } else { Err(unrecognized()) };
     }
     let tree = open_tree(path, options)?;
     if cifar10::is(&tree) {
@@ -183,18 +184,19 @@ fn detect(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset, DatasetErro
 /// A table among the files that it is about.
 fn csv_entry(tree: &Tree, table: &SourceFile) -> Result<Dataset, DatasetError> {
     let path = tree.display_path(table);
-    let bytes = table.content.read().map_err(|source| DatasetError::read(&path, source))?;
+    let bytes = tree.read(table)?;
     let files: HashMap<String, &SourceFile> = tree.files.iter().map(|entry| (entry.parts.join("/"), entry)).collect();
     let find = |name: &str| files.get(name.strip_prefix("./").unwrap_or(name)).map(|entry| entry.content.clone());
     table::list(&path, &bytes, find)
 }
 
-fn csv_file(path: &Path) -> Result<Dataset, DatasetError> {
-    let bytes = std::fs::read(path).map_err(|source| DatasetError::read(path, source))?;
+fn csv_file(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
+    let table = options.access.file(path);
+    let bytes = table.read(TABLE_BYTES).map_err(|source| DatasetError::read(path, source))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    table::list(path, &bytes, |name| Some(Content::File(folder.join(name))))
+    table::list(path, &bytes, |name| Some(Content::File(options.access.file(folder.join(name)))))
 }
 
 fn open_tree(path: &Path, options: &OpenOptions<'_>) -> Result<Tree, DatasetError> {
-    if path.is_file() { archive::open(path, options) } else { Tree::walk(path) }
+    if options.access.is_file(path) { archive::open(path, options) } else { Tree::walk(path, options.access) }
 }

@@ -6,6 +6,7 @@ use models::Labels;
 
 use super::matlab::{self, Array};
 use super::tree::{SourceFile, Tree};
+use crate::data::files::TABLE_BYTES;
 use crate::data::{Dataset, DatasetError, Sample, Subset};
 
 /// The classes in the order of the files.
@@ -64,11 +65,12 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
 
 fn datasplits(tree: &Tree, files: &HashMap<&str, &SourceFile>) -> Result<Option<Vec<u8>>, DatasetError> {
     if let Some(entry) = files.get("datasplits.mat") {
-        return entry.content.read().map(Some).map_err(|source| DatasetError::read(&tree.display_path(entry), source));
+        return tree.read(entry).map(Some);
     }
     let beside = tree.root.with_file_name("datasplits.mat");
-    if beside.is_file() {
-        return std::fs::read(&beside).map(Some).map_err(|source| DatasetError::read(&beside, source));
+    if tree.access.is_file(&beside) {
+        let file = tree.access.file(&beside);
+        return file.read(TABLE_BYTES).map(Some).map_err(|source| DatasetError::read(&beside, source));
     }
     Ok(None)
 }

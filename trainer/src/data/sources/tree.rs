@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::content::Content;
-use crate::data::{DatasetError, Subset};
+use crate::data::files::{EntryKind, FolderEntry, TABLE_BYTES};
+use crate::data::{DatasetError, FileAccess, Subset};
 
 /// How deep folders are looked into: deeper than any data set, and an end to links that go in circles.
 const DEPTH: usize = 8;
@@ -15,6 +16,8 @@ const LITTER: [&str; 4] = ["__MACOSX", "Thumbs.db", "desktop.ini", "ehthumbs.db"
 pub(super) struct Tree {
     /// The folder or archive, for messages.
     pub(super) root: PathBuf,
+    /// Where its files may be.
+    pub(super) access: FileAccess,
     /// The files.
     pub(super) files: Vec<SourceFile>,
     /// The folders, each as its parts; an empty one is here alone.
@@ -39,13 +42,13 @@ impl SourceFile {
 
 impl Tree {
     /// A folder's or an archive's, with nothing in it yet.
-    pub(super) fn empty(root: &Path) -> Self {
-        Self { root: root.to_owned(), files: vec![], folders: vec![] }
+    pub(super) fn empty(root: &Path, access: &FileAccess) -> Self {
+        Self { root: root.to_owned(), access: access.clone(), files: vec![], folders: vec![] }
     }
 
     /// The files below a folder.
-    pub(super) fn walk(root: &Path) -> Result<Self, DatasetError> {
-        let mut tree = Self::empty(root);
+    pub(super) fn walk(root: &Path, access: &FileAccess) -> Result<Self, DatasetError> {
+        let mut tree = Self::empty(root, access);
         tree.collect(root, &[])?;
         Ok(tree.sorted())
     }
@@ -68,28 +71,35 @@ impl Tree {
     /// What the file is called in messages and records.
     pub(super) fn display_path(&self, entry: &SourceFile) -> PathBuf {
         match &entry.content {
-            Content::File(path) => path.clone(),
+            Content::File(file) => file.path().to_owned(),
             _ => entry.parts.iter().fold(self.root.clone(), |path, part| path.join(part)),
         }
     }
 
+    /// The bytes of a file that describes the others.
+    pub(super) fn read(&self, entry: &SourceFile) -> Result<Vec<u8>, DatasetError> {
+        entry.content.read(TABLE_BYTES).map_err(|source| DatasetError::read(&self.display_path(entry), source))
+    }
+
     fn collect(&mut self, path: &Path, parts: &[String]) -> Result<(), DatasetError> {
-        let failed = |source| DatasetError::read(path, source);
-        for entry in std::fs::read_dir(path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+        let entries = self.access.entries(path).map_err(|source| DatasetError::read(path, source))?;
+        for FolderEntry { name, kind } in entries {
             if hidden(std::slice::from_ref(&name)) {
                 continue;
             }
+            let path = path.join(&name);
             let parts = [parts, &[name]].concat();
-            let path = entry.path();
-            if path.is_dir() {
-                self.folders.push(parts.clone());
-                if parts.len() < DEPTH {
-                    self.collect(&path, &parts)?;
+            match kind {
+                EntryKind::File => {
+                    let content = Content::File(self.access.file(path));
+                    self.files.push(SourceFile { parts, content });
                 }
-            } else if path.is_file() {
-                self.files.push(SourceFile { parts, content: Content::File(path) });
+                EntryKind::Folder => {
+                    self.folders.push(parts.clone());
+                    if parts.len() < DEPTH {
+                        self.collect(&path, &parts)?;
+                    }
+                }
             }
         }
         Ok(())

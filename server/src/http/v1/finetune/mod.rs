@@ -3,27 +3,20 @@
 pub mod events;
 pub mod job;
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::finetune::{self, FinetuneSpec};
+use crate::finetune::FinetuneSpec;
 use crate::http::extract::{self, Path, Query};
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::http::v1::within;
 use crate::jobs::{JobId, JobSpec, Submission};
 use job::Job;
-
-/// How long the check of a request may hold up its answer.
-const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The page of the list.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
@@ -103,25 +96,13 @@ pub async fn create_finetune(
     let job = match existing {
         Some(job) => job,
         None => {
-            check(&state, request).await?;
+            state.checker.check(request).await?;
             let (Submission::New(job) | Submission::Existing(job)) = state.jobs.create(&spec, key).await?;
             job
         }
     };
     let location = HeaderValue::try_from(format!("/finetune/{}", job.id)).map_err(ApiError::internal)?;
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Job::from(job))).into_response())
-}
-
-/// Refuses what cannot succeed. A data set that takes too long to list is left to the job.
-async fn check(state: &AppState, request: FinetuneSpec) -> Result<(), ApiError> {
-    let data = state.data.clone();
-    match timeout(CHECK_TIMEOUT, spawn_blocking(move || finetune::check(&data, &request))).await {
-        Ok(outcome) => Ok(outcome.map_err(ApiError::internal)??),
-        Err(_elapsed) => {
-            tracing::info!("the data set takes long to list; the job checks it");
-            Ok(())
-        }
-    }
 }
 
 /// List the fine-tunes

@@ -5,9 +5,9 @@ use thiserror::Error;
 /// An archive is refused.
 #[derive(Debug, Error)]
 pub enum ArchiveError {
-    /// A damaged archive, or a file of another kind.
-    #[error("the archive is damaged or of another kind: {0}; repack it as .zip, .tar or .tar.gz")]
-    Damaged(String),
+    /// A damaged archive, or a file of another kind. The reader's reason is not told, because it quotes the file's bytes.
+    #[error("the archive is damaged, or it is no zip, tar or compressed tar; repack it as .zip, .tar or .tar.gz")]
+    Damaged,
     /// A name that would lead out of a folder.
     #[error("member `{0}` has a name that leads out of the archive; pack the images under plain relative names")]
     Path(String),

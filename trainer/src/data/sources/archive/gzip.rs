@@ -1,6 +1,6 @@
 //! A compressed tar as a plain one.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -9,29 +9,29 @@ use models::files::AtomicFile;
 use sha2::{Digest, Sha256};
 
 use super::{ArchiveError, Budget};
-use crate::data::DatasetError;
+use crate::data::{DataFile, DatasetError};
 
 /// Bytes that are hashed or uncompressed at a time.
 const CHUNK: usize = 1 << 20;
 
 /// The uncompressed file in this folder, named after the checksum of the compressed one: a second run finds it there.
-pub(super) fn uncompressed(path: &Path, folder: &Path, budget: &Budget) -> Result<PathBuf, DatasetError> {
-    let failed = |source| DatasetError::read(path, source);
-    let target = folder.join(format!("{}.tar", checksum(path).map_err(failed)?));
+pub(super) fn uncompressed(from: &DataFile, folder: &Path, budget: &Budget) -> Result<PathBuf, DatasetError> {
+    let failed = |source| DatasetError::read(from.path(), source);
+    let target = folder.join(format!("{}.tar", checksum(from).map_err(failed)?));
     if target.is_file() {
         return Ok(target);
     }
     fs::create_dir_all(folder).map_err(|source| DatasetError::read(folder, source))?;
     let mut file = AtomicFile::create(&target).map_err(|source| DatasetError::read(&target, source))?;
-    if copy(path, &mut file, budget.bytes).map_err(failed)? > budget.bytes {
-        return Err(DatasetError::Archive { path: path.to_owned(), source: ArchiveError::Bytes(budget.bytes) });
+    if copy(from, &mut file, budget.bytes).map_err(failed)? > budget.bytes {
+        return Err(DatasetError::Archive { path: from.path().to_owned(), source: ArchiveError::Bytes(budget.bytes) });
     }
     file.commit().map_err(|source| DatasetError::read(&target, source))?;
     Ok(target)
 }
 
-fn checksum(path: &Path) -> io::Result<String> {
-    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; CHUNK]);
+fn checksum(file: &DataFile) -> io::Result<String> {
+    let (mut file, mut hash, mut buffer) = (file.open()?, Sha256::new(), vec![0; CHUNK]);
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hex::encode(hash.finalize())),
@@ -41,7 +41,7 @@ fn checksum(path: &Path) -> io::Result<String> {
 }
 
 /// Uncompresses at most one byte more than allowed, and says how many it wrote.
-fn copy(from: &Path, to: &mut AtomicFile, allowed: u64) -> io::Result<u64> {
-    let source = MultiGzDecoder::new(BufReader::with_capacity(CHUNK, File::open(from)?));
+fn copy(from: &DataFile, to: &mut AtomicFile, allowed: u64) -> io::Result<u64> {
+    let source = MultiGzDecoder::new(BufReader::with_capacity(CHUNK, from.open()?));
     io::copy(&mut source.take(allowed.saturating_add(1)), to)
 }

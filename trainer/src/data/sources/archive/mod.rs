@@ -9,23 +9,32 @@ mod gzip;
 mod tar;
 mod zip;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 pub use error::ArchiveError;
 
 use super::tree::Tree;
-use crate::data::DatasetError;
+use crate::data::files::EVERYWHERE;
+use crate::data::{DataFile, DatasetError, FileAccess};
 
 /// What is needed to open archives.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct OpenOptions<'a> {
     /// The folder that compressed tars are uncompressed into, each under the checksum of its content; without a folder, a
     /// compressed tar is refused.
     pub archives: Option<&'a Path>,
     /// How much an archive may hold.
     pub limits: ArchiveLimits,
+    /// Where the files may be.
+    pub access: &'a FileAccess,
+}
+
+impl Default for OpenOptions<'_> {
+    /// No folder for compressed tars, the default limits, every file that the process may read.
+    fn default() -> Self {
+        Self { archives: None, limits: ArchiveLimits::default(), access: &EVERYWHERE }
+    }
 }
 
 /// How much an archive may hold.
@@ -52,30 +61,32 @@ const HARMLESS: u64 = 64 << 20;
 
 /// The members of an archive, without the folder that all of them are in.
 pub(super) fn open(path: &Path, options: &OpenOptions<'_>) -> Result<Tree, DatasetError> {
-    let mut tree = Tree::empty(path);
+    let mut tree = Tree::empty(path, options.access);
     list(path, options, &mut tree)?;
     Ok(tree.unwrapped())
 }
 
 fn list(path: &Path, options: &OpenOptions<'_>, tree: &mut Tree) -> Result<(), DatasetError> {
     let refused = |source| DatasetError::Archive { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(|source| DatasetError::read(path, source))?.len();
+    let file = options.access.file(path);
+    let size = file.length().map_err(|source| DatasetError::read(path, source))?;
     let mut budget = Budget::new(options.limits, size);
-    match Kind::of(path)? {
-        Some(Kind::Zip) => zip::list(path, &mut budget, tree).map_err(refused),
-        Some(Kind::Tar) => tar::list(path, &mut budget, tree).map_err(refused),
+    match Kind::of(&file)? {
+        Some(Kind::Zip) => zip::list(&file, &mut budget, tree).map_err(refused),
+        Some(Kind::Tar) => tar::list(&file, &mut budget, tree).map_err(refused),
         Some(Kind::Gzip) => {
             let folder = options.archives.ok_or(ArchiveError::Cache).map_err(refused)?;
-            let plain = gzip::uncompressed(path, folder, &budget)?;
-            tar::list(&plain, &mut budget, tree).map_err(refused)
+            let plain = gzip::uncompressed(&file, folder, &budget)?;
+            // It lies in the cache, where no request can name it.
+            tar::list(&FileAccess::Everywhere.file(plain), &mut budget, tree).map_err(refused)
         }
-        None => Err(refused(ArchiveError::Damaged("it does not begin as a zip or tar archive does".to_owned()))),
+        None => Err(refused(ArchiveError::Damaged)),
     }
 }
 
 /// Whether a file is an archive by its first bytes.
-pub(super) fn is_archive(path: &Path) -> Result<bool, DatasetError> {
-    Ok(Kind::of(path)?.is_some())
+pub(super) fn is_archive(file: &DataFile) -> Result<bool, DatasetError> {
+    Ok(Kind::of(file)?.is_some())
 }
 
 enum Kind {
@@ -86,10 +97,10 @@ enum Kind {
 
 impl Kind {
     /// Told by the file's first bytes, since names lie.
-    fn of(path: &Path) -> Result<Option<Self>, DatasetError> {
+    fn of(file: &DataFile) -> Result<Option<Self>, DatasetError> {
         let mut head = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
-        read.map_err(|source| DatasetError::read(path, source))?;
+        let read = file.open().and_then(|file| file.take(512).read_to_end(&mut head));
+        read.map_err(|source| DatasetError::read(file.path(), source))?;
         Ok(match &head[..] {
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Kind::Zip),
             [0x1f, 0x8b, ..] => Some(Kind::Gzip),

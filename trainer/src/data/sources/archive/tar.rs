@@ -1,20 +1,17 @@
 //! The members of a tar archive.
 
-use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
-use std::sync::Arc;
 
 use tar::{Archive, EntryType};
 
 use super::{ArchiveError, Budget, parts};
+use crate::data::DataFile;
 use crate::data::sources::content::Content;
 use crate::data::sources::tree::{SourceFile, Tree};
 
-pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
-    let damaged = |error: std::io::Error| ArchiveError::Damaged(error.to_string());
-    let file: Arc<Path> = path.into();
-    let mut archive = Archive::new(BufReader::new(File::open(path).map_err(damaged)?));
+pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
+    let damaged = |_: std::io::Error| ArchiveError::Damaged;
+    let mut archive = Archive::new(BufReader::new(file.open().map_err(damaged)?));
     for member in archive.entries_with_seek().map_err(damaged)? {
         let member = member.map_err(damaged)?;
         let name = String::from_utf8_lossy(&member.path_bytes()).into_owned();

@@ -60,7 +60,11 @@ fn open(bytes: &[u8], limits: ArchiveLimits) -> (TempDir, Result<Dataset, Datase
     let path = folder.path().join("archive");
     std::fs::write(&path, bytes).unwrap();
     let archives = folder.path().join("archives");
-    let dataset = DatasetSource::Auto { path }.list_in(&OpenOptions { archives: Some(&archives), limits });
+    let dataset = DatasetSource::Auto { path }.list_in(&OpenOptions {
+        archives: Some(&archives),
+        limits,
+        ..OpenOptions::default()
+    });
     (folder, dataset)
 }
 

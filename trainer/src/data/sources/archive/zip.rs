@@ -1,23 +1,19 @@
 //! The members of a zip archive.
 
-use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
-use std::sync::Arc;
 
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{ArchiveError, Budget, parts};
+use crate::data::DataFile;
 use crate::data::sources::content::Content;
 use crate::data::sources::tree::{SourceFile, Tree};
 
-pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
-    let damaged = |error: &dyn std::fmt::Display| ArchiveError::Damaged(error.to_string());
-    let file = File::open(path).map_err(|error| damaged(&error))?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
-    let path: Arc<Path> = path.into();
+pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
+    let opened = file.open().map_err(|_| ArchiveError::Damaged)?;
+    let mut archive = ZipArchive::new(BufReader::new(opened)).map_err(|_| ArchiveError::Damaged)?;
     for index in 0..archive.len() {
-        let member = archive.by_index_raw(index).map_err(|error| damaged(&error))?;
+        let member = archive.by_index_raw(index).map_err(|_| ArchiveError::Damaged)?;
         let name = String::from_utf8_lossy(member.name_raw()).into_owned();
         let parts = parts(&name)?;
         budget.spend(member.size())?;
@@ -32,12 +28,12 @@ pub(super) fn list(path: &Path, budget: &mut Budget, tree: &mut Tree) -> Result<
         if member.encrypted() {
             return Err(packing("encrypted".to_owned()));
         }
-        let offset = member.data_start().ok_or_else(|| damaged(&format!("member `{name}` is not in it")))?;
+        let offset = member.data_start().ok_or(ArchiveError::Damaged)?;
         let (packed, length) = (member.compressed_size(), member.size());
         let content = match member.compression() {
-            CompressionMethod::Stored => Content::Range { file: path.clone(), offset, length },
+            CompressionMethod::Stored => Content::Range { file: file.clone(), offset, length },
             CompressionMethod::Deflated => {
-                Content::Deflated { file: path.clone(), offset, packed, length, crc: member.crc32() }
+                Content::Deflated { file: file.clone(), offset, packed, length, crc: member.crc32() }
             }
             method => return Err(packing(format!("compressed with {method}"))),
         };

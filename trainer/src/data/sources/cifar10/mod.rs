@@ -35,7 +35,7 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
         let Some(subset) = subset(entry) else { continue };
         let path = tree.display_path(entry);
         let refused = |reason: String| DatasetError::Cifar10 { path: path.clone(), reason };
-        let bytes = entry.content.read().map_err(|source| DatasetError::read(&path, source))?;
+        let bytes = tree.read(entry)?;
         let batch = if is_binary(entry) { binary::read(bytes) } else { pickle::read(bytes) };
         let batch = batch.map_err(refused)?;
         for (number, &(offset, class)) in batch.records.iter().enumerate() {
@@ -71,7 +71,7 @@ fn classes(tree: &Tree) -> Result<Vec<String>, DatasetError> {
         return Ok(CLASSES.map(str::to_owned).to_vec());
     };
     let path = tree.display_path(entry);
-    let bytes = entry.content.read().map_err(|source| DatasetError::read(&path, source))?;
+    let bytes = tree.read(entry)?;
     let names = if entry.name().ends_with(".txt") {
         let text = String::from_utf8_lossy(&bytes);
         Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())

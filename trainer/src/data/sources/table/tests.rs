@@ -2,10 +2,11 @@
 
 use super::super::{DatasetSource, OpenOptions};
 use super::*;
+use crate::data::FileAccess;
 use crate::data::testing::{picture, write};
 
 fn read(text: &str) -> Result<Dataset, DatasetError> {
-    list(Path::new("folder/labels.csv"), text.as_bytes(), |name| Some(Content::File(name.into())))
+    list(Path::new("folder/labels.csv"), text.as_bytes(), |name| Some(Content::File(FileAccess::Everywhere.file(name))))
 }
 
 #[test]

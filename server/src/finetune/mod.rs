@@ -1,9 +1,11 @@
 //! A fine-tuning run on the store: what `graft finetune` and a job's process do alike.
 
+mod checker;
+
 use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use trainer::data::{ArchiveError, DatasetError, DatasetSource};
+use trainer::data::{ArchiveError, DatasetError, DatasetSource, FileAccess, OpenOptions};
 use trainer::events::Observer;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{self as training, Base, FinetuneError, FinetuneOptions, Finetuned, Task};
@@ -12,6 +14,7 @@ use utoipa::ToSchema;
 use crate::config::DataDir;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, ModelName, ModelStore, StoreError};
+pub use checker::FinetuneChecker;
 
 /// A request for a fine-tune, over HTTP and in the job database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -29,6 +32,15 @@ pub struct FinetuneSpec {
     /// How to train; each option has a default.
     #[serde(default)]
     pub options: FinetuneOptions,
+}
+
+/// Where a fine-tune finds its base and its images.
+#[derive(Debug, Clone)]
+pub struct FinetuneContext {
+    /// The data folder, with the base in it.
+    pub data: DataDir,
+    /// The files that images may be read from.
+    pub access: FileAccess,
 }
 
 /// A published model.
@@ -84,12 +96,12 @@ impl From<DatasetError> for FinetuneFailure {
 /// # Errors
 /// [`FinetuneFailure`]; the store is unchanged then.
 pub fn run(
-    data: &DataDir,
+    context: &FinetuneContext,
     spec: &FinetuneSpec,
     backends: &Backends,
     observer: &mut dyn Observer,
 ) -> Result<PublishedModel, FinetuneFailure> {
-    let store = ModelStore::open(&data.models_dir())?;
+    let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&spec.base_model, None)?;
     let content = store.content(&spec.base_model, version)?;
     let base = Base::new(content, backends.engine.kind, backends.engine.threads)?;
@@ -97,8 +109,9 @@ pub fn run(
         base_name: spec.base_model.as_str(),
         base: &base,
         source: &spec.dataset,
+        access: &context.access,
         options: spec.options,
-        folders: &data.training_folders(),
+        folders: &context.data.training_folders(),
         engine: backends.engine.kind,
         threads: backends.engine.threads,
         kernels: &backends.kernels.kernels,
@@ -117,16 +130,16 @@ pub fn run(
 ///
 /// # Errors
 /// [`FinetuneFailure`] naming the model, option, class or path.
-pub fn check(data: &DataDir, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
+pub fn check(context: &FinetuneContext, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
     spec.options.validate()?;
-    let store = ModelStore::open(&data.models_dir())?;
+    let store = ModelStore::open(&context.data.models_dir())?;
     let (base, version) = (&spec.base_model, store.resolve(&spec.base_model, None)?);
     if store.is_opaque(base, version)? {
         training::head_alone(base.as_str(), spec.options.strategy)?;
         let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(FeatureExtractorError::from);
         file.and_then(|file| file.feature_extractor()).map_err(FinetuneError::from)?;
     }
-    match spec.dataset.open() {
+    match spec.dataset.open_in(&OpenOptions { access: &context.access, ..OpenOptions::default() }) {
         // Listing a compressed tar means decompressing it, which is the job's part.
         Err(DatasetError::Archive { source: ArchiveError::Cache, .. }) => Ok(()),
         listing => Ok(listing.map(drop)?),
