@@ -9,6 +9,9 @@ pub mod finetune;
 pub mod fit;
 pub mod identity;
 pub mod logs;
+mod nearest;
 pub mod optim;
 pub mod options;
 pub mod recipe;
+
+pub use nearest::nearest;

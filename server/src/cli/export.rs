@@ -1,7 +1,6 @@
 //! `graft export`.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -9,7 +8,7 @@ use onnx::ExportOptions;
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use server::store::{ModelContent, ModelName, ModelStore, OpaqueModel};
 
-use super::{CommandContext, output};
+use super::{CommandContext, destination, output};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -95,7 +94,7 @@ pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
         ModelContent::Opaque(file) if options == ExportOptions::default() => file,
         ModelContent::Opaque(_) => return Err(OpaqueModel(args.model.clone()).into()),
     };
-    write(&args.out, &file).with_context(|| args.out.display().to_string())?;
+    destination::write(&args.out, &file).with_context(|| args.out.display().to_string())?;
     output::line(format_args!(
         "wrote {}: `{}` version {version}, opset {}, {:.1} MB",
         args.out.display(),
@@ -104,23 +103,4 @@ pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
         file.len() as f64 / 1e6,
     ))?;
     Ok(())
-}
-
-/// Under a temporary name first, so that the file is whole or not there.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(permissions());
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// Those of an ordinary new file, before the user's mask; temporary files are otherwise readable by their owner alone.
-#[cfg(unix)]
-fn permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }

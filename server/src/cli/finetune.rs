@@ -60,7 +60,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
     }
     // The user's own command reads what the user may read.
-    let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere };
+    let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
     let published = finetune::run(&place, &spec, &backends, &mut progress);
     progress.finish();
     let published = published?;

@@ -3,6 +3,8 @@
 mod arch;
 mod check;
 mod classify;
+mod config;
+mod destination;
 mod export;
 mod finetune;
 mod health;
@@ -12,27 +14,31 @@ mod interrupt;
 mod lr_find;
 mod models;
 mod output;
+mod parse;
 mod progress;
 mod pull;
 mod recipe;
 mod runtime;
 mod train;
 
-use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, ListenArgs, LogArgs, ServeArgs};
 use server::config::{EngineOptions, KernelChoice, KernelOptions};
 use server::finetune::FinetuneContext;
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
+use server::serve::{LiveSettings, Reload};
 use server::{http::router, jobs, serve, telemetry};
+
+use parse::CommandLine;
 
 /// Takes a pretrained image network, grafts a new head onto it, and serves the result.
 ///
-/// Without a command it serves. Every option can also be given by its environment variable.
+/// Without a command it serves. Every option can also be given by its environment variable or in a configuration file;
+/// `graft config` prints what is in force.
 #[derive(Debug, Parser)]
 #[command(name = "graft", version, max_term_width = 100)]
 struct Cli {
@@ -44,6 +50,9 @@ struct Cli {
     kernels: KernelArgs,
     #[command(flatten)]
     log: LogArgs,
+    /// A TOML file of options: those of the server as keys, those of another command in a table of its name
+    #[arg(long, env = "GRAFT_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -69,8 +78,10 @@ enum Command {
     Arch(arch::ArchCommand),
     /// Write a stored model as one self-contained ONNX file
     Export(export::ExportArgs),
-    /// List the stored models
+    /// List the stored models, or remove old versions
     Models(models::ModelsArgs),
+    /// Print every option of the server that is in force, and where it came from: flag, environment, file or default
+    Config(config::ConfigArgs),
     /// Say what is in a file, run it on every engine, compare the answers, and say what to do about each problem
     Check(check::CheckArgs),
     /// The ONNX Runtime library: which is used, and how to get one
@@ -90,6 +101,7 @@ struct CommandContext {
     data: DataDir,
     engine: EngineOptions,
     kernels: KernelOptions,
+    log: LogArgs,
 }
 
 impl CommandContext {
@@ -112,16 +124,31 @@ impl CommandContext {
         if self.kernels.kernels != KernelChoice::Auto {
             self.kernels()?;
         }
-        serve::serve(args.resolve(self.data.clone(), self.kernels.clone()), self.select()?)
+        let config = args.resolve(self.data.clone(), self.kernels.clone(), self.log.clone());
+        let reload: Reload = Box::new(|| Ok(LiveSettings { log: parse::parse()?.cli.log.log }));
+        serve::serve(config, self.select()?, &reload)
     }
 }
 
 /// Runs the command and turns its error into a sentence and an exit code.
 pub(crate) fn main() -> ExitCode {
-    let Cli { data, engine, kernels, log, command } = parse();
-    let context = CommandContext { data: data.resolve(), engine: engine.resolve(), kernels: kernels.resolve() };
-    let result = match telemetry::init(&log) {
-        Ok(()) => run(command, &context),
+    let line = match parse::parse() {
+        Ok(line) => line,
+        Err(error) => return error.exit(),
+    };
+    let Cli { data, engine, kernels, log, .. } = &line.cli;
+    let context = CommandContext {
+        data: data.resolve(),
+        engine: engine.clone().resolve(),
+        kernels: kernels.clone().resolve(),
+        log: log.clone(),
+    };
+    let _last_lines;
+    let result = match telemetry::init(log) {
+        Ok(guard) => {
+            _last_lines = guard;
+            run(line, &context)
+        }
         Err(error) => Err(error.into()),
     };
     result.unwrap_or_else(|error| {
@@ -130,25 +157,8 @@ pub(crate) fn main() -> ExitCode {
     })
 }
 
-/// The arguments; without a command, those of `serve`, its own options included.
-fn parse() -> Cli {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    let refused = match Cli::try_parse_from(&arguments) {
-        Ok(cli) if cli.command.is_some() => return cli,
-        Ok(_) => None,
-        Err(error) => Some(error),
-    };
-    // `--help` and `--version` are answers that come as errors, and must not become those of `serve`.
-    if let Some(error) = refused.as_ref().filter(|error| error.kind() != ErrorKind::UnknownArgument) {
-        error.exit();
-    }
-    let (program, options) = arguments.split_at(1.min(arguments.len()));
-    let serving = program.iter().cloned().chain([OsString::from("serve")]).chain(options.iter().cloned());
-    Cli::try_parse_from(serving).unwrap_or_else(|error| refused.unwrap_or(error).exit())
-}
-
-fn run(command: Option<Command>, context: &CommandContext) -> Result<ExitCode> {
-    match command {
+fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
+    match line.cli.command.take() {
         None => {}
         Some(Command::Serve(args)) => context.serve(&args)?,
         Some(Command::Classify(args)) => classify::run(&args, context)?,
@@ -160,12 +170,15 @@ fn run(command: Option<Command>, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Arch(command)) => arch::run(&command)?,
         Some(Command::Export(args)) => export::run(&args, context)?,
         Some(Command::Models(args)) => models::run(&args, context)?,
+        Some(Command::Config(_)) => config::run(&line)?,
         Some(Command::Check(args)) => return check::run(&args, context),
         Some(Command::Runtime(command)) => runtime::run(&command, context)?,
         Some(Command::Openapi) => output::json(&router::openapi())?,
         Some(Command::Health(args)) => health::run(&args)?,
         Some(Command::Job(roots)) => {
-            let place = FinetuneContext { data: context.data.clone(), access: roots.access(&context.data) };
+            let place =
+                FinetuneContext { data: context.data.clone(), access: roots.access(&context.data), origin: None };
+            telemetry::log_panics();
             return Ok(jobs::child::main(&place, &context.backends()?)?);
         }
     }

@@ -1,9 +1,11 @@
-//! `graft models`.
+//! `graft models` and `graft models prune`.
+
+use std::num::NonZeroU32;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use server::store::{ModelStore, StoredModel};
+use server::store::{ModelName, ModelStore, StoredModel};
 
 use super::{CommandContext, output};
 
@@ -12,15 +14,46 @@ pub(super) struct ModelsArgs {
     /// Print JSON
     #[arg(long, env = "GRAFT_JSON")]
     json: bool,
+
+    #[command(subcommand)]
+    command: Option<ModelsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelsCommand {
+    /// Remove old versions. The newest that can be read stays in any case
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+struct PruneArgs {
+    /// How many of the newest versions of each model are kept
+    #[arg(long, env = "GRAFT_KEEP_VERSIONS", value_name = "N")]
+    keep: NonZeroU32,
+
+    /// Of which model [default: of all]
+    #[arg(long, env = "GRAFT_MODEL")]
+    model: Option<ModelName>,
 }
 
 pub(super) fn run(args: &ModelsArgs, context: &CommandContext) -> Result<()> {
     let store = ModelStore::open(&context.data.models_dir())?;
-    let entries = store.list()?;
-    let models = entries
-        .iter()
-        .filter_map(|entry| entry.versions.last().map(|&version| store.read(&entry.name, version)))
-        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(ModelsCommand::Prune(args)) = &args.command {
+        return prune(&store, args);
+    }
+    let listing = store.list()?;
+    for (_, error) in &listing.unreadable {
+        output::warning(error);
+    }
+    let mut models = Vec::new();
+    for entry in &listing.models {
+        let newest = entry.versions.last().map(|&version| store.read(&entry.name, version));
+        match newest {
+            Some(Ok(model)) => models.push(model),
+            Some(Err(error)) => output::warning(&error),
+            None => {}
+        }
+    }
     if args.json {
         return Ok(output::json(&models.iter().map(describe).collect::<Vec<_>>())?);
     }
@@ -31,6 +64,20 @@ pub(super) fn run(args: &ModelsArgs, context: &CommandContext) -> Result<()> {
     }
     let rows: Vec<[String; 5]> = models.iter().map(row).collect();
     Ok(output::table(["NAME", "VERSION", "CLASSES", "GRAFTED ON", "TEST TOP-1"], &rows)?)
+}
+
+fn prune(store: &ModelStore, args: &PruneArgs) -> Result<()> {
+    let names = match &args.model {
+        // A name that is misspelt is an error.
+        Some(name) => store.resolve(name, None).map(|_| vec![name.clone()])?,
+        None => store.list()?.models.into_iter().map(|entry| entry.name).collect(),
+    };
+    for name in names {
+        for version in store.prune(&name, args.keep, &[])? {
+            output::line(format_args!("removed `{name}` version {version}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn row(model: &StoredModel) -> [String; 5] {

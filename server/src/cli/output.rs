@@ -34,6 +34,11 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     Ok(())
 }
 
+/// What went wrong and ends nothing.
+pub(super) fn warning(error: &(dyn std::error::Error + 'static)) {
+    let _ = writeln!(io::stderr().lock(), "warning: {}", chain(error));
+}
+
 /// The error with its causes. Nothing can be done when even that cannot be written.
 pub(super) fn error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr().lock(), "error: {}", chain(error.as_ref()));

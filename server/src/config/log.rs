@@ -1,5 +1,7 @@
 //! The log.
 
+use std::ffi::OsString;
+
 use clap::{Args, ValueEnum};
 
 /// What is logged, and how.
@@ -12,6 +14,18 @@ pub struct LogArgs {
     /// How to write log lines
     #[arg(long, env = "GRAFT_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+impl LogArgs {
+    /// The same options as arguments of another graft process.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        let format = match self.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        ["--log", &self.log, "--log-format", format].map(OsString::from).to_vec()
+    }
 }
 
 /// How log lines are written.

@@ -1,12 +1,16 @@
-//! Every setting: a flag, an environment variable, a default. Parsed once, here and in `cli`; the rest of the server
+//! Every setting: a flag, an environment variable, a key of the configuration file, a default. Parsed once, here and in `cli`; the rest of the server
 //! receives plain values.
 
 mod data;
+mod file;
+mod jobs;
 mod log;
 mod runtime;
 mod serve;
 
 pub use data::{DataArgs, DataDir, DataRootArgs};
+pub use file::{ConfigFile, ConfigFileError};
+pub use jobs::JobArgs;
 pub use log::{LogArgs, LogFormat};
 pub use runtime::{EngineArgs, EngineChoice, EngineOptions, KernelArgs, KernelChoice, KernelOptions};
 pub use serve::{ListenArgs, ServeArgs, ServeConfig};

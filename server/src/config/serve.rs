@@ -1,11 +1,12 @@
 //! The server.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::Args;
 
-use super::{DataDir, DataRootArgs, KernelOptions};
+use super::{DataDir, DataRootArgs, JobArgs, KernelOptions, LogArgs};
+use crate::jobs::JobOptions;
 
 /// Where the server listens.
 #[derive(Debug, Clone, Args)]
@@ -50,9 +51,9 @@ pub struct ServeArgs {
     #[arg(long, env = "GRAFT_DRAIN_SECONDS", default_value_t = 20, value_name = "S")]
     pub drain_seconds: u64,
 
-    /// How long a job stays claimed without a sign of life from its server, in seconds
-    #[arg(long, env = "GRAFT_JOB_LEASE_SECONDS", default_value_t = 15, value_name = "S", value_parser = clap::value_parser!(u64).range(3..))]
-    pub job_lease_seconds: u64,
+    /// How much jobs may take.
+    #[command(flatten)]
+    pub jobs: JobArgs,
 }
 
 /// How the server serves, as plain values.
@@ -72,8 +73,12 @@ pub struct ServeConfig {
     pub queue: usize,
     /// How long requests in flight may take after SIGTERM.
     pub drain_seconds: u64,
-    /// How long a job stays claimed without a sign of life.
-    pub job_lease_seconds: u64,
+    /// How much jobs may take.
+    pub jobs: JobOptions,
+    /// How many versions of each model are kept; `None` for all.
+    pub retention: Option<NonZeroU32>,
+    /// What the training process logs.
+    pub log: LogArgs,
     /// The folders that requests may name data in.
     pub roots: DataRootArgs,
     /// The training backend.
@@ -85,7 +90,7 @@ pub struct ServeConfig {
 impl ServeArgs {
     /// These settings for a server on this data folder.
     #[must_use]
-    pub fn resolve(&self, data: DataDir, kernels: KernelOptions) -> ServeConfig {
+    pub fn resolve(&self, data: DataDir, kernels: KernelOptions, log: LogArgs) -> ServeConfig {
         ServeConfig {
             host: self.listen.host,
             port: self.listen.port,
@@ -94,7 +99,9 @@ impl ServeArgs {
             max_batch: self.max_batch.get(),
             queue: self.queue.get(),
             drain_seconds: self.drain_seconds,
-            job_lease_seconds: self.job_lease_seconds,
+            jobs: self.jobs.options(),
+            retention: self.jobs.retention(),
+            log,
             roots: self.roots.clone(),
             kernels,
             data,

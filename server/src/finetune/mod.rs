@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::config::DataDir;
 use crate::runtime::Backends;
-use crate::store::{Artifacts, ModelName, ModelStore, StoreError};
+use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
 pub use checker::FinetuneChecker;
 
 /// A request for a fine-tune, over HTTP and in the job database.
@@ -41,6 +41,8 @@ pub struct FinetuneContext {
     pub data: DataDir,
     /// The files that images may be read from.
     pub access: FileAccess,
+    /// The job that it is for, whose model is published once.
+    pub origin: Option<JobOrigin>,
 }
 
 /// A published model.
@@ -121,7 +123,18 @@ pub fn run(
         return Err(FinetuneError::Stopped.into());
     }
     let artifacts = Artifacts { content: &content, golden: &golden, report: Some(&report) };
-    let version = store.publish(&spec.name, &artifacts)?;
+    let version = match &context.origin {
+        None => store.publish(&spec.name, &artifacts),
+        Some(origin) => {
+            let permitted = || !observer.stopped();
+            let publication = Publication { origin: origin.clone(), permitted: &permitted };
+            store.publish_once(&spec.name, &artifacts, &publication)
+        }
+    };
+    let version = version.map_err(|error| match error {
+        StoreError::Withdrawn => FinetuneError::Stopped.into(),
+        error => FinetuneFailure::from(error),
+    })?;
     Ok(PublishedModel { name: spec.name.clone(), version, report })
 }
 

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use crate::config::{DataDir, ServeConfig};
 use crate::finetune::{FinetuneChecker, FinetuneContext};
 use crate::inference::{Decoder, InferenceOptions, Registry};
-use crate::jobs::{Jobs, JobsError};
+use crate::jobs::JobsHandle;
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
 
@@ -22,7 +22,7 @@ pub struct AppState {
     /// Decodes images.
     pub decoder: Decoder,
     /// Fine-tunes.
-    pub jobs: Jobs,
+    pub jobs: JobsHandle,
     /// What runs the models, and why.
     pub engine: Arc<SelectedEngine>,
     /// Where everything is kept.
@@ -58,9 +58,6 @@ pub enum OpenError {
     /// The models.
     #[error("cannot open the model store")]
     Store(#[from] StoreError),
-    /// The jobs.
-    #[error("cannot open the jobs")]
-    Jobs(#[from] JobsError),
     /// The work was not done.
     #[error("opening the model store was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -79,11 +76,12 @@ impl AppState {
         Ok(Self {
             registry: Registry::new(store, &engine, options),
             decoder: Decoder::new(engine.threads, limits),
-            jobs: Jobs::open(&config.data.database()).await?,
+            jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             engine: Arc::new(engine),
             checker: FinetuneChecker::new(FinetuneContext {
                 data: config.data.clone(),
                 access: config.roots.access(&config.data),
+                origin: None,
             }),
             data: config.data.clone(),
             max_body_bytes: config.max_body_mb.saturating_mul(1 << 20),

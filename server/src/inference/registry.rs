@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -12,7 +12,7 @@ use super::InferenceOptions;
 use super::model::{Model, Opener};
 use super::status::{LoadOutcome, ModelDescription, ModelState, ModelStatus, Slot};
 use crate::runtime::SelectedEngine;
-use crate::store::{ModelEntry, ModelName, ModelStore, StoreError};
+use crate::store::{Listing, ModelEntry, ModelName, ModelStore, StoreError};
 
 /// How soon a version that another process has published is found.
 const SCAN_EVERY: Duration = Duration::from_secs(2);
@@ -30,6 +30,8 @@ struct Inner {
     /// need the memory of both.
     scanning: tokio::sync::Mutex<()>,
     scanned: AtomicBool,
+    /// What the last scan could not read.
+    unreadable: Mutex<Vec<String>>,
 }
 
 /// Why no model can answer.
@@ -88,20 +90,21 @@ impl Registry {
             slots: RwLock::default(),
             scanning: tokio::sync::Mutex::default(),
             scanned: AtomicBool::new(false),
+            unreadable: Mutex::default(),
         }))
     }
 
-    /// Looks for versions that appeared since, opens and tests them, and lets those that pass answer. A version that
-    /// fails leaves the one before it in its place.
+    /// Looks for versions that appeared since, opens and tests them, and lets those that pass answer: of each model the
+    /// newest version that passes.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be listed.
     pub async fn scan(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.0.scanning.lock().await;
         let store = self.0.store.clone();
-        let entries = blocking(move || store.list()).await?;
-        for (name, version) in self.note(&entries) {
-            self.load(name, version).await;
+        let listing = blocking(move || store.list()).await?;
+        for entry in self.note(&listing) {
+            self.load(entry).await;
         }
         self.0.scanned.store(true, Ordering::Release);
         Ok(())
@@ -118,6 +121,12 @@ impl Registry {
             last_error = error;
             tokio::time::sleep(SCAN_EVERY).await;
         }
+    }
+
+    /// The store that the models are in.
+    #[must_use]
+    pub fn store(&self) -> &ModelStore {
+        &self.0.store
     }
 
     /// Whether every model of the store has been tried at least once.
@@ -160,33 +169,65 @@ impl Registry {
         }
     }
 
-    /// Takes over what the store holds, and returns the versions to be opened.
-    fn note(&self, entries: &[ModelEntry]) -> Vec<(ModelName, u32)> {
+    /// Takes over what the store holds, and returns the models that have a new version. A model whose folder cannot be
+    /// read for now answers on.
+    fn note(&self, listing: &Listing) -> Vec<ModelEntry> {
+        self.warn(listing);
         let mut slots = self.write();
-        slots.retain(|name, _| entries.iter().any(|entry| entry.name == *name));
+        let names = listing.models.iter().map(|entry| &entry.name);
+        let unreadable = listing.unreadable.iter().map(|(name, _)| name);
+        slots.retain(|name, _| {
+            names.clone().any(|other| other == name) || unreadable.clone().any(|other| other == name)
+        });
         let mut due = Vec::new();
-        for ModelEntry { name, versions } in entries {
+        for ModelEntry { name, versions } in &listing.models {
             let Some(&newest) = versions.last() else { continue };
             let new = || Slot { versions: vec![], attempt: LoadOutcome::Loading(0), serving: None, description: None };
             let slot = slots.entry(name.clone()).or_insert_with(new);
             slot.versions.clone_from(versions);
             if slot.attempt.version() != newest {
                 slot.attempt = LoadOutcome::Loading(newest);
-                due.push((name.clone(), newest));
+                due.push(ModelEntry { name: name.clone(), versions: versions.clone() });
             }
         }
         due
     }
 
-    async fn load(&self, name: ModelName, version: u32) {
+    /// Tells the log what is no model, once.
+    fn warn(&self, listing: &Listing) {
+        let problems: Vec<String> = listing.unreadable.iter().map(|(_, error)| error.to_string()).collect();
+        let mut known = self.0.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        for problem in problems.iter().filter(|problem| !known.contains(problem)) {
+            tracing::warn!(problem, "this is not a model, or it cannot be read; the other models are not touched");
+        }
+        *known = problems;
+    }
+
+    /// The newest version that passes its self-test answers. What came of the newest of all is what the model's status
+    /// tells.
+    async fn load(&self, ModelEntry { name, versions }: ModelEntry) {
+        let serving = self.read().get(&name).and_then(|slot| slot.serving.as_ref().map(|model| model.version()));
+        let mut newest = None;
+        for version in versions.into_iter().rev().take_while(|version| Some(*version) != serving) {
+            let outcome = self.load_version(&name, version).await;
+            let failed = matches!(outcome, LoadOutcome::Failed(..));
+            newest.get_or_insert(outcome);
+            if !failed {
+                break;
+            }
+        }
+        if let Some(outcome) = newest {
+            self.update(&name, |slot| slot.attempt = outcome);
+        }
+    }
+
+    async fn load_version(&self, name: &ModelName, version: u32) -> LoadOutcome {
         let started = Instant::now();
-        let attempt = match self.open(&name, version).await {
+        match self.open(name, version).await {
             Ok(Some((model, description))) => {
                 let duration_ms = started.elapsed().as_millis() as u64;
                 tracing::info!(%name, version, duration_ms, "a model is ready");
-                self.update(&name, |slot| {
-                    (slot.serving, slot.description) = (Some(Arc::new(model)), Some(description))
-                });
+                self.update(name, |slot| (slot.serving, slot.description) = (Some(Arc::new(model)), Some(description)));
                 LoadOutcome::Serving(version)
             }
             Ok(None) => LoadOutcome::Backbone(version),
@@ -194,8 +235,7 @@ impl Registry {
                 tracing::error!(%name, version, reason, "a model cannot serve");
                 LoadOutcome::Failed(version, reason)
             }
-        };
-        self.update(&name, |slot| slot.attempt = attempt);
+        }
     }
 
     /// `None` for a backbone. An error is the reason why the version cannot serve.
@@ -268,8 +308,6 @@ async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours, golden, network, publish};
     use crate::inference::{Decoder, InferenceError};
@@ -315,6 +353,25 @@ mod tests {
         registry.scan().await.unwrap();
         let status = registry.get("colours").unwrap();
         assert_eq!((status.serving, status.reason, status.versions), (Some(3), None, vec![1, 2, 3]));
+    }
+
+    #[tokio::test]
+    async fn the_newest_good_version_serves_also_after_a_restart() {
+        let (folder, store) = store();
+        let network = colours();
+        for _ in 0..4 {
+            publish(&store, "colours", &network, &golden(&network));
+        }
+        publish(&store, "other", &network, &golden(&network));
+        std::fs::write(folder.path().join("colours/3/model.onnx"), "damaged").unwrap();
+        std::fs::remove_file(folder.path().join("colours/4/golden/golden.json")).unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "stray").unwrap();
+        let registry = registry(&store, &Arc::default());
+        registry.scan().await.unwrap();
+        let status = registry.get("colours").unwrap();
+        assert_eq!((status.state, status.serving), (ModelState::Ready, Some(2)));
+        assert!(status.reason.is_some_and(|reason| reason.starts_with("version 4: ")));
+        assert_eq!(registry.get("other").unwrap().serving, Some(1));
     }
 
     #[tokio::test]

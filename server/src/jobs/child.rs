@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,11 +15,13 @@ use trainer::events::{Event, Observer};
 use trainer::finetune::FinetuneError;
 
 use super::protocol::{ChildMessage, ControlMessage};
-use super::record::{JobError, JobResult};
+use super::record::{JobError, JobProgress, JobResult};
 use super::spec::JobSpec;
+use super::thinning::{Thinning, Worth};
 use crate::failure::chain;
 use crate::finetune::{self, FinetuneContext, FinetuneFailure};
 use crate::runtime::Backends;
+use crate::store::JobOrigin;
 
 /// Lower than the server, which then answers as if nobody trained.
 const NICENESS: i32 = 10;
@@ -40,15 +43,16 @@ pub enum ChildError {
 /// [`ChildError`] when it was not started by a server, or the server has gone.
 pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, ChildError> {
     let control = Arc::new(Control::default());
-    let (spec, lease_until) = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
-    control.lease_until.store(lease_until, Ordering::Release);
+    let Order { spec, origin } = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
     // Set before any thread of the training is started, because each inherits it. Without it training is only ruder.
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!(%error, "the training process keeps its priority");
     }
-    let mut reporter = Reporter { control, metrics: Value::Null };
+    let thinning = Thinning::new(Instant::now());
+    let mut reporter = Reporter { control, metrics: Value::Null, thinning };
     let JobSpec::Finetune(spec) = spec;
-    let outcome = finetune::run(context, &spec, backends, &mut reporter);
+    let context = FinetuneContext { origin: Some(origin), ..context.clone() };
+    let outcome = finetune::run(&context, &spec, backends, &mut reporter);
     let (report, code) = match outcome {
         Ok(published) => {
             let metrics = reporter.metrics;
@@ -82,13 +86,22 @@ impl Control {
     }
 }
 
+/// The job of this process.
+struct Order {
+    spec: JobSpec,
+    origin: JobOrigin,
+}
+
 /// Reads commands on a thread of its own. The first is answered through the channel.
-fn listen(control: Arc<Control>) -> Receiver<(JobSpec, i64)> {
+fn listen(control: Arc<Control>) -> Receiver<Order> {
     let (start, started) = channel();
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             match serde_json::from_str(&line) {
-                Ok(ControlMessage::Start { spec, lease_until }) => drop(start.send((*spec, lease_until))),
+                Ok(ControlMessage::Start { spec, job: id, attempt, lease_until }) => {
+                    control.lease_until.store(lease_until, Ordering::Release);
+                    drop(start.send(Order { spec: *spec, origin: JobOrigin { id, attempt } }));
+                }
                 Ok(ControlMessage::Lease { until }) => control.lease_until.store(until, Ordering::Release),
                 Ok(ControlMessage::Cancel) => control.stop.store(true, Ordering::Release),
                 Err(error) => {
@@ -106,6 +119,7 @@ fn listen(control: Arc<Control>) -> Receiver<(JobSpec, i64)> {
 struct Reporter {
     control: Arc<Control>,
     metrics: Value,
+    thinning: Thinning,
 }
 
 impl Observer for Reporter {
@@ -113,7 +127,14 @@ impl Observer for Reporter {
         if let Event::Metrics { metrics } = &event {
             self.metrics = metrics.clone();
         }
-        if write(&ChildMessage::Event { event }).is_err() {
+        let message = match (self.thinning.judge(&event, Instant::now()), event) {
+            (Worth::Stored, event) => ChildMessage::Event { event },
+            (Worth::Shown, Event::Progress { phase, done, total }) => {
+                ChildMessage::Progress { progress: JobProgress { phase, done, total } }
+            }
+            _ => return,
+        };
+        if write(&message).is_err() {
             self.control.stop.store(true, Ordering::Release);
         }
     }

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 use trainer::events::Event;
 
+use super::error::JobsError;
 use super::record::{JobError, JobId, JobProgress, JobRecord, JobResult};
-use super::schema::now;
-use super::store::{Jobs, JobsError};
-
-/// How often a job is begun before it has failed, attempts that ended with the server being told to stop left out.
-const MAX_ATTEMPTS: u32 = 3;
+use super::schema::{claimable, now};
+use super::store::Jobs;
 
 /// A job that is ours for the time of a lease.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +22,10 @@ pub struct Claim {
     pub reclaimed: bool,
     /// The end of the lease, in milliseconds since 1970.
     pub lease_until: i64,
+    /// Which attempt it is of those that count, from 1.
+    pub counted_attempt: u32,
+    /// How long earlier attempts ran.
+    pub spent: Duration,
 }
 
 /// What a sign of life brought to light.
@@ -40,72 +43,104 @@ pub enum Heartbeat {
 }
 
 impl Jobs {
-    /// Takes the oldest job that waits, or whose server has gone. Jobs that have been begun too often fail here.
+    /// Takes the oldest job that waits, or whose server has gone, however often it was begun: its model may be published.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
-    pub async fn claim(&self, worker: &str, lease: Duration) -> Result<Option<Claim>, JobsError> {
-        self.reap().await?;
+    pub async fn claim(&self, worker: &str) -> Result<Option<Claim>, JobsError> {
+        if !self.any_claimable().await? {
+            return Ok(None);
+        }
+        let mut transaction = self.begin().await?;
         let sql = concat!(
-            "UPDATE jobs SET reclaimed = (state = 'running'), state = 'running', worker = $1, attempt = attempt + 1,
-                progress = NULL, started_at = ",
+            "UPDATE jobs SET spent_ms = spent_ms + CASE state WHEN 'running' THEN MAX(lease_until - started_at, 0) ELSE 0
+                END, reclaimed = (state = 'running'), state = 'running', worker = $1, attempt = attempt + 1,
+                progress = NULL, not_before = NULL, started_at = ",
             now!(),
             ", lease_until = ",
             now!(),
-            " + $2 WHERE id = (
-                SELECT id FROM jobs WHERE state = 'queued' OR (state = 'running' AND lease_until < ",
-            now!(),
-            ") ORDER BY id LIMIT 1) RETURNING *"
+            " + $2 WHERE id = (SELECT id FROM jobs WHERE ",
+            claimable!(),
+            " ORDER BY id LIMIT 1) RETURNING *"
         );
-        let row = sqlx::query(sql).bind(worker).bind(millis(lease)).fetch_optional(&self.pool).await?;
-        let claim = row.map(|row| {
-            let (reclaimed, lease_until) = (row.try_get("reclaimed")?, row.try_get("lease_until")?);
-            Ok::<_, sqlx::Error>(Claim { job: JobRecord::read(&row)?, reclaimed, lease_until })
-        });
-        Ok(claim.transpose()?)
+        let query = sqlx::query(sql).bind(worker).bind(millis(self.options.lease));
+        let row = query.fetch_optional(&mut *transaction).await?;
+        let claim = row.as_ref().map(Claim::read).transpose()?;
+        transaction.commit().await?;
+        Ok(claim)
+    }
+
+    /// Whether there is a job to claim or to end. A server without work only reads.
+    async fn any_claimable(&self) -> Result<bool, JobsError> {
+        let sql = concat!("SELECT EXISTS (SELECT 1 FROM jobs WHERE ", claimable!(), ") AS found");
+        Ok(sqlx::query(sql).fetch_one(&self.pool).await?.try_get("found")?)
     }
 
     /// Renews the lease.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
-    pub async fn heartbeat(&self, claim: &Claim, lease: Duration) -> Result<Heartbeat, JobsError> {
+    pub async fn heartbeat(&self, claim: &Claim) -> Result<Heartbeat, JobsError> {
         let sql = concat!(
             "UPDATE jobs SET lease_until = ",
             now!(),
             " + $3 WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING lease_until, cancel_requested"
         );
-        let query = sqlx::query(sql).bind(claim.job.id.to_string()).bind(claim.job.attempt).bind(millis(lease));
-        Ok(match query.fetch_optional(&self.pool).await? {
+        let mut transaction = self.begin().await?;
+        let query = sqlx::query(sql).bind(claim.job.id.to_string()).bind(claim.job.attempt);
+        let beat = match query.bind(millis(self.options.lease)).fetch_optional(&mut *transaction).await? {
             None => Heartbeat::Lost,
             Some(row) => Heartbeat::Ours {
                 lease_until: row.try_get("lease_until")?,
                 cancel_requested: row.try_get("cancel_requested")?,
             },
-        })
+        };
+        transaction.commit().await?;
+        Ok(beat)
     }
 
-    /// Writes an event down. `false`: the job is not ours any more.
+    /// Writes down how far the job is. `false`: the job is not ours any more.
+    ///
+    /// # Errors
+    /// [`JobsError`] when the database fails.
+    pub async fn progress(&self, claim: &Claim, progress: &JobProgress) -> Result<bool, JobsError> {
+        let sql = "UPDATE jobs SET progress = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'";
+        self.write(claim, sql, Some(progress)).await
+    }
+
+    /// Stores an event. Above the limit of events only phases and results are stored, and one warning that says so.
+    /// `false`: the job is not ours any more.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
     pub async fn record(&self, claim: &Claim, event: &Event) -> Result<bool, JobsError> {
-        let sql = concat!(
-            "INSERT INTO events (job_id, attempt, at, data) SELECT id, attempt, ",
-            now!(),
-            ", $3 FROM jobs WHERE id = $1 AND attempt = $2 AND state = 'running'"
-        );
-        let written = self.write(claim, sql, Some(event)).await?;
+        let mut transaction = self.begin().await?;
         let progress = match event {
             Event::Phase { phase } => Some(JobProgress { phase: *phase, done: 0, total: 0 }),
             Event::Progress { phase, done, total } => Some(JobProgress { phase: *phase, done: *done, total: *total }),
             _ => None,
         };
-        if let Some(progress) = progress {
-            let sql = "UPDATE jobs SET progress = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'";
-            self.write(claim, sql, Some(&progress)).await?;
+        let progress = progress.map(|progress| serde_json::to_string(&progress)).transpose()?;
+        let sql = "UPDATE jobs SET events = events + 1, progress = COALESCE($3, progress)
+                   WHERE id = $1 AND attempt = $2 AND state = 'running' RETURNING events";
+        let query = sqlx::query(sql).bind(claim.job.id.to_string()).bind(claim.job.attempt).bind(progress);
+        let Some(row) = query.fetch_optional(&mut *transaction).await? else { return Ok(false) };
+        let (count, limit): (i64, i64) = (row.try_get("events")?, self.options.events.into());
+        let essential = matches!(event, Event::Phase { .. } | Event::Metrics { .. });
+        let event = if count <= limit || essential {
+            Some(bounded(event))
+        } else if count == limit + 1 {
+            Some(Event::Warning { message: format!("this job has had {limit} events; the others are not stored") })
+        } else {
+            None
+        };
+        if let Some(event) = event {
+            let sql = concat!("INSERT INTO events (job_id, attempt, at, data) VALUES ($1, $2, ", now!(), ", $3)");
+            let query = sqlx::query(sql).bind(claim.job.id.to_string()).bind(claim.job.attempt);
+            query.bind(serde_json::to_string(&event)?).execute(&mut *transaction).await?;
         }
-        Ok(written)
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Notes what was published, before anything else is done about it: a server that is killed now does not publish
@@ -162,26 +197,28 @@ impl Jobs {
     /// # Errors
     /// [`JobsError`] when the database fails.
     pub async fn release(&self, claim: &Claim) -> Result<bool, JobsError> {
-        let sql = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, forgiven = forgiven + 1
-                   WHERE id = $1 AND attempt = $2 AND state = 'running'";
+        let sql = concat!(
+            "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, forgiven = forgiven + 1,
+                spent_ms = spent_ms + MAX(",
+            now!(),
+            " - started_at, 0) WHERE id = $1 AND attempt = $2 AND state = 'running'"
+        );
         self.write(claim, sql, None::<&()>).await
     }
 
-    /// Ends jobs whose servers went away too often, and those that were called off when their server went.
-    async fn reap(&self) -> Result<(), JobsError> {
-        let gone = concat!(" WHERE state = 'running' AND result IS NULL AND lease_until < ", now!());
-        let cancelled = concat!("UPDATE jobs SET state = 'cancelled', finished_at = ", now!());
-        let sql = sqlx::AssertSqlSafe(format!("{cancelled}{gone} AND cancel_requested = 1"));
-        sqlx::query(sql).execute(&self.pool).await?;
-        let error = JobError {
-            code: "server_lost".to_owned(),
-            message: format!("the server went away during each of {MAX_ATTEMPTS} attempts; its log may say why"),
-        };
-        let failed = concat!("UPDATE jobs SET state = 'failed', error = $1, finished_at = ", now!());
-        let sql = sqlx::AssertSqlSafe(format!("{failed}{gone} AND attempt - forgiven >= $2"));
-        let query = sqlx::query(sql).bind(serde_json::to_string(&error)?).bind(MAX_ATTEMPTS);
-        query.execute(&self.pool).await?;
-        Ok(())
+    /// Puts the job back for another attempt after a while, because this one failed through no fault of the request.
+    ///
+    /// # Errors
+    /// [`JobsError`] when the database fails.
+    pub async fn retry(&self, claim: &Claim, delay: Duration) -> Result<bool, JobsError> {
+        let sql = concat!(
+            "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, spent_ms = spent_ms + MAX(",
+            now!(),
+            " - started_at, 0), not_before = ",
+            now!(),
+            " + $3 WHERE id = $1 AND attempt = $2 AND state = 'running'"
+        );
+        self.write(claim, sql, Some(&millis(delay))).await
     }
 
     /// A statement on the job `$1` in attempt `$2`, with `$3` as JSON.
@@ -191,8 +228,40 @@ impl Jobs {
         if let Some(value) = value {
             query = query.bind(serde_json::to_string(value)?);
         }
-        Ok(query.execute(&self.pool).await?.rows_affected() == 1)
+        let mut transaction = self.begin().await?;
+        let written = query.execute(&mut *transaction).await?.rows_affected() == 1;
+        transaction.commit().await?;
+        Ok(written)
     }
+}
+
+impl Claim {
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let job = JobRecord::read(row)?;
+        let (forgiven, spent): (u32, i64) = (row.try_get("forgiven")?, row.try_get("spent_ms")?);
+        Ok(Self {
+            reclaimed: row.try_get("reclaimed")?,
+            lease_until: row.try_get("lease_until")?,
+            counted_attempt: job.attempt.saturating_sub(forgiven),
+            spent: Duration::from_millis(spent.unsigned_abs()),
+            job,
+        })
+    }
+}
+
+/// The longest message of an event, in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// The event with a message of bounded length.
+fn bounded(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Event::Note { message } | Event::Warning { message } = &mut event
+        && message.len() > LONGEST_MESSAGE
+    {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        message.push('…');
+    }
+    event
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -206,6 +275,7 @@ mod tests {
     use serde_json::json;
     use trainer::events::Phase;
 
+    use super::super::options::JobOptions;
     use super::super::record::JobState;
     use super::super::store::tests::{create, jobs};
     use super::*;
@@ -213,8 +283,13 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(20);
 
+    /// The same database, for a server whose claims last so long.
+    fn leasing(jobs: &Jobs, lease: Duration) -> Jobs {
+        Jobs { options: JobOptions { lease, ..jobs.options }, ..jobs.clone() }
+    }
+
     async fn claim(jobs: &Jobs, lease: Duration) -> Claim {
-        jobs.claim("worker", lease).await.unwrap().unwrap()
+        leasing(jobs, lease).claim("worker").await.unwrap().unwrap()
     }
 
     async fn run_out() {
@@ -236,7 +311,7 @@ mod tests {
             let jobs = jobs.clone();
             workers.spawn(async move {
                 let mut claimed = Vec::new();
-                while let Some(claim) = jobs.claim(&format!("worker{worker}"), LONG).await.unwrap() {
+                while let Some(claim) = jobs.claim(&format!("worker{worker}")).await.unwrap() {
                     claimed.push(claim.job.id);
                 }
                 claimed
@@ -257,7 +332,7 @@ mod tests {
         let second = claim(&jobs, LONG).await;
         assert_eq!((second.job.id, second.job.attempt, second.reclaimed), (id, 2, true));
 
-        assert_eq!(jobs.heartbeat(&first, LONG).await.unwrap(), Heartbeat::Lost);
+        assert_eq!(jobs.heartbeat(&first).await.unwrap(), Heartbeat::Lost);
         assert!(!jobs.record(&first, &warning("late")).await.unwrap());
         let result = JobResult { model: "a".to_owned(), version: 1, metrics: json!({}) };
         assert!(!jobs.note_result(&first, &result).await.unwrap());
@@ -280,51 +355,63 @@ mod tests {
         let (_folder, jobs) = jobs().await;
         create(&jobs, "a").await;
         let mine = claim(&jobs, SHORT).await;
-        let beat = jobs.heartbeat(&mine, LONG).await.unwrap();
+        let beat = leasing(&jobs, LONG).heartbeat(&mine).await.unwrap();
         let Heartbeat::Ours { lease_until, cancel_requested: false } = beat else { panic!("{beat:?}") };
         assert!(lease_until > mine.lease_until + 50_000);
         run_out().await;
-        assert_eq!(jobs.claim("other", LONG).await.unwrap(), None);
+        assert_eq!(jobs.claim("other").await.unwrap(), None);
         jobs.cancel(mine.job.id).await.unwrap();
-        assert!(matches!(jobs.heartbeat(&mine, LONG).await.unwrap(), Heartbeat::Ours { cancel_requested: true, .. }));
+        assert!(matches!(
+            leasing(&jobs, LONG).heartbeat(&mine).await.unwrap(),
+            Heartbeat::Ours { cancel_requested: true, .. }
+        ));
     }
 
     #[tokio::test]
-    async fn servers_that_go_away_too_often_fail_the_job() {
+    async fn attempts_count_unless_the_server_was_told_to_stop() {
         let (_folder, jobs) = jobs().await;
         let id = create(&jobs, "a").await.id;
-        for attempt in 1..=MAX_ATTEMPTS {
-            assert_eq!(claim(&jobs, SHORT).await.job.attempt, attempt);
-            run_out().await;
-        }
-        assert_eq!(jobs.claim("worker", LONG).await.unwrap(), None);
-        let job = jobs.get(id).await.unwrap();
-        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "server_lost"));
-        assert!(job.finished_at.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_server_that_is_told_to_stop_costs_no_attempt() {
-        let (_folder, jobs) = jobs().await;
-        let id = create(&jobs, "a").await.id;
-        for attempt in 1..=MAX_ATTEMPTS + 1 {
+        for attempt in 1..=3 {
             let mine = claim(&jobs, LONG).await;
-            assert_eq!((mine.job.attempt, mine.reclaimed), (attempt, false));
+            assert_eq!((mine.job.attempt, mine.counted_attempt, mine.reclaimed), (attempt, 1, false));
             assert!(jobs.release(&mine).await.unwrap());
             assert_eq!(jobs.get(id).await.unwrap().state, JobState::Queued);
         }
-        assert!(claim(&jobs, LONG).await.job.attempt > MAX_ATTEMPTS);
+        for counted in 1..=3 {
+            let mine = claim(&jobs, SHORT).await;
+            assert_eq!((mine.counted_attempt, mine.reclaimed), (counted, counted > 1));
+            run_out().await;
+        }
     }
 
     #[tokio::test]
-    async fn a_job_that_was_called_off_is_not_begun_again() {
+    async fn a_failed_attempt_is_repeated_after_its_delay_and_other_jobs_go_first() {
         let (_folder, jobs) = jobs().await;
-        let id = create(&jobs, "a").await.id;
-        claim(&jobs, SHORT).await;
-        assert_eq!(jobs.cancel(id).await.unwrap().state, JobState::Running);
+        let (first, second) = (create(&jobs, "a").await.id, create(&jobs, "b").await.id);
+        let mine = claim(&jobs, LONG).await;
+        assert!(jobs.retry(&mine, LONG).await.unwrap());
+        let other = claim(&jobs, LONG).await;
+        assert_eq!((mine.job.id, other.job.id), (first, second));
+        assert_eq!(jobs.claim("worker").await.unwrap(), None);
+        let job = jobs.get(first).await.unwrap();
+        assert_eq!((job.state, job.attempt), (JobState::Queued, 1));
+
+        assert!(jobs.retry(&other, Duration::ZERO).await.unwrap());
+        assert_eq!(claim(&jobs, LONG).await.counted_attempt, 2);
+    }
+
+    #[tokio::test]
+    async fn the_time_of_all_attempts_is_added_up() {
+        let (_folder, jobs) = jobs().await;
+        create(&jobs, "a").await;
+        let first = claim(&jobs, SHORT).await;
+        assert_eq!(first.spent, Duration::ZERO);
         run_out().await;
-        assert_eq!(jobs.claim("worker", LONG).await.unwrap(), None);
-        assert_eq!(jobs.get(id).await.unwrap().state, JobState::Cancelled);
+        let second = claim(&jobs, LONG).await;
+        assert_eq!(second.spent, SHORT, "a server that has gone is taken to have worked to the end of its lease");
+        run_out().await;
+        assert!(jobs.release(&second).await.unwrap());
+        assert!(claim(&jobs, LONG).await.spent >= 3 * SHORT);
     }
 
     #[tokio::test]
@@ -332,14 +419,31 @@ mod tests {
         let (_folder, jobs) = jobs().await;
         let id = create(&jobs, "a").await.id;
         let result = JobResult { model: "a".to_owned(), version: 7, metrics: json!({"test_top1": 0.5}) };
-        for _ in 0..MAX_ATTEMPTS {
-            assert!(jobs.note_result(&claim(&jobs, SHORT).await, &result).await.unwrap());
-            run_out().await;
-        }
+        assert!(jobs.note_result(&claim(&jobs, SHORT).await, &result).await.unwrap());
+        run_out().await;
         let mine = claim(&jobs, LONG).await;
         assert_eq!(mine.job.result.as_ref(), Some(&result));
         assert!(jobs.succeed(&mine).await.unwrap());
         assert_eq!(jobs.get(id).await.unwrap().state, JobState::Succeeded);
+    }
+
+    #[tokio::test]
+    async fn a_job_has_a_bounded_number_of_events_of_bounded_length() {
+        let (_folder, jobs) = jobs().await;
+        let id = create(&jobs, "a").await.id;
+        let jobs = Jobs { options: JobOptions { events: 3, ..jobs.options }, ..jobs };
+        let mine = jobs.claim("worker").await.unwrap().unwrap();
+        assert!(jobs.record(&mine, &warning(&"ä".repeat(9000))).await.unwrap());
+        for number in 0..10 {
+            assert!(jobs.record(&mine, &warning(&number.to_string())).await.unwrap());
+        }
+        let metrics = Event::Metrics { metrics: json!({"test_top1": 0.5}) };
+        assert!(jobs.record(&mine, &metrics).await.unwrap());
+        let events: Vec<Event> =
+            jobs.events(id, 0, 100).await.unwrap().data.into_iter().map(|event| event.event).collect();
+        let long = warning(&format!("{}…", "ä".repeat(2048)));
+        let note = warning("this job has had 3 events; the others are not stored");
+        assert_eq!(events, [long, warning("0"), warning("1"), note, metrics]);
     }
 
     #[tokio::test]
@@ -351,8 +455,10 @@ mod tests {
         for event in [Event::Phase { phase }, Event::Progress { phase, done: 3, total: 9 }, warning("three")] {
             assert!(jobs.record(&mine, &event).await.unwrap());
         }
-        let progress = jobs.get(id).await.unwrap().progress;
-        assert_eq!(progress, Some(JobProgress { phase, done: 3, total: 9 }));
+        let progress = |done| JobProgress { phase, done, total: 9 };
+        assert_eq!(jobs.get(id).await.unwrap().progress, Some(progress(3)));
+        assert!(jobs.progress(&mine, &progress(4)).await.unwrap());
+        assert_eq!(jobs.get(id).await.unwrap().progress, Some(progress(4)));
         let page = jobs.events(id, 0, 2).await.unwrap();
         assert!(page.has_more && page.data[0].seq < page.data[1].seq);
         let rest = jobs.events(id, page.data[1].seq, 2).await.unwrap();

@@ -8,17 +8,21 @@
 //! What happens when …
 //!
 //! - the server is killed: the training process sees its input end and stops without publishing. When the lease has run
-//!   out, the job is claimed again and the attempt number rises; features that were computed are on the disk. After three
-//!   such attempts the job has failed.
+//!   out, the job is claimed again and the attempt number rises; features that were computed are on the disk.
+//! - the training process dies: the job is begun again after a wait that grows. After `--job-attempts` such attempts, or
+//!   as many dead servers, the job has failed, with the signal in its reason.
 //! - the server is told to stop: the training process is stopped, the job goes back to the queue, and the attempt does
 //!   not count.
-//! - the training process dies: the job has failed, with the signal in its reason. It is not tried again, because what
-//!   killed it, most likely a lack of memory, would again.
-//! - the server is killed in the moment between publishing and noting it: the job runs again and publishes another
-//!   version. At least once, never half.
+//! - somebody is killed around publishing: the version's manifest names the job. The next attempt finds the version and
+//!   finishes the job. A job publishes once, even if two servers believe that it is theirs.
+//! - the disk is full: no job is accepted, a running one keeps its lease while it lasts, and events are lost before jobs.
 
+mod attempt;
 pub mod child;
+mod error;
+mod handle;
 mod lease;
+mod options;
 mod process;
 mod protocol;
 mod record;
@@ -26,10 +30,14 @@ mod runner;
 mod schema;
 mod spec;
 mod store;
+mod thinning;
 
+pub use error::JobsError;
+pub use handle::{JobsHandle, JobsUnavailable};
 pub use lease::{Claim, Heartbeat};
+pub use options::JobOptions;
 pub use process::ChildCommand;
 pub use record::{JobError, JobEvent, JobId, JobProgress, JobRecord, JobResult, JobState, Page};
 pub use runner::Runner;
 pub use spec::JobSpec;
-pub use store::{Jobs, JobsError, Submission};
+pub use store::{JobRequest, Jobs, Submission};

@@ -35,6 +35,7 @@ impl ChildCommand {
         arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
         arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
         arguments.extend(config.kernels.arguments());
+        arguments.extend(config.log.arguments());
         if let Some(runtime) = ort::loaded() {
             arguments.extend(["--ort-lib".into(), runtime.path().into()]);
         }

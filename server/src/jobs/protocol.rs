@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use trainer::events::Event;
 
-use super::record::{JobError, JobResult};
+use super::record::{JobError, JobProgress, JobResult};
 use super::spec::JobSpec;
 
 /// From the server. The end of the input is a command too: the server has gone or is going, stop.
@@ -15,6 +15,10 @@ pub(super) enum ControlMessage {
     Start {
         /// What is to be done.
         spec: Box<JobSpec>,
+        /// The job's id.
+        job: String,
+        /// The attempt that this is, from 1.
+        attempt: u32,
         /// Until when the job is the server's, in milliseconds since 1970.
         lease_until: i64,
     },
@@ -31,10 +35,15 @@ pub(super) enum ControlMessage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub(super) enum ChildMessage {
-    /// Something happened.
+    /// Something happened that is to be stored.
     Event {
         /// What.
         event: Event,
+    },
+    /// The bar moves.
+    Progress {
+        /// To where.
+        progress: JobProgress,
     },
     /// The model is published; the last line.
     Published {

@@ -1,101 +1,64 @@
 //! The part of a server that works on jobs, one at a time.
 
-use std::fmt;
-use std::io;
-use std::time::{Duration, Instant};
+use std::num::NonZeroU32;
+use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::task::spawn_blocking;
+use tokio::time::{interval, sleep};
 use trainer::events::Event;
 use uuid::Uuid;
 
+use super::attempt::{Attempt, AttemptOutcome};
+use super::error::JobsError;
 use super::lease::{Claim, Heartbeat};
-use super::process::{ChildCommand, Process, describe};
-use super::protocol::{ChildMessage, ControlMessage};
+use super::process::ChildCommand;
 use super::record::{JobError, JobResult};
-use super::store::{Jobs, JobsError};
+use super::spec::JobSpec;
+use super::store::Jobs;
 use crate::failure::chain;
+use crate::finetune::FinetuneSpec;
 use crate::inference::Registry;
+use crate::store::{ModelName, StoreError};
 
 /// How soon a job that another process has queued is found.
 const POLL: Duration = Duration::from_secs(2);
-/// How long a training process may take to stop before it is killed.
-const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How long it may take to exit after its last word.
-const EXIT_GRACE: Duration = Duration::from_secs(1);
-/// Progress is written down this often; a bar does not move faster.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// How soon a write that failed is tried again.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Claims jobs and follows their training processes.
+/// Claims jobs and finishes them.
 pub struct Runner {
     jobs: Jobs,
     registry: Registry,
     command: ChildCommand,
-    lease: Duration,
+    retention: Option<NonZeroU32>,
     worker: String,
 }
 
-/// How an attempt ended.
-#[derive(Debug)]
-enum AttemptOutcome {
-    Published(JobResult),
-    Failed(JobError),
-    Cancelled,
-    /// The server stops.
-    Released,
-    /// The job is not ours any more.
-    Lost,
-}
-
-impl fmt::Display for AttemptOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AttemptOutcome::Published(JobResult { model, version, .. }) => {
-                write!(f, "published {model} version {version}")
-            }
-            AttemptOutcome::Failed(JobError { message, .. }) => write!(f, "failed: {message}"),
-            AttemptOutcome::Cancelled => f.write_str("cancelled"),
-            AttemptOutcome::Released => f.write_str("put back, because the server stops"),
-            AttemptOutcome::Lost => f.write_str("lost to another server, or its lease ran out"),
-        }
-    }
-}
-
-/// Why a training process was told to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StopReason {
-    Cancel,
-    Release,
-}
-
-impl StopReason {
-    fn end(self) -> AttemptOutcome {
-        match self {
-            StopReason::Cancel => AttemptOutcome::Cancelled,
-            StopReason::Release => AttemptOutcome::Released,
-        }
-    }
-}
-
 impl Runner {
-    /// A runner that starts `command` for each job. A job is claimed for `lease` at a time.
+    /// A runner that starts `command` for each job, and keeps so many versions of each model, or all.
     #[must_use]
-    pub fn new(jobs: Jobs, registry: Registry, command: ChildCommand, lease: Duration) -> Self {
-        Self { jobs, registry, command, lease, worker: Uuid::now_v7().to_string() }
+    pub fn new(jobs: Jobs, registry: Registry, command: ChildCommand, retention: Option<NonZeroU32>) -> Self {
+        Self { jobs, registry, command, retention, worker: Uuid::now_v7().to_string() }
     }
 
     /// Works until `stop` becomes true. A job that runs then goes back to the queue.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
+        let mut last_error = None;
         while !*stop.borrow_and_update() {
-            match self.jobs.claim(&self.worker, self.lease).await {
-                Ok(Some(claim)) => {
-                    if let Err(error) = self.work(&claim, &mut stop).await {
-                        log(&error, "a job is left to its lease");
-                    }
-                    continue;
+            let claim = self.jobs.claim(&self.worker).await;
+            let error = claim.as_ref().err().map(|error| chain(error));
+            if let Some(cause) = error.as_ref().filter(|_| error != last_error) {
+                tracing::error!(cause, "no job can be claimed");
+            }
+            last_error = error;
+            if let Ok(Some(claim)) = claim {
+                if let Err(error) = self.work(&claim, &mut stop).await {
+                    log(&error, "a job is left to its lease");
                 }
-                Ok(None) => {}
-                Err(error) => log(&error, "no job can be claimed"),
+                continue;
             }
             tokio::select! {
                 _ = stop.changed() => {}
@@ -108,20 +71,16 @@ impl Runner {
     async fn work(&self, claim: &Claim, stop: &mut watch::Receiver<bool>) -> Result<(), JobsError> {
         let (id, attempt) = (claim.job.id, claim.job.attempt);
         tracing::info!(job = %id, attempt, "a job begins");
-        if claim.reclaimed {
-            let message = format!("attempt {attempt}: the server that ran attempt {} went away", attempt - 1);
-            self.jobs.record(claim, &Event::Warning { message }).await?;
-        }
-        let end = match &claim.job.result {
-            // It was published before its server went.
-            Some(result) => AttemptOutcome::Published(result.clone()),
+        let outcome = match self.published(claim).await {
+            Some(result) => AttemptOutcome::Published(result),
             None => self.attempt(claim, stop).await?,
         };
-        tracing::info!(job = %id, attempt, %end, "a job ends");
-        match end {
+        tracing::info!(job = %id, attempt, %outcome, "a job ends");
+        match outcome {
             AttemptOutcome::Published(result) => self.publish(claim, &result).await,
-            AttemptOutcome::Failed(error) => self.jobs.fail(claim, &error).await.map(drop),
-            AttemptOutcome::Cancelled => self.jobs.cancelled(claim).await.map(drop),
+            AttemptOutcome::Failed(error) => self.insist(claim, || self.jobs.fail(claim, &error)).await,
+            AttemptOutcome::Crashed(error) => self.retry(claim, error).await,
+            AttemptOutcome::Cancelled => self.insist(claim, || self.jobs.cancelled(claim)).await,
             AttemptOutcome::Released => {
                 let message = "the server stops; the job goes on when it starts again".to_owned();
                 self.jobs.record(claim, &Event::Warning { message }).await?;
@@ -131,88 +90,91 @@ impl Runner {
         }
     }
 
-    /// Starts the training process and follows it to its end.
-    async fn attempt(&self, claim: &Claim, stop: &mut watch::Receiver<bool>) -> Result<AttemptOutcome, JobsError> {
-        let mut process = match Process::spawn(&self.command) {
-            Ok(process) => process,
-            Err(error) => return Ok(AttemptOutcome::Failed(not_started(&error))),
-        };
-        let start = ControlMessage::Start { spec: Box::new(claim.job.spec.clone()), lease_until: claim.lease_until };
-        process.send(&start).await?;
-        let (end, stop_reason) = self.follow(claim, &mut process, stop).await?;
-        // A process that was told to stop has had its time; one that has said its last word needs none.
-        let grace = if matches!(end, Some(AttemptOutcome::Lost)) { Duration::ZERO } else { EXIT_GRACE };
-        let status = process.end(grace).await;
-        Ok(match (end, stop_reason) {
-            (Some(end), _) => end,
-            (None, Some(stop_reason)) => stop_reason.end(),
-            (None, None) => self.died(status, stop).await,
-        })
+    /// The version that an earlier attempt has published, noted or not: its server or its process was killed behind it.
+    async fn published(&self, claim: &Claim) -> Option<JobResult> {
+        if claim.job.result.is_some() {
+            return claim.job.result.clone();
+        }
+        if claim.job.attempt == 1 {
+            return None;
+        }
+        self.version_in_store(claim).await
     }
 
-    /// Until the process has said its last word, has ended without one, or has been told to stop for too long. `None` is
-    /// an end without a word.
-    async fn follow(
-        &self,
-        claim: &Claim,
-        process: &mut Process,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(Option<AttemptOutcome>, Option<StopReason>), JobsError> {
-        let mut beat = interval(self.lease / 3);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stop_reason = None;
-        let mut deadline = tokio::time::Instant::now();
-        let mut last_progress = None;
-        loop {
-            tokio::select! {
-                report = process.report() => match report {
-                    Ok(Some(ChildMessage::Event { event })) => {
-                        if worth_writing(&event, &mut last_progress) && !self.jobs.record(claim, &event).await? {
-                            return Ok((Some(AttemptOutcome::Lost), stop_reason));
-                        }
-                    }
-                    Ok(Some(ChildMessage::Published { result })) => return Ok((Some(AttemptOutcome::Published(result)), stop_reason)),
-                    Ok(Some(ChildMessage::Failed { error })) => return Ok((Some(AttemptOutcome::Failed(error)), stop_reason)),
-                    // Without being told to, it stops only when it has not heard from us for the time of the lease.
-                    Ok(Some(ChildMessage::Stopped)) => return Ok((Some(stop_reason.map_or(AttemptOutcome::Lost, StopReason::end)), stop_reason)),
-                    Ok(None) | Err(_) => return Ok((None, stop_reason)),
-                },
-                () = async { tokio::select! { _ = beat.tick() => {}, () = self.jobs.changed.notified() => {} } } => {
-                    match self.jobs.heartbeat(claim, self.lease).await? {
-                        Heartbeat::Lost => return Ok((Some(AttemptOutcome::Lost), stop_reason)),
-                        Heartbeat::Ours { lease_until, cancel_requested } => {
-                            process.send(&ControlMessage::Lease { until: lease_until }).await?;
-                            if cancel_requested && stop_reason.is_none() {
-                                (stop_reason, deadline) = (Some(StopReason::Cancel), tokio::time::Instant::now() + STOP_GRACE);
-                                process.send(&ControlMessage::Cancel).await?;
-                            }
-                        }
-                    }
-                }
-                _ = stop.changed(), if stop_reason.is_none() => {
-                    (stop_reason, deadline) = (Some(StopReason::Release), tokio::time::Instant::now() + STOP_GRACE);
-                    process.close_input();
-                }
-                () = sleep_until(deadline), if stop_reason.is_some() => return Ok((None, stop_reason)),
+    async fn version_in_store(&self, claim: &Claim) -> Option<JobResult> {
+        let (store, id) = (self.registry.store().clone(), claim.job.id.to_string());
+        let JobSpec::Finetune(FinetuneSpec { name, .. }) = claim.job.spec.clone();
+        let find = move || {
+            let Some(version) = store.published_by(&name, &id)? else { return Ok(None) };
+            let record = store.read(&name, version)?.spec.training;
+            let metrics = record.map_or_else(|| json!({}), |record| json!(record.metrics));
+            Ok(Some(JobResult { model: name.to_string(), version, metrics }))
+        };
+        match spawn_blocking(find).await {
+            Ok(Ok(result)) => result,
+            Ok(Err::<_, StoreError>(error)) => {
+                log(&error, "it cannot be told whether a job has published its model");
+                None
+            }
+            Err(error) => {
+                log(&error, "it cannot be told whether a job has published its model");
+                None
             }
         }
     }
 
-    /// The end of a process that nobody told to stop and that did not say why.
-    async fn died(
-        &self,
-        status: io::Result<std::process::ExitStatus>,
-        stop: &mut watch::Receiver<bool>,
-    ) -> AttemptOutcome {
-        // Service managers end every process of a service at once; then the news of our own end is on its way.
-        if *stop.borrow() || timeout(Duration::from_secs(1), stop.changed()).await.is_ok() {
-            return AttemptOutcome::Released;
+    /// Runs the training, unless nobody wants it any more or it has been begun too often.
+    async fn attempt(&self, claim: &Claim, stop: &mut watch::Receiver<bool>) -> Result<AttemptOutcome, JobsError> {
+        let (attempt, most) = (claim.job.attempt, self.jobs.options.attempts);
+        if claim.job.cancel_requested {
+            return Ok(AttemptOutcome::Cancelled);
         }
-        let message = match status {
-            Ok(status) => describe(status),
-            Err(error) => format!("the training process was lost: {error}"),
-        };
-        AttemptOutcome::Failed(JobError { code: "process_died".to_owned(), message })
+        if claim.counted_attempt > most {
+            let message = format!("the server went away during the last of {most} attempts; its log may say why");
+            return Ok(AttemptOutcome::Failed(JobError { code: "server_lost".to_owned(), message }));
+        }
+        if claim.reclaimed {
+            let message = format!("attempt {attempt}: the server that ran attempt {} went away", attempt - 1);
+            self.jobs.record(claim, &Event::Warning { message }).await?;
+        }
+        let outcome = Attempt { jobs: &self.jobs, claim, command: &self.command }.run(stop).await?;
+        // A process that was killed may have published before.
+        match outcome {
+            AttemptOutcome::Published(_) | AttemptOutcome::Lost => Ok(outcome),
+            _ => Ok(self.version_in_store(claim).await.map_or(outcome, AttemptOutcome::Published)),
+        }
+    }
+
+    /// Lets the job wait for its next attempt; after the last one it has failed.
+    async fn retry(&self, claim: &Claim, error: JobError) -> Result<(), JobsError> {
+        let (counted, most) = (claim.counted_attempt, self.jobs.options.attempts);
+        if counted >= most {
+            let message = format!("{} (attempt {counted} of {most})", error.message);
+            let error = JobError { message, ..error };
+            return self.insist(claim, || self.jobs.fail(claim, &error)).await;
+        }
+        let delay = self.jobs.options.delay(counted);
+        let seconds = delay.as_secs();
+        let message = format!("attempt {counted} of {most}: {}; the next begins in {seconds} s", error.message);
+        self.jobs.record(claim, &Event::Warning { message }).await?;
+        self.insist(claim, || self.jobs.retry(claim, delay)).await
+    }
+
+    /// Writes the end of an attempt, again and again while the lease lasts: a full disk may have room in a moment, and
+    /// without the word the whole attempt would be repeated.
+    async fn insist<F: Future<Output = Result<bool, JobsError>>>(
+        &self,
+        claim: &Claim,
+        write: impl Fn() -> F,
+    ) -> Result<(), JobsError> {
+        loop {
+            match write().await {
+                Ok(_) => return Ok(()),
+                Err(error) if Timestamp::now().as_millisecond() > claim.lease_until => return Err(error),
+                Err(error) => log(&error, "the end of a job cannot be written yet"),
+            }
+            sleep(WRITE_AGAIN).await;
+        }
     }
 
     /// Lets the new version answer before the job is over, so that who waits for the job can use its model at once.
@@ -222,7 +184,7 @@ impl Runner {
         }
         let scan = self.registry.scan();
         tokio::pin!(scan);
-        let mut beat = interval(self.lease / 3);
+        let mut beat = interval(self.jobs.options.lease / 3);
         loop {
             tokio::select! {
                 scanned = &mut scan => {
@@ -231,8 +193,10 @@ impl Runner {
                     }
                     break;
                 }
-                _ = beat.tick() => if self.jobs.heartbeat(claim, self.lease).await? == Heartbeat::Lost {
-                    return Ok(());
+                _ = beat.tick() => match self.jobs.heartbeat(claim).await {
+                    Ok(Heartbeat::Lost) => return Ok(()),
+                    Ok(Heartbeat::Ours { .. }) => {}
+                    Err(error) => log(&error, "a lease cannot be renewed"),
                 },
             }
         }
@@ -241,27 +205,24 @@ impl Runner {
             let message = format!("the model is published but does not answer: {reason}");
             self.jobs.record(claim, &Event::Warning { message }).await?;
         }
-        self.jobs.succeed(claim).await.map(drop)
+        self.insist(claim, || self.jobs.succeed(claim)).await?;
+        self.prune(result).await;
+        Ok(())
     }
-}
 
-/// Everything but progress that follows too soon on the last.
-fn worth_writing(event: &Event, last: &mut Option<Instant>) -> bool {
-    let last_of_all = match event {
-        Event::Progress { done, total, .. } => done == total,
-        Event::Step { .. } => false,
-        _ => return true,
-    };
-    let due = last_of_all || last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY);
-    if due {
-        *last = Some(Instant::now());
+    /// Removes the model's old versions, if only some are to be kept.
+    async fn prune(&self, result: &JobResult) {
+        let (Some(keep), Ok(name)) = (self.retention, result.model.parse::<ModelName>()) else { return };
+        let serving = self.registry.get(&result.model).and_then(|status| status.serving);
+        let store = self.registry.store().clone();
+        let pruned = spawn_blocking(move || store.prune(&name, keep, serving.as_slice())).await;
+        match pruned {
+            Ok(Ok(versions)) if versions.is_empty() => {}
+            Ok(Ok(versions)) => tracing::info!(model = result.model, ?versions, "old versions are removed"),
+            Ok(Err(error)) => log(&error, "old versions cannot be removed"),
+            Err(error) => log(&error, "old versions cannot be removed"),
+        }
     }
-    due
-}
-
-fn not_started(error: &io::Error) -> JobError {
-    let message = format!("the training process cannot be started: {error}");
-    JobError { code: "process_not_started".to_owned(), message }
 }
 
 fn log(error: &(dyn std::error::Error + 'static), what: &str) {
@@ -272,11 +233,13 @@ fn log(error: &(dyn std::error::Error + 'static), what: &str) {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::options::JobOptions;
     use super::super::record::{JobRecord, JobState};
     use super::super::store::tests::{create, jobs};
     use super::*;
     use crate::inference::InferenceOptions;
-    use crate::store::ModelStore;
+    use crate::inference::testing::{colours, publish};
+    use crate::store::{Artifacts, JobOrigin, ModelContent, ModelStore, Publication};
 
     /// Waits for the word to stop, in either form, and obeys.
     const PATIENT: &str = r#"while read -r line; do case "$line" in *cancel*) break;; esac; done
@@ -292,7 +255,9 @@ mod tests {
         let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
         let registry = Registry::with_opener(store, open, InferenceOptions { max_batch: 1, queue: 1 });
         let command = ChildCommand { program: "sh".into(), arguments: vec!["-c".into(), script.into()] };
-        Arc::new(Runner::new(jobs.clone(), registry, command, Duration::from_millis(900)))
+        let lease = Duration::from_millis(900);
+        let options = JobOptions { lease, retry_delay: Duration::from_millis(10), ..jobs.options };
+        Arc::new(Runner::new(Jobs { options, ..jobs.clone() }, registry, command, None))
     }
 
     /// Lets the runner work until the job is as it should be.
@@ -339,13 +304,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_process_that_dies_fails_the_job_with_the_signal() {
+    async fn a_process_that_dies_is_begun_again_until_the_job_has_failed_with_its_signal() {
         let (folder, jobs) = jobs().await;
         let job = create(&jobs, "flowers").await;
         let (job, _stop, _task) = until(&jobs, &runner(&jobs, &folder, "kill -9 $$"), &job, over).await;
-        let error = job.error.unwrap();
-        assert_eq!((job.state, error.code.as_str()), (JobState::Failed, "process_died"));
-        assert!(error.message.contains("signal 9 (SIGKILL"), "{}", error.message);
+        let error = job.error.clone().unwrap();
+        assert_eq!((job.state, error.code.as_str(), job.attempt), (JobState::Failed, "process_died", 3));
+        let said = [error.message.contains("signal 9 (SIGKILL"), error.message.ends_with("(attempt 3 of 3)")];
+        assert_eq!(said, [true, true], "{}", error.message);
+        let messages = messages(&jobs, &job).await;
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        assert!(messages[0].starts_with("attempt 1 of 3: the training process was ended by signal 9"), "{messages:?}");
     }
 
     #[tokio::test]
@@ -388,17 +357,83 @@ mod tests {
     async fn a_server_that_was_killed_is_mentioned() {
         let (folder, jobs) = jobs().await;
         let job = create(&jobs, "flowers").await;
-        jobs.claim("dead", Duration::from_millis(10)).await.unwrap().unwrap();
+        dies(&jobs).await;
         let (job, _stop, _task) = until(&jobs, &runner(&jobs, &folder, PUBLISHES), &job, over).await;
         assert_eq!((job.state, job.attempt), (JobState::Succeeded, 2));
         assert_eq!(messages(&jobs, &job).await, ["attempt 2: the server that ran attempt 1 went away"]);
     }
 
-    #[test]
-    fn progress_is_thinned_out_but_its_end_is_not() {
-        let progress = |done| Event::Progress { phase: trainer::events::Phase::Features, done, total: 3 };
-        let mut last = None;
-        let written: Vec<bool> = (1..=3).map(|done| worth_writing(&progress(done), &mut last)).collect();
-        assert_eq!(written, [true, false, true]);
+    /// A server that claims a job and is not heard of again.
+    async fn dies(jobs: &Jobs) {
+        let options = JobOptions { lease: Duration::ZERO, ..jobs.options };
+        Jobs { options, ..jobs.clone() }.claim("dead").await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn servers_that_go_away_too_often_fail_the_job() {
+        let (folder, jobs) = jobs().await;
+        let job = create(&jobs, "flowers").await;
+        for _ in 0..3 {
+            dies(&jobs).await;
+        }
+        let (job, _stop, _task) = until(&jobs, &runner(&jobs, &folder, PUBLISHES), &job, over).await;
+        assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Failed, "server_lost"));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_was_called_off_while_its_server_was_dead_is_not_begun_again() {
+        let (folder, jobs) = jobs().await;
+        let job = create(&jobs, "flowers").await;
+        dies(&jobs).await;
+        jobs.cancel(job.id).await.unwrap();
+        let (job, _stop, _task) = until(&jobs, &runner(&jobs, &folder, PUBLISHES), &job, over).await;
+        assert_eq!((job.state, job.result), (JobState::Cancelled, None));
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_servers_died_behind_publishing_succeeds_with_that_one_version() {
+        let (folder, jobs) = jobs().await;
+        let job = create(&jobs, "flowers").await;
+        let runner = runner(&jobs, &folder, "exit 1");
+        let store = ModelStore::open(&folder.path().join("models")).unwrap();
+        let name: ModelName = "flowers".parse().unwrap();
+        publish(&store, "flowers", &colours(), &[]);
+        for attempt in 1..=3 {
+            dies(&jobs).await;
+            let origin = JobOrigin { id: job.id.to_string(), attempt };
+            let content = ModelContent::Native(Box::new(colours()));
+            let artifacts = Artifacts { content: &content, golden: &[], report: None };
+            let publication = Publication { origin, permitted: &|| true };
+            assert_eq!(store.publish_once(&name, &artifacts, &publication).unwrap(), 2, "attempt {attempt}");
+        }
+        let (job, _stop, _task) = until(&jobs, &runner, &job, over).await;
+        assert_eq!((job.state, job.result.unwrap().version), (JobState::Succeeded, 2));
+        assert_eq!(store.latest(&name).unwrap(), Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_killed_behind_publishing_has_published() {
+        let (folder, jobs) = jobs().await;
+        let job = create(&jobs, "flowers").await;
+        let store = ModelStore::open(&folder.path().join("models")).unwrap();
+        publish(&store, "flowers", &colours(), &[]);
+        // What a process leaves that is killed between its rename and its last word.
+        let manifest = json!({"published_at": "2026-11-29T12:00:00Z", "job": {"id": job.id.to_string(), "attempt": 1}});
+        let version = folder.path().join("models/flowers/1");
+        std::fs::write(version.join("manifest.json"), manifest.to_string()).unwrap();
+        let (job, _stop, _task) = until(&jobs, &runner(&jobs, &folder, "kill -9 $$"), &job, over).await;
+        assert_eq!((job.state, job.attempt, job.result.unwrap().version), (JobState::Succeeded, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_runs_for_too_long_fails_and_is_not_begun_again() {
+        let (folder, jobs) = jobs().await;
+        let job = create(&jobs, "flowers").await;
+        let mut runner = Arc::into_inner(runner(&jobs, &folder, PATIENT)).unwrap();
+        runner.jobs.options.timeout = Duration::from_millis(100);
+        let (job, _stop, _task) = until(&jobs, &Arc::new(runner), &job, over).await;
+        let error = job.error.unwrap();
+        assert_eq!((job.state, error.code.as_str(), job.attempt), (JobState::Failed, "timed_out", 1));
+        assert!(error.message.contains("--job-timeout"), "{}", error.message);
     }
 }

@@ -34,6 +34,14 @@ const MIGRATIONS: &[&str] = &[
         data TEXT NOT NULL
     )",
     "CREATE INDEX events_by_job ON events (job_id, seq)",
+    // When a job that failed may begin again.
+    "ALTER TABLE jobs ADD COLUMN not_before INTEGER",
+    // How long earlier attempts ran.
+    "ALTER TABLE jobs ADD COLUMN spent_ms INTEGER NOT NULL DEFAULT 0",
+    // Events that happened; those above the limit are not stored.
+    "ALTER TABLE jobs ADD COLUMN events INTEGER NOT NULL DEFAULT 0",
+    // The name of the API key that asked for the job.
+    "ALTER TABLE jobs ADD COLUMN owner TEXT",
 ];
 
 /// The database's clock in milliseconds since 1970, never the worker's.
@@ -43,7 +51,20 @@ macro_rules! now {
     };
 }
 
-pub(super) use now;
+/// The jobs that a server may take: those that wait and whose time has come, and those whose server has gone.
+macro_rules! claimable {
+    () => {
+        concat!(
+            "(state = 'queued' AND COALESCE(not_before, 0) <= ",
+            now!(),
+            ") OR (state = 'running' AND lease_until < ",
+            now!(),
+            ")"
+        )
+    };
+}
+
+pub(super) use {claimable, now};
 
 /// Brings the tables up to date. Two servers that start at once do not collide: the second waits for the first.
 pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
-use thiserror::Error;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::Notify;
 
-use super::record::{JobEvent, JobId, JobRecord, JobState, Page};
+use super::error::JobsError;
+use super::options::JobOptions;
+use super::record::{JobEvent, JobId, JobRecord, Page};
 use super::schema::{migrate, now};
 use super::spec::JobSpec;
 
@@ -17,39 +18,26 @@ use super::spec::JobSpec;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All jobs and their events, in a database that survives the server.
+///
+/// Every write is a transaction of its own, because only its commit tells of a full disk: a statement that returns rows
+/// has returned them before they are written.
 #[derive(Debug, Clone)]
 pub struct Jobs {
     pub(super) pool: SqlitePool,
+    pub(super) options: JobOptions,
     /// Tells this process's runner that there is something to look at. Other processes' runners poll.
     pub(super) changed: Arc<Notify>,
 }
 
-/// Why a job cannot be stored or read.
-#[derive(Debug, Error)]
-pub enum JobsError {
-    /// The folder of the database cannot be made.
-    #[error("cannot make the folder of the job database")]
-    Folder(#[source] std::io::Error),
-    /// The database refused.
-    #[error("the job database failed")]
-    Database(#[from] sqlx::Error),
-    /// A job cannot be written down.
-    #[error("the job cannot be written as JSON")]
-    Json(#[from] serde_json::Error),
-    /// The key was used for another request.
-    #[error("the idempotency key was used for another request, job {0}")]
-    KeyReused(JobId),
-    /// No such job.
-    #[error("there is no job {0}")]
-    Unknown(JobId),
-    /// It has ended.
-    #[error("job {id} is over; its state is `{}`", .state.as_str())]
-    Finished {
-        /// The job.
-        id: JobId,
-        /// How it ended.
-        state: JobState,
-    },
+/// A request for a job.
+#[derive(Debug, Clone, Copy)]
+pub struct JobRequest<'a> {
+    /// The work.
+    pub spec: &'a JobSpec,
+    /// The client's name for the request, so that it can be sent again.
+    pub idempotency_key: Option<&'a str>,
+    /// The name of the API key, whose jobs have a limit of their own.
+    pub owner: Option<&'a str>,
 }
 
 /// A job that was asked for.
@@ -66,42 +54,64 @@ impl Jobs {
     ///
     /// # Errors
     /// [`JobsError`] when it cannot be made, opened or brought up to date.
-    pub async fn open(path: &Path) -> Result<Self, JobsError> {
+    pub async fn open(path: &Path, options: JobOptions) -> Result<Self, JobsError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(JobsError::Folder)?;
         }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        migrate(&mut *pool.acquire().await?).await?;
-        Ok(Self { pool, changed: Arc::new(Notify::new()) })
+        Self::connect(connection(path), options).await
     }
 
-    /// Queues a job. With a key, the same request twice is one job.
+    async fn connect(connection: SqliteConnectOptions, options: JobOptions) -> Result<Self, JobsError> {
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(connection).await?;
+        migrate(&mut *pool.acquire().await?).await?;
+        Ok(Self { pool, options, changed: Arc::new(Notify::new()) })
+    }
+
+    /// A transaction that may write. Its writes are on the disk when its commit has succeeded.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, JobsError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Queues a job. With an idempotency key, the same request twice is one job.
     ///
     /// # Errors
-    /// [`JobsError::KeyReused`] when the key belongs to another request.
-    pub async fn create(&self, spec: &JobSpec, key: Option<&str>) -> Result<Submission, JobsError> {
-        let sql = concat!(
-            "INSERT INTO jobs (id, state, spec, idempotency_key, created_at) VALUES ($1, 'queued', $2, $3, ",
-            now!(),
-            ") ON CONFLICT (idempotency_key) DO NOTHING RETURNING *"
-        );
-        let query = sqlx::query(sql).bind(JobId::new().to_string()).bind(serde_json::to_string(spec)?).bind(key);
-        if let Some(row) = query.fetch_optional(&self.pool).await? {
-            self.changed.notify_one();
-            return Ok(Submission::New(JobRecord::read(&row)?));
+    /// [`JobsError::KeyReused`] when the key belongs to another request, [`JobsError::QueueFull`] when too many jobs wait.
+    pub async fn create(&self, request: &JobRequest<'_>) -> Result<Submission, JobsError> {
+        let JobRequest { spec, idempotency_key, owner } = *request;
+        let mut transaction = self.begin().await?;
+        if let Some(key) = idempotency_key
+            && let Some(job) = find(&mut transaction, spec, key).await?
+        {
+            return Ok(Submission::Existing(job));
         }
-        // The insertion failed over the key, so there is a job with it.
-        let existing = match key {
-            Some(key) => self.find(spec, key).await?,
-            None => None,
-        };
-        existing.map(Submission::Existing).ok_or(JobsError::Database(sqlx::Error::RowNotFound))
+        self.check_queue(&mut transaction, owner).await?;
+        let sql = concat!(
+            "INSERT INTO jobs (id, state, spec, idempotency_key, owner, created_at) VALUES ($1, 'queued', $2, $3, $4, ",
+            now!(),
+            ") RETURNING *"
+        );
+        let query = sqlx::query(sql).bind(JobId::new().to_string()).bind(serde_json::to_string(spec)?);
+        let row = query.bind(idempotency_key).bind(owner).fetch_one(&mut *transaction).await?;
+        let job = JobRecord::read(&row)?;
+        transaction.commit().await?;
+        self.changed.notify_one();
+        Ok(Submission::New(job))
+    }
+
+    /// Refuses a job when as many wait as may, in all or of one owner.
+    async fn check_queue(&self, connection: &mut SqliteConnection, owner: Option<&str>) -> Result<(), JobsError> {
+        let sql =
+            "SELECT COUNT(*) AS queued, COUNT(*) FILTER (WHERE owner = $1) AS own FROM jobs WHERE state = 'queued'";
+        let row = sqlx::query(sql).bind(owner).fetch_one(connection).await?;
+        let (queued, own): (i64, i64) = (row.try_get("queued")?, row.try_get("own")?);
+        let JobOptions { queued: most, queued_per_key: most_own, .. } = self.options;
+        if own >= i64::from(most_own) {
+            return Err(JobsError::QueueFull { limit: most_own, flag: "--max-queued-jobs-per-key" });
+        }
+        if queued >= i64::from(most) {
+            return Err(JobsError::QueueFull { limit: most, flag: "--max-queued-jobs" });
+        }
+        Ok(())
     }
 
     /// The job that an earlier, equal request with this key created.
@@ -109,10 +119,7 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::KeyReused`] when the key belongs to another request.
     pub async fn find(&self, spec: &JobSpec, key: &str) -> Result<Option<JobRecord>, JobsError> {
-        let query = sqlx::query("SELECT * FROM jobs WHERE idempotency_key = $1").bind(key);
-        let Some(row) = query.fetch_optional(&self.pool).await? else { return Ok(None) };
-        let job = JobRecord::read(&row)?;
-        if job.spec == *spec { Ok(Some(job)) } else { Err(JobsError::KeyReused(job.id)) }
+        find(&mut *self.pool.acquire().await?, spec, key).await
     }
 
     /// One job.
@@ -159,11 +166,15 @@ impl Jobs {
             " END, state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END
              WHERE id = $1 AND state IN ('queued', 'running') RETURNING *"
         );
-        let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&self.pool).await?;
+        let mut transaction = self.begin().await?;
+        let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&mut *transaction).await?;
         if let Some(row) = row {
+            let job = JobRecord::read(&row)?;
+            transaction.commit().await?;
             self.changed.notify_one();
-            return Ok(JobRecord::read(&row)?);
+            return Ok(job);
         }
+        drop(transaction);
         let state = self.get(id).await?.state;
         Err(JobsError::Finished { id, state })
     }
@@ -179,8 +190,28 @@ impl Jobs {
     }
 }
 
+/// How the database is opened.
+fn connection(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A commit that has returned survives a power failure.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+}
+
+async fn find(connection: &mut SqliteConnection, spec: &JobSpec, key: &str) -> Result<Option<JobRecord>, JobsError> {
+    let query = sqlx::query("SELECT * FROM jobs WHERE idempotency_key = $1").bind(key);
+    let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
+    let job = JobRecord::read(&row)?;
+    if job.spec == *spec { Ok(Some(job)) } else { Err(JobsError::KeyReused(job.id)) }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::record::JobState;
     use super::*;
     use crate::finetune::FinetuneSpec;
 
@@ -195,15 +226,19 @@ pub(super) mod tests {
 
     pub(in crate::jobs) async fn jobs() -> (tempfile::TempDir, Jobs) {
         let folder = tempfile::tempdir().unwrap();
-        let jobs = Jobs::open(&folder.path().join("new").join("jobs.sqlite")).await.unwrap();
+        let jobs = Jobs::open(&folder.path().join("new").join("jobs.sqlite"), JobOptions::default()).await.unwrap();
         (folder, jobs)
     }
 
     pub(in crate::jobs) async fn create(jobs: &Jobs, name: &str) -> JobRecord {
-        match jobs.create(&spec(name), None).await.unwrap() {
+        match jobs.create(&request(&spec(name))).await.unwrap() {
             Submission::New(job) => job,
             Submission::Existing(job) => panic!("{job:?}"),
         }
+    }
+
+    fn request(spec: &JobSpec) -> JobRequest<'_> {
+        JobRequest { spec, idempotency_key: None, owner: None }
     }
 
     #[tokio::test]
@@ -212,7 +247,7 @@ pub(super) mod tests {
         let job = create(&jobs, "flowers").await;
         assert_eq!((job.state, job.attempt, &job.spec), (JobState::Queued, 0, &spec("flowers")));
         jobs.pool.close().await;
-        let again = Jobs::open(&folder.path().join("new").join("jobs.sqlite")).await.unwrap();
+        let again = Jobs::open(&folder.path().join("new").join("jobs.sqlite"), JobOptions::default()).await.unwrap();
         assert_eq!(again.get(job.id).await.unwrap(), job);
         assert_eq!(again.queued().await.unwrap(), 1);
     }
@@ -220,9 +255,11 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_key_makes_one_job_of_two_requests() {
         let (_folder, jobs) = jobs().await;
-        let Submission::New(first) = jobs.create(&spec("a"), Some("key")).await.unwrap() else { panic!() };
-        assert_eq!(jobs.create(&spec("a"), Some("key")).await.unwrap(), Submission::Existing(first.clone()));
-        let error = jobs.create(&spec("b"), Some("key")).await.unwrap_err();
+        let (a, b) = (spec("a"), spec("b"));
+        let keyed = |spec| JobRequest { idempotency_key: Some("key"), ..request(spec) };
+        let Submission::New(first) = jobs.create(&keyed(&a)).await.unwrap() else { panic!() };
+        assert_eq!(jobs.create(&keyed(&a)).await.unwrap(), Submission::Existing(first.clone()));
+        let error = jobs.create(&keyed(&b)).await.unwrap_err();
         assert!(matches!(error, JobsError::KeyReused(id) if id == first.id));
         assert_eq!(jobs.list(None, 10).await.unwrap().data.len(), 1);
     }
@@ -253,5 +290,58 @@ pub(super) mod tests {
         let error = jobs.cancel(job.id).await.unwrap_err();
         assert!(matches!(error, JobsError::Finished { state: JobState::Cancelled, .. }));
         assert!(matches!(jobs.cancel(JobId::new()).await, Err(JobsError::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn as_many_jobs_wait_as_may_in_all_and_of_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = JobOptions { queued: 3, queued_per_key: 2, ..JobOptions::default() };
+        let jobs = Jobs::open(&folder.path().join("jobs.sqlite"), options).await.unwrap();
+        let spec = spec("a");
+        let create = async |owner| jobs.create(&JobRequest { owner, ..request(&spec) }).await;
+        for _ in 0..2 {
+            create(Some("alice")).await.unwrap();
+        }
+        let refused = create(Some("alice")).await.unwrap_err().to_string();
+        assert_eq!(refused, "2 jobs wait already, as many as --max-queued-jobs-per-key allows; send it again later");
+        create(Some("bob")).await.unwrap();
+        for owner in [Some("bob"), None] {
+            let refused = create(owner).await.unwrap_err().to_string();
+            assert_eq!(refused, "3 jobs wait already, as many as --max-queued-jobs allows; send it again later");
+        }
+        let running = jobs.claim("worker").await.unwrap().unwrap();
+        create(None).await.unwrap();
+        assert_eq!(jobs.get(running.job.id).await.unwrap().state, JobState::Running);
+    }
+
+    /// A database that has no room for another page, as on a full disk.
+    async fn full(folder: &tempfile::TempDir, jobs: Jobs) -> Jobs {
+        let path = folder.path().join("new").join("jobs.sqlite");
+        let row = sqlx::query("PRAGMA page_count").fetch_one(&jobs.pool).await.unwrap();
+        let pages: i64 = row.try_get(0).unwrap();
+        jobs.pool.close().await;
+        let connection = connection(&path).pragma("max_page_count", pages.to_string());
+        Jobs::connect(connection, JobOptions::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_job_is_accepted_only_when_it_is_on_the_disk() {
+        let (folder, jobs) = jobs().await;
+        let jobs = full(&folder, jobs).await;
+        let mut accepted = Vec::new();
+        let refusal = loop {
+            match jobs.create(&request(&spec("a"))).await {
+                Ok(Submission::New(job)) => accepted.push(job.id),
+                Ok(Submission::Existing(job)) => panic!("{job:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert!(refusal.is_full(), "{refusal:?}");
+        assert!(jobs.create(&request(&spec("a"))).await.unwrap_err().is_full(), "and again");
+        jobs.pool.close().await;
+        let again = Jobs::open(&folder.path().join("new").join("jobs.sqlite"), JobOptions::default()).await.unwrap();
+        let mut stored: Vec<_> = again.list(None, 1000).await.unwrap().data.iter().map(|job| job.id).collect();
+        stored.reverse();
+        assert_eq!(stored, accepted, "exactly those that were accepted");
     }
 }

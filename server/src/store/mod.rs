@@ -3,7 +3,11 @@
 //! A model is a folder of numbered versions. A version is written beside its place and becomes visible by one rename, so
 //! a reader never sees half of it and nothing is ever changed once it can be read.
 
+mod listing;
+mod lock;
+mod manifest;
 mod name;
+mod prune;
 mod publish;
 #[cfg(test)]
 mod tests;
@@ -21,8 +25,10 @@ pub use trainer::finetune::ModelContent;
 pub use trainer::finetune::golden::Golden;
 use trainer::finetune::report::FinetuneReport;
 
+pub use listing::{Listing, ModelEntry};
+pub use manifest::{JobOrigin, Manifest};
 pub use name::{InvalidName, ModelName};
-pub use publish::Artifacts;
+pub use publish::{Artifacts, Publication};
 
 /// The served file: labels, preprocessing and training record inside.
 const MODEL_FILE: &str = "model.onnx";
@@ -30,6 +36,8 @@ const MODEL_FILE: &str = "model.onnx";
 const WEIGHTS_FILE: &str = "weights.safetensors";
 /// What was done and measured.
 const REPORT_FILE: &str = "report.json";
+/// Where the version comes from.
+const MANIFEST_FILE: &str = "manifest.json";
 /// The golden images.
 const GOLDEN_DIR: &str = "golden";
 /// Their logits, within that folder.
@@ -39,15 +47,6 @@ const GOLDEN_FILE: &str = "golden.json";
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     root: PathBuf,
-}
-
-/// A model and its versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelEntry {
-    /// The model's name.
-    pub name: ModelName,
-    /// Ascending; never empty.
-    pub versions: Vec<u32>,
 }
 
 /// What serving a version needs.
@@ -113,6 +112,9 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// A job whose lease has run out, or that was told to stop, publishes nothing.
+    #[error("the job was told to stop before its model was published")]
+    Withdrawn,
     /// The network cannot be written as ONNX.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -153,24 +155,6 @@ impl ModelStore {
         Ok(Self { root: root.to_owned() })
     }
 
-    /// All models with their versions, sorted by name.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`] when a folder cannot be read.
-    pub fn list(&self) -> Result<Vec<ModelEntry>, StoreError> {
-        let mut entries = Vec::new();
-        for folder in names(&self.root)? {
-            if let Ok(name) = folder.parse::<ModelName>() {
-                let versions = self.versions(&name)?;
-                if !versions.is_empty() {
-                    entries.push(ModelEntry { name, versions });
-                }
-            }
-        }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
-    }
-
     /// The newest version of a model; `None` when there is no such model.
     ///
     /// # Errors
@@ -190,7 +174,7 @@ impl ModelStore {
             (Some(version), Some(_)) if known.contains(&version) => Ok(version),
             (Some(version), Some(_)) => Err(StoreError::UnknownVersion { name: name.clone(), version, known }),
             (_, None) => {
-                let known = self.list()?.into_iter().map(|entry| entry.name).collect();
+                let known = self.list()?.models.into_iter().map(|entry| entry.name).collect();
                 Err(StoreError::Unknown { name: name.clone(), known })
             }
         }
@@ -251,13 +235,6 @@ impl ModelStore {
         Ok(ModelContent::Native(Box::new(network)))
     }
 
-    fn versions(&self, name: &ModelName) -> Result<Vec<u32>, StoreError> {
-        let mut versions: Vec<u32> =
-            names(&self.root.join(name.as_str()))?.iter().filter_map(|name| name.parse().ok()).collect();
-        versions.sort_unstable();
-        Ok(versions)
-    }
-
     fn folder(&self, name: &ModelName, version: u32) -> PathBuf {
         self.root.join(name.as_str()).join(version.to_string())
     }
@@ -265,13 +242,4 @@ impl ModelStore {
 
 fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
     fs::read(path).map_err(StoreError::io(path))
-}
-
-/// The names in a folder; none when there is no such folder.
-fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
-    match fs::read_dir(folder) {
-        Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
-        Err(error) => Err(StoreError::io(folder)(error)),
-    }
 }

@@ -1,16 +1,19 @@
 //! Making a version visible, whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
+use jiff::Timestamp;
+use models::files::rename_durably;
 use models::weights;
 use onnx::ExportOptions;
 use trainer::finetune::ModelContent;
 use trainer::finetune::report::FinetuneReport;
 
-use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MODEL_FILE, REPORT_FILE, WEIGHTS_FILE};
-use super::{ModelName, ModelStore, StoreError};
+use super::lock::WriteLock;
+use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, REPORT_FILE, WEIGHTS_FILE};
+use super::{JobOrigin, Manifest, ModelName, ModelStore, StoreError};
 
 /// The parts of a new version.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +26,16 @@ pub struct Artifacts<'a> {
     pub report: Option<&'a FinetuneReport>,
 }
 
-/// How often another process may take the next number first.
-const ATTEMPTS: u32 = 16;
+/// What publishing for a job takes: its one version, and the last word on whether it may.
+pub struct Publication<'a> {
+    /// The job and its attempt.
+    pub origin: JobOrigin,
+    /// Asked at the last moment: whether the job is still this process's to publish.
+    pub permitted: &'a dyn Fn() -> bool,
+}
+
+/// How the folder of a version that is being written begins.
+pub(super) const STAGING: &str = ".staging-";
 
 impl ModelStore {
     /// Publishes the next version of a model and returns its number. The files are on the disk before the version can be
@@ -33,27 +44,51 @@ impl ModelStore {
     /// # Errors
     /// [`StoreError`] when the network cannot be exported or the disk refuses; no version is visible then.
     pub fn publish(&self, name: &ModelName, artifacts: &Artifacts<'_>) -> Result<u32, StoreError> {
+        self.publish_with(name, artifacts, None)
+    }
+
+    /// Publishes the one version of a job: a version that an earlier attempt has published is this one's too.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish); [`StoreError::Withdrawn`] when the job may not publish any more.
+    pub fn publish_once(
+        &self,
+        name: &ModelName,
+        artifacts: &Artifacts<'_>,
+        publication: &Publication<'_>,
+    ) -> Result<u32, StoreError> {
+        self.publish_with(name, artifacts, Some(publication))
+    }
+
+    fn publish_with(
+        &self,
+        name: &ModelName,
+        artifacts: &Artifacts<'_>,
+        publication: Option<&Publication<'_>>,
+    ) -> Result<u32, StoreError> {
         let model = self.root.join(name.as_str());
         fs::create_dir_all(&model).map_err(StoreError::io(&model))?;
-        let staging =
-            tempfile::Builder::new().prefix(".staging-").tempdir_in(&model).map_err(StoreError::io(&model))?;
+        let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(&model).map_err(StoreError::io(&model))?;
         stage(staging.path(), artifacts)?;
-        let failed = StoreError::io(&model);
-        for _ in 0..ATTEMPTS {
-            let version = self.latest(name)?.unwrap_or(0) + 1;
-            match fs::rename(staging.path(), self.folder(name, version)) {
-                Ok(()) => {
-                    // The folder has moved; there is nothing left to clean up.
-                    let _gone = staging.keep();
-                    File::open(&model).and_then(|folder| folder.sync_all()).map_err(failed)?;
-                    return Ok(version);
-                }
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
-                Err(error) => return Err(failed(error)),
+        let job = publication.map(|publication| publication.origin.clone());
+        let manifest = Manifest { published_at: Timestamp::now(), job };
+        write(&staging.path().join(MANIFEST_FILE), &json(&manifest)?)?;
+        sync_folder(staging.path())?;
+
+        let _lock = WriteLock::take(&model).map_err(StoreError::io(&model))?;
+        if let Some(Publication { origin, permitted }) = publication {
+            if let Some(version) = self.published_by(name, &origin.id)? {
+                return Ok(version);
+            }
+            if !permitted() {
+                return Err(StoreError::Withdrawn);
             }
         }
-        Err(failed(io::Error::other("another process kept taking the next version number")))
+        let version = self.latest(name)?.unwrap_or(0) + 1;
+        rename_durably(staging.path(), &self.folder(name, version)).map_err(StoreError::io(&model))?;
+        // The folder has moved; there is nothing left to clean up.
+        let _gone = staging.keep();
+        Ok(version)
     }
 }
 
@@ -76,7 +111,13 @@ fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
     }
     let entries =
         golden.iter().map(|golden| GoldenEntry { file: golden.file_name.clone(), logits: golden.logits.clone() });
-    write(&golden_dir.join(GOLDEN_FILE), &json(&entries.collect::<Vec<_>>())?)
+    write(&golden_dir.join(GOLDEN_FILE), &json(&entries.collect::<Vec<_>>())?)?;
+    sync_folder(&golden_dir)
+}
+
+/// A file survives a power failure only together with its name.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io(folder))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {

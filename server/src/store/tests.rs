@@ -1,11 +1,12 @@
 //! What the store promises.
 
 use std::fs;
+use std::num::NonZeroU32;
 
 use models::ops::{Flatten, GlobalAvgPool, Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 
-use super::{Artifacts, Golden, ModelContent, ModelName, ModelStore, StoreError};
+use super::{Artifacts, Golden, JobOrigin, ModelContent, ModelEntry, ModelName, ModelStore, Publication, StoreError};
 
 fn network() -> Network {
     let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
@@ -35,7 +36,7 @@ fn publish(store: &ModelStore, name: &ModelName) -> u32 {
 fn what_is_published_is_read_back() {
     let (_folder, store, name) = store();
     assert_eq!([publish(&store, &name), publish(&store, &name)], [1, 2]);
-    assert_eq!(store.list().unwrap()[0].versions, [1, 2]);
+    assert_eq!(store.list().unwrap().models[0].versions, [1, 2]);
     assert_eq!(store.latest(&name).unwrap(), Some(2));
     let model = store.read(&name, 1).unwrap();
     assert_eq!((model.spec, model.golden[0].bytes.as_slice()), (network().spec, &[1, 2, 3][..]));
@@ -72,7 +73,7 @@ fn versions_published_at_once_all_get_a_number() {
 fn a_version_that_was_never_finished_is_not_seen() {
     let (folder, store, name) = store();
     fs::create_dir_all(folder.path().join("tiny/.staging-killed")).unwrap();
-    assert_eq!(store.list().unwrap(), []);
+    assert_eq!(store.list().unwrap().models, []);
     assert_eq!(publish(&store, &name), 1);
 }
 
@@ -97,4 +98,78 @@ fn a_damaged_version_is_an_error() {
     assert!(matches!(store.content(&name, 1), Err(StoreError::Damaged { .. })));
     fs::write(version.join("golden/golden.json"), r#"[{"file": "../../secret", "logits": []}]"#).unwrap();
     assert!(matches!(store.read(&name, 1), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn stray_files_and_unreadable_folders_cost_no_other_model() {
+    let (folder, store, name) = store();
+    publish(&store, &name);
+    fs::write(folder.path().join("README.txt"), "notes").unwrap();
+    fs::write(folder.path().join("tiny/notes"), "notes").unwrap();
+    fs::create_dir(folder.path().join("tiny/007")).unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    let listing = store.list().unwrap();
+    assert_eq!(listing.models, [ModelEntry { name: name.clone(), versions: vec![1] }]);
+    let strays: Vec<&str> = listing.unreadable.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(strays, ["README.txt"]);
+    assert!(listing.unreadable[0].1.to_string().contains("README.txt"));
+}
+
+fn publish_once(
+    store: &ModelStore,
+    name: &ModelName,
+    job: &str,
+    permitted: &dyn Fn() -> bool,
+) -> Result<u32, StoreError> {
+    let content = &ModelContent::Native(Box::new(network()));
+    let artifacts = Artifacts { content, golden: &[], report: None };
+    let origin = JobOrigin { id: job.to_owned(), attempt: 1 };
+    store.publish_once(name, &artifacts, &Publication { origin, permitted })
+}
+
+#[test]
+fn a_job_publishes_one_version_however_often_and_from_however_many_processes() {
+    let (_folder, store, name) = store();
+    publish(&store, &name);
+    let versions: Vec<u32> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| publish_once(&store, &name, "job", &|| true).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(versions, [2; 8]);
+    assert_eq!(publish_once(&store, &name, "another job", &|| true).unwrap(), 3);
+    assert_eq!(publish_once(&store, &name, "job", &|| false).unwrap(), 2, "it is published already");
+    assert_eq!(store.published_by(&name, "job").unwrap(), Some(2));
+    assert_eq!(store.published_by(&name, "a third").unwrap(), None);
+}
+
+#[test]
+fn a_job_that_may_not_publish_any_more_leaves_nothing() {
+    let (folder, store, name) = store();
+    let error = publish_once(&store, &name, "job", &|| false).unwrap_err();
+    assert!(matches!(error, StoreError::Withdrawn), "{error}");
+    assert_eq!(store.latest(&name).unwrap(), None);
+    let names: Vec<_> =
+        fs::read_dir(folder.path().join("tiny")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [".lock"]);
+}
+
+#[test]
+fn old_versions_are_removed_but_the_newest_good_and_the_served_ones_stay() {
+    let (folder, store, name) = store();
+    let below = |name: &str| folder.path().join("tiny").join(name);
+    let keep = |number| NonZeroU32::new(number).unwrap();
+    for _ in 0..6 {
+        publish(&store, &name);
+    }
+    fs::create_dir(below(".removed-9")).unwrap();
+    assert_eq!(store.prune(&name, keep(5), &[]).unwrap(), [1]);
+    assert!(!below(".removed-9").exists(), "what an interrupted run left is removed too");
+    for version in [4, 5, 6] {
+        fs::write(below(&version.to_string()).join("model.onnx"), "damaged").unwrap();
+    }
+    assert_eq!(store.prune(&name, keep(1), &[4]).unwrap(), [2, 5]);
+    assert_eq!(store.list().unwrap().models[0].versions, [3, 4, 6]);
+    assert_eq!(publish(&store, &name), 7, "no number is given twice");
+    assert_eq!(store.prune(&"nobody".parse().unwrap(), keep(1), &[]).unwrap(), [0_u32; 0]);
 }

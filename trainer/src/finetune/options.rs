@@ -144,14 +144,28 @@ impl Default for TuningOptions {
     }
 }
 
+/// The largest integer that every JSON parser keeps: 2^53 - 1.
+const LARGEST_SEED: f64 = 9_007_199_254_740_991.0;
+
 impl FinetuneOptions {
     /// The bounds of the numeric options. Both [`validate`](Self::validate) and the HTTP schema come from this table.
     pub const BOUNDS: &[Bound<Self>] = &[
         Bound::new("views", Interval::at_least(1.0).at_most(64.0), "from 1 to 64", |options| options.views as f64),
-        Bound::new("epochs", Interval::at_least(1.0), "at least 1", |options| options.epochs as f64),
-        Bound::new("batch_size", Interval::at_least(1.0), "at least 1", |options| options.batch_size as f64),
-        Bound::new("learning_rate", Interval::above(0.0), "a positive number", |options| options.learning_rate),
-        Bound::new("weight_decay", Interval::at_least(0.0), "zero or more", |options| options.weight_decay),
+        Bound::new("epochs", Interval::at_least(1.0).at_most(1e6), "from 1 to 1000000", |options| {
+            options.epochs as f64
+        }),
+        Bound::new("batch_size", Interval::at_least(1.0).at_most(65536.0), "from 1 to 65536", |options| {
+            options.batch_size as f64
+        }),
+        Bound::new("learning_rate", Interval::above(0.0).at_most(1000.0), "above 0 and 1000 at most", |options| {
+            options.learning_rate
+        }),
+        Bound::new("weight_decay", Interval::at_least(0.0).at_most(1000.0), "from 0 to 1000", |options| {
+            options.weight_decay
+        }),
+        Bound::new("seed", Interval::at_least(0.0).at_most(LARGEST_SEED), "from 0 to 9007199254740991", |options| {
+            options.seed as f64
+        }),
         Bound::new("label_smoothing", Interval::at_least(0.0).below(1.0), "a share from 0 to 1", |options| {
             options.label_smoothing
         }),
@@ -189,14 +203,27 @@ impl FinetuneOptions {
 impl TuningOptions {
     /// As [`FinetuneOptions::BOUNDS`]; the names carry the path from there.
     pub const BOUNDS: &[Bound<Self>] = &[
-        Bound::new("tuning.epochs", Interval::at_least(1.0), "at least 1", |tuning| tuning.epochs as f64),
-        Bound::new("tuning.batch_size", Interval::at_least(1.0), "at least 1", |tuning| tuning.batch_size as f64),
-        Bound::new("tuning.learning_rate", Interval::above(0.0), "a positive number", |tuning| tuning.learning_rate),
-        Bound::new("tuning.weight_decay", Interval::at_least(0.0), "zero or more", |tuning| tuning.weight_decay),
+        Bound::new("tuning.epochs", Interval::at_least(1.0).at_most(1e5), "from 1 to 100000", |tuning| {
+            tuning.epochs as f64
+        }),
+        Bound::new("tuning.batch_size", Interval::at_least(1.0).at_most(4096.0), "from 1 to 4096", |tuning| {
+            tuning.batch_size as f64
+        }),
+        Bound::new(
+            "tuning.learning_rate",
+            Interval::above(0.0).at_most(1000.0),
+            "above 0 and 1000 at most",
+            |tuning| tuning.learning_rate,
+        ),
+        Bound::new("tuning.weight_decay", Interval::at_least(0.0).at_most(1000.0), "from 0 to 1000", |tuning| {
+            tuning.weight_decay
+        }),
         Bound::new("tuning.layer_decay", Interval::above(0.0).at_most(1.0), "above 0 and 1 at most", |tuning| {
             tuning.layer_decay
         }),
-        Bound::new("tuning.stages", Interval::at_least(1.0), "at least 1", |tuning| tuning.stages as f64),
+        Bound::new("tuning.stages", Interval::at_least(1.0).at_most(1000.0), "from 1 to 1000", |tuning| {
+            tuning.stages as f64
+        }),
     ];
 }
 
@@ -216,11 +243,11 @@ mod tests {
         assert_eq!(refusal(FinetuneOptions { views: 65, ..defaults }), "`views` must be from 1 to 64");
         assert_eq!(
             refusal(FinetuneOptions { learning_rate: 0.0, ..defaults }),
-            "`learning_rate` must be a positive number"
+            "`learning_rate` must be above 0 and 1000 at most"
         );
         assert_eq!(
             refusal(FinetuneOptions { weight_decay: f64::INFINITY, ..defaults }),
-            "`weight_decay` must be zero or more"
+            "`weight_decay` must be from 0 to 1000"
         );
         assert_eq!(
             refusal(FinetuneOptions { label_smoothing: 1.0, ..defaults }),
@@ -235,5 +262,33 @@ mod tests {
             refusal(FinetuneOptions { tuning, ..defaults }),
             "`tuning.layer_decay` must be above 0 and 1 at most"
         );
+    }
+
+    #[test]
+    fn every_number_has_an_upper_bound_that_its_refusal_names() {
+        let defaults = FinetuneOptions::default();
+        let tuning = TuningOptions::default();
+        let tuned = |tuning| FinetuneOptions { tuning, ..defaults };
+        let huge = 1 << 63;
+        let (count, seed) = (usize::MAX, u64::MAX);
+        let refused = [
+            (FinetuneOptions { epochs: 1_000_000_000_000_000, ..defaults }, "1000000"),
+            (FinetuneOptions { batch_size: count, ..defaults }, "65536"),
+            (FinetuneOptions { learning_rate: 1e308, ..defaults }, "1000"),
+            (FinetuneOptions { weight_decay: 1e308, ..defaults }, "1000"),
+            (FinetuneOptions { seed, ..defaults }, "9007199254740991"),
+            (FinetuneOptions { seed: 1 << 53, ..defaults }, "9007199254740991"),
+            (tuned(TuningOptions { epochs: huge, ..tuning }), "100000"),
+            (tuned(TuningOptions { batch_size: count, ..tuning }), "4096"),
+            (tuned(TuningOptions { learning_rate: 1e308, ..tuning }), "1000"),
+            (tuned(TuningOptions { weight_decay: 1e308, ..tuning }), "1000"),
+            (tuned(TuningOptions { stages: count, ..tuning }), "1000"),
+        ];
+        for (options, bound) in refused {
+            assert!(refusal(options).contains(bound), "{}", refusal(options));
+        }
+        assert!(FinetuneOptions::BOUNDS.iter().all(|bound| bound.interval.upper.is_some()));
+        assert!(TuningOptions::BOUNDS.iter().all(|bound| bound.interval.upper.is_some()));
+        FinetuneOptions { epochs: 1_000_000, seed: (1 << 53) - 1, ..defaults }.validate().unwrap();
     }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::nearest::nearest;
 use super::settings::put;
 use super::{Recipe, RecipeError, Setting, tflearn};
+use crate::nearest;
 
 /// What a recipe leaves open: a number by which its file has several networks, as the `n` of the residual ones.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

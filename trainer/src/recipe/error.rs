@@ -7,7 +7,6 @@ use models::params::ParamsError;
 use onnx::ExportError;
 use thiserror::Error;
 
-use super::nearest::nearest;
 use super::{BUILTIN, SettingError};
 use crate::data::DatasetError;
 use crate::data::augment::AugmentError;
@@ -15,6 +14,7 @@ use crate::data::loader::LoaderError;
 use crate::finetune::FinetuneError;
 use crate::fit::FitError;
 use crate::logs::LogError;
+use crate::nearest;
 use crate::options::OptionError;
 
 /// A recipe cannot be followed, or its training failed.

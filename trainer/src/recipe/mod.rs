@@ -7,7 +7,6 @@ mod builtin;
 mod document;
 mod error;
 mod graft;
-mod nearest;
 mod plan;
 mod run;
 mod settings;

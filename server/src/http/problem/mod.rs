@@ -82,6 +82,12 @@ impl ApiError {
         Self { cause: Some(Arc::from(cause.into())), ..Self::from(Code::Internal) }
     }
 
+    /// The same with what caused it, for the log.
+    #[must_use]
+    pub fn caused_by(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { cause: Some(Arc::from(cause.into())), ..self }
+    }
+
     /// When another try may succeed. Rounded up to whole seconds.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {

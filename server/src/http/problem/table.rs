@@ -79,6 +79,9 @@ codes! {
     FinetuneRefused: UNPROCESSABLE_ENTITY, "finetune_refused", "The fine-tune cannot be done as asked", "Correct the option, data set or file that is named.";
     IdempotencyKeyReused: CONFLICT, "idempotency_key_reused", "The `Idempotency-Key` belongs to another request", "Use a new key for a new request.";
     JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune` lists the jobs.";
+    TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune` lists the jobs.";
+    JobsUnavailable: SERVICE_UNAVAILABLE, "jobs_unavailable", "The server has no jobs for now", "The file that is named has to be repaired or moved away on the server; models are served meanwhile.";
+    StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The server's disk is full", "Nothing was accepted. Free space on the server's disk, then send it again.";
     JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to cancel.";
 
     // Us.

@@ -12,9 +12,10 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::{DataDir, DataRootArgs, KernelOptions, ServeConfig};
+use crate::config::{DataDir, DataRootArgs, KernelOptions, LogArgs, LogFormat, ServeConfig};
 use crate::inference::testing::{EngineRecord, GREEN, RED, RecordingEngine, bmp, colours, golden, network, publish};
 use crate::inference::{InferenceOptions, Registry};
+use crate::jobs::JobOptions;
 use crate::runtime::SelectedEngine;
 use crate::store::ModelStore;
 
@@ -41,7 +42,9 @@ impl TestServer {
             max_batch: 2,
             queue: 3,
             drain_seconds: 1,
-            job_lease_seconds: 5,
+            jobs: JobOptions::default(),
+            retention: None,
+            log: LogArgs { log: "info".to_owned(), log_format: LogFormat::Text },
             roots: DataRootArgs { data_roots: vec![folder.path().to_owned()] },
             kernels: KernelOptions::default(),
             data: DataDir::new(folder.path()),

@@ -8,11 +8,13 @@ use trainer::finetune::FinetuneError;
 use crate::finetune::FinetuneFailure;
 use crate::http::problem::{ApiError, Code};
 use crate::inference::{InferenceError, LookupError};
-use crate::jobs::JobsError;
+use crate::jobs::{JobsError, JobsUnavailable};
 use crate::store::StoreError;
 
 /// A small model loads in less, a large one in a few times this.
 const LOADING_TAKES: Duration = Duration::from_secs(2);
+/// A small fine-tune takes less, a large one many times this.
+const JOBS_TAKE: Duration = Duration::from_secs(60);
 
 impl From<LookupError> for ApiError {
     fn from(error: LookupError) -> Self {
@@ -67,8 +69,20 @@ impl From<JobsError> for ApiError {
             JobsError::Unknown(_) => ApiError::new(Code::JobNotFound, detail),
             JobsError::Finished { .. } => ApiError::new(Code::JobFinished, detail),
             JobsError::KeyReused(_) => ApiError::new(Code::IdempotencyKeyReused, detail),
+            JobsError::QueueFull { .. } => ApiError::new(Code::TooManyJobs, detail).retry_after(JOBS_TAKE),
+            JobsError::Database(_) if error.is_full() => ApiError::from(Code::StorageFull).caused_by(error),
+            JobsError::Database(_) if error.is_failing() => {
+                let detail = "the job database graft.sqlite fails; look into the server's log";
+                ApiError::new(Code::JobsUnavailable, detail).caused_by(error)
+            }
             JobsError::Folder(_) | JobsError::Database(_) | JobsError::Json(_) => ApiError::internal(error),
         }
+    }
+}
+
+impl From<JobsUnavailable> for ApiError {
+    fn from(error: JobsUnavailable) -> Self {
+        ApiError::new(Code::JobsUnavailable, error.to_string())
     }
 }
 

@@ -42,7 +42,7 @@ pub struct JobEventPage {
 
 documents! {
     /// The errors of `GET /finetune/{id}/events`.
-    EventsErrors: InvalidParameter, JobNotFound
+    EventsErrors: InvalidParameter, JobNotFound, JobsUnavailable
 }
 
 /// List the events of a fine-tune
@@ -62,6 +62,6 @@ pub async fn list_finetune_events(
     if query.after < 0 {
         return Err(ApiError::new(Code::InvalidParameter, "after: it must not be negative"));
     }
-    let page = state.jobs.events(job_id(&id)?, query.after, limit).await?;
+    let page = state.jobs.ready()?.events(job_id(&id)?, query.after, limit).await?;
     Ok(Json(JobEventPage { data: page.data, has_more: page.has_more }))
 }

@@ -15,7 +15,7 @@ use crate::http::extract::{self, Path, Query};
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::http::v1::within;
-use crate::jobs::{JobId, JobSpec, Submission};
+use crate::jobs::{JobId, JobRequest, JobSpec, Submission};
 use job::Job;
 
 /// The page of the list.
@@ -45,22 +45,22 @@ documents! {
     /// The errors of `POST /finetune`.
     CreateErrors:
         InvalidJson, InvalidParameter, BodyUnreadable, IdempotencyKeyReused, BodyTooLarge, UnsupportedMediaType,
-        InvalidBody, FinetuneRefused
+        InvalidBody, FinetuneRefused, TooManyJobs, JobsUnavailable, StorageFull
 }
 
 documents! {
     /// The errors of `GET /finetune`.
-    ListErrors: InvalidParameter
+    ListErrors: InvalidParameter, JobsUnavailable
 }
 
 documents! {
     /// The errors of `GET /finetune/{id}`.
-    GetErrors: JobNotFound
+    GetErrors: JobNotFound, JobsUnavailable
 }
 
 documents! {
     /// The errors of `POST /finetune/{id}/cancel`.
-    CancelErrors: JobNotFound, JobFinished
+    CancelErrors: JobNotFound, JobFinished, JobsUnavailable, StorageFull
 }
 
 /// Start a fine-tune
@@ -87,17 +87,19 @@ pub async fn create_finetune(
     extract::Json(request): extract::Json<FinetuneSpec>,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
+    let jobs = state.jobs.ready()?;
     let spec = JobSpec::Finetune(request.clone());
     // First of all: a retry is answered with its job, whatever has become of the model or the data meanwhile.
     let existing = match key {
-        Some(key) => state.jobs.find(&spec, key).await?,
+        Some(key) => jobs.find(&spec, key).await?,
         None => None,
     };
     let job = match existing {
         Some(job) => job,
         None => {
             state.checker.check(request).await?;
-            let (Submission::New(job) | Submission::Existing(job)) = state.jobs.create(&spec, key).await?;
+            let request = JobRequest { spec: &spec, idempotency_key: key, owner: None };
+            let (Submission::New(job) | Submission::Existing(job)) = jobs.create(&request).await?;
             job
         }
     };
@@ -121,7 +123,7 @@ pub async fn list_finetunes(
     let invalid =
         |text: &str| ApiError::new(Code::InvalidParameter, format!("after: `{text}` is not the id of a fine-tune"));
     let after = query.after.as_deref().map(|text| text.parse().map_err(|_| invalid(text))).transpose()?;
-    let page = state.jobs.list(after, limit).await?;
+    let page = state.jobs.ready()?.list(after, limit).await?;
     Ok(Json(JobList { data: page.data.into_iter().map(Job::from).collect(), has_more: page.has_more }))
 }
 
@@ -134,7 +136,7 @@ pub async fn list_finetunes(
     responses((status = 200, description = "The fine-tune.", body = Job), GetErrors)
 )]
 pub async fn get_finetune(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Job>, ApiError> {
-    Ok(Json(state.jobs.get(job_id(&id)?).await?.into()))
+    Ok(Json(state.jobs.ready()?.get(job_id(&id)?).await?.into()))
 }
 
 /// Cancel a fine-tune
@@ -150,7 +152,7 @@ pub async fn cancel_finetune(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Job>), ApiError> {
-    Ok((StatusCode::ACCEPTED, Json(state.jobs.cancel(job_id(&id)?).await?.into())))
+    Ok((StatusCode::ACCEPTED, Json(state.jobs.ready()?.cancel(job_id(&id)?).await?.into())))
 }
 
 /// Parses the id in a path. A malformed id is an unknown job.

@@ -2,7 +2,8 @@
 
 /// The name that takes the fewest letters changed, added, left out or swapped to come from this one, unless it takes more
 /// than a third of them.
-pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = names.into_iter().map(|candidate| (strsim::osa_distance(name, candidate), candidate)).min()?;
     let length = name.chars().count().max(near.1.chars().count());
     (near.0 * 3 <= length).then_some(near.1)

@@ -1,0 +1,45 @@
+//! Where a version comes from.
+
+use std::fs;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{MANIFEST_FILE, ModelName, ModelStore, StoreError};
+
+/// The origin of a version, in a file beside the others. Versions of 0.2 have none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// When the version was written.
+    pub published_at: Timestamp,
+    /// The job that made it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobOrigin>,
+}
+
+/// The execution of a job that made a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobOrigin {
+    /// The job's id. A job publishes one version, whichever of its attempts it is.
+    pub id: String,
+    /// The attempt, counted from 1.
+    pub attempt: u32,
+}
+
+impl ModelStore {
+    /// The version of this model that a job has published.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the model's folder cannot be read.
+    pub fn published_by(&self, name: &ModelName, job: &str) -> Result<Option<u32>, StoreError> {
+        let versions = self.versions(name)?;
+        let origin = |version: &u32| self.manifest(name, *version).and_then(|manifest| manifest.job);
+        Ok(versions.into_iter().rev().find(|version| origin(version).is_some_and(|origin| origin.id == job)))
+    }
+
+    /// `None` for a version without a manifest, or with a damaged one: no job of this server wrote it.
+    fn manifest(&self, name: &ModelName, version: u32) -> Option<Manifest> {
+        let bytes = fs::read(self.folder(name, version).join(MANIFEST_FILE)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
