@@ -10,6 +10,7 @@ use crate::fit::metrics::{Evaluation, null_is_nan};
 
 /// What a run did and measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FinetuneReport {
     /// The base model's name.
     pub base: String,
@@ -20,9 +21,11 @@ pub struct FinetuneReport {
     /// The options in force.
     pub options: FinetuneOptions,
     /// The engine that computed the features.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "ort"))]
     pub engine: EngineKind,
     /// The compute backend, such as `rust f32`.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = "rust f32"))]
     pub kernels: String,
     /// Wall-clock seconds of each phase.
     pub seconds: PhaseSeconds,
@@ -42,6 +45,7 @@ pub struct FinetuneReport {
 
 /// How many images the data set gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageCounts {
     /// Trained on.
     pub train: usize,
@@ -57,6 +61,7 @@ pub struct ImageCounts {
 
 /// Wall-clock time of each phase, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PhaseSeconds {
     /// Finding and checking the images.
     pub data: f64,
@@ -74,13 +79,16 @@ pub struct PhaseSeconds {
 
 /// The exported file on one engine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Parity {
     /// The engine that ran the file.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "ort"))]
     pub engine: EngineKind,
     /// How many validation images were compared.
     pub images: usize,
     /// The largest difference of an image's logits, relative to its largest logit.
     #[serde(deserialize_with = "null_is_nan")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
     pub difference: f64,
 }
 

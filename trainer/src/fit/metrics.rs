@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// The result on a set of images. Shares are 0..1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Evaluation {
     /// How many images.
     pub images: usize,
@@ -14,6 +15,7 @@ pub struct Evaluation {
     pub top5: f64,
     /// Mean cross-entropy; NaN, in JSON `null`, where logits were not finite.
     #[serde(deserialize_with = "null_is_nan")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
     pub loss: f64,
     /// One entry a class.
     pub classes: Vec<ClassResult>,
@@ -28,12 +30,15 @@ pub(crate) fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 /// The result for one class.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClassResult {
     /// Images of the class.
     pub support: usize,
     /// Of the images predicted as this class, the share that is. `None` when none is predicted as it.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub precision: Option<f64>,
     /// Of the images of this class, the share predicted as it. `None` when there is none.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub recall: Option<f64>,
 }
 

@@ -78,7 +78,7 @@ pub struct Model {
     pub training: Option<TrainingRecord>,
     /// What the training run did and measured, with every epoch, every class and the confusion matrix.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<Object>)]
+    #[schema(nullable = false)]
     pub report: Option<FinetuneReport>,
 }
 
