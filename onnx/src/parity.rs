@@ -18,6 +18,29 @@ pub fn relative_difference(reference: &[f32], other: &[f32]) -> f64 {
 /// different orders, which makes 1e-6 to 1e-5 for the deepest networks here; a wrong operator makes far more than 1e-4.
 pub const TOLERANCE: f64 = 1e-4;
 
+/// How far apart two engines compute a feature, relative to the largest: the noise of the order of their sums.
+const NOISE: f64 = 1e-5;
+
+/// The difference that the noise of features makes in a logit when the weights of the classifier multiply it. On images
+/// that hardly differ, large weights tell small features apart, and the logits cancel to numbers that are small beside their
+/// terms. `weights` has a row of `width` numbers for each class.
+#[must_use]
+pub fn propagated_noise(weights: &[f32], width: usize, features: &[f32]) -> f64 {
+    let norm = |row: &[f32]| row.iter().map(|&weight| f64::from(weight).powi(2)).sum::<f64>().sqrt();
+    let steepest = weights.chunks(width.max(1)).map(norm).fold(0.0, f64::max);
+    let largest = features.iter().fold(0.0_f64, |largest, &feature| largest.max(f64::from(feature).abs()));
+    NOISE * steepest * largest
+}
+
+/// Whether two rows of logits agree, and how far they are apart relative to the largest: within [`TOLERANCE`], or within the
+/// noise of their classifier.
+#[must_use]
+pub fn agree(reference: &[f32], other: &[f32], noise: f64) -> (bool, f64) {
+    let difference = relative_difference(reference, other);
+    let largest = reference.iter().fold(0.0_f64, |largest, &logit| largest.max(f64::from(logit).abs()));
+    (difference <= TOLERANCE || (difference.is_finite() && difference * largest <= noise), difference)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +49,17 @@ mod tests {
     fn the_difference_is_relative_to_the_largest_logit() {
         assert!((relative_difference(&[10.0, -20.0], &[10.0, -20.5]) - 0.025).abs() < 1e-12);
         assert_eq!(relative_difference(&[0.0, 0.0], &[0.0, 0.0]), 0.0);
+    }
+
+    #[test]
+    fn logits_small_beside_their_terms_may_differ_by_the_noise_of_the_terms() {
+        // Weights of norm 50 on features up to 20 carry noise of 1e-5 to 1e-2.
+        let noise = propagated_noise(&[30.0, 40.0, 3.0, 4.0], 2, &[20.0, -1.0]);
+        assert!((noise - 1e-2).abs() < 1e-12);
+        assert_eq!(agree(&[1.0, -1.0], &[1.009, -1.0], noise).0, true);
+        assert_eq!(agree(&[1.0, -1.0], &[1.011, -1.0], noise).0, false);
+        assert_eq!(agree(&[1.0, -1.0], &[1.009, -1.0], 0.0).0, false);
+        assert_eq!(agree(&[1.0, -1.0], &[f32::NAN, -1.0], f64::MAX).0, false);
     }
 
     #[test]

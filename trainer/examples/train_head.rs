@@ -12,7 +12,7 @@ use models::preprocess::test_card;
 use models::{ModelSpec, Network, Preprocess, init, zoo};
 use onnx::EngineKind;
 use trainer::backend::ComputeBackend;
-use trainer::data::{DatasetSource, FileAccess};
+use trainer::data::{DatasetSource, FileAccess, Layout};
 use trainer::events::Unobserved;
 use trainer::finetune::{Base, FinetuneOptions, Folders, ModelContent, Task, finetune};
 
@@ -27,13 +27,13 @@ fn main() -> anyhow::Result<()> {
         &Task {
             base_name: "resnet20_cifar",
             base: &Base::Network(Box::new(random_base()?)),
-            source: &DatasetSource::Folder { path: pictures },
+            source: &DatasetSource::new(Layout::Folder, pictures),
             access: &FileAccess::Everywhere,
             options: FinetuneOptions { epochs: 20, ..FinetuneOptions::default() },
             folders: &Folders { features: below("features"), runs: below("runs"), archives: below("archives") },
             engine: EngineKind::Tract,
             threads: NonZeroUsize::MIN,
-            kernels: &ComputeBackend::Rust,
+            backend: &ComputeBackend::Rust,
         },
         &mut Unobserved,
     )?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::DatasetSummary;
 use crate::fit::metrics::null_is_nan;
 
 /// The phases of a fine-tuning run, in order.
@@ -93,6 +94,12 @@ pub enum Event {
     Warning {
         /// A sentence.
         message: String,
+    },
+    /// How the data set was understood; before anything is trained.
+    #[cfg_attr(feature = "openapi", schema(title = "DatasetEvent"))]
+    Dataset {
+        /// Layout, classes, subsets, and what is left out.
+        summary: Box<DatasetSummary>,
     },
     /// The result on the test images.
     #[cfg_attr(feature = "openapi", schema(title = "MetricsEvent"))]

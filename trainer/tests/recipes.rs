@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use models::ops::{Conv2d, Op, Padding, Shape};
+use models::preprocess::Limits;
 use models::{Graph, GraphBuilder, Params, Tensor, zoo};
 use trainer::backend::{ComputeBackend, CpuExecutor};
-use trainer::data::{BadFilePolicy, DatasetSource};
+use trainer::data::{BadFilePolicy, DatasetSource, Layout};
 use trainer::events::Unobserved;
 use trainer::fit::{Examples, FitOptions, Logs, Task, fit};
 use trainer::optim::{Groups, Parameter};
@@ -39,8 +40,9 @@ fn recipe(name: &str, settings: &[&str]) -> Recipe {
 }
 
 fn plan(recipe: &Recipe, folder: &Path) -> Result<Plan, RecipeError> {
-    let loading = LoadOptions { threads: NonZeroUsize::MIN, bad_files: BadFilePolicy::Refuse };
-    Plan::new(recipe, DatasetSource::Auto { path: folder.to_owned() }.open()?, loading)
+    let loading =
+        LoadOptions { threads: NonZeroUsize::MIN, bad_files: BadFilePolicy::Refuse, limits: Limits::default() };
+    Plan::new(recipe, DatasetSource::new(Layout::Auto, folder).open()?, loading)
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         training: &plan.training,
         validation: None,
         options,
-        kernels: &ComputeBackend::Rust,
+        backend: &ComputeBackend::Rust,
         checkpoints: None,
         logs: Logs::default(),
     };

@@ -24,6 +24,18 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// So many millions of pixels in any proportions, but no side longer than 65,535 pixels, the longest of a JPEG.
+    #[must_use]
+    pub fn megapixels(megapixels: u64) -> Self {
+        let max_pixels = megapixels.saturating_mul(1_000_000);
+        let standard = Self::default();
+        if max_pixels <= standard.max_pixels {
+            Self { max_pixels, ..standard }
+        } else {
+            Self { max_width: 65_535, max_height: 65_535, max_pixels }
+        }
+    }
+
     /// Accepts or refuses the size that a header declares.
     pub(super) fn check(&self, width: u32, height: u32) -> Result<(), ImageError> {
         if width == 0 || height == 0 {

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use server::finetune::{self, FinetuneContext, FinetuneSpec};
 use server::store::ModelName;
-use trainer::data::{DatasetKind, FileAccess};
+use trainer::data::FileAccess;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{FinetuneOptions, FinetuneStrategy};
 use trainer::fit::metrics::ClassResult;
 
-use super::images::DownloadArgs;
+use super::images::DatasetArgs;
 use super::progress::Progress;
 use super::{CommandContext, output};
 
@@ -27,11 +27,7 @@ pub(super) struct FinetuneArgs {
     data: PathBuf,
 
     #[command(flatten)]
-    downloads: DownloadArgs,
-
-    /// How to read the classes from that folder
-    #[arg(long, env = "GRAFT_KIND", value_enum, default_value_t)]
-    kind: DatasetKind,
+    dataset: DatasetArgs,
 
     /// The name under which the result is stored
     #[arg(long, env = "GRAFT_NAME")]
@@ -46,13 +42,8 @@ const HARDEST: usize = 5;
 
 pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let mut progress = Progress::new();
-    let data = args.downloads.locate(&args.data, context, &mut progress)?;
-    let spec = FinetuneSpec {
-        base_model: args.base.clone(),
-        dataset: args.kind.at(data),
-        name: args.name.clone(),
-        options: args.options,
-    };
+    let dataset = args.dataset.locate(&args.data, context, &mut progress)?;
+    let spec = FinetuneSpec { base_model: args.base.clone(), dataset, name: args.name.clone(), options: args.options };
     let backends = context.backends()?;
     let (engine, kernels) = (&backends.engine, &backends.kernels);
     output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;

@@ -59,7 +59,7 @@ pub(super) fn run(args: &LrFindArgs, context: &CommandContext) -> Result<()> {
         training: &plan.training,
         validation: None,
         options: &plan.options,
-        kernels: &kernels.kernels,
+        backend: &kernels.kernels,
         checkpoints: None,
         logs: Logs::default(),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use trainer::events::{Event, Observer, Phase};
 
+use super::images::describe;
 use super::interrupt::Interrupt;
 use super::output;
 
@@ -110,6 +111,7 @@ impl Observer for Progress {
             }
             Event::Note { message } => self.tell(&message),
             Event::Warning { message } => self.tell(&format!("warning: {message}")),
+            Event::Dataset { summary } => describe(&summary).iter().for_each(|line| self.tell(line)),
             Event::Metrics { .. } => {}
         }
     }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use models::Network;
+use models::preprocess::Limits;
 use server::runtime::SelectedKernels;
 use server::store::{ModelContent, ModelName, ModelStore, OpaqueModel, StoreError};
-use trainer::data::{BadFilePolicy, DatasetSource, OpenOptions};
+use trainer::data::{BadFilePolicy, OpenOptions};
 use trainer::events::{Event, Observer, Phase};
+use trainer::finetune::FinetuneOptions;
 use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting};
 
-use super::images::DownloadArgs;
+use super::images::DatasetArgs;
 use super::{CommandContext, output};
 
 #[derive(Debug, Args)]
@@ -26,15 +28,19 @@ pub(super) struct RecipeArgs {
     data: Option<PathBuf>,
 
     #[command(flatten)]
-    downloads: DownloadArgs,
+    dataset: DatasetArgs,
 
     /// Sets an option of the recipe; graft's names with dots, tflearn's, or the recipe's own parameter. Can be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Setting>,
 
-    /// Leave out images that cannot be read, instead of ending the run with their names
-    #[arg(long, env = "GRAFT_SKIP_BAD_FILES")]
-    skip_bad_files: bool,
+    /// What to do with images that cannot be read
+    #[arg(long, env = "GRAFT_BAD_FILES", value_enum, default_value_t)]
+    bad_files: BadFilePolicy,
+
+    /// The largest image that is read, in millions of pixels
+    #[arg(long, env = "GRAFT_TRAIN_MAX_MEGAPIXELS", value_name = "N", default_value_t = FinetuneOptions::default().max_megapixels)]
+    max_megapixels: u64,
 }
 
 /// What is to be trained, before its images are looked at.
@@ -77,20 +83,22 @@ impl RecipeArgs {
         observer.event(Event::Phase { phase: Phase::Data });
         let named = recipe.base.as_deref().map(str::parse).transpose()?;
         let base = base.cloned().or(named).map(|name| network(&name, context)).transpose()?;
-        let path = self.downloads.locate(data, context, observer)?;
+        let source = self.dataset.locate(data, context, observer)?;
         let plan_of = |dataset| {
-            let bad_files = if self.skip_bad_files { BadFilePolicy::Skip } else { BadFilePolicy::Refuse };
-            let loading = LoadOptions { threads, bad_files };
+            let loading =
+                LoadOptions { threads, bad_files: self.bad_files, limits: Limits::megapixels(self.max_megapixels) };
             match &base {
                 None => Plan::new(&recipe, dataset, loading),
                 Some(base) => Plan::grafted(&recipe, base, dataset, loading),
             }
         };
         let options = OpenOptions { archives: Some(&context.data.archives_dir()), ..OpenOptions::default() };
-        let dataset = DatasetSource::Auto { path }.open_in(&options)?;
-        for warning in &dataset.warnings {
-            observer.event(Event::Warning { message: warning.to_string() });
+        let dataset = source.open_in(&options, self.bad_files)?;
+        for fault in dataset.account.faults() {
+            observer.event(Event::Warning { message: format!("left out: {}", fault.reason) });
         }
+        let summary = Plan::summary(&recipe, &dataset)?;
+        observer.event(Event::Dataset { summary: Box::new(summary) });
         let (mut plan, kernels) = (plan_of(dataset)?, context.kernels()?);
         plan.fit_head(&kernels.kernels, observer)?;
         Ok(TrainingSetup { name, recipe, plan, kernels })

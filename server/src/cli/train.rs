@@ -70,9 +70,9 @@ fn train(args: &TrainArgs, context: &CommandContext) -> Result<()> {
     progress.show(if setup.recipe.run.show_metric { Metric::Shown } else { Metric::Hidden });
     let TrainingSetup { name, recipe, plan, .. } = &setup;
     let paths = RunPaths::new(&args.out, recipe, name);
-    let kernels = &setup.kernels.kernels;
+    let backend = &setup.kernels.kernels;
     let resume = if args.resume { Resume::Required } else { Resume::IfPossible };
-    let run = RunFolder { name, recipe, plan, paths: &paths, kernels, resume }
+    let run = RunFolder { name, recipe, plan, paths: &paths, backend, resume }
         .open()
         .map_err(|error| explained(error, &paths))?;
     output::line(format_args!("{}", beginning(&run, &paths)))?;

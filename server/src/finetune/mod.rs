@@ -116,7 +116,7 @@ pub fn run(
         folders: &context.data.training_folders(),
         engine: backends.engine.kind,
         threads: backends.engine.threads,
-        kernels: &backends.kernels.kernels,
+        backend: &backends.kernels.kernels,
     };
     let Finetuned { content, report, golden } = training::finetune(&task, observer)?;
     if observer.stopped() {
@@ -152,7 +152,8 @@ pub fn check(context: &FinetuneContext, spec: &FinetuneSpec) -> Result<(), Finet
         let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(FeatureExtractorError::from);
         file.and_then(|file| file.feature_extractor()).map_err(FinetuneError::from)?;
     }
-    match spec.dataset.open_in(&OpenOptions { access: &context.access, ..OpenOptions::default() }) {
+    let options = OpenOptions { access: &context.access, ..OpenOptions::default() };
+    match spec.dataset.open_in(&options, spec.options.bad_files) {
         // Listing a compressed tar means decompressing it, which is the job's part.
         Err(DatasetError::Archive { source: ArchiveError::Cache, .. }) => Ok(()),
         listing => Ok(listing.map(drop)?),

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use models::preprocess::{ImageBatch, Limits, PreparedImage};
 use onnx::Engine;
-use onnx::parity::{TOLERANCE, relative_difference};
+use onnx::parity::{TOLERANCE, agree};
 
 use super::admission::Throughput;
 use super::worker::{logits, rows};
-use crate::store::StoredModel;
+use crate::store::{Golden, StoredModel};
 
 /// Runs the golden images from their bytes to their logits, each alone and then all in one batch of the largest size,
 /// and compares with what the trainer computed. The runs warm the engine up, and the last one gives the first measure of
@@ -35,7 +35,7 @@ pub(super) fn self_test(
         let input = model.spec.preprocess.apply(&golden.bytes, &Limits::default());
         let input = input.map_err(|error| named(error.to_string()))?;
         let found = logits(engine, std::slice::from_ref(&input), classes).map_err(named)?;
-        compare(&golden.logits, &found[0]).map_err(named)?;
+        compare(golden, &found[0]).map_err(named)?;
         inputs.push(input);
     }
     if inputs.iter().any(|input| input.shape() != inputs[0].shape()) {
@@ -47,7 +47,7 @@ pub(super) fn self_test(
     throughput.record(batch.len(), started.elapsed());
     for (golden, found) in model.golden.iter().cycle().zip(&found) {
         let named = |reason| format!("golden image {} in a batch of {max_batch}: {reason}", golden.file_name);
-        compare(&golden.logits, found).map_err(named)?;
+        compare(golden, found).map_err(named)?;
     }
     Ok(())
 }
@@ -65,12 +65,13 @@ fn run_noise(engine: &mut dyn Engine, model: &StoredModel, classes: usize, max_b
     Ok(())
 }
 
-fn compare(expected: &[f32], found: &[f32]) -> Result<(), String> {
+fn compare(golden: &Golden, found: &[f32]) -> Result<(), String> {
+    let expected = &golden.logits;
     if expected.len() != found.len() {
         return Err(format!("{} logits are recorded, the model answers {}", expected.len(), found.len()));
     }
-    let difference = relative_difference(expected, found);
-    if difference <= TOLERANCE {
+    let (agree, difference) = agree(expected, found, golden.noise);
+    if agree {
         Ok(())
     } else {
         Err(format!("the logits differ by {difference:.1e} of the largest, and {TOLERANCE:.0e} is allowed"))

@@ -126,7 +126,7 @@ impl Jobs {
         let query = sqlx::query(sql).bind(claim.job.id.to_string()).bind(claim.job.attempt).bind(progress);
         let Some(row) = query.fetch_optional(&mut *transaction).await? else { return Ok(false) };
         let (count, limit): (i64, i64) = (row.try_get("events")?, self.options.events.into());
-        let essential = matches!(event, Event::Phase { .. } | Event::Metrics { .. });
+        let essential = matches!(event, Event::Phase { .. } | Event::Dataset { .. } | Event::Metrics { .. });
         let event = if count <= limit || essential {
             Some(bounded(event))
         } else if count == limit + 1 {

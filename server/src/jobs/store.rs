@@ -7,6 +7,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::Notify;
+use trainer::data::DatasetSummary;
+use trainer::events::Event;
 
 use super::error::JobsError;
 use super::options::JobOptions;
@@ -155,6 +157,20 @@ impl Jobs {
         Ok(Page::cut(rows.iter().map(JobEvent::read).collect::<Result<_, _>>()?, limit))
     }
 
+    /// How the last attempt of a job understood its data set, once it has.
+    ///
+    /// # Errors
+    /// [`JobsError`] when the database fails.
+    pub async fn dataset(&self, id: JobId) -> Result<Option<DatasetSummary>, JobsError> {
+        let sql = "SELECT * FROM events WHERE job_id = $1 AND json_extract(data, '$.type') = 'dataset'
+                   ORDER BY seq DESC LIMIT 1";
+        let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(JobEvent::read).transpose()?.and_then(|event| match event.event {
+            Event::Dataset { summary } => Some(*summary),
+            _ => None,
+        }))
+    }
+
     /// Calls a job off. A queued one ends at once, a running one as soon as its server has heard of it.
     ///
     /// # Errors
@@ -213,12 +229,14 @@ async fn find(connection: &mut SqliteConnection, spec: &JobSpec, key: &str) -> R
 pub(super) mod tests {
     use super::super::record::JobState;
     use super::*;
+    use trainer::data::{DatasetSource, Layout};
+
     use crate::finetune::FinetuneSpec;
 
     pub(in crate::jobs) fn spec(name: &str) -> JobSpec {
         JobSpec::Finetune(FinetuneSpec {
             base_model: "squeezenet".parse().unwrap(),
-            dataset: trainer::data::DatasetSource::Folder { path: "flowers".into() },
+            dataset: DatasetSource::new(Layout::Folder, "flowers"),
             name: name.parse().unwrap(),
             options: trainer::finetune::FinetuneOptions::default(),
         })

@@ -71,6 +71,9 @@ pub struct StoredModel {
 struct GoldenEntry {
     file: String,
     logits: Vec<f32>,
+    /// Missing from versions that were published before 0.3.
+    #[serde(default)]
+    noise: f64,
 }
 
 /// Why the store cannot do something.
@@ -193,10 +196,10 @@ impl ModelStore {
         let golden_dir = folder.join(GOLDEN_DIR);
         let entries: Vec<GoldenEntry> = serde_json::from_slice(&read(&golden_dir.join(GOLDEN_FILE))?)
             .map_err(|error| damaged(format!("{GOLDEN_FILE}: {error}")))?;
-        let golden = entries.into_iter().map(|GoldenEntry { file, logits }| {
+        let golden = entries.into_iter().map(|GoldenEntry { file, logits, noise }| {
             let plain = Path::new(&file).file_name().is_some_and(|name| name == file.as_str());
             let bytes = if plain { read(&golden_dir.join(&file))? } else { return Err(damaged(file)) };
-            Ok(Golden { file_name: file, bytes, logits })
+            Ok(Golden { file_name: file, bytes, logits, noise })
         });
         let golden = golden.collect::<Result<_, _>>()?;
         let report = match fs::read(folder.join(REPORT_FILE)) {

@@ -109,8 +109,11 @@ fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
     for Golden { file_name, bytes, .. } in *golden {
         write(&golden_dir.join(file_name), bytes)?;
     }
-    let entries =
-        golden.iter().map(|golden| GoldenEntry { file: golden.file_name.clone(), logits: golden.logits.clone() });
+    let entries = golden.iter().map(|golden| GoldenEntry {
+        file: golden.file_name.clone(),
+        logits: golden.logits.clone(),
+        noise: golden.noise,
+    });
     write(&golden_dir.join(GOLDEN_FILE), &json(&entries.collect::<Vec<_>>())?)?;
     sync_folder(&golden_dir)
 }

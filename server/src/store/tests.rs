@@ -27,7 +27,7 @@ fn store() -> (tempfile::TempDir, ModelStore, ModelName) {
 }
 
 fn publish(store: &ModelStore, name: &ModelName) -> u32 {
-    let golden = [Golden { file_name: "0.png".into(), bytes: vec![1, 2, 3], logits: vec![0.5, -0.5] }];
+    let golden = [Golden { file_name: "0.png".into(), bytes: vec![1, 2, 3], logits: vec![0.5, -0.5], noise: 0.0 }];
     let content = &ModelContent::Native(Box::new(network()));
     store.publish(name, &Artifacts { content, golden: &golden, report: None }).unwrap()
 }

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import graft_client
-from graft_client import ApiException, DatasetSource, FinetuneOptions, FinetuneRequest, FolderDataset, JobState
+from graft_client import ApiException, DatasetSource, FinetuneOptions, FinetuneRequest, JobState, Layout
 
 DEADLINE_SECONDS = 120
 EPOCHS = 40
@@ -106,9 +106,9 @@ def check_errors(client: Client, picture: Path) -> None:
 
 
 def request(dataset: Path, name: str, epochs: int) -> FinetuneRequest:
-    folder = FolderDataset(kind="folder", path=str(dataset.resolve()))
+    folder = DatasetSource(layout=Layout.FOLDER, path=str(dataset.resolve()))
     options = FinetuneOptions(epochs=epochs, learning_rate=0.05)
-    return FinetuneRequest(base_model="tiny", dataset=DatasetSource(folder), name=name, options=options)
+    return FinetuneRequest(base_model="tiny", dataset=folder, name=name, options=options)
 
 
 def check_finetune(client: Client, dataset: Path) -> None:

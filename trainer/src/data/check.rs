@@ -13,22 +13,21 @@ use super::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, Sub
 pub struct Inspection {
     /// The checksum of each sample's file, in their order; `None` for a bad one.
     pub checksums: Vec<Option<Checksum>>,
-    /// The files that cannot be used, in the order of the samples.
+    /// The files that cannot be used: faulty entries, then samples in their order.
     pub bad: Vec<BadFile>,
     /// Images that are there twice where they should not be.
     pub warnings: Vec<Warning>,
 }
 
 impl Dataset {
-    /// Reads every file and its header on all threads, so that a bad one is named before any work is done on the good
-    /// ones. What shows only in the pixels is found when they are decoded.
+    /// Reads and decodes every file on all threads, so that all bad ones are named.
     ///
     /// # Errors
     /// [`DatasetError::BadFiles`] if there are any and the policy refuses them.
     pub fn inspect(&self, bad_files: BadFilePolicy, limits: &Limits) -> Result<Inspection, DatasetError> {
-        let look = |sample: &Sample| sample.read(limits).map(|bytes| Checksum::of(&bytes));
+        let look = |sample: &Sample| sample.decode_file(limits).map(|bytes| Checksum::of(&bytes));
         let read: Vec<_> = self.samples.par_iter().map(look).collect();
-        let (mut checksums, mut bad) = (Vec::with_capacity(read.len()), Vec::new());
+        let (mut checksums, mut bad) = (Vec::with_capacity(read.len()), self.account.faults().to_vec());
         for (sample, checksum) in self.samples.iter().zip(read) {
             if let Err(error) = &checksum {
                 bad.push(BadFile::new(&sample.path, error));
@@ -66,8 +65,11 @@ pub fn duplicates<'a>(images: impl IntoIterator<Item = (&'a Checksum, &'a Sample
 /// Every class needs an image to train on, and one more for each subset that the data set does not give.
 ///
 /// # Errors
-/// [`DatasetError::TooFew`] naming the first class that has fewer.
+/// [`DatasetError::TooFew`] naming every class that has fewer, [`DatasetError::OneClass`] for fewer than two classes.
 pub fn check_classes<'a>(labels: &Labels, samples: impl IntoIterator<Item = &'a Sample>) -> Result<(), DatasetError> {
+    if labels.len() < 2 {
+        return Err(DatasetError::OneClass { classes: labels.names().to_vec() });
+    }
     let mut counts = vec![0; labels.len()];
     let (mut validation, mut test) = (false, false);
     for sample in samples {
@@ -78,13 +80,10 @@ pub fn check_classes<'a>(labels: &Labels, samples: impl IntoIterator<Item = &'a 
         }
     }
     let needed = 1 + usize::from(!validation) + usize::from(!test);
-    match counts.iter().position(|&count| count < needed) {
-        Some(class) => {
-            let (class, found) = (labels.get(class).unwrap_or_default().to_owned(), counts[class]);
-            Err(DatasetError::TooFew { class, found, needed })
-        }
-        None => Ok(()),
-    }
+    let few = counts.iter().enumerate().filter(|(_, count)| **count < needed);
+    let few: Vec<(String, usize)> =
+        few.map(|(class, &count)| (labels.get(class).unwrap_or_default().to_owned(), count)).collect();
+    if few.is_empty() { Ok(()) } else { Err(DatasetError::TooFew { classes: few, needed }) }
 }
 
 #[cfg(test)]

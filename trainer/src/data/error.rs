@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 use models::preprocess::ImageError;
 use thiserror::Error;
 
+use super::doubt::Doubt;
 use super::sources::ArchiveError;
 use super::split::Subset;
+use super::text::quoted;
 
 /// How many bad files a message names.
-const NAMED: usize = 5;
+const NAMED: usize = 20;
+/// How many classes a message names.
+const CLASSES: usize = 6;
 
 /// Images are not a data set that can be trained on.
 #[derive(Debug, Error)]
 pub enum DatasetError {
     /// A folder or file that cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {}: {source}", .path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -24,7 +28,7 @@ pub enum DatasetError {
         source: std::io::Error,
     },
     /// A file that is not a usable image.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", .path.display())]
     Image {
         /// The image file.
         path: PathBuf,
@@ -32,35 +36,77 @@ pub enum DatasetError {
         source: ImageError,
     },
     /// Files that are not usable images.
-    #[error("{} image file(s) cannot be used; repair, remove or skip them: {}", files.len(), first(files))]
+    #[error(
+        "{} file(s) cannot be used; repair or remove them, or leave them out with `--bad-files skip`: {}",
+        files.len(),
+        first(files)
+    )]
     BadFiles {
-        /// All bad files, in the order of the samples.
+        /// All bad files: entries that cannot be read, then samples in their order.
         files: Vec<BadFile>,
     },
-    /// One class, or none.
-    #[error("{path} holds {found} class(es); a classifier needs at least two, each a folder of images")]
+    /// Pictures that are in one folder, or in none.
+    #[error(
+        "{} holds {found} folder(s) of pictures; a classifier needs at least two classes, each a folder of pictures{}",
+        .path.display(),
+        joined(hints)
+    )]
     Classes {
         /// The data set's folder.
         path: PathBuf,
-        /// The number of classes found: 0 or 1.
+        /// The number of folders with pictures: 0 or 1.
         found: usize,
+        /// What else there is, and other ways to tell the classes, as sentences.
+        hints: Vec<String>,
     },
-    /// A class without enough images to train, validate and test with.
+    /// Fewer than two classes.
+    #[error("a classifier needs at least two classes; usable images have {}", some(classes))]
+    OneClass {
+        /// The classes.
+        classes: Vec<String>,
+    },
+    /// A reading of the folders that is likely to be wrong.
+    #[error("{}: {doubt}", .path.display())]
+    Doubtful {
+        /// The data set's folder.
+        path: PathBuf,
+        /// Why, and how to settle it.
+        doubt: Doubt,
+    },
+    /// Classes that the user named and no folder has, or the same one twice.
+    #[error("{}: `--classes` names {}; name each class once, as its folder is called", .path.display(), missing_classes(missing))]
+    NamedClasses {
+        /// The data set's folder.
+        path: PathBuf,
+        /// The classes without a folder; none if one is named twice.
+        missing: Vec<String>,
+    },
+    /// A layout with subsets was asked for, and there are none.
     #[error(
-        "class `{class}` has {found} usable image(s); it needs at least {needed}, one each to train, validate and test \
-         with, unless the data set has its own splits"
+        "{} has no folder `train` that holds a folder for each class; its subsets are folders called train, val and test",
+        .path.display()
+    )]
+    NoSubsets {
+        /// The data set's folder.
+        path: PathBuf,
+    },
+    /// Classes without enough images to train, validate and test with.
+    #[error(
+        "each class needs at least {needed} usable image(s), one each to train, validate and test with, unless the data set \
+         has its own splits; too few are in {}; add images, remove the folder, or name the classes that count with \
+         `--classes`",
+        counted(classes)
     )]
     TooFew {
-        /// The class.
-        class: String,
-        /// How many images it has that may train.
-        found: usize,
-        /// How many it needs, 1 to 3.
+        /// The classes, with the number of images that may train.
+        classes: Vec<(String, usize)>,
+        /// How many each needs, 1 to 3.
         needed: usize,
     },
     /// A class with images to test or validate on and none to train on.
     #[error(
-        "class `{class}` is in `{subset}` but not in `train`, in {path}; add images of it to train on, or remove it"
+        "class `{class}` is in `{subset}` but not in `train`, in {}; add images of it to train on, or remove it",
+        .path.display()
     )]
     UnknownClass {
         /// The data set's folder.
@@ -71,7 +117,7 @@ pub enum DatasetError {
         subset: String,
     },
     /// Two folders for one subset.
-    #[error("{path} has both `{first}` and `{second}`, two names of the same subset; keep one of them")]
+    #[error("{} has both `{first}` and `{second}`, two names of the same subset; keep one of them", .path.display())]
     SubsetTwice {
         /// The data set's folder.
         path: PathBuf,
@@ -81,15 +127,15 @@ pub enum DatasetError {
         second: String,
     },
     /// An archive that is refused.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", .path.display())]
     Archive {
         /// The archive's file.
         path: PathBuf,
         /// Why it is refused.
         source: ArchiveError,
     },
-    /// A line of a CSV table that names no image and class.
-    #[error("{path}, line {line}: {reason}")]
+    /// A table whose columns are not understood, or that is no UTF-8 text.
+    #[error("{}, line {line}: {reason}", .path.display())]
     Table {
         /// The table's file.
         path: PathBuf,
@@ -99,7 +145,7 @@ pub enum DatasetError {
         reason: String,
     },
     /// A folder or archive without all Oxford-17 files.
-    #[error("{path} is not the Oxford-17 data set: {reason}")]
+    #[error("{} is not the Oxford-17 data set: {reason}", .path.display())]
     Oxford17 {
         /// The folder.
         path: PathBuf,
@@ -107,7 +153,7 @@ pub enum DatasetError {
         reason: String,
     },
     /// A folder or archive without readable CIFAR-10 batches.
-    #[error("{path} is not the CIFAR-10 data set: {reason}")]
+    #[error("{} is not the CIFAR-10 data set: {reason}", .path.display())]
     Cifar10 {
         /// The folder or file.
         path: PathBuf,
@@ -116,13 +162,17 @@ pub enum DatasetError {
     },
     /// A path that holds no known kind of data set.
     #[error(
-        "{path} holds no data set that graft knows: it looked for a folder of images for each class, the same under train/, val/ \
-         and test/, a table that ends in .csv, image_0001.jpg (Oxford-17), data_batch_1 or data_batch_1.bin (CIFAR-10), or \
-         a .zip, .tar or .tar.gz of one of these"
+        "{} holds no data set that graft knows: it looked for a folder of pictures for each class, the same under train/, \
+         val/ and test/, a table that ends in .csv, image_0001.jpg to image_1360.jpg (Oxford-17), data_batch_1 or \
+         data_batch_1.bin (CIFAR-10), or a .zip, .tar or .tar.gz of one of these{}",
+        .path.display(),
+        joined(holds)
     )]
     Unrecognized {
         /// The path.
         path: PathBuf,
+        /// What is there instead, as sentences.
+        holds: Vec<String>,
     },
 }
 
@@ -157,6 +207,29 @@ fn first(files: &[BadFile]) -> String {
     named.join("; ") + &more
 }
 
+fn some(classes: &[String]) -> String {
+    if classes.is_empty() { "none".to_owned() } else { format!("only {}", quoted(classes, CLASSES)) }
+}
+
+fn joined(hints: &[String]) -> String {
+    hints.iter().map(|hint| format!("; {hint}")).collect()
+}
+
+fn missing_classes(missing: &[String]) -> String {
+    match missing {
+        [] => "a class twice".to_owned(),
+        missing => format!("{}, and no folder is called so", quoted(missing, CLASSES)),
+    }
+}
+
+/// `cat` (1), `dog` (0).
+fn counted(classes: &[(String, usize)]) -> String {
+    let named: Vec<String> =
+        classes.iter().take(CLASSES).map(|(class, count)| format!("class `{class}` ({count})")).collect();
+    let more = classes.len().saturating_sub(CLASSES);
+    named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+}
+
 /// What is odd about a data set and does not stop a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
@@ -166,6 +239,18 @@ pub enum Warning {
         class: String,
         /// The subset.
         subset: Subset,
+    },
+    /// Two names of classes that differ in upper and lower case alone.
+    Case {
+        /// One name.
+        first: String,
+        /// The other; of a class of `val` or `test`, with its folder.
+        second: String,
+    },
+    /// Two entries whose names differ only in their Unicode form or in surrounding space, and so are the same.
+    SameName {
+        /// The name that both have.
+        name: String,
     },
     /// The same bytes in a subset that trains and one that measures.
     Duplicate {
@@ -193,6 +278,12 @@ impl fmt::Display for Warning {
                     Subset::Test => "test",
                 };
                 write!(f, "class `{class}` has no {subset} image, so that it counts for nothing there")
+            }
+            Warning::Case { first, second } => {
+                write!(f, "`{first}` and `{second}` differ in upper and lower case alone; check that this is meant")
+            }
+            Warning::SameName { name } => {
+                write!(f, "two folders are called `{name}`, with other Unicode forms or spaces; they are one class")
             }
             Warning::Duplicate { trains, measures } => write!(
                 f,

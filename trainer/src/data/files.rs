@@ -3,14 +3,15 @@
 //! A data set is named by a path, and the path may come from a stranger. Every file of a data set is opened here: it is a
 //! regular file, judged on the open handle, it lies where its reader may read, and it is read up to a limit.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptionsExt as _};
+use cap_std::fs::{Dir, MetadataExt as _, OpenOptionsExt as _};
 use rustix::fs::OFlags;
 
 /// The largest image file that is read, in bytes. The pixels have limits of their own.
@@ -42,7 +43,7 @@ pub struct DataFile {
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FolderEntry {
-    pub(crate) name: String,
+    pub(crate) name: OsString,
     pub(crate) kind: EntryKind,
 }
 
@@ -50,8 +51,15 @@ pub(crate) struct FolderEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     File,
-    Folder,
+    Folder(FolderId),
+    /// A link that leads nowhere, or out of the folders that may be read.
+    BrokenLink,
+    /// A device, pipe or socket.
+    Special,
 }
+
+/// The same for two paths to one folder: device and inode.
+pub(crate) type FolderId = (u64, u64);
 
 impl FileAccess {
     /// The files below these folders.
@@ -77,35 +85,53 @@ impl FileAccess {
         }
     }
 
-    /// The files and folders in a folder, in no particular order. Links that lead nowhere or out, devices, pipes and
-    /// sockets are left out.
+    /// The identity of a folder, if it is one that may be read.
+    pub(crate) fn folder_id(&self, folder: &Path) -> Option<FolderId> {
+        match self {
+            FileAccess::Everywhere => fs::metadata(folder).ok().map(|folder| (folder.dev(), folder.ino())),
+            FileAccess::Within(roots) => {
+                below(roots, folder, |root, path| root.metadata(path)).ok().map(|folder| (folder.dev(), folder.ino()))
+            }
+        }
+    }
+
+    /// Every entry of a folder, in no particular order. Nothing is opened but the folder.
     ///
     /// # Errors
     /// The operating system's; within folders, always the same one.
     pub(crate) fn entries(&self, folder: &Path) -> io::Result<Vec<FolderEntry>> {
-        let kind = |is_dir: bool, is_file: bool| match (is_dir, is_file) {
-            (true, _) => Some(EntryKind::Folder),
-            (_, true) => Some(EntryKind::File),
-            _ => None,
-        };
         match self {
             FileAccess::Everywhere => {
                 let entries = fs::read_dir(folder)?.map(|entry| {
                     let entry = entry?;
-                    let kind = fs::metadata(entry.path()).ok().and_then(|file| kind(file.is_dir(), file.is_file()));
-                    Ok(kind.map(|kind| FolderEntry { name: entry.file_name().to_string_lossy().into_owned(), kind }))
+                    let kind = fs::metadata(entry.path()).map_or(EntryKind::BrokenLink, |file| {
+                        EntryKind::new(file.is_dir(), file.is_file(), (file.dev(), file.ino()))
+                    });
+                    Ok(FolderEntry { name: entry.file_name(), kind })
                 });
-                entries.filter_map(io::Result::transpose).collect()
+                entries.collect()
             }
             FileAccess::Within(roots) => below(roots, folder, |root, path| {
                 let folder = root.open_dir(path)?;
                 let entries = folder.entries()?.map(|entry| {
                     let name = entry?.file_name();
-                    let kind = folder.metadata(&name).ok().and_then(|file| kind(file.is_dir(), file.is_file()));
-                    Ok(kind.map(|kind| FolderEntry { name: name.to_string_lossy().into_owned(), kind }))
+                    let kind = folder.metadata(&name).map_or(EntryKind::BrokenLink, |file| {
+                        EntryKind::new(file.is_dir(), file.is_file(), (file.dev(), file.ino()))
+                    });
+                    Ok(FolderEntry { name, kind })
                 });
-                entries.filter_map(io::Result::transpose).collect()
+                entries.collect()
             }),
+        }
+    }
+}
+
+impl EntryKind {
+    fn new(is_dir: bool, is_file: bool, id: FolderId) -> Self {
+        match (is_dir, is_file) {
+            (true, _) => Self::Folder(id),
+            (_, true) => Self::File,
+            _ => Self::Special,
         }
     }
 }
@@ -213,10 +239,14 @@ mod tests {
             assert_eq!(access.file(&path).read(100).unwrap(), b"a.jpg,rose\n", "{}", path.display());
             assert!(access.is_file(&path));
         }
-        let mut names: Vec<_> = access.entries(&root).unwrap().into_iter().map(|entry| entry.name).collect();
-        names.sort();
-        assert_eq!(names, ["set"], "links out and the pipe are not listed");
-        assert_eq!(access.entries(Path::new("set")).unwrap().len(), 2);
+        let mut entries: Vec<_> = access.entries(&root).unwrap().into_iter().map(|e| (e.name, e.kind)).collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        let [absolute, pipe, (_, EntryKind::Folder(_)), up] = &entries[..] else { panic!("{entries:?}") };
+        let expected =
+            [("absolute", EntryKind::BrokenLink), ("pipe", EntryKind::Special), ("up", EntryKind::BrokenLink)];
+        let expected = expected.map(|(name, kind)| (name.into(), kind));
+        assert_eq!([absolute, pipe, up], expected.each_ref(), "links out lead nowhere");
+        assert_eq!(access.entries(Path::new("set")).unwrap().len(), 3);
     }
 
     #[test]

@@ -1,23 +1,32 @@
 //! Images with classes: where they come from, how they are split, and how they become batches.
 
+mod account;
 pub mod augment;
 mod check;
 mod dataset;
+mod doubt;
 mod error;
 mod files;
+mod layout;
 pub mod loader;
 pub mod mixing;
 mod sample;
 pub mod sampling;
 mod sources;
 mod split;
+mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
+mod text;
 
+pub use account::{Account, Omission, OmissionReason};
 pub use check::{Inspection, check_classes, duplicates};
 pub use dataset::{BadFilePolicy, Dataset, checksum};
+pub use doubt::Doubt;
 pub use error::{BadFile, DatasetError, Warning};
 pub use files::{DataFile, FileAccess};
+pub use layout::Layout;
 pub use sample::{Checksum, Sample};
-pub use sources::{ArchiveError, ArchiveLimits, DatasetKind, DatasetSource, OpenOptions};
+pub use sources::{ArchiveError, ArchiveLimits, DatasetSource, OpenOptions};
 pub use split::{Counts, Fractions, Partition, Split, Subset};
+pub use summary::{ClassSummary, DatasetSummary};

@@ -51,6 +51,13 @@ impl Sample {
         Ok(bytes)
     }
 
+    /// The bytes of a file that decodes.
+    pub(super) fn decode_file(&self, limits: &Limits) -> Result<Vec<u8>, DatasetError> {
+        let bytes = self.read(limits)?;
+        decode(&bytes, limits).map_err(|source| DatasetError::image(&self.path, source))?;
+        Ok(bytes)
+    }
+
     /// Reads and decodes the file with the shared decoder.
     ///
     /// # Errors

@@ -18,15 +18,13 @@ pub enum Subset {
 }
 
 impl Subset {
-    /// By the names that people give folders and columns: `train`, `training`, `trn`, `val`, `valid`, `validation`, `dev`,
-    /// `test`, `testing`, `tst`, in any case.
+    /// Its name in messages.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        match name.to_lowercase().as_str() {
-            "train" | "training" | "trn" => Some(Subset::Train),
-            "val" | "valid" | "validation" | "dev" => Some(Subset::Validation),
-            "test" | "testing" | "tst" => Some(Subset::Test),
-            _ => None,
+    pub fn name(self) -> &'static str {
+        match self {
+            Subset::Train => "train",
+            Subset::Validation => "validation",
+            Subset::Test => "test",
         }
     }
 }

@@ -78,7 +78,7 @@ fn seconds_per_image(context: &TuneContext<'_>) -> Result<f64, FinetuneError> {
     let names = context.trained_names()?;
     let (graph, params) = (&context.network.graph, &context.network.params);
     let trains = |parameter: &Parameter| names.contains(&parameter.name);
-    let mut executor = CpuExecutor::with_backend(graph, params, trains, context.task.kernels)?;
+    let mut executor = CpuExecutor::with_backend(graph, params, trains, context.task.backend)?;
     let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
     // The first step also makes plans; the second is like all others.
     executor.profile(&noise)?;

@@ -69,6 +69,20 @@ pub enum FinetuneError {
     /// Layers of the base cannot be trained.
     #[error(transparent)]
     Fit(FitError),
+    /// Features that are no numbers.
+    #[error(
+        "the base computes numbers that are not finite for {} of {images} images, {image} among them; its weights or its \
+         preprocessing do not suit these images: try `graft check` on the base, or another base",
+        .count
+    )]
+    Features {
+        /// How many images.
+        count: usize,
+        /// How many images there are.
+        images: usize,
+        /// The first of them.
+        image: String,
+    },
     /// Feature maps that do not fit into memory.
     #[error(
         "the feature maps of these images take {needed} MiB, more than {limit}; use fewer `views`, fewer images, or the \

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::extract::FeatureTable;
 use super::golden::{self, Golden};
 use super::outcome::Outcome;
+use super::verify::noise;
 use super::{Base, FinetuneError, Task};
 use crate::data::{Sample, checksum};
 
@@ -30,7 +31,7 @@ pub(super) fn export(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outcom
     network.spec.training = Some(TrainingRecord {
         base: task.base_name.to_owned(),
         base_sha256: task.base.sha256(),
-        dataset_sha256: checksum(&table.preparation.labels, images),
+        dataset_sha256: checksum(&table.preparation.dataset.labels, images),
         strategy: outcome.strategy.name().to_owned(),
         seed: task.options.seed,
         options: json!(task.options),
@@ -60,16 +61,25 @@ fn golden(
     outcome: &Outcome,
 ) -> Result<Vec<Golden>, FinetuneError> {
     let test = &table.split.test;
-    let step = test.len().div_ceil(GOLDEN_IMAGES).max(1);
-    let files = files(test.iter().step_by(step).map(|&row| &table.samples[row].sample))?;
-    Ok(match task.base {
+    let limits = Limits::default();
+    let sample = |at: usize| &table.samples[test[at]].sample;
+    // The server may read no larger images than these, whatever the training may.
+    let servable = |at: &usize| task.options.limits() == limits || sample(*at).read(&limits).is_ok();
+    let servable: Vec<usize> = (0..test.len()).filter(servable).collect();
+    let step = servable.len().div_ceil(GOLDEN_IMAGES).max(1);
+    let chosen: Vec<usize> = servable.into_iter().step_by(step).collect();
+    let files = files(chosen.iter().map(|&at| sample(at)))?;
+    let mut golden = match task.base {
         Base::Network(_) => golden::answers(network, files)?,
         Base::File(_) => {
             let classes = outcome.test.logits.len() / test.len().max(1);
-            let logits = outcome.test.logits.chunks(classes.max(1)).step_by(step).flatten().copied();
+            let logits = chosen.iter().flat_map(|&at| &outcome.test.logits[at * classes..(at + 1) * classes]).copied();
             golden::recorded(files, &logits.collect::<Vec<f32>>())
         }
-    })
+    };
+    let noise = noise(table, outcome);
+    golden.iter_mut().for_each(|golden| golden.noise = noise);
+    Ok(golden)
 }
 
 /// The files of images, by names that tell no path.

@@ -1,5 +1,7 @@
 //! Stage 2: the features of every image, computed once by the frozen part.
 
+use std::path::Path;
+
 use models::preprocess::{ImageBatch, PreparedImage, RgbImage};
 use rayon::prelude::*;
 
@@ -7,11 +9,11 @@ use super::features::{CacheKey, FeatureCache};
 use super::head::LabeledFeatures;
 use super::image::{ImageFile, decode_view, pixels};
 use super::prepare::Preparation;
-use super::stage::{Progress, leave_out};
+use super::stage::{BadFiles, Progress};
 use super::{FinetuneError, Task};
 use crate::backend::CpuExecutor;
 use crate::data::augment::{View, views};
-use crate::data::{DatasetError, Fractions, Partition, Sample, Split, check_classes};
+use crate::data::{BadFile, DatasetError, Sample, Split, check_classes};
 use crate::events::{Observer, Phase};
 
 /// Images decoded at a time: enough to keep every thread busy, few enough to fit in memory.
@@ -51,7 +53,7 @@ pub(super) fn extract<'a>(
     preparation: &'a Preparation,
     observer: &mut dyn Observer,
 ) -> Result<FeatureTable<'a>, FinetuneError> {
-    let Preparation { grafted, images, labels, .. } = preparation;
+    let Preparation { grafted, images, dataset, .. } = preparation;
     let width = grafted.graph.shape(grafted.features).len();
     let identity = task.base.features_identity(&preparation.prefix, task.engine)?;
     let mut cache = FeatureCache::open(&task.folders.features, &identity, width)?;
@@ -71,10 +73,10 @@ pub(super) fn extract<'a>(
     Progress { phase: Phase::Features, done: cached, total }.report(observer)?;
     compute(task, &missing, &mut cache, observer)?;
     let (samples, views) = collect(images, &views, &cache)?;
-    check_classes(labels, samples.iter().map(|image| &image.sample))?;
+    check_finite(&samples, &views[0])?;
+    check_classes(&dataset.labels, samples.iter().map(|image| &image.sample))?;
     let subsets: Vec<_> = samples.iter().map(|image| (image.sample.class, image.sample.subset)).collect();
-    let fractions = Fractions { validation: task.options.validation, test: task.options.test };
-    let split = Split::new(&subsets, Partition::Fractions(fractions), task.options.seed);
+    let split = Split::new(&subsets, task.options.partition(), task.options.seed);
     Ok(FeatureTable { preparation, samples, split, cached: cached / views.len(), views })
 }
 
@@ -94,9 +96,9 @@ struct MissingRow<'a> {
 }
 
 /// Computes missing features with the serving engine and writes them to the cache after each chunk.
-fn compute(
+fn compute<'a>(
     task: &Task<'_>,
-    missing: &Missing<'_>,
+    missing: &Missing<'a>,
     cache: &mut FeatureCache,
     observer: &mut dyn Observer,
 ) -> Result<(), FinetuneError> {
@@ -105,14 +107,23 @@ fn compute(
     }
     let mut done = missing.total - missing.rows.len();
     let mut engine = onnx::engine::open(task.engine, missing.prefix, task.threads)?;
+    let mut bad = BadFiles::new(task.options.bad_files);
     for chunk in missing.rows.chunks(CHUNK) {
-        let decode = |row: &MissingRow<'_>| Ok((row.key, decode_view(task, &row.image.sample, row.view)?));
+        let decode = |row: &MissingRow<'a>| {
+            let sample = &row.image.sample;
+            let input = decode_view(task, sample, row.view).map_err(|error| (sample.path.as_path(), error))?;
+            Ok((row.key, input))
+        };
         let mut inputs = Vec::new();
-        for result in chunk.par_iter().map(decode).collect::<Vec<Result<_, DatasetError>>>() {
+        for result in chunk.par_iter().map(decode).collect::<Vec<Result<_, (&Path, DatasetError)>>>() {
             match result {
                 Ok(input) => inputs.push(input),
-                Err(error) => leave_out(error, task.options.bad_files, observer)?,
+                Err((path, error)) => bad.add(BadFile::new(path, &error), observer),
             }
+        }
+        if bad.are_refused() {
+            // The run ends: what remains is decoded to name every bad file, and not computed.
+            inputs.clear();
         }
         for batch in inputs.chunks(BATCH) {
             let (keys, images): (Vec<CacheKey>, Vec<PreparedImage>) = batch.iter().cloned().unzip();
@@ -125,7 +136,7 @@ fn compute(
         done += chunk.len();
         Progress { phase: Phase::Features, done, total: missing.total }.report(observer)?;
     }
-    Ok(())
+    Ok(bad.refuse()?)
 }
 
 /// The images that have features of all views, and those features by view.
@@ -146,6 +157,15 @@ fn collect<'a>(
         }
     }
     Ok((samples, table))
+}
+
+/// Whether all features are numbers: a head trained on others is none.
+fn check_finite(samples: &[&ImageFile], features: &LabeledFeatures) -> Result<(), FinetuneError> {
+    let rows = features.features.chunks(features.width().max(1)).zip(samples);
+    let mut wrong = rows.filter(|(row, _)| row.iter().any(|number| !number.is_finite()));
+    let Some((_, first)) = wrong.next() else { return Ok(()) };
+    let image = first.sample.path.display().to_string();
+    Err(FinetuneError::Features { count: 1 + wrong.count(), images: samples.len(), image })
 }
 
 /// The feature maps that a network makes of a view of images: `[n, h, w, c]`.

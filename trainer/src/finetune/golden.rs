@@ -15,6 +15,8 @@ pub struct Golden {
     pub bytes: Vec<u8>,
     /// `[classes]`.
     pub logits: Vec<f32>,
+    /// The difference of a logit that is noise of the features: see [`onnx::parity::propagated_noise`].
+    pub noise: f64,
 }
 
 /// The logits of a golden image cannot be computed.
@@ -43,7 +45,7 @@ pub fn answers(network: &Network, images: Vec<(String, Vec<u8>)>) -> Result<Vec<
         let batch = prepare(&network.spec.preprocess, &bytes)
             .map_err(|reason| GoldenError::Image { file_name: file_name.clone(), reason })?;
         let logits = executor.infer_batch(&batch)?.data().to_vec();
-        Ok(Golden { file_name, bytes, logits })
+        Ok(Golden { file_name, bytes, logits, noise: 0.0 })
     };
     images.into_iter().map(answer).collect()
 }
@@ -53,7 +55,11 @@ pub fn answers(network: &Network, images: Vec<(String, Vec<u8>)>) -> Result<Vec<
 pub fn recorded(images: Vec<(String, Vec<u8>)>, logits: &[f32]) -> Vec<Golden> {
     let classes = logits.len() / images.len().max(1);
     let rows = logits.chunks(classes.max(1)).map(<[f32]>::to_vec);
-    images.into_iter().zip(rows).map(|((file_name, bytes), logits)| Golden { file_name, bytes, logits }).collect()
+    images
+        .into_iter()
+        .zip(rows)
+        .map(|((file_name, bytes), logits)| Golden { file_name, bytes, logits, noise: 0.0 })
+        .collect()
 }
 
 fn prepare(preprocess: &Preprocess, bytes: &[u8]) -> Result<ImageBatch, String> {

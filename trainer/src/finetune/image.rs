@@ -1,6 +1,6 @@
 //! From an image file to what a network takes.
 
-use models::preprocess::{Limits, PreparedImage, RgbImage};
+use models::preprocess::{PreparedImage, RgbImage};
 
 use super::Task;
 use crate::data::augment::{AugmentError, View};
@@ -15,7 +15,7 @@ pub(super) struct ImageFile {
 
 /// The image as the server decodes it: the network's input.
 pub(super) fn decode(task: &Task<'_>, sample: &Sample) -> Result<PreparedImage, DatasetError> {
-    let limits = Limits::default();
+    let limits = task.options.limits();
     let bytes = sample.read(&limits)?;
     let input = task.base.network().spec.preprocess.apply(&bytes, &limits);
     input.map_err(|source| DatasetError::image(&sample.path, source))
@@ -29,7 +29,7 @@ pub(super) fn decode_view(task: &Task<'_>, sample: &Sample, view: View) -> Resul
 
 /// The pixels of a view, of the network's size.
 pub(super) fn pixels(task: &Task<'_>, sample: &Sample, view: View) -> Result<RgbImage, DatasetError> {
-    let limits = Limits::default();
+    let limits = task.options.limits();
     let image = sample.decode(&limits)?;
     view.of(&image, &task.base.network().spec.preprocess, &limits).map_err(|error| match error {
         AugmentError::Image(source) => DatasetError::image(&sample.path, source),

@@ -28,6 +28,7 @@ pub use probe::{LinearProbe, ProbeTask, probe};
 pub use strategy::{FinetuneStrategy, stage_boundary, trained};
 pub use task::{Finetuned, Folders, Task};
 
+use crate::data::DatasetSummary;
 use crate::events::{Event, Observer, Phase};
 use report::{FinetuneReport, ImageCounts};
 use stage::PhaseClock;
@@ -58,13 +59,16 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         &ProbeTask {
             training: &table.training(),
             validation: &table.plain(&table.split.validation),
-            classes: preparation.labels.len(),
+            classes: preparation.dataset.labels.len(),
             options: task.options.head(),
         },
         observer,
     )?;
     let outcome = tune::tune(task, &table, probe, observer)?;
     observer.event(Event::Metrics { metrics: export::metrics(&outcome) });
+    if let Some(message) = outcome.test.evaluation.poverty() {
+        observer.event(Event::Warning { message });
+    }
 
     clock.enter(Phase::Export, observer);
     let export = export::export(task, &table, &outcome)?;
@@ -77,19 +81,21 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         // The run is over, so nothing resumes from its checkpoints. What cannot be removed only takes space.
         std::fs::remove_dir_all(folder).ok();
     }
+    let dataset = &preparation.dataset;
     let report = FinetuneReport {
         base: task.base_name.to_owned(),
-        labels: preparation.labels.names().to_vec(),
+        labels: preparation.dataset.labels.names().to_vec(),
+        dataset: Some(DatasetSummary::new(dataset, &dataset.split(task.options.partition(), task.options.seed))),
         images: ImageCounts {
             train: table.split.train.len(),
             validation: table.split.validation.len(),
             test: table.split.test.len(),
-            skipped: preparation.listed - table.samples.len(),
+            skipped: dataset.samples.len() + dataset.account.faults().len() - table.samples.len(),
             cached: table.cached,
         },
         options: task.options,
         engine: task.engine,
-        kernels: task.kernels.to_string(),
+        kernels: task.backend.to_string(),
         seconds,
         strategy: outcome.strategy,
         best_epoch: outcome.best_epoch,

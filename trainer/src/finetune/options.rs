@@ -1,11 +1,12 @@
 //! The options of a fine-tuning run: the library's type, the JSON of reports, jobs and HTTP, and the flags of the command
 //! line, all in one.
 
+use models::preprocess::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::{FinetuneError, FinetuneStrategy};
-use crate::data::BadFilePolicy;
 use crate::data::augment::AugmentationPolicy;
+use crate::data::{BadFilePolicy, Fractions, Partition};
 use crate::finetune::head::HeadOptions;
 use crate::options::{self, Bound, Interval};
 
@@ -62,6 +63,10 @@ pub struct FinetuneOptions {
     /// What to do with images that cannot be read.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_BAD_FILES", value_enum, default_value_t))]
     pub bad_files: BadFilePolicy,
+
+    /// The largest image that is read, in millions of pixels. Decoding takes up to 16 bytes for each pixel and thread.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_FINETUNE_MAX_MEGAPIXELS", default_value_t = Self::default().max_megapixels))]
+    pub max_megapixels: u64,
 }
 
 /// How layers of the base are trained, if the strategy trains any.
@@ -126,6 +131,7 @@ impl Default for FinetuneOptions {
             validation: 0.05,
             test: 0.25,
             bad_files: BadFilePolicy::Refuse,
+            max_megapixels: 50,
         }
     }
 }
@@ -173,6 +179,9 @@ impl FinetuneOptions {
             options.validation
         }),
         Bound::new("test", Interval::at_least(0.0).below(0.9), "a share from 0 to 0.9", |options| options.test),
+        Bound::new("max_megapixels", Interval::at_least(1.0).at_most(1000.0), "from 1 to 1000", |options| {
+            options.max_megapixels as f64
+        }),
     ];
 
     /// Checks every number against its bounds.
@@ -184,6 +193,18 @@ impl FinetuneOptions {
         options::check_bounds(Self::BOUNDS, self)?;
         let measured = (self.validation + self.test < 0.9, "validation", "together with `test` less than 0.9");
         Ok(options::check(&[measured])?)
+    }
+
+    /// The shares of the subsets that the data set does not give.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        Partition::Fractions(Fractions { validation: self.validation, test: self.test })
+    }
+
+    /// How large an image may be.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits::megapixels(self.max_megapixels)
     }
 
     /// The options of the head alone.

@@ -1,15 +1,14 @@
 //! Stage 1: the images, and the base with a new head.
 
 use models::graph::GraftedGraph;
-use models::preprocess::Limits;
-use models::{Labels, ModelSpec, Network};
+use models::{ModelSpec, Network};
 use rayon::prelude::*;
 
 use super::base::head_alone;
 use super::image::ImageFile;
-use super::stage::{Progress, leave_out};
+use super::stage::{BadFiles, Progress};
 use super::{Base, FinetuneError, HEAD, Task};
-use crate::data::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, OpenOptions, duplicates};
+use crate::data::{BadFile, Checksum, Dataset, DatasetSummary, OpenOptions, check_classes, duplicates};
 use crate::events::{Event, Observer, Phase};
 
 /// Images read at a time: enough to keep every thread busy, few enough to fit in memory.
@@ -17,15 +16,14 @@ const CHUNK: usize = 64;
 
 /// What the other stages work with.
 pub(super) struct Preparation {
-    pub(super) labels: Labels,
+    /// The images as they are listed, bad ones included.
+    pub(super) dataset: Dataset,
     /// The base's graph with the new head.
     pub(super) grafted: GraftedGraph,
     /// The frozen part, from pixels to features, as an ONNX file.
     pub(super) prefix: Vec<u8>,
     /// The images whose headers can be read.
     pub(super) images: Vec<ImageFile>,
-    /// How many images the data set lists, bad ones included.
-    pub(super) listed: usize,
 }
 
 /// Checks the options, lists the data set, grafts a head of as many classes, and reads every image file.
@@ -35,48 +33,35 @@ pub(super) fn prepare(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Pr
         head_alone(task.base_name, task.options.strategy)?;
     }
     let options = OpenOptions { archives: Some(&task.folders.archives), access: task.access, ..OpenOptions::default() };
-    let dataset = task.source.open_in(&options)?;
+    let dataset = task.source.list_in(&options)?;
+    let split = dataset.split(task.options.partition(), task.options.seed);
+    observer.event(Event::Dataset { summary: Box::new(DatasetSummary::new(&dataset, &split)) });
+    let images = read(&dataset, task, observer)?;
+    check_classes(&dataset.labels, images.iter().map(|image| &image.sample))?;
     let base = task.base.network();
     let grafted = base.graph.graft(HEAD, dataset.labels.len())?;
     let spec = ModelSpec { labels: None, training: None, ..base.spec.clone() };
     let prefix = task.base.export(&Network::new(grafted.graph.prefix(grafted.features), &base.params, spec)?)?;
-    warn(&dataset, observer);
-    let images = read(&dataset, task.options.bad_files, observer)?;
-    Ok(Preparation { listed: dataset.samples.len(), labels: dataset.labels, grafted, prefix, images })
+    Ok(Preparation { dataset, grafted, prefix, images })
 }
 
-fn warn(dataset: &Dataset, observer: &mut dyn Observer) {
-    if let [first, rest @ ..] = &dataset.ignored[..] {
-        let message =
-            format!("ignored {} and {} more file(s), whose names are not those of images", first.display(), rest.len());
-        observer.event(Event::Warning { message });
+/// Reads every file and its header, so that all bad files are named before any work is done on the good ones.
+fn read(dataset: &Dataset, task: &Task<'_>, observer: &mut dyn Observer) -> Result<Vec<ImageFile>, FinetuneError> {
+    let (mut images, mut bad) = (Vec::new(), BadFiles::new(task.options.bad_files));
+    for fault in dataset.account.faults() {
+        bad.add(fault.clone(), observer);
     }
-    for warning in &dataset.warnings {
-        observer.event(Event::Warning { message: warning.to_string() });
-    }
-}
-
-/// Reads every file and its header, so that a bad file is named before any work is done on the good ones.
-fn read(
-    dataset: &Dataset,
-    policy: BadFilePolicy,
-    observer: &mut dyn Observer,
-) -> Result<Vec<ImageFile>, FinetuneError> {
-    let (mut images, mut bad) = (Vec::new(), Vec::new());
     for chunk in dataset.samples.chunks(CHUNK) {
-        let files: Vec<_> = chunk.par_iter().map(|sample| sample.read(&Limits::default())).collect();
+        let files: Vec<_> = chunk.par_iter().map(|sample| sample.read(&task.options.limits())).collect();
         for (sample, bytes) in chunk.iter().zip(files) {
             match bytes {
                 Ok(bytes) => images.push(ImageFile { sample: sample.clone(), checksum: Checksum::of(&bytes) }),
-                Err(error) if policy == BadFilePolicy::Refuse => bad.push(BadFile::new(&sample.path, &error)),
-                Err(error) => leave_out(error, policy, observer)?,
+                Err(error) => bad.add(BadFile::new(&sample.path, &error), observer),
             }
         }
         Progress { phase: Phase::Data, done: images.len(), total: dataset.samples.len() }.report(observer)?;
     }
-    if !bad.is_empty() {
-        return Err(DatasetError::BadFiles { files: bad }.into());
-    }
+    bad.refuse()?;
     for warning in duplicates(images.iter().map(|image| (&image.checksum, &image.sample))) {
         observer.event(Event::Warning { message: warning.to_string() });
     }

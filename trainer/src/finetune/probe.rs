@@ -91,7 +91,7 @@ pub fn probe(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<Linear
             training: &training_examples,
             validation: (!validation.classes.is_empty()).then_some(&validation_examples as &dyn Examples),
             options: &fit_options,
-            kernels: &ComputeBackend::Rust,
+            backend: &ComputeBackend::Rust,
             checkpoints: None,
             logs: fit::Logs::default(),
         },
@@ -99,6 +99,10 @@ pub fn probe(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<Linear
     )?;
     let [weight, bias] = [0, 1].map(|at| fitted.params.get(&names[at]).unwrap_or(&start[at]).clone());
     let head = scale.fold(&LinearHead { weight, bias });
+    if !head.weight.data().iter().chain(head.bias.data()).all(|number| number.is_finite()) {
+        let rate = options.learning_rate;
+        return Err(fit::FitError::Diverged { step: fitted.progress.step, rate }.into());
+    }
     Ok(LinearProbe {
         best_epoch: fitted.progress.best.map_or(options.epochs, |best| best.epoch as usize),
         validation: Evaluation::new(&head.logits(&validation.features), &validation.classes, classes),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::FinetuneOptions;
 use super::strategy::FinetuneStrategy;
+use crate::data::DatasetSummary;
 use crate::events::Event;
 use crate::fit::metrics::{Evaluation, null_is_nan};
 
@@ -16,6 +17,10 @@ pub struct FinetuneReport {
     pub base: String,
     /// The class names.
     pub labels: Vec<String>,
+    /// How the data set was understood; missing from reports of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub dataset: Option<DatasetSummary>,
     /// How many images were in each subset.
     pub images: ImageCounts,
     /// The options in force.

@@ -1,10 +1,10 @@
-//! What all stages do: begin, report progress, stop when asked to, and leave out bad images.
+//! What all stages do: begin, report progress, stop when asked to, and collect bad images.
 
 use std::time::Instant;
 
 use super::FinetuneError;
 use super::report::PhaseSeconds;
-use crate::data::{BadFilePolicy, DatasetError};
+use crate::data::{BadFile, BadFilePolicy, DatasetError};
 use crate::events::{Event, Observer, Phase};
 
 /// Announces phases and measures the wall-clock time of each.
@@ -65,17 +65,31 @@ impl Progress {
     }
 }
 
-/// Ends the run over a bad file, or warns that the file is left out.
-pub(super) fn leave_out(
-    error: DatasetError,
+/// The bad files of a stage: left out one by one with a warning each, or named all together at its end.
+pub(super) struct BadFiles {
     policy: BadFilePolicy,
-    observer: &mut dyn Observer,
-) -> Result<(), FinetuneError> {
-    match policy {
-        BadFilePolicy::Refuse => Err(error.into()),
-        BadFilePolicy::Skip => {
-            observer.event(Event::Warning { message: format!("left out: {error}") });
-            Ok(())
+    files: Vec<BadFile>,
+}
+
+impl BadFiles {
+    pub(super) fn new(policy: BadFilePolicy) -> Self {
+        Self { policy, files: vec![] }
+    }
+
+    pub(super) fn add(&mut self, file: BadFile, observer: &mut dyn Observer) {
+        if self.policy == BadFilePolicy::Skip {
+            observer.event(Event::Warning { message: format!("left out: {}", file.reason) });
         }
+        self.files.push(file);
+    }
+
+    /// Whether the run will end over them.
+    pub(super) fn are_refused(&self) -> bool {
+        self.policy == BadFilePolicy::Refuse && !self.files.is_empty()
+    }
+
+    /// Ends the run over all of them, if the policy says so.
+    pub(super) fn refuse(self) -> Result<(), DatasetError> {
+        if self.are_refused() { Err(DatasetError::BadFiles { files: self.files }) } else { Ok(()) }
     }
 }

@@ -31,7 +31,7 @@ pub struct Task<'a> {
     /// How many threads the engine and the image loader may use.
     pub threads: NonZeroUsize,
     /// Trains layers of the base.
-    pub kernels: &'a ComputeBackend,
+    pub backend: &'a ComputeBackend,
 }
 
 /// The folders that a run may write to. Each is made when it is needed, and nothing is written elsewhere.

@@ -1,10 +1,9 @@
 //! Stage 4: layers of the base, where the strategy trains any.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use models::preprocess::Limits;
-use models::{ModelSpec, Network};
+use models::{Graph, ModelSpec, Network};
 
 use super::auto;
 use super::context::TuneContext;
@@ -65,7 +64,7 @@ fn with_head(task: &Task<'_>, preparation: &Preparation, probe: &LinearProbe) ->
     for (name, tensor) in head.params.iter().zip([&probe.head.weight, &probe.head.bias]) {
         params.insert(name, tensor.clone());
     }
-    let spec = ModelSpec { labels: Some(preparation.labels.clone()), training: None, ..base.spec.clone() };
+    let spec = ModelSpec { labels: Some(preparation.dataset.labels.clone()), training: None, ..base.spec.clone() };
     Ok(Network::new(graph.clone(), &params, spec)?)
 }
 
@@ -89,11 +88,11 @@ fn head_alone(network: Network, table: &FeatureTable<'_>, probe: LinearProbe) ->
 fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outcome, FinetuneError> {
     let TuneContext { task, network, samples, split, strategy, .. } = *context;
     let tuning = task.options.tuning;
-    let options = fit_options(&tuning, task, split.train.len());
-    let folder = context.run_folder()?;
+    let run =
+        TuneRun { context, options: fit_options(&tuning, task, split.train.len()), folder: context.run_folder()? };
     let fitted = match strategy {
-        FinetuneStrategy::LastStage => on_feature_maps(context, &options, &folder, observer)?,
-        _ => on_images(context, &options, &folder, observer)?,
+        FinetuneStrategy::LastStage => run.on_feature_maps(observer)?,
+        _ => run.on_images(observer)?,
     };
     let mut params = network.params.clone();
     fitted.params.iter().for_each(|(name, tensor)| params.insert(name, tensor.clone()));
@@ -111,8 +110,76 @@ fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outco
         history: epochs(&fitted.progress, tuning.epochs as usize),
         validation: result(&split.validation)?,
         test: result(&split.test)?,
-        checkpoints: Some(folder),
+        checkpoints: Some(run.folder),
     })
+}
+
+/// A tuning with its checkpoints.
+struct TuneRun<'a> {
+    context: &'a TuneContext<'a>,
+    options: FitOptions,
+    folder: PathBuf,
+}
+
+/// What a strategy trains, and on what.
+struct TunedPart<'a> {
+    graph: &'a Graph,
+    trains: &'a dyn Fn(&Parameter) -> bool,
+    training: &'a dyn Examples,
+    validation: &'a dyn Examples,
+}
+
+impl TuneRun<'_> {
+    /// Trains on images that are changed at random.
+    fn on_images(&self, observer: &mut dyn Observer) -> Result<fit::Fitted, FinetuneError> {
+        let TuneContext { task, network, split, .. } = *self.context;
+        let training = images(self.context, &split.train, task.options.tuning.augmentation.augmentation())?;
+        let validation = images(self.context, &split.validation, Augmentation::default())?;
+        let names = self.context.trained_names()?;
+        let trains = |parameter: &Parameter| names.contains(&parameter.name);
+        let part = TunedPart { graph: &network.graph, trains: &trains, training: &training, validation: &validation };
+        self.fit(&part, observer)
+    }
+
+    /// Trains the last stages on feature maps that the stages before them compute once.
+    fn on_feature_maps(&self, observer: &mut dyn Observer) -> Result<fit::Fitted, FinetuneError> {
+        let TuneContext { task, network, samples, split, .. } = *self.context;
+        let at = self.context.stage_boundary()?;
+        let cut = network.graph.cut(at)?;
+        let count = task.options.views;
+        let bytes = network.graph.shape(at).len() * 4 * (split.train.len() * count + split.validation.len());
+        if bytes > MAPS {
+            let mib = |bytes: usize| bytes >> 20;
+            return Err(FinetuneError::Memory { needed: mib(bytes), limit: mib(MAPS) });
+        }
+        let prefix = CpuExecutor::with_backend(&cut.prefix, &network.params, |_| false, task.backend)?;
+        let examples = |rows: &[usize], count: usize| -> Result<FeatureExamples, FinetuneError> {
+            let samples: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
+            let views = views(count).into_iter().map(|view| maps(task, &prefix, &samples, view));
+            let classes = samples.iter().map(|sample| sample.class).collect();
+            Ok(FeatureExamples::new(views.collect::<Result<_, _>>()?, classes, task.options.seed))
+        };
+        let (training, validation) = (examples(&split.train, count)?, examples(&split.validation, 1)?);
+        let trains = |parameter: &Parameter| parameter.operator != "BatchNorm";
+        let part = TunedPart { graph: &cut.suffix, trains: &trains, training: &training, validation: &validation };
+        self.fit(&part, observer)
+    }
+
+    fn fit(&self, part: &TunedPart<'_>, observer: &mut dyn Observer) -> Result<fit::Fitted, FinetuneError> {
+        let TuneContext { task, network, split, .. } = *self.context;
+        let fit_task = fit::Task {
+            graph: part.graph,
+            params: &network.params,
+            trains: part.trains,
+            training: part.training,
+            validation: (!split.validation.is_empty()).then_some(part.validation),
+            options: &self.options,
+            backend: task.backend,
+            checkpoints: Some(&self.folder),
+            logs: fit::Logs::default(),
+        };
+        Ok(fit::fit(fit_task, observer)?)
+    }
 }
 
 fn fit_options(tuning: &TuningOptions, task: &Task<'_>, images: usize) -> FitOptions {
@@ -140,32 +207,6 @@ fn fit_options(tuning: &TuningOptions, task: &Task<'_>, images: usize) -> FitOpt
     }
 }
 
-/// Trains on images that are changed at random.
-fn on_images(
-    context: &TuneContext<'_>,
-    options: &FitOptions,
-    folder: &Path,
-    observer: &mut dyn Observer,
-) -> Result<fit::Fitted, FinetuneError> {
-    let TuneContext { task, network, split, .. } = *context;
-    let training = images(context, &split.train, task.options.tuning.augmentation.augmentation())?;
-    let validation = images(context, &split.validation, Augmentation::default())?;
-    let names = context.trained_names()?;
-    let trains = |parameter: &Parameter| names.contains(&parameter.name);
-    let fit_task = fit::Task {
-        graph: &network.graph,
-        params: &network.params,
-        trains: &trains,
-        training: &training,
-        validation: (!split.validation.is_empty()).then_some(&validation as &dyn Examples),
-        options,
-        kernels: task.kernels,
-        checkpoints: Some(folder),
-        logs: fit::Logs::default(),
-    };
-    Ok(fit::fit(fit_task, observer)?)
-}
-
 /// The images of these rows.
 fn images(
     context: &TuneContext<'_>,
@@ -179,49 +220,10 @@ fn images(
     let transform = TransformSpec { preprocess, augmentation, values: PixelValues::Levels, seed: task.options.seed };
     let resources = Resources {
         threads: task.threads,
-        limits: Limits::default(),
+        limits: task.options.limits(),
         bad_files: task.options.bad_files,
         ..Resources::default()
     };
     let loader = Loader::new(samples, transform, resources).map_err(fit::FitError::from)?;
     Ok(ImageExamples::new(loader, classes))
-}
-
-/// Trains the last stages on feature maps that the stages before them compute once.
-fn on_feature_maps(
-    context: &TuneContext<'_>,
-    options: &FitOptions,
-    folder: &Path,
-    observer: &mut dyn Observer,
-) -> Result<fit::Fitted, FinetuneError> {
-    let TuneContext { task, network, samples, split, .. } = *context;
-    let at = context.stage_boundary()?;
-    let cut = network.graph.cut(at)?;
-    let count = task.options.views;
-    let bytes = network.graph.shape(at).len() * 4 * (split.train.len() * count + split.validation.len());
-    if bytes > MAPS {
-        let mib = |bytes: usize| bytes >> 20;
-        return Err(FinetuneError::Memory { needed: mib(bytes), limit: mib(MAPS) });
-    }
-    let prefix = CpuExecutor::with_backend(&cut.prefix, &network.params, |_| false, task.kernels)?;
-    let examples = |rows: &[usize], count: usize| -> Result<FeatureExamples, FinetuneError> {
-        let samples: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
-        let views = views(count).into_iter().map(|view| maps(task, &prefix, &samples, view));
-        let classes = samples.iter().map(|sample| sample.class).collect();
-        Ok(FeatureExamples::new(views.collect::<Result<_, _>>()?, classes, task.options.seed))
-    };
-    let (training, validation) = (examples(&split.train, count)?, examples(&split.validation, 1)?);
-    let trains = |parameter: &Parameter| parameter.operator != "BatchNorm";
-    let fit_task = fit::Task {
-        graph: &cut.suffix,
-        params: &network.params,
-        trains: &trains,
-        training: &training,
-        validation: (!split.validation.is_empty()).then_some(&validation as &dyn Examples),
-        options,
-        kernels: task.kernels,
-        checkpoints: Some(folder),
-        logs: fit::Logs::default(),
-    };
-    Ok(fit::fit(fit_task, observer)?)
 }

@@ -1,8 +1,7 @@
 //! Stage 6: the exported file against the trained network, on every engine of this process.
 
 use models::preprocess::{ImageBatch, PreparedImage};
-use models::scores::top_k;
-use onnx::parity::{TOLERANCE, relative_difference};
+use onnx::parity::{TOLERANCE, agree, propagated_noise};
 use onnx::{EngineKind, engine};
 use rayon::prelude::*;
 
@@ -72,6 +71,8 @@ pub(super) struct References<'a> {
     /// `[n, classes]`.
     logits: Vec<f32>,
     classes: usize,
+    /// The difference of a logit that is noise of the features.
+    noise: f64,
     /// How many images there are in all chunks.
     total: usize,
 }
@@ -87,7 +88,7 @@ impl<'a> References<'a> {
         let step = rows.len().div_ceil(COMPARED).max(1);
         let samples: Vec<&Sample> = rows.iter().step_by(step).map(|&row| &table.samples[row].sample).collect();
         let logits = result.logits.chunks(classes.max(1)).step_by(step).flatten().copied().collect();
-        Self { total: samples.len(), samples, logits, classes }
+        Self { total: samples.len(), samples, logits, classes, noise: noise(table, outcome) }
     }
 
     fn chunks(&self) -> impl Iterator<Item = Self> {
@@ -99,30 +100,32 @@ impl<'a> References<'a> {
         })
     }
 
-    /// The same top-1 for every image, unless the two classes are nearer to each other than the tolerance, and logits
-    /// within it.
+    /// Logits within the tolerance. The top class needs no comparison of its own: logits this close swap only classes that
+    /// the trainer's logits do not tell apart either.
     fn compare(&self, served: &[f32], parity: &mut Parity) -> Result<(), FinetuneError> {
         let rows = self.logits.chunks(self.classes).zip(served.chunks(self.classes));
         for (sample, (reference, served)) in self.samples.iter().zip(rows) {
-            let difference = relative_difference(reference, served);
-            if difference > TOLERANCE {
+            let (agree, difference) = agree(reference, served, self.noise);
+            if !agree {
                 let reason = format!(
                     "the logits of {} differ by {difference:.1e} of the largest, more than {TOLERANCE:.0e}",
                     sample.path.display()
                 );
                 return Err(failed(parity.engine, reason));
             }
-            let [ours, theirs] = [top_k(reference, 1)[0], top_k(served, 1)[0]];
-            let largest = f64::from(reference[ours].abs().max(f32::MIN_POSITIVE));
-            if ours != theirs && f64::from(reference[ours] - reference[theirs]) / largest > TOLERANCE {
-                let reason =
-                    format!("{} is class {ours} for the trainer, {theirs} for the engine", sample.path.display());
-                return Err(failed(parity.engine, reason));
-            }
             parity.difference = parity.difference.max(difference);
         }
         Ok(())
     }
+}
+
+/// The difference of a logit that comes from the noise of the features, by the weights of the new head.
+pub(super) fn noise(table: &FeatureTable<'_>, outcome: &Outcome) -> f64 {
+    let grafted = &table.preparation.grafted;
+    let weight = grafted.graph.node(grafted.head).params.first().and_then(|name| outcome.network.params.get(name));
+    weight.map_or(0.0, |weight| {
+        propagated_noise(weight.data(), weight.shape().last().copied().unwrap_or(1), &table.views[0].features)
+    })
 }
 
 fn failed(engine: EngineKind, reason: String) -> FinetuneError {

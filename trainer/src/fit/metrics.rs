@@ -74,6 +74,24 @@ impl Evaluation {
     }
 }
 
+impl Evaluation {
+    /// A warning, if the classifier is no better than one that always answers the most frequent class.
+    #[must_use]
+    pub fn poverty(&self) -> Option<String> {
+        let most = self.classes.iter().map(|class| class.support).max().unwrap_or(0);
+        let blind = most as f64 / self.images.max(1) as f64;
+        (self.images > 0 && self.top1 <= blind).then(|| {
+            format!(
+                "the model is right on {:.1} % of the {} test images, and always answering the most frequent class is on \
+                 {:.1} %; check the labels, add images, or try another base",
+                100.0 * self.top1,
+                self.images,
+                100.0 * blind
+            )
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +107,15 @@ mod tests {
         for (class, (precision, recall)) in result.classes.iter().zip(expected) {
             assert_eq!((class.support, class.precision, class.recall), (2, Some(precision), Some(recall)));
         }
+    }
+
+    #[test]
+    fn a_classifier_that_is_no_better_than_the_most_frequent_class_is_called_so() {
+        // Three images of class 0 and one of class 1.
+        let blind = Evaluation::new(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0], &[0, 0, 0, 1], 2);
+        assert!(blind.poverty().unwrap().starts_with("the model is right on 75.0 % of the 4 test images"));
+        let right = Evaluation::new(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0], &[0, 0, 0, 1], 2);
+        assert_eq!(right.poverty(), None);
     }
 
     #[test]

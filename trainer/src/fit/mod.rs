@@ -58,7 +58,7 @@ pub struct Task<'a> {
     /// How.
     pub options: &'a FitOptions,
     /// By what it is computed.
-    pub kernels: &'a ComputeBackend,
+    pub backend: &'a ComputeBackend,
     /// Where checkpoints are kept; with none, nothing is written.
     pub checkpoints: Option<&'a Path>,
     /// What else is told the measurements.

@@ -90,7 +90,7 @@ impl RangeOptions {
 pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Observer) -> Result<RangeTest, FitError> {
     options.validate()?;
     let (examples, fit) = (task.training, task.options);
-    let Task { graph, params, trains, kernels, .. } = *task;
+    let Task { graph, params, trains, backend, .. } = *task;
     let alone = Task {
         graph,
         params,
@@ -98,7 +98,7 @@ pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Ob
         training: examples,
         validation: None,
         options: fit,
-        kernels,
+        backend,
         checkpoints: None,
         logs: Logs::default(),
     };
@@ -191,7 +191,7 @@ mod tests {
             training: &training,
             validation: None,
             options: &fit,
-            kernels: &ComputeBackend::Rust,
+            backend: &ComputeBackend::Rust,
             checkpoints: None,
             logs: Logs::default(),
         };

@@ -65,7 +65,7 @@ fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer)
             training: &training,
             validation: Some(&validation),
             options,
-            kernels: &ComputeBackend::Rust,
+            backend: &ComputeBackend::Rust,
             checkpoints: folder,
             logs: Logs::default(),
         },
@@ -106,7 +106,7 @@ fn steps_have_rows_of_their_own_losses() {
         training: &examples(100, 1),
         validation: None,
         options: &options,
-        kernels: &ComputeBackend::Rust,
+        backend: &ComputeBackend::Rust,
         checkpoints: None,
         logs,
     };
@@ -194,7 +194,7 @@ fn accumulated_gradients_are_those_of_the_larger_batch() {
                 training: &training,
                 validation: None,
                 options: &options,
-                kernels: &ComputeBackend::Rust,
+                backend: &ComputeBackend::Rust,
                 checkpoints: None,
                 logs: Logs::default(),
             };
@@ -267,7 +267,7 @@ fn options_that_do_not_fit_the_network_are_refused() {
         training: &examples(12, 1),
         validation: None,
         options: &FitOptions { cutmix: Some(1.0), ..options() },
-        kernels: &ComputeBackend::Rust,
+        backend: &ComputeBackend::Rust,
         checkpoints: None,
         logs: Logs::default(),
     };
@@ -287,7 +287,7 @@ fn what_is_not_trained_stays() {
         training: &training,
         validation: None,
         options: &FitOptions { epochs: 1, ..options() },
-        kernels: &ComputeBackend::Rust,
+        backend: &ComputeBackend::Rust,
         checkpoints: None,
         logs: Logs::default(),
     };

@@ -70,6 +70,20 @@ pub enum RecipeError {
          `--set validation_set=0.1`"
     )]
     NoTestPart,
+    /// A recipe that validates on more images of a class than then train.
+    #[error(
+        "the recipe validates on {validation} images of each class, and class `{class}` has {images} in all; take a share \
+         with `--set validation_set=0.1`, or fewer with `--set validation.per-class={}`",
+        images / 10 + 1
+    )]
+    Validation {
+        /// The class.
+        class: String,
+        /// How many images it has that may train or validate.
+        images: usize,
+        /// How many of them are to validate.
+        validation: usize,
+    },
     /// A run folder with checkpoints of other settings.
     #[error(
         "{} was started with other settings; resume with the same settings, or start another run with --run-id",

@@ -53,11 +53,11 @@ impl Plan {
     ///
     /// # Errors
     /// [`RecipeError`] when an image cannot be read; [`FitError::Stopped`] when the observer asks for it.
-    pub fn fit_head(&mut self, kernels: &ComputeBackend, observer: &mut dyn Observer) -> Result<(), RecipeError> {
+    pub fn fit_head(&mut self, backend: &ComputeBackend, observer: &mut dyn Observer) -> Result<(), RecipeError> {
         let Some(HeadFirst { nodes: [features, head], images }) = &self.head_first else { return Ok(()) };
         observer.event(Event::Phase { phase: Phase::Features });
         let prefix = self.graph.prefix(*features);
-        let executor = CpuExecutor::with_backend(&prefix, &self.params, |_| false, kernels).map_err(FitError::from)?;
+        let executor = CpuExecutor::with_backend(&prefix, &self.params, |_| false, backend).map_err(FitError::from)?;
         let table = features_of(images, &executor, self.options.batch_size, observer)?;
         let options = FinetuneOptions { seed: self.options.seed, ..FinetuneOptions::default() }.head();
         let validation = LabeledFeatures::default();

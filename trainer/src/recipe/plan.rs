@@ -11,7 +11,7 @@ use super::{InputValues, Recipe, RecipeError, ScheduleUnit, SubsetPolicy, Valida
 use crate::backend::Parameter;
 use crate::data::augment::{Augmentation, Statistics};
 use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
-use crate::data::{BadFilePolicy, Counts, Dataset, Fractions, Partition, Sample, Split, Subset};
+use crate::data::{BadFilePolicy, Counts, Dataset, DatasetSummary, Fractions, Partition, Sample, Split, Subset};
 use crate::finetune::FinetuneStrategy;
 use crate::fit::{FitOptions, ImageExamples};
 
@@ -64,6 +64,8 @@ pub struct LoadOptions {
     pub threads: NonZeroUsize,
     /// What to do with an image that cannot be read.
     pub bad_files: BadFilePolicy,
+    /// How large an image may be.
+    pub limits: Limits,
 }
 
 /// The network to train.
@@ -100,6 +102,18 @@ impl Plan {
         Self::of(recipe, Subject::Grafted(base), dataset, loading)
     }
 
+    /// How the images were understood, and how the recipe divides them.
+    ///
+    /// # Errors
+    /// [`RecipeError`] when the recipe cannot divide them.
+    pub fn summary(recipe: &Recipe, dataset: &Dataset) -> Result<DatasetSummary, RecipeError> {
+        let split = match recipe.subsets {
+            SubsetPolicy::Given => divide(recipe, dataset)?,
+            SubsetPolicy::Ignored => divide(recipe, &dataset.clone().without_subsets())?,
+        };
+        Ok(DatasetSummary::new(dataset, &split))
+    }
+
     fn of(recipe: &Recipe, subject: Subject<'_>, dataset: Dataset, loading: LoadOptions) -> Result<Self, RecipeError> {
         recipe.validate()?;
         let dataset = if recipe.subsets == SubsetPolicy::Ignored { dataset.without_subsets() } else { dataset };
@@ -110,7 +124,7 @@ impl Plan {
         let classes = dataset.labels.len();
         let (mut trained, mut head) = (None, None);
         let (graph, params, preprocess) = match subject {
-            Subject::Fresh => fresh(recipe, &training, classes, loading.bad_files)?,
+            Subject::Fresh => fresh(recipe, &training, classes, loading)?,
             Subject::Grafted(base) => {
                 let base = GraftedBase::new(recipe, base, classes)?;
                 (trained, head) = (Some(base.trained), Some(base.head));
@@ -174,8 +188,8 @@ impl LoaderSpec<'_> {
             values: PixelValues::Levels,
             seed: self.options.seed,
         };
-        let LoadOptions { threads, bad_files } = self.loading;
-        let resources = Resources { threads, bad_files, ..Resources::default() };
+        let LoadOptions { threads, bad_files, limits } = self.loading;
+        let resources = Resources { threads, bad_files, limits, ..Resources::default() };
         let classes = samples.iter().map(|sample| sample.class).collect();
         Ok(ImageExamples::new(Loader::new(samples.clone(), transform, resources)?, classes))
     }
@@ -186,11 +200,11 @@ fn fresh(
     recipe: &Recipe,
     training: &[Sample],
     classes: usize,
-    bad_files: BadFilePolicy,
+    loading: LoadOptions,
 ) -> Result<(Graph, Params, Preprocess), RecipeError> {
     let name = recipe.network.as_deref().unwrap_or_default();
     let row = zoo::find(name).ok_or_else(|| RecipeError::network(name))?;
-    let preprocess = recipe.preprocess(measured(recipe, training, bad_files)?);
+    let preprocess = recipe.preprocess(measured(recipe, training, loading)?);
     let size = recipe.input.size.map(|side| side as usize);
     let graph = row.graph(size, classes)?.normalized(&preprocess.normalize())?;
     let params = recipe.initialization.params(&graph, recipe.training.seed);
@@ -207,7 +221,11 @@ fn divide(recipe: &Recipe, dataset: &Dataset) -> Result<Split, RecipeError> {
         ValidationSource::Test if given.is_empty() => return Err(RecipeError::NoTestPart),
         ValidationSource::Test => return Ok(Split { train, validation: given, test: vec![] }),
         ValidationSource::Share(validation) => Partition::Fractions(Fractions { validation, test: 0.0 }),
-        ValidationSource::PerClass(validation) => Partition::Counts(Counts { validation, test: 0 }),
+        ValidationSource::PerClass(validation) => {
+            let given = dataset.samples.iter().any(|sample| sample.subset == Some(Subset::Validation));
+            enough(dataset, if given { 0 } else { validation })?;
+            Partition::Counts(Counts { validation, test: 0 })
+        }
     };
     let mut split = dataset.split(partition, recipe.training.seed);
     if given.is_empty() {
@@ -217,12 +235,26 @@ fn divide(recipe: &Recipe, dataset: &Dataset) -> Result<Split, RecipeError> {
     Ok(split)
 }
 
+/// Whether every class keeps as many images to train on as it gives to validate.
+fn enough(dataset: &Dataset, validation: usize) -> Result<(), RecipeError> {
+    let mut counts = vec![0; dataset.labels.len()];
+    let trains = dataset.samples.iter().filter(|sample| sample.subset != Some(Subset::Test));
+    trains.for_each(|sample| counts[sample.class] += 1);
+    match counts.iter().position(|&count| count < 2 * validation) {
+        Some(class) => {
+            let (class, images) = (dataset.labels.get(class).unwrap_or_default().to_owned(), counts[class]);
+            Err(RecipeError::Validation { class, images, validation })
+        }
+        None => Ok(()),
+    }
+}
+
 /// What the recipe wants to know of the training images.
-fn measured(recipe: &Recipe, samples: &[Sample], bad_files: BadFilePolicy) -> Result<[f32; 3], RecipeError> {
+fn measured(recipe: &Recipe, samples: &[Sample], loading: LoadOptions) -> Result<[f32; 3], RecipeError> {
     if !matches!(recipe.input.values, InputValues::ZeroCenter | InputValues::ZeroCenterPerChannel) {
         return Ok([0.0; 3]);
     }
-    let found = Statistics::of(samples, &recipe.preprocess([0.0; 3]), bad_files, &Limits::default())?;
+    let found = Statistics::of(samples, &recipe.preprocess([0.0; 3]), loading.bad_files, &loading.limits)?;
     let mean = match (found, recipe.input.values) {
         (None, _) => [0.0; 3],
         (Some(found), InputValues::ZeroCenter) => [found.overall_mean; 3],

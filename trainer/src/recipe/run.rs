@@ -33,7 +33,7 @@ pub struct RunFolder<'a> {
     /// The folders to write to.
     pub paths: &'a RunPaths,
     /// The compute backend.
-    pub kernels: &'a ComputeBackend,
+    pub backend: &'a ComputeBackend,
     /// Whether there must be a checkpoint.
     pub resume: Resume,
 }
@@ -108,7 +108,7 @@ impl<'a> RunFolder<'a> {
     /// # Errors
     /// [`RecipeError::OtherRecipe`] for a run of other settings, [`RecipeError::NothingToResume`].
     pub fn open(self) -> Result<OpenRun<'a>, RecipeError> {
-        let RunFolder { recipe, plan, kernels, paths: RunPaths { folder, checkpoints }, .. } = self;
+        let RunFolder { recipe, plan, backend, paths: RunPaths { folder, checkpoints }, .. } = self;
         let written = folder.join(RECIPE);
         let begun = fs::read_dir(checkpoints).is_ok_and(|mut files| files.next().is_some());
         match fs::read_to_string(&written) {
@@ -126,7 +126,7 @@ impl<'a> RunFolder<'a> {
             training: &plan.training,
             validation: plan.validation.as_ref().map(|images| images as &dyn fit::Examples),
             options: &plan.options,
-            kernels,
+            backend,
             checkpoints: Some(checkpoints),
             logs: Logs::default(),
         };
@@ -223,7 +223,7 @@ fn logs(folder: &Path, table: LogTable, start: LogStart) -> Result<Vec<Log>, Log
 
 /// The trained network with its record.
 fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Result<Network, RecipeError> {
-    let RunFolder { name, recipe, plan, kernels, .. } = *of;
+    let RunFolder { name, recipe, plan, backend, .. } = *of;
     let best = fitted.progress.best.as_ref();
     let record = TrainingRecord {
         base: recipe.base.clone().unwrap_or_else(|| "random weights".to_owned()),
@@ -234,7 +234,7 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
         // Names of folders are not part of what was trained.
         options: json!(Recipe { run: RunOptions::default(), ..(*recipe).clone() }),
         metrics: json!({
-            "kernels": kernels.to_string(),
+            "kernels": backend.to_string(),
             "steps": fitted.progress.step,
             "best_epoch": best.map(|best| best.epoch),
             "validation_top1": plan.validation.as_ref().and(best).map(|best| best.top1),

@@ -96,11 +96,17 @@ fn the_recipe_that_learns_says_what_it_needs() {
     let dataset = crate::data::Dataset {
         labels: models::Labels::new(vec!["a".to_owned(), "b".to_owned()]),
         samples: vec![],
-        ignored: vec![],
+        layout: crate::data::Layout::ClassFolders,
+        evidence: String::new(),
+        account: crate::data::Account::default(),
         warnings: vec![],
         splits: vec![],
     };
-    let loading = LoadOptions { threads: std::num::NonZeroUsize::MIN, bad_files: crate::data::BadFilePolicy::Refuse };
+    let loading = LoadOptions {
+        threads: std::num::NonZeroUsize::MIN,
+        bad_files: crate::data::BadFilePolicy::Refuse,
+        limits: models::preprocess::Limits::default(),
+    };
     let error = Plan::new(&recipe, dataset, loading).err().unwrap().to_string();
     assert!(error.contains("graft pull vgg16"), "{error}");
 }

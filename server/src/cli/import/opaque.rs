@@ -137,7 +137,7 @@ fn golden(file: &[u8], spec: &ModelSpec, selected: &SelectedEngine) -> Result<Ve
     let mut engine = engine::open(selected.kind, file, selected.threads)?;
     let golden = cards().into_iter().map(|(file_name, bytes)| {
         let logits = logits(engine.as_mut(), spec, &bytes)?;
-        Ok(Golden { file_name, bytes, logits })
+        Ok(Golden { file_name, bytes, logits, noise: 0.0 })
     });
     golden.collect()
 }

@@ -10,7 +10,7 @@ use models::{Labels, ModelSpec};
 use onnx::engine;
 use rayon::prelude::*;
 use server::runtime::SelectedEngine;
-use trainer::data::{Dataset, DatasetSource, Sample};
+use trainer::data::{Dataset, DatasetSource, Layout, Sample};
 
 use super::preparation::Preparation;
 use crate::cli::output;
@@ -38,7 +38,7 @@ pub(super) fn best(
     selected: &SelectedEngine,
     file: File<'_>,
 ) -> Result<Preparation> {
-    let dataset = DatasetSource::Folder { path: folder.to_owned() }.list()?;
+    let dataset = DatasetSource::new(Layout::ClassFolders, folder).list()?;
     if dataset.samples.is_empty() {
         bail!("{} holds no images; it should have a folder of images for each class", folder.display());
     }

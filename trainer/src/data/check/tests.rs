@@ -1,7 +1,7 @@
 //! Bad files and duplicates.
 
 use super::super::testing::{picture, write};
-use super::super::{DatasetSource, Warning};
+use super::super::{DatasetSource, Layout, Warning};
 use super::*;
 
 #[test]
@@ -13,14 +13,15 @@ fn bad_files_are_all_found_and_the_first_few_named() {
         write(root.path(), [(format!("a/{number}.jpg").as_str(), bytes)]);
         write(root.path(), [(format!("b/{number}.bmp").as_str(), picture(number + 20))]);
     }
-    let dataset = DatasetSource::Folder { path: root.path().to_owned() }.open().unwrap();
+    let dataset = DatasetSource::new(Layout::Folder, root.path()).open().unwrap();
     let inspection = dataset.inspect(BadFilePolicy::Skip, &Limits::default()).unwrap();
     assert_eq!(inspection.bad.len(), 7);
     assert_eq!(inspection.checksums.iter().filter(|checksum| checksum.is_none()).count(), 7);
     assert_eq!(inspection.warnings, []);
     let refused = dataset.inspect(BadFilePolicy::Refuse, &Limits::default()).unwrap_err().to_string();
-    assert!(refused.starts_with("7 image file(s) cannot be used") && refused.ends_with("and 2 more"), "{refused}");
-    assert!(refused.contains("a/3.jpg") && refused.contains("a/7.jpg") && !refused.contains("a/8.jpg"), "{refused}");
+    assert!(refused.starts_with("7 file(s) cannot be used"), "{refused}");
+    assert!(refused.contains("--bad-files skip"), "{refused}");
+    assert!((3..10).all(|number| refused.contains(&format!("a/{number}.jpg"))), "{refused}");
 }
 
 #[test]
@@ -38,7 +39,7 @@ fn the_same_bytes_in_two_parts_or_two_classes_are_told() {
         ("train/b/also.bmp", 2),
     ];
     write(root.path(), files.map(|(name, number)| (name, picture(number))));
-    let dataset = DatasetSource::Auto { path: root.path().to_owned() }.open().unwrap();
+    let dataset = DatasetSource::new(Layout::Auto, root.path()).open().unwrap();
     let warnings = dataset.inspect(BadFilePolicy::Refuse, &Limits::default()).unwrap().warnings;
     let path = |name| root.path().join(name);
     assert_eq!(

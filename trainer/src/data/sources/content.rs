@@ -1,6 +1,6 @@
 //! Where the bytes of one image are.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use flate2::read::DeflateDecoder;
@@ -43,6 +43,28 @@ impl Content {
                 Ok(bmp::of_cifar(pixels.ok_or(io::ErrorKind::UnexpectedEof)?))
             }
         }
+    }
+}
+
+impl Content {
+    /// The first bytes of a file, fewer than asked for where it has fewer.
+    pub(super) fn head<const N: usize>(&self) -> io::Result<Vec<u8>> {
+        let mut head = Vec::with_capacity(N);
+        match self {
+            Content::File(file) => file.open()?.take(N as u64).read_to_end(&mut head)?,
+            Content::Range { file, offset, length } => {
+                let mut file = file.open()?;
+                file.seek(SeekFrom::Start(*offset))?;
+                file.take((*length).min(N as u64)).read_to_end(&mut head)?
+            }
+            Content::Deflated { file, offset, packed, .. } => {
+                let mut file = file.open()?;
+                file.seek(SeekFrom::Start(*offset))?;
+                DeflateDecoder::new(file.take(*packed)).take(N as u64).read_to_end(&mut head)?
+            }
+            Content::Record { .. } => head.write(b"BM")?,
+        };
+        Ok(head)
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> Result<String, Iden
         .with("params", task.params.checksum())
         .with("options", options)
         .with("trained", trained)
-        .with("backend", task.kernels.identity())
+        .with("backend", task.backend.identity())
         .with("classes", task.training.classes())
         .sha256()
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use trainer::data::DatasetSource;
+use trainer::data::{DatasetSource, DatasetSummary};
 use trainer::finetune::FinetuneOptions;
 use utoipa::ToSchema;
 
@@ -47,6 +47,10 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub progress: Option<JobProgress>,
+    /// How the data set was understood, once the images were listed. The list of fine-tunes leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub understood: Option<DatasetSummary>,
     /// The published model, once it has succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -73,6 +77,7 @@ impl From<JobRecord> for Job {
             started_at: job.started_at,
             finished_at: job.finished_at,
             progress: job.progress,
+            understood: None,
             result: job.result,
             error: job.error,
         }

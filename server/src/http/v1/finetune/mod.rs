@@ -136,7 +136,9 @@ pub async fn list_finetunes(
     responses((status = 200, description = "The fine-tune.", body = Job), GetErrors)
 )]
 pub async fn get_finetune(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Job>, ApiError> {
-    Ok(Json(state.jobs.ready()?.get(job_id(&id)?).await?.into()))
+    let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
+    let job = Job::from(jobs.get(id).await?);
+    Ok(Json(Job { understood: jobs.dataset(id).await?, ..job }))
 }
 
 /// Cancel a fine-tune

@@ -11,6 +11,9 @@ pub enum ArchiveError {
     /// A name that would lead out of a folder.
     #[error("member `{0}` has a name that leads out of the archive; pack the images under plain relative names")]
     Path(String),
+    /// A name that is no UTF-8.
+    #[error("the name \"{0}\" of a member is not UTF-8; rename it, or pack the archive again with UTF-8 names")]
+    Name(String),
     /// A link, or something else that holds no bytes of its own.
     #[error("member `{0}` is a link or a device, not a file; pack the files themselves, as `tar --dereference` does")]
     Link(String),

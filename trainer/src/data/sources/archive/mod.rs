@@ -59,11 +59,11 @@ impl Default for ArchiveLimits {
 /// Below so many bytes nobody minds the ratio.
 const HARMLESS: u64 = 64 << 20;
 
-/// The members of an archive, without the folder that all of them are in.
+/// The members of an archive.
 pub(super) fn open(path: &Path, options: &OpenOptions<'_>) -> Result<Tree, DatasetError> {
     let mut tree = Tree::empty(path, options.access);
     list(path, options, &mut tree)?;
-    Ok(tree.unwrapped())
+    Ok(tree.sorted())
 }
 
 fn list(path: &Path, options: &OpenOptions<'_>, tree: &mut Tree) -> Result<(), DatasetError> {
@@ -130,6 +130,11 @@ impl Budget {
         self.bytes = self.bytes.checked_sub(bytes).ok_or(ArchiveError::Bytes(self.allowed))?;
         Ok(())
     }
+}
+
+/// A member's name as text.
+fn name(bytes: &[u8]) -> Result<String, ArchiveError> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| ArchiveError::Name(bytes.escape_ascii().to_string()))
 }
 
 /// A member's name as its parts. Nothing is ever written under it, but a name that leads out was meant to harm.

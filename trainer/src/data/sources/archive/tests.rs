@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::data::testing::picture;
-use crate::data::{Dataset, DatasetSource, Subset};
+use crate::data::{BadFilePolicy, Dataset, DatasetSource, Layout, OmissionReason, Subset};
 
 /// Two classes of three pictures in three parts, below one folder as archives have it.
 fn files() -> Vec<(String, Vec<u8>)> {
@@ -60,7 +60,7 @@ fn open(bytes: &[u8], limits: ArchiveLimits) -> (TempDir, Result<Dataset, Datase
     let path = folder.path().join("archive");
     std::fs::write(&path, bytes).unwrap();
     let archives = folder.path().join("archives");
-    let dataset = DatasetSource::Auto { path }.list_in(&OpenOptions {
+    let dataset = DatasetSource::new(Layout::Auto, path).list_in(&OpenOptions {
         archives: Some(&archives),
         limits,
         ..OpenOptions::default()
@@ -80,8 +80,10 @@ fn every_kind_of_archive_gives_the_images_of_the_folder() {
             assert_eq!((sample.class, sample.subset), (number % 2, Some(part)));
             assert_eq!(sample.read(&models::preprocess::Limits::default()).unwrap(), picture(number));
         }
-        assert_eq!((dataset.samples.len(), dataset.ignored.len()), (6, 0));
-        assert!(dataset.samples[0].path.ends_with("archive/train/iris/0.bmp"), "{:?}", dataset.samples[0].path);
+        let litter: Vec<_> =
+            dataset.account.omissions().iter().map(|omission| (omission.reason, omission.count)).collect();
+        assert_eq!((dataset.samples.len(), litter), (6, vec![(OmissionReason::Litter, 2)]));
+        assert!(dataset.samples[0].path.ends_with("archive/flowers/train/iris/0.bmp"), "{:?}", dataset.samples[0].path);
     }
 }
 
@@ -93,7 +95,7 @@ fn a_compressed_tar_is_uncompressed_once_and_only_where_the_caller_says() {
     let kept: Vec<_> = std::fs::read_dir(folder.path().join("archives")).unwrap().map(Result::unwrap).collect();
     assert_eq!(kept.len(), 1);
     let before = kept[0].metadata().unwrap().modified().unwrap();
-    let source = DatasetSource::Auto { path: folder.path().join("archive") };
+    let source = DatasetSource::new(Layout::Auto, folder.path().join("archive"));
     let archives = folder.path().join("archives");
     source.list_in(&OpenOptions { archives: Some(&archives), ..OpenOptions::default() }).unwrap();
     assert_eq!(kept[0].metadata().unwrap().modified().unwrap(), before);
@@ -143,7 +145,7 @@ fn bombs_are_refused_before_they_go_off() {
 
 #[test]
 fn a_member_that_lies_about_itself_is_a_bad_file() {
-    let files: Vec<_> = (0..2).map(|n| (format!("a/{n}.bmp"), picture(n))).collect();
+    let files: Vec<_> = (0..2).map(|n| (format!("{}/{n}.bmp", ["a", "b"][n]), picture(n))).collect();
     let mut bytes = zipped(&files, DEFLATED);
     // A byte of the first member's packed data, which begins after its header of 30 bytes and its name.
     bytes[30 + 7 + 40] ^= 0xff;
@@ -167,8 +169,8 @@ fn what_is_cut_off_is_refused() {
 fn sixty_thousand_real_files_are_found_in_a_compressed_tar() {
     let Some(path) = fixtures::real_data("cifar10/cifar10_folders_jpeg_q75.tar.gz") else { return };
     let cache = tempfile::tempdir().unwrap();
-    let dataset = DatasetSource::Auto { path }
-        .open_in(&OpenOptions { archives: Some(cache.path()), ..OpenOptions::default() })
+    let dataset = DatasetSource::new(Layout::Auto, path)
+        .open_in(&OpenOptions { archives: Some(cache.path()), ..OpenOptions::default() }, BadFilePolicy::Refuse)
         .unwrap();
     assert_eq!((dataset.labels.len(), dataset.samples.len()), (10, 60_000));
     let tests = dataset.samples.iter().filter(|sample| sample.subset == Some(Subset::Test));

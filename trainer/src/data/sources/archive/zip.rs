@@ -4,24 +4,24 @@ use std::io::BufReader;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{ArchiveError, Budget, parts};
+use super::{ArchiveError, Budget, name, parts};
 use crate::data::DataFile;
 use crate::data::sources::content::Content;
-use crate::data::sources::tree::{SourceFile, Tree};
+use crate::data::sources::tree::Tree;
 
 pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Result<(), ArchiveError> {
     let opened = file.open().map_err(|_| ArchiveError::Damaged)?;
     let mut archive = ZipArchive::new(BufReader::new(opened)).map_err(|_| ArchiveError::Damaged)?;
     for index in 0..archive.len() {
         let member = archive.by_index_raw(index).map_err(|_| ArchiveError::Damaged)?;
-        let name = String::from_utf8_lossy(member.name_raw()).into_owned();
+        let name = name(member.name_raw())?;
         let parts = parts(&name)?;
         budget.spend(member.size())?;
         if member.is_symlink() {
             return Err(ArchiveError::Link(name));
         }
         if member.is_dir() {
-            tree.folders.extend((!parts.is_empty()).then_some(parts));
+            tree.member_folder(parts);
             continue;
         }
         let packing = |packing: String| ArchiveError::Packing { member: name.clone(), packing };
@@ -37,7 +37,7 @@ pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Res
             }
             method => return Err(packing(format!("compressed with {method}"))),
         };
-        tree.files.extend((!parts.is_empty()).then_some(SourceFile { parts, content }));
+        tree.member(parts, content);
     }
     Ok(())
 }

@@ -9,7 +9,9 @@ use models::Labels;
 
 use super::content::Content;
 use super::tree::{SourceFile, Tree};
-use crate::data::{Dataset, DatasetError, Sample, Subset};
+use crate::data::account::OmissionReason;
+use crate::data::dataset::FileUse;
+use crate::data::{Dataset, DatasetError, Layout, Sample, Subset};
 
 /// The classes in the order of their numbers.
 const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
@@ -22,15 +24,16 @@ struct Batch {
     records: Vec<(usize, u8)>,
 }
 
-/// Whether a batch is there.
+/// Whether a batch is there, and no picture.
 pub(super) fn is(tree: &Tree) -> bool {
-    tree.files.iter().any(|entry| subset(entry).is_some())
+    tree.files.iter().any(|entry| subset(entry).is_some()) && !tree.files.iter().any(SourceFile::is_picture)
 }
 
 /// The images of all batches that are there: `data_batch_*` train, `test_batch` measures. Batches are kept in memory, 3
 /// kB an image, 184 MB for all of them.
-pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
-    let mut dataset = Dataset::empty(Labels::new(classes(tree)?));
+pub(super) fn list(tree: Tree) -> Result<Dataset, DatasetError> {
+    let labels = Labels::new(classes(&tree)?);
+    let mut samples = vec![];
     for entry in &tree.files {
         let Some(subset) = subset(entry) else { continue };
         let path = tree.display_path(entry);
@@ -39,20 +42,25 @@ pub(super) fn list(tree: &Tree) -> Result<Dataset, DatasetError> {
         let batch = if is_binary(entry) { binary::read(bytes) } else { pickle::read(bytes) };
         let batch = batch.map_err(refused)?;
         for (number, &(offset, class)) in batch.records.iter().enumerate() {
-            if usize::from(class) >= dataset.labels.len() {
+            if usize::from(class) >= labels.len() {
                 return Err(refused(format!("image {number} is of class {class}, and there are ten, from 0")));
             }
             let content = Content::Record { batch: batch.bytes.clone(), offset };
             let sample = Sample::new(path.join(format!("{number:05}.bmp")), class.into(), content);
-            dataset.samples.push(sample.within(Some(subset)));
+            samples.push(sample.within(Some(subset)));
         }
     }
-    if dataset.samples.is_empty() {
+    if samples.is_empty() {
         let reason =
             "it should hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or the same without `.bin`";
         return Err(DatasetError::Cifar10 { path: tree.root.clone(), reason: reason.to_owned() });
     }
-    Ok(dataset)
+    let dataset = Dataset::sort_out(tree, labels, |file| match subset(file) {
+        None if !META.contains(&file.name()) => FileUse::Omitted(OmissionReason::NotInDataset),
+        _ => FileUse::Read,
+    });
+    let dataset = Dataset { samples, ..dataset };
+    Ok(dataset.understood(Layout::Cifar10, "the files are CIFAR-10's batches".to_owned()))
 }
 
 fn is_binary(entry: &SourceFile) -> bool {

@@ -6,10 +6,10 @@ use models::preprocess::Limits;
 
 use super::*;
 use crate::data::testing::{planes, write};
-use crate::data::{Counts, DatasetSource, Partition};
+use crate::data::{Counts, DatasetSource, Layout, Partition};
 
 fn open(path: &Path) -> Result<Dataset, DatasetError> {
-    DatasetSource::Auto { path: path.to_owned() }.list()
+    DatasetSource::new(Layout::Auto, path).list()
 }
 
 /// A batch of the binary version: images of these classes.
@@ -82,14 +82,14 @@ fn what_is_no_batch_is_refused() {
         assert!(refused.contains(expected) && refused.contains(name), "{refused}, expected {expected}");
     }
     let root = tempfile::tempdir().unwrap();
-    let refused = DatasetSource::Cifar10 { path: root.path().to_owned() }.list().unwrap_err().to_string();
+    let refused = DatasetSource::new(Layout::Cifar10, root.path()).list().unwrap_err().to_string();
     assert!(refused.contains("data_batch_1.bin to data_batch_5.bin"), "{refused}");
 }
 
 #[test]
 fn a_sample_of_the_real_one() {
     let Some(folder) = fixtures::real_data("cifar10/cifar-10-batches-bin") else { return };
-    let dataset = DatasetSource::Auto { path: folder.clone() }.open().unwrap();
+    let dataset = DatasetSource::new(Layout::Auto, folder.clone()).open().unwrap();
     assert_eq!(dataset.labels.names(), CLASSES);
     let split = dataset.split(Partition::Counts(Counts { validation: 50, test: 0 }), 0);
     assert_eq!([split.train.len(), split.validation.len(), split.test.len()], [3500, 500, 1000]);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::testing::write;
-use crate::data::{Counts, DatasetSource, Partition};
+use crate::data::{Counts, DatasetSource, Layout, Partition};
 
 const DATASPLITS: &[u8] = include_bytes!("../../../../tests/data/datasets/datasplits_packed.mat");
 
@@ -15,14 +15,14 @@ fn flowers(root: &std::path::Path, folder: &str) {
 fn eighty_of_each_class_come_in_order() {
     let root = tempfile::tempdir().unwrap();
     flowers(root.path(), "jpg/");
-    let dataset = DatasetSource::Auto { path: root.path().to_owned() }.open().unwrap();
+    let dataset = DatasetSource::new(Layout::Auto, root.path()).open().unwrap();
     assert_eq!(dataset.labels.names()[16], "pansy");
     assert_eq!([79, 80, 1359].map(|index| dataset.samples[index].class), [0, 1, 16]);
     assert_eq!(dataset.samples[80].path, root.path().join("jpg/image_0081.jpg"));
     assert!(dataset.samples.iter().all(|sample| sample.subset.is_none()));
     std::fs::remove_file(root.path().join("jpg/image_0700.jpg")).unwrap();
-    let refused = DatasetSource::Auto { path: root.path().to_owned() }.open().unwrap_err().to_string();
-    assert!(refused.contains("image_0700.jpg is missing"), "{refused}");
+    let refused = DatasetSource::new(Layout::Auto, root.path()).open().unwrap_err().to_string();
+    assert!(refused.contains("these are missing: `image_0700.jpg`"), "{refused}");
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn the_official_divisions_are_kept_and_the_first_is_used() {
     let root = tempfile::tempdir().unwrap();
     flowers(root.path(), "");
     write(root.path(), [("datasplits.mat", DATASPLITS.to_vec())]);
-    let dataset = DatasetSource::Oxford17 { path: root.path().to_owned() }.open().unwrap();
+    let dataset = DatasetSource::new(Layout::Oxford17, root.path()).open().unwrap();
     // By the rule in trainer/reference/datasets.py, image i, from 1, is in `tst` of split d where i % 4 == d.
     let rule = |index: usize, split: usize| match ((index + 1) % 4 + 4 - split) % 4 {
         0 => Subset::Test,
@@ -62,7 +62,7 @@ fn arrays_are_those_that_scipy_wrote() {
 #[test]
 fn the_real_flowers() {
     let Some(folder) = fixtures::real_data("oxford17") else { return };
-    let dataset = DatasetSource::Auto { path: folder }.open().unwrap();
+    let dataset = DatasetSource::new(Layout::Auto, folder).open().unwrap();
     let inspection =
         dataset.inspect(crate::data::BadFilePolicy::Refuse, &models::preprocess::Limits::default()).unwrap();
     assert_eq!((dataset.samples.len(), inspection.bad.len()), (1360, 0));

@@ -1,60 +1,148 @@
 //! Tables as people write them.
 
-use super::super::{DatasetSource, OpenOptions};
 use super::*;
-use crate::data::FileAccess;
 use crate::data::testing::{picture, write};
+use crate::data::{DatasetSource, OpenOptions};
 
-fn read(text: &str) -> Result<Dataset, DatasetError> {
-    list(Path::new("folder/labels.csv"), text.as_bytes(), |name| Some(Content::File(FileAccess::Everywhere.file(name))))
+/// Files `1.bmp` to `9.bmp` in `images`, and this table beside it.
+fn folder(table: &[u8]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for number in 1..10 {
+        write(root.path(), [(format!("images/{number}.bmp").as_str(), picture(number))]);
+    }
+    write(root.path(), [("labels.csv", table.to_vec())]);
+    root
+}
+
+fn list(root: &Path, layout: Layout) -> Result<Dataset, DatasetError> {
+    DatasetSource::new(layout, root).list_in(&OpenOptions::default())
+}
+
+fn read(table: &str) -> Dataset {
+    list(folder(table.as_bytes()).path(), Layout::Csv).unwrap()
+}
+
+/// The names of the files with their classes and subsets.
+fn rows(dataset: &Dataset) -> Vec<(String, &str, Option<Subset>)> {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let row =
+        |sample: &crate::data::Sample| (name(&sample.path), dataset.labels.get(sample.class).unwrap(), sample.subset);
+    dataset.samples.iter().map(row).collect()
+}
+
+/// The faults without the folder, which is another in each run.
+fn faults(dataset: &Dataset) -> Vec<String> {
+    let short = |fault: &BadFile| fault.reason.rsplit_once("labels.csv, ").unwrap().1.to_owned();
+    dataset.account.faults().iter().map(short).collect()
 }
 
 #[test]
-fn a_header_may_be_there_and_put_columns_in_any_order() {
-    let plain = read("a/1.jpg,rose\na/2.jpg,\"iris, wild\"\n").unwrap();
-    assert_eq!(plain.labels.names(), ["iris, wild", "rose"]);
-    assert_eq!(plain.samples[0].path, Path::new("folder/a/1.jpg"));
-    assert_eq!([plain.samples[0].class, plain.samples[1].class], [1, 0]);
-    let named = read("\u{feff}Label;Split;Filename\r\nrose;train;1.jpg\r\niris;val;2.jpg\r\nrose;;3.jpg\r\n").unwrap();
-    let subsets: Vec<_> = named.samples.iter().map(|sample| (sample.class, sample.subset)).collect();
-    assert_eq!(subsets, [(1, Some(Subset::Train)), (0, Some(Subset::Validation)), (1, None)]);
-    assert_eq!(named.samples[2].path, Path::new("folder/3.jpg"));
+fn a_header_may_be_missing_or_put_columns_in_any_order() {
+    let plain = read("images/2.bmp,rose\nimages/1.bmp,\"iris, wild\"\n");
+    assert_eq!(rows(&plain), [("2.bmp".into(), "rose", None), ("1.bmp".into(), "iris, wild", None)]);
+    let named =
+        read("\u{feff}Label;Split;Filename\r\nrose;train;1.bmp\r\niris;val;images\\2.bmp\r\nrose;;./images/3.bmp\r\n");
+    let expected =
+        [("1.bmp", "rose", Some(Subset::Train)), ("2.bmp", "iris", Some(Subset::Validation)), ("3.bmp", "rose", None)];
+    assert_eq!(rows(&named), expected.map(|(name, class, subset)| (name.to_owned(), class, subset)));
+}
+
+#[test]
+fn headers_that_people_have_are_understood() {
+    let cases = [
+        "image_id,label\n1,rose\n2,iris\n",
+        "id,breed\n1,rose\n2,iris\n",
+        "class id,filepaths,labels,card game,data set\n0,images/1.bmp,rose,x,train\n1,images/2.bmp,iris,y,train\n",
+        "Width,Height,ClassName,Path\n9,9,rose,images/1.bmp\n9,9,iris,images/2.bmp\n",
+        // Neither name is known: the files tell the column.
+        "Bild,Klasse\n1.bmp,rose\n2.bmp,iris\n",
+        "Klasse;Bild\nrose;1.bmp\niris;2.bmp\n",
+        "/another/machine/images/1.bmp\trose\n/another/machine/images/2.bmp\tiris\n",
+    ];
+    for table in cases {
+        let dataset = read(table);
+        assert_eq!(dataset.labels.names(), ["iris", "rose"], "{table}");
+        assert_eq!(dataset.samples.len(), 2, "{table}");
+        assert_eq!(faults(&dataset), [""; 0], "{table}");
+    }
 }
 
 #[test]
 fn numbers_are_in_the_order_of_numbers() {
-    assert_eq!(read("1.jpg,10\n2.jpg,9\n3.jpg,0\n").unwrap().labels.names(), ["0", "9", "10"]);
-    assert_eq!(read("1.jpg,10\n2.jpg,9\n3.jpg,x\n").unwrap().labels.names(), ["10", "9", "x"]);
+    assert_eq!(read("1.bmp,10\n2.bmp,9\n3.bmp,0\n").labels.names(), ["0", "9", "10"]);
+    assert_eq!(read("1.bmp,10\n2.bmp,9\n3.bmp,x\n").labels.names(), ["10", "9", "x"]);
 }
 
 #[test]
-fn a_wrong_line_is_named() {
-    let cases = [
-        ("1.jpg,rose\n2.jpg\n", "labels.csv, line 2: it needs a path and a label"),
-        ("1.jpg,rose,train\n2.jpg,rose,holdout\n", "line 2: `holdout` is not a subset"),
-        ("1.jpg,rose\n2.jpg,iris\n1.jpg,iris\n", "line 3: `1.jpg` is also on line 1"),
+fn all_wrong_lines_are_faults_with_the_numbers_that_an_editor_shows() {
+    let table = [
+        "path,label,split",
+        "1.bmp,rose,train",
+        "2.bmp,",
+        "",
+        "x/8.bmp,rose",
+        "3.bmp,iris,later",
+        "1.bmp,iris",
+        "4.bmp,iris",
     ];
-    for (text, expected) in cases {
-        let refused = read(text).unwrap_err().to_string();
-        assert!(refused.contains(expected), "{refused}, expected {expected}");
+    let expected = [
+        "line 3: it needs a path and a label, as in `images/1.jpg,rose`",
+        "line 5: there is no picture `x/8.bmp`",
+        "line 6: `later` is not a subset; use train, val or test",
+        "line 7: the image is `rose` on line 2 too; an image has one class",
+    ];
+    for end in ["\n", "\r\n", "\r"] {
+        let dataset = read(&(table.join(end) + end));
+        assert_eq!((faults(&dataset), dataset.samples.len()), (expected.map(str::to_owned).to_vec(), 2), "{end:?}");
     }
+}
+
+#[test]
+fn pictures_that_the_table_does_not_name_are_accounted_for() {
+    let omissions = read("1.bmp,rose\n2.bmp,iris\n").account.omissions();
+    assert_eq!((omissions.len(), omissions[0].reason, omissions[0].count), (1, OmissionReason::NotInTable, 7));
 }
 
 #[test]
 fn a_table_beside_one_folder_of_images_is_about_them() {
-    let root = tempfile::tempdir().unwrap();
-    let images = (0..4).map(|number| (format!("images/{number}.bmp"), picture(number)));
-    let files: Vec<_> =
-        images.chain([("labels.csv".to_owned(), b"images/2.bmp,b\n./images/0.bmp,a\n".to_vec())]).collect();
-    write(root.path(), files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())));
+    let root = folder(b"images/2.bmp,b\n./images/1.bmp,a\n");
     let limits = models::preprocess::Limits::default();
     for path in [root.path().to_owned(), root.path().join("labels.csv")] {
-        let dataset = DatasetSource::Auto { path }.list_in(&OpenOptions::default()).unwrap();
+        let dataset = list(&path, Layout::Auto).unwrap();
         assert_eq!(dataset.labels.names(), ["a", "b"]);
-        let read: Vec<_> = dataset.samples.iter().map(|sample| sample.read(&limits).unwrap()).collect();
-        assert_eq!(read, [picture(2), picture(0)]);
+        let bytes: Vec<_> = dataset.samples.iter().map(|sample| sample.read(&limits).unwrap()).collect();
+        assert_eq!(bytes, [picture(2), picture(1)]);
     }
-    std::fs::write(root.path().join("labels.csv"), "images/9.bmp,a\n").unwrap();
-    let refused = DatasetSource::Auto { path: root.path().to_owned() }.list().unwrap_err().to_string();
-    assert!(refused.contains("labels.csv, line 1: there is no file `images/9.bmp`"), "{refused}");
+}
+
+#[test]
+fn absolute_paths_lead_to_files_wherever_the_table_is() {
+    let images = folder(b"");
+    let path = |number: usize| images.path().join(format!("images/{number}.bmp")).display().to_string();
+    let table = format!("path,label\n{},rose\n{},iris\n", path(1), path(2));
+    std::fs::write(images.path().join("labels.csv"), &table).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::write(elsewhere.path().join("labels.csv"), &table).unwrap();
+    for path in [images.path().to_owned(), images.path().join("labels.csv"), elsewhere.path().to_owned()] {
+        let dataset = list(&path, Layout::Auto).unwrap();
+        assert_eq!((dataset.samples.len(), faults(&dataset).len()), (2, 0), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_table_that_is_not_understood_says_what_it_has_and_what_is_wanted() {
+    let cases: [(&[u8], &str); 5] = [
+        (b"image,healthy,rust,scab\n1.bmp,1,0,0\n2.bmp,0,1,1\n", "a column for each class"),
+        (b"file,healthy,damage in %\n1.bmp,yes,9\n2.bmp,no,8\n", "the columns are `file`, `healthy`, `damage in %`"),
+        (b"\xff\xfep\0a\0", "line 1: the table is UTF-16"),
+        (b"1.bmp,rose\n2.bmp,\xfcbel\n", "line 2: the line is not UTF-8 text"),
+        (b"7/77.bmp,rose\n8/88.bmp,iris\n", "line 1: there is no picture `7/77.bmp`"),
+    ];
+    for (table, expected) in cases {
+        let refused = list(folder(table).path(), Layout::Csv).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}, expected {expected}");
+    }
+    // Without being asked for, such a table is a hint.
+    let refused = list(folder(b"7/77.bmp,rose\n8/88.bmp,iris\n").path(), Layout::Auto).unwrap_err().to_string();
+    assert!(refused.contains("1 folder(s) of pictures") && refused.contains("no picture `7/77.bmp`"), "{refused}");
 }

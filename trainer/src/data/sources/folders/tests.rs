@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::*;
 use crate::data::testing::{picture, write};
-use crate::data::{Counts, DatasetSource, Partition};
+use crate::data::{Counts, DatasetSource, Layout, Partition};
 
 fn open(path: &Path) -> Result<Dataset, DatasetError> {
-    DatasetSource::Auto { path: path.to_owned() }.open()
+    DatasetSource::new(Layout::Auto, path).open()
 }
 
 /// So many pictures for each of the classes, in folders under the name.
@@ -34,7 +34,8 @@ fn classes_are_folders_with_all_that_is_below_them_and_litter_is_passed_over() {
     // A class may be called `train`: there are images right in it.
     assert_eq!(dataset.labels.names(), ["iris", "rose", "train"]);
     assert_eq!([4, 3, 3], [0, 1, 2].map(|class| count(&dataset, class, None)));
-    assert_eq!(dataset.ignored, [root.path().join("rose/notes.txt")]);
+    let omissions: Vec<_> = dataset.account.omissions().into_iter().map(|o| (o.reason, o.count)).collect();
+    assert_eq!(omissions, [(OmissionReason::OtherFile, 2), (OmissionReason::Litter, 4)]);
 }
 
 #[test]
@@ -58,8 +59,8 @@ fn what_cannot_be_learnt_or_told_apart_is_refused() {
     let cases: [(&[(&str, usize)], &str); 5] = [
         (&[("train/a", 3), ("train/b", 3), ("val/c", 1)], "class `c` is in `val` but not in `train`"),
         (&[("train/a", 3), ("train/b", 3), ("val/a", 1), ("validation/b", 1)], "both `val` and `validation`"),
-        (&[("a", 3)], "1 class(es)"),
-        (&[("a", 3), ("b", 1)], "class `b` has 1 usable image(s); it needs at least 3"),
+        (&[("a", 3)], "1 folder(s) of pictures"),
+        (&[("a", 3), ("b", 1)], "needs at least 3 usable image(s)"),
         (&[], "holds no data set that graft knows"),
     ];
     for (classes, expected) in cases {
@@ -76,5 +77,5 @@ fn an_empty_folder_is_a_class_that_lacks_images() {
     fill(root.path(), &[("a", 3), ("c", 3)]);
     std::fs::create_dir(root.path().join("b")).unwrap();
     let refused = open(root.path()).unwrap_err().to_string();
-    assert!(refused.contains("class `b` has 0"), "{refused}");
+    assert!(refused.contains("class `b` (0)"), "{refused}");
 }
