@@ -1,7 +1,7 @@
-//! Networks trained on images in BGR order.
+//! Networks trained on images in BGR order, or in gray.
 
-use crate::graph::{Graph, GraphError};
-use crate::ops::{Op, Slice, Span};
+use crate::graph::{Graph, GraphBuilder, GraphError, Node, NodeId};
+use crate::ops::{Conv2d, Op, Shape, Slice, Span};
 use crate::params::{Params, Tensor};
 
 /// The order of the color channels in a network's input.
@@ -45,4 +45,44 @@ fn reversed_inputs(weight: &Tensor) -> Tensor {
     let taps: usize = weight.shape()[2..].iter().product();
     let filters = weight.data().chunks(weight.shape()[1] * taps);
     Tensor::new(weight.shape(), filters.flat_map(|filter| filter.chunks(taps).rev().flatten().copied()).collect())
+}
+
+/// The shares of red, green and blue in PIL's gray (ITU-R 601-2).
+pub const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// Makes a network for gray images `[1, h, w]` one for RGB images: a 1x1 convolution with the weights [`LUMA`] goes before it.
+/// Unlike PIL's, its gray is not rounded to whole numbers. Any other network stays as it is.
+///
+/// # Errors
+/// [`GraphError::Shape`] when the input is not an image.
+pub fn from_gray(graph: &Graph, params: &Params) -> Result<(Graph, Params), GraphError> {
+    let (channels, height, width) = graph.chw(graph.input())?;
+    if channels != 1 {
+        return Ok((graph.clone(), params.clone()));
+    }
+    let mut builder = GraphBuilder::new(&graph.node(graph.input()).name, Shape::image(3, height, width));
+    let rgb = builder.input();
+    let mut copies: Vec<NodeId> = vec![push_gray(&mut builder, "gray", rgb)?];
+    for (_, node) in graph.iter().skip(1) {
+        let inputs = node.inputs.iter().map(|id| copies[id.index()]).collect();
+        copies.push(builder.push_node(Node { inputs, ..node.clone() })?);
+    }
+    let mut params = params.clone();
+    params.insert("gray.weight", gray_weight());
+    Ok((builder.finish(copies[graph.output().index()]), params))
+}
+
+/// A convolution without a bias, under this name, from RGB to gray. Its weight is `NAME.weight`.
+///
+/// # Errors
+/// [`GraphError`] when the input does not have three channels.
+pub fn push_gray(builder: &mut GraphBuilder, name: &str, rgb: NodeId) -> Result<NodeId, GraphError> {
+    let op = Conv2d::new(3, 1, 1).without_bias().into();
+    builder.push_node(Node { name: name.to_owned(), op, inputs: vec![rgb], params: vec![format!("{name}.weight")] })
+}
+
+/// The weight of that convolution.
+#[must_use]
+pub fn gray_weight() -> Tensor {
+    Tensor::new([1, 3, 1, 1], LUMA.to_vec())
 }

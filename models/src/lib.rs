@@ -14,6 +14,7 @@
 //! # Ok::<(), models::GraphError>(())
 //! ```
 
+pub mod binary;
 mod budget;
 pub mod channels;
 pub mod cifar;

@@ -1,5 +1,54 @@
 //! From logits to predictions.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What the last numbers of a network are, and so how they become scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreKind {
+    /// Logits of classes that exclude each other. The scores are their softmax and sum to 1.
+    #[default]
+    Softmax,
+    /// A logit for each class by itself (multi-label). The score of each class is its sigmoid.
+    Sigmoid,
+    /// Scores already. They are answered as they are.
+    #[serde(rename = "none")]
+    Identity,
+}
+
+impl ScoreKind {
+    /// The score from which on a class of a multi-label network counts as present, unless the caller names another.
+    pub const THRESHOLD: f32 = 0.5;
+
+    /// The scores of one image, in the order of its logits.
+    #[must_use]
+    pub fn scores(self, logits: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Softmax => softmax(logits, 1.0),
+            Self::Sigmoid => logits.iter().map(|&logit| sigmoid(logit)).collect(),
+            Self::Identity => logits.to_vec(),
+        }
+    }
+}
+
+impl fmt::Display for ScoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+            Self::Identity => "none",
+        })
+    }
+}
+
+/// `1 / (1 + exp(-x))`.
+#[must_use]
+pub fn sigmoid(logit: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(logit)).exp())) as f32
+}
+
 /// `exp(x / temperature) / Σ exp(x / temperature)` over the classes, computed so that no finite logit overflows.
 /// A temperature of 1 is the plain softmax; calibration chooses another (Guo et al. 2017).
 #[must_use]
@@ -41,6 +90,16 @@ mod tests {
     fn a_high_temperature_flattens() {
         let warm = softmax(&[0.0, 4.0], 4.0);
         assert!((warm[1] - 1.0 / (1.0 + (-1.0_f32).exp())).abs() < 1e-6);
+    }
+
+    #[test]
+    fn each_score_of_a_multi_label_network_stands_alone() {
+        // 1 / (1 + e^-ln(k)) = k / (k + 1).
+        let scores = ScoreKind::Sigmoid.scores(&[0.0, 3.0_f32.ln(), -1000.0, 1000.0]);
+        for (score, expected) in scores.iter().zip([0.5, 0.75, 0.0, 1.0]) {
+            assert!((score - expected).abs() < 1e-6, "{scores:?}");
+        }
+        assert_eq!(ScoreKind::Identity.scores(&[0.2, 0.7]), [0.2, 0.7]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::labels::Labels;
 use crate::preprocess::Preprocess;
+use crate::scores::ScoreKind;
 
 /// A network's name, preprocessing, class names and origin. Weights never travel without it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,9 +17,45 @@ pub struct ModelSpec {
     pub labels: Option<Labels>,
     /// How an image file becomes the network's input.
     pub preprocess: Preprocess,
+    /// What the network's last numbers mean.
+    #[serde(default, skip_serializing_if = "ScoreSpec::is_default")]
+    pub scores: ScoreSpec,
     /// The training run that made the weights; `None` for an imported model without such a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingRecord>,
+}
+
+impl ModelSpec {
+    /// The spec of a network whose scores are a softmax and whose training is not recorded.
+    #[must_use]
+    pub fn new(architecture: impl Into<String>, labels: Option<Labels>, preprocess: Preprocess) -> Self {
+        let architecture = architecture.into();
+        Self { architecture, labels, preprocess, scores: ScoreSpec::default(), training: None }
+    }
+
+    /// The spec of a new head on this network: its classes exclude each other, and nothing of the old head's record holds.
+    #[must_use]
+    pub fn with_head(&self, labels: Option<Labels>) -> Self {
+        Self::new(self.architecture.clone(), labels, self.preprocess.clone())
+    }
+}
+
+/// What a network's last numbers mean, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ScoreSpec {
+    /// How they become scores.
+    pub kind: ScoreKind,
+    /// The evidence of an imported file, as a sentence; `None` for a head that graft trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+}
+
+impl ScoreSpec {
+    /// Whether this is a softmax that needs no evidence.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A training run, stored inside the exported file. It never contains a path or a host name.

@@ -23,12 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         prefix.shape(prefix.output())
     );
     // A file of another program does not say how its images are prepared.
-    let spec = ModelSpec {
-        architecture: model.producer,
-        labels: None,
-        preprocess: Preprocess::torchvision(256, 224),
-        training: None,
-    };
+    let spec = ModelSpec::new(model.producer, None, Preprocess::torchvision(256, 224));
     let network = Network::new(prefix, &model.params, spec)?;
     std::fs::write(target, export(&network, &ExportOptions::default())?)?;
     Ok(())

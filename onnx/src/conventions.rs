@@ -9,13 +9,13 @@ use crate::file::ModelFile;
 /// Facts that a foreign file declares by a known convention. Most files declare none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conventions {
-    /// The class names, in the order of the outputs.
-    pub labels: Option<Labels>,
+    /// The class names, in the order of the outputs, and the key that declares them.
+    pub labels: Option<(&'static str, Labels)>,
     /// The scale of the pixels.
     pub preset: Option<Preset>,
     /// The order of the color channels.
     pub channel_order: Option<ChannelOrder>,
-    /// The metadata keys that declare them.
+    /// The metadata keys that declare the pixels.
     pub keys: Vec<&'static str>,
 }
 
@@ -34,8 +34,7 @@ impl ModelFile {
         let mut conventions = Conventions::default();
         let labels = LABEL_KEYS.iter().find_map(|key| Some((*key, Labels::parse_metadata(self.metadata(key)?)?)));
         if let Some((key, labels)) = labels {
-            conventions.labels = Some(labels);
-            conventions.keys.push(key);
+            conventions.labels = Some((key, labels));
         }
         let range = self.metadata(RANGE_KEY).and_then(|range| RANGES.iter().find(|(name, _)| *name == range));
         if let Some((_, preset)) = range {
@@ -73,7 +72,7 @@ mod tests {
     fn ultralytics_names_and_scale_are_understood() {
         let conventions =
             file(&[("author", "Ultralytics"), ("names", "{0: 'rose', 1: \"colts' foot\"}")]).conventions();
-        assert_eq!(conventions.labels.unwrap().names(), ["rose", "colts' foot"]);
+        assert_eq!(conventions.labels.unwrap().1.names(), ["rose", "colts' foot"]);
         assert_eq!((conventions.preset, conventions.channel_order), (Some(Preset::ZeroOne), None));
     }
 

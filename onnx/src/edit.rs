@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
+use prost::Message;
+
 use crate::proto::{Dimension, DimensionProto, GraphProto, NodeProto, ValueInfoProto};
 use crate::write::Attribute;
 
@@ -42,4 +45,23 @@ pub(crate) fn set_first_dimension(value: &mut ValueInfoProto, batch: &Dimension)
     if let Some(first) = shape.and_then(|shape| shape.dim.first_mut()) {
         *first = DimensionProto { value: Some(batch.clone()), ..DimensionProto::default() };
     }
+}
+
+/// The names that subgraphs of a node, such as the branches of an `If`, use. They may be tensors of the outer graph, which
+/// the node does not list among its inputs.
+pub(crate) fn captured(node: &NodeProto) -> Vec<String> {
+    let graphs = |node: &NodeProto| -> Vec<Bytes> {
+        node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs).cloned()).collect()
+    };
+    let (mut left, mut names) = (graphs(node), Vec::new());
+    while let Some(bytes) = left.pop() {
+        // What does not decode is for the engine to refuse.
+        let Ok(graph) = GraphProto::decode(bytes) else { continue };
+        names.extend(graph.output.into_iter().map(|output| output.name));
+        for node in graph.node {
+            left.extend(graphs(&node));
+            names.extend(node.input);
+        }
+    }
+    names
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 use thiserror::Error;
 
+use crate::order;
 use crate::proto::{AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 
 /// Reads a file beside the model, by the relative name that the model gives it.
@@ -22,11 +23,17 @@ pub struct ModelFile {
 #[derive(Debug, Error)]
 pub enum FileError {
     /// Not ONNX, or truncated.
-    #[error("not an ONNX file, or a truncated one")]
-    Decode(#[from] prost::DecodeError),
+    #[error("not an ONNX file, or a truncated one; export or copy it again")]
+    Decode,
     /// A protobuf without a graph.
     #[error("not an ONNX model: it holds no graph")]
     NoGraph,
+    /// Nodes that take each other's outputs.
+    #[error("the nodes {nodes} take each other's outputs in a circle, so none can be computed; export the model again")]
+    Cycle {
+        /// The names of the nodes, in order.
+        nodes: String,
+    },
     /// Weights in a second file that cannot be read.
     #[error("the weights of `{tensor}` are in a second file, `{location}`, which cannot be read: {source}")]
     External {
@@ -72,12 +79,12 @@ impl ModelFile {
         Self::decode_with(file, &mut |_| Err(io::Error::other("only a single file was given")))
     }
 
-    /// Decodes a file. `external` reads the files beside it that hold weights, each once.
+    /// Decodes a file and puts its nodes in order. `external` reads the files beside it that hold weights, each once.
     ///
     /// # Errors
     /// [`FileError`] names the tensor whose data is missing or out of range.
     pub fn decode_with(file: impl Into<Bytes>, external: ReadExternal<'_>) -> Result<Self, FileError> {
-        let mut proto = ModelProto::decode(file.into())?;
+        let mut proto = ModelProto::decode(file.into()).map_err(|_| FileError::Decode)?;
         let graph = proto.graph.as_mut().ok_or(FileError::NoGraph)?;
         let mut files = HashMap::new();
         let constants = graph.node.iter_mut().flat_map(|node| &mut node.attribute).filter_map(|a| a.t.as_mut());
@@ -86,6 +93,7 @@ impl ModelFile {
                 fetch(tensor, &mut files, external)?;
             }
         }
+        order::sort(graph)?;
         Ok(Self { proto })
     }
 

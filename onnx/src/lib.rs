@@ -8,12 +8,7 @@
 //! use onnx::{ExportOptions, export, import};
 //!
 //! let graph = zoo::find("resnet20_cifar").expect("a network of the table").graph([32, 32], 10)?;
-//! let spec = ModelSpec {
-//!     architecture: "resnet20_cifar".to_owned(),
-//!     labels: None,
-//!     preprocess: Preprocess::torchvision(32, 32),
-//!     training: None,
-//! };
+//! let spec = ModelSpec::new("resnet20_cifar", None, Preprocess::torchvision(32, 32));
 //! let network = Network::new(graph.clone(), &init::he(&graph, 0), spec)?;
 //! let file = export(&network, &ExportOptions::default())?;
 //! let model = import(file)?;
@@ -33,11 +28,14 @@ pub mod import;
 pub mod metadata;
 pub mod opaque;
 pub mod parity;
+pub mod signature;
 
 mod edit;
 mod names;
 mod ops;
+mod order;
 mod proto;
+mod prune;
 mod read;
 mod write;
 
@@ -47,3 +45,4 @@ pub use features::{FeatureExtractor, FeatureExtractorError};
 pub use file::{FileError, ModelFile};
 pub use import::{ImportError, ImportedModel, import};
 pub use opaque::{Batching, OpaqueOptions};
+pub use signature::{Signature, SignatureError, SignatureOptions};

@@ -3,25 +3,30 @@
 
 use std::collections::{HashMap, HashSet};
 
-use models::channels::ChannelOrder;
-use models::ops::{Shape, Slice, Span, Transpose};
-use models::{GraphBuilder, GraphError, ModelSpec, NodeId};
+use models::channels::{self, ChannelOrder};
+use models::ops::{Normalize, Shape, Slice, Span, Transpose};
+use models::{GraphBuilder, GraphError, ModelSpec, NodeId, Params};
 
 use crate::edit::{cast, first_dimension, free, names, set_first_dimension};
+use crate::export::scores;
 use crate::file::{FileError, ModelFile};
 use crate::import::{ImageInput, ImageLayout, ImportError, image_input};
-use crate::names::{INPUT, LOGITS};
+use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::{
-    Dimension, GraphProto, ModelProto, NodeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
+    Dimension, GraphProto, ModelProto, NodeProto, TensorProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
-use crate::write::{ExportOptions, GraphParts, GraphWriter, PixelNormalization, WriterNames, value_info};
+use crate::write::{
+    Attribute, ExportOptions, GraphParts, GraphWriter, PixelNormalization, WriterNames, initializers, integers,
+    value_info,
+};
 use crate::{metadata, ops, write};
+
+/// The convolution from RGB to gray, and its weight.
+const GRAY: &str = "graft.gray";
+const GRAY_WEIGHT: &str = "graft.gray.weight";
 
 /// The oldest operator set in which a slice takes its bounds as inputs, as graft writes it.
 const OLDEST_OPSET: i64 = 10;
-
-/// Operators between the logits and a file's output that do not change the order of the classes.
-const TRANSPARENT: [&str; 6] = ["Softmax", "Identity", "Cast", "DequantizeLinear", "QuantizeLinear", "QLinearSoftmax"];
 
 /// How to wrap a foreign file as an opaque model.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +37,8 @@ pub struct OpaqueOptions<'a> {
     pub channel_order: ChannelOrder,
     /// The batch size that the wrapped file declares.
     pub batch: Batching,
+    /// How many numbers the file has for an image, if that is known. One number becomes two logits, of which the first is 0.
+    pub width: Option<usize>,
 }
 
 /// The batch size that a wrapped file declares.
@@ -72,7 +79,8 @@ impl ModelFile {
     }
 
     /// Wraps the file's own nodes: graft's input goes before them (pixels in `0.0..=255.0`, RGB, channels first, which the
-    /// wrapped file normalizes), an output named `logits` behind them, and graft's metadata beside them.
+    /// wrapped file normalizes), and graft's metadata beside them. The file's first output becomes `logits`; behind them come
+    /// `probabilities`, if there are labels. Other outputs stay; see [`ModelFile::scored`].
     ///
     /// # Errors
     /// [`ImportError::Inputs`] and its kind for a file without exactly one image input, [`ImportError::OpaqueOpset`] for an
@@ -85,16 +93,16 @@ impl ModelFile {
         let input = image_input(self.graph()?)?;
         let Some(graph) = model.proto.graph.as_mut() else { return Err(FileError::NoGraph.into()) };
         let adapter = InputAdapter::new(graph, &input, options)?;
-        let (logits, behind) = name_logits(graph);
+        let tail = Tail::new(graph, self.opset(), options);
         let mut nodes = adapter.parts.nodes;
         nodes.append(&mut graph.node);
-        nodes.push(behind);
+        nodes.extend(tail.nodes);
         graph.node = nodes;
-        graph.initializer.extend(adapter.parts.constants);
+        graph.initializer.extend(adapter.parts.constants.into_iter().chain(tail.constants));
         let batch = graph.input.iter().find(|value| value.name == input.name).and_then(first_dimension);
         graph.input.retain(|value| value.name != input.name);
         graph.input.insert(0, adapter.input);
-        graph.output.insert(0, logits);
+        graph.output.splice(0..graph.output.len().min(1), tail.outputs);
         let any = Dimension::Param("batch".to_owned());
         let batch = match options.batch {
             Batching::Dynamic => any,
@@ -102,7 +110,7 @@ impl ModelFile {
             Batching::One => Dimension::Value(1),
         };
         graph.input.iter_mut().take(1).chain(&mut graph.output).for_each(|value| set_first_dimension(value, &batch));
-        // SpecRecord shapes of what lies in between may name the old batch.
+        // Recorded shapes of what lies in between may name the old batch.
         graph.value_info.clear();
         set_metadata(&mut model.proto, options.spec);
         Ok(model.encode())
@@ -121,7 +129,7 @@ struct InputAdapter {
 
 impl InputAdapter {
     fn new(file: &GraphProto, input: &ImageInput, options: &OpaqueOptions<'_>) -> Result<Self, ImportError> {
-        let (graph, output) = adapter_graph(&input.shape, input.layout, options)?;
+        let (graph, output) = adapter_graph(input, options)?;
         let graph = graph.finish(output);
         let taken: HashSet<String> = names(file).collect();
         let name = if taken.contains(INPUT) { free("pixels", &taken) } else { INPUT.to_owned() };
@@ -132,77 +140,132 @@ impl InputAdapter {
         let mut writer = GraphWriter::new(&graph, options, names);
         writer.reserve(taken);
         let mut parts = ops::write(writer);
+        let mut params = Params::default();
+        params.insert(GRAY_WEIGHT, channels::gray_weight());
+        if let Ok(params) = params.select(&graph) {
+            parts.constants.extend(initializers(&params, &parts.shapes, options.weights));
+        }
         if !bare {
             parts.nodes.push(cast(&end, &input.name, input.elem_type));
         }
-        let input = write::image_input(value_info(&name, &input.shape));
+        let input = write::image_input(value_info(&name, graph.shape(graph.input())));
         Ok(Self { input, parts })
     }
 }
 
-/// Normalization, channel order, layout.
-fn adapter_graph(
-    shape: &Shape,
-    layout: ImageLayout,
-    options: &OpaqueOptions<'_>,
-) -> Result<(GraphBuilder, NodeId), GraphError> {
-    let mut graph = GraphBuilder::new(INPUT, shape.clone());
+/// Normalization, gray, channel order, layout.
+fn adapter_graph(input: &ImageInput, options: &OpaqueOptions<'_>) -> Result<(GraphBuilder, NodeId), GraphError> {
+    let gray = input.shape.dims().first() == Some(&1);
+    let shape = match *input.shape.dims() {
+        [1, height, width] => Shape::image(3, height, width),
+        _ => input.shape.clone(),
+    };
+    let mut graph = GraphBuilder::new(INPUT, shape);
     let mut x = graph.push("graft.normalize", options.spec.preprocess.normalize(), &[graph.input()])?;
-    if options.channel_order == ChannelOrder::Bgr {
+    if gray {
+        x = channels::push_gray(&mut graph, GRAY, x)?;
+        if input.elem_type == data_type::UINT8 {
+            // The conversion to bytes behind it rounds down, and PIL rounds to the nearest.
+            let half = Normalize { mean: vec![-0.5], std: vec![1.0] };
+            x = graph.push("graft.round", half, &[x])?;
+        }
+    } else if options.channel_order == ChannelOrder::Bgr {
         let (channels, height, width) = graph.chw(x)?;
         let spans = vec![Span::reversed(channels), Span::all(height), Span::all(width)];
         x = graph.push("graft.bgr", Slice { spans }, &[x])?;
     }
-    if layout == ImageLayout::ChannelsLast {
+    if input.layout == ImageLayout::ChannelsLast {
         x = graph.push("graft.channels_last", Transpose { order: vec![1, 2, 0] }, &[x])?;
     }
     Ok((graph, x))
 }
 
-/// An output with the logits under graft's name: the input of a final softmax, or the file's first output.
-fn name_logits(graph: &GraphProto) -> (ValueInfoProto, NodeProto) {
-    let first = graph.output.first().cloned().unwrap_or_default();
-    let (mut source, mut at) = (vec![first.name.clone()], first.name.as_str());
-    // ONNX puts each node behind its producers, so one pass suffices. It also ends on a damaged file whose nodes form a
-    // cycle.
-    for node in graph.node.iter().rev().filter(|node| TRANSPARENT.contains(&node.op_type.as_str())) {
-        let Some(input) = node.input.first().filter(|_| node.output.iter().any(|output| output == at)) else {
-            continue;
-        };
-        at = input;
-        match node.op_type.as_str() {
-            "Softmax" => source = vec![input.clone()],
-            // Integers, their scale and their zero point.
-            "QLinearSoftmax" => source = node.input.iter().take(3).cloned().collect(),
-            _ => {}
+/// The nodes behind the file's own: from its first output to `logits` and `probabilities`.
+struct Tail {
+    outputs: Vec<ValueInfoProto>,
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
+    taken: HashSet<String>,
+    /// The tensor that the next node takes.
+    at: String,
+}
+
+impl Tail {
+    fn new(graph: &GraphProto, opset: i64, options: &OpaqueOptions<'_>) -> Self {
+        let output = graph.output.first().cloned().unwrap_or_default();
+        let (outputs, nodes, constants) = (vec![], vec![], vec![]);
+        let mut tail = Self { outputs, nodes, constants, taken: names(graph).collect(), at: output.name.clone() };
+        let logits = tail.named(LOGITS);
+        let real = tail.named("graft.real");
+        tail.nodes.push(cast(&tail.at, &real, data_type::FLOAT));
+        tail.at = real;
+        if let Some(width) = options.width.filter(|_| rank(&output) != Some(2)) {
+            tail.push("Reshape", &[-1, width as i64]);
         }
+        if options.width == Some(1) {
+            tail.push("Pad", &[0, 1, 0, 0]);
+            // The numbers were an attribute before operator set 11.
+            if let Some(node) = tail.nodes.last_mut().filter(|_| opset < 11) {
+                node.input.truncate(1);
+                node.attribute = vec![Attribute::ints("pads", &[0, 1, 0, 0]).into_proto()];
+                tail.constants.pop();
+            }
+        }
+        if let Some(last) = tail.nodes.last_mut() {
+            last.output = vec![logits.clone()];
+        }
+        let declared = match options.width {
+            Some(width) => value_info(&logits, &Shape::vector(width.max(2))),
+            None => of_floats(output, logits.clone()),
+        };
+        tail.outputs.push(declared.clone());
+        if options.spec.labels.is_some() {
+            let probabilities = tail.named(PROBABILITIES);
+            tail.nodes.push(scores(options.spec.scores.kind, &logits, &probabilities));
+            tail.outputs.push(ValueInfoProto { name: probabilities, ..declared });
+        }
+        tail
     }
-    let taken: HashSet<String> = names(graph).collect();
-    let name = if taken.contains(LOGITS) { free("graft.logits", &taken) } else { LOGITS.to_owned() };
-    let behind = match &source[..] {
-        [real] => cast(real, &name, data_type::FLOAT),
-        _ => NodeProto {
-            name: format!("graft.dequantize.{name}"),
-            op_type: "DequantizeLinear".to_owned(),
-            input: source,
-            output: vec![name.clone()],
+
+    /// A node that takes whole numbers beside the tensor.
+    fn push(&mut self, op_type: &str, numbers: &[i64]) {
+        let output = self.named(&format!("graft.{}", op_type.to_lowercase()));
+        let constant = self.named(&format!("{output}.numbers"));
+        self.constants.push(integers(&constant, numbers));
+        self.nodes.push(NodeProto {
+            name: output.clone(),
+            op_type: op_type.to_owned(),
+            input: vec![std::mem::replace(&mut self.at, output.clone()), constant],
+            output: vec![output],
             ..NodeProto::default()
-        },
-    };
-    let mut value = ValueInfoProto { name, ..first.clone() };
-    if let Some(kind) = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()) {
-        kind.elem_type = data_type::FLOAT;
-    } else {
-        let tensor_type = Some(TensorTypeProto { elem_type: data_type::FLOAT, shape: None });
-        value.r#type = Some(TypeProto { tensor_type, ..TypeProto::default() });
+        });
     }
-    (value, behind)
+
+    /// This name, or `graft.NAME`, whichever is free.
+    fn named(&mut self, name: &str) -> String {
+        let name =
+            if self.taken.contains(name) { free(&format!("graft.{name}"), &self.taken) } else { name.to_owned() };
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+fn rank(value: &ValueInfoProto) -> Option<usize> {
+    Some(value.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?.dim.len())
+}
+
+/// The declaration under another name, of `f32`.
+fn of_floats(value: ValueInfoProto, name: String) -> ValueInfoProto {
+    let shape = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.shape.clone());
+    let tensor_type = Some(TensorTypeProto { elem_type: data_type::FLOAT, shape });
+    ValueInfoProto { name, r#type: Some(TypeProto { tensor_type, ..TypeProto::default() }), ..value }
 }
 
 /// Replaces graft's entries of the metadata and keeps those of other programs.
 pub(crate) fn set_metadata(model: &mut ModelProto, spec: &ModelSpec) {
     let ours = metadata::write(spec, PixelNormalization::Inside);
-    model.metadata_props.retain(|entry| ours.iter().all(|our| our.key != entry.key));
+    let replaced = |key: &str| key.starts_with(metadata::SPEC_PREFIX) || ours.iter().any(|our| our.key == key);
+    model.metadata_props.retain(|entry| !replaced(&entry.key));
     model.metadata_props.extend(ours);
 }
 
@@ -226,27 +289,10 @@ mod tests {
         let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 13 }];
         let file = ModelFile { proto: ModelProto { graph, opset_import, ..ModelProto::default() } };
         let preprocess = Preprocess::torchvision(8, 8);
-        let spec = ModelSpec { architecture: String::new(), labels: None, preprocess, training: None };
-        let options = OpaqueOptions { spec: &spec, channel_order: ChannelOrder::Rgb, batch: Batching::Dynamic };
+        let spec = ModelSpec::new(String::new(), None, preprocess);
+        let (channel_order, batch) = (ChannelOrder::Rgb, Batching::Dynamic);
+        let options = OpaqueOptions { spec: &spec, channel_order, batch, width: None };
         ModelFile::decode(file.wrap_opaque(&options).unwrap()).unwrap().proto.graph.unwrap()
-    }
-
-    #[test]
-    fn the_logits_are_the_input_of_the_last_softmax() {
-        let nodes = vec![node("Relu", "x", "r"), node("Softmax", "r", "s"), node("Identity", "s", "y")];
-        let last = wrapped("x", nodes).node.pop().unwrap();
-        assert_eq!((&last.input[..], &last.output[..]), (&["r".to_owned()][..], &["logits".to_owned()][..]));
-    }
-
-    #[test]
-    fn a_cycle_of_nodes_ends_the_search() {
-        for nodes in [
-            vec![node("Identity", "y", "y")],
-            vec![node("Softmax", "y", "a"), node("Identity", "a", "y")],
-            vec![node("Identity", "a", "y"), node("Softmax", "y", "a")],
-        ] {
-            assert_eq!(wrapped("x", nodes).output[0].name, "logits");
-        }
     }
 
     #[test]

@@ -14,12 +14,7 @@ proptest! {
 
     #[test]
     fn an_exported_graph_is_imported_with_the_same_weights(graph in graphs(), opset in 13..=20_i64) {
-        let spec = ModelSpec {
-            architecture: "random".to_owned(),
-            labels: None,
-            preprocess: Preprocess::torchvision(16, 16),
-            training: None,
-        };
+        let spec = ModelSpec::new("random", None, Preprocess::torchvision(16, 16));
         let network = Network::new(graph.clone(), &init::scrambled(&graph, 1), spec).expect("its own weights");
         let options = ExportOptions { opset, batch_norm: BatchNormalization::Keep, ..ExportOptions::default() };
         let file = export(&network, &options).expect("a valid file");

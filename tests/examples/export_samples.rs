@@ -102,6 +102,6 @@ fn unlabeled(graph: Graph, params: &Params) -> Result<Network, Box<dyn Error>> {
         _ => None,
     };
     let preprocess = Preset::Bytes.preprocess(32, 32);
-    let spec = ModelSpec { architecture: "sample".into(), labels, preprocess, training: None };
+    let spec = ModelSpec::new("sample", labels, preprocess);
     Ok(Network::new(graph, params, spec)?)
 }

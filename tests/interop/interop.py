@@ -8,12 +8,13 @@ In a data folder of its own that is removed at the end:
 
 1. decodes some hundreds of odd pictures, and compares each pixel with PIL's;
 2. lets other programs judge every way in which graft writes an operator, and networks of the papers;
-3. imports a small classifier that another program wrote, exports it, and checks the file with ONNX's own tools;
-4. generates a client from openapi/openapi.json;
-5. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
+3. imports networks with every kind of end and start, and compares their scores with ONNX Runtime's;
+4. imports a small classifier that another program wrote, exports it, and checks the file with ONNX's own tools;
+5. generates a client from openapi/openapi.json;
+6. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
    model, stops the server with SIGTERM, which must end it cleanly, and checks the fine-tuned model's file; before the
    last stop, schemathesis sends some hundred requests, and every answer must be as described;
-6. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
+7. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
 
 ONNX Runtime's library is the one of this Python, unless ORT_DYLIB_PATH names another.
 """
@@ -170,6 +171,9 @@ def main() -> None:
         say("every operator and some networks: ONNX's checker, ONNX Runtime, OpenVINO, the reference implementation")
         run(graft.parent / "examples" / "export_samples", folder / "samples")
         python("check_samples.py", folder / "samples")
+
+        say("what inputs and outputs mean: ONNX Runtime's scores")
+        python("check_model_ends.py", graft)
 
         say("a classifier of another program: import, export, ONNX's own tools")
         data = folder / "tiny"

@@ -57,7 +57,7 @@ pub fn base_model() -> Vec<u8> {
     let graph = build().unwrap_or_else(|| panic!("the tables hold a resnet18"));
     let labels = Labels::new((0..10).map(|class| format!("thing {class}")).collect());
     let params = init::scrambled(&graph, 3);
-    let spec = ModelSpec { architecture: "resnet18".into(), labels: Some(labels), preprocess, training: None };
+    let spec = ModelSpec::new("resnet18", Some(labels), preprocess);
     let network = Network::new(graph, &params, spec).unwrap_or_else(|error| panic!("{error}"));
     onnx::export(&network, &onnx::ExportOptions::default()).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -73,6 +73,6 @@ pub fn scrambled(graph: &Graph) -> Network {
     let side = graph.shape(graph.input()).dims().last().copied().unwrap_or_default();
     let preprocess = Preprocess::torchvision(side as u32, side as u32);
     let graph = graph.normalized(&preprocess.normalize()).unwrap_or_else(|error| panic!("{error}"));
-    let spec = ModelSpec { architecture: "test".into(), labels: Some(labels), preprocess, training: None };
+    let spec = ModelSpec::new("test", Some(labels), preprocess);
     Network::new(graph.clone(), &init::scrambled(&graph, 7), spec).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -198,7 +198,7 @@ fn an_unsupported_operator_is_named_with_its_node() {
     let x = graph.push("normalize", normalize, &[graph.input()]).unwrap();
     let x = graph.push("features.0", Conv2d::new(3, 4, 3), &[x]).unwrap();
     let graph = graph.finish(x);
-    let spec = ModelSpec { architecture: "t".into(), labels: None, preprocess, training: None };
+    let spec = ModelSpec::new("t", None, preprocess);
     let network = Network::new(graph.clone(), &init::he(&graph, 0), spec).unwrap();
     let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
     // `Conv` appears once as an operator's type, with its length before it.

@@ -34,7 +34,7 @@ fn pretrained_networks_err_as_often_as_in_pytorch() {
         let preprocess = Preprocess { mean: MEAN, std: STD, ..Preprocess::torchvision(32, 32) };
         let graph = graph.normalized(&preprocess.normalize()).unwrap();
         let labels = Labels::new((0..10).map(|class| class.to_string()).collect());
-        let spec = ModelSpec { architecture: name.into(), labels: Some(labels), preprocess, training: None };
+        let spec = ModelSpec::new(name, Some(labels), preprocess);
         let network = Network::new(graph, &params, spec).unwrap();
         let records = std::fs::read(images).unwrap();
         let executor = CpuExecutor::new(&network.graph, &network.params).unwrap();

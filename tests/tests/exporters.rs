@@ -55,7 +55,7 @@ fn check(file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn std::error::E
     imported.graph.classifier().ok_or("no classifier is found")?;
     let labels = Some(Labels::new((0..classes).map(|class| class.to_string()).collect()));
     let preprocess = Preprocess::torchvision(32, 32);
-    let spec = ModelSpec { architecture: "test".into(), labels, preprocess, training: None };
+    let spec = ModelSpec::new("test", labels, preprocess);
     let network = Network::new(imported.graph, &imported.params, spec)?;
     let file = export(&network, &ExportOptions::default())?;
     for kind in engine::available() {

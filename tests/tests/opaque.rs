@@ -10,7 +10,7 @@ use models::preprocess::{ImageBatch, Preset};
 use models::scores::softmax;
 use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Tensor};
 use onnx::parity::relative_difference;
-use onnx::{Batching, EngineKind, ModelFile, OpaqueOptions, engine};
+use onnx::{Batching, EngineKind, ModelFile, OpaqueOptions, SignatureOptions, engine};
 use serde::Deserialize;
 use serde_json::{Value, json as value};
 use tests::server::{Sandbox, json, text};
@@ -45,11 +45,17 @@ fn expected() -> BTreeMap<String, Answers> {
 fn spec(name: &str, preset: Preset) -> ModelSpec {
     let labels = Some(Labels::new((0..5).map(|class| class.to_string()).collect()));
     let preprocess = preset.preprocess(SIDE as u32, SIDE as u32);
-    ModelSpec { architecture: name.into(), labels, preprocess, training: None }
+    ModelSpec::new(name, labels, preprocess)
 }
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/foreign").join(format!("{name}.onnx"))
+}
+
+/// The file with its logits as the only output, as an import takes it.
+fn scored(name: &str) -> ModelFile {
+    let file = ModelFile::decode(std::fs::read(path(name)).unwrap()).unwrap();
+    file.scored(&file.signature(&SignatureOptions::default()).unwrap()).unwrap()
 }
 
 fn pixels(images: usize) -> ImageBatch {
@@ -64,11 +70,12 @@ fn a_wrapped_file_answers_as_onnx_runtime_answers_in_python() {
     }
     let expected = expected();
     for (name, preset, channel_order, any_number, tolerance) in FILES {
-        let file = ModelFile::decode(std::fs::read(path(name)).unwrap()).unwrap();
+        let file = scored(name);
         assert!(matches!(file.import(), Err(onnx::ImportError::Node { .. })), "{name}");
         let spec = spec(name, preset);
         let run = |batch: Batching, images: usize| {
-            let wrapped = file.wrap_opaque(&OpaqueOptions { spec: &spec, channel_order, batch }).unwrap();
+            let options = OpaqueOptions { spec: &spec, channel_order, batch, width: Some(5) };
+            let wrapped = file.wrap_opaque(&options).unwrap();
             assert_eq!(onnx::metadata::spec(&wrapped).unwrap().as_ref(), Some(&spec), "{name}");
             let mut engine = engine::open(EngineKind::Ort, &wrapped, 1.try_into().unwrap())?;
             Ok::<_, onnx::EngineError>(engine.run(&pixels(images))?.first()?.clone())
@@ -94,9 +101,9 @@ fn the_features_are_those_that_the_classifier_takes_and_a_new_head_is_put_behind
     let expected = expected();
     let threads = 1.try_into().unwrap();
     for (name, preset, channel_order, _, tolerance) in FILES {
-        let file = ModelFile::decode(std::fs::read(path(name)).unwrap()).unwrap();
+        let file = scored(name);
         let spec = spec(name, preset);
-        let options = OpaqueOptions { spec: &spec, channel_order, batch: Batching::Declared };
+        let options = OpaqueOptions { spec: &spec, channel_order, batch: Batching::Declared, width: Some(5) };
         let wrapped = file.wrap_opaque(&options).unwrap();
         let extractor = ModelFile::decode(wrapped).unwrap().feature_extractor().unwrap();
         let mut engine = engine::open(EngineKind::Ort, &extractor.encode(), threads).unwrap();

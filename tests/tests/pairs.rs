@@ -69,7 +69,7 @@ fn reproduces(path: &Path, input: &ImageBatch, expected: &[f32]) {
     let classes = imported.graph.shape(imported.graph.output()).len();
     let labels = Some(Labels::new((0..classes).map(|class| class.to_string()).collect()));
     let preprocess = Preprocess::torchvision(32, 32);
-    let spec = ModelSpec { architecture: "test".into(), labels, preprocess, training: None };
+    let spec = ModelSpec::new("test", labels, preprocess);
     let network = Network::new(imported.graph, &imported.params, spec).unwrap();
     let file = export(&network, &ExportOptions::default()).unwrap();
     for kind in engine::available() {

@@ -36,7 +36,7 @@ fn pretrained_networks() {
         let imported = onnx::import(std::fs::read(path).unwrap()).unwrap();
         let labels = imported.graph.classifier().map(|_| Labels::new((0..1000).map(|c| c.to_string()).collect()));
         let preprocess = Preprocess::torchvision(224, 224);
-        let spec = ModelSpec { architecture: "test".into(), labels, preprocess, training: None };
+        let spec = ModelSpec::new("test", labels, preprocess);
         let graph = imported.graph.normalized(&spec.preprocess.normalize()).unwrap();
         agree(file, &Network::new(graph, &imported.params, spec).unwrap(), 3);
     }

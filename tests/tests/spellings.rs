@@ -63,7 +63,7 @@ fn check(name: &str, file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn s
         _ => None,
     };
     let preprocess = Preprocess::torchvision(32, 32);
-    let spec = ModelSpec { architecture: "test".into(), labels, preprocess, training: None };
+    let spec = ModelSpec::new("test", labels, preprocess);
     let network = Network::new(imported.graph, &imported.params, spec)?;
     for form in FORMS {
         // Weights that are rounded to 11 bits differ by 2^-12 of each; a few of them add up.

@@ -56,6 +56,6 @@ fn random_base() -> anyhow::Result<Network> {
     let graph = row.graph([32, 32], 10)?;
     let params = init::he(&graph, 0);
     let preprocess = Preprocess::torchvision(32, 32);
-    let spec = ModelSpec { architecture: row.name().to_owned(), labels: None, preprocess, training: None };
+    let spec = ModelSpec::new(row.name().to_owned(), None, preprocess);
     Ok(Network::new(graph, &params, spec)?)
 }

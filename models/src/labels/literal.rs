@@ -1,41 +1,71 @@
-//! Class names as programs write them into metadata: JSON, or the repr of a Python dictionary or list.
+//! JSON, and the repr of Python's dictionaries and lists, as programs write class names.
 
-use std::collections::BTreeMap;
-
-/// Names by class, of `["rose", "iris"]`, `{"0": "rose", "1": "iris"}`, `{0: 'rose', 1: "lady's slipper"}` or
-/// `['rose', 'iris']`. `None` for anything else, and when a class between zero and the last has no name.
-pub(super) fn parse(text: &str) -> Option<Vec<String>> {
-    let mut reader = LiteralParser { rest: text.trim() };
-    let names = if reader.skip('{') { reader.dictionary()? } else { reader.list()? };
-    (reader.rest.is_empty() && !names.is_empty()).then_some(names)
+/// A value that is written out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Literal {
+    Text(String),
+    /// A whole number from zero on.
+    Number(usize),
+    List(Vec<Literal>),
+    /// In the order of the text. Numbers as keys are texts of digits here.
+    Map(Vec<(String, Literal)>),
+    /// Truth values, nothing, and other numbers.
+    Other,
 }
 
-/// What is left of the text.
+/// Lists in lists in lists that are read.
+const DEEPEST: usize = 16;
+
+/// A list or dictionary of JSON or Python. `None` for anything else, and for text behind it.
+pub(super) fn parse(text: &str) -> Option<Literal> {
+    let mut reader = LiteralParser { rest: text.trim() };
+    let literal = reader.value(DEEPEST)?;
+    let whole = reader.rest.is_empty() && matches!(literal, Literal::List(_) | Literal::Map(_));
+    whole.then_some(literal)
+}
+
+/// The rest of the text.
 struct LiteralParser<'t> {
     rest: &'t str,
 }
 
 impl LiteralParser<'_> {
-    fn dictionary(&mut self) -> Option<Vec<String>> {
-        let mut names = BTreeMap::new();
-        while !self.skip('}') {
-            let class = self.class()?;
-            self.skip(':').then_some(())?;
-            names.insert(class, self.string()?);
-            self.separator('}')?;
+    fn value(&mut self, depth: usize) -> Option<Literal> {
+        let depth = depth.checked_sub(1)?;
+        match self.rest.chars().next()? {
+            '{' => self.map(depth),
+            '[' => self.list(('[', ']'), depth),
+            // A tuple.
+            '(' => self.list(('(', ')'), depth),
+            '"' | '\'' => self.string().map(Literal::Text),
+            _ => self.word(),
         }
-        let complete = names.keys().copied().eq(0..names.len());
-        complete.then(|| names.into_values().collect())
     }
 
-    fn list(&mut self) -> Option<Vec<String>> {
-        self.skip('[').then_some(())?;
-        let mut names = Vec::new();
-        while !self.skip(']') {
-            names.push(self.string()?);
-            self.separator(']')?;
+    fn map(&mut self, depth: usize) -> Option<Literal> {
+        self.skip('{').then_some(())?;
+        let mut entries = Vec::new();
+        while !self.skip('}') {
+            let key = match self.value(1)? {
+                Literal::Text(key) => key,
+                Literal::Number(key) => key.to_string(),
+                _ => return None,
+            };
+            self.skip(':').then_some(())?;
+            entries.push((key, self.value(depth)?));
+            self.separator('}')?;
         }
-        Some(names)
+        Some(Literal::Map(entries))
+    }
+
+    fn list(&mut self, (open, close): (char, char), depth: usize) -> Option<Literal> {
+        self.skip(open).then_some(())?;
+        let mut values = Vec::new();
+        while !self.skip(close) {
+            values.push(self.value(depth)?);
+            self.separator(close)?;
+        }
+        Some(Literal::List(values))
     }
 
     /// A comma, or the closing bracket, which is left.
@@ -54,15 +84,19 @@ impl LiteralParser<'_> {
         }
     }
 
-    /// A number, quoted or not.
-    fn class(&mut self) -> Option<usize> {
-        if self.rest.starts_with(['"', '\'']) {
-            return self.string()?.parse().ok();
-        }
-        let end = self.rest.find(|c: char| !c.is_ascii_digit())?;
-        let (digits, rest) = self.rest.split_at(end);
+    /// A number, or one of the words of JSON and Python.
+    fn word(&mut self) -> Option<Literal> {
+        let end = self
+            .rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+')))
+            .unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
         self.rest = rest.trim_start();
-        digits.parse().ok()
+        match word {
+            "true" | "false" | "null" | "True" | "False" | "None" => Some(Literal::Other),
+            _ if word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok().map(Literal::Number),
+            _ => word.parse::<f64>().ok().map(|_| Literal::Other),
+        }
     }
 
     /// A string in either kind of quotes. Where JSON and Python escape the same, they do it alike.
@@ -119,27 +153,31 @@ fn hexadecimal(characters: &mut impl Iterator<Item = (usize, char)>, digits: usi
 mod tests {
     use super::*;
 
+    fn texts(names: &[&str]) -> Literal {
+        Literal::List(names.iter().map(|&name| Literal::Text(name.to_owned())).collect())
+    }
+
     #[test]
     fn json_and_python_are_read_alike() {
-        for text in [
-            r#"["rose", "colts' foot"]"#,
-            r#"{"0": "rose", "1": "colts' foot"}"#,
-            r#"{0: 'rose', 1: "colts' foot"}"#,
-            r"{1: 'colts\' foot', 0: 'rose',}",
-            r" ['rose', 'colts\x27 foot'] ",
-        ] {
-            assert_eq!(parse(text).unwrap(), ["rose", "colts' foot"], "{text}");
+        for text in [r#"["rose", "colts' foot"]"#, r" ['rose', 'colts\x27 foot',] ", r#"('rose', "colts' foot")"#] {
+            assert_eq!(parse(text), Some(texts(&["rose", "colts' foot"])), "{text}");
         }
-        assert_eq!(parse(r#"["lys \u00e9toil\u00e9"]"#).unwrap(), ["lys étoilé"]);
+        let map = |text: &str| match parse(text) {
+            Some(Literal::Map(entries)) => entries,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(map(r#"{0: 'rose'}"#), map(r#"{"0": "rose"}"#));
+        assert_eq!(map(r#"{"a": [1, -2.5e3, true, None], "b": {}}"#)[1], ("b".to_owned(), Literal::Map(vec![])));
+        assert_eq!(parse(r#"["lys \u00e9toil\u00e9"]"#), Some(texts(&["lys étoilé"])));
     }
 
     #[test]
     fn every_escape_is_read() {
         // What JSON's own writer makes of these, what Python's `json.dumps` does, and what Python's `repr` does.
         let names = ["\u{8}\u{c}\n\r\t/\\\"\u{1}", "🌹"];
-        assert_eq!(parse(&serde_json::to_string(&names).unwrap()).unwrap(), names);
-        assert_eq!(parse(r#"["\b\f\n\r\t\/\\\"\u0001", "\ud83c\udf39"]"#).unwrap(), names);
-        assert_eq!(parse(r#"['\x08\x0c\n\r\t/\\"\x01', '\U0001f339']"#).unwrap(), names);
+        assert_eq!(parse(&serde_json::to_string(&names).unwrap()), Some(texts(&names)));
+        assert_eq!(parse(r#"["\b\f\n\r\t\/\\\"\u0001", "\ud83c\udf39"]"#), Some(texts(&names)));
+        assert_eq!(parse(r#"['\x08\x0c\n\r\t/\\"\x01', '\U0001f339']"#), Some(texts(&names)));
         for text in [r"['\ud83c']", r"['\ud83c\ud83c']", r"['\udf39\ud83c']", r"['\U00110000']", r"['\x1']"] {
             assert_eq!(parse(text), None, "{text}");
         }
@@ -147,10 +185,11 @@ mod tests {
 
     #[test]
     fn anything_else_is_not_guessed_at() {
+        let deep = "[".repeat(100_000);
         for text in
-            ["", "rose", "[]", "{}", "{0: 'rose', 2: 'iris'}", "['rose'", "{0 'rose'}", "['rose'] x", "[1, 2]", r"['\"]
+            ["", "rose", "7", "'rose'", "['rose'", "{0 'rose'}", "['rose'] x", "[rose]", "{[]: 1}", r"['\", &deep]
         {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(parse(text), None, "{}", &text[..text.len().min(20)]);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Class names.
 
+mod document;
+mod lines;
 mod literal;
 
 use serde::{Deserialize, Serialize};
@@ -23,19 +25,18 @@ impl Labels {
         Self(imagenet_classes().map(|(_, name)| name.to_owned()).collect())
     }
 
-    /// Reads a label file: one name a line, a JSON array of names, or names by class as a JSON object or a Python
-    /// dictionary. ImageNet's `synset_words.txt` has a WordNet id before each name, which is not part of it.
+    /// Reads a label file: one name a line (behind WordNet ids or numbers, if every line has one), a list of names or names by
+    /// class in JSON, Python or under `names` in YAML, or a document of another program with such a list, as `config.json` of
+    /// Hugging Face.
     ///
     /// # Errors
     /// [`LabelsError`] for a file without names, with an empty one, or with brackets but no such list.
     pub fn parse(text: &str) -> Result<Self, LabelsError> {
         let text = text.trim_start_matches('\u{feff}').trim();
         let names: Vec<String> = if text.starts_with('[') || text.starts_with('{') {
-            literal::parse(text).ok_or(LabelsError::Literal)?
+            literal::parse(text).as_ref().and_then(document::names).ok_or(LabelsError::Literal)?
         } else {
-            let lines: Vec<&str> = text.lines().map(str::trim).collect();
-            let synsets: Option<Vec<&str>> = lines.iter().map(|line| without_synset(line)).collect();
-            synsets.unwrap_or(lines).into_iter().map(str::to_owned).collect()
+            lines::of_yaml(text).unwrap_or_else(|| lines::names(text))
         };
         match names.iter().position(|name| name.trim().is_empty()) {
             _ if names.is_empty() => Err(LabelsError::Empty),
@@ -49,7 +50,7 @@ impl Labels {
     #[must_use]
     pub fn parse_metadata(text: &str) -> Option<Self> {
         if text.trim_start().starts_with(['[', '{']) {
-            return literal::parse(text).map(Self);
+            return literal::parse(text).as_ref().and_then(document::names).map(Self);
         }
         let names: Vec<String> = text.split([',', '\n']).map(|name| name.trim().to_owned()).collect();
         (names.len() > 1 && names.iter().all(|name| !name.is_empty())).then_some(Self(names))
@@ -93,7 +94,9 @@ pub enum LabelsError {
         line: usize,
     },
     /// Brackets around something other than names.
-    #[error("the labels are neither an array of names nor names by class, from 0 on and without gaps")]
+    #[error(
+        "the labels are neither a list of names nor names by class, from 0 on and without gaps; write one name a line"
+    )]
     Literal,
 }
 
@@ -105,8 +108,12 @@ pub fn imagenet_classes() -> impl Iterator<Item = (&'static str, &'static str)> 
 /// `tench, Tinca tinca` of `n01440764 tench, Tinca tinca`.
 fn without_synset(line: &str) -> Option<&str> {
     let (id, name) = line.split_once(' ')?;
-    let digits = id.strip_prefix('n')?;
-    (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
+    is_synset(id).then_some(name)
+}
+
+/// Whether this is an id of WordNet, as `n01440764`.
+fn is_synset(id: &str) -> bool {
+    id.strip_prefix('n').is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -144,5 +151,6 @@ mod tests {
         assert_eq!(Labels::parse(" \n"), Err(LabelsError::Empty));
         assert_eq!(Labels::parse("rose\n\ntulip"), Err(LabelsError::EmptyName { line: 2 }));
         assert_eq!(Labels::parse("{\"1\": \"rose\"}"), Err(LabelsError::Literal));
+        assert_eq!(Labels::parse("names: []"), Err(LabelsError::Empty));
     }
 }

@@ -14,8 +14,8 @@ use crate::budget::{Budget, TooLarge};
 #[derive(Debug, Error)]
 pub enum ArchiveError {
     /// The archive's own structure.
-    #[error("the zip archive cannot be read: {0}; fetch the file again")]
-    Zip(#[from] ZipError),
+    #[error("the zip archive is damaged or cut off; fetch the file again")]
+    Zip,
     /// A member that was damaged or cut off.
     #[error("member `{name}` of the archive is damaged; fetch the file again")]
     Damaged {
@@ -39,6 +39,12 @@ pub enum ArchiveError {
     /// A member that unpacks to more than the file warrants.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+}
+
+impl From<ZipError> for ArchiveError {
+    fn from(_: ZipError) -> Self {
+        Self::Zip
+    }
 }
 
 /// An archive in memory.

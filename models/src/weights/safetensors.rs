@@ -20,8 +20,8 @@ const SPEC_KEY: &str = "graft.spec.v1";
 #[derive(Debug, Error)]
 pub enum SafetensorsError {
     /// The container is damaged.
-    #[error("not a valid safetensors file: {0}")]
-    Container(#[from] safetensors::SafeTensorError),
+    #[error("the safetensors file is damaged or cut off; fetch it again")]
+    Container,
     /// A tensor of another type.
     #[error("tensor `{name}` holds {found:?} numbers; weights are read as F16, BF16, F32 or F64")]
     Type {
@@ -34,11 +34,24 @@ pub enum SafetensorsError {
     #[error("the file holds weights but no `{0}`; it was not written by this version of graft")]
     NoNetwork(&'static str),
     /// A graph or spec that does not parse.
-    #[error("the file's graph or spec is damaged: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error("the file's graph or spec is damaged; export the model again")]
+    Json,
     /// Weights that do not fit the graph.
     #[error(transparent)]
     Params(#[from] ParamsError),
+}
+
+/// The library's words are for programmers; whoever has the file can only fetch another.
+impl From<safetensors::SafeTensorError> for SafetensorsError {
+    fn from(_: safetensors::SafeTensorError) -> Self {
+        Self::Container
+    }
+}
+
+impl From<serde_json::Error> for SafetensorsError {
+    fn from(_: serde_json::Error) -> Self {
+        Self::Json
+    }
 }
 
 /// Reads every tensor of a safetensors file into `f32`. Counters of training steps, such as PyTorch's
@@ -122,7 +135,7 @@ mod tests {
         let bytes = write_safetensors(&params).unwrap();
         assert_eq!(read_safetensors(&bytes).unwrap(), params);
         let cut = read_safetensors(&bytes[..bytes.len() - 1]);
-        assert!(matches!(cut, Err(SafetensorsError::Container(_))), "{cut:?}");
+        assert!(matches!(cut, Err(SafetensorsError::Container)), "{cut:?}");
         assert!(matches!(read_network(&bytes), Err(SafetensorsError::NoNetwork(_))));
     }
 
@@ -131,7 +144,7 @@ mod tests {
         let graph = zoo::find("resnet18").unwrap().graph([32; 2], 3).unwrap();
         let params = init::scrambled(&graph, 5);
         let preprocess = Preprocess::torchvision(32, 32);
-        let spec = ModelSpec { architecture: "resnet18".into(), labels: None, preprocess, training: None };
+        let spec = ModelSpec::new("resnet18", None, preprocess);
         let network = Network::new(graph, &params, spec).unwrap();
         assert_eq!(read_network(&write_network(&network).unwrap()).unwrap(), network);
     }

@@ -2,11 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use models::Tensor;
 use models::preprocess::ImageBatch;
 use ort::environment::Environment;
+use ort::logging::LoggerFunction;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
@@ -97,7 +98,10 @@ pub fn load(path: &Path) -> Result<&'static Runtime, LoadError> {
     }
     let unusable = |reason: String| LoadError::Unusable { path: path.clone(), reason };
     let builder = ort::init_from(&path).map_err(|error| unusable(reason(&error)))?;
-    let environment = builder.with_telemetry(false).build().map_err(|error| unusable(error.to_string()))?;
+    // What goes wrong is answered as an error, which the caller says in its own words; the library would print it as well.
+    let silent: LoggerFunction = Arc::new(|_, _, _, _, _| {});
+    let environment =
+        builder.with_telemetry(false).with_logger(silent).build().map_err(|error| unusable(error.to_string()))?;
     let runtime = Runtime { version: version(&path), path: path.clone(), environment };
     Ok(RUNTIME.get_or_init(|| runtime))
 }

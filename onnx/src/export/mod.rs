@@ -11,7 +11,7 @@ use thiserror::Error;
 
 pub use crate::names::{FEATURES, INPUT, LOGITS, PROBABILITIES};
 pub use crate::write::{BatchNormalization, ExportOptions, PixelNormalization, WeightPrecision};
-pub(crate) use outputs::OutputSpec;
+pub(crate) use outputs::{OutputSpec, scores};
 
 use crate::check::{self, Violation};
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, data_type};
@@ -59,7 +59,7 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
     if !OPSETS.contains(&options.opset) {
         return Err(ExportError::Opset(options.opset));
     }
-    let OutputSpec { heading, outputs, softmax } = OutputSpec::of(network, str::to_owned)?;
+    let OutputSpec { heading, outputs, scores } = OutputSpec::of(network, str::to_owned)?;
     let graph = match options.normalization {
         PixelNormalization::Inside => network.graph.clone(),
         PixelNormalization::Outside => without_normalization(&network.graph)?,
@@ -75,7 +75,7 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
     let names = WriterNames { input: INPUT, output: &heading, converted: converted.clone() };
     let GraphParts { nodes, constants, shapes, values } = ops::write(GraphWriter::new(&graph, *options, names));
     let casts = params.iter().filter_map(|(name, _)| Some(cast(name, converted.get(name)?)));
-    let nodes: Vec<NodeProto> = casts.chain(nodes).chain(softmax).collect();
+    let nodes: Vec<NodeProto> = casts.chain(nodes).chain(scores).collect();
     let model = ModelProto {
         ir_version: IR_VERSION,
         producer_name: "graft".to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::FeatureExtractorError;
-use super::prune::captured;
+use crate::edit::captured;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 
 /// The input of the last layer with weights.
@@ -12,11 +12,13 @@ pub(super) struct ClassifierInput {
     pub(super) features: FeatureTensor,
     /// Whether it is one vector an image, not a feature map.
     pub(super) vector: bool,
+    /// The operator of that layer.
+    pub(super) layer: &'static str,
 }
 
 /// A tensor of features.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum FeatureTensor {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FeatureTensor {
     Real(String),
     /// Integers, their scale and, if there is one, their zero point.
     Quantized(Vec<String>),
@@ -56,19 +58,21 @@ const LAYERS: [HeadLayer; 13] = [
 ];
 
 /// Operators that do not change the order of the classes.
-const TRANSPARENT: [&str; 12] = [
+const TRANSPARENT: [&str; 14] = [
     "Cast",
     "DequantizeLinear",
     "Dropout",
     "Flatten",
     "Identity",
     "LogSoftmax",
+    "Pad",
     "QLinearSoftmax",
     "QuantizeLinear",
     "Reshape",
     "Softmax",
     "Squeeze",
     "Transpose",
+    "Unsqueeze",
 ];
 /// Operators that average class maps.
 const AVERAGES: [&str; 5] =
@@ -78,10 +82,19 @@ const SQUASHES: [&str; 2] = ["Relu", "Clip"];
 /// Biases, temperatures and the scales of quantized numbers.
 const SHIFTS: [&str; 6] = ["Add", "Sub", "Mul", "Div", "QLinearAdd", "QLinearMul"];
 
-/// The first layer with weights of its own on the way back.
-pub(super) fn find(graph: &GraphProto) -> Result<ClassifierInput, FeatureExtractorError> {
+/// The operator of the layer with weights that makes this tensor, if nothing but what moves, shifts, squashes or averages
+/// its scores lies in between.
+pub(crate) fn last_layer(graph: &GraphProto, tensor: &str) -> Option<&'static str> {
+    find(graph, tensor).ok().map(|input| input.layer)
+}
+
+/// The first layer with weights of its own on the way back from the first output.
+pub(super) fn find_behind_output(graph: &GraphProto) -> Result<ClassifierInput, FeatureExtractorError> {
+    find(graph, graph.output.first().map_or("", |output| output.name.as_str()))
+}
+
+fn find(graph: &GraphProto, output: &str) -> Result<ClassifierInput, FeatureExtractorError> {
     let file = TensorIndex::new(graph);
-    let output = graph.output.first().map_or("", |output| output.name.as_str());
     let (mut left, mut seen) = (vec![(output, false)], HashSet::new());
     let mut end = "the image".to_owned();
     while let Some((tensor, averaged)) = left.pop() {
@@ -155,7 +168,7 @@ impl<'a> TensorIndex<'a> {
                 FeatureTensor::Quantized((0..3).map_while(input).map(str::to_owned).collect())
             }
         };
-        Some(ClassifierInput { features, vector })
+        Some(ClassifierInput { features, vector, layer: layer.op_type })
     }
 
     /// What was quantised by a scale of its own, for layers that take such numbers; the tensor itself for others.

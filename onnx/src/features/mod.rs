@@ -1,7 +1,6 @@
 //! Another head for an opaque model: the file is cut before its classifier and the rest of its nodes stay unchanged.
 
 mod classifier;
-mod prune;
 #[cfg(test)]
 mod tests;
 
@@ -16,10 +15,11 @@ use crate::export::{ExportError, OutputSpec};
 use crate::file::{FileError, ModelFile};
 use crate::names::FEATURES;
 use crate::opaque::set_metadata;
-use crate::ops;
 use crate::proto::{GraphProto, NodeProto, data_type};
 use crate::write::{Attribute, ExportOptions, GraphParts, GraphWriter, WriterNames, initializers, value_info};
-use classifier::{ClassifierInput, FeatureTensor};
+use crate::{ops, prune};
+use classifier::ClassifierInput;
+pub(crate) use classifier::{FeatureTensor, last_layer};
 
 /// Why an opaque model has no features to put a head on.
 #[derive(Debug, Error)]
@@ -52,7 +52,7 @@ impl ModelFile {
     /// [`FeatureExtractorError::NoClassifier`] when another operator comes first, [`FeatureExtractorError::File`] for a file
     /// without a graph.
     pub fn feature_extractor(&self) -> Result<FeatureExtractor, FeatureExtractorError> {
-        let ClassifierInput { features, vector } = classifier::find(self.graph()?)?;
+        let ClassifierInput { features, vector, .. } = classifier::find_behind_output(self.graph()?)?;
         let mut file = self.clone();
         let graph = file.proto.graph.get_or_insert_default();
         let mut names = FreshNames::of(graph);
@@ -109,7 +109,7 @@ impl FeatureExtractor {
         let mut writer = GraphWriter::new(&network.graph, options, edges);
         writer.reserve(names.taken);
         let GraphParts { nodes, constants, shapes, .. } = ops::write(writer);
-        graph.node.extend(nodes.into_iter().chain(outputs.softmax));
+        graph.node.extend(nodes.into_iter().chain(outputs.scores));
         let weights = initializers(&network.params, &shapes, options.weights).map(|mut tensor| {
             tensor.name = stored[&tensor.name].clone();
             tensor

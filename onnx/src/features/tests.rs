@@ -4,7 +4,7 @@
 use models::ops::{Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 
-use super::classifier::{ClassifierInput, FeatureTensor, find};
+use super::classifier::{FeatureTensor, find_behind_output};
 use super::*;
 use crate::proto::{AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
@@ -27,16 +27,18 @@ fn graph(nodes: &[&str]) -> GraphProto {
     }
 }
 
-fn found(nodes: &[&str]) -> Result<ClassifierInput, String> {
-    find(&graph(nodes)).map_err(|error| error.to_string())
+/// What the classifier takes, and whether that is a vector.
+fn found(nodes: &[&str]) -> Result<(FeatureTensor, bool), String> {
+    let input = find_behind_output(&graph(nodes)).map_err(|error| error.to_string())?;
+    Ok((input.features, input.vector))
 }
 
-fn real(name: &str, vector: bool) -> Result<ClassifierInput, String> {
-    Ok(ClassifierInput { features: FeatureTensor::Real(name.into()), vector })
+fn real(name: &str, vector: bool) -> Result<(FeatureTensor, bool), String> {
+    Ok((FeatureTensor::Real(name.into()), vector))
 }
 
-fn quantized(parts: [&str; 3], vector: bool) -> Result<ClassifierInput, String> {
-    Ok(ClassifierInput { features: FeatureTensor::Quantized(parts.map(str::to_owned).into()), vector })
+fn quantized(parts: [&str; 3], vector: bool) -> Result<(FeatureTensor, bool), String> {
+    Ok((FeatureTensor::Quantized(parts.map(str::to_owned).into()), vector))
 }
 
 #[test]
@@ -115,12 +117,8 @@ fn head() -> Network {
     let mut graph = GraphBuilder::new("features", Shape::vector(4));
     let head = graph.push("graft.head", Linear::new(4, 2), &[graph.input()]).unwrap();
     let graph = graph.finish(head);
-    let spec = ModelSpec {
-        architecture: "test".to_owned(),
-        labels: Some(Labels::new(vec!["a".to_owned(), "b".to_owned()])),
-        preprocess: Preprocess::torchvision(8, 8),
-        training: None,
-    };
+    let spec =
+        ModelSpec::new("test", Some(Labels::new(vec!["a".to_owned(), "b".to_owned()])), Preprocess::torchvision(8, 8));
     Network::new(graph.clone(), &init::he(&graph, 0), spec).unwrap()
 }
 

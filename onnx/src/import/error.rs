@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::file::FileError;
 use crate::metadata::MetadataError;
 use crate::read::ReadError;
+use crate::signature::SignatureError;
 
 /// Why a file cannot be imported.
 #[derive(Debug, Error)]
@@ -23,7 +24,7 @@ pub enum ImportError {
     #[error("the model is of operator set {0}, graft reads 7 and newer; convert it with onnx.version_converter")]
     Opset(i64),
     /// Not exactly one image input.
-    #[error("the model has inputs {0:?}; graft imports networks with exactly one image input")]
+    #[error("the model has {}; graft imports networks with exactly one image input", counted(.0))]
     Inputs(Vec<String>),
     /// An input that is not a batch of images.
     #[error(
@@ -59,9 +60,9 @@ pub enum ImportError {
         /// The declaration in the file.
         found: String,
     },
-    /// More than one output, not counting the softmax of another.
-    #[error("the model has the unrelated outputs {0:?}; graft imports networks with one")]
-    Outputs(Vec<String>),
+    /// Outputs that do not tell which of them classifies, or of which none does.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// A weight that cannot be read.
     #[error("initialiser `{name}`: {reason}")]
     Initializer {
@@ -92,4 +93,12 @@ pub enum ImportError {
     /// Metadata that graft wrote and cannot read.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+}
+
+/// `the inputs `a` and `b``.
+fn counted(inputs: &[String]) -> String {
+    match inputs {
+        [] => "no input".to_owned(),
+        _ => format!("the inputs {}", inputs.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    }
 }

@@ -1,7 +1,5 @@
 //! The walk over the nodes of a file.
 
-use std::collections::HashSet;
-
 use models::ops::{Flatten, Op, Transpose};
 use models::{Graph, GraphBuilder, NodeId, Params};
 use prost::Message;
@@ -51,28 +49,18 @@ fn start(graph: &GraphProto, input: ImageInput, opset: i64) -> Result<GraphReade
     Ok(reader)
 }
 
-/// The node of logits or features: a softmax at the end is left off, so that a file with `logits` and
-/// `probabilities` has one output.
+/// The node of logits or features. A softmax at the end is left off, with what only training sees behind it.
 fn output(reader: &mut GraphReader, graph: &GraphProto) -> Result<NodeId, ImportError> {
-    let mut outputs = HashSet::new();
-    let mut last = None;
-    for output in &graph.output {
-        let Ok(NamedValue::Node(mut id)) = reader.value(&output.name).cloned() else {
-            return Err(ImportError::Undefined(output.name.clone()));
-        };
-        let mut end = id;
-        // What only training sees may stand behind it.
-        while let Op::Softmax(_) | Op::Dropout(_) = reader.builder.node(end).op {
-            let softmax = matches!(reader.builder.node(end).op, Op::Softmax(_));
-            end = reader.builder.node(end).inputs[0];
-            id = if softmax { end } else { id };
-        }
-        outputs.insert(id);
-        last = Some(id);
-    }
-    let Some(id) = last.filter(|_| outputs.len() == 1) else {
-        return Err(ImportError::Outputs(graph.output.iter().map(|output| output.name.clone()).collect()));
+    let name = graph.output.first().map_or("", |output| output.name.as_str());
+    let Ok(NamedValue::Node(mut id)) = reader.value(name).cloned() else {
+        return Err(ImportError::Undefined(name.to_owned()));
     };
+    let mut end = id;
+    while let Op::Softmax(_) | Op::Dropout(_) = reader.builder.node(end).op {
+        let softmax = matches!(reader.builder.node(end).op, Op::Softmax(_));
+        end = reader.builder.node(end).inputs[0];
+        id = if softmax { end } else { id };
+    }
     match *reader.builder.shape(id).dims() {
         [length, 1, 1] => vector(reader, id, length),
         _ => Ok(id),

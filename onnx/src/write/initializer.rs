@@ -41,7 +41,7 @@ fn halves(name: &str, tensor: &Tensor) -> TensorProto {
 }
 
 /// A vector of whole numbers.
-pub(super) fn integers(name: &str, numbers: &[i64]) -> TensorProto {
+pub(crate) fn integers(name: &str, numbers: &[i64]) -> TensorProto {
     let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     raw(name, &[numbers.len()], data_type::INT64, bytes)
 }

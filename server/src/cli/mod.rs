@@ -164,7 +164,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
     match line.cli.command.take() {
         None => {}
         Some(Command::Serve(args)) => context.serve(&args)?,
-        Some(Command::Classify(args)) => classify::run(&args, context)?,
+        Some(Command::Classify(args)) => return classify::run(&args, context),
         Some(Command::Finetune(args)) => finetune::run(&args, context)?,
         Some(Command::Data(args)) => return data::run(&args, context),
         Some(Command::Train(args)) => train::run(&args, context)?,

@@ -4,6 +4,7 @@
 mod data;
 mod file;
 mod jobs;
+mod limits;
 mod log;
 mod runtime;
 mod serve;
@@ -11,6 +12,7 @@ mod serve;
 pub use data::{DataArgs, DataDir, DataRootArgs};
 pub use file::{ConfigFile, ConfigFileError};
 pub use jobs::JobArgs;
+pub use limits::LimitArgs;
 pub use log::{LogArgs, LogFormat};
 pub use runtime::{EngineArgs, EngineChoice, EngineOptions, KernelArgs, KernelChoice, KernelOptions};
 pub use serve::{ListenArgs, ServeArgs, ServeConfig};

@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::Args;
 
-use super::{DataDir, DataRootArgs, JobArgs, KernelOptions, LogArgs};
+use super::{DataDir, DataRootArgs, JobArgs, KernelOptions, LimitArgs, LogArgs};
 use crate::jobs::JobOptions;
 
 /// Where the server listens.
@@ -35,9 +35,9 @@ pub struct ServeArgs {
     #[arg(long, env = "GRAFT_MAX_BODY_MB", default_value_t = 32, value_name = "MB")]
     pub max_body_mb: usize,
 
-    /// The largest image, in megapixels, judged by its header before it is decoded
-    #[arg(long, env = "GRAFT_MAX_MEGAPIXELS", default_value_t = 50, value_name = "MP")]
-    pub max_megapixels: u64,
+    /// How large an image may be.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     /// The most images in one run of a model; it takes what is waiting and never waits for more
     #[arg(long, env = "GRAFT_MAX_BATCH", default_value_t = NonZeroUsize::new(8).unwrap_or(NonZeroUsize::MIN), value_name = "N")]
@@ -95,7 +95,7 @@ impl ServeArgs {
             host: self.listen.host,
             port: self.listen.port,
             max_body_mb: self.max_body_mb,
-            max_pixels: self.max_megapixels.saturating_mul(1_000_000),
+            max_pixels: self.limits.limits().max_pixels,
             max_batch: self.max_batch.get(),
             queue: self.queue.get(),
             drain_seconds: self.drain_seconds,

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use models::scores::ScoreKind;
 use models::{Labels, Preprocess};
 use onnx::{Engine, EngineError};
 use tokio::sync::oneshot;
@@ -27,6 +28,7 @@ pub struct Model {
     name: ModelName,
     version: u32,
     labels: Labels,
+    scores: ScoreKind,
     preprocess: Arc<Preprocess>,
     admission: Admission,
     queue: Sender<QueuedImage>,
@@ -52,6 +54,7 @@ impl Model {
     /// Starts the model's thread, which opens the engine and tests it. An error is the reason it cannot serve.
     pub(super) async fn start(stored: StoredModel, open: Opener, options: InferenceOptions) -> Result<Self, String> {
         let labels = stored.spec.labels.clone().ok_or("the model has no classes")?;
+        let scores = stored.spec.scores.kind;
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
         let throughput = Arc::new(Throughput::default());
@@ -86,6 +89,7 @@ impl Model {
             name,
             version,
             labels,
+            scores,
             preprocess,
             admission: Admission::new(options.queue, throughput),
             queue,
@@ -109,6 +113,12 @@ impl Model {
     #[must_use]
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// How its logits become scores.
+    #[must_use]
+    pub fn scores(&self) -> ScoreKind {
+        self.scores
     }
 
     /// How many images are being decoded for it or wait in its queue.

@@ -12,7 +12,7 @@ use super::InferenceOptions;
 use super::model::{Model, Opener};
 use super::status::{LoadOutcome, ModelDescription, ModelState, ModelStatus, Slot};
 use crate::runtime::SelectedEngine;
-use crate::store::{Listing, ModelEntry, ModelName, ModelStore, StoreError};
+use crate::store::{Listing, ModelEntry, ModelName, ModelStore, StoreError, choices};
 
 /// How soon a version that another process has published is found.
 const SCAN_EVERY: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ struct Inner {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LookupError {
     /// No model of this name.
-    #[error("there is no model `{name}`; {}", choices(.known))]
+    #[error("there is no model `{name}`; {}", choices(Some(.name.as_str()), .known))]
     Unknown {
         /// The name asked for.
         name: String,
@@ -46,7 +46,7 @@ pub enum LookupError {
         known: Vec<ModelName>,
     },
     /// No name was given and there are several classifiers, or none.
-    #[error("name the model with `?model=`; {}", choices(.known))]
+    #[error("name the model with `?model=`; {}", choices(None, .known))]
     NotNamed {
         /// The classifiers that there are.
         known: Vec<ModelName>,
@@ -65,13 +65,6 @@ pub enum LookupError {
     /// It has no classes.
     #[error("model `{0}` is a headless backbone; graft a head onto it with `POST /finetune`")]
     Backbone(ModelName),
-}
-
-fn choices(known: &[ModelName]) -> String {
-    match known {
-        [] => "there is no classifier yet; import or fine-tune one".to_owned(),
-        _ => format!("there are {}", known.iter().map(ModelName::as_str).collect::<Vec<_>>().join(", ")),
-    }
 }
 
 impl Registry {

@@ -34,7 +34,7 @@ pub(crate) fn network(labels: Option<&[&str]>) -> Network {
     params.insert("head.weight", Tensor::new([3, 3], vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
     params.insert("head.bias", Tensor::new([3], vec![0.0; 3]));
     let labels = labels.map(|names| Labels::new(names.iter().map(|&name| name.to_owned()).collect()));
-    let spec = ModelSpec { architecture: "colours".to_owned(), labels, preprocess, training: None };
+    let spec = ModelSpec::new("colours", labels, preprocess);
     Network::new(graph.finish(x), &params, spec).unwrap()
 }
 

@@ -3,6 +3,7 @@
 //! A model is a folder of numbered versions. A version is written beside its place and becomes visible by one rename, so
 //! a reader never sees half of it and nothing is ever changed once it can be read.
 
+mod choices;
 mod listing;
 mod lock;
 mod manifest;
@@ -25,6 +26,7 @@ pub use trainer::finetune::ModelContent;
 pub use trainer::finetune::golden::Golden;
 use trainer::finetune::report::FinetuneReport;
 
+pub(crate) use choices::choices;
 pub use listing::{Listing, ModelEntry};
 pub use manifest::{JobOrigin, Manifest};
 pub use name::{InvalidName, ModelName};
@@ -88,7 +90,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// No model of this name.
-    #[error("there is no model `{name}`{}", choices(.known))]
+    #[error("there is no model `{name}`; {}", choices(Some(.name.as_str()), .known))]
     Unknown {
         /// The name asked for.
         name: ModelName,
@@ -138,13 +140,6 @@ impl StoreError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         |source| Self::Io { path, source }
-    }
-}
-
-fn choices(known: &[ModelName]) -> String {
-    match known {
-        [] => "; there is none yet, import one with `graft import`".to_owned(),
-        _ => format!("; there are {}", known.iter().map(ModelName::as_str).collect::<Vec<_>>().join(", ")),
     }
 }
 

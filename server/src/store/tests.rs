@@ -16,7 +16,7 @@ fn network() -> Network {
     let graph = graph.finish(x);
     let labels = Labels::new(vec!["light".into(), "dark".into()]);
     let preprocess = Preprocess::torchvision(8, 8);
-    let spec = ModelSpec { architecture: "tiny".into(), labels: Some(labels), preprocess, training: None };
+    let spec = ModelSpec::new("tiny", Some(labels), preprocess);
     Network::new(graph.clone(), &init::he(&graph, 1), spec).unwrap()
 }
 

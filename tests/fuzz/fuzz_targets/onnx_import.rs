@@ -54,7 +54,7 @@ fn network(ImportedModel { graph, params, spec, .. }: ImportedModel) -> Network 
         _ => None,
     };
     let foreign =
-        ModelSpec { architecture: String::new(), labels, preprocess: Preprocess::torchvision(32, 32), training: None };
+        ModelSpec::new(String::new(), labels, Preprocess::torchvision(32, 32));
     let spec = spec.filter(|spec| spec.labels.as_ref().map(Labels::len) == foreign.labels.as_ref().map(Labels::len));
     Network::new(graph, &params, spec.unwrap_or(foreign)).expect("the importer has compared weights and graph")
 }

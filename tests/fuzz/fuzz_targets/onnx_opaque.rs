@@ -8,16 +8,13 @@ use libfuzzer_sys::{fuzz_crossover, fuzz_mutator, fuzz_target};
 use models::channels::ChannelOrder;
 use models::ops::{Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
-use onnx::{OpaqueOptions, Batching, ModelFile, metadata};
+use onnx::{Batching, ModelFile, OpaqueOptions, SignatureOptions, metadata};
 
 fuzz_target!(|file: &[u8]| {
     let Ok(model) = ModelFile::decode_with(file.to_vec(), &mut mutate::zeros) else { return };
-    let spec = ModelSpec {
-        architecture: "fuzzed".to_owned(),
-        labels: Some(Labels::new(vec!["rose".to_owned(), "lady's slipper".to_owned()])),
-        preprocess: Preprocess::torchvision(32, 32),
-        training: None,
-    };
+    let spec = ModelSpec::new("fuzzed", Some(Labels::new(vec!["rose".to_owned(), "lady's slipper".to_owned()])), Preprocess::torchvision(32, 32));
+    let Ok(signature) = model.signature(&SignatureOptions::default()) else { return };
+    let scored = model.scored(&signature).expect("it has a signature");
     for (channel_order, batch) in [
         (ChannelOrder::Rgb, Batching::Dynamic),
         (ChannelOrder::Rgb, Batching::Declared),
@@ -25,7 +22,8 @@ fuzz_target!(|file: &[u8]| {
         (ChannelOrder::Bgr, Batching::Declared),
         (ChannelOrder::Rgb, Batching::One),
     ] {
-        let Ok(opaque) = model.wrap_opaque(&OpaqueOptions { spec: &spec, channel_order, batch }) else { return };
+        let options = OpaqueOptions { spec: &spec, channel_order, batch, width: Some(2) };
+        let Ok(opaque) = scored.wrap_opaque(&options) else { return };
         assert_eq!(metadata::spec(&opaque).expect("it was written by graft").as_ref(), Some(&spec));
         let opaque = ModelFile::decode(opaque).expect("it was written by graft");
         let shape = opaque.image_shape().expect("it has graft's input");

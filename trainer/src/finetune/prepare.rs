@@ -1,7 +1,7 @@
 //! Stage 1: the images, and the base with a new head.
 
 use models::graph::GraftedGraph;
-use models::{ModelSpec, Network};
+use models::Network;
 use rayon::prelude::*;
 
 use super::base::head_alone;
@@ -40,7 +40,7 @@ pub(super) fn prepare(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Pr
     check_classes(&dataset.labels, images.iter().map(|image| &image.sample))?;
     let base = task.base.network();
     let grafted = base.graph.graft(HEAD, dataset.labels.len())?;
-    let spec = ModelSpec { labels: None, training: None, ..base.spec.clone() };
+    let spec = base.spec.with_head(None);
     let prefix = task.base.export(&Network::new(grafted.graph.prefix(grafted.features), &base.params, spec)?)?;
     Ok(Preparation { dataset, grafted, prefix, images })
 }

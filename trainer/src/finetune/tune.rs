@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use models::{Graph, ModelSpec, Network};
+use models::{Graph, Network};
 
 use super::auto;
 use super::context::TuneContext;
@@ -64,7 +64,7 @@ fn with_head(task: &Task<'_>, preparation: &Preparation, probe: &LinearProbe) ->
     for (name, tensor) in head.params.iter().zip([&probe.head.weight, &probe.head.bias]) {
         params.insert(name, tensor.clone());
     }
-    let spec = ModelSpec { labels: Some(preparation.dataset.labels.clone()), training: None, ..base.spec.clone() };
+    let spec = base.spec.with_head(Some(preparation.dataset.labels.clone()));
     Ok(Network::new(graph.clone(), &params, spec)?)
 }
 

@@ -247,6 +247,7 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
         architecture: recipe.network.clone().unwrap_or_default(),
         labels: Some(plan.labels.clone()),
         preprocess: plan.preprocess.clone(),
+        scores: models::spec::ScoreSpec::default(),
         training: Some(record),
     };
     Ok(Network::new(plan.graph.clone(), &fitted.params, spec)?)

@@ -28,8 +28,10 @@ use crate::params::{Params, Tensor};
 #[derive(Debug, Error)]
 pub enum KerasError {
     /// The HDF5 container.
-    #[error("not a readable HDF5 file: {0}")]
-    Container(#[from] Hdf5Error),
+    #[error(
+        "the HDF5 file is damaged or cut off, or packed in a way that is not read; fetch it again, or save the weights again"
+    )]
+    Container,
     /// The archive around it.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -62,6 +64,12 @@ pub enum KerasError {
     /// Variables that together are larger than the file warrants.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+}
+
+impl From<Hdf5Error> for KerasError {
+    fn from(_: Hdf5Error) -> Self {
+        Self::Container
+    }
 }
 
 /// Reads all variables of an HDF5 file as `layer/variable`, in Keras's layout: kernels of convolutions are HWIO, those of

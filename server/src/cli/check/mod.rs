@@ -8,15 +8,15 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use models::preprocess::Preset;
 use models::weights::StateDict;
 use models::{Graph, Network, zoo};
-use onnx::conventions::Conventions;
-use onnx::{ImportedModel, ModelFile};
+use onnx::{ImportedModel, ModelFile, SignatureOptions};
 use server::failure::chain;
 use server::runtime::SelectedEngine;
 
 use super::import::source::Source;
-use super::import::{NetworkDraft, Preparation, weights as fitting};
+use super::import::{FileFacts, NetworkDraft, Preparation, PreparationSource, weights as fitting};
 use super::{CommandContext, output};
 use report::{Contents, FileReport};
 
@@ -73,17 +73,21 @@ fn onnx_file(
     report: &mut FileReport,
     (selected, context): (&SelectedEngine, &CommandContext),
 ) -> Result<()> {
-    let conventions = file.conventions();
     report.contents = Contents::Onnx;
     // With the weights that lie in a second file.
     report.megabytes = file.size() as f64 / 1e6;
     report.producer = file.producer();
     (report.opset, report.ir_version) = (Some(file.opset()), Some(file.ir_version()));
-    report.labels = conventions.labels.as_ref().map(|labels| labels.names().to_vec());
     report.fixed_batch = file.fixed_batch()?;
-    let imported = file.import();
+    let facts = FileFacts::of(file, &SignatureOptions::default()).inspect_err(|_| {
+        report.signature = file.outputs().iter().flatten().map(ToString::to_string).collect();
+    })?;
+    report.signature = facts.lines();
+    report.labels = facts.labels.as_ref().map(|named| named.labels.names().to_vec());
+    let imported = file.import_as(&facts.signature, None);
     match &imported {
-        Ok(ImportedModel { graph, spec, .. }) => {
+        Ok(ImportedModel { graph, spec, scores, .. }) => {
+            report.headless = scores.is_none();
             describe(graph, report);
             if let Some(spec) = spec {
                 report.labels = spec.labels.as_ref().map(|labels| labels.names().to_vec());
@@ -102,20 +106,22 @@ fn onnx_file(
             ));
         }
     }
-    report.engines = engines::compare(file, imported.as_ref().ok(), selected, context)?;
-    report.preprocess = prepared(imported.ok(), &conventions)?;
+    report.engines = engines::compare((file, &facts.signature), imported.as_ref().ok(), selected, context)?;
+    report.preprocess = prepared(imported.ok(), &facts)?;
     report.advise(file.is_quantized());
     Ok(())
 }
 
 /// How images are prepared, if the file says so.
-fn prepared(imported: Option<ImportedModel>, conventions: &Conventions) -> Result<Option<String>> {
-    match imported {
-        Some(imported) if imported.spec.is_some() || conventions.preset.is_some() => {
-            Ok(Some(Preparation::of_known(&NetworkDraft::of_onnx(imported, conventions))?.to_string()))
+fn prepared(imported: Option<ImportedModel>, facts: &FileFacts) -> Result<Option<String>> {
+    match (imported, &facts.known) {
+        (_, Some(PreparationSource::Unclear)) => Ok(None),
+        (Some(imported), known) if imported.spec.is_some() || known.is_some() => {
+            Ok(Some(Preparation::of_known(&NetworkDraft::of_onnx(imported, facts)?)?.to_string()))
         }
-        Some(_) => Ok(None),
-        None => Ok(conventions.preset.map(|preset| format!("as the preset {preset}"))),
+        (None, Some(PreparationSource::Preset { preset, .. })) => Ok(Some(format!("as the preset {preset}"))),
+        (None, Some(PreparationSource::Bytes { .. })) => Ok(Some(format!("as the preset {}", Preset::Bytes))),
+        _ => Ok(None),
     }
 }
 
@@ -124,7 +130,6 @@ fn describe(graph: &Graph, report: &mut FileReport) {
     let (input, output_shape) = (graph.shape(graph.input()), graph.shape(graph.output()));
     let names: Vec<&str> = zoo::recognise(graph).iter().map(|row| row.name()).collect();
     report.architecture = (!names.is_empty()).then(|| names.join(" or "));
-    report.headless = graph.classifier().is_none();
     let head = if report.headless { "headless backbone" } else { "classifier" };
     report.network = Some(format!(
         "{head} {input} -> {output_shape}, {} nodes, {} parameters, {:.2} GMAC an image",
@@ -138,6 +143,7 @@ fn describe(graph: &Graph, report: &mut FileReport) {
 fn stored(network: Network, report: &mut FileReport) -> Result<()> {
     report.contents = Contents::Weights;
     report.producer = "safetensors, with a network of graft's".to_owned();
+    report.headless = network.spec.labels.is_none();
     describe(&network.graph, report);
     report.labels = network.spec.labels.as_ref().map(|labels| labels.names().to_vec());
     report.preprocess = Some(Preparation::of_known(&NetworkDraft::of_network(network))?.to_string());

@@ -39,6 +39,8 @@ pub(super) struct FileReport {
     #[serde(skip)]
     pub(super) headless: bool,
     pub(super) operators: Option<String>,
+    /// A line for the input and for each output: what it is, and what says so.
+    pub(super) signature: Vec<String>,
     pub(super) labels: Option<Vec<String>>,
     pub(super) preprocess: Option<String>,
     pub(super) fixed_batch: Option<i64>,
@@ -108,6 +110,9 @@ impl FileReport {
         }
         if let Some(operators) = &self.operators {
             line("operators", operators)?;
+        }
+        for line_of in &self.signature {
+            line("", line_of)?;
         }
         if let Some(labels) = &self.labels {
             let first = labels.first().map_or("", String::as_str);

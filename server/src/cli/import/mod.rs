@@ -1,5 +1,8 @@
 //! `graft import`: ONNX files and files of weights into the store.
 
+mod deadline;
+mod facts;
+mod labels;
 mod network;
 mod opaque;
 mod preparation;
@@ -11,12 +14,14 @@ pub(super) mod weights;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
-use models::Labels;
-use onnx::ImportError;
+use clap::{Args, ValueEnum};
+use models::scores::ScoreKind;
+use onnx::{ImportError, ModelFile, SignatureOptions};
 use server::store::ModelName;
 
 use super::{CommandContext, output};
+pub(super) use facts::FileFacts;
+pub(super) use labels::NamedLabels;
 pub(super) use network::{NetworkDraft, PreparationSource};
 use opaque::OpaqueImport;
 use preparation::PreparationArgs;
@@ -34,10 +39,26 @@ pub(super) struct ImportArgs {
     #[arg(long, env = "GRAFT_NAME")]
     name: ModelName,
 
-    /// The class names in the order of the outputs: one a line, or a JSON array [default: those in the file, else
-    /// class 0, class 1, …]
+    /// The class names in the order of the outputs: one a line, a JSON array, or names by class, as JSON, Python or YAML has
+    /// them. Where one output number decides between two classes, first the one that low numbers mean [default: those in the
+    /// file, else class 0, class 1, …]
     #[arg(long, env = "GRAFT_LABELS", value_name = "FILE")]
     labels: Option<PathBuf>,
+
+    /// The output that classifies, where an ONNX file has several and does not tell [default: the one whose last operators,
+    /// width or name says so]
+    #[arg(long, env = "GRAFT_OUTPUT", value_name = "NAME")]
+    output: Option<String>,
+
+    /// What the numbers of that output are: logits of classes that exclude each other (softmax), logits of independent labels
+    /// (sigmoid), or scores that are ready (none) [default: what the last operators say]
+    #[arg(long, env = "GRAFT_ACTIVATION", value_enum, value_name = "KIND")]
+    activation: Option<ActivationArg>,
+
+    /// How many seconds a trial run of a network that graft cannot parse may take
+    #[arg(long, env = "GRAFT_TRIAL_SECONDS", default_value_t = 120, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    trial_seconds: u64,
 
     /// The network that a file of weights is of; `graft arch list` lists them [default: the one that its tensors fit]
     #[arg(long, env = "GRAFT_ARCH", value_name = "NAME")]
@@ -57,34 +78,68 @@ pub(super) struct ImportArgs {
     verify: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ActivationArg {
+    /// Logits of classes that exclude each other; their scores sum to 1.
+    Softmax,
+    /// Logits of labels that stand beside each other; each has its own score.
+    Sigmoid,
+    /// Scores that are ready.
+    None,
+}
+
+impl From<ActivationArg> for ScoreKind {
+    fn from(activation: ActivationArg) -> Self {
+        match activation {
+            ActivationArg::Softmax => Self::Softmax,
+            ActivationArg::Sigmoid => Self::Sigmoid,
+            ActivationArg::None => Self::Identity,
+        }
+    }
+}
+
+impl ImportArgs {
+    fn size(&self) -> Option<[usize; 2]> {
+        self.size.map(|[height, width]| [height as usize, width as usize])
+    }
+
+    fn named(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Refuses options that this kind of file has no use for.
+    fn check(&self, source: &Source) -> Result<()> {
+        if self.arch.is_some() && !matches!(source, Source::Weights(_)) {
+            bail!("{}: --arch is for files of weights alone, and this one holds its network itself", self.named());
+        }
+        if (self.output.is_some() || self.activation.is_some()) && !matches!(source, Source::Onnx(_)) {
+            bail!("{}: --output and --activation are for ONNX files alone", self.named());
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn run(args: &ImportArgs, context: &CommandContext) -> Result<()> {
-    let named = || args.file.display().to_string();
-    let labels = args.labels.as_ref().map(read_labels).transpose()?;
-    let size = args.size.map(|[height, width]| [height as usize, width as usize]);
+    let named = || args.named();
+    let labels = args.labels.as_ref().map(NamedLabels::read).transpose()?;
     // Every engine of this machine is tried, whichever will serve.
     let selected = context.select()?;
     let source = Source::open(&args.file)?;
-    if args.arch.is_some() && !matches!(source, Source::Weights(_)) {
-        bail!("{}: --arch is for files of weights alone, and this one holds its network itself", named());
-    }
+    args.check(&source)?;
     let draft = match source {
         Source::Network(network) => NetworkDraft::of_network(*network),
-        Source::Weights(file) => NetworkDraft::of_weights(&file, args.arch.as_deref(), size).with_context(named)?,
-        Source::Onnx(file) => match file.import_for(size) {
-            Ok(imported) => NetworkDraft::of_onnx(imported, &file.conventions()),
-            Err(error @ (ImportError::Node { .. } | ImportError::Outputs(_))) => {
-                output::line(format_args!("graft cannot parse this network: {error}"))?;
-                output::line(format_args!(
-                    "it is kept as it is: it can be served and given a new head, but its layers cannot be trained"
-                ))?;
-                let import = OpaqueImport::new(*file, labels, &args.preparation)?;
-                return import.publish(args, &selected, context).with_context(named);
+        Source::Weights(file) => {
+            NetworkDraft::of_weights(&file, args.arch.as_deref(), args.size()).with_context(named)?
+        }
+        Source::Onnx(file) => match parse(&file, labels.as_ref(), args).with_context(named)? {
+            Parsed::Network(draft) => *draft,
+            Parsed::Opaque(import) => {
+                return import.publish(args, labels, (&selected, context)).with_context(named);
             }
-            Err(error) => return Err(error).with_context(named),
         },
     };
     let draft = draft.labelled(labels).with_context(named)?;
-    let mut preparation = args.preparation.resolve(&draft)?;
+    let mut preparation = args.preparation.resolve(&draft).with_context(named)?;
     if let Some(folder) = &args.verify {
         let file = |preparation: &Preparation| {
             let network = draft.network(preparation)?;
@@ -100,7 +155,30 @@ pub(super) fn run(args: &ImportArgs, context: &CommandContext) -> Result<()> {
     publish(&args.name, &network, context)
 }
 
-pub(super) fn read_labels(path: &PathBuf) -> Result<Labels> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Labels::parse(&text).with_context(|| path.display().to_string())
+/// An ONNX file, as far as graft can parse it.
+enum Parsed {
+    Network(Box<NetworkDraft>),
+    Opaque(Box<OpaqueImport>),
+}
+
+/// Says what the file's inputs and outputs are, and reads its network.
+fn parse(file: &ModelFile, labels: Option<&NamedLabels>, args: &ImportArgs) -> Result<Parsed> {
+    let options = SignatureOptions {
+        output: args.output.as_deref(),
+        activation: args.activation.map(ScoreKind::from),
+        classes: labels.map(|named| named.labels.len()),
+    };
+    let facts = FileFacts::of(file, &options)?;
+    facts.print()?;
+    match file.import_as(&facts.signature, args.size()) {
+        Ok(imported) => Ok(Parsed::Network(Box::new(NetworkDraft::of_onnx(imported, &facts)?))),
+        Err(error @ ImportError::Node { .. }) => {
+            output::line(format_args!("graft cannot parse this network: {error}"))?;
+            output::line(format_args!(
+                "it is kept as it is: it can be served and given a new head, but its layers cannot be trained"
+            ))?;
+            Ok(Parsed::Opaque(Box::new(OpaqueImport::new(file, facts, args)?)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

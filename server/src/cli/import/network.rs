@@ -3,11 +3,13 @@
 use anyhow::{Result, bail};
 use models::channels::{self, ChannelOrder};
 use models::preprocess::Preset;
+use models::spec::ScoreSpec;
 use models::{Graph, Labels, ModelSpec, Network, Params, Preprocess, zoo};
 use onnx::ImportedModel;
-use onnx::conventions::Conventions;
 
 use super::Preparation;
+use super::facts::FileFacts;
+use super::labels::{self, NamedLabels};
 
 /// A network from its normalised image to its logits, and what its file says about the rest.
 #[derive(Debug, Clone)]
@@ -16,7 +18,9 @@ pub(in crate::cli) struct NetworkDraft {
     pub(in crate::cli) params: Params,
     /// What kind of network it is.
     pub(in crate::cli) architecture: String,
-    pub(in crate::cli) labels: Option<Labels>,
+    pub(in crate::cli) labels: Option<NamedLabels>,
+    /// What its last numbers are; `None` for features.
+    pub(in crate::cli) scores: Option<ScoreSpec>,
     /// How its images are prepared, if its file or its origin says so.
     pub(in crate::cli) known: Option<PreparationSource>,
 }
@@ -30,53 +34,53 @@ pub(in crate::cli) enum PreparationSource {
     Parameters { preprocess: Box<Preprocess>, origin: String },
     /// Which of the common ways it is, and the order of the colours where that is said apart from it.
     Preset { preset: Preset, order: Option<ChannelOrder>, origin: String },
+    /// The input's type holds bytes, so pixels go in as they are; the geometry is open.
+    Bytes { order: Option<ChannelOrder> },
+    /// The network begins with arithmetic that does not tell what it is for, so the user must.
+    Unclear,
 }
 
 impl NetworkDraft {
     /// From the file of weights of a stored model.
     pub(in crate::cli) fn of_network(network: Network) -> Self {
         let Network { graph, params, spec } = network;
-        let (architecture, labels) = (spec.architecture.clone(), spec.labels.clone());
-        Self { graph, params, architecture, labels, known: Some(PreparationSource::Spec(Box::new(spec))) }
+        let architecture = spec.architecture.clone();
+        let labels = spec.labels.clone().map(|labels| NamedLabels::new(labels, "the file"));
+        let scores = (labels.is_some() || graph.classifier().is_some()).then(|| spec.scores.clone());
+        Self { graph, params, architecture, labels, scores, known: Some(PreparationSource::Spec(Box::new(spec))) }
     }
 
     /// From an ONNX file.
-    pub(in crate::cli) fn of_onnx(imported: ImportedModel, conventions: &Conventions) -> Self {
-        let ImportedModel { graph, params, spec, producer } = imported;
+    ///
+    /// # Errors
+    /// Where its input is no image.
+    pub(in crate::cli) fn of_onnx(imported: ImportedModel, facts: &FileFacts) -> Result<Self> {
+        let ImportedModel { graph, params, spec, scores, producer } = imported;
         if let Some(spec) = spec {
-            return Self::of_network(Network { graph, params, spec });
+            return Ok(Self::of_network(Network { graph, params, spec }));
         }
         let recognised = zoo::recognise(&graph).first().map(|row| row.name().to_owned());
         let unnamed = || Some(producer).filter(|name| !name.is_empty()).unwrap_or("unnamed network".to_owned());
-        let known = conventions.preset.map(|preset| PreparationSource::Preset {
-            preset,
-            order: conventions.channel_order,
-            origin: format!("by the file's metadata ({})", conventions.keys.join(", ")),
-        });
         let architecture = recognised.unwrap_or_else(unnamed);
-        Self { graph, params, architecture, labels: conventions.labels.clone(), known }
+        let (graph, params) = channels::from_gray(&graph, &params)?;
+        Ok(Self { graph, params, architecture, labels: facts.labels.clone(), scores, known: facts.known.clone() })
     }
 
     /// With these class names if any are given, otherwise with the file's own, or numbers.
-    pub(in crate::cli) fn labelled(mut self, given: Option<Labels>) -> Result<Self> {
-        let classes = self.graph.shape(self.graph.output()).len();
-        let headless = self.graph.classifier().is_none();
-        if headless {
+    pub(in crate::cli) fn labelled(mut self, given: Option<NamedLabels>) -> Result<Self> {
+        if self.scores.is_none() {
             if given.is_some() {
-                bail!("the network has no classifier, so there is nothing to label; leave out --labels");
+                bail!(
+                    "the network has no classifier, so there is nothing to label; leave out --labels, or, if its output is \
+                     scores all the same, say what kind with --activation"
+                );
             }
             self.labels = None;
             return Ok(self);
         }
-        // Names in foreign metadata may be of something else; given ones are meant.
-        let fits = |labels: &Labels| labels.len() == classes;
-        let own =
-            self.labels.take().filter(|labels| fits(labels) || matches!(self.known, Some(PreparationSource::Spec(_))));
-        let labels = given.or(own).unwrap_or_else(|| numbered(classes));
-        if !fits(&labels) {
-            bail!("there are {} labels, but the network has {classes} classes", labels.len());
-        }
-        self.labels = Some(labels);
+        let classes = self.graph.shape(self.graph.output()).len();
+        let labels = labels::resolve(given, self.labels.take(), classes)?;
+        self.labels = Some(NamedLabels::new(labels, "the command"));
         Ok(self)
     }
 
@@ -84,7 +88,7 @@ impl NetworkDraft {
     pub(in crate::cli) fn input(&self) -> Result<[u32; 2]> {
         let (channels, height, width) = self.graph.chw(self.graph.input())?;
         if channels != 3 {
-            bail!("the network takes images of {channels} channel(s); graft serves networks for RGB images");
+            bail!("the network takes images of {channels} channel(s); graft serves networks for RGB and gray images");
         }
         Ok([u32::try_from(height)?, u32::try_from(width)?])
     }
@@ -100,7 +104,7 @@ impl NetworkDraft {
             );
         }
         preprocess.validate()?;
-        let (labels, architecture) = (self.labels.clone(), self.architecture.clone());
+        let labels: Option<Labels> = self.labels.clone().map(|named| named.labels);
         if let Some(PreparationSource::Spec(spec)) = &self.known {
             let spec = ModelSpec { labels, ..(**spec).clone() };
             return Ok(Network::new(self.graph.clone(), &self.params, spec)?);
@@ -110,12 +114,8 @@ impl NetworkDraft {
             ChannelOrder::Bgr => channels::reversed(&self.graph, &self.params)?,
         };
         let graph = graph.normalized(&preprocess.normalize())?;
-        let spec = ModelSpec { architecture, labels, preprocess: preprocess.clone(), training: None };
+        let scores = self.scores.clone().unwrap_or_default();
+        let spec = ModelSpec { scores, ..ModelSpec::new(self.architecture.clone(), labels, preprocess.clone()) };
         Ok(Network::new(graph, &params, spec)?)
     }
-}
-
-/// `class 0`, `class 1`, …
-pub(super) fn numbered(classes: usize) -> Labels {
-    Labels::new((0..classes).map(|class| format!("class {class}")).collect())
 }

@@ -1,101 +1,144 @@
 //! A file that graft cannot parse: wrapped, tried on the engines, and stored as it is.
 
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use models::preprocess::{ImageBatch, Limits};
+use models::spec::ScoreSpec;
 use models::{Labels, ModelSpec};
 use onnx::parity::{TOLERANCE, relative_difference};
-use onnx::{Batching, Engine, EngineKind, ModelFile, OpaqueOptions, engine};
+use onnx::signature::OutputEvidence;
+use onnx::{Batching, Engine, EngineKind, ImportError, ModelFile, OpaqueOptions, engine};
 use server::failure::chain;
 use server::runtime::SelectedEngine;
 use server::store::{Artifacts, Golden, ModelContent, ModelStore};
 
-use super::network::{PreparationSource, numbered};
-use super::preparation::{Preparation, PreparationArgs};
+use super::facts::FileFacts;
+use super::labels::{self, NamedLabels};
+use super::preparation::Preparation;
 use super::publish::cards;
-use super::{ImportArgs, trial};
+use super::{ImportArgs, deadline, trial};
 use crate::cli::{CommandContext, output};
 
 /// A foreign file with what is known of it.
 pub(super) struct OpaqueImport {
+    /// With its scores as the only output.
     file: ModelFile,
-    labels: Option<Labels>,
+    output: OutputEvidence,
+    labels: Option<NamedLabels>,
     input: [u32; 2],
     preparation: Preparation,
+    /// How long a trial may take.
+    patience: Duration,
+}
+
+/// What a trial run has told.
+struct Measured {
+    /// Numbers an image.
+    width: usize,
+    scores: ScoreSpec,
+    labels: Labels,
+}
+
+/// The file as it will be stored, and what it answers.
+struct StoredForm {
+    bytes: Vec<u8>,
+    spec: ModelSpec,
+    golden: Vec<Golden>,
 }
 
 impl OpaqueImport {
-    pub(super) fn new(file: ModelFile, labels: Option<Labels>, args: &PreparationArgs) -> Result<Self> {
+    pub(super) fn new(file: &ModelFile, facts: FileFacts, args: &ImportArgs) -> Result<Self> {
         let &[channels, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
-        if channels != 3 {
-            bail!("the network takes images of {channels} channel(s); graft serves networks for RGB images");
+        if !matches!(channels, 1 | 3) {
+            bail!("the network takes images of {channels} channel(s); graft serves networks for RGB and gray images");
         }
         let input = [u32::try_from(height)?, u32::try_from(width)?];
-        let conventions = file.conventions();
-        let known = conventions.preset.map(|preset| PreparationSource::Preset {
-            preset,
-            order: conventions.channel_order,
-            origin: format!("by the file's metadata ({})", conventions.keys.join(", ")),
-        });
-        let preparation = args.choose(known.as_ref(), input)?;
-        Ok(Self { file, labels: labels.or(conventions.labels), input, preparation })
+        let preparation = args.preparation.choose(facts.known.as_ref(), input)?;
+        Ok(Self {
+            file: file.scored(&facts.signature)?,
+            output: facts.signature.output().clone(),
+            labels: facts.labels,
+            input,
+            preparation,
+            patience: Duration::from_secs(args.trial_seconds),
+        })
     }
 
     pub(super) fn publish(
         mut self,
         args: &ImportArgs,
-        selected: &SelectedEngine,
-        context: &CommandContext,
+        given: Option<NamedLabels>,
+        (selected, context): (&SelectedEngine, &CommandContext),
     ) -> Result<()> {
-        let classes = self.classes(selected)?;
-        let labels = self.labels.take().unwrap_or_else(|| numbered(classes));
-        if labels.len() != classes {
-            bail!("there are {} labels, but the network has {classes} classes", labels.len());
-        }
-        self.labels = Some(labels);
+        let measured = self.measure(given, selected)?;
         if let Some(folder) = &args.verify {
-            let file = |preparation: &Preparation| self.wrapped(preparation, Batching::Declared);
+            let file = |preparation: &Preparation| self.wrapped(preparation, Batching::Declared, &measured);
             let fits = trial::best(folder, (&self.preparation, self.input), selected, &file)?;
             if args.preparation.is_open() {
                 self.preparation = fits;
             }
         }
         output::line(format_args!("images are prepared {}", self.preparation))?;
-        let (bytes, spec, golden) = self.batched(selected)?;
+        let StoredForm { bytes, spec, golden } = self.batched(&measured, selected)?;
         for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
-            output::line(format_args!("{kind}: {}", compared(kind, (&bytes, &spec), &golden, context)))?;
+            let form = StoredForm { bytes: bytes.clone(), spec: spec.clone(), golden: golden.clone() };
+            let threads = context.engine.threads;
+            let said = deadline::within(self.patience, &format!("the comparison with {kind}"), move || {
+                compared(kind, &form, threads)
+            });
+            let said = said.unwrap_or_else(|error| format!("not compared: {error}"));
+            output::line(format_args!("{kind}: {said}"))?;
         }
         let megabytes = bytes.len() as f64 / 1e6;
         let artifacts = Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None };
         let version = ModelStore::open(&context.data.models_dir())?.publish(&args.name, &artifacts)?;
-        let (name, architecture) = (&args.name, &spec.architecture);
+        let (name, architecture, classes) = (&args.name, &spec.architecture, measured.labels.len());
         output::line(format_args!(
-            "stored `{name}` version {version}: {architecture}, {classes} classes, {:.1} MB, as it is",
-            megabytes
+            "stored `{name}` version {version}: {architecture}, {classes} classes, {megabytes:.1} MB, as it is"
         ))?;
         Ok(())
     }
 
-    /// How many numbers come out for an image.
-    fn classes(&self, selected: &SelectedEngine) -> Result<usize> {
-        let (bytes, _) = self.wrapped(&self.preparation, Batching::Declared)?;
-        let opened = engine::open(selected.kind, &bytes, selected.threads);
-        let advice = match selected.kind {
+    /// Runs the file once, and resolves what depends on how many numbers come out for an image.
+    fn measure(&self, given: Option<NamedLabels>, selected: &SelectedEngine) -> Result<Measured> {
+        let spec = self.spec(&self.preparation);
+        let options = OpaqueOptions {
+            spec: &spec,
+            channel_order: self.preparation.order,
+            batch: Batching::Declared,
+            width: None,
+        };
+        let bytes = self.file.wrap_opaque(&options)?;
+        let [height, width] = self.input.map(|size| size as usize);
+        let (kind, threads) = (selected.kind, selected.threads);
+        let answer = deadline::within(self.patience, &format!("a trial run on {kind}"), move || {
+            engine::open(kind, &bytes, threads)?.run(&ImageBatch::noise(1, [3, height, width], 0))
+        })?;
+        let advice = match kind {
             EngineKind::Tract => "; ONNX Runtime knows more operators: `graft runtime install`",
             EngineKind::Ort => "",
         };
-        let [height, width] = self.input.map(|size| size as usize);
-        let answer = opened.and_then(|mut engine| engine.run(&ImageBatch::noise(1, [3, height, width], 0)));
         let outputs = answer.with_context(|| format!("the serving engine does not run this network{advice}"))?;
-        Ok(outputs.first()?.data().len())
+        let width = outputs.first()?.data().len();
+        let output = self.output.measured(width).map_err(ImportError::from)?;
+        let labels = given.or(self.labels.clone());
+        let output = match output.kind() {
+            Some(_) => output,
+            None => output.named(labels.as_ref().map(|named| named.labels.len())).map_err(ImportError::from)?,
+        };
+        let scores = output.kind().map(|kind| output.spec(kind)).unwrap_or_default();
+        Ok(Measured { width, scores, labels: labels::resolve(labels, None, width.max(2))? })
     }
 
     /// The file as it will be stored, and what it answers: for any number of images if each is answered as it is alone.
-    fn batched(&self, selected: &SelectedEngine) -> Result<(Vec<u8>, ModelSpec, Vec<Golden>)> {
+    fn batched(&self, measured: &Measured, selected: &SelectedEngine) -> Result<StoredForm> {
         let fixed = self.file.fixed_batch()?;
         let single = if fixed.is_some() { Batching::Declared } else { Batching::One };
-        let (alone, spec) = self.wrapped(&self.preparation, single)?;
+        let (alone, spec) = self.wrapped(&self.preparation, single, measured)?;
         let golden = golden(&alone, &spec, selected)?;
-        let (dynamic, _) = self.wrapped(&self.preparation, Batching::Dynamic)?;
+        let (dynamic, _) = self.wrapped(&self.preparation, Batching::Dynamic, measured)?;
         let together = || -> Result<f64> {
             let inputs = golden.iter().map(|golden| spec.preprocess.apply(&golden.bytes, &Limits::default()));
             let batch = ImageBatch::stack(&inputs.collect::<Result<Vec<_>, _>>()?)?;
@@ -105,7 +148,7 @@ impl OpaqueImport {
         };
         // The same sums in another order differ by less.
         if together().is_ok_and(|difference| difference <= TOLERANCE) {
-            return Ok((dynamic, spec, golden));
+            return Ok(StoredForm { bytes: dynamic, spec, golden });
         }
         match fixed {
             Some(fixed) => {
@@ -116,19 +159,20 @@ impl OpaqueImport {
                  contrast of a whole batch, so it is given one at a time"
             ))?,
         }
-        Ok((alone, spec, golden))
+        Ok(StoredForm { bytes: alone, spec, golden })
     }
 
-    fn wrapped(&self, preparation: &Preparation, batch: Batching) -> Result<(Vec<u8>, ModelSpec)> {
-        let unnamed = || Some(self.file.producer()).filter(|name| !name.is_empty());
-        let spec = ModelSpec {
-            architecture: unnamed().unwrap_or("unnamed network".to_owned()),
-            labels: self.labels.clone(),
-            preprocess: preparation.preprocess.clone(),
-            training: None,
-        };
-        let options = OpaqueOptions { spec: &spec, channel_order: preparation.order, batch };
+    fn wrapped(&self, preparation: &Preparation, batch: Batching, measured: &Measured) -> Result<(Vec<u8>, ModelSpec)> {
+        let (labels, scores) = (Some(measured.labels.clone()), measured.scores.clone());
+        let spec = ModelSpec { labels, scores, ..self.spec(preparation) };
+        let options =
+            OpaqueOptions { spec: &spec, channel_order: preparation.order, batch, width: Some(measured.width) };
         Ok((self.file.wrap_opaque(&options)?, spec))
+    }
+
+    fn spec(&self, preparation: &Preparation) -> ModelSpec {
+        let producer = Some(self.file.producer()).filter(|name| !name.is_empty());
+        ModelSpec::new(producer.unwrap_or("unnamed network".to_owned()), None, preparation.preprocess.clone())
     }
 }
 
@@ -148,14 +192,10 @@ fn logits(engine: &mut dyn Engine, spec: &ModelSpec, image: &[u8]) -> Result<Vec
 }
 
 /// What another engine makes of it, as half a sentence.
-fn compared(
-    kind: EngineKind,
-    (file, spec): (&[u8], &ModelSpec),
-    golden: &[Golden],
-    context: &CommandContext,
-) -> String {
+fn compared(kind: EngineKind, form: &StoredForm, threads: NonZeroUsize) -> String {
+    let StoredForm { bytes, spec, golden } = form;
     let largest = || -> Result<f64> {
-        let mut engine = engine::open(kind, file, context.engine.threads)?;
+        let mut engine = engine::open(kind, bytes, threads)?;
         let mut largest = 0.0_f64;
         for golden in golden {
             largest = largest.max(relative_difference(&golden.logits, &logits(engine.as_mut(), spec, &golden.bytes)?));

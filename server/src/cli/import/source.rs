@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Component, Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use models::Network;
-use models::weights::{self, SafetensorsError, StateDict, WeightsFormat};
-use onnx::ModelFile;
+use models::weights::{self, SafetensorsError, StateDict, WeightsError, WeightsFormat};
+use onnx::{FileError, ModelFile};
 use sha2::{Digest, Sha256};
 
 /// What a file is.
@@ -50,7 +50,16 @@ impl Source {
     fn onnx(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut beside = |location: &str| read_beside(folder, location);
-        Ok(Self::Onnx(Box::new(ModelFile::decode_with(bytes, &mut beside)?)))
+        let bytes = bytes::Bytes::from(bytes);
+        match ModelFile::decode_with(bytes.clone(), &mut beside) {
+            Ok(file) => Ok(Self::Onnx(Box::new(file))),
+            // Another kind of file is called by its name.
+            Err(error @ (FileError::Decode | FileError::NoGraph)) => match weights::read(bytes.to_vec()) {
+                Err(WeightsError::Format { found }) => bail!("{error}; this is {found}"),
+                _ => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -98,5 +107,83 @@ mod tests {
             let outside = error.to_string() == "it is not in the model's folder";
             assert!(outside || error.kind() == io::ErrorKind::NotFound && location == "missing", "{location}: {error}");
         }
+    }
+
+    /// Words of other libraries, of Rust's own debug output and of panics.
+    const FOREIGN: [&str; 16] = [
+        "protobuf",
+        "Protobuf",
+        "prost",
+        "serde",
+        "at line",
+        "Some(",
+        "Err(",
+        "Os {",
+        "hdf5_reader",
+        "zip::",
+        "InvalidArchive",
+        "HeaderTo",
+        "invalid header",
+        "ort::",
+        "stod",
+        "unwrap",
+    ];
+
+    fn safetensors(header: &str) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat()
+    }
+
+    /// An ONNX file with this entry among its metadata, and an empty graph.
+    fn onnx(key: &str, value: &str) -> Vec<u8> {
+        let field = |tag: u8, content: &[u8]| [&[tag, content.len() as u8][..], content].concat();
+        let entry = [field(0x0a, key.as_bytes()), field(0x12, value.as_bytes())].concat();
+        [field(0x3a, &[]), field(0x72, &entry)].concat()
+    }
+
+    #[test]
+    fn damaged_files_are_refused_in_our_words() {
+        let record = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let graph = r#"{"__metadata__":{"graft.graph.v1":"{","graft.spec.v1":"{"}}"#;
+        for (name, bytes, expected) in [
+            ("empty", vec![], "this is an empty file"),
+            ("text", b"hello, world".to_vec(), "not an ONNX file, or a truncated one"),
+            ("page", b"<!DOCTYPE html>".to_vec(), "a web page"),
+            ("picture", b"\x89PNG\r\n\x1a\n".to_vec(), "this is a picture"),
+            ("gzip", b"\x1f\x8b\x08\0\0".to_vec(), "a gzip file; unpack it first"),
+            ("pointer", b"version https://git-lfs.github.com/spec/v1".to_vec(), "a Git LFS pointer"),
+            ("cut safetensors", safetensors(record)[..30].to_vec(), "the safetensors file is damaged or cut off"),
+            ("long header", safetensors(&format!("{record:200}x")), "the safetensors file is damaged or cut off"),
+            ("bad graph", safetensors(graph), "the file's graph or spec is damaged"),
+            ("zip", b"PK\x03\x04 and no archive".to_vec(), "the zip archive is damaged or cut off"),
+            ("pickle", b"\x80\x02\xff".to_vec(), "byte 2 of the pickle"),
+            ("cut pickle", b"\x80\x02X".to_vec(), "the file ends in the middle of its pickle"),
+            ("hdf5", [b"\x89HDF\r\n\x1a\n".to_vec(), vec![7; 64]].concat(), "the HDF5 file is damaged or cut off"),
+        ] {
+            let error = read_file(&bytes).unwrap_err();
+            assert!(error.contains(expected), "{name}: {error}");
+            assert!(FOREIGN.iter().all(|words| !error.contains(words)), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn damaged_metadata_is_refused_in_our_words() {
+        for (key, value, expected) in [
+            ("graft.spec.v1", "{", "the file's metadata under `graft.spec.v1` is damaged"),
+            ("graft.spec.v1", r#"{"architecture": 7}"#, "the file's metadata under `graft.spec.v1` is damaged"),
+            ("graft.spec.v9", "{}", "upgrade graft"),
+        ] {
+            let error = onnx::metadata::spec(&onnx(key, value)).unwrap_err();
+            let error = server::failure::chain(&error);
+            assert!(error.contains(expected), "{key}: {error}");
+            assert!(FOREIGN.iter().all(|words| !error.contains(words)), "{key}: {error}");
+        }
+    }
+
+    /// The error of a file with this content, with its causes.
+    fn read_file(bytes: &[u8]) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, bytes).unwrap();
+        Source::open(&path).map(drop).map_err(|error| server::failure::chain(error.as_ref()))
     }
 }

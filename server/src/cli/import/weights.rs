@@ -5,10 +5,12 @@ use std::cmp::Reverse;
 use anyhow::{Context, Result, bail};
 use models::graph::GraphError;
 use models::preprocess::Preset;
+use models::spec::ScoreSpec;
 use models::weights::{self, FitError, FittedWeights, Likeness, Naming, StateDict};
 use models::zoo::{self, Architecture, PublishedWeights};
 use models::{Graph, Labels, Tensor};
 
+use super::labels::NamedLabels;
 use super::network::{NetworkDraft, PreparationSource};
 use super::source::WeightsFile;
 use crate::cli::output;
@@ -43,8 +45,9 @@ impl NetworkDraft {
             }),
             (None, _) => None,
         };
-        let labels = published.map(|_| Labels::imagenet());
-        let mut draft = Self { graph, params, architecture: row.name().to_owned(), labels, known };
+        let labels = published.map(|_| NamedLabels::new(Labels::imagenet(), "the published network"));
+        let scores = graph.classifier().map(|_| ScoreSpec::default());
+        let mut draft = Self { graph, params, architecture: row.name().to_owned(), labels, scores, known };
         draft.drop_empty_classifier()?;
         Ok(draft)
     }
@@ -60,6 +63,7 @@ impl NetworkDraft {
             let features = first.map_or(classifier.node(), |(id, _)| id);
             self.graph = self.graph.prefix(self.graph.node(features).inputs[0]);
             self.params = self.params.select(&self.graph)?;
+            self.scores = None;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use models::zoo::{self, PUBLISHED, PublishedWeights};
 use server::store::ModelName;
 
 use super::import::source::WeightsFile;
-use super::import::{NetworkDraft, Preparation, PreparationSource};
+use super::import::{NamedLabels, NetworkDraft, Preparation, PreparationSource};
 use super::{CommandContext, import, output};
 use config::Config;
 use hub::Hub;
@@ -61,8 +61,9 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
         origin: format!("as {repository} says"),
     });
     let classes = draft.graph.shape(draft.graph.output()).len();
-    draft.labels = config.labels.or((classes == 1000).then(Labels::imagenet));
-    let given = args.labels.as_ref().map(import::read_labels).transpose()?;
+    let own = config.labels.or((classes == 1000).then(Labels::imagenet));
+    draft.labels = own.map(|labels| NamedLabels::new(labels, repository.clone()));
+    let given = args.labels.as_ref().map(NamedLabels::read).transpose()?;
     let draft = draft.labelled(given)?;
     let preparation = Preparation::of_known(&draft)?;
     output::line(format_args!("images are prepared {preparation}"))?;

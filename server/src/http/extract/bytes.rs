@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 
+use super::encoding;
 use crate::http::problem::{ApiError, Code};
 
 /// The body as it came. Its format is told by its first bytes, not by the content type.
@@ -14,6 +15,7 @@ impl<S: Send + Sync> FromRequest<S> for ImageBytes {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        encoding::check(request.headers())?;
         check_type(request.headers())?;
         match Bytes::from_request(request, state).await {
             Ok(bytes) if bytes.is_empty() => Err(ApiError::new(Code::ImageEmpty, "the body is empty")),

@@ -3,8 +3,9 @@
 use axum::body::Bytes;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 
+use super::encoding;
 use crate::http::problem::{ApiError, Code};
 
 /// The parts named `image` of a form, in its order; at least one.
@@ -24,8 +25,12 @@ impl<S: Send + Sync> FromRequest<S> for Images {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let mut form = Multipart::from_request(request, state).await.map_err(|rejection| {
-            ApiError::new(Code::UnsupportedMediaType, format!("send `multipart/form-data`: {}", rejection.body_text()))
+        encoding::check(request.headers())?;
+        check_type(request.headers())?;
+        let mut form = Multipart::from_request(request, state).await.map_err(|_| {
+            let detail =
+                "the header `content-type` names no boundary of the form; let the program that sends it set it";
+            ApiError::new(Code::UnsupportedMediaType, detail)
         })?;
         let mut uploads = Vec::new();
         while let Some(part) = form.next_field().await.map_err(|error| refusal(&error))? {
@@ -44,9 +49,43 @@ impl<S: Send + Sync> FromRequest<S> for Images {
     }
 }
 
+/// Raw images go to another address.
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "multipart/form-data" {
+        return Ok(());
+    }
+    let body =
+        if essence.is_empty() { "the body has no content type".to_owned() } else { format!("the body is `{essence}`") };
+    let advice =
+        "send `multipart/form-data` with parts named `image`, or the bytes of one image to `POST /classify/bytes`";
+    Err(ApiError::new(Code::UnsupportedMediaType, format!("{body}; {advice}")))
+}
+
 fn refusal(error: &MultipartError) -> ApiError {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Code::BodyTooLarge.into(),
         _ => ApiError::new(Code::InvalidMultipart, error.body_text()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_raw_image_is_sent_to_the_address_that_takes_it() {
+        for (content_type, expected) in [
+            ("image/jpeg", "the body is `image/jpeg`; send `multipart/form-data`"),
+            ("", "the body has no content type; send `multipart/form-data`"),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+            let error = check_type(&headers).unwrap_err();
+            let detail = error.detail().unwrap();
+            assert!(detail.contains(expected) && detail.contains("`POST /classify/bytes`"), "{detail}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! axum's own would answer plain text.
 
 mod bytes;
+mod encoding;
 mod images;
 mod json;
 mod path;

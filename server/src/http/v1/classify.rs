@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
-use models::scores::{softmax, top_k};
+use models::scores::{ScoreKind, top_k};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{refusal, within};
 use crate::http::extract::{ImageBytes, Images, Query, Upload};
-use crate::http::problem::{ApiError, documents};
+use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::inference::{InferenceError, InferenceResult};
 
@@ -28,6 +28,10 @@ pub struct ClassifyQuery {
     #[serde(default = "default_top_k")]
     #[param(minimum = 1, maximum = 1_000_000, default = 5, example = 5)]
     top_k: usize,
+    /// The score from which on a class counts as present, for a model whose classes do not exclude each other (`scores` is
+    /// `sigmoid`) [default: 0.5].
+    #[param(nullable = false, minimum = 0, maximum = 1, example = 0.5)]
+    threshold: Option<f32>,
 }
 
 fn default_top_k() -> usize {
@@ -61,6 +65,14 @@ pub struct Classification {
     /// The engine that ran it: `ort` is ONNX Runtime.
     #[schema(example = "ort")]
     pub engine: String,
+    /// How its scores are made: `softmax` of classes that exclude each other, `sigmoid` of classes that stand beside each
+    /// other (multi-label), `none` for scores that the network makes itself.
+    #[schema(value_type = String, example = "softmax")]
+    pub scores: ScoreKind,
+    /// The score from which on a class counts as present; for `sigmoid` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 0.5)]
+    pub threshold: Option<f32>,
     /// One entry for each image, in the order of the request.
     pub results: Vec<ImageResult>,
     /// How many images were in the run of the model, other requests' included.
@@ -90,9 +102,13 @@ pub struct Prediction {
     /// The class's number, from 0.
     #[schema(example = 7)]
     pub class: usize,
-    /// How sure the model is, 0 to 1. The scores of all classes add up to 1.
+    /// How sure the model is, 0 to 1. Scores made by `softmax` add up to 1 over all classes; others stand alone.
     #[schema(example = 0.9731)]
     pub score: f32,
+    /// Whether the score reaches the threshold; for `sigmoid` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = true)]
+    pub present: Option<bool>,
 }
 
 /// Milliseconds. With several images those of the slowest, where they ran side by side.
@@ -168,6 +184,7 @@ async fn classify(state: &AppState, query: &ClassifyQuery, uploads: Vec<Upload>)
     let started = Instant::now();
     let count = within("top_k", query.top_k, &(1..=MOST_CLASSES))?;
     let model = state.registry.classifier(query.model.as_deref())?;
+    let threshold = threshold(query.threshold, model.scores())?;
     let (names, images): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| (upload.file_name, upload.bytes)).unzip();
     let answers = model.run(&state.decoder, images).await.map_err(|error| match error {
         InferenceError::Image { index, source } => refusal::image(&source, part(index, &names).as_deref()),
@@ -175,16 +192,25 @@ async fn classify(state: &AppState, query: &ClassifyQuery, uploads: Vec<Upload>)
     })?;
     let InferenceResult { logits, prepare, queue, inference, batch } = answers;
     let predictions = |logits: &[f32]| {
-        let scores = softmax(logits, 1.0);
+        let scores = model.scores().scores(logits);
         let best = top_k(&scores, count).into_iter();
         let label = |class| model.labels().get(class).unwrap_or_default().to_owned();
-        best.map(|class| Prediction { label: label(class), class, score: scores[class] }).collect()
+        let present = |score: f32| threshold.map(|threshold| score >= threshold);
+        let prediction = |class: usize| Prediction {
+            label: label(class),
+            class,
+            score: scores[class],
+            present: present(scores[class]),
+        };
+        best.map(prediction).collect()
     };
     let results = names.into_iter().zip(&logits);
     Ok(Classification {
         model: model.name().to_string(),
         version: model.version(),
         engine: state.engine.kind.to_string(),
+        scores: model.scores(),
+        threshold,
         results: results.map(|(file_name, row)| ImageResult { file_name, predictions: predictions(row) }).collect(),
         batch_size: batch,
         timings_ms: Timings {
@@ -194,6 +220,22 @@ async fn classify(state: &AppState, query: &ClassifyQuery, uploads: Vec<Upload>)
             total: millis(started.elapsed()),
         },
     })
+}
+
+/// The threshold of a model with independent classes; no other has one.
+fn threshold(asked: Option<f32>, scores: ScoreKind) -> Result<Option<f32>, ApiError> {
+    match (asked, scores) {
+        (Some(threshold), _) if !(0.0..=1.0).contains(&threshold) => Err(ApiError::new(
+            Code::InvalidParameter,
+            format!("`threshold` is {threshold}; it must be between 0 and 1"),
+        )),
+        (asked, ScoreKind::Sigmoid) => Ok(Some(asked.unwrap_or(ScoreKind::THRESHOLD))),
+        (None, _) => Ok(None),
+        (Some(_), _) => Err(ApiError::new(
+            Code::InvalidParameter,
+            "the classes of this model exclude each other, so there is no `threshold`; leave it out",
+        )),
+    }
 }
 
 /// Names an image of a form; the only image of a body needs no name.
@@ -209,4 +251,25 @@ fn part(index: usize, names: &[Option<String>]) -> Option<String> {
 /// Microseconds are as fine as anyone measures.
 fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_classes_that_stand_beside_each_other_have_a_threshold() {
+        assert_eq!(threshold(None, ScoreKind::Sigmoid).unwrap(), Some(0.5));
+        assert_eq!(threshold(Some(0.25), ScoreKind::Sigmoid).unwrap(), Some(0.25));
+        assert_eq!(threshold(None, ScoreKind::Softmax).unwrap(), None);
+        for (asked, scores, expected) in [
+            (0.5, ScoreKind::Softmax, "exclude each other"),
+            (1.5, ScoreKind::Sigmoid, "between 0 and 1"),
+            (f32::NAN, ScoreKind::Sigmoid, "between 0 and 1"),
+        ] {
+            let error = threshold(Some(asked), scores).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidParameter);
+            assert!(error.detail().unwrap().contains(expected), "{error:?}");
+        }
+    }
 }

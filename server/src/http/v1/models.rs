@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use models::Preprocess;
+use models::scores::ScoreKind;
 use models::spec::TrainingRecord;
 use serde::Serialize;
 use trainer::finetune::report::FinetuneReport;
@@ -13,6 +14,7 @@ use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::inference::{ModelState, ModelStatus};
 use crate::runtime::SelectedEngine;
+use crate::store::{ModelName, choices};
 
 /// A model in short.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -44,6 +46,10 @@ pub struct ModelSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 17)]
     pub classes: Option<usize>,
+    /// How its scores are made: `softmax`, `sigmoid` (multi-label) or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "softmax")]
+    pub scores: Option<ScoreKind>,
 }
 
 /// All models.
@@ -67,6 +73,10 @@ pub struct Model {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!(["daffodil", "snowdrop", "lily valley"]))]
     pub labels: Option<Vec<String>>,
+    /// What says how an imported file's outputs are to be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "output `scores` [n, 17]: probabilities (ends in Softmax)")]
+    pub scores_evidence: Option<String>,
     /// How an image becomes its input: resizing, cropping, and the mean and deviation that the network subtracts and
     /// divides by.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,9 +142,8 @@ pub async fn list_models(State(state): State<AppState>) -> Json<ModelList> {
 )]
 pub async fn get_model(State(state): State<AppState>, Path(name): Path<String>) -> Result<Json<Model>, ApiError> {
     let status = state.registry.get(&name).ok_or_else(|| {
-        let known: Vec<String> = state.registry.list().iter().map(|status| status.name.to_string()).collect();
-        let known = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
-        ApiError::new(Code::ModelNotFound, format!("there is no model `{name}`; there are: {known}"))
+        let known: Vec<ModelName> = state.registry.list().into_iter().map(|status| status.name).collect();
+        ApiError::new(Code::ModelNotFound, format!("there is no model `{name}`; {}", choices(Some(&name), &known)))
     })?;
     let summary = summary(&status);
     let description = status.description.as_deref();
@@ -143,6 +152,7 @@ pub async fn get_model(State(state): State<AppState>, Path(name): Path<String>) 
         summary,
         engine: Engine::from(&*state.engine),
         labels: spec.and_then(|spec| spec.labels.as_ref()).map(|labels| labels.names().to_vec()),
+        scores_evidence: spec.and_then(|spec| spec.scores.evidence.clone()),
         preprocess: spec.map(|spec| spec.preprocess.clone()),
         training: spec.and_then(|spec| spec.training.clone()),
         report: description.and_then(|description| description.report.clone()),
@@ -170,5 +180,6 @@ fn summary(status: &ModelStatus) -> ModelSummary {
         reason: status.reason.clone(),
         architecture: spec.map(|spec| spec.architecture.clone()),
         classes: spec.and_then(|spec| spec.labels.as_ref()).map(models::Labels::len),
+        scores: spec.filter(|spec| spec.labels.is_some()).map(|spec| spec.scores.kind),
     }
 }

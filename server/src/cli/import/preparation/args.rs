@@ -9,6 +9,9 @@ use models::preprocess::{Crop, Filter, Preset, Resize};
 use super::{Preparation, resized};
 use crate::cli::import::network::{NetworkDraft, PreparationSource};
 
+/// Why nothing but bytes goes into some networks.
+const BYTES: &str = "the network's input holds bytes (UINT8), so pixels can only go in as 0..255";
+
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "How images are prepared (a file that graft wrote says so itself)")]
 pub(in crate::cli::import) struct PreparationArgs {
@@ -122,7 +125,23 @@ impl PreparationArgs {
             (Some(_), Some(PreparationSource::Spec(_))) => {
                 bail!("graft wrote the file, and it says itself how its images are prepared; leave out --preprocess")
             }
+            (Some(asked), Some(PreparationSource::Bytes { .. })) if asked != PresetArg::Bytes => {
+                bail!("{BYTES}; leave out --preprocess, or take --preprocess bytes")
+            }
+            (_, Some(PreparationSource::Bytes { .. })) if self.mean.is_some() || self.std.is_some() => {
+                bail!("{BYTES}; leave out --mean and --std")
+            }
+            (asked, Some(PreparationSource::Bytes { order })) => {
+                let origin =
+                    if asked.is_some() { "as asked" } else { "as bytes, which is what the input's type holds" };
+                let preparation = preset(Preset::Bytes, origin.to_owned());
+                Preparation { order: order.unwrap_or(preparation.order), ..preparation }
+            }
             (Some(asked), _) => preset(asked.into(), "as asked".to_owned()),
+            (None, Some(PreparationSource::Unclear)) => bail!(
+                "the network begins with arithmetic of its own on the pixels, which fits no common scale; say what it takes with \
+                 --preprocess: bytes for 0..255, zero-one for 0..1"
+            ),
             (None, Some(PreparationSource::Parameters { preprocess, origin })) => {
                 let preprocess = resized(preprocess, [height, width]);
                 Preparation { preprocess, order: ChannelOrder::Rgb, origin: origin.clone() }

@@ -1,0 +1,66 @@
+//! What a foreign ONNX file says of itself: by its metadata, and by its inputs and outputs.
+
+use anyhow::Result;
+use models::channels::ChannelOrder;
+use models::preprocess::Preset;
+use onnx::conventions::Conventions;
+use onnx::signature::{InputEvidence, PixelScale};
+use onnx::{ImportError, ModelFile, Signature, SignatureOptions};
+
+use super::labels::NamedLabels;
+use super::network::PreparationSource;
+use crate::cli::output;
+
+/// What a file says of itself.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct FileFacts {
+    pub(in crate::cli) signature: Signature,
+    pub(in crate::cli) labels: Option<NamedLabels>,
+    /// How its images are prepared, if it says so.
+    pub(in crate::cli) known: Option<PreparationSource>,
+}
+
+impl FileFacts {
+    /// Of a file of which the caller knows this; class names in the metadata count as known.
+    pub(in crate::cli) fn of(file: &ModelFile, options: &SignatureOptions<'_>) -> Result<Self, ImportError> {
+        let conventions = file.conventions();
+        let classes = options.classes.or(conventions.labels.as_ref().map(|(_, labels)| labels.len()));
+        let signature = file.signature(&SignatureOptions { classes, ..*options })?;
+        let zipped = signature.output().labels.clone().map(|labels| NamedLabels::new(labels, "the file's `ZipMap`"));
+        let named = |(key, labels)| NamedLabels::new(labels, format!("the file's metadata `{key}`"));
+        let known = preparation(&signature.input, &conventions);
+        Ok(Self { labels: zipped.or(conventions.labels.map(named)), signature, known })
+    }
+
+    /// A line for the input and for each output.
+    pub(in crate::cli) fn lines(&self) -> Vec<String> {
+        let Signature { input, outputs, chosen } = &self.signature;
+        let used = |index: usize| if index == *chosen || outputs.len() == 1 { "" } else { ", not used" };
+        let outputs = outputs.iter().enumerate().map(|(index, output)| format!("{output}{}", used(index)));
+        std::iter::once(input.to_string()).chain(outputs).collect()
+    }
+
+    pub(super) fn print(&self) -> Result<()> {
+        Ok(self.lines().iter().try_for_each(|line| output::line(format_args!("{line}")))?)
+    }
+}
+
+/// How images are prepared, by the type of the input, else by the metadata, else by the network's first operators.
+pub(in crate::cli) fn preparation(input: &InputEvidence, conventions: &Conventions) -> Option<PreparationSource> {
+    let order = conventions.channel_order;
+    let keys = || format!("by the file's metadata ({})", conventions.keys.join(", "));
+    let preset = |preset: Preset, origin: String| Some(PreparationSource::Preset { preset, order, origin });
+    match (input.pixels, conventions.preset, input.preset()) {
+        (PixelScale::Bytes, ..) => Some(PreparationSource::Bytes { order }),
+        (_, Some(known), _) => preset(known, keys()),
+        (_, None, Some(known)) => preset(known, "as the network's own arithmetic on its input wants it".to_owned()),
+        (PixelScale::Unclear, None, None) => Some(PreparationSource::Unclear),
+        (_, None, None) if order == Some(ChannelOrder::Bgr) => {
+            preset(Preset::Torchvision, format!("{}, and as torchvision does for the rest", keys()))
+        }
+        (_, None, None) if input.channels == 1 => {
+            preset(Preset::ZeroOne, "as 0..1, because the file does not say how (see --preprocess)".to_owned())
+        }
+        (_, None, None) => None,
+    }
+}

@@ -1,0 +1,21 @@
+//! How large an image may be.
+
+use clap::Args;
+use models::preprocess::Limits;
+
+/// How large an image may be.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LimitArgs {
+    /// The largest image, in megapixels, judged by its header before it is decoded
+    #[arg(long, env = "GRAFT_MAX_MEGAPIXELS", default_value_t = 50, value_name = "MP",
+          value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub max_megapixels: u64,
+}
+
+impl LimitArgs {
+    /// The limits for decoders.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { max_pixels: self.max_megapixels * 1_000_000, ..Limits::default() }
+    }
+}

@@ -1,0 +1,37 @@
+//! Bodies that are compressed on their way.
+
+use axum::http::{HeaderMap, header};
+
+use crate::http::problem::{ApiError, Code};
+
+/// Refuses a compressed body as what it is: images are compressed already, and what is small for the server to take may be
+/// huge to unpack.
+pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(()) };
+    let encoding = value.to_str().unwrap_or_default().trim();
+    match encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") {
+        true => Ok(()),
+        false => Err(ApiError::new(
+            Code::UnsupportedMediaType,
+            format!("the body is compressed (`Content-Encoding: {encoding}`); send it as it is, without that header"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_compressed_body_is_called_so() {
+        let with = |encoding: &'static str| {
+            check(&HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(encoding))]))
+        };
+        assert!(check(&HeaderMap::new()).is_ok() && with("identity").is_ok());
+        let error = with("gzip").unwrap_err();
+        assert_eq!(error.code(), Code::UnsupportedMediaType);
+        assert!(error.detail().unwrap().contains("`Content-Encoding: gzip`"), "{error:?}");
+    }
+}
