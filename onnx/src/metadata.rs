@@ -7,7 +7,7 @@ use prost::Message;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::file::FileError;
+use crate::file::{FileError, ModelFile};
 use crate::proto::{ModelHeader, StringStringEntryProto};
 use crate::write::PixelNormalization;
 
@@ -72,6 +72,16 @@ pub(crate) struct SpecRecord {
 pub fn spec(file: &[u8]) -> Result<Option<ModelSpec>, MetadataError> {
     let header = ModelHeader::decode(file).map_err(|_| FileError::Decode)?;
     Ok(read(&header.metadata_props)?.map(|recorded| recorded.spec))
+}
+
+impl ModelFile {
+    /// The spec, if graft wrote the file; `None` for a file of another program.
+    ///
+    /// # Errors
+    /// [`MetadataError`] for metadata of graft's that it cannot read.
+    pub fn spec(&self) -> Result<Option<ModelSpec>, MetadataError> {
+        Ok(read(self.props())?.map(|record| record.spec))
+    }
 }
 
 /// The spec, if graft wrote the file; `None` for metadata of other programs alone.

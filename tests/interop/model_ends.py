@@ -149,12 +149,7 @@ def normal_ends() -> dict[str, Case]:
         "softmax_opaque": Case(model([*body(features=OPAQUE), softmaxed], [s]), **ready, says="probabilities (ends in Softmax)"),
         "softmax_moved": Case(
             model(
-                [
-                    *body(),
-                    end("Softmax", ["y"], "a", axis=-1),
-                    end("Identity", ["a"], "b"),
-                    end("Cast", ["b"], "s", to=T.DOUBLE),
-                ],
+                [*body(), end("Softmax", ["y"], "a", axis=-1), end("Identity", ["a"], "b"), end("Cast", ["b"], "s", to=T.DOUBLE)],
                 [value("s", T.DOUBLE, ["n", CLASSES])],
             ),
             **ready,
@@ -165,18 +160,13 @@ def normal_ends() -> dict[str, Case]:
             says="logarithms of probabilities",
         ),
         "log_softmax_opaque": Case(
-            model([*body(features=OPAQUE), end("LogSoftmax", ["y"], "s", axis=1)], [s]),
-            lambda out: np.exp(out["s"].ravel()),
+            model([*body(features=OPAQUE), end("LogSoftmax", ["y"], "s", axis=1)], [s]), lambda out: np.exp(out["s"].ravel())
         ),
         "softmax_in_parts": Case(
-            model([*body(), *exp], [s], extra={"axis": np.array([1])}),
-            **ready,
-            says="a softmax of Exp, ReduceSum and Div",
+            model([*body(), *exp], [s], extra={"axis": np.array([1])}), **ready, says="a softmax of Exp, ReduceSum and Div"
         ),
         "multi_label": Case(
-            model([*body(), end("Sigmoid", ["y"], "s")], [s]),
-            **ready,
-            says="a probability for each class by itself (ends in Sigmoid)",
+            model([*body(), end("Sigmoid", ["y"], "s")], [s]), **ready, says="a probability for each class by itself (ends in Sigmoid)"
         ),
         "multi_label_opaque": Case(model([*body(features=OPAQUE), end("Sigmoid", ["y"], "s")], [s]), **ready),
         "multi_label_of_two": Case(model([*body(), end("Sigmoid", ["y"], "s")], [value("s", T.FLOAT, ["n", 2])], classes=2), **ready),
@@ -214,11 +204,7 @@ def normal_ends() -> dict[str, Case]:
             **plain,
         ),
         "double": Case(
-            model(
-                [end("Cast", ["image"], "x", to=T.FLOAT), *body()],
-                [Y],
-                inputs=[value("image", T.DOUBLE, ["n", 3, SIDE, SIDE])],
-            ),
+            model([end("Cast", ["image"], "x", to=T.FLOAT), *body()], [Y], inputs=[value("image", T.DOUBLE, ["n", 3, SIDE, SIDE])]),
             **plain,
             pixels=lambda pixels: (pixels / 255).astype(np.float64),
         ),
@@ -251,10 +237,7 @@ def binary_ends() -> dict[str, Case]:
             "one number an image makes two classes only as a logit",
         ),
         "binary_ready": Case(
-            model(body(), one, classes=1),
-            None,
-            "one number an image makes two classes only as a logit",
-            arguments=["--activation", "none"],
+            model(body(), one, classes=1), None, "one number an image makes two classes only as a logit", arguments=["--activation", "none"]
         ),
     }
 
@@ -290,18 +273,13 @@ def several_outputs() -> dict[str, Case]:
         "two_heads_named": Case(model([*body(), other], [Y, z]), lambda out: softmax(out["z"]), arguments=["--output", "z"]),
         "no_such_output": Case(model(body(), [Y]), None, "no output `logit`; it has `y`", arguments=["--output", "logit"]),
         "two_heads_of_other_widths": Case(
-            model([*body(), NODE("Gemm", ["f", "G", "B"], ["z"], transB=1)], [value("z", T.FLOAT, ["n", WIDTH]), Y]),
-            plain,
-            labels=LABELS,
+            model([*body(), NODE("Gemm", ["f", "G", "B"], ["z"], transB=1)], [value("z", T.FLOAT, ["n", WIDTH]), Y]), plain, labels=LABELS
         ),
         "argmax": Case(
-            model([*body(), chosen], [value("k", T.INT64, ["n"])]),
-            logits_of(body()),
-            says="ends in Gemm before ArgMax, which is left off",
+            model([*body(), chosen], [value("k", T.INT64, ["n"])]), logits_of(body()), says="ends in Gemm before ArgMax, which is left off"
         ),
         "argmax_cast": Case(
-            model([*body(features=OPAQUE), chosen, *kinds], [value("i", T.INT32, ["n"])]),
-            logits_of(body(features=OPAQUE)),
+            model([*body(features=OPAQUE), chosen, *kinds], [value("i", T.INT32, ["n"])]), logits_of(body(features=OPAQUE))
         ),
         "argmax_of_map": Case(
             model([*body()[:2], end("ArgMax", ["r"], "k", axis=1, keepdims=0)], [value("k", T.INT64, ["n", 16, 16])]),
@@ -309,32 +287,19 @@ def several_outputs() -> dict[str, Case]:
             "a map, not one row of scores",
         ),
         "top_k": Case(
-            model(
-                [*body(), top],
-                [value("v", T.FLOAT, ["n", 3]), value("i", T.INT64, ["n", 3])],
-                extra={"three": np.array([3])},
-            ),
+            model([*body(), top], [value("v", T.FLOAT, ["n", 3]), value("i", T.INT64, ["n", 3])], extra={"three": np.array([3])}),
             logits_of(body()),
         ),
         "zipmap": Case(model([*body(), softmaxed, strings], [map_of]), ready),
         "zipmap_opaque": Case(
-            model([*body(features=OPAQUE), softmaxed, strings], [map_of]),
-            logits_of([*body(features=OPAQUE), softmaxed], "s"),
+            model([*body(features=OPAQUE), softmaxed, strings], [map_of]), logits_of([*body(features=OPAQUE), softmaxed], "s")
         ),
         "zipmap_of_numbers": Case(model([*body(), softmaxed, numbers], [map_of_numbers]), ready),
         "label_and_zipmap": Case(model([*body(), softmaxed, strings, *label], [class_label, map_of], extra=names), ready),
         "label_alone": Case(model([*body(), softmaxed, *label], [class_label], extra=names), None, "the model has no scores of classes"),
-        "sequence": Case(
-            model([*body(), NODE("SequenceConstruct", ["y"], ["q"])], [sequence]),
-            None,
-            "a sequence or a map, no tensor",
-        ),
+        "sequence": Case(model([*body(), NODE("SequenceConstruct", ["y"], ["q"])], [sequence]), None, "a sequence or a map, no tensor"),
         "decision": Case(
-            model(
-                [*body(), NODE("Greater", ["y", "zero"], ["g"])],
-                [value("g", T.BOOL, ["n", CLASSES])],
-                extra={"zero": np.float32(0)},
-            ),
+            model([*body(), NODE("Greater", ["y", "zero"], ["g"])], [value("g", T.BOOL, ["n", CLASSES])], extra={"zero": np.float32(0)}),
             None,
             "it holds BOOL values",
         ),
@@ -357,16 +322,11 @@ def several_outputs() -> dict[str, Case]:
             arguments=["--activation", "none"],
         ),
         "squashed_twice": Case(
-            model([*body(), softmaxed], [s]),
-            None,
-            "would squash the scores twice",
-            arguments=["--activation", "sigmoid"],
+            model([*body(), softmaxed], [s]), None, "would squash the scores twice", arguments=["--activation", "sigmoid"]
         ),
         "sigmoid_asked": Case(model(body(), [Y]), lambda out: sigmoid(out["y"]), arguments=["--activation", "sigmoid"]),
         "features_alone": Case(
-            model(body(features=OPAQUE)[:-1], [value("l", T.FLOAT, ["n", WIDTH])]),
-            None,
-            "nothing says whether these are scores",
+            model(body(features=OPAQUE)[:-1], [value("l", T.FLOAT, ["n", WIDTH])]), None, "nothing says whether these are scores"
         ),
         "features_labelled": Case(
             model(body(features=OPAQUE)[:-1], [value("l", T.FLOAT, ["n", WIDTH])]),
@@ -381,9 +341,7 @@ def names() -> dict[str, Case]:
     return {
         "names_short": Case(model(body(), [Y], names="{0: 'a', 1: 'b'}"), None, "names 2 class(es), and the network has 5"),
         "names_short_opaque": Case(
-            model(body(features=OPAQUE), [Y], names="{0: 'a', 1: 'b'}"),
-            None,
-            "names 2 class(es), and the network has 5",
+            model(body(features=OPAQUE), [Y], names="{0: 'a', 1: 'b'}"), None, "names 2 class(es), and the network has 5"
         ),
         "names_short_replaced": Case(model(body(), [Y], names="{0: 'a', 1: 'b'}"), plain, labels=LABELS),
         "names_of_four": Case(model(body(), [Y], names="['a', 'b', 'c', 'd']"), None, "a class for the background"),
@@ -394,11 +352,7 @@ def names() -> dict[str, Case]:
 def inputs() -> dict[str, Case]:
     plain = lambda out: softmax(out["y"])
     bytes_last = value("image", T.UINT8, ["n", SIDE, SIDE, 3])
-    scaled = [
-        end("Cast", ["image"], "a", to=T.FLOAT),
-        NODE("Div", ["a", "m"], ["b"]),
-        end("Transpose", ["b"], "x", perm=[0, 3, 1, 2]),
-    ]
+    scaled = [end("Cast", ["image"], "a", to=T.FLOAT), NODE("Div", ["a", "m"], ["b"]), end("Transpose", ["b"], "x", perm=[0, 3, 1, 2])]
     planes = [end("Cast", ["image"], "a", to=T.FLOAT), NODE("Div", ["a", "m"], ["x"])]
     numbers = {"m": np.float32(255)}
     as_bytes = lambda pixels: pixels.astype(np.uint8)
@@ -409,12 +363,7 @@ def inputs() -> dict[str, Case]:
     moments = {"mean": column(0.485, 0.456, 0.406), "std": column(0.229, 0.224, 0.225)}
     odd = [NODE("Add", ["image", "three"], ["x"])]
     three = {"three": np.float32(3)}
-    half = model(
-        body(),
-        [value("y", T.FLOAT16, ["n", CLASSES])],
-        inputs=[value("x", T.FLOAT16, ["n", 3, SIDE, SIDE])],
-        kind=np.float16,
-    )
+    half = model(body(), [value("y", T.FLOAT16, ["n", CLASSES])], inputs=[value("x", T.FLOAT16, ["n", 3, SIDE, SIDE])], kind=np.float16)
     unsorted = model([*body(), end("Cast", ["z"], "x", to=T.FLOAT)], [Y], inputs=[value("z", T.FLOAT16, ["n", 3, SIDE, SIDE])])
     circle = model([NODE("Add", ["x", "b"], ["a"], name="one"), NODE("Relu", ["a"], ["b"], name="two"), *body()], [Y])
     circle.graph.node[2].input[0] = "b"
@@ -435,12 +384,7 @@ def inputs() -> dict[str, Case]:
             pixels=as_bytes,
         ),
         "bytes_opaque": Case(
-            model(
-                [*planes, *body(features=OPAQUE)],
-                [Y],
-                inputs=[value("image", T.UINT8, [1, 3, SIDE, SIDE])],
-                extra=numbers,
-            ),
+            model([*planes, *body(features=OPAQUE)], [Y], inputs=[value("image", T.UINT8, [1, 3, SIDE, SIDE])], extra=numbers),
             plain,
             preprocess=None,
             pixels=as_bytes,
@@ -465,10 +409,7 @@ def inputs() -> dict[str, Case]:
             preprocess=None,
         ),
         "odd_arithmetic": Case(
-            model([*odd, *body()], [Y], inputs=[floats], extra=three),
-            None,
-            "arithmetic of its own on the pixels",
-            preprocess=None,
+            model([*odd, *body()], [Y], inputs=[floats], extra=three), None, "arithmetic of its own on the pixels", preprocess=None
         ),
         "odd_arithmetic_asked": Case(model([*odd, *body()], [Y], inputs=[floats], extra=three), plain),
         "half": Case(half, plain, pixels=lambda pixels: (pixels / 255).astype(np.float16), tolerance=HALF_TOLERANCE),
@@ -476,27 +417,15 @@ def inputs() -> dict[str, Case]:
         "circle": Case(circle, None, "`two` -> `one` -> `two`"),
         "fixed_batch": Case(model(body(), [value("y", T.FLOAT, [1, CLASSES])], inputs=[value("x", T.FLOAT, [1, 3, SIDE, SIDE])]), plain),
         "two_images": Case(
-            model([*mixed, *body()], [Y], inputs=[X, value("second", T.FLOAT, ["n", 3, SIDE, SIDE])]),
-            None,
-            "the inputs `x`, `second`",
+            model([*mixed, *body()], [Y], inputs=[X, value("second", T.FLOAT, ["n", 3, SIDE, SIDE])]), None, "the inputs `x`, `second`"
         ),
         "four_channels": Case(
-            model(
-                gray,
-                [Y],
-                inputs=[value("x", T.FLOAT, ["n", 4, SIDE, SIDE])],
-                extra={"W": np.ones((WIDTH, 4, 3, 3), np.float32)},
-            ),
+            model(gray, [Y], inputs=[value("x", T.FLOAT, ["n", 4, SIDE, SIDE])], extra={"W": np.ones((WIDTH, 4, 3, 3), np.float32)}),
             None,
             "images of 4 channel(s)",
         ),
         "gray": Case(
-            model(
-                gray,
-                [Y],
-                inputs=[value("x", T.FLOAT, ["n", 1, SIDE, SIDE])],
-                extra={"W": WEIGHTS["W"][:, :1].astype(np.float32)},
-            ),
+            model(gray, [Y], inputs=[value("x", T.FLOAT, ["n", 1, SIDE, SIDE])], extra={"W": WEIGHTS["W"][:, :1].astype(np.float32)}),
             plain,
             pixels=lambda pixels: (luma(pixels) / 255).astype(np.float32),
         ),

@@ -154,7 +154,7 @@ fn the_command_line_says_what_is_wrong() {
     let table: [(&[&str], &str); 6] = [
         (&["import", &file, "--name", "x"], "not an ONNX"),
         (&["import", &base, "--name", "a/b"], "not a model name"),
-        (&["import", &base, "--name", "x", "--labels", &labels], "2 labels, but the network has 10 classes"),
+        (&["import", &base, "--name", "x", "--labels", &labels], "names 2 class(es), and the network has 10"),
         (&["classify", "--model", "nobody", &base], "there is no model `nobody`"),
         (&["export", "--model", "nobody", "--out", &file], "there is no model `nobody`"),
         (&["--engine", "ort", "--ort-lib", &file, "runtime", "show"], "no usable ONNX Runtime"),

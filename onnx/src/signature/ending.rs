@@ -176,11 +176,13 @@ impl<'a> Search<'a> {
         None
     }
 
+    /// How many inputs of a node depend on the image.
     fn computed_inputs(&self, node: &NodeProto) -> usize {
-        node.input
-            .iter()
-            .filter(|input| self.producers.get(input.as_str()).is_some_and(|p| p.op_type != "Constant"))
-            .count()
+        let constant = |name: &String| match self.producers.get(name.as_str()) {
+            Some(producer) => producer.op_type == "Constant",
+            None => self.graph.initializer.iter().any(|tensor| tensor.name == *name),
+        };
+        node.input.iter().filter(|input| !input.is_empty() && !constant(input)).count()
     }
 
     /// The logits of `Exp(x) / ReduceSum(Exp(x))`, as some converters write a softmax.
@@ -234,21 +236,21 @@ fn refine(evidence: &mut OutputEvidence, output: &ValueInfoProto, (shape, passed
     // What an activation was applied to is real even where its output is stored in bytes.
     let activated = matches!(evidence.meaning, Meaning::Probabilities | Meaning::Independent);
     let is_tensor = kind.is_none_or(|kind| kind.sequence_type.is_none() && kind.map_type.is_none());
-    let overruled = match passed {
+    let mut overruled = match passed {
         Passed::Choice => None,
         Passed::Moves if !is_tensor => Some((Meaning::Classes, "it is a sequence or a map, no tensor".to_owned())),
         Passed::Moves if real || (quantized && activated) => None,
         Passed::Moves => Some((Meaning::Classes, format!("it holds {} values", data_type::name(elem_type)))),
     };
-    let map = match (shape.is_map(), passed, evidence.meaning) {
-        (true, Passed::Moves, Meaning::Features | Meaning::Logits) => {
-            evidence.meaning = Meaning::Features;
-            None
+    if shape.is_map() && overruled.is_none() {
+        match passed {
+            Passed::Choice => overruled = Some((Meaning::Map, format!("its shape is {shape}"))),
+            // Whatever made them, these are not one row of scores; another layer may still classify them.
+            Passed::Moves => {
+                evidence.set(Meaning::Features, &format!("its shape is {shape}, and it {}", evidence.evidence))
+            }
         }
-        (true, ..) => Some((Meaning::Map, format!("its shape is {shape}"))),
-        (false, ..) => None,
-    };
-    let overruled = overruled.or(map);
+    }
     if let Some((meaning, why)) = overruled {
         evidence.meaning = meaning;
         evidence.evidence = format!("{why}, and {}", evidence.evidence);
@@ -278,10 +280,10 @@ impl Dims {
         }
     }
 
-    /// Whether more than one dimension behind the batch is longer than one.
+    /// Whether more than one dimension behind the batch is longer than one, as far as they are declared.
     fn is_map(&self) -> bool {
         let rest = self.0.as_deref().and_then(|dims| dims.get(1..)).unwrap_or_default();
-        rest.iter().filter(|size| **size != Some(1)).count() > 1
+        rest.iter().filter(|size| matches!(size, Some(2..))).count() > 1
     }
 }
 

@@ -28,7 +28,11 @@ impl FileFacts {
         let signature = file.signature(&SignatureOptions { classes, ..*options })?;
         let zipped = signature.output().labels.clone().map(|labels| NamedLabels::new(labels, "the file's `ZipMap`"));
         let named = |(key, labels)| NamedLabels::new(labels, format!("the file's metadata `{key}`"));
-        let known = preparation(&signature.input, &conventions);
+        // graft's own files say so whole; one that cannot be parsed is an opaque model that was exported.
+        let known = match file.spec()? {
+            Some(spec) => Some(PreparationSource::Spec(Box::new(spec))),
+            None => preparation(&signature.input, &conventions),
+        };
         Ok(Self { labels: zipped.or(conventions.labels.map(named)), signature, known })
     }
 

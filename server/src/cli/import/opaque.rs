@@ -23,6 +23,7 @@ use crate::cli::{CommandContext, output};
 
 /// A foreign file with what is known of it.
 pub(super) struct OpaqueImport {
+    original: ModelFile,
     /// With its scores as the only output.
     file: ModelFile,
     output: OutputEvidence,
@@ -57,6 +58,7 @@ impl OpaqueImport {
         let input = [u32::try_from(height)?, u32::try_from(width)?];
         let preparation = args.preparation.choose(facts.known.as_ref(), input)?;
         Ok(Self {
+            original: file.clone(),
             file: file.scored(&facts.signature)?,
             output: facts.signature.output().clone(),
             labels: facts.labels,
@@ -67,11 +69,36 @@ impl OpaqueImport {
     }
 
     pub(super) fn publish(
-        mut self,
+        self,
         args: &ImportArgs,
         given: Option<NamedLabels>,
         (selected, context): (&SelectedEngine, &CommandContext),
     ) -> Result<()> {
+        let StoredForm { bytes, spec, golden } = match self.original.spec()? {
+            Some(spec) => self.unwrapped(spec, (args, given), selected)?,
+            None => self.form(args, given, selected)?,
+        };
+        for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
+            let form = StoredForm { bytes: bytes.clone(), spec: spec.clone(), golden: golden.clone() };
+            let (threads, patience) = (context.engine.threads, Duration::from_secs(args.trial_seconds));
+            let what = format!("the comparison with {kind}");
+            let said = deadline::within(patience, &what, move || compared(kind, &form, threads));
+            let said = said.unwrap_or_else(|error| format!("not compared: {error}"));
+            output::line(format_args!("{kind}: {said}"))?;
+        }
+        let megabytes = bytes.len() as f64 / 1e6;
+        let artifacts = Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None };
+        let version = ModelStore::open(&context.data.models_dir())?.publish(&args.name, &artifacts)?;
+        let (name, architecture, classes) =
+            (&args.name, &spec.architecture, spec.labels.as_ref().map_or(0, Labels::len));
+        output::line(format_args!(
+            "stored `{name}` version {version}: {architecture}, {classes} classes, {megabytes:.1} MB, as it is"
+        ))?;
+        Ok(())
+    }
+
+    /// A foreign file, between graft's nodes.
+    fn form(mut self, args: &ImportArgs, given: Option<NamedLabels>, selected: &SelectedEngine) -> Result<StoredForm> {
         let measured = self.measure(given, selected)?;
         if let Some(folder) = &args.verify {
             let file = |preparation: &Preparation| self.wrapped(preparation, Batching::Declared, &measured);
@@ -81,24 +108,30 @@ impl OpaqueImport {
             }
         }
         output::line(format_args!("images are prepared {}", self.preparation))?;
-        let StoredForm { bytes, spec, golden } = self.batched(&measured, selected)?;
-        for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
-            let form = StoredForm { bytes: bytes.clone(), spec: spec.clone(), golden: golden.clone() };
-            let threads = context.engine.threads;
-            let said = deadline::within(self.patience, &format!("the comparison with {kind}"), move || {
-                compared(kind, &form, threads)
-            });
-            let said = said.unwrap_or_else(|error| format!("not compared: {error}"));
-            output::line(format_args!("{kind}: {said}"))?;
+        self.batched(&measured, selected)
+    }
+
+    /// A file that graft has exported: it has graft's nodes and metadata already.
+    fn unwrapped(
+        &self,
+        spec: ModelSpec,
+        (args, given): (&ImportArgs, Option<NamedLabels>),
+        selected: &SelectedEngine,
+    ) -> Result<StoredForm> {
+        if given.is_some() || args.verify.is_some() {
+            bail!(
+                "graft wrote the file, and it names its classes and its preparation itself; leave out --labels and --verify"
+            );
         }
-        let megabytes = bytes.len() as f64 / 1e6;
-        let artifacts = Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None };
-        let version = ModelStore::open(&context.data.models_dir())?.publish(&args.name, &artifacts)?;
-        let (name, architecture, classes) = (&args.name, &spec.architecture, measured.labels.len());
-        output::line(format_args!(
-            "stored `{name}` version {version}: {architecture}, {classes} classes, {megabytes:.1} MB, as it is"
-        ))?;
-        Ok(())
+        output::line(format_args!("images are prepared {}", self.preparation))?;
+        let bytes = self.original.encode();
+        let golden = golden(&bytes, &spec, selected)?;
+        if spec.labels.is_none() {
+            bail!(
+                "graft wrote the file as features of an opaque model, which have no classes; import the model that it is from"
+            );
+        }
+        Ok(StoredForm { bytes, spec, golden })
     }
 
     /// Runs the file once, and resolves what depends on how many numbers come out for an image.

@@ -224,7 +224,7 @@ async fn models_are_listed_and_described() {
     assert_eq!(model["labels"], json!(["red", "green", "blue"]));
     assert_eq!(model["engine"], json!({"kind": "tract", "reason": "chosen by the test", "threads": 1}));
     assert_eq!(model["preprocess"]["resize"], json!({"mode": "exact", "width": 8, "height": 8}));
-    assert!(server.get("/models/nope").await.is(Code::ModelNotFound).contains("there are `bones`, `colours`"));
+    assert!(server.get("/models/nope").await.is(Code::ModelNotFound).contains("there are bones, colours"));
 
     let red = bmp(RED);
     let with =
