@@ -1,7 +1,7 @@
 //! Stage 1: the images, and the base with a new head.
 
-use models::graph::GraftedGraph;
 use models::Network;
+use models::graph::GraftedGraph;
 use rayon::prelude::*;
 
 use super::base::head_alone;
