@@ -58,6 +58,11 @@ interop python="python3":
 fuzz target seconds="300":
     bash tests/fuzz/run {{ target }} {{ seconds }}
 
+# Kill, pause and starve a server for so many seconds; a seed repeats a run
+chaos seconds="600" seed="":
+    cargo build --workspace --all-targets --locked
+    target/debug/examples/chaos {{ seconds }} {{ seed }}
+
 # Licenses, sources and advisories of everything that is compiled in
 deny:
     cargo deny --locked check

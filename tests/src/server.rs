@@ -91,9 +91,28 @@ impl Sandbox {
     /// When it does not become ready.
     #[must_use]
     pub fn serve(&self, arguments: &[&str]) -> Server {
-        let mut command = self.command(&["serve", "--port", "0", "--data-root"]);
-        command.arg(self.folder.path());
-        let started = command.args(arguments).stdout(Stdio::piped()).spawn();
+        self.serve_with_log(arguments, Stdio::inherit())
+    }
+
+    /// The same with the log, which is standard error, somewhere else.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn serve_with_log(&self, arguments: &[&str], log: Stdio) -> Server {
+        let mut command = self.command(&["serve"]);
+        command.args(arguments);
+        self.serve_command(command, log)
+    }
+
+    /// The same with `serve` and all other arguments given.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn serve_command(&self, mut command: Command, log: Stdio) -> Server {
+        command.args(["--port", "0", "--data-root"]).arg(self.folder.path());
+        let started = command.stdout(Stdio::piped()).stderr(log).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("graft serve: {error}"));
         let mut first = String::new();
         if let Some(stdout) = child.stdout.take() {
@@ -119,6 +138,23 @@ pub struct Server {
 }
 
 impl Server {
+    /// Its address, `http://` in front.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The process, to send it signals.
+    #[must_use]
+    pub fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// The process, to wait for it.
+    pub fn child_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
     /// Calls `ask` every 100 ms until it returns something.
     ///
     /// # Panics

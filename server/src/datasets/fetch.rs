@@ -20,7 +20,7 @@ const CHUNK: usize = 1 << 18;
 /// How long a server may say nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why a file did not come.
+/// A file could not be fetched.
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// The server has no such file.
@@ -51,13 +51,13 @@ pub enum FetchError {
         /// How that is known.
         reason: String,
     },
-    /// Somebody else is fetching it.
+    /// Another process is fetching it.
     #[error("{} is being fetched by another process; wait for it", .path.display())]
     Busy {
         /// The unfinished file.
         path: PathBuf,
     },
-    /// The disk refuses.
+    /// The disk failed.
     #[error("{}: {source}", .path.display())]
     Io {
         /// Which file.
@@ -70,10 +70,10 @@ pub enum FetchError {
     Stopped,
 }
 
-/// Fetches a file into a folder, which is made. Until it is whole and checked it is called `NAME.part`; what an earlier
-/// attempt left of it is gone on with where the server can send a part, and thrown away where the result is wrong.
+/// Fetches a file into a folder, which it creates. Until the file is complete and verified its name is `NAME.part`. An
+/// interrupted transfer resumes if the server supports ranges; a file that fails its check is deleted.
 ///
-/// Says [`Event::Progress`] of [`Phase::Data`] in MiB.
+/// Emits [`Event::Progress`] of [`Phase::Data`] in MiB.
 ///
 /// # Errors
 /// [`FetchError`]; there is no file of that name then.

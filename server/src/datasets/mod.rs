@@ -1,4 +1,4 @@
-//! Data sets that are published under a name, and fetched from there when the user allows it.
+//! Published data sets by name, which are fetched when the user allows it.
 
 mod fetch;
 mod proof;
@@ -16,7 +16,7 @@ pub use table::{PUBLISHED, Presence, PublishedDataset, RemoteFile};
 /// Bytes of a MiB.
 const MIB: u64 = 1 << 20;
 
-/// Where files of published data sets are kept, and whether they may be fetched.
+/// The folder of published data sets, and whether files may be fetched into it.
 #[derive(Debug, Clone, Copy)]
 pub struct Downloads<'a> {
     /// The folder, with one in it for each data set.
@@ -36,10 +36,10 @@ pub enum Permission {
     Denied,
 }
 
-/// Why a published data set is not here.
+/// A published data set is not available.
 #[derive(Debug, Error)]
 pub enum DownloadError {
-    /// It is not here, and nobody has said that it may be fetched.
+    /// It has not been fetched, and the user has not allowed it.
     #[error(
         "the data set `{name}` is not here yet; with --download it is fetched from {url} (about {mib} MiB) and kept in \
          {}; or fetch that file by hand and name it with --data FILE",

@@ -30,14 +30,14 @@ impl Proof<'_> {
                         read => hash.update(&chunk[..read]),
                     }
                 }
-                let found = hex::encode(hash.finalize());
-                Ok((found != expected).then(|| format!("its SHA-256 is {found}, expected {expected}")))
+                let digest = hex::encode(hash.finalize());
+                Ok((digest != expected).then(|| format!("its SHA-256 is {digest}, expected {expected}")))
             }
             Proof::Begins(expected) => {
-                let mut found = Vec::new();
-                file.take(expected.len() as u64).read_to_end(&mut found)?;
+                let mut head = Vec::new();
+                file.take(expected.len() as u64).read_to_end(&mut head)?;
                 let expected_text = String::from_utf8_lossy(expected);
-                Ok((found != expected).then(|| format!("it does not begin with `{expected_text}`")))
+                Ok((head != expected).then(|| format!("it does not begin with `{expected_text}`")))
             }
         }
     }

@@ -34,6 +34,9 @@ pub struct FinetuneSpec {
     pub options: FinetuneOptions,
 }
 
+/// The code of a failure of the store, which another attempt may not meet.
+pub const STORE_FAILED: &str = "store_failed";
+
 /// Where a fine-tune finds its base and its images.
 #[derive(Debug, Clone)]
 pub struct FinetuneContext {
@@ -73,7 +76,7 @@ impl FinetuneFailure {
     pub fn code(&self) -> &'static str {
         match self {
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
-            FinetuneFailure::Store(_) => "store_failed",
+            FinetuneFailure::Store(_) => STORE_FAILED,
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
             FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::FeatureExtractor(_)) => {
                 "not_trainable"

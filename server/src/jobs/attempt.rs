@@ -17,6 +17,7 @@ use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobProgress, JobResult};
 use super::store::Jobs;
 use crate::failure::chain;
+use crate::finetune::STORE_FAILED;
 
 /// How long a training process may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -111,6 +112,10 @@ impl Attempt<'_> {
                             false => Some(AttemptOutcome::Lost),
                         },
                         Ok(Some(ChildMessage::Published { result })) => Some(AttemptOutcome::Published(result)),
+                        // A store that fails now, on a full disk, may not in a moment.
+                        Ok(Some(ChildMessage::Failed { error })) if error.code == STORE_FAILED => {
+                            Some(AttemptOutcome::Crashed(error))
+                        }
                         Ok(Some(ChildMessage::Failed { error })) => Some(AttemptOutcome::Failed(error)),
                         // Without being told to, it stops only when it has not heard from us for the time of the lease.
                         Ok(Some(ChildMessage::Stopped)) => {

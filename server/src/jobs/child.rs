@@ -23,16 +23,16 @@ use crate::finetune::{self, FinetuneContext, FinetuneFailure};
 use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
-/// Lower than the server, which then answers as if nobody trained.
+/// A lower priority than the server's, so that training yields to requests.
 const NICENESS: i32 = 10;
 
 /// The process was not started by a server, or the server has gone.
 #[derive(Debug, Error)]
 pub enum ChildError {
-    /// The first line is no job.
+    /// The first line of the input is not a job.
     #[error("this command is started by the server and reads its job from standard input")]
     NoJob,
-    /// Nobody reads the reports.
+    /// The server does not read the reports any more.
     #[error("the server has gone")]
     Reports(#[source] io::Error),
 }
@@ -69,7 +69,7 @@ pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, 
     Ok(code)
 }
 
-/// What the server wants.
+/// The server's latest commands.
 #[derive(Debug, Default)]
 struct Control {
     stop: AtomicBool,
@@ -78,8 +78,8 @@ struct Control {
 }
 
 impl Control {
-    /// Also when the lease has run out: a server that was paused for so long does not own the job any more, and nothing
-    /// may be published in its name.
+    /// Whether to stop. A run also stops when the lease has run out: a server that was paused for so long does not own the job
+    /// any more, and must not publish.
     fn stopped(&self) -> bool {
         let until = self.lease_until.load(Ordering::Acquire);
         self.stop.load(Ordering::Acquire) || Timestamp::now().as_millisecond() > until

@@ -1,5 +1,5 @@
-//! What a server writes about a job that it works on. Every statement names the attempt, so that a server whose lease
-//! has run out changes nothing.
+//! The writes of a server to the job that it works on. Every statement names the attempt, so a server whose lease has run
+//! out changes nothing.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::record::{JobError, JobId, JobProgress, JobRecord, JobResult};
 use super::schema::{claimable, now};
 use super::store::Jobs;
 
-/// A job that is ours for the time of a lease.
+/// A job that this server owns for the time of a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     /// The job as it was when it was claimed.
     pub job: JobRecord,
-    /// Whether it was taken from a server that had gone.
+    /// Whether another server had the job and its lease ran out.
     pub reclaimed: bool,
     /// The end of the lease, in milliseconds since 1970.
     pub lease_until: i64,
@@ -28,22 +28,23 @@ pub struct Claim {
     pub spent: Duration,
 }
 
-/// What a sign of life brought to light.
+/// The result of renewing a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heartbeat {
-    /// The job is still ours.
+    /// This server still owns the job.
     Ours {
         /// The new end of the lease, in milliseconds since 1970.
         lease_until: i64,
-        /// Whether somebody asked for the job's end.
+        /// Whether a client cancelled the job.
         cancel_requested: bool,
     },
-    /// It is not: another server has it, or it is over.
+    /// Another server owns the job, or it has ended.
     Lost,
 }
 
 impl Jobs {
-    /// Takes the oldest job that waits, or whose server has gone, however often it was begun: its model may be published.
+    /// Claims the oldest job that waits or whose lease has run out. Jobs without attempts left are claimed too, because their
+    /// model may be published.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -72,8 +73,8 @@ impl Jobs {
 
     /// Whether there is a job to claim or to end. A server without work only reads.
     async fn any_claimable(&self) -> Result<bool, JobsError> {
-        let sql = concat!("SELECT EXISTS (SELECT 1 FROM jobs WHERE ", claimable!(), ") AS found");
-        Ok(sqlx::query(sql).fetch_one(&self.pool).await?.try_get("found")?)
+        let sql = concat!("SELECT EXISTS (SELECT 1 FROM jobs WHERE ", claimable!(), ") AS claimable");
+        Ok(sqlx::query(sql).fetch_one(&self.pool).await?.try_get("claimable")?)
     }
 
     /// Renews the lease.
@@ -99,7 +100,7 @@ impl Jobs {
         Ok(beat)
     }
 
-    /// Writes down how far the job is. `false`: the job is not ours any more.
+    /// Stores the progress of the job. `false`: this server does not own the job any more.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -108,8 +109,8 @@ impl Jobs {
         self.write(claim, sql, Some(progress)).await
     }
 
-    /// Stores an event. Above the limit of events only phases and results are stored, and one warning that says so.
-    /// `false`: the job is not ours any more.
+    /// Stores an event. Above the limit of events it stores only phases and results, and one warning that says so.
+    /// `false`: this server does not own the job any more.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -143,8 +144,7 @@ impl Jobs {
         Ok(true)
     }
 
-    /// Notes what was published, before anything else is done about it: a server that is killed now does not publish
-    /// twice. `false`: the job is not ours any more.
+    /// Stores the published version before the server does anything else with it. `false`: this server does not own the job any more.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -153,7 +153,7 @@ impl Jobs {
         self.write(claim, sql, Some(result)).await
     }
 
-    /// The job has succeeded; its result has been noted.
+    /// Ends the job as succeeded. Its result is stored already.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -166,7 +166,7 @@ impl Jobs {
         self.write(claim, sql, None::<&()>).await
     }
 
-    /// The job has failed.
+    /// Ends the job as failed.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -179,7 +179,7 @@ impl Jobs {
         self.write(claim, sql, Some(error)).await
     }
 
-    /// The job was called off.
+    /// Ends the job as cancelled.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -192,7 +192,7 @@ impl Jobs {
         self.write(claim, sql, None::<&()>).await
     }
 
-    /// Puts the job back, because this server stops. The attempt does not count.
+    /// Returns the job to the queue, because this server stops. The attempt does not count.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -206,7 +206,7 @@ impl Jobs {
         self.write(claim, sql, None::<&()>).await
     }
 
-    /// Puts the job back for another attempt after a while, because this one failed through no fault of the request.
+    /// Returns the job to the queue for another attempt after `delay`, because this one failed through no fault of the request.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -221,7 +221,7 @@ impl Jobs {
         self.write(claim, sql, Some(&millis(delay))).await
     }
 
-    /// A statement on the job `$1` in attempt `$2`, with `$3` as JSON.
+    /// Executes a statement on the job `$1` in attempt `$2`, with `$3` as JSON.
     async fn write(&self, claim: &Claim, sql: &'static str, value: Option<&impl Serialize>) -> Result<bool, JobsError> {
         let id: JobId = claim.job.id;
         let mut query = sqlx::query(sql).bind(id.to_string()).bind(claim.job.attempt);

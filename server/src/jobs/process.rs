@@ -51,7 +51,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the process. Its log goes where the server's goes.
+    /// Starts the process. It shares the server's standard error.
     pub(super) fn spawn(command: &ChildCommand) -> io::Result<Self> {
         let mut child = tokio::process::Command::new(&command.program)
             .args(&command.arguments)
@@ -109,7 +109,7 @@ impl Process {
     }
 }
 
-/// The end of a process that did not say why, in words.
+/// Describes the end of a process that sent no last report.
 pub(super) fn describe(status: ExitStatus) -> String {
     match std::os::unix::process::ExitStatusExt::signal(&status) {
         Some(signal) => {

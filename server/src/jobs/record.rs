@@ -116,15 +116,15 @@ pub struct JobResult {
 /// A job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRecord {
-    /// Its name.
+    /// The id.
     pub id: JobId,
-    /// Where it is in its life.
+    /// The current state.
     pub state: JobState,
-    /// What is to be done.
+    /// The work.
     pub spec: JobSpec,
-    /// How often it was begun.
+    /// The number of attempts so far.
     pub attempt: u32,
-    /// Whether somebody asked for its end.
+    /// Whether a client cancelled it while it ran.
     pub cancel_requested: bool,
     /// When it was accepted.
     pub created_at: Timestamp,
@@ -132,11 +132,11 @@ pub struct JobRecord {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// How far it is.
+    /// Progress within the current phase.
     pub progress: Option<JobProgress>,
     /// Why it failed.
     pub error: Option<JobError>,
-    /// What it published.
+    /// The published version.
     pub result: Option<JobResult>,
 }
 
@@ -156,17 +156,17 @@ pub struct JobEvent {
     pub event: Event,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
     /// The entries.
     pub data: Vec<T>,
-    /// Whether there are more behind them.
+    /// Whether more entries follow.
     pub has_more: bool,
 }
 
 impl<T> Page<T> {
-    /// From one entry more than were asked for, if there are so many.
+    /// Cuts a list to `limit` entries; one entry more tells that others follow.
     pub(super) fn cut(mut data: Vec<T>, limit: usize) -> Self {
         let has_more = data.len() > limit;
         data.truncate(limit);
@@ -226,6 +226,6 @@ fn json<T: for<'a> Deserialize<'a>>(row: &SqliteRow, column: &str) -> Result<Opt
     text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, &error.to_string()))).transpose()
 }
 
-fn damaged(column: &str, found: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("column `{column}` of a job holds {found}").into())
+fn damaged(column: &str, value: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("column `{column}` of a job holds {value}").into())
 }

@@ -55,13 +55,13 @@ mod tests {
     #[test]
     fn specs_are_tagged_and_those_of_older_databases_are_fine_tunes() {
         let job = spec("flowers");
-        let mut stored = serde_json::to_value(&job).unwrap();
-        assert_eq!((&stored["job"], &stored["name"]), (&json!("finetune"), &json!("flowers")));
-        assert_eq!(serde_json::from_value::<JobSpec>(stored.clone()).unwrap(), job);
-        stored.as_object_mut().unwrap().remove("job");
-        assert_eq!(serde_json::from_value::<JobSpec>(stored.clone()).unwrap(), job);
-        stored["job"] = json!("paint");
-        let error = serde_json::from_value::<JobSpec>(stored).unwrap_err().to_string();
+        let mut tagged = serde_json::to_value(&job).unwrap();
+        assert_eq!((&tagged["job"], &tagged["name"]), (&json!("finetune"), &json!("flowers")));
+        assert_eq!(serde_json::from_value::<JobSpec>(tagged.clone()).unwrap(), job);
+        tagged.as_object_mut().unwrap().remove("job");
+        assert_eq!(serde_json::from_value::<JobSpec>(tagged.clone()).unwrap(), job);
+        tagged["job"] = json!("paint");
+        let error = serde_json::from_value::<JobSpec>(tagged).unwrap_err().to_string();
         assert!(error.starts_with("unknown variant `paint`"), "{error}");
     }
 }

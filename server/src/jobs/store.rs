@@ -1,4 +1,4 @@
-//! The jobs, as clients see and change them.
+//! The jobs as clients see and change them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Jobs {
     pub(super) pool: SqlitePool,
     pub(super) options: JobOptions,
-    /// Tells this process's runner that there is something to look at. Other processes' runners poll.
+    /// Wakes this process's runner. Runners of other processes poll.
     pub(super) changed: Arc<Notify>,
 }
 
@@ -42,17 +42,17 @@ pub struct JobRequest<'a> {
     pub owner: Option<&'a str>,
 }
 
-/// A job that was asked for.
+/// The answer to a request for a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Submission {
-    /// It is new.
+    /// A new job.
     New(JobRecord),
-    /// The same request with the same key came before.
+    /// The job of an earlier, equal request with the same key.
     Existing(JobRecord),
 }
 
 impl Jobs {
-    /// Opens the database, made if it is not there.
+    /// Opens the database, and creates it if it does not exist.
     ///
     /// # Errors
     /// [`JobsError`] when it cannot be made, opened or brought up to date.
@@ -145,7 +145,7 @@ impl Jobs {
         Ok(Page::cut(rows.iter().map(JobRecord::read).collect::<Result<_, _>>()?, limit))
     }
 
-    /// What happened during a job since `after`, in order.
+    /// The events of a job behind `after`, in order.
     ///
     /// # Errors
     /// [`JobsError::Unknown`].
@@ -171,7 +171,7 @@ impl Jobs {
         }))
     }
 
-    /// Calls a job off. A queued one ends at once, a running one as soon as its server has heard of it.
+    /// Cancels a job. A queued one ends at once, a running one at the next heartbeat of its server.
     ///
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Finished`].
@@ -358,8 +358,8 @@ pub(super) mod tests {
         assert!(jobs.create(&request(&spec("a"))).await.unwrap_err().is_full(), "and again");
         jobs.pool.close().await;
         let again = Jobs::open(&folder.path().join("new").join("jobs.sqlite"), JobOptions::default()).await.unwrap();
-        let mut stored: Vec<_> = again.list(None, 1000).await.unwrap().data.iter().map(|job| job.id).collect();
-        stored.reverse();
-        assert_eq!(stored, accepted, "exactly those that were accepted");
+        let mut ids: Vec<_> = again.list(None, 1000).await.unwrap().data.iter().map(|job| job.id).collect();
+        ids.reverse();
+        assert_eq!(ids, accepted, "exactly those that were accepted");
     }
 }

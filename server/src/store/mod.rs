@@ -1,7 +1,7 @@
 //! Published models.
 //!
-//! A model is a folder of numbered versions. A version is written beside its place and becomes visible by one rename, so
-//! a reader never sees half of it and nothing is ever changed once it can be read.
+//! A model is a folder of numbered versions. A version is written under a temporary name and becomes visible by one rename:
+//! readers see all of it or nothing, and it never changes.
 
 mod choices;
 mod listing;
@@ -32,17 +32,17 @@ pub use manifest::{JobOrigin, Manifest};
 pub use name::{InvalidName, ModelName};
 pub use publish::{Artifacts, Publication};
 
-/// The served file: labels, preprocessing and training record inside.
+/// The served file, which contains labels, preprocessing and training record.
 const MODEL_FILE: &str = "model.onnx";
-/// The network as it is trained, nothing folded. A file that was kept as it is has none.
+/// The unfolded network, to train further. An opaque model has none.
 const WEIGHTS_FILE: &str = "weights.safetensors";
-/// What was done and measured.
+/// The report of the run.
 const REPORT_FILE: &str = "report.json";
 /// Where the version comes from.
 const MANIFEST_FILE: &str = "manifest.json";
 /// The golden images.
 const GOLDEN_DIR: &str = "golden";
-/// Their logits, within that folder.
+/// The logits of the golden images, in that folder.
 const GOLDEN_FILE: &str = "golden.json";
 
 /// The folder of all models.
@@ -51,7 +51,7 @@ pub struct ModelStore {
     root: PathBuf,
 }
 
-/// What serving a version needs.
+/// A version, read for serving.
 #[derive(Debug, Clone)]
 pub struct StoredModel {
     /// The model's name.
@@ -60,7 +60,7 @@ pub struct StoredModel {
     pub version: u32,
     /// The ONNX file.
     pub onnx: Vec<u8>,
-    /// How to use it.
+    /// Labels, preprocessing and training record.
     pub spec: ModelSpec,
     /// Images with the logits that it must reproduce.
     pub golden: Vec<Golden>,
@@ -78,13 +78,13 @@ struct GoldenEntry {
     noise: f64,
 }
 
-/// Why the store cannot do something.
+/// An operation of the store failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The file system refused.
+    /// The file system failed.
     #[error("{path}: {source}")]
     Io {
-        /// Which file.
+        /// The file or folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -107,7 +107,7 @@ pub enum StoreError {
         /// The versions that there are.
         known: Vec<u32>,
     },
-    /// A file of a version does not say what it should.
+    /// A file of a version is missing or damaged.
     #[error("model `{name}` version {version} is damaged: {reason}")]
     Damaged {
         /// The model.
@@ -128,7 +128,7 @@ pub enum StoreError {
     Weights(#[from] SafetensorsError),
 }
 
-/// A model was asked for what only a network can do.
+/// An opaque model cannot be trained or exported in another form.
 #[derive(Debug, Error)]
 #[error(
     "model `{0}` is an opaque ONNX file, kept as it was imported; it can be served and given a new head, but its layers \
@@ -144,7 +144,7 @@ impl StoreError {
 }
 
 impl ModelStore {
-    /// The store in this folder, made if it is not there.
+    /// Opens the store in this folder, and creates the folder if it does not exist.
     ///
     /// # Errors
     /// [`StoreError::Io`] when it cannot be made.
@@ -178,7 +178,7 @@ impl ModelStore {
         }
     }
 
-    /// What serving this version needs.
+    /// Reads a version for serving.
     ///
     /// # Errors
     /// [`StoreError`] when there is no such version, or a file of it is missing or damaged.
@@ -207,7 +207,7 @@ impl ModelStore {
         Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report })
     }
 
-    /// Whether this version is an opaque file, without reading it.
+    /// Whether this version is an opaque model. Does not read the model.
     ///
     /// # Errors
     /// [`StoreError`] when there is no such version.
@@ -216,7 +216,7 @@ impl ModelStore {
         Ok(!weights.try_exists().map_err(StoreError::io(&weights))?)
     }
 
-    /// This version as it is trained: its network, or its opaque file.
+    /// Reads a version for training: its network, or its opaque file.
     ///
     /// # Errors
     /// [`StoreError`] when there is no such version, or its file is damaged.

@@ -1,4 +1,4 @@
-//! Making a version visible, whole or not at all.
+//! Publishes a version, whole or not at all.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -26,15 +26,15 @@ pub struct Artifacts<'a> {
     pub report: Option<&'a FinetuneReport>,
 }
 
-/// What publishing for a job takes: its one version, and the last word on whether it may.
+/// The job that publishes, and whether it still may.
 pub struct Publication<'a> {
     /// The job and its attempt.
     pub origin: JobOrigin,
-    /// Asked at the last moment: whether the job is still this process's to publish.
+    /// Whether this process may still publish for the job. Asked under the lock, right before the rename.
     pub permitted: &'a dyn Fn() -> bool,
 }
 
-/// How the folder of a version that is being written begins.
+/// The prefix of the folder of an unfinished version.
 pub(super) const STAGING: &str = ".staging-";
 
 impl ModelStore {
@@ -47,7 +47,7 @@ impl ModelStore {
         self.publish_with(name, artifacts, None)
     }
 
-    /// Publishes the one version of a job: a version that an earlier attempt has published is this one's too.
+    /// Publishes the one version of a job. If an earlier attempt has published it, returns that version.
     ///
     /// # Errors
     /// As [`publish`](Self::publish); [`StoreError::Withdrawn`] when the job may not publish any more.

@@ -40,8 +40,8 @@ fn what_is_published_is_read_back() {
     assert_eq!(store.latest(&name).unwrap(), Some(2));
     let model = store.read(&name, 1).unwrap();
     assert_eq!((model.spec, model.golden[0].bytes.as_slice()), (network().spec, &[1, 2, 3][..]));
-    let ModelContent::Native(stored) = store.content(&name, 2).unwrap() else { panic!("an opaque model") };
-    assert_eq!(*stored, network());
+    let ModelContent::Native(content) = store.content(&name, 2).unwrap() else { panic!("an opaque model") };
+    assert_eq!(*content, network());
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn an_opaque_file_is_stored_as_it_is() {
     let version = store.publish(&name, &artifacts).unwrap();
     assert_eq!(store.read(&name, version).unwrap().onnx, file);
     assert!(store.is_opaque(&name, version).unwrap());
-    let ModelContent::Opaque(stored) = store.content(&name, version).unwrap() else { panic!("a network") };
-    assert_eq!(stored, file);
+    let ModelContent::Opaque(bytes) = store.content(&name, version).unwrap() else { panic!("a network") };
+    assert_eq!(bytes, file);
     assert!(!store.is_opaque(&name, publish(&store, &name)).unwrap());
 }
 
