@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::Notify;
 use trainer::data::DatasetSummary;
 use trainer::events::Event;
@@ -64,7 +64,16 @@ impl Jobs {
     }
 
     async fn connect(connection: SqliteConnectOptions, options: JobOptions) -> Result<Self, JobsError> {
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(connection).await?;
+        // SQLite rolls back by itself when a write fails. The pool's connection takes itself to be in that transaction for
+        // ever, and refuses the next one.
+        let pool = SqlitePoolOptions::new().max_connections(4).after_release(|connection, _| {
+            Box::pin(async move {
+                // Behind the rollback that a dropped transaction has asked for.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let pool = pool.connect_with(connection).await?;
         migrate(&mut *pool.acquire().await?).await?;
         Ok(Self { pool, options, changed: Arc::new(Notify::new()) })
     }
