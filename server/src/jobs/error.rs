@@ -40,7 +40,7 @@ pub enum JobsError {
     },
 }
 
-/// SQLite's codes for a disk that takes no more: full, and failures to write, sync, truncate or map a file.
+/// `SQLite`'s codes for a disk that takes no more: full, and failures to write, sync, truncate or map a file.
 const NO_SPACE: [&str; 6] = ["13", "778", "1034", "1546", "4874", "5386"];
 
 impl JobsError {

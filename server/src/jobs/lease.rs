@@ -109,7 +109,7 @@ impl Jobs {
         self.write(claim, sql, Some(progress)).await
     }
 
-    /// Stores an event. Above the limit of events it stores only phases and results, and one warning that says so.
+    /// Stores an event. Above the limit of events it stores only phases, the data set and results, and one warning that says so.
     /// `false`: this server does not own the job any more.
     ///
     /// # Errors
