@@ -2,14 +2,14 @@
 
 use thiserror::Error;
 
-/// What reading a file may take in memory beside the file itself, as a multiple of its size. Half-precision numbers
+/// The memory that reading a file may allocate beside the file itself, as a multiple of its size. Half-precision numbers
 /// double when they become `f32`, as does a tensor that two names share; compressed files grow once more.
 pub const MEMORY_FACTOR: u64 = 4;
 
-/// What every file may take, however small it is, in bytes.
+/// The memory that reading any file may allocate, however small it is, in bytes.
 pub const MEMORY_FLOOR: u64 = 64 << 20;
 
-/// A file that would take more memory than [`MEMORY_FACTOR`] and [`MEMORY_FLOOR`] allow.
+/// Reading the file would allocate more memory than [`MEMORY_FACTOR`] and [`MEMORY_FLOOR`] allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "the file is {file} bytes long and asks for more than {limit} bytes of memory; it is damaged, or made to exhaust \
@@ -18,11 +18,12 @@ pub const MEMORY_FLOOR: u64 = 64 << 20;
 pub struct TooLarge {
     /// The size of the file.
     pub file: u64,
-    /// What it may take.
+    /// The limit in bytes.
     pub limit: u64,
 }
 
-/// What is left for a file. Everything whose size comes out of the file is paid for before it is allocated.
+/// The memory that reading a file may still allocate. Readers charge every allocation whose size the file decides before
+/// they make it.
 #[derive(Debug)]
 pub(crate) struct Budget {
     file: u64,
@@ -38,7 +39,7 @@ impl Budget {
         Self { file, limit, left: limit }
     }
 
-    /// Pays for so many bytes.
+    /// Charges an allocation of this many bytes.
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), TooLarge> {
         match self.left.checked_sub(bytes) {
             Some(left) => {
@@ -49,7 +50,7 @@ impl Budget {
         }
     }
 
-    /// Pays for a tensor of this shape as `f32` and answers how many numbers it has.
+    /// Charges a tensor of this shape as `f32`, and returns how many numbers it has.
     pub(crate) fn tensor(&mut self, shape: &[usize]) -> Result<usize, TooLarge> {
         // Zeros are left out of the check: a dimension of zero must not hide an overflow among the others, which would
         // show itself where the product is taken.
@@ -63,7 +64,7 @@ impl Budget {
         Ok(count as usize)
     }
 
-    /// What is left, in bytes.
+    /// The remaining memory in bytes.
     pub(crate) fn left(&self) -> u64 {
         self.left
     }

@@ -13,8 +13,8 @@ use crate::graph::Graph;
 use crate::ops::{Op, ParamDecl};
 use crate::params::{Params, Tensor};
 
-/// He initialisation (He et al. 2015, "Delving deep into rectifiers"): convolutions and linear layers normal with
-/// variance `2 / fan_in`, biases zero, normalisations the identity. Equal for equal seeds.
+/// He initialization (He et al. 2015, "Delving deep into rectifiers"): convolutions and linear layers normal with
+/// variance `2 / fan_in`, biases zero, normalizations the identity. Equal for equal seeds.
 #[must_use]
 pub fn he(graph: &Graph, seed: u64) -> Params {
     fill(graph, seed, |ParamSite { role, .. }, rng| match role {
@@ -25,8 +25,8 @@ pub fn he(graph: &Graph, seed: u64) -> Params {
 }
 
 /// As [`he`], but with biases and batch-norm statistics that are not trivial, so that a network which forgets one of
-/// them gives other answers. What is added to a shortcut is scaled by one over the root of the number of sums, without which
-/// a thousand layers overflow. For parity checks.
+/// them gives other answers. Branches that end in a sum are scaled by `1 / √(number of sums)`; without that a network of
+/// a thousand layers overflows. For parity checks.
 #[must_use]
 pub fn scrambled(graph: &Graph, seed: u64) -> Params {
     let sums = graph.nodes().iter().filter(|node| matches!(node.op, Op::Add(_)));
@@ -43,11 +43,11 @@ pub fn scrambled(graph: &Graph, seed: u64) -> Params {
     })
 }
 
-/// The identity of a random number.
+/// Which parameter a random number is for.
 struct ParamSite {
     /// `noise` for the weights of convolutions and linear layers, which are scaled afterwards, otherwise the parameter's.
     role: &'static str,
-    /// The node's place in the graph.
+    /// The node's index in the graph.
     node: usize,
 }
 

@@ -84,7 +84,7 @@ impl Block {
 }
 
 impl ResNet {
-    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 224.
+    /// The network from normalized `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 224.
     ///
     /// # Errors
     /// [`GraphError`] when the input is too small for the stem.

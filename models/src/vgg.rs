@@ -53,7 +53,7 @@ const C: [&[VggLayer]; 5] = [
 const D: [&[VggLayer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 3], &[C3(512); 3], &[C3(512); 3]];
 const E: [&[VggLayer]; 5] = [&[C3(64); 2], &[C3(128); 2], &[C3(256); 4], &[C3(512); 4], &[C3(512); 4]];
 
-/// Every column of the table, and those with batch normalisation.
+/// Every column of the table, and those with batch normalization.
 pub const TABLE: [Vgg; 10] = [
     Vgg { name: "vgg11", column: "A", blocks: A, normalization: VggNormalization::None },
     Vgg { name: "vgg11_lrn", column: "A-LRN", blocks: A, normalization: VggNormalization::Lrn },
@@ -73,7 +73,7 @@ const MAP: usize = 7;
 const HIDDEN: usize = 4096;
 
 impl Vgg {
-    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 224.
+    /// The network from normalized `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 224.
     ///
     /// The first linear layer takes a map of 7x7. From other sizes than 224 the map is averaged to that, as torchvision
     /// does, so weights fit an input of any size.
@@ -98,7 +98,7 @@ impl Vgg {
         Ok(graph.finish(logits))
     }
 
-    /// torchvision numbers the layers of `features` in sequence, whatever they are. Local response normalisation, which
+    /// torchvision numbers the layers of `features` in sequence, whatever they are. Local response normalization, which
     /// it does not have and which has no weights, stands outside the sequence, so that weights for A fit A-LRN.
     fn features(&self, graph: &mut GraphBuilder) -> Result<NodeId, GraphError> {
         let mut names = (0..).map(|index| format!("features.{index}"));

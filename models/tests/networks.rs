@@ -413,8 +413,8 @@ fn weights_are_drawn_alike_for_equal_seeds() {
     let weight = init::he(&graph, 1).get("layer1.0.conv1.weight").unwrap().clone();
     let variance = weight.data().iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / weight.data().len() as f64;
     // 2 / fan_in; the mean of 36,864 squares of normal numbers is within 3 % of it but once in ten thousand.
-    let wanted = 2.0 / (64.0 * 9.0);
-    assert!((variance / wanted - 1.0).abs() < 0.03, "{variance} for {wanted}");
+    let expected_variance = 2.0 / (64.0 * 9.0);
+    assert!((variance / expected_variance - 1.0).abs() < 0.03, "{variance} for {expected_variance}");
 }
 
 /// Ends as SqueezeNet does: a 1x1 convolution to the classes, ReLU, global pooling.
@@ -443,17 +443,17 @@ fn published_weights_are_known_by_checksum_with_the_preparation_that_torchvision
         for file in facts.published {
             let row = PublishedWeights::by_checksum(&format!("{}{}", file.sha256, "0".repeat(56))).unwrap();
             assert_eq!((row.architecture, row.weights), (architecture.as_str(), file.weights.as_str()));
-            let found = row.preprocess();
-            assert_eq!(found.resize, Resize::ShorterSide { size: file.resize }, "{architecture} {}", file.weights);
+            let actual = row.preprocess();
+            assert_eq!(actual.resize, Resize::ShorterSide { size: file.resize }, "{architecture} {}", file.weights);
             assert_eq!(
-                found.crop,
+                actual.crop,
                 Some(Crop { height: file.crop, width: file.crop }),
                 "{architecture} {}",
                 file.weights
             );
-            assert_eq!((found.filter, file.filter.as_str()), (Filter::Bilinear, "bilinear"));
-            for (found, expected) in found.mean.iter().chain(&found.std).zip(file.mean.iter().chain(&file.std)) {
-                assert!((found - expected).abs() < 1e-7, "{architecture} {}: {found} {expected}", file.weights);
+            assert_eq!((actual.filter, file.filter.as_str()), (Filter::Bilinear, "bilinear"));
+            for (actual, expected) in actual.mean.iter().chain(&actual.std).zip(file.mean.iter().chain(&file.std)) {
+                assert!((actual - expected).abs() < 1e-7, "{architecture} {}: {actual} {expected}", file.weights);
             }
             rows += 1;
         }

@@ -47,12 +47,12 @@ fn picture(name: &str) -> RgbImage {
 }
 
 /// The largest difference in grey levels, or why the two cannot be compared.
-fn difference(found: &RgbImage, expected: &RgbImage) -> Result<u8, String> {
+fn difference(actual: &RgbImage, expected: &RgbImage) -> Result<u8, String> {
     let size = |image: &RgbImage| format!("{}x{}", image.width(), image.height());
-    if size(found) != size(expected) {
-        return Err(format!("{} instead of {}", size(found), size(expected)));
+    if size(actual) != size(expected) {
+        return Err(format!("{} instead of {}", size(actual), size(expected)));
     }
-    let differences = found.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b));
+    let differences = actual.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b));
     Ok(differences.max().unwrap_or(0))
 }
 
@@ -68,8 +68,8 @@ fn assert_none(failures: &[String]) {
 fn pixels_are_torchvisions() {
     let mut failures = Vec::new();
     for case in manifest().geometry {
-        let found = case.preprocess.fit(&picture(&case.source), &Limits::default());
-        match found.map(|found| difference(&found, &picture(&case.expected))) {
+        let actual = case.preprocess.fit(&picture(&case.source), &Limits::default());
+        match actual.map(|actual| difference(&actual, &picture(&case.expected))) {
             Ok(Ok(0)) => {}
             wrong => failures.push(format!("{}: {wrong:?}", case.name)),
         }
@@ -86,7 +86,7 @@ fn a_plain_image_of_any_size_stays_plain() {
         for (width, height) in sides.clone().flat_map(|side| [(side, 7), (7, side), (side, 37), (side, side.min(64))]) {
             let image = plain(width, height);
             match preprocess.fit(&image, &Limits::default()) {
-                Ok(found) if found == plain(35, 35) => {}
+                Ok(actual) if actual == plain(35, 35) => {}
                 wrong => failures.push(format!("{filter:?} {width}x{height}: {wrong:?}")),
             }
         }
@@ -97,8 +97,8 @@ fn a_plain_image_of_any_size_stays_plain() {
 #[test]
 fn an_image_smaller_than_the_crop_gets_a_black_border() {
     let preprocess = Preprocess { resize: Resize::None, ..Preprocess::torchvision(4, 5) };
-    let found = preprocess.fit(&plain(2, 3), &Limits::default()).expect("a valid crop");
-    let red: Vec<u8> = found.data().iter().step_by(3).copied().collect();
+    let actual = preprocess.fit(&plain(2, 3), &Limits::default()).expect("a valid crop");
+    let red: Vec<u8> = actual.data().iter().step_by(3).copied().collect();
     #[rustfmt::skip]
     assert_eq!(red, [
         0, 200, 200, 0, 0,
@@ -112,9 +112,9 @@ fn an_image_smaller_than_the_crop_gets_a_black_border() {
 fn a_resize_without_a_crop_stays_within_the_limits() {
     let preprocess = Preprocess { crop: None, ..Preprocess::torchvision(224, 224) };
     let limits = Limits::default();
-    let found = preprocess.fit(&plain(1, 16_384), &limits);
+    let actual = preprocess.fit(&plain(1, 16_384), &limits);
     let (width, height, resized_width, resized_height) = (1, 16_384, 256, 4_194_304);
-    assert_eq!(found, Err(ImageError::TooElongated { width, height, resized_width, resized_height, limits }));
+    assert_eq!(actual, Err(ImageError::TooElongated { width, height, resized_width, resized_height, limits }));
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn only_regions_within_the_image_are_resampled() {
     ];
     for region in wrong {
         for filter in [Filter::Bilinear, Filter::Bicubic] {
-            let found = resample(&image, region, (3, 4), filter);
-            assert!(matches!(found, Err(PreprocessError::Region { .. })), "{region:?}: {found:?}");
+            let actual = resample(&image, region, (3, 4), filter);
+            assert!(matches!(actual, Err(PreprocessError::Region { .. })), "{region:?}: {actual:?}");
         }
     }
     let empty = resample(&image, whole, (0, 4), Filter::Bilinear);
@@ -157,9 +157,9 @@ fn plain(width: u32, height: u32) -> RgbImage {
 fn every_kind_of_file_decodes_to_what_pil_sees() {
     let mut failures = Vec::new();
     for case in manifest().decode {
-        let found = decode(&file(&case.source), &Limits::default());
-        match found.map(|found| difference(&found, &picture(&case.expected))) {
-            Ok(Ok(found)) if found <= case.tolerance => {}
+        let actual = decode(&file(&case.source), &Limits::default());
+        match actual.map(|actual| difference(&actual, &picture(&case.expected))) {
+            Ok(Ok(actual)) if actual <= case.tolerance => {}
             wrong => failures.push(format!("{}: {wrong:?}, tolerance {}", case.name, case.tolerance)),
         }
     }
@@ -177,9 +177,9 @@ fn the_first_pixel_goes_where_the_orientation_says() {
     for (value, (x, y)) in (1..).zip(corners) {
         let image = picture(&format!("decode/orientation_{value}.jpg"));
         let at = (y * image.width() as usize + x) * 3;
-        let found = &image.data()[at..at + 3];
-        if found.iter().zip(RGB).any(|(found, expected)| found.abs_diff(expected) > 4) {
-            failures.push(format!("orientation {value}: {found:?} at {x}, {y}"));
+        let actual = &image.data()[at..at + 3];
+        if actual.iter().zip(RGB).any(|(actual, expected)| actual.abs_diff(expected) > 4) {
+            failures.push(format!("orientation {value}: {actual:?} at {x}, {y}"));
         }
     }
     assert_none(&failures);
@@ -244,9 +244,9 @@ fn an_enormous_image_is_refused_from_its_header() {
 /// The header promises 8x8; a frame of 17 GB comes later.
 #[test]
 fn an_enormous_frame_on_a_small_screen_is_refused() {
-    let found = decode(&file("bombs/frame_bomb.gif"), &Limits::default());
+    let actual = decode(&file("bombs/frame_bomb.gif"), &Limits::default());
     let limits = Limits::default();
-    assert_eq!(found, Err(ImageError::TooLarge { width: 65_535, height: 65_535, limits }));
+    assert_eq!(actual, Err(ImageError::TooLarge { width: 65_535, height: 65_535, limits }));
 }
 
 #[test]

@@ -53,15 +53,15 @@ fn json<T: for<'a> Deserialize<'a>>(name: &str) -> T {
 }
 
 /// Equal bit for bit, names included.
-fn compare(found: &Params, expected: &Tensors, place: &str) {
-    let names: Vec<&str> = found.iter().map(|(name, _)| name).collect();
+fn compare(actual: &Params, expected: &Tensors, place: &str) {
+    let names: Vec<&str> = actual.iter().map(|(name, _)| name).collect();
     assert_eq!(names, expected.keys().collect::<Vec<_>>(), "{place}");
     for (name, Expected { shape, values }) in expected {
-        let tensor = found.get(name).unwrap();
+        let tensor = actual.get(name).unwrap();
         assert_eq!(tensor.shape(), shape, "{place}: {name}");
         let values: Vec<u32> = values.iter().map(|value| number(value).to_bits()).collect();
-        let found: Vec<u32> = tensor.data().iter().map(|number| number.to_bits()).collect();
-        assert_eq!(found, values, "{place}: {name}");
+        let actual: Vec<u32> = tensor.data().iter().map(|number| number.to_bits()).collect();
+        assert_eq!(actual, values, "{place}: {name}");
     }
 }
 

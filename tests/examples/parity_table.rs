@@ -26,17 +26,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut largest = 0.0_f64;
     for row in zoo::all() {
         let graph = row.graph(row.input(), row.classes())?;
-        let found = parity::measure(&parity::scrambled(&graph), IMAGES).map_err(|e| format!("{}: {e}", row.name()))?;
+        let parity = parity::measure(&parity::scrambled(&graph), IMAGES).map_err(|e| format!("{}: {e}", row.name()))?;
         let parameters = graph.counts().parameters;
         let line = format!(
             "| {} | {parameters} | {:.1e} | {} | {} |\n",
             row.name(),
-            found.batch,
-            cell(&found, EngineKind::Tract),
-            cell(&found, EngineKind::Ort)
+            parity.batch,
+            cell(&parity, EngineKind::Tract),
+            cell(&parity, EngineKind::Ort)
         );
         eprint!("{line}");
-        largest = found.engines.iter().fold(largest, |largest, engine| largest.max(engine.executor).max(engine.batch));
+        largest = parity.engines.iter().fold(largest, |largest, engine| largest.max(engine.executor).max(engine.batch));
         table.push_str(&line);
     }
     table.push_str(&format!("\nThe largest difference is {largest:.1e}; {TOLERANCE:.0e} is allowed.\n"));
@@ -44,8 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// From the executor, and between an image in a batch and alone.
-fn cell(found: &Parity, kind: EngineKind) -> String {
-    let engine = found.engines.iter().find(|engine| engine.kind == kind);
+fn cell(parity: &Parity, kind: EngineKind) -> String {
+    let engine = parity.engines.iter().find(|engine| engine.kind == kind);
     engine.map_or("-".to_owned(), |engine| format!("{:.1e} ({:.1e})", engine.executor, engine.batch))
 }
 

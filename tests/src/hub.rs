@@ -84,8 +84,8 @@ fn answer(
         }
     }
     let path = first.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
-    let shown = format!("{path} {}", range.clone().unwrap_or_default());
-    requests.lock().unwrap_or_else(PoisonError::into_inner).push(shown.trim().to_owned());
+    let line = format!("{path} {}", range.clone().unwrap_or_default());
+    requests.lock().unwrap_or_else(PoisonError::into_inner).push(line.trim().to_owned());
     let mut stream = stream;
     if let Some(file) = path.strip_prefix("cdn/").and_then(|path| files.get_mut(path)) {
         let length = file.content.len();
@@ -105,8 +105,8 @@ fn answer(
             part.len()
         )?;
         // The request for the size asks for one byte; it does not count as the first transfer.
-        let sent = if part.len() > 1 { file.breaks.take().unwrap_or(part.len()).min(part.len()) } else { part.len() };
-        return stream.write_all(&part[..sent]);
+        let length = if part.len() > 1 { file.breaks.take().unwrap_or(part.len()).min(part.len()) } else { part.len() };
+        return stream.write_all(&part[..length]);
     }
     match files.get(&path) {
         Some(file) => write!(

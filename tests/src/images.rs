@@ -30,8 +30,8 @@ pub fn color_folders(folder: PathBuf, per_class: u8) -> PathBuf {
 /// When there is no such class.
 #[must_use]
 pub fn example(class: &str) -> Vec<u8> {
-    let found = CLASSES.iter().find(|(name, _)| *name == class);
-    let (_, color) = found.unwrap_or_else(|| panic!("no class {class}"));
+    let entry = CLASSES.iter().find(|(name, _)| *name == class);
+    let (_, color) = entry.unwrap_or_else(|| panic!("no class {class}"));
     picture(*color, 200)
 }
 

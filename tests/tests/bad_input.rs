@@ -85,9 +85,9 @@ fn requests_that_cannot_be_meant_are_refused() {
     ];
     for (name, request, status, detail) in table {
         let answer = server.post_json("/finetune", &request);
-        let found = answer.status();
+        let actual = answer.status();
         let problem = json(answer);
-        assert!(found == status || found == 404, "{name}: {problem}");
+        assert!(actual == status || actual == 404, "{name}: {problem}");
         assert!(problem["detail"].as_str().unwrap_or_default().contains(detail), "{name}: {problem}");
     }
     assert_eq!(server.post("/finetune", "application/json", b"{".to_vec()).status(), 400);
@@ -174,8 +174,8 @@ fn options_of_serve_need_no_command_and_wrong_ones_are_named() {
         assert!(error.contains("unexpected argument '--bogus'"), "graft {arguments:?}: {error}");
     }
     // A port that is taken is complained about, so the option was understood.
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
     let error = sandbox.fail(&["--engine", "tract", "--port", &port]);
     assert!(error.contains(&port) && error.contains("cannot listen"), "{error}");
 }

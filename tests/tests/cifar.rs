@@ -38,13 +38,13 @@ fn pretrained_networks_err_as_often_as_in_pytorch() {
         let network = Network::new(graph, &params, spec).unwrap();
         let records = std::fs::read(images).unwrap();
         let executor = CpuExecutor::new(&network.graph, &network.params).unwrap();
-        let found = errors(&records, |batch| executor.infer_batch(batch).unwrap().data().to_vec());
-        assert_eq!(found, mistakes, "{name} in the executor");
+        let actual = errors(&records, |batch| executor.infer_batch(batch).unwrap().data().to_vec());
+        assert_eq!(actual, mistakes, "{name} in the executor");
         let file = export(&network, &ExportOptions::default()).unwrap();
         for kind in engine::available() {
             let mut engine = engine::open(kind, &file, 2.try_into().unwrap()).unwrap();
-            let found = errors(&records, |batch| engine.run(batch).unwrap().first().unwrap().data().to_vec());
-            assert_eq!(found, mistakes, "{name} on {kind}");
+            let actual = errors(&records, |batch| engine.run(batch).unwrap().first().unwrap().data().to_vec());
+            assert_eq!(actual, mistakes, "{name} on {kind}");
         }
     }
 }

@@ -62,8 +62,8 @@ fn check(file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn std::error::E
         let outputs = engine::open(kind, &file, 2.try_into()?)?.run(&batch)?;
         near(kind.to_string(), outputs.first()?.data())?;
     }
-    let kept = ExportOptions { batch_norm: BatchNormalization::Keep, ..ExportOptions::default() };
-    let again = onnx::import(export(&network, &kept)?)?;
+    let unfolded = ExportOptions { batch_norm: BatchNormalization::Keep, ..ExportOptions::default() };
+    let again = onnx::import(export(&network, &unfolded)?)?;
     if again.graph != network.graph || again.params != network.params {
         return Err("what is written is not read as the same network".into());
     }

@@ -5,26 +5,37 @@ use std::path::{Path, PathBuf};
 const LONGEST: usize = 500;
 
 /// Old names of `docs/glossary.md` which are no name for anything else either.
-const REPLACED: [&str; 21] = [
+const REPLACED: [&str; 32] = [
     "Adapted",
     "Adopted",
     "Adoption",
+    "Affine",
+    "Asked",
+    "Back",
     "BatchNormed",
+    "Brain",
     "Convolved",
     "Dropped",
     "Headless",
+    "Kept",
     "LAST_BREATH",
     "Looked",
+    "Made",
     "MaxPooled",
     "Meetings",
     "Moment",
+    "Opening",
     "Optimiser",
     "Pace",
+    "Place",
     "Rectified",
+    "Saved",
+    "Way",
     "Wish",
     "Workplace",
     "divisions",
     "doubles",
+    "looks",
     "normalise",
     "optimiser",
 ];

@@ -110,13 +110,13 @@ fn weights_with_keras_names_are_prepared_as_keras_does_in_whatever_file() {
     assert!(printed.contains("the names of Keras, for vgg16"), "{printed}");
     assert!(printed.contains("BGR, mean 0.4850 0.4580 0.4076"), "{printed}");
     // What graft itself keeps says how its images are prepared.
-    let kept = sandbox.path("data/models/keras/1/weights.safetensors").display().to_string();
-    let printed = sandbox.succeed(&["import", &kept, "--name", "again"]);
+    let weights = sandbox.path("data/models/keras/1/weights.safetensors").display().to_string();
+    let printed = sandbox.succeed(&["import", &weights, "--name", "again"]);
     assert!(printed.contains("as the file says"), "{printed}");
     let [first, second] = ["keras", "again"]
         .map(|name| std::fs::read(sandbox.path(&format!("data/models/{name}/1/weights.safetensors"))).unwrap());
     assert!(weights::read_network(&first).unwrap() == weights::read_network(&second).unwrap(), "the networks differ");
-    let error = sandbox.fail(&["import", &kept, "--name", "again", "--arch", "vgg16"]);
+    let error = sandbox.fail(&["import", &weights, "--name", "again", "--arch", "vgg16"]);
     assert!(error.contains("holds its network itself"), "{error}");
 }
 
@@ -152,14 +152,14 @@ fn weights_beside_an_onnx_file_are_read_and_their_absence_is_named() {
     let file = copy.display().to_string();
     let error = sandbox.fail(&["import", &file, "--name", "small"]);
     assert!(error.contains("are in a second file") && error.contains("No such file"), "{error}");
-    let mut made = 0;
+    let mut count = 0;
     let _ = onnx::ModelFile::decode_with(bytes, &mut |location: &str| {
         let content = generated::external(location)?;
         images::write(&sandbox.path(location), &content);
-        made += 1;
+        count += 1;
         Ok(content)
     });
-    assert!(made > 50, "{made} second files");
+    assert!(count > 50, "{count} second files");
     let printed = sandbox.succeed(&["import", &file, "--name", "small", "--preprocess", "keras-tf"]);
     assert!(printed.contains("images are prepared as asked: squashed to 64x64"), "{printed}");
     assert!(sandbox.succeed(&["check", &file]).contains("pytorch"));

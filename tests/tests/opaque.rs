@@ -84,9 +84,9 @@ fn a_wrapped_file_answers_as_onnx_runtime_answers_in_python() {
             let logits = run(Batching::Declared, images).unwrap();
             assert_eq!(logits.data().len(), 5 * images, "{name}");
             for row in logits.data().chunks(5) {
-                let found = if SQUASHED.contains(&name) { softmax(row, 1.0) } else { row.to_vec() };
-                let difference = relative_difference(&expected[name].scores, &found);
-                assert!(difference < tolerance, "{name}: {difference:.1e}, {found:?}");
+                let actual = if SQUASHED.contains(&name) { softmax(row, 1.0) } else { row.to_vec() };
+                let difference = relative_difference(&expected[name].scores, &actual);
+                assert!(difference < tolerance, "{name}: {difference:.1e}, {actual:?}");
             }
         }
         assert_eq!(run(Batching::Dynamic, 2).is_ok(), any_number, "{name} with two images at once");
@@ -174,8 +174,8 @@ fn it_is_fine_tuned_by_a_head_and_by_nothing_else() {
         let _output = sandbox.succeed(&["finetune", "--base", "colours", "--data", text(&data), "--name", "again"]);
         let server = sandbox.serve(&[]);
         for model in ["colours", "again"] {
-            let asked = format!("/classify?model={model}");
-            let answer = json(server.post_images(&asked, &[("red.bmp", images::example("red"))]));
+            let uri = format!("/classify?model={model}");
+            let answer = json(server.post_images(&uri, &[("red.bmp", images::example("red"))]));
             assert_eq!(answer["results"][0]["predictions"][0]["label"], "red", "{name}: {answer}");
         }
     }
@@ -245,8 +245,8 @@ fn it_is_served_and_classifies_and_is_given_back_as_it_is() {
     let out = sandbox.path("small.onnx").display().to_string();
     assert!(sandbox.fail(&["export", "--model", "small", "--out", &out, "--opset", "15"]).contains("in another form"));
     assert!(sandbox.succeed(&["export", "--model", "small", "--out", &out]).contains("wrote"));
-    let stored = std::fs::read(sandbox.path("data/models/small/1/model.onnx")).unwrap();
-    assert!(std::fs::read(out).unwrap() == stored, "the file that was written is not the stored one");
+    let file = std::fs::read(sandbox.path("data/models/small/1/model.onnx")).unwrap();
+    assert!(std::fs::read(out).unwrap() == file, "the file that was written is not the stored one");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use trainer::backend::CpuExecutor;
 fn topologies_of_the_onnx_project() {
     let package = fixtures::Library::OnnxTestData.path().map(|folder| folder.join("light"));
     let Some(folder) = package.or_else(|| fixtures::real_data("onnx_topologies")) else { return };
-    let mut seen = 0;
+    let mut pairs = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "onnx") {
@@ -31,10 +31,10 @@ fn topologies_of_the_onnx_project() {
             let count = channels * height * width;
             let input = (0..count).map(|index| index as f32 / count as f32).collect();
             reproduces(&path, &ImageBatch::from_raw([1, channels, height, width], input), &pair::read(&output).1);
-            seen += 1;
+            pairs += 1;
         }
     }
-    assert!(seen >= 3, "{seen} topologies in {}", folder.display());
+    assert!(pairs >= 3, "{pairs} topologies in {}", folder.display());
 }
 
 #[test]

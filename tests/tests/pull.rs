@@ -71,8 +71,8 @@ fn a_network_is_fetched_checked_and_stored_with_the_preparation_of_its_weights()
     let spec = &models[0]["spec"];
     assert_eq!((&spec["architecture"], &spec["labels"][207]), (&"resnet18".into(), &"golden retriever".into()));
     assert_eq!(spec["preprocess"]["resize"], serde_json::json!({"mode": "shorter_side", "size": 232}));
-    let stored = std::fs::read(sandbox.path("data/models/resnet18/2/weights.safetensors")).unwrap();
-    assert!(weights::read_safetensors(&stored).unwrap() == params, "the weights differ");
+    let file = std::fs::read(sandbox.path("data/models/resnet18/2/weights.safetensors")).unwrap();
+    assert!(weights::read_safetensors(&file).unwrap() == params, "the weights differ");
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn a_transfer_that_breaks_off_goes_on_where_it_was() {
 fn what_an_earlier_attempt_left_is_taken_up_or_thrown_away() {
     let (bytes, checksum) = weights_file(&resnet18());
     let whole = bytes.len();
-    let kept = bytes[..1_000_000].to_vec();
-    for (left, why) in [(kept, "a part"), (vec![7; 5_000], "another file's part"), (bytes.clone(), "all of it")] {
+    let start = bytes[..1_000_000].to_vec();
+    for (left, why) in [(start, "a part"), (vec![7; 5_000], "another file's part"), (bytes.clone(), "all of it")] {
         let sandbox = Sandbox::default();
         let file = HubFile::new(bytes.clone(), &checksum);
         let hub = hub("resnet18.tv_in1k", vec![("config.json", config("resnet18", V1)), ("model.safetensors", file)]);
@@ -176,6 +176,6 @@ fn a_vgg_of_timms_is_fetched_under_timms_names() {
     let hub = hub("vgg16.tv_in1k", files);
     let printed = sandbox.succeed(&words(&pull(&sandbox, &hub, "vgg16")));
     assert!(printed.contains("with the names of timm, for vgg16"), "{printed}");
-    let stored = std::fs::read(sandbox.path("data/models/vgg16/1/weights.safetensors")).unwrap();
-    assert!(weights::read_safetensors(&stored).unwrap() == params, "the weights differ");
+    let file = std::fs::read(sandbox.path("data/models/vgg16/1/weights.safetensors")).unwrap();
+    assert!(weights::read_safetensors(&file).unwrap() == params, "the weights differ");
 }

@@ -21,8 +21,8 @@ fn logits_are_torchvisions() {
     for (name, logits) in &expected {
         let graph = zoo::find(name).unwrap().graph([SIDE; 2], logits.len()).unwrap();
         let params = params(&graph);
-        let found = CpuExecutor::new(&graph, &params).unwrap().infer_batch(&image).unwrap();
-        let difference = relative_difference(logits, found.data());
+        let actual = CpuExecutor::new(&graph, &params).unwrap().infer_batch(&image).unwrap();
+        let difference = relative_difference(logits, actual.data());
         // Sums in other orders come to 1e-6 even in 152 layers; a wrong stride or padding to far more than this.
         assert!(difference < TOLERANCE, "{name}: {difference:.1e} of the largest logit");
     }

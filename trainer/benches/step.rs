@@ -46,7 +46,7 @@ const ROWS: [Row; 4] = [
 fn main() -> Result<()> {
     let rounds = number("ROUNDS", 5)?;
     rayon::ThreadPoolBuilder::new().num_threads(number("THREADS", 1)?).build_global()?;
-    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let kernels = kernels()?;
     let precisions: &[&str] = match (std::env::var_os("PYTORCH"), std::env::var_os("BF16")) {
         (None, _) => &[],
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     let pytorch = precisions.iter().map(|precision| Ok((*precision, PyTorch::start(&python)?)));
     let mut pytorch = pytorch.collect::<Result<Vec<_>>>()?;
     for Row { name, size, batch } in ROWS {
-        if !chosen.is_empty() && !chosen.iter().any(|chosen| chosen == name) {
+        if !names.is_empty() && !names.iter().any(|chosen| chosen == name) {
             continue;
         }
         let batch = number("BATCH", batch)?;

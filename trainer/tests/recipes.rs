@@ -54,8 +54,8 @@ fn the_border_of_a_padded_image_is_minus_the_mean() {
     let recipe = recipe("tflearn-resnet-cifar10", &["validation_set=0"]);
     let plan = plan(&recipe, folder.path()).unwrap();
     let mean = colour.map(|level| f32::from(level) / 255.0);
-    for (found, expected) in plan.preprocess.mean.iter().zip(mean) {
-        assert!((found - expected).abs() < 1e-6);
+    for (actual, expected) in plan.preprocess.mean.iter().zip(mean) {
+        assert!((actual - expected).abs() < 1e-6);
     }
     let batch = plan.training.epoch((0..8).collect(), 0, 128).next().unwrap().unwrap();
     // The network's first node centres.
@@ -148,8 +148,8 @@ fn tflearns_convolutions_pad_as_tensorflow_does() {
     let sums = builder.push("sums", conv, &[builder.input()]).unwrap();
     let ones = Params::from_iter([("sums.weight".to_owned(), Tensor::new([1, 1, 3, 3], vec![1.0; 9]))]);
     let numbers: Vec<f32> = (0..16).map(|number| number as f32).collect();
-    let found = CpuExecutor::new(&builder.finish(sums), &ones).unwrap().infer_nhwc(&numbers).unwrap();
-    assert_eq!(found, [45.0, 39.0, 66.0, 50.0]);
+    let actual = CpuExecutor::new(&builder.finish(sums), &ones).unwrap().infer_nhwc(&numbers).unwrap();
+    assert_eq!(actual, [45.0, 39.0, 66.0, 50.0]);
 }
 
 #[test]

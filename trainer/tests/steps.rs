@@ -93,12 +93,12 @@ fn without_dropout(graph: &Graph) -> Graph {
     graph.rebuild(change).unwrap()
 }
 
-fn compare(name: &str, found: &Tensor, expected: &Samples, tolerance: f64) {
-    let found = found.data().iter().step_by(expected.stride);
-    assert_eq!(found.len(), expected.numbers.len(), "{name}");
-    for (found, expected_number) in found.zip(&expected.numbers) {
-        let difference = (f64::from(*found) - expected_number).abs();
-        assert!(difference <= tolerance * expected.largest, "{name}: {found}, PyTorch {expected_number}");
+fn compare(name: &str, actual: &Tensor, expected: &Samples, tolerance: f64) {
+    let actual = actual.data().iter().step_by(expected.stride);
+    assert_eq!(actual.len(), expected.numbers.len(), "{name}");
+    for (actual, expected_number) in actual.zip(&expected.numbers) {
+        let difference = (f64::from(*actual) - expected_number).abs();
+        assert!(difference <= tolerance * expected.largest, "{name}: {actual}, PyTorch {expected_number}");
     }
 }
 

@@ -50,7 +50,7 @@ fn widen(graph: &mut GraphBuilder, name: &str, x: NodeId, width: usize) -> Resul
     }
 }
 
-/// The end of every network that activates before it convolves: normalisation, ReLU, then [`classify`].
+/// The end of every network that activates before it convolves: normalization, ReLU, then [`classify`].
 fn activate_and_classify(mut graph: GraphBuilder, x: NodeId, classes: usize) -> Result<Graph, GraphError> {
     let (channels, ..) = graph.chw(x)?;
     let mut x = graph.push("bn", BatchNorm::new(channels), &[x])?;

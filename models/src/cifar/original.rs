@@ -25,7 +25,7 @@ pub const ORIGINAL: [Original; 6] = [
 ];
 
 impl Original {
-    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 32.
+    /// The network from normalized `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 32.
     ///
     /// # Errors
     /// [`GraphError`] for an image without pixels.

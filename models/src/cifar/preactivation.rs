@@ -1,4 +1,4 @@
-//! The networks of He et al. 2016, "Identity mappings in deep residual networks": normalisation and ReLU come before each
+//! The networks of He et al. 2016, "Identity mappings in deep residual networks": normalization and ReLU come before each
 //! convolution, so that nothing but sums stands on the path from the first layer to the last.
 
 use super::{UnitSize, WIDTHS, activate_and_classify, identity};
@@ -46,7 +46,7 @@ struct Residual {
 enum Branch {
     /// The sum before it, as it is.
     Sum,
-    /// Its normalised and activated input, which the layers take too: the first unit of the network (appendix), and each
+    /// Its normalized and activated input, which the layers take too: the first unit of the network (appendix), and each
     /// that changes the width.
     Activated,
 }
@@ -62,7 +62,7 @@ impl Unit {
 }
 
 impl PreActivation {
-    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 32.
+    /// The network from normalized `[n, 3, h, w]` to logits `[n, classes]`; the paper's sides are 32.
     ///
     /// # Errors
     /// [`GraphError`] for an image without pixels.
@@ -84,7 +84,7 @@ impl PreActivation {
         activate_and_classify(graph, x, classes)
     }
 
-    /// `x + layers(x)`, each behind normalisation and ReLU.
+    /// `x + layers(x)`, each behind normalization and ReLU.
     fn residual(&self, graph: &mut GraphBuilder, x: NodeId, residual: &Residual) -> Result<NodeId, GraphError> {
         let Residual { name, layers, branch } = residual;
         let (channels, ..) = graph.chw(x)?;

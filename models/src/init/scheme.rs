@@ -17,12 +17,12 @@ pub enum Scheme {
     #[default]
     He,
     /// Uniform within `±√(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 16), which the VGG paper recommends
-    /// in the place of its own staged beginning.
+    /// instead of its own training in stages.
     Glorot,
-    /// tflearn's defaults. Convolutions behind a normalisation, those of its `residual_block`: normal, cut off at two
+    /// tflearn's defaults. Convolutions behind a normalization, those of its `residual_block`: normal, cut off at two
     /// deviations, with variance `2 / fan_in` after the cut (`variance_scaling`). Other convolutions: uniform within
     /// `±√(3 / fan_in)` (`uniform_scaling`). Linear layers: normal with deviation 0.02, cut off at two
-    /// (`truncated_normal`). Scales of batch normalisation: normal about 1 with deviation 0.002.
+    /// (`truncated_normal`). Scales of batch normalization: normal about 1 with deviation 0.002.
     #[serde(rename = "tflearn")]
     TfLearn,
 }
@@ -40,8 +40,8 @@ impl Scheme {
         let mut params = Params::default();
         for node in graph.nodes() {
             for (name, declared) in node.params() {
-                let place = WeightSite { node, declared: &declared, behind_norm: behind_norm(graph, node) };
-                let data = (0..numbers(&declared.shape)).map(|_| draw(&place, &mut rng)).collect();
+                let site = WeightSite { node, declared: &declared, behind_norm: behind_norm(graph, node) };
+                let data = (0..numbers(&declared.shape)).map(|_| draw(&site, &mut rng)).collect();
                 params.insert(name, Tensor::new(declared.shape.clone(), data));
             }
         }
@@ -49,11 +49,11 @@ impl Scheme {
     }
 }
 
-/// Where in the network a weight is.
+/// A weight's position in the network.
 struct WeightSite<'a> {
     node: &'a Node,
     declared: &'a ParamDecl,
-    /// Whether a batch normalisation is right before it, with nothing but a ReLU between.
+    /// Whether a batch normalization comes right before it, with at most a ReLU between them.
     behind_norm: bool,
 }
 
@@ -69,18 +69,18 @@ impl WeightSite<'_> {
     }
 }
 
-fn glorot(place: &WeightSite<'_>, rng: &mut ChaCha8Rng) -> f32 {
-    match (&place.node.op, place.declared.role) {
-        (Op::Conv2d(_) | Op::Linear(_), "weight") => uniform((6.0 / (place.fan_in() + place.fan_out())).sqrt(), rng),
+fn glorot(site: &WeightSite<'_>, rng: &mut ChaCha8Rng) -> f32 {
+    match (&site.node.op, site.declared.role) {
+        (Op::Conv2d(_) | Op::Linear(_), "weight") => uniform((6.0 / (site.fan_in() + site.fan_out())).sqrt(), rng),
         (_, role) => trivial(role),
     }
 }
 
-fn tflearn(place: &WeightSite<'_>, rng: &mut ChaCha8Rng) -> f32 {
-    match (&place.node.op, place.declared.role) {
+fn tflearn(site: &WeightSite<'_>, rng: &mut ChaCha8Rng) -> f32 {
+    match (&site.node.op, site.declared.role) {
         // 1.3 makes up for the variance that the cut takes away.
-        (Op::Conv2d(_), "weight") if place.behind_norm => (1.3 * 2.0 / place.fan_in()).sqrt() * cut_normal(rng),
-        (Op::Conv2d(_), "weight") => uniform((3.0 / place.fan_in()).sqrt(), rng),
+        (Op::Conv2d(_), "weight") if site.behind_norm => (1.3 * 2.0 / site.fan_in()).sqrt() * cut_normal(rng),
+        (Op::Conv2d(_), "weight") => uniform((3.0 / site.fan_in()).sqrt(), rng),
         (Op::Linear(_), "weight") => 0.02 * cut_normal(rng),
         (Op::BatchNorm(_), "weight") => 1.0 + 0.002 * normal(rng),
         (_, role) => trivial(role),

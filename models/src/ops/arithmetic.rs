@@ -1,8 +1,8 @@
-//! Sums and products, of tensors and with numbers for each channel.
+//! Sums and products of tensors, and scales and shifts of channels.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, ParamDecl, Shape, ShapeError, only};
+use super::{Operator, ParamDecl, Shape, ShapeError, only, with_channels};
 
 /// The sum of two or more tensors of one shape: the shortcut of a residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct Add;
 pub struct Mul;
 
 /// `weight·x + bias` per channel with trained numbers, either of which may be left out: Caffe's `Scale` layer, which
-/// stands behind a batch normalisation without factors of its own.
+/// stands behind a batch normalization without factors of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scale {
     /// Channels of input and output.
@@ -25,7 +25,7 @@ pub struct Scale {
     pub bias: bool,
 }
 
-/// `(x - mean) / std` per channel. The constants belong to the preprocessing, not to the weights: no optimiser sees
+/// `(x - mean) / std` per channel. The constants belong to the preprocessing, not to the weights: no optimizer sees
 /// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Normalize {
@@ -87,11 +87,7 @@ impl Operator for Scale {
     }
 
     fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
-        let input = only(inputs)?;
-        if input.dims().first() != Some(&self.channels) {
-            return Err(input.mismatch(format!("{} channels", self.channels)));
-        }
-        Ok(input.clone())
+        with_channels(inputs, self.channels).cloned()
     }
 
     fn params(&self) -> Vec<ParamDecl> {

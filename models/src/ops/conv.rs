@@ -54,7 +54,7 @@ impl Conv2d {
         Self { padding: Padding::all(padding), ..self }
     }
 
-    /// Without a bias, as before a batch normalisation.
+    /// Without a bias, as before a batch normalization.
     #[must_use]
     pub fn without_bias(self) -> Self {
         Self { bias: false, ..self }

@@ -58,7 +58,7 @@ pub struct ParamDecl {
     pub role: &'static str,
     /// Its shape, in PyTorch's layout.
     pub shape: Vec<usize>,
-    /// False for running statistics, which no optimiser touches and no parameter count includes.
+    /// False for running statistics, which no optimizer touches and no parameter count includes.
     pub trainable: bool,
 }
 
@@ -126,9 +126,9 @@ pub enum Op {
     Scale(Scale),
     /// Two-dimensional convolution.
     Conv2d(Conv2d),
-    /// Batch normalisation.
+    /// Batch normalization.
     BatchNorm(BatchNorm),
-    /// Normalisation by neighbouring channels.
+    /// Normalization by neighbouring channels.
     LocalResponseNorm(LocalResponseNorm),
     /// `max(x, 0)`.
     Relu(Relu),
@@ -162,7 +162,7 @@ pub enum Op {
     Linear(Linear),
     /// Dropout; the identity outside training.
     Dropout(Dropout),
-    /// Exponentials normalised to sum to one.
+    /// Exponentials normalized to sum to one.
     Softmax(Softmax),
 }
 
@@ -239,5 +239,15 @@ fn only<'a>(inputs: &[&'a Shape]) -> Result<&'a Shape, ShapeError> {
     match inputs {
         [shape] => Ok(shape),
         _ => Err(ShapeError::Arity { expected: "one", found: inputs.len() }),
+    }
+}
+
+/// The shape of the single input, which must have this many channels or features.
+fn with_channels<'a>(inputs: &[&'a Shape], channels: usize) -> Result<&'a Shape, ShapeError> {
+    let input = only(inputs)?;
+    if input.dims().first() == Some(&channels) {
+        Ok(input)
+    } else {
+        Err(input.mismatch(format!("{channels} channels")))
     }
 }

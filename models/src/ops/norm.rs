@@ -1,9 +1,9 @@
-//! Normalisation by the statistics of a batch, and by those of neighbouring channels.
+//! Normalization by the statistics of a batch, and by those of neighbouring channels.
 
 use serde::{Deserialize, Serialize};
 
 use super::shape::{SIZES, sizes};
-use super::{Operator, ParamDecl, Shape, ShapeError, only};
+use super::{Operator, ParamDecl, Shape, ShapeError, only, with_channels};
 
 /// `weight · (x - mean) / sqrt(var + eps) + bias` per channel, as `torch.nn.BatchNorm2d`. Outside training mean and
 /// variance are the running statistics.
@@ -25,7 +25,7 @@ impl BatchNorm {
     }
 }
 
-/// Local response normalisation across channels (Krizhevsky et al. 2012, section 3.3):
+/// Local response normalization across channels (Krizhevsky et al. 2012, section 3.3):
 /// `x / (bias + alpha/size · Σ x²)^beta`, the sum over the `size` channels around each. ONNX and PyTorch divide `alpha` by
 /// the size, the paper does not.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -74,11 +74,7 @@ impl Operator for BatchNorm {
     }
 
     fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
-        let input = only(inputs)?;
-        if input.dims().first() != Some(&self.channels) {
-            return Err(input.mismatch(format!("{} channels", self.channels)));
-        }
-        Ok(input.clone())
+        with_channels(inputs, self.channels).cloned()
     }
 
     fn params(&self) -> Vec<ParamDecl> {

@@ -1,4 +1,4 @@
-//! The few calls that mean something.
+//! The calls that build tensors, parameters and dictionaries.
 
 use super::heap::{Heap, Object, Path, Value};
 use super::{PickleError, STEP};
@@ -10,10 +10,10 @@ use crate::weights::pytorch::view::{Storage, StridedView};
 const MAX_RANK: usize = 8;
 
 impl<'a> Heap<'a> {
-    /// What a call would have made. Nothing is called.
+    /// The value of a call, built without calling anything.
     ///
     /// # Errors
-    /// When the arguments are not what makes the tensor, parameter or dictionary that the callee's name promises.
+    /// When the arguments do not describe the tensor, parameter or dictionary that the callee makes.
     pub(super) fn call(
         &mut self,
         callee: Path<'a>,

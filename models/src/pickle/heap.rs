@@ -30,12 +30,12 @@ pub enum Value<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectId(usize);
 
-/// Something made of other values.
+/// A value that contains others.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Object<'a> {
     Tuple(Vec<Value<'a>>),
     List(Vec<Value<'a>>),
-    /// In the order of the file; of two equal keys the later holds.
+    /// In the order of the file; the later of two equal keys wins.
     Dict(Vec<(Value<'a>, Value<'a>)>),
     /// A class or function, never looked up.
     Global(Path<'a>),
@@ -43,7 +43,7 @@ pub(crate) enum Object<'a> {
     Tensor(Box<StridedView<'a>>),
     /// A NumPy array: the bytes of its elements in row-major order, once its state is set.
     Array(Option<&'a [u8]>),
-    /// The result of a call that has no meaning here, by the callee's name.
+    /// The result of a call that `call` does not know, by the callee's name.
     Opaque(Path<'a>),
 }
 
@@ -139,7 +139,7 @@ impl<'a> Heap<'a> {
         }
     }
 
-    /// The names of everything that was called without having a meaning here, in the order of the file.
+    /// The callees that `call` does not know, in the order of the file.
     pub(super) fn opaque_calls(&self) -> impl Iterator<Item = &Path<'a>> {
         self.objects.iter().filter_map(|object| match object {
             Object::Opaque(path) => Some(path),

@@ -8,10 +8,10 @@ use super::reader::ByteReader;
 use super::{PickleError, STEP};
 use crate::budget::Budget;
 
-/// The highest protocol that is known.
+/// The highest supported protocol.
 const MAX_PROTOCOL: u8 = 5;
 
-/// Runs one pickle up to its end and answers the value that it leaves.
+/// Runs one pickle up to its end and returns the value on the stack.
 pub(crate) fn load<'a>(
     reader: &mut ByteReader<'a>,
     heap: &mut Heap<'a>,
@@ -33,7 +33,7 @@ struct Machine<'a, 'm> {
     heap: &'m mut Heap<'a>,
     budget: &'m mut Budget,
     stack: Vec<Value<'a>>,
-    /// How high the stack was at each mark that is open.
+    /// The height of the stack at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
 }
@@ -72,7 +72,7 @@ impl<'a> Machine<'a, '_> {
         done.ok_or(PickleError::Operands { at })
     }
 
-    /// A value that is written out in the pickle; none for an unknown instruction.
+    /// A literal value in the pickle; `None` for an unknown instruction.
     fn constant(&mut self, opcode: u8) -> Result<Option<Value<'a>>, PickleError> {
         let reader = &mut *self.reader;
         Ok(Some(match opcode {
@@ -108,15 +108,15 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn remember(&mut self, opcode: u8) -> Result<Option<()>, PickleError> {
-        let place = match opcode {
+        let slot = match opcode {
             op::BINPUT | op::BINGET => self.reader.byte()?.into(),
             op::LONG_BINPUT | op::LONG_BINGET => u32::from_le_bytes(self.reader.array()?),
             _ => self.memo.len() as u32,
         };
         Ok(match opcode {
-            op::BINGET | op::LONG_BINGET => self.memo.get(&place).copied().and_then(|value| self.push(value)),
+            op::BINGET | op::LONG_BINGET => self.memo.get(&slot).copied().and_then(|value| self.push(value)),
             _ => self.top().map(|top| {
-                self.memo.insert(place, top);
+                self.memo.insert(slot, top);
             }),
         })
     }
@@ -177,7 +177,7 @@ impl<'a> Machine<'a, '_> {
         Ok(self.push(value))
     }
 
-    /// Calls, which call nothing.
+    /// The instructions that would call something; they only build values.
     fn make(&mut self, opcode: u8) -> Result<Option<()>, PickleError> {
         let operands = match opcode {
             op::NEWOBJ_EX => self.pop_many(3),
@@ -203,7 +203,7 @@ impl<'a> Machine<'a, '_> {
         Some(())
     }
 
-    /// How many values there are above the last mark: no instruction may reach below it.
+    /// The number of values above the last mark, below which no instruction may reach.
     fn above_mark(&self) -> usize {
         self.stack.len() - self.marks.last().copied().unwrap_or(0)
     }

@@ -103,33 +103,33 @@ pub enum PickleError {
     /// The file ends before the pickle does.
     #[error("the file ends in the middle of its pickle, at byte {at}; fetch it again")]
     Truncated {
-        /// Where it ends.
+        /// The offset of its end.
         at: usize,
     },
-    /// Something that is no instruction, or one of older protocols.
+    /// A byte that is no instruction of protocols 2 to 5.
     #[error("byte {at} of the pickle, {opcode:#04x}, is no instruction of protocols 2 to 5")]
     Opcode {
         /// The byte.
         opcode: u8,
-        /// Its place.
+        /// Its offset in the file.
         at: usize,
     },
-    /// A protocol of the future.
+    /// A newer protocol than is supported.
     #[error("the pickle is of protocol {0}; protocols 2 to 5 are read")]
     Protocol(u8),
-    /// An instruction that does not find what it needs.
+    /// An instruction whose operands are missing or of another type.
     #[error("the pickle is damaged: the instruction at byte {at} does not find the values that it needs")]
     Operands {
-        /// Its place.
+        /// Its offset in the file.
         at: usize,
     },
-    /// A call that makes a tensor, with something else than what makes a tensor.
+    /// A call that builds a tensor from arguments that describe none.
     #[error("the pickle is damaged: `{callee}` is given what it cannot take")]
     Arguments {
-        /// What is called.
+        /// The callee.
         callee: String,
     },
-    /// A tensor whose numbers are yet to be negated or conjugated.
+    /// A tensor that is a lazily negated or conjugated view.
     #[error(
         "a tensor is marked to be negated or conjugated when it is used; load the file in Python and save \
          `tensor.resolve_neg().resolve_conj()` of each"

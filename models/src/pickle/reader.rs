@@ -2,7 +2,7 @@
 
 use super::PickleError;
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone)]
 pub(crate) struct ByteReader<'a> {
     bytes: &'a [u8],
@@ -20,13 +20,13 @@ impl<'a> ByteReader<'a> {
         self.at
     }
 
-    /// The next so many bytes.
+    /// The next `count` bytes.
     pub(crate) fn take(&mut self, count: u64) -> Result<&'a [u8], PickleError> {
         let rest = &self.bytes[self.at..];
-        let taken = usize::try_from(count).ok().and_then(|count| rest.get(..count));
-        let taken = taken.ok_or(PickleError::Truncated { at: self.bytes.len() })?;
-        self.at += taken.len();
-        Ok(taken)
+        let bytes = usize::try_from(count).ok().and_then(|count| rest.get(..count));
+        let bytes = bytes.ok_or(PickleError::Truncated { at: self.bytes.len() })?;
+        self.at += bytes.len();
+        Ok(bytes)
     }
 
     /// The next bytes, as many as the array has.

@@ -1,9 +1,9 @@
-//! Pickles written by hand: what the machine makes of them, and what it does not let them do.
+//! Pickles written by hand: the values that the machine builds, and what it refuses.
 
 use super::*;
 use crate::budget::Budget;
 
-/// Loads a pickle and answers what `look` sees in its value.
+/// Loads a pickle and returns what `look` reads from its value.
 fn with<T>(pickle: &[u8], look: impl FnOnce(&Heap<'_>, Value<'_>) -> T) -> Result<T, PickleError> {
     let mut heap = Heap::default();
     let value = load(&mut ByteReader::new(pickle), &mut heap, &mut Budget::new(pickle.len()))?;

@@ -27,8 +27,8 @@ pub fn test_card(seed: u64, width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+    let result = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
     // Writing into memory fails only for sizes that do not match the pixels, and these do.
-    debug_assert!(written.is_ok(), "{written:?}");
+    debug_assert!(result.is_ok(), "{result:?}");
     bytes
 }

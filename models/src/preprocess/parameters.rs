@@ -90,7 +90,7 @@ impl Preprocess {
         }
     }
 
-    /// The normalisation that belongs at the beginning of the network, from pixels `0..=255`.
+    /// The normalization that belongs at the beginning of the network, from pixels `0..=255`.
     pub fn normalize(&self) -> Normalize {
         Normalize::for_bytes(&self.mean, &self.std)
     }

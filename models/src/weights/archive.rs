@@ -16,13 +16,13 @@ pub enum ArchiveError {
     /// The archive's own structure.
     #[error("the zip archive is damaged or cut off; fetch the file again")]
     Zip,
-    /// A member that was damaged or cut off.
+    /// A damaged or truncated member.
     #[error("member `{name}` of the archive is damaged; fetch the file again")]
     Damaged {
         /// Its name.
         name: String,
     },
-    /// A member that is compressed otherwise than usual, or encrypted.
+    /// An encrypted member, or one with an unsupported compression method.
     #[error("member `{name}` of the archive is packed with {method}; only stored and deflated members are read")]
     Packing {
         /// Its name.
@@ -30,13 +30,13 @@ pub enum ArchiveError {
         /// The compression method.
         method: String,
     },
-    /// A member that is not there.
+    /// A missing member.
     #[error("the archive has no member `{name}`; it is not what its format says, or is damaged")]
     Missing {
         /// Its name.
         name: String,
     },
-    /// A member that unpacks to more than the file warrants.
+    /// A member that would unpack to more memory than the file's size allows.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
 }
@@ -51,7 +51,7 @@ impl From<ZipError> for ArchiveError {
 pub(super) struct Archive<'a> {
     bytes: &'a [u8],
     zip: ZipArchive<Cursor<&'a [u8]>>,
-    /// Bytes of the file that are no member's yet. Members that overlap would be checked again and again.
+    /// Bytes of the file that no member has claimed yet. Without it, overlapping members would be checksummed repeatedly.
     unclaimed: u64,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Archive<'a> {
         self.zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok())
     }
 
-    /// The content of a member, to be asked for once. A stored one is a part of the file and takes no memory.
+    /// The content of a member; each can be read once. An uncompressed one borrows from the file.
     pub(super) fn member(&mut self, name: &str, budget: &mut Budget) -> Result<Cow<'a, [u8]>, ArchiveError> {
         let missing = || ArchiveError::Missing { name: name.to_owned() };
         let index = self.zip.index_for_name_raw(name.as_bytes()).ok_or_else(missing)?;

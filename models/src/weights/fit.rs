@@ -90,7 +90,7 @@ pub fn fit(graph: &Graph, state: &StateDict) -> Result<FittedWeights, FitError> 
     Ok(FittedWeights { params: entries.iter().filter_map(tensor).collect(), naming })
 }
 
-/// How well a file fits a graph; greater is better.
+/// How well a file fits a graph. A greater value is a better fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Likeness {
     /// The number of parameters that the file has in the right shape.
@@ -99,7 +99,7 @@ pub struct Likeness {
     pub wrong: std::cmp::Reverse<usize>,
 }
 
-/// Compares a file with a graph that it does not fit.
+/// Names the first difference between a file and a graph that it does not fit.
 #[must_use]
 pub fn likeness(graph: &Graph, state: &StateDict) -> Likeness {
     let file = state.shapes();
@@ -111,7 +111,7 @@ pub fn likeness(graph: &Graph, state: &StateDict) -> Likeness {
     Likeness { right, wrong: std::cmp::Reverse(entries.len() + file.len() - 2 * right) }
 }
 
-/// Compares what the graph wants with what there is.
+/// Compares the declared tensors with those of the file.
 pub(super) fn check(entries: &[TensorMapping], found: &Shapes<'_>) -> Result<(), FitError> {
     if let (Some(file), Some(entry)) = (found.keys().next(), entries.first())
         && entries.iter().all(|entry| !found.contains_key(entry.file.as_str()))
@@ -127,8 +127,8 @@ pub(super) fn check(entries: &[TensorMapping], found: &Shapes<'_>) -> Result<(),
             return Err(FitError::Shape { name: name.clone(), file: file.clone(), expected, found: found.to_vec() });
         }
     }
-    let wanted: BTreeSet<&str> = entries.iter().map(|entry| entry.file.as_str()).collect();
-    match found.iter().find(|(name, _)| !wanted.contains(*name)) {
+    let names: BTreeSet<&str> = entries.iter().map(|entry| entry.file.as_str()).collect();
+    match found.iter().find(|(name, _)| !names.contains(*name)) {
         Some((file, shape)) => Err(FitError::Extra { file: (*file).to_owned(), shape: shape.to_vec() }),
         None => Ok(()),
     }

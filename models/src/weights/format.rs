@@ -18,7 +18,7 @@ pub enum WeightsFormat {
 }
 
 impl WeightsFormat {
-    /// The format of a file, or of a file that begins like this; `None` for one that is not read.
+    /// The format of a file, or of the beginning of one; `None` if it is not supported.
     #[must_use]
     pub fn sniff(bytes: &[u8]) -> Option<WeightsFormat> {
         match bytes {
@@ -46,13 +46,13 @@ impl Display for WeightsFormat {
     }
 }
 
-/// What a `.keras` archive may begin with. A PyTorch archive begins with a member in a folder.
+/// The names of a `.keras` archive's first member. A PyTorch archive begins with a member in a folder.
 const KERAS_MEMBERS: [&[u8]; 3] = [b"metadata.json", b"config.json", b"model.weights.h5"];
 
 /// The largest header of a safetensors file, by its specification.
 const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
 
-/// Other kinds of files that people hand over as weights: what they begin with, where, and what to call them.
+/// Files that people mistake for weights: the signature, its offset, and the format's name for the message.
 const OTHERS: [(usize, &[u8], &str); 13] = [
     (257, b"ustar", "a tar archive; if PyTorch 0.1 wrote it, load it there and save its `state_dict()` again"),
     (0, b"\x1f\x8b", "a gzip file; unpack it first"),
@@ -69,7 +69,7 @@ const OTHERS: [(usize, &[u8], &str); 13] = [
     (0, b"\xff\xd8\xff", "a picture"),
 ];
 
-/// What a file that is not read seems to be.
+/// The name of the unsupported format that a file seems to have.
 pub(super) fn describe(bytes: &[u8]) -> &'static str {
     if bytes.is_empty() {
         return "an empty file";
@@ -84,7 +84,7 @@ pub(super) fn describe(bytes: &[u8]) -> &'static str {
         .map_or("no file of a known format", |(_, _, name)| name)
 }
 
-/// HDF5's signature is at the beginning, or behind a block of the user's whose size is a power of two.
+/// HDF5's signature is at the beginning, or after a user block whose size is a power of two.
 fn is_hdf5(bytes: &[u8]) -> bool {
     let places = std::iter::successors(Some(512usize), |at| at.checked_mul(2)).take_while(|at| *at < bytes.len());
     std::iter::once(0).chain(places).any(|at| bytes[at..].starts_with(b"\x89HDF\r\n\x1a\n"))

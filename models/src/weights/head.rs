@@ -14,7 +14,7 @@ pub fn has_classifier(graph: &Graph, state: &StateDict) -> bool {
     graph.classifier().is_some_and(|classifier| has_weights(graph, &state.shapes(), classifier.node()))
 }
 
-/// How many classes the file's classifier tells apart, so that the graph can be made for as many; `None` where the file
+/// The number of classes of the file's classifier, for which the graph must be built; `None` where the file
 /// holds no classifier, or one that is no matrix or has no rows.
 #[must_use]
 pub fn classes(graph: &Graph, state: &StateDict) -> Option<usize> {

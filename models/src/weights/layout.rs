@@ -1,4 +1,4 @@
-//! How a convention lays out a tensor.
+//! The layouts of tensors in files.
 
 use crate::params::Tensor;
 

@@ -34,7 +34,7 @@ pub use state_dict::StateDict;
 /// Reads a file of weights in any supported format, which its content tells.
 ///
 /// # Errors
-/// [`WeightsError`] for a format that is not read (naming the one that was recognised, if any), a damaged file, one that
+/// [`WeightsError`] for a format that is not read (naming the one that was recognized, if any), a damaged file, one that
 /// holds something else than tensors by name, or one that asks for more memory than its size warrants.
 pub fn read(bytes: Vec<u8>) -> Result<StateDict, WeightsError> {
     let Some(format) = WeightsFormat::sniff(&bytes) else {

@@ -58,8 +58,8 @@ pub fn recognise(graph: &Graph) -> Vec<Architecture> {
     [Folding::Keep, Folding::Fold]
         .into_iter()
         .map(|folding| {
-            let wanted = graph.fingerprint(folding);
-            let same = built.iter().filter(|(_, built)| built.fingerprint(folding) == wanted);
+            let fingerprint = graph.fingerprint(folding);
+            let same = built.iter().filter(|(_, built)| built.fingerprint(folding) == fingerprint);
             same.map(|(row, _)| *row).collect::<Vec<_>>()
         })
         .find(|found| !found.is_empty())
@@ -84,7 +84,7 @@ impl Architecture {
     pub fn source(self) -> String {
         match self {
             Architecture::Vgg(row) => {
-                let norm = if row.normalization == vgg::VggNormalization::Batch { ", batch normalisation" } else { "" };
+                let norm = if row.normalization == vgg::VggNormalization::Batch { ", batch normalization" } else { "" };
                 format!("Simonyan and Zisserman 2015, table 1, {}{norm}", row.column)
             }
             Architecture::ResNet(row) => match row.block {
@@ -123,7 +123,7 @@ impl Architecture {
         }
     }
 
-    /// The network from normalised `[n, 3, h, w]` to logits `[n, classes]`; `input` is `[h, w]`.
+    /// The network from normalized `[n, 3, h, w]` to logits `[n, classes]`; `input` is `[h, w]`.
     ///
     /// # Errors
     /// [`GraphError`] when the input is too small.

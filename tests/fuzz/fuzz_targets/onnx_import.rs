@@ -36,10 +36,10 @@ fuzz_crossover!(|one: &[u8], other: &[u8], out: &mut [u8], seed: u32| { mutate::
 /// A network is the same when it has been written and read, but for names that a node had got because another, which has
 /// gone since, had its own. A folded one is the same from then on.
 fn round_trip(network: &Network) {
-    let kept = written(network, BatchNormalization::Keep);
-    assert_eq!(structure(network), structure(&kept), "from\n{}\nto\n{}", listing(network), listing(&kept));
-    assert_eq!(network.params.checksum(), kept.params.checksum(), "the weights differ");
-    assert_same(&kept, &written(&kept, BatchNormalization::Keep));
+    let unfolded = written(network, BatchNormalization::Keep);
+    assert_eq!(structure(network), structure(&unfolded), "from\n{}\nto\n{}", listing(network), listing(&unfolded));
+    assert_eq!(network.params.checksum(), unfolded.params.checksum(), "the weights differ");
+    assert_same(&unfolded, &written(&unfolded, BatchNormalization::Keep));
     let folded = written(network, BatchNormalization::Fold);
     // Folding leaves dropout off as well, and what stood on either side of it may be one node then.
     let dropout = network.graph.nodes().iter().any(|node| matches!(node.op, Op::Dropout(_)));

@@ -64,7 +64,7 @@ impl ComputeBackend {
         }
     }
 
-    /// How a node's output is kept. What is no image is small and stays exact.
+    /// The dtype of a node's output. Only images are stored in `bf16`; everything else is small and stays exact.
     pub(super) fn dtype(&self, shape: &Shape) -> DType {
         match self {
             Self::OneDnn(_, Precision::Bf16) if channels(shape).1 > 1 => DType::Bf16,

@@ -30,7 +30,7 @@ pub enum EmaWarmUp {
 
 /// `average = decay·average + (1 - decay)·weight`, for each tensor of a network.
 ///
-/// Give it the running statistics of batch normalisation among the tensors: averaged weights make averaged activations,
+/// Give it the running statistics of batch normalization among the tensors: averaged weights make averaged activations,
 /// whose statistics the last weights' are not. torchvision's training reference averages them in the same way
 /// (`ExponentialMovingAverage` with `use_buffers=True`).
 #[derive(Debug, Clone, PartialEq)]

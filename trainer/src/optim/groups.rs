@@ -30,7 +30,7 @@ pub struct Groups {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decayed {
-    /// The kernels of convolutions and linear layers, not biases and not the parameters of batch normalisation.
+    /// The kernels of convolutions and linear layers, not biases and not the parameters of batch normalization.
     ComputeBackend,
     /// The kernels of convolutions alone, as in tflearn's residual network.
     Convolutions,
@@ -47,9 +47,9 @@ pub enum Kind {
     LinearKernel,
     /// What a convolution or a linear layer adds.
     Bias,
-    /// What batch normalisation, or its folded form, multiplies by.
+    /// What batch normalization, or its folded form, multiplies by.
     NormScale,
-    /// What batch normalisation, or its folded form, adds.
+    /// What batch normalization, or its folded form, adds.
     NormShift,
     /// Anything else.
     Other,
@@ -65,11 +65,11 @@ pub struct ParamInfo {
     /// What it does.
     pub kind: Kind,
     /// Convolutions and linear layers between its own and the output, on the longest way: 0 for the head. A
-    /// normalisation has the depth of the convolution before it.
+    /// normalization has the depth of the convolution before it.
     pub depth: usize,
 }
 
-/// A parameter as an optimiser sees it.
+/// A parameter as an optimizer sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// Its name, unique.
@@ -127,11 +127,11 @@ impl ParamInfo {
     #[must_use]
     pub fn of(graph: &Graph) -> Vec<Self> {
         let depths = depths(graph);
-        let mut seen = BTreeSet::new();
+        let mut names = BTreeSet::new();
         let mut infos = Vec::new();
         for (node, depth) in graph.nodes().iter().zip(depths) {
             for (name, declared) in node.params().filter(|(_, declared)| declared.trainable) {
-                if seen.insert(name) {
+                if names.insert(name) {
                     let kind = Kind::of(&node.op, declared.role);
                     infos.push(Self { name: name.to_owned(), dims: declared.shape, kind, depth });
                 }
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_network_says_what_its_parameters_do() {
         let infos = ParamInfo::of(&network());
-        let found: Vec<_> = infos.iter().map(|info| (info.name.as_str(), info.kind, info.depth)).collect();
+        let actual: Vec<_> = infos.iter().map(|info| (info.name.as_str(), info.kind, info.depth)).collect();
         let expected = [
             ("stem.weight", Kind::ConvKernel, 3),
             ("stem.bias", Kind::Bias, 3),
@@ -226,7 +226,7 @@ mod tests {
             ("head.weight", Kind::LinearKernel, 0),
             ("head.bias", Kind::Bias, 0),
         ];
-        assert_eq!(found, expected);
+        assert_eq!(actual, expected);
         assert_eq!(infos[0].dims, [4, 3, 3, 3]);
     }
 

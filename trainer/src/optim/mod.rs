@@ -124,7 +124,7 @@ impl Optimizer {
 
     /// The parameters, in the order in which [`Optimizer::step`] takes them.
     pub fn parameters(&self) -> impl ExactSizeIterator<Item = &Parameter> {
-        self.parameters.iter().map(|kept| &kept.parameter)
+        self.parameters.iter().map(|state| &state.parameter)
     }
 
     /// Changes the weights of every parameter by its gradient; `tensors` are `(weights, gradient)` of each, in order.
@@ -135,8 +135,8 @@ impl Optimizer {
         if tensors.len() != self.parameters.len() {
             return Err(OptimError::Tensors { expected: self.parameters.len(), found: tensors.len() });
         }
-        for (kept, (weights, gradient)) in self.parameters.iter().zip(tensors.iter()) {
-            kept.parameter.check(weights, gradient)?;
+        for (state, (weights, gradient)) in self.parameters.iter().zip(tensors.iter()) {
+            state.parameter.check(weights, gradient)?;
         }
         for (index, (weights, gradient)) in tensors.iter_mut().enumerate() {
             self.update(index, (weights, gradient), step)?;
@@ -156,16 +156,16 @@ impl Optimizer {
         step: Step,
     ) -> Result<(), OptimError> {
         let expected = self.parameters.len();
-        let kept = self.parameters.get_mut(index).ok_or(OptimError::Tensors { expected, found: index + 1 })?;
-        kept.parameter.check(weights, gradient)?;
-        kept.count += 1;
+        let state = self.parameters.get_mut(index).ok_or(OptimError::Tensors { expected, found: index + 1 })?;
+        state.parameter.check(weights, gradient)?;
+        state.count += 1;
         let now = Application {
-            rate: step.rate * kept.parameter.rate,
-            weight_decay: kept.parameter.weight_decay,
+            rate: step.rate * state.parameter.rate,
+            weight_decay: state.parameter.weight_decay,
             gradient_scale: step.gradient_scale,
-            count: kept.count,
+            count: state.count,
         };
-        self.rule.apply(Operands { weights, gradient, slots: &mut kept.slots }, now);
+        self.rule.apply(Operands { weights, gradient, slots: &mut state.slots }, now);
         Ok(())
     }
 }
@@ -188,13 +188,13 @@ impl Parameter {
     }
 }
 
-/// Whether tensors are as many and as long as those that are kept for them.
-fn fits(kept: &[Vec<f32>], tensors: &[&[f32]], what: &'static str) -> Result<(), OptimError> {
-    if kept.len() != tensors.len() {
-        return Err(OptimError::Tensors { expected: kept.len(), found: tensors.len() });
+/// Whether tensors are as many and as long as those that are state for them.
+fn fits(state: &[Vec<f32>], tensors: &[&[f32]], what: &'static str) -> Result<(), OptimError> {
+    if state.len() != tensors.len() {
+        return Err(OptimError::Tensors { expected: state.len(), found: tensors.len() });
     }
-    for (index, (kept, tensor)) in kept.iter().zip(tensors).enumerate() {
-        let (expected, found) = (kept.len(), tensor.len());
+    for (index, (state, tensor)) in state.iter().zip(tensors).enumerate() {
+        let (expected, found) = (state.len(), tensor.len());
         if expected != found {
             return Err(OptimError::Length { name: format!("parameter {index}"), what, expected, found });
         }

@@ -1,4 +1,4 @@
-//! What an optimiser keeps, for checkpoints.
+//! The optimizer's state in checkpoints.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,16 +10,16 @@ use super::Optimizer;
 /// The slot that counts a parameter's steps; one number, as PyTorch stores it.
 const STEP: &str = "step";
 
-/// Why kept numbers are not this optimiser's.
+/// Why a checkpoint's optimizer state does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StateError {
-    /// Something the optimiser keeps is not there.
+    /// A missing slot.
     #[error("the state has no `{key}`; it is of another network or another rule, so begin without it")]
     Missing {
         /// Slot and parameter.
         key: String,
     },
-    /// Something is there that the optimiser does not keep.
+    /// A slot that this optimizer does not have.
     #[error("the state has `{key}`, which this optimizer does not keep; it is of another network or another rule")]
     Unknown {
         /// Slot and parameter.
@@ -35,12 +35,12 @@ pub enum StateError {
         /// How many it has.
         found: usize,
     },
-    /// A count of steps that counts nothing.
+    /// A step count that is no whole number.
     #[error("`{key}` of the state is {value}, which is no count of steps; the file is damaged")]
     Count {
         /// Slot and parameter.
         key: String,
-        /// What is there.
+        /// The number in the file.
         value: String,
     },
 }
@@ -62,7 +62,7 @@ impl Optimizer {
         state
     }
 
-    /// Goes on where [`Optimizer::state`] was taken, to the bit.
+    /// Restores [`Optimizer::state`]; training then continues to the same bits.
     ///
     /// # Errors
     /// [`StateError`] naming the first number that does not fit; nothing has changed then.

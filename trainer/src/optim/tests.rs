@@ -16,7 +16,7 @@ const TORCH: &str = include_str!("../../tests/data/optim_torch.json");
 /// Written by `reference/optim_tensorflow.py`.
 const TENSORFLOW: &str = include_str!("../../tests/data/optim_tensorflow.json");
 
-/// The made-up gradient that the scripts compute too.
+/// The same artificial gradient as in the scripts.
 fn gradient(step: u64) -> Vec<f32> {
     (0..INITIAL.len() as u64).map(|i| made_up(step * 37 + i * 101 + step * i * 13)).collect()
 }
@@ -40,7 +40,7 @@ struct Case {
 
 fn check(file: &str, name: &str, rule: OptimizerKind, weight_decay: f64) {
     let mut file: Value = serde_json::from_str(file).unwrap();
-    let kept: Vec<u64> = serde_json::from_value(file["kept"].take()).unwrap();
+    let steps: Vec<u64> = serde_json::from_value(file["kept"].take()).unwrap();
     let case: Case = serde_json::from_value(file[name].take()).unwrap();
     let mut optimizer =
         Optimizer::new(rule, vec![Parameter { weight_decay, ..Parameter::plain("w", INITIAL.len()) }]).unwrap();
@@ -48,7 +48,7 @@ fn check(file: &str, name: &str, rule: OptimizerKind, weight_decay: f64) {
     for step in 1..=STEPS {
         let rate = if step <= STEPS / 2 { case.rate } else { case.rate / 10.0 };
         optimizer.step(&mut [(&mut weights, &gradient(step))], Step::at(rate)).unwrap();
-        if kept.contains(&step) {
+        if steps.contains(&step) {
             close(&weights, expected.next().unwrap(), &format!("{name}, step {step}"));
         }
     }

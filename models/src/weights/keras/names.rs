@@ -1,9 +1,9 @@
-//! What a variable is called, whichever layout it comes from: `layer/variable`.
+//! Names of variables, the same for all layouts: `layer/variable`.
 
 /// The name of a variable in a group of groups: of the layer's name, which may be there twice, and its own. `path` is the
 /// groups from the outermost.
 ///
-/// TensorFlow's output number behind it goes. The published files put the layer's name before the variable's, and call
+/// TensorFlow's output number at its end is dropped. The published files put the layer's name before the variable's, and call
 /// the variables `W` and `b` with Theano's number of the copy.
 pub(super) fn classic(path: &[String], dataset: &str) -> String {
     let Some(layer) = path.last() else { return dataset.to_owned() };
@@ -27,7 +27,7 @@ fn is_numbered(rest: &str) -> bool {
 }
 
 /// The name of a variable in Keras 3's layout, which numbers them: the kernel and the bias of convolutions and dense
-/// layers, which are recognised by the name of their group. Other layers' variables keep their numbers.
+/// layers, which are recognized by the name of their group. Other layers' variables keep their numbers.
 pub(super) fn modern(path: &[String], layer: &str, number: &str) -> String {
     // The last group is `vars`, the layer's is before it: `conv2d`, `conv2d_1`, ….
     let group = path.len().checked_sub(2).map_or("", |at| path[at].as_str());

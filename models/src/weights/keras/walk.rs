@@ -17,10 +17,10 @@ const MODEL: &str = "model_weights";
 /// The group of the layers in Keras 3's own layout.
 const LAYERS: &str = "layers";
 
-/// Groups beside the weights that hold the optimiser's variables.
+/// Groups beside the weights that hold the optimizer's variables.
 const OPTIMIZERS: [&str; 2] = ["optimizer", "optimizer_weights"];
 
-/// What the state of a layer's random numbers is called, as a group or a variable. It is no weight.
+/// The name of a layer's random-number state, as a group or a variable. It is no weight.
 const SEED: &str = "seed_generator";
 
 /// The longest name of a layer, in bytes.
@@ -32,7 +32,7 @@ pub(super) fn variables(file: &Hdf5File) -> Result<Vec<(String, Dataset)>, Keras
     let top = root.group(MODEL).unwrap_or(root);
     let modern = top.group(LAYERS).is_ok();
     let mut variables = Vec::new();
-    let mut seen = HashSet::from([top.address()]);
+    let mut addresses = HashSet::from([top.address()]);
     let mut waiting = vec![(top, Vec::<String>::new())];
     while let Some((group, path)) = waiting.pop() {
         let (groups, datasets) = group.members()?;
@@ -47,7 +47,7 @@ pub(super) fn variables(file: &Hdf5File) -> Result<Vec<(String, Dataset)>, Keras
                 return Err(KerasError::Depth);
             }
             // A group can be in itself; each is entered once.
-            if seen.insert(child.address()) {
+            if addresses.insert(child.address()) {
                 let path = path.iter().cloned().chain([child.name().to_owned()]).collect();
                 waiting.push((child, path));
             }

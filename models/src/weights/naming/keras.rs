@@ -11,7 +11,7 @@ use crate::weights::layout::TensorLayout;
 /// The linear layers from the first to the last.
 const LINEAR: [&str; 3] = ["fc1", "fc2", "predictions"];
 
-/// A slash is in no name of PyTorch's, and in all that the reader of Keras's files makes.
+/// PyTorch's names never contain a slash; those from the reader of Keras's files always do.
 pub(super) fn follows(name: &str) -> bool {
     name.contains('/')
 }

@@ -1,7 +1,7 @@
-//! The naming conventions: which tensor of the file is which of the graph's.
+//! The naming conventions, which map the tensors of a file to those of a graph.
 //!
-//! A graph calls its parameters as torchvision does, so a convention is a way from these names to the file's, and the
-//! layout that it keeps the tensor in. Everything here is about names and shapes; no number is looked at.
+//! A graph calls its parameters as torchvision does, so a convention maps these names to the file's, and gives the
+//! tensor's layout there. Everything here is about names and shapes, never about numbers.
 
 mod hugging_face;
 mod keras;
@@ -20,7 +20,7 @@ pub enum Naming {
     /// are the same, and those of the CIFAR ResNets.
     ///
     /// The names do not say where a bottleneck has its stride: Caffe's ResNet-50 (on the first 1x1) fits torchvision's
-    /// graph (on the 3x3) and computes something else. That must be known of the file.
+    /// graph (on the 3x3) and computes something else. Only the file's origin tells.
     Torchvision,
     /// timm's VGG, whose linear layers are convolutions: `pre_logits.fc1.weight`.
     Timm,
@@ -84,7 +84,7 @@ impl Naming {
     }
 }
 
-/// An entry for each parameter, of which `find` says name and layout in the file.
+/// An entry for each parameter; `find` gives its name and layout in the file.
 fn each(graph: &Graph, mut find: impl FnMut(&Node, &str) -> (String, TensorLayout)) -> Vec<TensorMapping> {
     let mut entries = Vec::new();
     for node in graph.nodes() {
@@ -96,7 +96,7 @@ fn each(graph: &Graph, mut find: impl FnMut(&Node, &str) -> (String, TensorLayou
     entries
 }
 
-/// What a linear layer's input is flattened from, `[c, h, w]`; none where it is a vector already.
+/// The shape `[c, h, w]` that is flattened into a linear layer's input; `None` if the input is a vector already.
 fn flattened(graph: &Graph, linear: &Node) -> Option<[usize; 3]> {
     let flatten = graph.node(*linear.inputs.first()?);
     match graph.shape(*flatten.inputs.first()?).dims() {

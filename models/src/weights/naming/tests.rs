@@ -132,7 +132,7 @@ fn a_tensor_too_few_too_many_or_of_another_shape_is_named_as_graph_and_file_call
 }
 
 #[test]
-fn another_networks_names_are_recognised_as_such() {
+fn another_networks_names_are_recognized_as_such() {
     let (torch, keras, torchvision) = (torch(), keras(), torchvision());
     let vgg = build("vgg16");
     let resnet = build("resnet18");

@@ -66,11 +66,11 @@ fn inner<'a>(heap: &Heap<'a>, dict: Value<'a>) -> Vec<(&'a str, Value<'a>)> {
 /// The dictionaries in a dictionary, by their keys.
 fn dictionaries<'a>(heap: &Heap<'a>, dict: Value<'a>) -> Vec<(&'a str, Value<'a>)> {
     let pairs = heap.pairs(dict).unwrap_or_default().iter();
-    let named = pairs.filter_map(|&(key, value)| match key {
+    let tensors = pairs.filter_map(|&(key, value)| match key {
         Value::Text(key) => heap.pairs(value).map(|_| (key, value)),
         _ => None,
     });
-    named.take(MAX_DICTIONARIES).collect()
+    tensors.take(MAX_DICTIONARIES).collect()
 }
 
 fn holds_tensors<'a>(heap: &Heap<'a>, dict: Value<'a>) -> bool {

@@ -48,8 +48,8 @@ pub(super) fn change(graph: &mut GraphProto, choice: &mut Choice) {
 
 /// The nodes of a second graph behind those of the first. Its names get a prefix, so that they are its own.
 pub(super) fn append(first: &mut GraphProto, mut second: GraphProto, prefix: &str) {
-    let stored: Vec<&String> = second.initializer.iter().map(|tensor| &tensor.name).collect();
-    let input = second.input.iter().map(|input| &input.name).find(|name| !stored.contains(name)).cloned();
+    let initializers: Vec<&String> = second.initializer.iter().map(|tensor| &tensor.name).collect();
+    let input = second.input.iter().map(|input| &input.name).find(|name| !initializers.contains(name)).cloned();
     let output = first.output.first().map(|output| output.name.clone()).unwrap_or_default();
     let renamed = |name: &mut String| match () {
         () if name.is_empty() => {}
@@ -68,14 +68,14 @@ pub(super) fn append(first: &mut GraphProto, mut second: GraphProto, prefix: &st
 struct Names {
     /// What is computed, and the inputs.
     values: Vec<String>,
-    stored: Vec<String>,
+    initializers: Vec<String>,
 }
 
 impl Names {
     fn of(graph: &GraphProto) -> Self {
         let inputs = graph.input.iter().map(|input| &input.name);
         let values = inputs.chain(graph.node.iter().flat_map(|node| &node.output)).cloned().collect();
-        Self { values, stored: graph.initializer.iter().map(|tensor| tensor.name.clone()).collect() }
+        Self { values, initializers: graph.initializer.iter().map(|tensor| tensor.name.clone()).collect() }
     }
 
     /// One of them. The first input of a node is seldom stored.
@@ -110,8 +110,8 @@ fn insert(graph: &mut GraphProto, names: &Names, choice: &mut Choice) {
         None => graph.output.first_mut().map(|output| &mut output.name),
     };
     let Some(slot) = slot else { return };
-    let taken = std::mem::replace(slot, output.clone());
-    let mut input = vec![taken];
+    let previous = std::mem::replace(slot, output.clone());
+    let mut input = vec![previous];
     (0..choice.below(3)).for_each(|_| input.push(names.choose(false, choice)));
     let mut node = NodeProto { op_type: choice.word(OPERATORS), input, output: vec![output], ..NodeProto::default() };
     (0..choice.below(3)).for_each(|_| attribute(&mut node, choice));

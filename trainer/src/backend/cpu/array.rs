@@ -71,8 +71,8 @@ impl Pool {
 
     fn give_back(&self, lines: Vec<Line>) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = free.partition_point(|other| other.len() < lines.len());
-        free.insert(place, lines);
+        let position = free.partition_point(|other| other.len() < lines.len());
+        free.insert(position, lines);
     }
 }
 

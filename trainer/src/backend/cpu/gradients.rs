@@ -9,7 +9,7 @@ use crate::backend::cpu::kernels::elementwise;
 #[derive(Clone)]
 pub(super) struct Gradients {
     of: Vec<Option<Array>>,
-    wanted: Vec<bool>,
+    trained: Vec<bool>,
 }
 
 /// A parameter's id, and how many numbers its gradient has.
@@ -20,8 +20,8 @@ pub(super) struct GradientOf {
 }
 
 impl Gradients {
-    pub(super) fn new(wanted: &[bool]) -> Self {
-        Self { of: vec![None; wanted.len()], wanted: wanted.to_vec() }
+    pub(super) fn new(trained: &[bool]) -> Self {
+        Self { of: vec![None; trained.len()], trained: trained.to_vec() }
     }
 
     /// The gradient of the parameter at this id; `None` for one that is not trained.
@@ -42,7 +42,7 @@ impl Gradients {
     }
 
     pub(super) fn wants(&self, id: usize) -> bool {
-        self.wanted[id]
+        self.trained[id]
     }
 
     /// Writes the gradient of a parameter, or adds it, if another node that shares the parameter was there before.
@@ -53,7 +53,7 @@ impl Gradients {
         write: impl FnOnce(&mut [f32]),
     ) -> Result<(), ExecError> {
         let GradientOf { id, length } = gradient;
-        if !self.wanted[id] {
+        if !self.trained[id] {
             return Ok(());
         }
         let mut gradient = pool.take(length)?;

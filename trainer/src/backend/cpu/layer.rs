@@ -40,9 +40,9 @@ pub(super) struct PassContext<'a> {
 /// What the forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Batch normalisation by its running statistics, dropout the identity.
+    /// Batch normalization by its running statistics, dropout the identity.
     Evaluation,
-    /// Batch normalisation by the batch's statistics where it is trained, dropout by numbers that this seed decides.
+    /// Batch normalization by the batch's statistics where it is trained, dropout by numbers that this seed decides.
     Training { seed: u64 },
 }
 
@@ -65,7 +65,7 @@ impl From<Array> for LayerOutput {
     }
 }
 
-/// Which arrays are kept for the backward pass.
+/// Which arrays the forward pass saves for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reads {
     pub(super) inputs: bool,
@@ -83,24 +83,24 @@ impl Reads {
 pub(super) struct BackwardContext<'a> {
     /// The gradient of the output.
     pub(super) dy: Array,
-    /// Those that are kept; an empty array stands for one that is not.
+    /// Empty arrays stand for those that the forward pass did not save.
     pub(super) inputs: Vec<&'a Array>,
     pub(super) output: &'a Array,
     pub(super) saved: &'a SavedForBackward,
-    /// The gradients of the inputs as far as later steps have found them.
-    pub(super) found: Vec<Option<Array>>,
-    /// Which inputs' gradients are wanted.
-    pub(super) wanted: &'a [bool],
+    /// The sums of the gradients of the inputs that later steps have added so far.
+    pub(super) input_gradients: Vec<Option<Array>>,
+    /// Which inputs need a gradient.
+    pub(super) needs_gradient: &'a [bool],
     pub(super) gradients: &'a mut Gradients,
 }
 
 impl BackwardContext<'_> {
     /// Adds to the gradient of an input.
-    pub(super) fn give(&mut self, input: usize, dx: Array) -> Result<(), ExecError> {
-        if !self.wanted[input] {
+    pub(super) fn accumulate(&mut self, input: usize, dx: Array) -> Result<(), ExecError> {
+        if !self.needs_gradient[input] {
             return Ok(());
         }
-        self.found[input] = Some(match self.found[input].take() {
+        self.input_gradients[input] = Some(match self.input_gradients[input].take() {
             None => dx,
             Some(sum) => add(sum, dx)?,
         });

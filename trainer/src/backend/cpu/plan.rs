@@ -17,9 +17,9 @@ pub(super) struct Plan {
     /// How often each node's output is read by a step, the network's output counting once.
     pub(super) uses: Vec<usize>,
     /// Whether the backward pass reads a node's output.
-    pub(super) kept: Vec<bool>,
-    /// Whether the gradient of a node's output is wanted.
-    pub(super) wanted: Vec<bool>,
+    pub(super) saved: Vec<bool>,
+    /// Whether the gradient of a node's output is computed.
+    pub(super) needs_gradient: Vec<bool>,
 }
 
 /// One or a few nodes that are computed together.
@@ -40,8 +40,8 @@ impl Plan {
     pub(super) fn new(graph: &Graph, weights: &Weights, trained: &[bool], wants: &Wants<'_>) -> Self {
         let nodes = graph.nodes().len();
         let mut plan =
-            Self { steps: vec![], uses: vec![0; nodes], kept: vec![false; nodes], wanted: vec![false; nodes] };
-        plan.wanted[0] = wants.input == Gradient::Wanted;
+            Self { steps: vec![], uses: vec![0; nodes], saved: vec![false; nodes], needs_gradient: vec![false; nodes] };
+        plan.needs_gradient[0] = wants.input == Gradient::Wanted;
         let dtypes = dtypes(graph, wants.kernels);
         let mut covered = vec![false; nodes];
         for (id, node) in graph.iter().skip(1) {
@@ -60,7 +60,7 @@ impl Plan {
                 inputs: fused.inputs.iter().map(|&input| graph.shape(input)).collect(),
                 output: graph.shape(output),
                 param_ids,
-                trained: param_ids.iter().map(|&place| trained[place]).collect(),
+                trained: param_ids.iter().map(|&id| trained[id]).collect(),
                 epilogue: fused.epilogue,
                 number: plan.steps.len() as u64,
             };
@@ -81,11 +81,11 @@ impl Plan {
 
     fn push(&mut self, step: Step, trains: bool) {
         step.inputs.iter().for_each(|&input| self.uses[input] += 1);
-        self.wanted[step.output] = trains || step.inputs.iter().any(|&input| self.wanted[input]);
-        if self.wanted[step.output] {
+        self.needs_gradient[step.output] = trains || step.inputs.iter().any(|&input| self.needs_gradient[input]);
+        if self.needs_gradient[step.output] {
             let Reads { inputs, output } = step.layer.reads();
-            step.inputs.iter().for_each(|&input| self.kept[input] |= inputs);
-            self.kept[step.output] |= output;
+            step.inputs.iter().for_each(|&input| self.saved[input] |= inputs);
+            self.saved[step.output] |= output;
         }
         self.steps.push(step);
     }
@@ -98,7 +98,7 @@ pub(super) struct Wants<'a> {
     pub(super) kernels: &'a ComputeBackend,
 }
 
-/// How each node's output is kept. The network's input and output are `f32`, whatever is between them.
+/// The dtype of each node's output. The network's input and output are `f32`, whatever is between them.
 fn dtypes(graph: &Graph, kernels: &ComputeBackend) -> Vec<DType> {
     let format = |(id, _): (NodeId, &Node)| {
         let outside = id == graph.input() || id == graph.output();

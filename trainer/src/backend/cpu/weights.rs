@@ -38,11 +38,11 @@ impl Weights {
     pub(super) fn new(graph: &Graph, params: &Params) -> Result<Self, ParamsError> {
         let params = params.select(graph)?;
         let mut weights = Self { parameters: vec![], numbers: vec![], nodes: vec![] };
-        let mut known: HashMap<&str, usize> = HashMap::new();
+        let mut ids: HashMap<&str, usize> = HashMap::new();
         for node in graph.nodes() {
             let mut param_ids = Vec::new();
             for (name, declared) in node.params() {
-                let id = *known.entry(name).or_insert(weights.parameters.len());
+                let id = *ids.entry(name).or_insert(weights.parameters.len());
                 if id == weights.parameters.len() {
                     let tensor = params.get(name).ok_or_else(|| ParamsError::Missing { name: name.to_owned() })?;
                     weights.parameters.push(Parameter {

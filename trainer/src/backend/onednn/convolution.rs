@@ -2,15 +2,15 @@
 
 use std::ffi::c_int;
 
-use super::functions::{CONVOLUTION_DIRECT, FORWARD_TRAINING, Functions, Handle, Status, arg, query, tag};
+use super::functions::{CONVOLUTION_DIRECT, FORWARD_TRAINING, Handle, arg, query, tag};
 use super::library::{LINE, OneDnn, OneDnnError};
 use super::primitive::{Argument, Attributes, Desc, Memory, Primitive};
 use crate::backend::cpu::kernels::conv::Geometry;
 use crate::backend::cpu::kernels::element::{DType, Element};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 
-/// A convolution of batches of one size, of images in one format. Weights, bias and their gradients are `f32`, weights
-/// `[kh, kw, in / groups, out]`; the library takes them in an order of its own, and sums are `f32`.
+/// A convolution of batches of one size, of images of one dtype. Weights, bias and their gradients are `f32`, weights
+/// `[kh, kw, in / groups, out]`, which the library reorders for itself; sums are `f32`.
 pub(crate) struct Convolution {
     library: OneDnn,
     images: [Desc; 2],
@@ -21,11 +21,11 @@ pub(crate) struct Convolution {
     backward_weight: Weighted,
 }
 
-/// What a convolution is made from.
+/// What a convolution computes.
 pub(crate) struct ConvSpec<'a> {
     pub(crate) geometry: &'a Geometry,
     pub(crate) batch: usize,
-    /// Of the images.
+    /// Of the images; weights are `f32`.
     pub(crate) dtype: DType,
     pub(crate) epilogue: Epilogue,
 }
@@ -39,7 +39,7 @@ struct Weighted {
 
 impl Convolution {
     /// # Errors
-    /// [`OneDnnError::Refused`] when the library does not do it.
+    /// [`OneDnnError::Refused`] when the library has no implementation for this shape, dtype or processor.
     pub(crate) fn new(library: &OneDnn, spec: &ConvSpec<'_>) -> Result<Self, OneDnnError> {
         let ConvSpec { geometry, batch, dtype, epilogue } = *spec;
         let conv = &geometry.conv;
@@ -56,79 +56,17 @@ impl Convolution {
         let kernel = |dtype, tag| Desc::new(library, &dims, dtype, tag);
         let (weights, free) = (kernel(DType::F32, order)?, kernel(dtype, tag::ANY)?);
         let bias = conv.bias.then(|| Desc::vector(library, conv.out_channels)).transpose()?;
-        let bias_handle = bias.as_ref().map_or(std::ptr::null_mut(), Desc::handle);
-        let window = Window::of(geometry);
-        let (engine, [x, y]) = (library.engine(), [images[0].handle(), images[1].handle()]);
-
-        let attributes = Attributes::new(library, epilogue)?;
-        let pass = Primitive::new(library, "plan a convolution", |functions, handle| {
-            let create = functions.convolution_forward_primitive_desc_create;
-            let [strides, dilates, before, after] = window.pointers();
-            let (kind, way) = (FORWARD_TRAINING, CONVOLUTION_DIRECT);
-            let (weights, attributes) = (free.handle(), attributes.handle());
-            #[expect(unsafe_code, reason = "a call of the library")]
-            // SAFETY: the handles are of descriptors and of attributes, the pointers to a number for each axis.
-            unsafe {
-                create(
-                    handle,
-                    engine,
-                    kind,
-                    way,
-                    x,
-                    weights,
-                    bias_handle,
-                    y,
-                    strides,
-                    dilates,
-                    before,
-                    after,
-                    attributes,
-                )
-            }
-        })?;
-        let forward = Weighted::new(library, pass, query::WEIGHTS, &weights)?;
-
-        let attributes = Attributes::new(library, Epilogue::Identity)?;
+        let call = Call {
+            library,
+            images: images.each_ref().map(Desc::handle),
+            bias: bias.as_ref().map_or(std::ptr::null_mut(), Desc::handle),
+            window: Window::of(geometry),
+        };
+        let forward = Weighted::reading(library, call.forward(&free, epilogue)?, &weights)?;
         let hint = forward.pass.desc();
-        let pass = Primitive::new(library, "plan a gradient of images", |functions, handle| {
-            let create = functions.convolution_backward_data_primitive_desc_create;
-            let [strides, dilates, before, after] = window.pointers();
-            let (weights, attributes, way) = (free.handle(), attributes.handle(), CONVOLUTION_DIRECT);
-            #[expect(unsafe_code, reason = "a call of the library")]
-            // SAFETY: as above; the hint is of the forward pass.
-            unsafe {
-                create(handle, engine, way, x, weights, y, strides, dilates, before, after, hint, attributes)
-            }
-        })?;
-        let backward_input = Weighted::new(library, pass, query::WEIGHTS, &weights)?;
-
+        let backward_input = Weighted::reading(library, call.backward_input(&free, hint)?, &weights)?;
         let gradient = kernel(DType::F32, tag::ANY)?;
-        let pass = Primitive::new(library, "plan a gradient of weights", |functions: &Functions, handle| -> Status {
-            let create = functions.convolution_backward_weights_primitive_desc_create;
-            let [strides, dilates, before, after] = window.pointers();
-            let (gradient, attributes, way): (Handle, Handle, c_int) =
-                (gradient.handle(), attributes.handle(), CONVOLUTION_DIRECT);
-            #[expect(unsafe_code, reason = "a call of the library")]
-            // SAFETY: as above.
-            unsafe {
-                create(
-                    handle,
-                    engine,
-                    way,
-                    x,
-                    gradient,
-                    bias_handle,
-                    y,
-                    strides,
-                    dilates,
-                    before,
-                    after,
-                    hint,
-                    attributes,
-                )
-            }
-        })?;
-        let backward_weight = Weighted::back(library, pass, query::DIFF_WEIGHTS, &weights)?;
+        let backward_weight = Weighted::writing(library, call.backward_weight(&gradient, hint)?, &weights)?;
         Ok(Self { library: library.clone(), images, weights, bias, forward, backward_input, backward_weight })
     }
 
@@ -174,10 +112,10 @@ impl Convolution {
             let (own, scratch) = memory.split_at_mut(size);
             let x = Argument::read(arg::SRC, &self.images[0], x);
             let dy = Argument::read(arg::DIFF_DST, &self.images[1], dy);
-            let found = Argument { arg: arg::DIFF_WEIGHTS, desc: weights, memory: Memory::Write(own) };
+            let gradient = Argument { arg: arg::DIFF_WEIGHTS, desc: weights, memory: Memory::Write(own) };
             match &self.bias {
-                Some(desc) => pass.run(scratch, [x, dy, found, Argument::write(arg::DIFF_BIAS, desc, db)])?,
-                None => pass.run(scratch, [x, dy, found])?,
+                Some(desc) => pass.run(scratch, [x, dy, gradient, Argument::write(arg::DIFF_BIAS, desc, db)])?,
+                None => pass.run(scratch, [x, dy, gradient])?,
             }
             let from = Argument { arg: arg::SRC, desc: weights, memory: Memory::Read(own) };
             copy.run(scratch, [from, Argument::write(arg::DST, &self.weights, dw)])
@@ -203,18 +141,78 @@ impl Convolution {
 }
 
 impl Weighted {
-    /// For a pass that reads weights.
-    fn new(library: &OneDnn, pass: Primitive, what: c_int, given: &Desc) -> Result<Self, OneDnnError> {
-        let weights = pass.chosen(what)?;
-        let copy = Primitive::reorder(library, [given, &weights])?;
+    /// For a pass that reads weights, which are copied from the caller's order into its own.
+    fn reading(library: &OneDnn, pass: Primitive, callers: &Desc) -> Result<Self, OneDnnError> {
+        let weights = pass.chosen(query::WEIGHTS)?;
+        let copy = Primitive::reorder(library, [callers, &weights])?;
         Ok(Self { pass, weights, copy })
     }
 
-    /// For a pass that writes them.
-    fn back(library: &OneDnn, pass: Primitive, what: c_int, wanted: &Desc) -> Result<Self, OneDnnError> {
-        let weights = pass.chosen(what)?;
-        let copy = Primitive::reorder(library, [&weights, wanted])?;
+    /// For a pass that writes their gradient, which is copied from its own order into the caller's.
+    fn writing(library: &OneDnn, pass: Primitive, callers: &Desc) -> Result<Self, OneDnnError> {
+        let weights = pass.chosen(query::DIFF_WEIGHTS)?;
+        let copy = Primitive::reorder(library, [&weights, callers])?;
         Ok(Self { pass, weights, copy })
+    }
+}
+
+/// The arguments that the three passes have in common.
+struct Call<'a> {
+    library: &'a OneDnn,
+    /// Descriptors of the input and the output images.
+    images: [Handle; 2],
+    /// Null without a bias.
+    bias: Handle,
+    window: Window,
+}
+
+impl Call<'_> {
+    fn forward(&self, weights: &Desc, epilogue: Epilogue) -> Result<Primitive, OneDnnError> {
+        let attributes = Attributes::new(self.library, epilogue)?;
+        let (engine, [x, y], bias) = (self.library.engine(), self.images, self.bias);
+        let [strides, dilates, before, after] = self.window.pointers();
+        let (weights, attr) = (weights.handle(), attributes.handle());
+        let (kind, algorithm) = (FORWARD_TRAINING, CONVOLUTION_DIRECT);
+        Primitive::new(self.library, "plan a convolution", |functions, handle| {
+            let create = functions.convolution_forward_primitive_desc_create;
+            #[expect(unsafe_code, reason = "a call of the library")]
+            // SAFETY: the handles are of descriptors and of attributes, the pointers to a number for each axis.
+            unsafe {
+                create(handle, engine, kind, algorithm, x, weights, bias, y, strides, dilates, before, after, attr)
+            }
+        })
+    }
+
+    /// `hint` is the descriptor of the forward pass.
+    fn backward_input(&self, weights: &Desc, hint: Handle) -> Result<Primitive, OneDnnError> {
+        let attributes = Attributes::new(self.library, Epilogue::Identity)?;
+        let (engine, [x, y]) = (self.library.engine(), self.images);
+        let [strides, dilates, before, after] = self.window.pointers();
+        let (weights, attr, algorithm) = (weights.handle(), attributes.handle(), CONVOLUTION_DIRECT);
+        Primitive::new(self.library, "plan a gradient of images", |functions, handle| {
+            let create = functions.convolution_backward_data_primitive_desc_create;
+            #[expect(unsafe_code, reason = "a call of the library")]
+            // SAFETY: as in the forward pass, whose descriptor the hint is.
+            unsafe {
+                create(handle, engine, algorithm, x, weights, y, strides, dilates, before, after, hint, attr)
+            }
+        })
+    }
+
+    /// `hint` is the descriptor of the forward pass.
+    fn backward_weight(&self, gradient: &Desc, hint: Handle) -> Result<Primitive, OneDnnError> {
+        let attributes = Attributes::new(self.library, Epilogue::Identity)?;
+        let (engine, [x, y], bias) = (self.library.engine(), self.images, self.bias);
+        let [strides, dilates, before, after] = self.window.pointers();
+        let (gradient, attr, algorithm) = (gradient.handle(), attributes.handle(), CONVOLUTION_DIRECT);
+        Primitive::new(self.library, "plan a gradient of weights", |functions, handle| {
+            let create = functions.convolution_backward_weights_primitive_desc_create;
+            #[expect(unsafe_code, reason = "a call of the library")]
+            // SAFETY: as in the forward pass, whose descriptor the hint is.
+            unsafe {
+                create(handle, engine, algorithm, x, gradient, bias, y, strides, dilates, before, after, hint, attr)
+            }
+        })
     }
 }
 

@@ -80,10 +80,10 @@ impl OneDnn {
         let unusable = |reason: String| OneDnnError::Unusable { path: path.to_owned(), reason };
         // A name without a folder is for the system's loader to find.
         if path.components().count() > 1 {
-            let found = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+            let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
             let needed = onnx::engine::library::needed_length(path).map_err(|error| failed(error.to_string()))?;
-            if let Some(needed) = needed.filter(|&needed| needed > found) {
-                return Err(failed(format!("it has {found} bytes of at least {needed}")));
+            if let Some(needed) = needed.filter(|&needed| needed > size) {
+                return Err(failed(format!("it has {size} bytes of at least {needed}")));
             }
         }
         #[expect(unsafe_code, reason = "loading a library runs its initialisers")]

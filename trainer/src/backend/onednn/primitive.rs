@@ -1,4 +1,4 @@
-//! What the library computes and on what, owned and with lengths checked, so that its callers are safe code.
+//! Descriptors, primitives and their arguments as owned values with checked lengths, so that callers are safe code.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
@@ -8,7 +8,7 @@ use super::library::{OneDnn, OneDnnError, check};
 use crate::backend::cpu::kernels::element::DType;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 
-/// Where numbers lie and in which format.
+/// The shape, dtype and order of an array in memory (`dnnl_memory_desc_t`).
 pub(super) struct Desc(Owned);
 
 /// One computation on arrays of one size.
@@ -30,7 +30,7 @@ pub(super) enum Memory<'a> {
     Write(&'a mut [u8]),
 }
 
-/// What a computation is made with, behind its descriptors.
+/// `dnnl_primitive_attr_t`: the scratchpad mode and the fused ReLU.
 pub(super) struct Attributes(Owned);
 
 /// A handle and the function that frees it.
@@ -80,14 +80,14 @@ impl Desc {
             DType::Bf16 => super::functions::BF16,
         };
         let free = library.functions().memory_desc_destroy;
-        let made = Owned::new(library, "describe an array", free, |functions, handle| {
+        let desc = Owned::new(library, "describe an array", free, |functions, handle| {
             #[expect(unsafe_code, reason = "a call of the library")]
             // SAFETY: there are as many dimensions as it is told, in an array of the length that its type has.
             unsafe {
                 (functions.memory_desc_create_with_tag)(handle, dims.len() as c_int, all.as_ptr(), kind, tag)
             }
         });
-        made.map(Self)
+        desc.map(Self)
     }
 
     /// A vector of `f32`.
@@ -110,17 +110,17 @@ impl Desc {
 }
 
 impl Attributes {
-    /// Memory of a computation is the caller's; a ReLU may follow.
+    /// With scratch memory from the caller, and a fused ReLU where the epilogue has one.
     pub(super) fn new(library: &OneDnn, epilogue: Epilogue) -> Result<Self, OneDnnError> {
         let functions = library.functions();
         #[expect(unsafe_code, reason = "calls of the library")]
         // SAFETY: the pointers are to handles that are written; both handles are of the kinds that the calls take.
         unsafe {
-            let made =
+            let attributes =
                 Owned::new(library, "make attributes", functions.primitive_attr_destroy, |functions, handle| {
                     (functions.primitive_attr_create)(handle)
                 })?;
-            let status = (functions.primitive_attr_set_scratchpad_mode)(made.handle, SCRATCHPAD_USER);
+            let status = (functions.primitive_attr_set_scratchpad_mode)(attributes.handle, SCRATCHPAD_USER);
             check("leave memory to the caller", status)?;
             if epilogue.has_relu() {
                 let ops = Owned::new(library, "make attributes", functions.post_ops_destroy, |functions, handle| {
@@ -128,9 +128,9 @@ impl Attributes {
                 })?;
                 let relu = super::functions::ELTWISE_RELU;
                 check("add a ReLU", (functions.post_ops_append_eltwise)(ops.handle, relu, 0.0, 0.0))?;
-                check("add a ReLU", (functions.primitive_attr_set_post_ops)(made.handle, ops.handle))?;
+                check("add a ReLU", (functions.primitive_attr_set_post_ops)(attributes.handle, ops.handle))?;
             }
-            Ok(Self(made))
+            Ok(Self(attributes))
         }
     }
 
@@ -140,7 +140,7 @@ impl Attributes {
 }
 
 impl Primitive {
-    /// From what describes it; `describe` calls one of the library's `…_primitive_desc_create`.
+    /// `describe` calls one of the library's `…_primitive_desc_create`.
     pub(super) fn new(
         library: &OneDnn,
         what: &'static str,
@@ -159,7 +159,7 @@ impl Primitive {
         Ok(Self { desc, primitive, scratch })
     }
 
-    /// Copies numbers into another order or format.
+    /// A copy into another order or dtype.
     pub(super) fn reorder(library: &OneDnn, [from, to]: [&Desc; 2]) -> Result<Self, OneDnnError> {
         let attributes = Attributes::new(library, Epilogue::Identity)?;
         Self::new(library, "plan a copy", |functions, handle| {
@@ -172,7 +172,7 @@ impl Primitive {
         })
     }
 
-    /// What the library has chosen for an argument that was left to it.
+    /// The descriptor that the library has chosen for an argument with [`tag::ANY`].
     pub(super) fn chosen(&self, what: c_int) -> Result<Desc, OneDnnError> {
         queried(&self.desc._library, &self.desc, what)
     }
@@ -181,12 +181,15 @@ impl Primitive {
         self.desc.handle
     }
 
-    /// Bytes that [`Primitive::run`] wants for itself.
+    /// Bytes of scratch memory that [`Primitive::run`] needs.
     pub(super) fn scratch(&self) -> usize {
         self.scratch.size()
     }
 
-    /// Computes. What is written must be all that the library takes for output.
+    /// Computes. Every argument that the library writes must be [`Memory::Write`].
+    ///
+    /// # Errors
+    /// [`OneDnnError::Refused`] for an array that is shorter than its descriptor, and the library's own.
     pub(super) fn run<const N: usize>(
         &self,
         scratch: &mut [u8],
@@ -236,14 +239,14 @@ impl Primitive {
     }
 }
 
-fn queried(library: &OneDnn, desc: &Owned, what: c_int) -> Result<Desc, OneDnnError> {
+fn queried(library: &OneDnn, primitive: &Owned, what: c_int) -> Result<Desc, OneDnnError> {
     let free = library.functions().memory_desc_destroy;
-    let made = Owned::new(library, "describe an array", free, |functions, handle| {
+    let desc = Owned::new(library, "describe an array", free, |functions, handle| {
         #[expect(unsafe_code, reason = "calls of the library")]
         // SAFETY: the descriptor that is asked for belongs to the primitive's; it is copied while that is there.
         unsafe {
-            (functions.memory_desc_clone)(handle, (functions.primitive_desc_query_md)(desc.handle, what, 0))
+            (functions.memory_desc_clone)(handle, (functions.primitive_desc_query_md)(primitive.handle, what, 0))
         }
     });
-    made.map(Desc)
+    desc.map(Desc)
 }

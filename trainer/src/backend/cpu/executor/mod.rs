@@ -1,4 +1,4 @@
-//! A network on the CPU.
+//! The executor on the CPU.
 
 mod tape;
 mod update;
@@ -18,7 +18,7 @@ use update::Update;
 
 pub use tape::StepTime;
 
-/// A network, ready to run and to be trained.
+/// A network with its weights, gradients and optimizer, computed on the CPU.
 pub struct CpuExecutor {
     pub(super) plan: Plan,
     pub(super) weights: Weights,
@@ -36,7 +36,7 @@ pub struct CpuExecutor {
 }
 
 impl CpuExecutor {
-    /// A network of which everything that can be trained is.
+    /// Trains every trainable parameter.
     ///
     /// # Errors
     /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
@@ -44,8 +44,8 @@ impl CpuExecutor {
         Self::with_backend(graph, params, |_| true, &ComputeBackend::Rust)
     }
 
-    /// A network of which these parameters are trained, as far as they can be. Nothing is computed or kept for the gradients
-    /// of what comes before the first of them. Batch normalization that is not trained uses its running statistics.
+    /// Trains the trainable ones of these parameters. No gradients are computed before the first of them, and nothing is
+    /// saved there. Frozen batch normalization uses its running statistics.
     ///
     /// # Errors
     /// [`ExecError::Params`] naming the first parameter that is missing or misshapen.
@@ -128,7 +128,7 @@ impl CpuExecutor {
         Ok(self.evaluate(self.pool.copy(images)?, batch)?.numbers().to_vec())
     }
 
-    /// How many images these numbers are.
+    /// The number of images in this array.
     pub(super) fn images(&self, numbers: &[f32]) -> Result<usize, ExecError> {
         let count = numbers.len() / self.input.len();
         if count == 0 || count * self.input.len() != numbers.len() {

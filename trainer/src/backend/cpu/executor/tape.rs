@@ -1,4 +1,4 @@
-//! The loops over the steps.
+//! The forward and the backward pass over the steps of the plan.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::backend::cpu::array::Array;
 use crate::backend::cpu::gradients::Gradients;
 use crate::backend::cpu::layer::{BackwardContext, LayerOutput, Mode, PassContext, SavedForBackward, add};
 
-/// A forward pass in training, with what its backward pass reads.
+/// A forward pass in training, with the arrays that its backward pass reads.
 pub(in crate::backend::cpu) struct Tape {
     mode: Mode,
     batch: usize,
@@ -21,7 +21,7 @@ pub(in crate::backend::cpu) struct Tape {
     seconds: Vec<f64>,
 }
 
-/// What a step takes.
+/// The time of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepTime {
     /// The operators that are computed together, such as `BatchNorm + Relu`.
@@ -32,7 +32,7 @@ pub struct StepTime {
     pub seconds: [f64; 2],
 }
 
-/// What a backward pass finds.
+/// The gradients of a backward pass.
 pub(in crate::backend::cpu) struct BackwardOutput {
     pub(in crate::backend::cpu) gradients: Gradients,
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing but the tests of gradients asks for it"))]
@@ -55,7 +55,7 @@ impl CpuExecutor {
     }
 
     /// The forward pass over images `[n, h, w, c]`, by the statistics of the batch and with dropout that the seed decides.
-    /// The running statistics are brought up to date.
+    /// Updates the running statistics.
     ///
     /// # Errors
     /// [`ExecError::Input`] when these are not whole images of the size that the graph takes, [`ExecError::OneDnn`] when the
@@ -66,8 +66,8 @@ impl CpuExecutor {
         let run = PassContext { weights: &self.weights, pool: &self.pool, batch, mode: pass.mode };
         let steps = self.plan.steps.iter().zip(&pass.saved);
         let statistics = steps.flat_map(|(step, saved)| step.layer.statistics(&run, saved));
-        for (place, numbers) in statistics.collect::<Vec<_>>() {
-            self.weights.replace(place, numbers);
+        for (id, numbers) in statistics.collect::<Vec<_>>() {
+            self.weights.replace(id, numbers);
         }
         Ok(pass)
     }
@@ -99,7 +99,7 @@ impl CpuExecutor {
             .collect())
     }
 
-    /// And the gradient of the input, if it is wanted.
+    /// The gradients of the parameters, and that of the input if the plan has one.
     pub(in crate::backend::cpu) fn backward_to_input(
         &self,
         mut pass: Tape,
@@ -110,40 +110,42 @@ impl CpuExecutor {
         }
         let run = PassContext { weights: &self.weights, pool: &self.pool, batch: pass.batch, mode: pass.mode };
         let mut gradients = Gradients::new(&self.trained);
-        let mut found: Vec<Option<Array>> = vec![None; self.plan.wanted.len()];
-        found[self.last] = Some(self.pool.copy(dy)?);
+        let mut gradients_of: Vec<Option<Array>> = vec![None; self.plan.needs_gradient.len()];
+        gradients_of[self.last] = Some(self.pool.copy(dy)?);
         let mut seconds = vec![0.0; self.plan.steps.len()];
         let nothing = self.pool.empty();
         for (number, (step, saved)) in self.plan.steps.iter().zip(&pass.saved).enumerate().rev() {
             let clock = Instant::now();
-            let (true, Some(dy)) = (self.plan.wanted[step.output], found[step.output].take()) else { continue };
-            let kept = |node: usize| pass.values[node].as_ref().unwrap_or(&nothing);
+            let (true, Some(dy)) = (self.plan.needs_gradient[step.output], gradients_of[step.output].take()) else {
+                continue;
+            };
+            let saved_value = |node: usize| pass.values[node].as_ref().unwrap_or(&nothing);
             let mut back = BackwardContext {
                 dy,
-                inputs: step.inputs.iter().map(|&input| kept(input)).collect(),
-                output: kept(step.output),
+                inputs: step.inputs.iter().map(|&input| saved_value(input)).collect(),
+                output: saved_value(step.output),
                 saved,
-                found: step.inputs.iter().map(|&input| found[input].take()).collect(),
-                wanted: &step.inputs.iter().map(|&input| self.plan.wanted[input]).collect::<Vec<_>>(),
+                input_gradients: step.inputs.iter().map(|&input| gradients_of[input].take()).collect(),
+                needs_gradient: &step.inputs.iter().map(|&input| self.plan.needs_gradient[input]).collect::<Vec<_>>(),
                 gradients: &mut gradients,
             };
             step.layer.backward(&run, &mut back)?;
-            let BackwardContext { found: given, .. } = back;
-            for (&input, given) in step.inputs.iter().zip(given) {
+            let BackwardContext { input_gradients, .. } = back;
+            for (&input, gradient) in step.inputs.iter().zip(input_gradients) {
                 // A step may take one node twice.
-                found[input] = match (found[input].take(), given) {
-                    (Some(sum), Some(given)) => Some(add(sum, given)?),
-                    (sum, given) => sum.or(given),
+                gradients_of[input] = match (gradients_of[input].take(), gradient) {
+                    (Some(sum), Some(gradient)) => Some(add(sum, gradient)?),
+                    (sum, gradient) => sum.or(gradient),
                 };
             }
             pass.values[step.output] = None;
             seconds[number] = clock.elapsed().as_secs_f64();
         }
-        Ok(BackwardOutput { gradients, input: found.swap_remove(0), seconds })
+        Ok(BackwardOutput { gradients, input: gradients_of.swap_remove(0), seconds })
     }
 
     fn pass(&self, x: Array, batch: usize, mode: Mode) -> Result<Tape, ExecError> {
-        let keeps = |node: usize| mode != Mode::Evaluation && self.plan.kept[node];
+        let keeps = |node: usize| mode != Mode::Evaluation && self.plan.saved[node];
         let run = PassContext { weights: &self.weights, pool: &self.pool, batch, mode };
         let mut pending = self.plan.uses.clone();
         let mut values: Vec<Option<Array>> = vec![None; pending.len()];

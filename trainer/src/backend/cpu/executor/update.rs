@@ -10,7 +10,7 @@ use crate::backend::cpu::weights::{Parameter, to_layer_layout};
 use crate::backend::{ComputeBackend, ExecError, Executor, ExecutorSpec, State, UpdateRule};
 use crate::optim::{Ema, Optimizer, ParamInfo, StateError, Step, global_norm};
 
-/// What turns gradients into new weights, with everything that it remembers between steps.
+/// The optimizer, with its state, and the sums of gradients since the last update.
 pub(super) struct Update {
     optimizer: Optimizer,
     /// The ids of the optimizer's parameters.

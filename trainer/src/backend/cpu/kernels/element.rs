@@ -1,9 +1,9 @@
-//! The dtypes in which numbers are kept. Arithmetic is in `f32`, whatever the format.
+//! The dtypes of arrays. Arithmetic is in `f32`, whatever the dtype.
 
 use bytemuck::Pod;
 use half::bf16;
 
-/// How a number is kept.
+/// How a number is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DType {
     /// `f32`.
@@ -12,13 +12,13 @@ pub(crate) enum DType {
     Bf16,
 }
 
-/// A number as it is kept.
+/// A number as an array stores it.
 pub(crate) trait Element: Pod + Send + Sync {
     const DTYPE: DType;
 
     fn to_f32(self) -> f32;
 
-    /// To the nearest; to the even one of two.
+    /// Rounds to the nearest, ties to even.
     fn from_f32(number: f32) -> Self;
 }
 
@@ -63,8 +63,8 @@ mod tests {
     fn rounding_is_that_of_the_half_crate() {
         let numbers = (0..=u32::MAX).step_by(9973).chain([0x7f80_0001, 0xff80_0001, 0x7f7f_ffff]).map(f32::from_bits);
         for number in numbers {
-            let [found, expected] = [<bf16 as Element>::from_f32(number), bf16::from_f32(number)].map(bf16::to_bits);
-            assert_eq!(found, expected, "{number:?} {:x}", number.to_bits());
+            let [actual, expected] = [<bf16 as Element>::from_f32(number), bf16::from_f32(number)].map(bf16::to_bits);
+            assert_eq!(actual, expected, "{number:?} {:x}", number.to_bits());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One number at a time.
+//! Elementwise kernels.
 
 use rayon::prelude::*;
 
@@ -38,19 +38,19 @@ pub(crate) fn combine<T: Element>([a, b]: [&[T]; 2], y: &mut [T], f: impl Fn(f32
     });
 }
 
-/// Where something begins with its place, so that what is drawn at random does not depend on who draws it.
+/// Calls `f` for each chunk with its offset, so that random numbers depend on the position and not on the thread.
 pub(crate) fn blocks(y: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
     y.par_chunks_mut(BLOCK).enumerate().for_each(|(index, y)| f(index, y));
 }
 
-/// `max(y, 0)`, and what is not a number stays.
+/// `max(y, 0)`; NaN stays NaN.
 pub(crate) fn relu<T: Element>(y: &mut [T]) {
     y.par_chunks_mut(BLOCK).for_each(|y| {
         arch().dispatch(|| y.iter_mut().for_each(|y| *y = if y.to_f32() < 0.0 { T::from_f32(0.0) } else { *y }));
     });
 }
 
-/// The gradient through a ReLU whose output was `y`: nothing where it is zero, as PyTorch's.
+/// The gradient through a ReLU whose output was `y`: zero where `y` is zero, as PyTorch's.
 pub(crate) fn relu_backward<T: Element>(dy: &mut [T], y: &[T]) {
     update(dy, y, |dy, y| if y > 0.0 { dy } else { 0.0 });
 }

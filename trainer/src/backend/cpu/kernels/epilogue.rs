@@ -1,4 +1,4 @@
-/// What a kernel computes on its result before it writes it.
+/// The operations that a kernel fuses onto its result before it writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Epilogue {
     Identity,

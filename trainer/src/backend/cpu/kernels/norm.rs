@@ -1,5 +1,5 @@
-//! Batch normalisation on rows of channels `[rows, channels]`, a row for each pixel of each image, with the sum and the ReLU
-//! that stand behind it in a residual block.
+//! Batch normalization on rows of channels `[rows, channels]`, a row for each pixel of each image, with the sum and the ReLU
+//! that follow it in a residual block.
 
 use rayon::prelude::*;
 
@@ -7,7 +7,7 @@ use super::element::Element;
 use super::epilogue::Epilogue;
 use super::simd::arch;
 
-/// Numbers that one job reads: few enough to stay near, and always the same, so that sums do not depend on the number of
+/// Numbers that one job reads: few enough for the cache, and a constant, so that sums do not depend on the number of
 /// threads.
 const BLOCK: usize = 32 << 10;
 
@@ -17,12 +17,12 @@ pub(crate) struct Moments {
     pub(crate) mean: Vec<f64>,
     /// Divided by the number of rows, and not by one less.
     pub(crate) variance: Vec<f64>,
-    /// Of how many rows they are.
+    /// How many rows were averaged.
     pub(crate) rows: usize,
 }
 
 impl Moments {
-    /// Of all rows. Sums are of differences from the first row, so that a large mean costs no digits.
+    /// Of all rows of `x`. Sums are of differences from the first row, so that a large mean costs no digits.
     pub(crate) fn of<T: Element>(x: &[T], channels: usize) -> Self {
         let rows = x.len() / channels;
         let shift: Vec<f32> = x[..channels].iter().map(|x| x.to_f32()).collect();
@@ -47,12 +47,12 @@ impl Moments {
 
 /// A map of each channel, `scale · x + shift`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Affine {
+pub(crate) struct ScaleShift {
     pub(crate) scale: Vec<f32>,
     pub(crate) shift: Vec<f32>,
 }
 
-/// What an [`Affine`] is applied to.
+/// The operands of a [`ScaleShift`].
 #[derive(Clone, Copy)]
 pub(crate) struct Operands<'a, T> {
     pub(crate) x: &'a [T],
@@ -68,7 +68,7 @@ impl<'a, T> Operands<'a, T> {
     }
 }
 
-impl Affine {
+impl ScaleShift {
     /// `γ·(x - μ)/√(σ² + eps) + β`.
     pub(crate) fn normalizing(moments: &Moments, eps: f32, [gamma, beta]: [&[f32]; 2]) -> Self {
         let scale: Vec<f64> = moments
@@ -129,7 +129,14 @@ fn floored(x: f32, floor: f32) -> f32 {
     if x < floor { floor } else { x }
 }
 
-/// The gradient of a batch normalisation in training.
+/// What batch normalization divides by and multiplies with.
+pub(crate) struct Normalization<'a> {
+    pub(crate) moments: &'a Moments,
+    pub(crate) eps: f32,
+    pub(crate) gamma: &'a [f32],
+}
+
+/// The gradient of a batch normalization in training.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NormGradient {
     /// Of γ.
@@ -143,8 +150,9 @@ pub(crate) struct NormGradient {
 }
 
 impl NormGradient {
-    /// From the gradient of the normalised numbers (behind the ReLU's backward pass) and the numbers before.
-    pub(crate) fn of<T: Element>(dy: &[T], x: &[T], moments: &Moments, (eps, gamma): (f32, &[f32])) -> Self {
+    /// From the gradient `dy` of the output (after the ReLU's backward pass) and the input `x`, both `[rows, channels]`.
+    pub(crate) fn of<T: Element>(dy: &[T], x: &[T], norm: &Normalization<'_>) -> Self {
+        let Normalization { moments, eps, gamma } = *norm;
         let channels = gamma.len();
         let rows = moments.rows as f64;
         let mean: Vec<f32> = moments.mean.iter().map(|&mean| mean as f32).collect();
@@ -170,7 +178,7 @@ impl NormGradient {
         gradient
     }
 
-    /// Turns the gradient of the normalised numbers into that of the numbers before.
+    /// Turns the gradient of the output into that of the input, in place.
     pub(crate) fn apply<T: Element>(&self, dy: &mut [T], x: &[T]) {
         let channels = self.beta.len();
         let block = block(channels);

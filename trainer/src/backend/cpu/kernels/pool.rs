@@ -81,9 +81,9 @@ impl Windows {
                     let at = pixel * self.channels..(pixel + 1) * self.channels;
                     let numbers = dx[at.clone()].iter_mut().zip(&x[at]).zip(y).zip(&mut open);
                     for (((dx, x), y), open) in numbers {
-                        let found = x.to_f32() == y.to_f32();
-                        *dx = T::from_f32(dx.to_f32() + if found { *open } else { 0.0 });
-                        *open = if found { 0.0 } else { *open };
+                        let is_max = x.to_f32() == y.to_f32();
+                        *dx = T::from_f32(dx.to_f32() + if is_max { *open } else { 0.0 });
+                        *open = if is_max { 0.0 } else { *open };
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Local response normalisation on rows of channels, and its gradient.
+//! Local response normalization on rows of channels, and its gradient.
 
 use models::ops::LocalResponseNorm;
 use rayon::prelude::*;

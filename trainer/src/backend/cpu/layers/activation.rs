@@ -29,7 +29,7 @@ impl<T: Element> Layer for ReluLayer<T> {
 
     fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice());
-        back.give(0, back.dy.clone())?;
+        back.accumulate(0, back.dy.clone())?;
         Ok(())
     }
 }
@@ -53,7 +53,7 @@ impl Layer for ActivationLayer {
         let mut dx = run.pool.take(back.inputs[0].len())?;
         let function = self.0;
         combine([back.dy.numbers(), back.inputs[0].numbers()], dx.numbers_mut()?, |dy, x| dy * slope(function, x));
-        back.give(0, dx)?;
+        back.accumulate(0, dx)?;
         Ok(())
     }
 }
@@ -154,19 +154,19 @@ impl Layer for SoftmaxLayer {
             let mean: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();
             dy.iter_mut().zip(y).for_each(|(dy, y)| *dy = y * (*dy - mean));
         }
-        back.give(0, back.dy.clone())?;
+        back.accumulate(0, back.dy.clone())?;
         Ok(())
     }
 }
 
-/// Zeros at random, and the rest larger, so that the expectation stays: `x / (1 - p)`.
+/// Zeroes numbers at random and divides the others by `1 - p`, which preserves the expectation.
 pub(super) struct DropoutLayer {
     pub(super) p: f32,
     pub(super) number: u64,
 }
 
 impl DropoutLayer {
-    /// The same numbers are drawn for the gradient, so that no mask is kept.
+    /// The backward pass draws the same numbers again, so no mask is saved.
     fn drop(&self, seed: u64, numbers: &mut [f32]) {
         let keep = 1.0 / (1.0 - self.p);
         blocks(numbers, |block, numbers| {
@@ -196,7 +196,7 @@ impl Layer for DropoutLayer {
         if let Mode::Training { seed } = run.mode {
             self.drop(seed, back.dy.numbers_mut()?);
         }
-        back.give(0, back.dy.clone())?;
+        back.accumulate(0, back.dy.clone())?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Sums and products, of tensors and with numbers for each channel.
+//! Sums and products of tensors, and scales and shifts of channels.
 
 use std::marker::PhantomData;
 
@@ -15,7 +15,7 @@ use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::{combine, relu_backward, update};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
-use crate::backend::cpu::kernels::norm::{Affine, Operands, products};
+use crate::backend::cpu::kernels::norm::{Operands, ScaleShift, products};
 
 /// The sum of arrays of one shape, with the ReLU behind it.
 pub(super) struct AddLayer<T> {
@@ -55,8 +55,8 @@ impl<T: Element> Layer for AddLayer<T> {
         if self.epilogue.has_relu() {
             relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice());
         }
-        for input in 0..back.wanted.len() {
-            back.give(input, back.dy.clone())?;
+        for input in 0..back.needs_gradient.len() {
+            back.accumulate(input, back.dy.clone())?;
         }
         Ok(())
     }
@@ -114,10 +114,10 @@ impl Layer for MulLayer {
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         for input in [0, 1] {
-            if back.wanted[input] {
+            if back.needs_gradient[input] {
                 let mut dx = run.pool.take(back.inputs[input].len())?;
                 self.gradient(input, back, dx.numbers_mut()?);
-                back.give(input, dx)?;
+                back.accumulate(input, dx)?;
             }
         }
         Ok(())
@@ -143,12 +143,12 @@ impl ScaleLayer {
         }
     }
 
-    fn map(&self, weights: &Weights) -> Affine {
-        let numbers = |place: Option<usize>, default: f32| match place {
-            Some(place) => weights.get(place).to_vec(),
+    fn map(&self, weights: &Weights) -> ScaleShift {
+        let numbers = |id: Option<usize>, default: f32| match id {
+            Some(id) => weights.get(id).to_vec(),
             None => vec![default; self.channels],
         };
-        Affine { scale: numbers(self.weight, 1.0), shift: numbers(self.bias, 0.0) }
+        ScaleShift { scale: numbers(self.weight, 1.0), shift: numbers(self.bias, 0.0) }
     }
 }
 
@@ -167,18 +167,18 @@ impl Layer for ScaleLayer {
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if self.trained {
             let [sums, products] = products([back.dy.numbers(), back.inputs[0].numbers()], &vec![0.0; self.channels]);
-            for (place, found) in [(self.weight, products), (self.bias, sums)] {
-                let Some(place) = place else { continue };
-                back.gradients.put(run.pool, GradientOf { id: place, length: found.len() }, |out| {
-                    out.iter_mut().zip(&found).for_each(|(out, &sum)| *out = sum as f32);
+            for (id, gradient) in [(self.weight, products), (self.bias, sums)] {
+                let Some(id) = id else { continue };
+                back.gradients.put(run.pool, GradientOf { id, length: gradient.len() }, |out| {
+                    out.iter_mut().zip(&gradient).for_each(|(out, &sum)| *out = sum as f32);
                 })?;
             }
         }
-        if back.wanted[0] {
+        if back.needs_gradient[0] {
             let mut dx = run.pool.take(back.dy.numbers().len())?;
             let map = self.map(run.weights).without_shift();
             map.apply(Operands::plain(back.dy.numbers()), dx.numbers_mut()?);
-            back.give(0, dx)?;
+            back.accumulate(0, dx)?;
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ impl Layer for NormalizeLayer {
 
     fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         self.each(back.dy.numbers_mut()?, |dy, _, std| *dy /= std);
-        back.give(0, back.dy.clone())?;
+        back.accumulate(0, back.dy.clone())?;
         Ok(())
     }
 }

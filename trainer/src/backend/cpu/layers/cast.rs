@@ -1,4 +1,4 @@
-//! Layers among neighbours that keep their numbers in another format.
+//! Layers between neighbors of another dtype.
 
 use half::bf16;
 
@@ -9,7 +9,7 @@ use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::{DType, Element};
 use crate::backend::cpu::kernels::elementwise::convert;
 
-/// A layer that takes and makes one format, with its arrays turned into it and from it.
+/// A layer that computes in one dtype, with casts of its inputs and its output.
 pub(super) struct CastLayer {
     layer: Box<dyn Layer>,
     own: DType,
@@ -45,15 +45,15 @@ impl Layer for CastLayer {
             inputs: inputs.iter().collect(),
             output: &output,
             saved: back.saved,
-            found: vec![None; inputs.len()],
-            wanted: back.wanted,
+            input_gradients: vec![None; inputs.len()],
+            needs_gradient: back.needs_gradient,
             gradients: &mut *back.gradients,
         };
         self.layer.backward(run, &mut inner)?;
-        let found = inner.found;
-        for (input, dx) in found.into_iter().enumerate() {
+        let input_gradients = inner.input_gradients;
+        for (input, dx) in input_gradients.into_iter().enumerate() {
             if let Some(dx) = dx {
-                back.give(input, to(run.pool, &dx, self.inputs[input])?)?;
+                back.accumulate(input, to(run.pool, &dx, self.inputs[input])?)?;
             }
         }
         Ok(())
@@ -64,7 +64,7 @@ impl Layer for CastLayer {
     }
 }
 
-/// The array itself, if it is in this format.
+/// The array itself if it has this dtype already, a converted copy otherwise.
 fn to(pool: &Pool, array: &Array, dtype: DType) -> Result<Array, ExecError> {
     match (array.dtype(), dtype) {
         (DType::F32, DType::Bf16) => converted::<f32, bf16>(pool, array),
@@ -74,7 +74,7 @@ fn to(pool: &Pool, array: &Array, dtype: DType) -> Result<Array, ExecError> {
 }
 
 fn converted<A: Element, B: Element>(pool: &Pool, array: &Array) -> Result<Array, ExecError> {
-    let mut made = pool.take_as::<B>(array.len())?;
-    convert(array.as_slice::<A>(), made.as_mut_slice::<B>()?);
-    Ok(made)
+    let mut target = pool.take_as::<B>(array.len())?;
+    convert(array.as_slice::<A>(), target.as_mut_slice::<B>()?);
+    Ok(target)
 }

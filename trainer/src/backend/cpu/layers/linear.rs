@@ -58,10 +58,10 @@ impl Layer for LinearLayer {
         back.gradients.put(run.pool, GradientOf { id: self.weight, length: in_features * out_features }, |dw| {
             matmul(dy.transposed(), Matrix::new(back.inputs[0].numbers(), n, in_features), dw, MatmulMode::Overwrite);
         })?;
-        if back.wanted[0] {
+        if back.needs_gradient[0] {
             let mut dx = run.pool.take(n * in_features)?;
             matmul(dy, self.weight(run), dx.numbers_mut()?, MatmulMode::Overwrite);
-            back.give(0, dx)?;
+            back.accumulate(0, dx)?;
         }
         Ok(())
     }

@@ -18,12 +18,12 @@ use crate::backend::cpu::kernels::element::DType;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::{ComputeBackend, Precision};
 
-/// What a layer is made from.
+/// The arguments of a layer's constructor.
 pub(super) struct LayerSpec<'a> {
     pub(super) kernels: &'a ComputeBackend,
-    /// How its inputs are kept.
+    /// The dtype of its inputs.
     pub(super) dtypes: Vec<DType>,
-    /// How its output is to be kept.
+    /// The dtype of its output.
     pub(super) dtype: DType,
     /// The first operator of the step.
     pub(super) op: &'a Op,
@@ -35,9 +35,9 @@ pub(super) struct LayerSpec<'a> {
     pub(super) param_ids: &'a [usize],
     /// Whether each of them is trained.
     pub(super) trained: Vec<bool>,
-    /// What the step computes behind its first operator.
+    /// The fused operators after the first.
     pub(super) epilogue: Epilogue,
-    /// The step's number, for what is drawn at random.
+    /// The step's number, which seeds its random numbers.
     pub(super) number: u64,
 }
 

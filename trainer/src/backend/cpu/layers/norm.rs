@@ -1,4 +1,4 @@
-//! Normalisation by the statistics of a batch, with the sum and the ReLU behind it, and by neighbouring channels.
+//! Normalization by the statistics of a batch, with the sum and the ReLU behind it, and by neighbouring channels.
 
 use std::marker::PhantomData;
 
@@ -13,14 +13,14 @@ use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::relu_backward;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
-use crate::backend::cpu::kernels::norm::{Affine, Moments, NormGradient, Operands};
+use crate::backend::cpu::kernels::norm::{Moments, NormGradient, Normalization, Operands, ScaleShift};
 use crate::backend::cpu::kernels::response;
 
 pub(super) struct BatchNormLayer<T> {
     op: BatchNorm,
     /// γ, β, running mean and variance.
     param_ids: [usize; 4],
-    /// A frozen one stays as it is in evaluation.
+    /// A frozen one uses its running statistics in training too.
     trained: bool,
     epilogue: Epilogue,
     dtype: PhantomData<T>,
@@ -43,7 +43,7 @@ impl<T: Element> BatchNormLayer<T> {
     }
 
     fn running(&self, weights: &Weights) -> Moments {
-        let numbers = |place: usize| weights.get(place).iter().map(|&number| f64::from(number)).collect();
+        let numbers = |id: usize| weights.get(id).iter().map(|&number| f64::from(number)).collect();
         Moments { mean: numbers(self.param_ids[2]), variance: numbers(self.param_ids[3]), rows: 1 }
     }
 }
@@ -53,7 +53,7 @@ impl<T: Element> Layer for BatchNormLayer<T> {
         let x = inputs[0].as_slice::<T>();
         let batch = matches!(run.mode, Mode::Training { .. }) && self.trained;
         let moments = if batch { Moments::of(x, self.op.channels) } else { self.running(run.weights) };
-        let map = Affine::normalizing(&moments, self.op.eps, self.scale_and_shift(run.weights));
+        let map = ScaleShift::normalizing(&moments, self.op.eps, self.scale_and_shift(run.weights));
         let mut y = run.pool.take_as::<T>(x.len())?;
         let residual = inputs.get(1).map(|residual| residual.as_slice());
         map.apply(Operands { x, residual, epilogue: self.epilogue }, y.as_mut_slice()?);
@@ -70,30 +70,30 @@ impl<T: Element> Layer for BatchNormLayer<T> {
             relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice());
         }
         if self.epilogue.has_add() {
-            back.give(1, back.dy.clone())?;
+            back.accumulate(1, back.dy.clone())?;
         }
         let eps = self.op.eps;
         let [gamma, _] = self.scale_and_shift(run.weights);
         match back.saved {
             SavedForBackward::Moments(moments) => {
-                let gradient =
-                    NormGradient::of(back.dy.as_slice::<T>(), back.inputs[0].as_slice(), moments, (eps, gamma));
-                for (place, found) in self.param_ids.into_iter().zip([&gradient.gamma, &gradient.beta]) {
-                    back.gradients.put(run.pool, GradientOf { id: place, length: found.len() }, |out| {
-                        out.copy_from_slice(found)
+                let norm = Normalization { moments, eps, gamma };
+                let gradient = NormGradient::of(back.dy.as_slice::<T>(), back.inputs[0].as_slice(), &norm);
+                for (id, gradient) in self.param_ids.into_iter().zip([&gradient.gamma, &gradient.beta]) {
+                    back.gradients.put(run.pool, GradientOf { id, length: gradient.len() }, |out| {
+                        out.copy_from_slice(gradient)
                     })?;
                 }
-                if back.wanted[0] {
+                if back.needs_gradient[0] {
                     gradient.apply(back.dy.as_mut_slice::<T>()?, back.inputs[0].as_slice());
-                    back.give(0, back.dy.clone())?;
+                    back.accumulate(0, back.dy.clone())?;
                 }
             }
-            SavedForBackward::Nothing if back.wanted[0] => {
+            SavedForBackward::Nothing if back.needs_gradient[0] => {
                 let zeros = vec![0.0; self.op.channels];
-                let map = Affine::normalizing(&self.running(run.weights), eps, [gamma, &zeros]).without_shift();
+                let map = ScaleShift::normalizing(&self.running(run.weights), eps, [gamma, &zeros]).without_shift();
                 let mut dx = run.pool.take_as::<T>(back.dy.len())?;
                 map.apply(Operands::plain(back.dy.as_slice::<T>()), dx.as_mut_slice()?);
-                back.give(0, dx)?;
+                back.accumulate(0, dx)?;
             }
             SavedForBackward::Nothing => {}
         }
@@ -106,11 +106,11 @@ impl<T: Element> Layer for BatchNormLayer<T> {
         // As PyTorch: the running variance is of a sample, whatever the batch was divided by.
         let unbiased = count / (count - 1.0).max(1.0);
         let share = f64::from(self.op.momentum);
-        let blend = |place: usize, new: &[f64], factor: f64| {
-            let old = run.weights.get(place).iter();
+        let blend = |id: usize, new: &[f64], factor: f64| {
+            let old = run.weights.get(id).iter();
             let blended =
                 old.zip(new).map(|(&old, new)| ((1.0 - share) * f64::from(old) + share * factor * new) as f32);
-            (place, blended.collect())
+            (id, blended.collect())
         };
         vec![blend(self.param_ids[2], &moments.mean, 1.0), blend(self.param_ids[3], &moments.variance, unbiased)]
     }
@@ -136,7 +136,7 @@ impl Layer for LocalResponseNormLayer {
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let mut dx = run.pool.take(back.inputs[0].len())?;
         response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut()?);
-        back.give(0, dx)?;
+        back.accumulate(0, dx)?;
         Ok(())
     }
 }

@@ -8,42 +8,27 @@ use models::ops::Conv2d;
 use super::super::array::Array;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::LayerSpec;
-use super::conv::{Plans, geometry};
+use super::conv::{ConvStep, Plans};
 use crate::backend::ExecError;
-use crate::backend::cpu::kernels::conv::Geometry;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::relu_backward;
-use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::onednn::{self, Convolution, OneDnn, OneDnnError};
 
 /// Convolution of images of one data type.
 pub(super) struct OneDnnConvLayer<T> {
     library: OneDnn,
-    geometry: Geometry,
-    weight: usize,
-    bias: Option<usize>,
-    trained: bool,
-    epilogue: Epilogue,
+    step: ConvStep,
     plans: Plans<Convolution>,
     dtype: PhantomData<T>,
 }
 
 impl<T: Element> OneDnnConvLayer<T> {
     pub(super) fn new(library: &OneDnn, op: &Conv2d, spec: &LayerSpec<'_>) -> Self {
-        Self {
-            library: library.clone(),
-            geometry: geometry(op, spec),
-            weight: spec.param_ids[0],
-            bias: spec.param_ids.get(1).copied(),
-            trained: spec.trained[0],
-            epilogue: spec.epilogue,
-            plans: Plans::default(),
-            dtype: PhantomData,
-        }
+        Self { library: library.clone(), step: ConvStep::new(op, spec), plans: Plans::default(), dtype: PhantomData }
     }
 
     fn plan(&self, batch: usize) -> Result<Arc<Convolution>, OneDnnError> {
-        let Self { geometry, epilogue, .. } = self;
+        let ConvStep { geometry, epilogue, .. } = &self.step;
         let spec = onednn::ConvSpec { geometry, batch, dtype: T::DTYPE, epilogue: *epilogue };
         self.plans.get(batch, || Convolution::new(&self.library, &spec))
     }
@@ -55,18 +40,18 @@ impl<T: Element> OneDnnConvLayer<T> {
         back: &mut BackwardContext<'_>,
         plan: &Convolution,
     ) -> Result<(), ExecError> {
-        let weight = back.gradients.wants(self.weight).then_some(self.weight);
-        let bias = self.bias.filter(|&bias| back.gradients.wants(bias));
+        let weight = back.gradients.wants(self.step.weight).then_some(self.step.weight);
+        let bias = self.step.bias.filter(|&bias| back.gradients.wants(bias));
         if weight.is_none() && bias.is_none() {
             return Ok(());
         }
-        let mut dw = run.pool.take(run.weights.get(self.weight).len())?;
-        let mut db = run.pool.take(self.bias.map_or(0, |bias| run.weights.get(bias).len()))?;
+        let mut dw = run.pool.take(run.weights.get(self.step.weight).len())?;
+        let mut db = run.pool.take(self.step.bias.map_or(0, |bias| run.weights.get(bias).len()))?;
         let images = [back.inputs[0].as_slice::<T>(), back.dy.as_slice::<T>()];
         plan.backward_weight(images, dw.numbers_mut()?, db.numbers_mut()?)?;
-        for (place, found) in [(weight, dw), (bias, db)] {
-            if let Some(place) = place {
-                back.gradients.put_array(place, found)?;
+        for (id, gradient) in [(weight, dw), (bias, db)] {
+            if let Some(id) = id {
+                back.gradients.put_array(id, gradient)?;
             }
         }
         Ok(())
@@ -75,27 +60,27 @@ impl<T: Element> OneDnnConvLayer<T> {
 
 impl<T: Element> Layer for OneDnnConvLayer<T> {
     fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
-        let mut y = run.pool.take_as::<T>(run.batch * self.geometry.outputs())?;
-        let weights = (run.weights.get(self.weight), self.bias.map(|bias| run.weights.get(bias)));
+        let mut y = run.pool.take_as::<T>(run.batch * self.step.geometry.outputs())?;
+        let weights = (run.weights.get(self.step.weight), self.step.bias.map(|bias| run.weights.get(bias)));
         self.plan(run.batch)?.forward(inputs[0].as_slice::<T>(), weights, y.as_mut_slice::<T>()?)?;
         Ok(y.into())
     }
 
     fn reads(&self) -> Reads {
-        Reads { inputs: self.trained, output: self.epilogue.has_relu() }
+        self.step.reads()
     }
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
-        if self.epilogue.has_relu() {
+        if self.step.epilogue.has_relu() {
             relu_backward(back.dy.as_mut_slice::<T>()?, back.output.as_slice::<T>());
         }
         let plan = self.plan(run.batch)?;
         self.backward_parameters(run, back, &plan)?;
-        if back.wanted[0] {
-            let mut dx = run.pool.take_as::<T>(run.batch * self.geometry.inputs())?;
-            let weight = run.weights.get(self.weight);
+        if back.needs_gradient[0] {
+            let mut dx = run.pool.take_as::<T>(run.batch * self.step.geometry.inputs())?;
+            let weight = run.weights.get(self.step.weight);
             plan.backward_input(back.dy.as_slice::<T>(), weight, dx.as_mut_slice::<T>()?)?;
-            back.give(0, dx)?;
+            back.accumulate(0, dx)?;
         }
         Ok(())
     }

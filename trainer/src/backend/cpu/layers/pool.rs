@@ -50,7 +50,7 @@ impl<T: Element> Layer for MaxPoolLayer<T> {
         let mut dx = run.pool.take_as::<T>(back.inputs[0].len())?;
         self.windows
             .max_backward([back.inputs[0], back.output, &back.dy].map(Array::as_slice::<T>), dx.as_mut_slice()?);
-        back.give(0, dx)?;
+        back.accumulate(0, dx)?;
         Ok(())
     }
 }
@@ -100,7 +100,7 @@ impl Layer for AvgPoolLayer {
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let mut dx = run.pool.take(run.batch * self.input)?;
         self.windows.mean_backward(back.dy.numbers(), self.count, dx.numbers_mut()?);
-        back.give(0, dx)?;
+        back.accumulate(0, dx)?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::LayerSpec;
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::strided::{StridedCopy, View};
 
-/// What it is given.
+/// The input itself.
 pub(super) struct IdentityLayer;
 
 impl Layer for IdentityLayer {
@@ -23,17 +23,17 @@ impl Layer for IdentityLayer {
     }
 
     fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
-        back.give(0, back.dy.clone())?;
+        back.accumulate(0, back.dy.clone())?;
         Ok(())
     }
 }
 
-/// Some numbers of each image in another place: a part of a tensor, its dimensions exchanged, a constant around it.
+/// Moves numbers within each image: slices, transpositions, padding.
 pub(super) struct StridedCopyLayer {
     copy: StridedCopy,
     input: usize,
     output: usize,
-    /// What is where nothing is moved to.
+    /// Fills the elements that receive no number.
     around: f32,
 }
 
@@ -92,7 +92,7 @@ impl Layer for StridedCopyLayer {
         let mut dx = run.pool.take(run.batch * self.input)?;
         let inwards = self.copy.reversed();
         Self::run(&inwards, (back.dy.numbers(), self.output), (dx.numbers_mut()?, self.input), 0.0);
-        back.give(0, dx)?;
+        back.accumulate(0, dx)?;
         Ok(())
     }
 }
@@ -142,7 +142,7 @@ impl Layer for ReshapeLayer {
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let dy = back.dy.clone();
         let dx = self.steps.iter().rev().try_fold(dy, |dy, copy| self.step(&copy.reversed(), run, &dy))?;
-        back.give(0, dx)?;
+        back.accumulate(0, dx)?;
         Ok(())
     }
 }
@@ -185,7 +185,7 @@ impl Layer for ConcatLayer {
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let all: usize = self.channels.iter().sum();
         for (input, (first, count)) in self.parts().enumerate() {
-            if !back.wanted[input] {
+            if !back.needs_gradient[input] {
                 continue;
             }
             let dy = back.dy.numbers();
@@ -193,7 +193,7 @@ impl Layer for ConcatLayer {
             dx.numbers_mut()?.par_chunks_mut(count).zip(dy.par_chunks(all)).for_each(|(dx, dy)| {
                 dx.copy_from_slice(&dy[first..first + count]);
             });
-            back.give(input, dx)?;
+            back.accumulate(input, dx)?;
         }
         Ok(())
     }

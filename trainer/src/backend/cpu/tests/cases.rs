@@ -189,7 +189,7 @@ fn fused() -> Vec<Case> {
             let norm = builder.push("norm", BatchNorm::new(9), &[conv]).unwrap();
             builder.push("relu", Relu, &[norm]).unwrap()
         }),
-        residual("a block whose shortcut is normalised later", BatchNorm::new(9).into()),
+        residual("a block whose shortcut is normalized later", BatchNorm::new(9).into()),
         residual("a block whose shortcut ends in a sigmoid", Activation::Sigmoid.into()),
         network("a block with the identity for shortcut", shape(), |builder, x| {
             let conv = builder.push("conv", conv(), &[x]).unwrap();

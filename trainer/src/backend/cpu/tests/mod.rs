@@ -53,8 +53,8 @@ fn check(case: &Case) -> Result<(), String> {
     let output = graph.shape(graph.output());
     let y = MemoryOrder::Graph.of(output, pass.output());
     let dy = random(y.len(), &mut rng);
-    let found = executor.backward_to_input(pass, &MemoryOrder::Memory.of(output, &dy)).unwrap();
-    let (gradients, dx) = (found.gradients, found.input);
+    let actual = executor.backward_to_input(pass, &MemoryOrder::Memory.of(output, &dy)).unwrap();
+    let (gradients, dx) = (actual.gradients, actual.input);
 
     let mut numbers = reference::numbers(graph, &params);
     let mut input: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
@@ -76,31 +76,31 @@ fn check(case: &Case) -> Result<(), String> {
         })
         .collect();
     compare(&case.name, "input", &MemoryOrder::Graph.of(shape, dx.unwrap().numbers()), &numeric)?;
-    for (place, parameter) in executor.weights.parameters().iter().enumerate() {
-        let Some(found) = gradients.get(place) else { continue };
-        let places: Vec<(usize, usize)> = users(graph, &parameter.name);
-        let numeric: Vec<f64> = (0..found.len())
+    for (id, parameter) in executor.weights.parameters().iter().enumerate() {
+        let Some(actual) = gradients.get(id) else { continue };
+        let uses: Vec<(usize, usize)> = users(graph, &parameter.name);
+        let numeric: Vec<f64> = (0..actual.len())
             .map(|at| {
                 let [above, below] = [STEP, -2.0 * STEP].map(|step| {
-                    places.iter().for_each(|&(node, index)| numbers[node][index][at] += step);
+                    uses.iter().for_each(|&(node, index)| numbers[node][index][at] += step);
                     loss(&numbers, &input)
                 });
-                places.iter().for_each(|&(node, index)| numbers[node][index][at] += STEP);
+                uses.iter().for_each(|&(node, index)| numbers[node][index][at] += STEP);
                 (above - below) / (2.0 * STEP)
             })
             .collect();
-        compare(&case.name, &parameter.name, parameter.tensor(found).data(), &numeric)?;
+        compare(&case.name, &parameter.name, parameter.tensor(actual).data(), &numeric)?;
     }
     Ok(())
 }
 
 /// The largest difference, as a part of the largest number.
-fn compare(case: &str, what: &str, found: &[f32], expected: &[f64]) -> Result<(), String> {
+fn compare(case: &str, what: &str, actual: &[f32], expected: &[f64]) -> Result<(), String> {
     let largest = expected.iter().map(|x| x.abs()).fold(1e-3, f64::max);
-    let differences = found.iter().zip(expected).map(|(&found, expected)| (f64::from(found) - expected).abs());
+    let differences = actual.iter().zip(expected).map(|(&actual, expected)| (f64::from(actual) - expected).abs());
     let worst = differences.fold(0.0, |worst: f64, d| if d > worst || d.is_nan() { d } else { worst }) / largest;
-    if found.len() != expected.len() || worst.is_nan() || worst > TOLERANCE {
-        return Err(format!("{case}: {what} differs by {worst:.1e} ({found:.3?} {expected:.3?})"));
+    if actual.len() != expected.len() || worst.is_nan() || worst > TOLERANCE {
+        return Err(format!("{case}: {what} differs by {worst:.1e} ({actual:.3?} {expected:.3?})"));
     }
     Ok(())
 }
@@ -141,8 +141,8 @@ fn step(threads: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
         let pass = executor.forward_tape(&images, 0).unwrap();
         let (y, dy) = (pass.output().to_vec(), vec![0.1; pass.output().len()]);
         let gradients = executor.backward_tape(pass, &dy).unwrap();
-        let places = 0..executor.weights.parameters().len();
-        (y, places.filter_map(|place| gradients.get(place).map(<[f32]>::to_vec)).collect())
+        let ids = 0..executor.weights.parameters().len();
+        (y, ids.filter_map(|id| gradients.get(id).map(<[f32]>::to_vec)).collect())
     };
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }

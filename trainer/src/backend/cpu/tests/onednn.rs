@@ -25,21 +25,21 @@ fn step(case: &Case, kernels: &ComputeBackend) -> Result<Vec<(String, Vec<f32>)>
     let x = random(batch * graph.shape(graph.input()).len(), &mut rng);
     let mut executor = CpuExecutor::with_gradient(graph, &params, |_| true, &wants(kernels))?;
     let pass = executor.forward_tape(&x, 0)?;
-    let mut found = vec![("output".to_owned(), pass.output().to_vec())];
+    let mut actual = vec![("output".to_owned(), pass.output().to_vec())];
     let dy = random(pass.output().len(), &mut rng);
     let back = executor.backward_to_input(pass, &dy)?;
-    found.push(("input".to_owned(), back.input.unwrap().numbers().to_vec()));
-    for (place, parameter) in executor.weights.parameters().iter().enumerate() {
-        found.extend(back.gradients.get(place).map(|gradient| (parameter.name.clone(), gradient.to_vec())));
+    actual.push(("input".to_owned(), back.input.unwrap().numbers().to_vec()));
+    for (id, parameter) in executor.weights.parameters().iter().enumerate() {
+        actual.extend(back.gradients.get(id).map(|gradient| (parameter.name.clone(), gradient.to_vec())));
     }
-    Ok(found)
+    Ok(actual)
 }
 
 /// The largest difference, as a part of the largest number.
-fn difference(found: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(found.len(), expected.len());
+fn difference(actual: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(actual.len(), expected.len());
     let largest = expected.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-    let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    let worst = actual.iter().zip(expected).map(|(a, b)| (a - b).abs());
     f64::from(worst.fold(0.0, |worst, d| if d > worst || d.is_nan() { d } else { worst }) / largest)
 }
 
@@ -49,9 +49,9 @@ fn check_all(precision: Precision, tolerance: f64) {
     let mut failures = vec![];
     for case in cases::convolutions() {
         let expected = step(&case, &ComputeBackend::Rust).unwrap();
-        let found = step(&case, &kernels).unwrap();
-        for ((what, found), (_, expected)) in found.iter().zip(&expected) {
-            let difference = difference(found, expected);
+        let actual = step(&case, &kernels).unwrap();
+        for ((what, actual), (_, expected)) in actual.iter().zip(&expected) {
+            let difference = difference(actual, expected);
             if difference.is_nan() || difference > tolerance {
                 failures.push(format!("{}: {what} differs by {difference:.1e}", case.name));
             }
@@ -81,14 +81,14 @@ fn resnet(kernels: &ComputeBackend) -> [Vec<f32>; 2] {
     let output = pass.output().to_vec();
     let dy: Vec<f32> = (0..output.len()).map(|at| if at % 10 == at / 10 { -0.9 } else { 0.1 }).collect();
     let gradients = executor.backward_tape(pass, &dy).unwrap();
-    let places = 0..executor.trained.len();
-    [output, places.filter_map(|place| gradients.get(place)).flatten().copied().collect()]
+    let ids = 0..executor.trained.len();
+    [output, ids.filter_map(|id| gradients.get(id)).flatten().copied().collect()]
 }
 
 /// How long the difference is, as a part of the length.
-fn distance(found: &[f32], expected: &[f32]) -> f64 {
+fn distance(actual: &[f32], expected: &[f32]) -> f64 {
     let square = |x: f32| f64::from(x) * f64::from(x);
-    let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
+    let difference: f64 = actual.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
     (difference / expected.iter().map(|&x| square(x)).sum::<f64>()).sqrt()
 }
 
@@ -103,8 +103,8 @@ fn a_step_of_resnet_18_agrees() {
         if precision == Precision::Bf16 && !fixtures::has_bf16() {
             continue;
         }
-        let found = resnet(&ComputeBackend::OneDnn(library.clone(), precision));
-        let distances = [0, 1].map(|index| distance(&found[index], &expected[index]));
+        let actual = resnet(&ComputeBackend::OneDnn(library.clone(), precision));
+        let distances = [0, 1].map(|index| distance(&actual[index], &expected[index]));
         assert!(distances.iter().zip(tolerances).all(|(d, t)| *d < t), "{precision:?}: {distances:?}");
     }
 }
@@ -128,7 +128,7 @@ mod brain {
     use models::ops::Window;
 
     use crate::backend::cpu::kernels::epilogue::Epilogue;
-    use crate::backend::cpu::kernels::norm::{Affine, Moments, Operands};
+    use crate::backend::cpu::kernels::norm::{Moments, Operands, ScaleShift};
     use crate::backend::cpu::kernels::pool::Windows;
 
     /// Small whole numbers are exact in both dtypes, and so is what pooling makes of them.
@@ -153,7 +153,7 @@ mod brain {
         let wide: Vec<f32> = x.iter().map(|x| x.to_f32()).collect();
         let moments = Moments::of(&x, 3);
         assert_eq!(moments, Moments::of(&wide, 3));
-        let map = Affine::normalizing(&moments, 1e-5, [&[1.5; 3], &[0.25; 3]]);
+        let map = ScaleShift::normalizing(&moments, 1e-5, [&[1.5; 3], &[0.25; 3]]);
         let (mut y, mut wide_y) = (vec![bf16::ZERO; 60], vec![0.0; 60]);
         map.apply(Operands { x: &x, residual: Some(&x), epilogue: Epilogue::AddRelu }, &mut y);
         map.apply(Operands { x: &wide, residual: Some(&wide), epilogue: Epilogue::AddRelu }, &mut wide_y);

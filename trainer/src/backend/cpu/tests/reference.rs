@@ -4,7 +4,7 @@ use models::graph::NodeId;
 use models::ops::{Activation, AdaptiveAvgPool, Op, Padding, Shape, Window};
 use models::{Graph, Params};
 
-/// How batch normalisation and its gradient are to be taken.
+/// How batch normalization and its gradient are to be taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Statistics {
     Batch,
@@ -139,8 +139,8 @@ impl ReferenceNode<'_> {
             ),
             Op::Slice(op) => self.gather(
                 |index| {
-                    let taken = op.spans.iter().zip(index);
-                    Some(taken.map(|(span, &at)| span.start.wrapping_add_signed(span.step * at as isize)).collect())
+                    let source = op.spans.iter().zip(index);
+                    Some(source.map(|(span, &at)| span.start.wrapping_add_signed(span.step * at as isize)).collect())
                 },
                 0.0,
             ),

@@ -1,5 +1,5 @@
 //! Convolutions of few channels, such as a network's first. Looking up where a pixel's three channels are costs more than
-//! multiplying them, so all that an output pixel meets is gathered first, image by image, and multiplied as one row.
+//! multiplying them, so the window of each output pixel is gathered into a row first (im2col, image by image).
 
 use rayon::prelude::*;
 

@@ -23,7 +23,7 @@ use weight_grad::{WeightGrad, WeightGradPairs};
 
 use super::simd::lanes;
 
-/// The weights of a convolution, and what its sums start from.
+/// The weights of a convolution, and the initial value of its sums.
 #[derive(Clone, Copy)]
 pub(crate) struct Filter<'a> {
     /// `[kh, kw, in / groups, out]`.
@@ -38,13 +38,13 @@ pub(crate) struct Convolution {
     algorithm: ConvAlgorithm,
 }
 
-/// How it is computed.
+/// The algorithm for a shape.
 enum ConvAlgorithm {
-    /// By plans, made for this size of batch.
+    /// Sweeps over plans for this batch size.
     Planned { forward: Vec<Plan>, adjoint: Vec<Plan>, pairs: WeightGradPairs },
     /// With few channels gathered first; the gradient of the input, which a first layer does not need, by a plan.
     Gathered { gathered: Gathered, adjoint: Vec<Plan> },
-    /// Each channel by itself.
+    /// A convolution of each channel.
     Depthwise { forward: [Axis; 2], adjoint: [Axis; 2] },
 }
 
@@ -66,7 +66,7 @@ impl Convolution {
         Self { geometry: geometry.clone(), batch, algorithm }
     }
 
-    /// `y = x * weight`, from what `y` starts with.
+    /// `y = x * weight + start`.
     pub(crate) fn forward(&self, x: &[f32], filter: Filter<'_>, y: &mut [f32]) {
         let [inside, outside] = self.channels();
         let shape = [self.geometry.taps(), inside.count, outside.count];
@@ -85,7 +85,7 @@ impl Convolution {
         }
     }
 
-    /// The gradient of `x`, from what `dx` starts with.
+    /// The gradient of `x`, added to `start`.
     pub(crate) fn backward_input(&self, dy: &[f32], filter: Filter<'_>, dx: &mut [f32]) {
         let [inside, outside] = self.channels();
         let shape = [self.geometry.taps(), outside.count, inside.count];
@@ -168,14 +168,14 @@ impl Channels {
     }
 }
 
-/// A plan for as many images as are joined, and one for those that are left over.
+/// A plan for each full group of images, and one for the remainder.
 fn plans(axes: &[Axis; 2], source: [usize; 2], batch: usize) -> Vec<Plan> {
     let joined = Plan::joined(axes, batch, rayon::current_num_threads());
     let sizes = [joined, batch % joined];
     sizes.into_iter().filter(|&images| images > 0).map(|images| Plan::new(axes, source, images)).collect()
 }
 
-/// How often each plan comes.
+/// How often each plan is run.
 fn repeated(plans: &[Plan], batch: usize) -> impl Iterator<Item = (&Plan, usize)> {
     plans.iter().scan(batch, |left, plan| {
         let repeats = *left / plan.images;

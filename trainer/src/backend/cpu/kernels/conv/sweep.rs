@@ -8,14 +8,14 @@ use super::panels::{Panel, Panels};
 use super::plan::{Band, NOWHERE, Plan, TILE, TapClass};
 use crate::backend::cpu::kernels::simd::arch;
 
-/// What a destination begins with.
+/// The initial value of each destination pixel's sum.
 #[derive(Clone, Copy)]
 pub(crate) enum SumStart<'a> {
     /// Zeros.
     Zero,
     /// A number for each channel.
     Bias(&'a [f32]),
-    /// What is there.
+    /// The destination's present value.
     Existing,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Sweep<'a> {
     pub(super) start: SumStart<'a>,
 }
 
-/// Bytes of source pixels that are kept near while all panels are gone through.
+/// Bytes of source pixels that stay in the cache while a band goes through all panels.
 const CACHE: usize = 128 << 10;
 
 impl Sweep<'_> {
@@ -96,7 +96,7 @@ impl WithSimd for Job<'_> {
     }
 }
 
-/// What a tile is computed from.
+/// The operands of a tile.
 struct Tile<'a> {
     class: &'a TapClass,
     panel: Panel<'a>,
@@ -106,7 +106,7 @@ struct Tile<'a> {
     zeros: &'a [f32],
 }
 
-/// Where a tile goes.
+/// The destination of a tile.
 struct Out<'a> {
     destination: &'a mut [f32],
     start: SumStart<'a>,
@@ -122,7 +122,7 @@ fn tile_of<S: Simd, const M: usize, const V: usize>(simd: S, work: &Tile<'_>, ro
     let Out { destination, start, channel, channels } = out;
     let count = work.from.count;
     for portion in (0..TILE).step_by(M) {
-        // What repeats the last pixel has been computed.
+        // The rest of the tile repeats a pixel that is done.
         if portion > 0 && rows[portion] == rows[portion - 1] {
             break;
         }

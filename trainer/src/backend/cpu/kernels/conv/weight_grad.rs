@@ -7,7 +7,7 @@ use super::geometry::Axis;
 use super::sweep::Channels;
 use crate::backend::cpu::kernels::simd::arch;
 
-/// Numbers of input and output that are kept near while all weights are gone through.
+/// Numbers of input and output that stay in the cache while a job goes through all weights.
 const CACHE: usize = 128 << 10;
 /// Weights, up to which the sum is computed in parts at the same time.
 const SMALL: usize = 64 << 10;
