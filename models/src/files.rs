@@ -1,10 +1,15 @@
 //! Publishing files so that a reader sees the whole of one or nothing.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::{Builder, NamedTempFile};
+
+/// After how long without a write a temporary file of a shared folder is abandoned.
+pub const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// How the names of temporary files end.
 const UNFINISHED: &str = ".partial";
@@ -66,12 +71,31 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED)) {
+        if is_unfinished(&entry.file_name()) {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Removes temporary files that nobody has written to for this long: what killed writers left in a folder that others may
+/// be writing to.
+///
+/// # Errors
+/// The operating system's, when the folder cannot be read. A file that another process removes first is none.
+pub fn remove_abandoned(folder: &Path, age: Duration) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let written = entry.metadata().and_then(|file| file.modified());
+        if is_unfinished(&entry.file_name()) && written.is_ok_and(|time| time.elapsed().is_ok_and(|idle| idle >= age)) {
+            fs::remove_file(entry.path()).ok();
+        }
+    }
+    Ok(())
+}
+
+fn is_unfinished(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED))
 }
 
 /// Gives a complete and synced file its final name, durably: renames it and syncs the folder that it is in then.
@@ -144,8 +168,19 @@ mod tests {
         // As a killed process leaves it.
         std::mem::forget(AtomicFile::create(&path).unwrap());
         assert_eq!(names(folder.path()).len(), 2);
+        remove_abandoned(folder.path(), Duration::from_secs(3600)).unwrap();
+        assert_eq!(names(folder.path()).len(), 2, "somebody may be writing it");
         remove_unfinished(folder.path()).unwrap();
         assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn temporary_files_that_nobody_writes_to_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::mem::forget(AtomicFile::create(&folder.path().join("a.txt")).unwrap());
+        fs::write(folder.path().join(".b.txt"), b"").unwrap();
+        remove_abandoned(folder.path(), Duration::ZERO).unwrap();
+        assert_eq!(names(folder.path()), [".b.txt"]);
     }
 
     #[test]

@@ -18,18 +18,18 @@ pub fn relative_difference(reference: &[f32], other: &[f32]) -> f64 {
 /// different orders, which makes 1e-6 to 1e-5 for the deepest networks here; a wrong operator makes far more than 1e-4.
 pub const TOLERANCE: f64 = 1e-4;
 
-/// How far apart two engines compute a feature, relative to the largest: the noise of the order of their sums.
-const NOISE: f64 = 1e-5;
+/// The noise of a logit that is allowed at most: it changes a score by a quarter of a percentage point.
+const MOST_NOISE: f64 = 1e-2;
 
-/// The difference that the noise of features makes in a logit when the weights of the classifier multiply it. On images
-/// that hardly differ, large weights tell small features apart, and the logits cancel to numbers that are small beside their
-/// terms. `weights` has a row of `width` numbers for each class.
+/// The difference that one rounding of the largest feature makes in a logit, when the weights of the classifier multiply it;
+/// 0.01 at most. On images that hardly differ, large weights tell small features apart, and the logits cancel to numbers
+/// that are small beside their terms. `weights` has a row of `width` numbers for each class.
 #[must_use]
 pub fn propagated_noise(weights: &[f32], width: usize, features: &[f32]) -> f64 {
     let norm = |row: &[f32]| row.iter().map(|&weight| f64::from(weight).powi(2)).sum::<f64>().sqrt();
     let steepest = weights.chunks(width.max(1)).map(norm).fold(0.0, f64::max);
     let largest = features.iter().fold(0.0_f64, |largest, &feature| largest.max(f64::from(feature).abs()));
-    NOISE * steepest * largest
+    (f64::from(f32::EPSILON) * steepest * largest).min(MOST_NOISE)
 }
 
 /// Whether two rows of logits agree, and how far they are apart relative to the largest: within [`TOLERANCE`], or within the
@@ -53,13 +53,14 @@ mod tests {
 
     #[test]
     fn logits_small_beside_their_terms_may_differ_by_the_noise_of_the_terms() {
-        // Weights of norm 50 on features up to 20 carry noise of 1e-5 to 1e-2.
-        let noise = propagated_noise(&[30.0, 40.0, 3.0, 4.0], 2, &[20.0, -1.0]);
-        assert!((noise - 1e-2).abs() < 1e-12);
-        assert_eq!(agree(&[1.0, -1.0], &[1.009, -1.0], noise).0, true);
-        assert_eq!(agree(&[1.0, -1.0], &[1.011, -1.0], noise).0, false);
-        assert_eq!(agree(&[1.0, -1.0], &[1.009, -1.0], 0.0).0, false);
-        assert_eq!(agree(&[1.0, -1.0], &[f32::NAN, -1.0], f64::MAX).0, false);
+        // Weights of norm 5000 on features up to 10: a rounding of 2^-23 becomes 6.0e-3.
+        let noise = propagated_noise(&[3000.0, 4000.0, 3.0, 4.0], 2, &[10.0, -1.0]);
+        assert!((noise - 50_000.0 / 2.0_f64.powi(23)).abs() < 1e-12);
+        assert!(agree(&[1.0, -1.0], &[1.0055, -1.0], noise).0);
+        assert!(!agree(&[1.0, -1.0], &[1.0065, -1.0], noise).0);
+        assert!(!agree(&[1.0, -1.0], &[1.0055, -1.0], 0.0).0);
+        assert!(!agree(&[1.0, -1.0], &[f32::NAN, -1.0], f64::MAX).0);
+        assert_eq!(propagated_noise(&[3000.0, 4000.0], 2, &[1e6]), 0.01);
     }
 
     #[test]

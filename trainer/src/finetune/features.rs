@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use models::files::write_atomically;
+use models::files::{ABANDONED, remove_abandoned, write_atomically};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use sha2::{Digest, Sha256};
@@ -69,6 +69,7 @@ impl FeatureCache {
         let folder = root.join(identity);
         let failed = |source| CacheError { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(failed)?;
+        remove_abandoned(&folder, ABANDONED).map_err(failed)?;
         let mut known = HashMap::new();
         for entry in fs::read_dir(&folder).map_err(failed)?.filter_map(Result::ok) {
             let path = entry.path();

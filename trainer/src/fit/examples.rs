@@ -58,24 +58,28 @@ impl Examples for ImageExamples {
 
     fn epoch(&self, order: Vec<usize>, epoch: u64, batch_size: usize) -> Box<dyn Batches + '_> {
         let batch_size = NonZeroUsize::new(batch_size).unwrap_or(NonZeroUsize::MIN);
-        Box::new(LoadedBatches(self.loader.epoch(order, epoch, batch_size)))
+        Box::new(LoadedBatches { loader: &self.loader, batches: self.loader.epoch(order, epoch, batch_size) })
     }
 }
 
-struct LoadedBatches(crate::data::loader::Batches);
+struct LoadedBatches<'l> {
+    loader: &'l Loader,
+    batches: crate::data::loader::Batches,
+}
 
-impl Iterator for LoadedBatches {
+impl Iterator for LoadedBatches<'_> {
     type Item = Result<Batch, FitError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.0.next()?;
-        Some(batch.map(|batch| Batch { inputs: batch.images, classes: batch.classes }).map_err(FitError::from))
+        let batch = self.batches.next()?;
+        let batch = batch.map(|batch| Batch { inputs: batch.images, classes: batch.classes });
+        Some(batch.map_err(|error| self.loader.name_all(error).into()))
     }
 }
 
-impl Batches for LoadedBatches {
+impl Batches for LoadedBatches<'_> {
     fn waited(&self) -> Duration {
-        self.0.waiting().waited
+        self.batches.waiting().waited
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Plan {
     pub graph: Graph,
     /// Its first weights.
     pub params: Params,
+    /// What kind of network it is, for the record: the recipe's, or that of the base.
+    pub architecture: String,
     /// How images are prepared.
     pub preprocess: Preprocess,
     /// How it is trained; every count of the schedule is of steps.
@@ -75,6 +77,15 @@ enum Subject<'a> {
     Fresh,
     /// A network that has been trained, whose head is new.
     Grafted(&'a Network),
+}
+
+impl Subject<'_> {
+    fn architecture(self, recipe: &Recipe) -> String {
+        match self {
+            Subject::Fresh => recipe.network.clone().unwrap_or_default(),
+            Subject::Grafted(base) => base.spec.architecture.clone(),
+        }
+    }
 }
 
 impl Plan {
@@ -166,6 +177,7 @@ impl Plan {
             labels: dataset.labels.clone(),
             samples: training,
             counts,
+            architecture: subject.architecture(recipe),
             graph,
             preprocess,
             options,

@@ -244,7 +244,7 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
         created_by: concat!("graft ", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     let spec = ModelSpec {
-        architecture: recipe.network.clone().unwrap_or_default(),
+        architecture: plan.architecture.clone(),
         labels: Some(plan.labels.clone()),
         preprocess: plan.preprocess.clone(),
         scores: models::spec::ScoreSpec::default(),

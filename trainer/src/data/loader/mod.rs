@@ -17,7 +17,7 @@ use models::ops::Normalize;
 use models::preprocess::Limits;
 
 use crate::data::augment::Augmentation;
-use crate::data::{BadFile, BadFilePolicy, Sample};
+use crate::data::{BadFile, BadFilePolicy, DatasetError, Sample};
 
 pub use batches::{Batch, Batches, Waiting};
 pub use error::LoaderError;
@@ -97,6 +97,17 @@ impl Loader {
     pub fn epoch(&self, order: Vec<usize>, epoch: u64, batch_size: NonZeroUsize) -> Batches {
         let epoch = EpochSpec { order: order.into(), number: epoch, batch_size };
         Batches::start(self.pipeline.clone(), self.resources, epoch)
+    }
+
+    /// The error with every file that cannot be decoded, where it is about one of them.
+    #[must_use]
+    pub fn name_all(&self, error: LoaderError) -> LoaderError {
+        match error {
+            LoaderError::Dataset(DatasetError::Image { .. } | DatasetError::Read { .. }) => {
+                LoaderError::Dataset(DatasetError::BadFiles { files: self.pipeline.bad_files() })
+            }
+            other => other,
+        }
     }
 
     /// The images that could not be decoded so far and were left out, in the order of the samples.

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use models::preprocess::RgbImage;
+use rayon::prelude::*;
 
 use super::cache::Cache;
 use super::{LoaderError, PixelValues, Resources, TransformSpec};
@@ -46,6 +47,15 @@ impl Pipeline {
 
     pub(super) fn skipped(&self) -> Vec<BadFile> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Every file that cannot be decoded, in the order of the samples.
+    pub(super) fn bad_files(&self) -> Vec<BadFile> {
+        let bad = |sample: &Sample| {
+            let error = sample.decode(&self.resources.limits).err()?;
+            Some(BadFile::new(&sample.path, &error))
+        };
+        self.samples.par_iter().filter_map(bad).collect()
     }
 
     /// The numbers of a sample in an epoch, `[height, width, 3]`; `None` if it is bad and such are skipped. A panic

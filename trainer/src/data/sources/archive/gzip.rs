@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use models::files::AtomicFile;
+use models::files::{ABANDONED, AtomicFile, remove_abandoned};
 use sha2::{Digest, Sha256};
 
 use super::{ArchiveError, Budget};
@@ -22,6 +22,7 @@ pub(super) fn uncompressed(from: &DataFile, folder: &Path, budget: &Budget) -> R
         return Ok(target);
     }
     fs::create_dir_all(folder).map_err(|source| DatasetError::read(folder, source))?;
+    remove_abandoned(folder, ABANDONED).map_err(|source| DatasetError::read(folder, source))?;
     let mut file = AtomicFile::create(&target).map_err(|source| DatasetError::read(&target, source))?;
     if copy(from, &mut file, budget.bytes).map_err(failed)? > budget.bytes {
         return Err(DatasetError::Archive { path: from.path().to_owned(), source: ArchiveError::Bytes(budget.bytes) });
