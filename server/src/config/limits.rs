@@ -16,6 +16,6 @@ impl LimitArgs {
     /// The limits for decoders.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        Limits { max_pixels: self.max_megapixels * 1_000_000, ..Limits::default() }
+        Limits::megapixels(self.max_megapixels)
     }
 }
