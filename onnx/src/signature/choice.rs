@@ -119,8 +119,10 @@ impl Candidates<'_> {
     /// Leaves one of those that come to the same: logits and their softmax are one answer.
     fn merge(&self, left: &mut Vec<usize>) {
         let mut sources: Vec<&crate::features::FeatureTensor> = Vec::new();
-        // The one with an activation says more than the one without.
-        left.sort_by_key(|&index| (!is_activated(self.outputs[index].meaning), index));
+        // The one with an activation says more than the one without, a ZipMap has names, and a choice alone says less.
+        let chooses = |index: usize| self.outputs[index].tensor != self.outputs[index].name;
+        let named = |index: usize| self.outputs[index].labels.is_some();
+        left.sort_by_key(|&index| (!is_activated(self.outputs[index].meaning), !named(index), chooses(index), index));
         left.retain(|&index| {
             let source = &self.outputs[index].source;
             let new = !sources.contains(&source);

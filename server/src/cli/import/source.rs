@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn damaged_files_are_refused_in_our_words() {
         let record = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
-        let graph = r#"{"__metadata__":{"graft.graph.v1":"{","graft.spec.v1":"{"}}"#;
+        let metadata = r#"{"__metadata__":{"graft.graph.v1":"{","graft.spec.v1":"{"},"#;
+        let graph = format!("{metadata}{}", &record[1..]);
         for (name, bytes, expected) in [
             ("empty", vec![], "this is an empty file"),
             ("text", b"hello, world".to_vec(), "not an ONNX file, or a truncated one"),
@@ -153,7 +154,7 @@ mod tests {
             ("pointer", b"version https://git-lfs.github.com/spec/v1".to_vec(), "a Git LFS pointer"),
             ("cut safetensors", safetensors(record)[..30].to_vec(), "the safetensors file is damaged or cut off"),
             ("long header", safetensors(&format!("{record:200}x")), "the safetensors file is damaged or cut off"),
-            ("bad graph", safetensors(graph), "the file's graph or spec is damaged"),
+            ("bad graph", safetensors(&graph), "the file's graph or spec is damaged"),
             ("zip", b"PK\x03\x04 and no archive".to_vec(), "the zip archive is damaged or cut off"),
             ("pickle", b"\x80\x02\xff".to_vec(), "byte 2 of the pickle"),
             ("cut pickle", b"\x80\x02X".to_vec(), "the file ends in the middle of its pickle"),
