@@ -1,5 +1,6 @@
 //! The program around the libraries: command line, model store, HTTP, jobs.
 
+pub mod access;
 pub mod config;
 pub mod datasets;
 pub mod failure;
@@ -7,6 +8,7 @@ pub mod finetune;
 pub mod http;
 pub mod inference;
 pub mod jobs;
+pub mod metrics;
 pub mod runtime;
 pub mod serve;
 pub mod store;

@@ -1,18 +1,24 @@
 //! Every setting: a flag, an environment variable, a key of the configuration file, a default. Parsed once, here and in `cli`; the rest of the server
 //! receives plain values.
 
+mod access;
 mod data;
 mod file;
+pub(crate) mod http;
 mod jobs;
 mod limits;
 mod log;
+mod ready;
 mod runtime;
 mod serve;
 
+pub use access::AccessArgs;
 pub use data::{DataArgs, DataDir, DataRootArgs};
 pub use file::{ConfigFile, ConfigFileError};
+pub use http::{HttpLimitArgs, HttpLimits};
 pub use jobs::JobArgs;
 pub use limits::LimitArgs;
 pub use log::{LogArgs, LogFormat};
+pub use ready::ReadyPolicy;
 pub use runtime::{EngineArgs, EngineChoice, EngineOptions, KernelArgs, KernelChoice, KernelOptions};
 pub use serve::{ListenArgs, ServeArgs, ServeConfig};

@@ -5,7 +5,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::Args;
 
-use super::{DataDir, DataRootArgs, JobArgs, KernelOptions, LimitArgs, LogArgs};
+use super::{
+    AccessArgs, DataDir, DataRootArgs, HttpLimitArgs, HttpLimits, JobArgs, KernelOptions, LogArgs, ReadyPolicy,
+};
 use crate::jobs::JobOptions;
 
 /// Where the server listens.
@@ -31,21 +33,25 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub roots: DataRootArgs,
 
-    /// The largest request body, in megabytes
-    #[arg(long, env = "GRAFT_MAX_BODY_MB", default_value_t = 32, value_name = "MB")]
-    pub max_body_mb: usize,
-
-    /// How large an image may be.
+    /// What one client may cost.
     #[command(flatten)]
-    pub limits: LimitArgs,
+    pub limits: HttpLimitArgs,
+
+    /// Who may use the server.
+    #[command(flatten)]
+    pub access: AccessArgs,
+
+    /// Whose models must answer before `/health/ready` does: `any`, `all`, or names separated by commas
+    #[arg(long, env = "GRAFT_READY", default_value = "any", value_name = "POLICY")]
+    pub ready: ReadyPolicy,
 
     /// The most images in one run of a model; it takes what is waiting and never waits for more
     #[arg(long, env = "GRAFT_MAX_BATCH", default_value_t = NonZeroUsize::new(8).unwrap_or(NonZeroUsize::MIN), value_name = "N")]
     pub max_batch: NonZeroUsize,
 
-    /// The most images that wait for one model; more are answered 429
-    #[arg(long, env = "GRAFT_QUEUE", default_value_t = NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN), value_name = "N")]
-    pub queue: NonZeroUsize,
+    /// How long the server still answers after SIGTERM while `/health/ready` says 503, in seconds
+    #[arg(long, env = "GRAFT_DRAIN_DELAY_SECONDS", default_value_t = 2, value_name = "S")]
+    pub drain_delay_seconds: u64,
 
     /// How long requests in flight may take after SIGTERM, in seconds
     #[arg(long, env = "GRAFT_DRAIN_SECONDS", default_value_t = 20, value_name = "S")]
@@ -63,14 +69,16 @@ pub struct ServeConfig {
     pub host: IpAddr,
     /// The port to listen on; 0 for any free one.
     pub port: u16,
-    /// The largest request body, in megabytes.
-    pub max_body_mb: usize,
-    /// The largest image, in pixels.
-    pub max_pixels: u64,
+    /// What one client may cost.
+    pub limits: HttpLimits,
+    /// Who may use the server.
+    pub access: AccessArgs,
+    /// Whose models must answer before the server is ready.
+    pub ready: ReadyPolicy,
     /// The most images in one run of a model.
     pub max_batch: usize,
-    /// The most images that wait for one model.
-    pub queue: usize,
+    /// How long the server still answers after SIGTERM.
+    pub drain_delay_seconds: u64,
     /// How long requests in flight may take after SIGTERM.
     pub drain_seconds: u64,
     /// How much jobs may take.
@@ -94,10 +102,11 @@ impl ServeArgs {
         ServeConfig {
             host: self.listen.host,
             port: self.listen.port,
-            max_body_mb: self.max_body_mb,
-            max_pixels: self.limits.limits().max_pixels,
+            limits: self.limits.resolve(),
+            access: self.access.clone(),
+            ready: self.ready.clone(),
             max_batch: self.max_batch.get(),
-            queue: self.queue.get(),
+            drain_delay_seconds: self.drain_delay_seconds,
             drain_seconds: self.drain_seconds,
             jobs: self.jobs.options(),
             retention: self.jobs.retention(),

@@ -1,9 +1,11 @@
 //! The HTTP interface: one list of routes, what surrounds every request, and a file for each resource.
 
 mod bounds;
+pub mod connection;
 pub mod extract;
 pub(crate) mod middleware;
 pub mod problem;
+pub mod record;
 pub mod router;
 pub mod state;
 pub mod v1;

@@ -6,15 +6,16 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::http::bounds;
-use crate::http::middleware::respond;
+use crate::http::middleware::{body, deadline, guard, respond, security};
 use crate::http::problem::{ApiError, Code, Problem};
 use crate::http::state::AppState;
-use crate::http::v1::{classify, finetune, health, models};
+use crate::http::v1::{classify, finetune, health, metrics, models};
 
 /// The description of the interface as a whole.
 #[derive(OpenApi)]
@@ -29,16 +30,30 @@ use crate::http::v1::{classify, finetune, health, models};
         (name = "classify", description = "Images in, classes out."),
         (name = "finetune", description = "New classes from folders of images. A fine-tune is a job: start it, follow it, use its model."),
         (name = "models", description = "What there is to classify with and to fine-tune."),
-        (name = "health", description = "For whoever runs the server."),
+        (name = "health", description = "For whoever runs the server: probes and metrics."),
     ),
     components(schemas(Problem)),
-    security(()),
+    modifiers(&Keys),
+    // A server without keys asks for none.
+    security((), ("bearer" = []), ("api_key" = [])),
 )]
 struct Api;
 
+/// The two ways to send an API key.
+struct Keys;
+
+impl utoipa::Modify for Keys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        let header = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
+        components.add_security_scheme("bearer", bearer);
+        components.add_security_scheme("api_key", header);
+    }
+}
+
 /// The program's HTTP interface, and its description.
 pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
-    let limit = state.max_body_bytes;
     let (routes, mut openapi) = routes().split_for_parts();
     bounds::describe(&mut openapi);
     let router = routes
@@ -47,8 +62,19 @@ pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
         .fallback(async || ApiError::from(Code::RouteNotFound))
         .method_not_allowed_fallback(async || ApiError::from(Code::MethodNotAllowed))
         .layer(CatchPanicLayer::custom(respond::panicked))
-        .layer(DefaultBodyLimit::max(limit))
-        .layer(middleware::from_fn(respond::respond))
+        // `body::bound` knows the limits.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(state.clone(), deadline::bound))
+        .layer(middleware::from_fn_with_state(state.clone(), body::bound))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::guard));
+    // Outside the guard: browsers send no key when they ask for leave.
+    let router = match security::cors(state.access.origins()) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    let router = router
+        .layer(middleware::from_fn(security::headers))
+        .layer(middleware::from_fn_with_state(state.clone(), respond::respond))
         .with_state(state);
     (router, openapi)
 }
@@ -73,6 +99,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(models::get_model))
         .routes(routes!(health::get_liveness))
         .routes(routes!(health::get_readiness))
+        .routes(routes!(metrics::get_metrics))
 }
 
 #[cfg(test)]

@@ -7,10 +7,13 @@ use models::preprocess::Limits;
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
-use crate::config::{DataDir, ServeConfig};
+use crate::access::{Access, AccessError};
+use crate::config::{DataDir, HttpLimits, ReadyPolicy, ServeConfig};
 use crate::finetune::{FinetuneChecker, FinetuneContext};
+use crate::http::middleware::body::ByteBudget;
 use crate::inference::{Decoder, InferenceOptions, Registry};
 use crate::jobs::JobsHandle;
+use crate::metrics::Metrics;
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
 
@@ -29,8 +32,16 @@ pub struct AppState {
     pub data: DataDir,
     /// Checks what fine-tunes ask for.
     pub checker: FinetuneChecker,
-    /// The largest body of a request.
-    pub max_body_bytes: usize,
+    /// What one client may cost.
+    pub limits: Arc<HttpLimits>,
+    /// The bytes of bodies in memory.
+    pub budget: ByteBudget,
+    /// Who may use the server.
+    pub access: Access,
+    /// Which models readiness depends on.
+    pub ready: ReadyPolicy,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Whether the server is going.
     pub draining: DrainState,
 }
@@ -58,6 +69,9 @@ pub enum OpenError {
     /// The models.
     #[error("cannot open the model store")]
     Store(#[from] StoreError),
+    /// The keys.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The work was not done.
     #[error("opening the model store was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -69,13 +83,20 @@ impl AppState {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(config: &ServeConfig, engine: SelectedEngine) -> Result<Self, OpenError> {
+        let access = Access::open(&config.access, config.host)?;
         let folder = config.data.models_dir();
         let store = spawn_blocking(move || ModelStore::open(&folder)).await??;
-        let options = InferenceOptions { max_batch: config.max_batch.max(1), queue: config.queue };
-        let limits = Limits { max_pixels: config.max_pixels, ..Limits::default() };
+        let (limits, metrics) = (&config.limits, Metrics::default());
+        let options = InferenceOptions {
+            max_batch: config.max_batch.max(1),
+            queue: limits.queue,
+            max_wait: limits.queue_wait,
+            metrics: metrics.clone(),
+        };
+        let images = Limits { max_pixels: limits.image_pixels, ..Limits::default() };
         Ok(Self {
             registry: Registry::new(store, &engine, options),
-            decoder: Decoder::new(engine.threads, limits),
+            decoder: Decoder::new(engine.threads, images, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             engine: Arc::new(engine),
             checker: FinetuneChecker::new(FinetuneContext {
@@ -84,7 +105,11 @@ impl AppState {
                 origin: None,
             }),
             data: config.data.clone(),
-            max_body_bytes: config.max_body_mb.saturating_mul(1 << 20),
+            budget: ByteBudget::new(limits.inflight_bytes),
+            limits: Arc::new(limits.clone()),
+            access,
+            ready: config.ready.clone(),
+            metrics,
             draining: DrainState::default(),
         })
     }

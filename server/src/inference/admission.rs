@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::InferenceError;
 
-/// The places of one model.
+/// The queue of one model: how many images may wait, and for how long by the model's recent throughput.
 #[derive(Debug)]
 pub(super) struct Admission {
     permits: Arc<Semaphore>,
-    count: usize,
-    throughput: Arc<Throughput>,
+    capacity: usize,
+    max_wait: Duration,
+    throughput: Throughput,
 }
 
 /// The right of one image to wait. It ends when the model takes the image or the request is given up.
@@ -23,22 +24,18 @@ pub(super) struct QueuePermit {
 }
 
 impl Admission {
-    pub(super) fn new(capacity: usize, throughput: Arc<Throughput>) -> Self {
-        let count = capacity.clamp(1, Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(count)), count, throughput }
+    pub(super) fn new(capacity: usize, max_wait: Duration) -> Self {
+        let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(capacity));
+        Self { permits, capacity, max_wait, throughput: Throughput::default() }
     }
 
-    /// A place for each image, or none at all: half a request is no use to anyone.
-    pub(super) fn admit(&self, images: usize) -> Result<Vec<QueuePermit>, InferenceError> {
-        let too_many = InferenceError::TooMany { images, capacity: self.count };
-        let wanted = u32::try_from(images).map_err(|_| too_many.clone())?;
-        if images > self.count {
-            return Err(too_many);
-        }
-        let Ok(mut permits) = self.permits.clone().try_acquire_many_owned(wanted) else {
-            let waiting = self.waiting();
-            return Err(InferenceError::Overloaded { waiting, retry_after: self.throughput.estimate(waiting) });
-        };
+    /// A permit for each image, or none at all: half a request is no use to anyone.
+    pub(super) fn admit(&self, images: usize, deadline: Instant) -> Result<Vec<QueuePermit>, InferenceError> {
+        self.check(images, deadline)?;
+        let wanted = u32::try_from(images).unwrap_or(u32::MAX);
+        let permits = self.permits.clone().try_acquire_many_owned(wanted);
+        let mut permits = permits.map_err(|_| self.overloaded())?;
         let mut admitted = Vec::with_capacity(images);
         while let Some(permit) = permits.split(1) {
             admitted.push(QueuePermit { _permit: permit });
@@ -46,13 +43,41 @@ impl Admission {
         Ok(admitted)
     }
 
-    /// How many places are taken.
+    /// Whether so many images could be admitted now. Takes nothing: a body that is still to arrive may take its time.
+    pub(super) fn check(&self, images: usize, deadline: Instant) -> Result<(), InferenceError> {
+        if images > self.capacity {
+            return Err(InferenceError::TooMany { images, capacity: self.capacity });
+        }
+        let wait = self.predicted_wait();
+        if wait > self.max_wait || images > self.permits.available_permits() {
+            return Err(self.overloaded());
+        }
+        if Instant::now() + wait > deadline {
+            return Err(InferenceError::Late);
+        }
+        Ok(())
+    }
+
+    /// How many images are being decoded or wait.
     pub(super) fn waiting(&self) -> usize {
-        self.count - self.permits.available_permits()
+        self.capacity - self.permits.available_permits()
+    }
+
+    /// How long another image would wait.
+    pub(super) fn predicted_wait(&self) -> Duration {
+        self.throughput.estimate(self.waiting())
+    }
+
+    pub(super) fn throughput(&self) -> &Throughput {
+        &self.throughput
+    }
+
+    fn overloaded(&self) -> InferenceError {
+        InferenceError::Overloaded { waiting: self.waiting(), retry_after: self.predicted_wait() }
     }
 }
 
-/// How fast a model has been lately.
+/// How fast a model has been lately, decoding included.
 #[derive(Debug, Default)]
 pub(super) struct Throughput {
     micros_per_image: AtomicU64,
@@ -78,24 +103,51 @@ impl Throughput {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn later() -> Instant {
+        Instant::now() + LONG
+    }
+
     #[test]
     fn a_full_queue_says_when_to_come_back() {
-        let throughput = Arc::new(Throughput::default());
-        throughput.record(2, Duration::from_secs(1));
-        let admission = Admission::new(4, throughput);
-        let three = admission.admit(3).unwrap();
-        let Err(InferenceError::Overloaded { waiting, retry_after }) = admission.admit(2) else { panic!() };
+        let admission = Admission::new(4, LONG);
+        admission.throughput.record(2, Duration::from_secs(1));
+        let three = admission.admit(3, later()).unwrap();
+        let Err(InferenceError::Overloaded { waiting, retry_after }) = admission.admit(2, later()) else { panic!() };
         assert_eq!((waiting, retry_after), (3, Duration::from_millis(1500)));
-        let _one = admission.admit(1).unwrap();
-        assert!(matches!(admission.admit(1), Err(InferenceError::Overloaded { waiting: 4, .. })));
+        let _one = admission.admit(1, later()).unwrap();
+        assert!(matches!(admission.admit(1, later()), Err(InferenceError::Overloaded { waiting: 4, .. })));
         drop(three);
-        assert_eq!(admission.admit(3).unwrap().len(), 3);
+        assert_eq!(admission.admit(3, later()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn an_image_that_would_wait_too_long_is_refused_before_the_queue_is_full() {
+        let admission = Admission::new(64, Duration::from_secs(1));
+        admission.throughput.record(1, Duration::from_millis(400));
+        let two = admission.admit(2, later()).unwrap();
+        assert!(admission.check(1, later()).is_ok(), "0.8 s are not too long");
+        let _third = admission.admit(1, later()).unwrap();
+        assert!(matches!(admission.check(1, later()), Err(InferenceError::Overloaded { waiting: 3, .. })));
+        drop(two);
+        assert!(admission.check(1, later()).is_ok());
+    }
+
+    #[test]
+    fn an_image_that_would_be_late_is_refused_at_once() {
+        let admission = Admission::new(64, LONG);
+        admission.throughput.record(1, Duration::from_secs(2));
+        let soon = || Instant::now() + Duration::from_secs(1);
+        let _first = admission.admit(1, soon()).unwrap();
+        assert!(matches!(admission.admit(1, soon()), Err(InferenceError::Late)));
+        assert!(admission.admit(1, later()).is_ok());
     }
 
     #[test]
     fn a_request_that_can_never_fit_is_not_told_to_come_back() {
-        let admission = Admission::new(4, Arc::default());
-        assert!(matches!(admission.admit(5), Err(InferenceError::TooMany { images: 5, capacity: 4 })));
+        let admission = Admission::new(4, LONG);
+        assert!(matches!(admission.admit(5, later()), Err(InferenceError::TooMany { images: 5, capacity: 4 })));
     }
 
     #[test]

@@ -2,47 +2,79 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
 use models::Preprocess;
-use models::preprocess::{ImageError, Limits, PreparedImage};
-use tokio::sync::Semaphore;
+use models::preprocess::{ImageError, Limits, PreparedImage, probe};
 use tokio::task::JoinSet;
 
 use super::InferenceError;
+use super::slots::{DecodeSlots, PixelBudget};
+use crate::metrics::{ModelMetrics, Stage};
+use crate::store::ModelName;
 
-/// A bounded pool. Decoding a photograph costs about as much as running a small network on it, so it is given as many
-/// threads and no more.
+/// A bounded pool that models share by turns. Decoding a photograph costs about as much as running a small network on
+/// it, so it is given as many threads and no more.
 #[derive(Debug, Clone)]
 pub struct Decoder {
-    workers: Arc<Semaphore>,
+    slots: DecodeSlots,
+    pixels: Arc<PixelBudget>,
     limits: Limits,
 }
 
+/// For whom images are decoded, how, and until when.
+pub(super) struct DecodeContext<'a> {
+    pub(super) model: &'a ModelName,
+    pub(super) preprocess: &'a Arc<Preprocess>,
+    pub(super) deadline: Instant,
+    pub(super) metrics: &'a ModelMetrics,
+}
+
 impl Decoder {
-    /// A pool of so many workers. Images beyond the limits are refused by their headers.
+    /// A pool of so many threads, which hold at most so many pixels together. Images beyond the limits are refused by
+    /// their headers.
     #[must_use]
-    pub fn new(workers: NonZeroUsize, limits: Limits) -> Self {
-        Self { workers: Arc::new(Semaphore::new(workers.get().min(Semaphore::MAX_PERMITS))), limits }
+    pub fn new(threads: NonZeroUsize, limits: Limits, inflight_pixels: u64) -> Self {
+        Self { slots: DecodeSlots::new(threads.get()), pixels: Arc::new(PixelBudget::new(inflight_pixels)), limits }
     }
 
-    /// Prepares images, in order. Images that nobody has begun on are given up when the future is dropped.
+    /// Pixels of the images that are being decoded.
+    #[must_use]
+    pub fn pixels_in_flight(&self) -> u64 {
+        self.pixels.used()
+    }
+
+    /// The most pixels that are decoded at a time.
+    #[must_use]
+    pub fn pixel_limit(&self) -> u64 {
+        self.pixels.limit()
+    }
+
+    /// Prepares images, in order. Images that nobody has begun on are given up when the future is dropped, and at the
+    /// deadline.
     pub(super) async fn prepare<B>(
         &self,
         images: Vec<B>,
-        preprocess: &Arc<Preprocess>,
+        context: &DecodeContext<'_>,
     ) -> Result<Vec<PreparedImage>, InferenceError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
         let mut inputs: Vec<Option<Result<PreparedImage, ImageError>>> = images.iter().map(|_| None).collect();
         let mut tasks = JoinSet::new();
+        let arrival = Instant::now();
         for (index, image) in images.into_iter().enumerate() {
-            let permit = self.workers.clone().acquire_owned().await;
-            let permit = permit.map_err(|closed| InferenceError::Failed(closed.to_string()))?;
-            let (preprocess, limits) = (preprocess.clone(), self.limits);
+            let slot = self.slots.acquire(context.model).await;
+            let slot = slot.ok_or_else(|| InferenceError::Failed("the decoders have stopped".to_owned()))?;
+            if Instant::now() >= context.deadline {
+                return Err(InferenceError::Late);
+            }
+            let (preprocess, metrics) = (context.preprocess.clone(), context.metrics.clone());
+            let (pixels, limits) = (self.pixels.clone(), self.limits);
             tasks.spawn_blocking(move || {
-                let input = preprocess.apply(image.as_ref(), &limits);
-                drop(permit);
+                let input = decode(image.as_ref(), &preprocess, &limits, &pixels);
+                metrics.stage(Stage::Decode, arrival.elapsed());
+                drop(slot);
                 (index, input)
             });
         }
@@ -54,4 +86,16 @@ impl Decoder {
             |(index, input): (usize, Result<_, _>)| input.map_err(|source| InferenceError::Image { index, source });
         inputs.into_iter().flatten().enumerate().map(named).collect()
     }
+}
+
+/// Decodes and resizes one image, its pixels charged by its header.
+fn decode(
+    bytes: &[u8],
+    preprocess: &Preprocess,
+    limits: &Limits,
+    pixels: &PixelBudget,
+) -> Result<PreparedImage, ImageError> {
+    let header = probe(bytes, limits)?;
+    let _charge = pixels.charge(u64::from(header.width) * u64::from(header.height));
+    preprocess.apply(bytes, limits)
 }

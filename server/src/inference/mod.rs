@@ -1,15 +1,16 @@
 //! From images to logits.
 //!
-//! A request is admitted before any work is done for it: a model has a fixed number of places, and who gets none is told
-//! when to come back. Then its images are decoded on a bounded pool and queued. One thread for each model owns the
-//! engine, takes what is waiting and never waits for more. A request whose client has gone gives up its places and is
-//! passed over.
+//! A model admits an image only if its predicted wait is short enough; otherwise the client learns at once when to come
+//! back. Admitted images are decoded on a bounded pool, where models take turns, and queued. One thread for each model
+//! owns the engine, runs what is waiting and never waits for more. A request whose client has gone, or whose deadline has
+//! passed, releases its queue permits and is not run.
 
 mod admission;
 mod decoder;
 mod model;
 mod registry;
 mod self_test;
+mod slots;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -20,24 +21,30 @@ use std::time::Duration;
 use models::preprocess::ImageError;
 use thiserror::Error;
 
+use crate::metrics::Metrics;
+
 pub use decoder::Decoder;
 pub use model::{InferenceResult, Model};
 pub use registry::{LookupError, Registry};
 pub use status::{ModelDescription, ModelState, ModelStatus};
 
 /// How models are run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct InferenceOptions {
     /// The most images in one run.
     pub max_batch: usize,
     /// The most images that wait for one model.
     pub queue: usize,
+    /// The longest predicted wait for a model.
+    pub max_wait: Duration,
+    /// Where stages and batches are counted.
+    pub metrics: Metrics,
 }
 
 /// Why images have no logits.
 #[derive(Debug, Clone, Error)]
 pub enum InferenceError {
-    /// All places are taken.
+    /// The queue is full, or the wait would be too long.
     #[error("{waiting} images are waiting for the model, and it takes no more")]
     Overloaded {
         /// How many are waiting.
@@ -45,12 +52,15 @@ pub enum InferenceError {
         /// How long they will take, by the speed of the last ones.
         retry_after: Duration,
     },
-    /// More images than there will ever be places for.
+    /// The deadline has passed, or would pass while the images wait.
+    #[error("the model cannot answer before the request's deadline")]
+    Late,
+    /// More images than the queue ever holds.
     #[error("{images} images are more than the {capacity} that may wait for a model")]
     TooMany {
         /// Images in the request.
         images: usize,
-        /// Places of the model.
+        /// The most that may wait.
         capacity: usize,
     },
     /// An image cannot be used.

@@ -11,12 +11,13 @@ use models::{Labels, Preprocess};
 use onnx::{Engine, EngineError};
 use tokio::sync::oneshot;
 
-use super::admission::{Admission, Throughput};
-use super::decoder::Decoder;
+use super::admission::Admission;
+use super::decoder::{DecodeContext, Decoder};
 use super::self_test::self_test;
 use super::worker::{QueuedImage, Worker};
 use super::{InferenceError, InferenceOptions};
 use crate::failure::panic_message;
+use crate::metrics::ModelMetrics;
 use crate::store::{ModelName, StoredModel};
 
 /// Opens an engine on the bytes of an ONNX file.
@@ -30,7 +31,8 @@ pub struct Model {
     labels: Labels,
     scores: ScoreKind,
     preprocess: Arc<Preprocess>,
-    admission: Admission,
+    admission: Arc<Admission>,
+    metrics: ModelMetrics,
     queue: Sender<QueuedImage>,
     failure: Arc<OnceLock<String>>,
 }
@@ -57,25 +59,29 @@ impl Model {
         let scores = stored.spec.scores.kind;
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
-        let throughput = Arc::new(Throughput::default());
+        let admission = Arc::new(Admission::new(options.queue, options.max_wait));
         let failure = Arc::new(OnceLock::new());
         let (queue, entries) = channel();
         let (tested, outcome) = oneshot::channel();
-        let parts = (throughput.clone(), failure.clone());
+        let parts = (admission.clone(), failure.clone());
         let start = move || {
-            let (throughput, failure) = parts;
+            let (admission, failure) = parts;
             let opened = catch_unwind(AssertUnwindSafe(|| {
                 let mut engine = open(&stored.onnx).map_err(|error| error.to_string())?;
-                self_test(&mut *engine, &stored, options.max_batch, &throughput)?;
+                self_test(&mut *engine, &stored, options.max_batch, admission.throughput())?;
                 Ok(engine)
             }));
             let opened = opened.unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic))));
+            let name = stored.name.clone();
             // The file and the golden images are not needed any more.
             drop(stored);
             match opened {
                 Ok(engine) => {
-                    let worker = Worker { engine, entries, classes, max_batch: options.max_batch, throughput, failure };
-                    if tested.send(Ok(())).is_ok() {
+                    let metrics = options.metrics.of_model(name.as_str(), &engine.kind().to_string());
+                    let max_batch = options.max_batch;
+                    let told = tested.send(Ok(metrics.clone()));
+                    let worker = Worker { engine, entries, classes, max_batch, admission, metrics, failure };
+                    if told.is_ok() {
                         worker.work();
                     }
                 }
@@ -84,17 +90,8 @@ impl Model {
         };
         let spawned = thread::Builder::new().name(format!("model {name}")).spawn(start);
         spawned.map_err(|error| format!("no thread for the model: {error}"))?;
-        outcome.await.unwrap_or_else(|_| Err("the model's thread ended early".to_owned()))?;
-        Ok(Self {
-            name,
-            version,
-            labels,
-            scores,
-            preprocess,
-            admission: Admission::new(options.queue, throughput),
-            queue,
-            failure,
-        })
+        let metrics = outcome.await.unwrap_or_else(|_| Err("the model's thread ended early".to_owned()))?;
+        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, queue, failure })
     }
 
     /// The model's name.
@@ -127,28 +124,55 @@ impl Model {
         self.admission.waiting()
     }
 
+    /// What is counted for it.
+    #[must_use]
+    pub fn metrics(&self) -> &ModelMetrics {
+        &self.metrics
+    }
+
+    /// How long another image would wait.
+    #[must_use]
+    pub fn predicted_wait(&self) -> Duration {
+        self.admission.predicted_wait()
+    }
+
+    /// Whether another image could be admitted now. Asked before a body is read; nothing is reserved.
+    ///
+    /// # Errors
+    /// [`InferenceError::Overloaded`] or [`InferenceError::Late`].
+    pub fn check_admission(&self, deadline: Instant) -> Result<(), InferenceError> {
+        self.admission.check(1, deadline)
+    }
+
     /// Why the model has stopped, if it has.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
 
-    /// The logits of image files. If one of them cannot be used, none is run.
+    /// The logits of image files. If one of them cannot be used, none is run. An image that is not in the engine at the
+    /// deadline is not run.
     ///
     /// # Errors
     /// [`InferenceError`].
-    pub async fn run<B>(&self, decoder: &Decoder, images: Vec<B>) -> Result<InferenceResult, InferenceError>
+    pub async fn run<B>(
+        &self,
+        decoder: &Decoder,
+        images: Vec<B>,
+        deadline: Instant,
+    ) -> Result<InferenceResult, InferenceError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let permits = self.admission.admit(images.len())?;
+        let permits = self.admission.admit(images.len(), deadline)?;
         let started = Instant::now();
-        let inputs = decoder.prepare(images, &self.preprocess).await?;
+        let (model, preprocess, metrics) = (&self.name, &self.preprocess, &self.metrics);
+        let inputs = decoder.prepare(images, &DecodeContext { model, preprocess, deadline, metrics }).await?;
         let prepare = started.elapsed();
         let mut replies = Vec::with_capacity(inputs.len());
         for (input, permit) in inputs.into_iter().zip(permits) {
             let (reply, answer) = oneshot::channel();
-            let entry = QueuedImage { input, permit, queued: Instant::now(), reply };
+            let entry = QueuedImage { input, permit, queued: Instant::now(), deadline, reply };
             self.queue.send(entry).map_err(|_| self.stopped())?;
             replies.push(answer);
         }

@@ -122,6 +122,14 @@ impl Registry {
         &self.0.store
     }
 
+    /// The models that answer.
+    #[must_use]
+    pub fn serving(&self) -> Vec<Arc<Model>> {
+        let slots = self.read();
+        let ready = slots.values().filter(|slot| slot.state() == ModelState::Ready);
+        ready.filter_map(|slot| slot.serving.clone()).collect()
+    }
+
     /// Whether every model of the store has been tried at least once.
     #[must_use]
     pub fn scanned(&self) -> bool {
@@ -247,7 +255,7 @@ impl Registry {
         if backbone {
             return Ok(None);
         }
-        let model = Model::start(stored, self.0.open.clone(), self.0.options).await?;
+        let model = Model::start(stored, self.0.open.clone(), self.0.options.clone()).await?;
         Ok(Some((model, description)))
     }
 
@@ -302,14 +310,18 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours, golden, network, publish};
+    use crate::inference::testing::{
+        EngineRecord, RED, RecordingEngine, bmp, colours, golden, network, options, publish,
+    };
     use crate::inference::{Decoder, InferenceError};
-
-    const OPTIONS: InferenceOptions = InferenceOptions { max_batch: 2, queue: 4 };
 
     fn registry(store: &ModelStore, watch: &Arc<Mutex<EngineRecord>>) -> Registry {
         let watch = watch.clone();
-        Registry::with_opener(store.clone(), Arc::new(move |file| RecordingEngine::open(file, watch.clone())), OPTIONS)
+        Registry::with_opener(
+            store.clone(),
+            Arc::new(move |file| RecordingEngine::open(file, watch.clone())),
+            options(2, 4),
+        )
     }
 
     fn store() -> (tempfile::TempDir, ModelStore) {
@@ -415,13 +427,14 @@ mod tests {
         let registry = registry(&store, &watch);
         registry.scan().await.unwrap();
         let model = registry.classifier(None).unwrap();
-        let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default());
-        let answer = model.run(&decoder, vec![bmp(RED)]).await;
+        let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default(), 1_000_000);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
         assert!(matches!(answer, Err(InferenceError::Failed(_))), "{answer:?}");
         assert_eq!(registry.get("colours").unwrap().state, ModelState::Failed);
         assert!(matches!(registry.classifier(None), Err(LookupError::Failed { .. })));
         // Who has found the model before it failed.
-        let answer = model.run(&decoder, vec![bmp(RED)]).await;
+        let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
         assert!(matches!(answer, Err(InferenceError::Stopped(_))), "{answer:?}");
     }
 

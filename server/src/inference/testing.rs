@@ -1,6 +1,7 @@
 //! A network that tells red, green and blue apart, and an engine that can be watched.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use models::ops::{Flatten, GlobalAvgPool, Linear, Normalize, Shape};
 use models::preprocess::{Filter, ImageBatch, Resize};
@@ -8,7 +9,14 @@ use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tenso
 use onnx::{Engine, EngineError, EngineKind, Outputs};
 use trainer::finetune::golden::{Golden, answers};
 
+use super::InferenceOptions;
+use crate::metrics::Metrics;
 use crate::store::{Artifacts, ModelContent, ModelStore};
+
+/// Options without a bound on the predicted wait.
+pub(crate) fn options(max_batch: usize, queue: usize) -> InferenceOptions {
+    InferenceOptions { max_batch, queue, max_wait: Duration::from_secs(3600), metrics: Metrics::default() }
+}
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];
 pub(crate) const GREEN: [u8; 3] = [10, 240, 20];

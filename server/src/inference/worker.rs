@@ -11,14 +11,16 @@ use onnx::Engine;
 use tokio::sync::oneshot;
 
 use super::InferenceError;
-use super::admission::{QueuePermit, Throughput};
+use super::admission::{Admission, QueuePermit};
 use crate::failure::panic_message;
+use crate::metrics::{ModelMetrics, Stage};
 
 /// An image that waits.
 pub(super) struct QueuedImage {
     pub(super) input: PreparedImage,
     pub(super) permit: QueuePermit,
     pub(super) queued: Instant,
+    pub(super) deadline: Instant,
     pub(super) reply: oneshot::Sender<Result<ImageLogits, InferenceError>>,
 }
 
@@ -40,7 +42,8 @@ pub(super) struct Worker {
     pub(super) entries: Receiver<QueuedImage>,
     pub(super) classes: usize,
     pub(super) max_batch: usize,
-    pub(super) throughput: Arc<Throughput>,
+    pub(super) admission: Arc<Admission>,
+    pub(super) metrics: ModelMetrics,
     /// Set once, when the worker ends because the engine panicked.
     pub(super) failure: Arc<OnceLock<String>>,
 }
@@ -49,12 +52,16 @@ impl Worker {
     /// Works until nobody can queue anything any more, or the engine panics. What is queued then is answered as stopped,
     /// because its `reply` is dropped.
     pub(super) fn work(mut self) {
+        // The end of the last run, if images were waiting then: from one such end to the next, the model was busy.
+        let mut busy_since = None;
         while let Ok(first) = self.entries.recv() {
             let mut batch: Vec<DequeuedImage> = Vec::with_capacity(self.max_batch);
             let rest = self.entries.try_iter();
             for entry in std::iter::once(first).chain(rest).filter_map(DequeuedImage::take).take(self.max_batch) {
                 batch.push(entry);
             }
+            let images = batch.len();
+            let started = busy_since.unwrap_or_else(Instant::now);
             // Without a crop, images have different sizes; only equal ones can be stacked.
             while !batch.is_empty() {
                 let shape = batch[0].input.shape();
@@ -64,6 +71,10 @@ impl Worker {
                     return;
                 }
             }
+            if images > 0 {
+                self.admission.throughput().record(images, started.elapsed());
+            }
+            busy_since = (self.admission.waiting() > 0).then(Instant::now);
         }
     }
 
@@ -78,7 +89,7 @@ impl Worker {
         let inference = started.elapsed();
         let (answers, flow): (Vec<_>, _) = match caught {
             Ok(Ok(rows)) => {
-                self.throughput.record(images, inference);
+                self.metrics.batch(images);
                 (rows.into_iter().map(Ok).collect(), ControlFlow::Continue(()))
             }
             Ok(Err(reason)) => (vec![Err(InferenceError::Failed(reason)); images], ControlFlow::Continue(())),
@@ -91,6 +102,8 @@ impl Worker {
             }
         };
         for ((queue, reply), answer) in replies.into_iter().zip(answers) {
+            self.metrics.stage(Stage::Queue, queue);
+            self.metrics.stage(Stage::Inference, inference);
             // A client that has gone meanwhile does not want to know.
             let _gone = reply.send(answer.map(|logits| ImageLogits { logits, queue, inference, batch: images }));
         }
@@ -98,7 +111,7 @@ impl Worker {
     }
 }
 
-/// An entry that was taken out of the queue: its place is free for another.
+/// An entry that was taken out of the queue: its permit is free for another.
 struct DequeuedImage {
     input: PreparedImage,
     queue: Duration,
@@ -106,10 +119,15 @@ struct DequeuedImage {
 }
 
 impl DequeuedImage {
-    /// `None` when the client has gone.
+    /// `None` when the client has gone or the deadline has passed.
     fn take(entry: QueuedImage) -> Option<Self> {
-        let QueuedImage { input, permit, queued, reply } = entry;
+        let QueuedImage { input, permit, queued, deadline, reply } = entry;
         drop(permit);
+        if Instant::now() >= deadline {
+            // A client that has gone meanwhile does not want to know.
+            let _gone = reply.send(Err(InferenceError::Late));
+            return None;
+        }
         (!reply.is_closed()).then(|| Self { input, queue: queued.elapsed(), reply })
     }
 }
@@ -143,8 +161,10 @@ mod tests {
     use models::preprocess::Limits;
 
     use super::*;
-    use crate::inference::admission::Admission;
     use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours};
+    use crate::metrics::Metrics;
+
+    const HOUR: Duration = Duration::from_secs(3600);
 
     type Reply = oneshot::Receiver<Result<ImageLogits, InferenceError>>;
 
@@ -152,18 +172,20 @@ mod tests {
     fn worker(images: usize, watch: &Arc<Mutex<EngineRecord>>) -> (Worker, Vec<Reply>) {
         let network = colours();
         let input = network.spec.preprocess.apply(&bmp(RED), &Limits::default()).unwrap();
-        let admission = Admission::new(images, Arc::default());
+        let admission = Arc::new(Admission::new(images, HOUR));
         let (queue, entries) = channel();
         let entry = |permit| {
             let (reply, answer) = oneshot::channel();
-            queue.send(QueuedImage { input: input.clone(), permit, queued: Instant::now(), reply }).unwrap();
+            let (queued, deadline) = (Instant::now(), Instant::now() + HOUR);
+            queue.send(QueuedImage { input: input.clone(), permit, queued, deadline, reply }).unwrap();
             answer
         };
-        let replies = admission.admit(images).unwrap().into_iter().map(entry).collect();
+        let replies = admission.admit(images, Instant::now() + HOUR).unwrap().into_iter().map(entry).collect();
         let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
         let engine = RecordingEngine::open(&file, watch.clone()).unwrap();
-        let worker =
-            Worker { engine, entries, classes: 3, max_batch: 4, throughput: Arc::default(), failure: Arc::default() };
+        let metrics = Metrics::default().of_model("colours", "tract");
+        let failure = Arc::default();
+        let worker = Worker { engine, entries, classes: 3, max_batch: 4, admission, metrics, failure };
         (worker, replies)
     }
 
@@ -190,6 +212,25 @@ mod tests {
         worker.work();
         assert_eq!(watch.lock().unwrap().batches, [3]);
         assert!(replies.iter_mut().all(|reply| reply.try_recv().unwrap().is_ok()));
+    }
+
+    #[test]
+    fn an_image_whose_deadline_has_passed_is_not_run() {
+        let watch = Arc::default();
+        let (mut worker, mut replies) = worker(2, &watch);
+        let (queue, entries) = channel();
+        for (mut entry, late) in worker.entries.try_iter().zip([true, false]) {
+            if late {
+                entry.deadline = Instant::now();
+            }
+            queue.send(entry).unwrap();
+        }
+        drop(queue);
+        worker.entries = entries;
+        worker.work();
+        assert_eq!(watch.lock().unwrap().batches, [1]);
+        assert!(matches!(replies[0].try_recv().unwrap(), Err(InferenceError::Late)));
+        assert!(replies[1].try_recv().unwrap().is_ok());
     }
 
     #[test]

@@ -237,8 +237,7 @@ mod tests {
     use super::super::record::{JobRecord, JobState};
     use super::super::store::tests::{create, jobs};
     use super::*;
-    use crate::inference::InferenceOptions;
-    use crate::inference::testing::{colours, publish};
+    use crate::inference::testing::{colours, options, publish};
     use crate::store::{Artifacts, JobOrigin, ModelContent, ModelStore, Publication};
 
     /// Waits for the word to stop, in either form, and obeys.
@@ -253,7 +252,7 @@ mod tests {
     fn runner(jobs: &Jobs, folder: &tempfile::TempDir, script: &str) -> Arc<Runner> {
         let store = ModelStore::open(&folder.path().join("models")).unwrap();
         let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
-        let registry = Registry::with_opener(store, open, InferenceOptions { max_batch: 1, queue: 1 });
+        let registry = Registry::with_opener(store, open, options(1, 1));
         let command = ChildCommand { program: "sh".into(), arguments: vec!["-c".into(), script.into()] };
         let lease = Duration::from_millis(900);
         let options = JobOptions { lease, retry_delay: Duration::from_millis(10), ..jobs.options };

@@ -143,6 +143,19 @@ impl Jobs {
         Ok(JobRecord::read(&row.ok_or(JobsError::Unknown(id))?)?)
     }
 
+    /// How many jobs there are in each state.
+    ///
+    /// # Errors
+    /// [`JobsError::Database`].
+    pub async fn counts(&self) -> Result<Vec<(JobState, i64)>, JobsError> {
+        let rows = sqlx::query("SELECT state, COUNT(*) FROM jobs GROUP BY state").fetch_all(&self.pool).await?;
+        let count = |state: JobState| {
+            let row = rows.iter().find(|row| row.get::<&str, _>(0) == state.as_str());
+            (state, row.map_or(0, |row| row.get(1)))
+        };
+        Ok(JobState::ALL.map(count).to_vec())
+    }
+
     /// Jobs, newest first, older than `after`.
     ///
     /// # Errors

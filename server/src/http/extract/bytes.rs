@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 
 use super::encoding;
 use crate::http::problem::{ApiError, Code};
@@ -20,7 +20,6 @@ impl<S: Send + Sync> FromRequest<S> for ImageBytes {
         match Bytes::from_request(request, state).await {
             Ok(bytes) if bytes.is_empty() => Err(ApiError::new(Code::ImageEmpty, "the body is empty")),
             Ok(bytes) => Ok(Self(bytes)),
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Code::BodyTooLarge.into()),
             Err(rejection) => Err(ApiError::new(Code::BodyUnreadable, rejection.body_text())),
         }
     }

@@ -3,10 +3,11 @@
 use axum::body::Bytes;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 
 use super::encoding;
 use crate::http::problem::{ApiError, Code};
+use crate::http::state::AppState;
 
 /// The parts named `image` of a form, in its order; at least one.
 #[derive(Debug, Clone)]
@@ -21,10 +22,11 @@ pub struct Upload {
     pub bytes: Bytes,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Images {
+impl FromRequest<AppState> for Images {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let most = state.limits.images;
         encoding::check(request.headers())?;
         check_type(request.headers())?;
         let mut form = Multipart::from_request(request, state).await.map_err(|_| {
@@ -41,6 +43,9 @@ impl<S: Send + Sync> FromRequest<S> for Images {
                     let detail = format!("there is a part named `{}`; only `image` is taken", name.unwrap_or_default());
                     return Err(ApiError::new(Code::InvalidMultipart, detail));
                 }
+            }
+            if uploads.len() == most {
+                return Err(ApiError::new(Code::TooManyImages, format!("a form may have {most} images")));
             }
             let file_name = part.file_name().map(str::to_owned).filter(|name| !name.is_empty());
             uploads.push(Upload { file_name, bytes: part.bytes().await.map_err(|error| refusal(&error))? });
@@ -64,10 +69,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 fn refusal(error: &MultipartError) -> ApiError {
-    match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Code::BodyTooLarge.into(),
-        _ => ApiError::new(Code::InvalidMultipart, error.body_text()),
-    }
+    ApiError::new(Code::InvalidMultipart, error.body_text())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use crate::http::problem::{ApiError, Code};
@@ -36,7 +35,6 @@ fn refusal(rejection: &JsonRejection) -> ApiError {
         JsonRejection::MissingJsonContentType(_) => {
             ApiError::new(Code::UnsupportedMediaType, "send JSON with the header `content-type: application/json`")
         }
-        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Code::BodyTooLarge.into(),
         _ => ApiError::new(Code::BodyUnreadable, text),
     }
 }

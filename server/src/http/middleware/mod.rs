@@ -1,3 +1,7 @@
-//! What surrounds every request.
+//! What surrounds every request, from the outside in.
 
+pub(crate) mod body;
+pub(crate) mod deadline;
+pub(crate) mod guard;
 pub(crate) mod respond;
+pub(crate) mod security;

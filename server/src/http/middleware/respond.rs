@@ -1,48 +1,49 @@
-//! What every answer gets: an id, a body if it is an error, a line in the log.
+//! What every answer gets: an id, a body if it is an error, a line in the log, a place in the metrics.
 
 use std::any::Any;
 use std::time::Instant;
 
-use axum::body::{Body, HttpBody};
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::failure::panic_message;
-use crate::http::problem::ApiError;
+use crate::http::problem::{ApiError, Code};
+use crate::http::record::{RequestRecord, TraceParent};
+use crate::http::state::AppState;
+use crate::metrics::{EndedRequest, Metrics, Outcome};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Longer ids of a proxy are not believed.
 const LONGEST_ID: usize = 128;
 
 /// The outermost layer.
-pub(crate) async fn respond(request: Request, next: Next) -> Response {
+pub(crate) async fn respond(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let name = id.to_str().unwrap_or_default();
-    let span = tracing::info_span!("request", id = name, method = %request.method(), path = request.uri().path());
-    // Probes come every few seconds and say nothing new.
-    let quiet = request.uri().path().starts_with("/health");
-    let started = Instant::now();
-    let has_body = !request.body().is_end_stream();
+    let span = span(name, &request);
+    let record = RequestRecord::new(&request);
+    let watch = RequestWatch::begin(state.metrics.clone(), record.clone(), span.clone());
+    request.extensions_mut().insert(record.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+    let error = response.extensions_mut().remove::<ApiError>();
+    if let Some(error) = &error {
         error.log();
         error.complete(&mut response, name);
     }
-    let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
-    if quiet {
-        tracing::debug!(status, duration_ms, "answered");
-    } else {
-        tracing::info!(status, duration_ms, "answered");
+    if let Some(timing) = record.server_timing(watch.started.elapsed()) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
     }
+    watch.end(response.status(), error.map(|error| error.code()));
     response.headers_mut().insert(REQUEST_ID, id);
-    // An error may leave the body unread, and then the connection is closed behind the answer. A client that is not told
-    // so may send its next request into the closing connection.
-    if has_body && (response.status().is_client_error() || response.status().is_server_error()) {
+    if state.draining.begun() {
+        // The client's next request goes to another server.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -52,6 +53,76 @@ pub(crate) async fn respond(request: Request, next: Next) -> Response {
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the layer wants")]
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
     ApiError::internal(format!("a handler panicked: {}", panic_message(&*panic))).into_response()
+}
+
+fn span(id: &str, request: &Request) -> Span {
+    let path = request.uri().path();
+    let span = tracing::info_span!(
+        "request",
+        id,
+        method = %request.method(),
+        path,
+        trace_id = field::Empty,
+        parent_id = field::Empty
+    );
+    if let Some(TraceParent { trace_id, parent_id }) = TraceParent::of(request.headers()) {
+        span.record("trace_id", trace_id);
+        span.record("parent_id", parent_id);
+    }
+    span
+}
+
+/// Counts a request once, however it ends.
+struct RequestWatch {
+    metrics: Metrics,
+    record: RequestRecord,
+    span: Span,
+    started: Instant,
+    ended: bool,
+}
+
+impl RequestWatch {
+    fn begin(metrics: Metrics, record: RequestRecord, span: Span) -> Self {
+        metrics.received(record.route());
+        Self { metrics, record, span, started: Instant::now(), ended: false }
+    }
+
+    fn end(mut self, status: StatusCode, code: Option<Code>) {
+        self.ended = true;
+        let reason = code.map_or("", |code| code.entry().name);
+        let outcome = match code {
+            Some(code) if code.sheds_load() => Outcome::Shed,
+            _ if status.is_client_error() || status.is_server_error() => Outcome::Failed,
+            _ => Outcome::Answered,
+        };
+        self.count(outcome, reason);
+        let (record, duration_ms) = (&self.record, self.started.elapsed().as_millis() as u64);
+        let (status, outcome, model, caller) = (status.as_u16(), outcome.name(), record.model(), record.caller());
+        // Probes and scrapes come every few seconds and say nothing new.
+        if record.route().starts_with("/health") || record.route() == "/metrics" {
+            tracing::debug!(status, outcome, reason, duration_ms, "answered");
+        } else {
+            tracing::info!(status, outcome, reason, model, caller, duration_ms, "answered");
+        }
+    }
+
+    fn count(&self, outcome: Outcome, reason: &'static str) {
+        let (route, model, duration) = (self.record.route(), self.record.model(), self.started.elapsed());
+        self.metrics.ended(EndedRequest { route, model, outcome, reason, duration });
+    }
+}
+
+/// The future of a request is dropped before its end when the client has gone.
+impl Drop for RequestWatch {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.count(Outcome::Abandoned, "");
+        let _entered = self.span.enter();
+        let (model, duration_ms) = (self.record.model(), self.started.elapsed().as_millis() as u64);
+        tracing::info!(outcome = Outcome::Abandoned.name(), model, duration_ms, "the client has gone");
+    }
 }
 
 /// The id that a proxy gave the request, so that its log and ours agree, or a new one.

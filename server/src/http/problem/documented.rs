@@ -25,10 +25,22 @@ macro_rules! documents {
 
 pub(crate) use documents;
 
-/// One response a status, with the codes that it may carry. Every operation may also fail for no fault of the client's.
+/// What may happen to any request, whatever it asks for.
+const COMMON: &[Code] = &[
+    Code::Unauthorized,
+    Code::Forbidden,
+    Code::OriginNotAllowed,
+    Code::HostNotAllowed,
+    Code::RateLimited,
+    Code::TooManyConnections,
+    Code::DeadlineExceeded,
+    Code::Internal,
+];
+
+/// One response a status, with the codes that it may carry.
 pub(crate) fn documented(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     let mut statuses: BTreeMap<String, Vec<Code>> = BTreeMap::new();
-    for &code in codes.iter().chain([&Code::Internal]) {
+    for &code in codes.iter().chain(COMMON) {
         statuses.entry(code.entry().status.as_str().to_owned()).or_default().push(code);
     }
     statuses.into_iter().map(|(status, codes)| (status, response(&codes).into())).collect()

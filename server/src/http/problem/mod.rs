@@ -7,6 +7,7 @@ mod documented;
 mod table;
 
 use std::error::Error;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,7 +89,8 @@ impl ApiError {
         Self { cause: Some(Arc::from(cause.into())), ..self }
     }
 
-    /// When another try may succeed. Rounded up to whole seconds.
+    /// When another try may succeed. Rounded up to whole seconds, and spread by as much again: clients that were refused
+    /// together would otherwise come back together.
     #[must_use]
     pub fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
@@ -129,13 +131,19 @@ impl From<Code> for ApiError {
     }
 }
 
+/// Whole seconds between the wait and twice the wait, at least one.
+fn jittered(wait: Duration) -> u64 {
+    let seconds = (wait.as_millis().div_ceil(1000) as u64).max(1);
+    // Each state is seeded anew by the standard library.
+    seconds + RandomState::new().build_hasher().finish() % (seconds + 1)
+}
+
 /// The router's outermost layer fills in the body: only there is the request's id known.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.code.entry().status.into_response();
         if let Some(wait) = self.retry_after {
-            let seconds = (wait.as_millis().div_ceil(1000) as u64).max(1);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(jittered(wait)));
         }
         response.extensions_mut().insert(self);
         response

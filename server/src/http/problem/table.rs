@@ -53,7 +53,18 @@ codes! {
     InvalidMultipart: BAD_REQUEST, "invalid_multipart", "The form is invalid", "Send `multipart/form-data` with one or more parts named `image`.";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body has the wrong content type", "Send the content type that the operation documents.";
     BodyUnreadable: BAD_REQUEST, "body_unreadable", "The body broke off", "Send it again.";
-    BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", "Send fewer or smaller images; the server's `--max-body-mb` is the limit.";
+    BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", "Send fewer or smaller images; the server's `--max-body-mb` is the limit, `--max-json-kb` for JSON.";
+    BodyTimeout: REQUEST_TIMEOUT, "body_timeout", "The body arrived too slowly", "Send it again over a faster connection; the server's `--body-timeout-seconds` is the limit.";
+    ServerBusy: SERVICE_UNAVAILABLE, "server_busy", "The server holds as many bytes of requests as it may", "Try again after the seconds in `Retry-After`.";
+    TooManyConnections: SERVICE_UNAVAILABLE, "too_many_connections", "The server has too many connections", "Close connections that are not used, or try again; the server's `--max-connections` is the limit.";
+    DeadlineExceeded: GATEWAY_TIMEOUT, "deadline_exceeded", "The answer came too late", "Allow more time in `X-Request-Timeout-Ms`, or send fewer requests.";
+
+    // Callers.
+    Unauthorized: UNAUTHORIZED, "unauthorized", "The API key is missing or unknown", "Send a key as `Authorization: Bearer …` or `X-API-Key: …`.";
+    Forbidden: FORBIDDEN, "forbidden", "The API key has not the role", "Use a key with the role that is named.";
+    RateLimited: TOO_MANY_REQUESTS, "rate_limited", "The API key sends too many requests", "Send fewer; try again after the seconds in `Retry-After`.";
+    HostNotAllowed: MISDIRECTED_REQUEST, "host_not_allowed", "The server does not answer for this host", "Use an address of the server, or start it with `--allowed-host`.";
+    OriginNotAllowed: FORBIDDEN, "origin_not_allowed", "Pages of this origin may not call the server", "Start the server with `--cors-origin`.";
 
     // Images.
     ImageMissing: BAD_REQUEST, "image_missing", "There is no image", "Send at least one part named `image`.";
@@ -63,7 +74,7 @@ codes! {
     ImageTruncated: UNPROCESSABLE_ENTITY, "image_truncated", "The image file ends too early", "Send the whole file.";
     ImageCorrupt: UNPROCESSABLE_ENTITY, "image_corrupt", "The image does not decode", "Save it again with an ordinary encoder.";
     ImageTooLarge: UNPROCESSABLE_ENTITY, "image_too_large", "The image has too many pixels", "Make it smaller; it was refused by its header and not decoded.";
-    TooManyImages: UNPROCESSABLE_ENTITY, "too_many_images", "The request has more images than the model's queue", "Send them in several requests.";
+    TooManyImages: UNPROCESSABLE_ENTITY, "too_many_images", "The request has more images than one may have", "Send them in several requests.";
 
     // Models.
     ModelNotFound: NOT_FOUND, "model_not_found", "There is no such model", "`GET /models` lists the models.";
@@ -71,7 +82,7 @@ codes! {
     NotAClassifier: UNPROCESSABLE_ENTITY, "not_a_classifier", "The model is a backbone without classes", "Fine-tune it first: `POST /finetune` with it as `base_model`.";
     ModelLoading: SERVICE_UNAVAILABLE, "model_loading", "The model is being loaded", "Try again after the seconds in `Retry-After`.";
     ModelFailed: SERVICE_UNAVAILABLE, "model_failed", "The model cannot serve", "`GET /models/{name}` gives the reason.";
-    Overloaded: TOO_MANY_REQUESTS, "overloaded", "Too many images are waiting for the model", "Try again after the seconds in `Retry-After`.";
+    Overloaded: TOO_MANY_REQUESTS, "overloaded", "The wait for the model would be too long", "Try again after the seconds in `Retry-After`.";
     NotReady: SERVICE_UNAVAILABLE, "not_ready", "The server is not ready", "Try again; models are being loaded.";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down", "Try again; another server may answer.";
 
@@ -86,6 +97,16 @@ codes! {
 
     // Us.
     Internal: INTERNAL_SERVER_ERROR, "internal", "The server failed", "The server's log has the cause under the `request_id`.";
+}
+
+impl Code {
+    /// Whether the server refuses because of its load, so that the same request may succeed later or elsewhere.
+    #[must_use]
+    pub fn sheds_load(self) -> bool {
+        let load =
+            [Self::Overloaded, Self::RateLimited, Self::ServerBusy, Self::TooManyConnections, Self::DeadlineExceeded];
+        load.contains(&self)
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
@@ -12,9 +13,13 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::{DataDir, DataRootArgs, KernelOptions, LogArgs, LogFormat, ServeConfig};
-use crate::inference::testing::{EngineRecord, GREEN, RED, RecordingEngine, bmp, colours, golden, network, publish};
-use crate::inference::{InferenceOptions, Registry};
+use crate::config::{
+    AccessArgs, DataDir, DataRootArgs, HttpLimits, KernelOptions, LogArgs, LogFormat, ReadyPolicy, ServeConfig, http,
+};
+use crate::inference::Registry;
+use crate::inference::testing::{
+    EngineRecord, GREEN, RED, RecordingEngine, bmp, colours, golden, network, options, publish,
+};
 use crate::jobs::JobOptions;
 use crate::runtime::SelectedEngine;
 use crate::store::ModelStore;
@@ -33,14 +38,28 @@ struct TestResponse {
 impl TestServer {
     /// A server with the classifier `colours` and the backbone `bones`.
     async fn new() -> Self {
+        Self::with_access(AccessArgs::default()).await
+    }
+
+    async fn with_access(access: AccessArgs) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = ServeConfig {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
-            max_body_mb: 1,
-            max_pixels: 1_000_000,
+            limits: HttpLimits {
+                body_bytes: 1 << 20,
+                json_bytes: 4 << 10,
+                inflight_bytes: 2 << 20,
+                image_pixels: 1_000_000,
+                images: 5,
+                queue: 3,
+                queue_wait: Duration::from_secs(60),
+                ..http::testing::defaults()
+            },
+            access,
+            ready: ReadyPolicy::Any,
             max_batch: 2,
-            queue: 3,
+            drain_delay_seconds: 0,
             drain_seconds: 1,
             jobs: JobOptions::default(),
             retention: None,
@@ -246,7 +265,7 @@ async fn a_full_queue_is_answered_at_once() {
     let watch = Arc::new(Mutex::new(EngineRecord::default()));
     let opened = watch.clone();
     let open = Arc::new(move |file: &[u8]| RecordingEngine::open(file, opened.clone()));
-    server.state.registry = Registry::with_opener(server.store(), open, InferenceOptions { max_batch: 2, queue: 3 });
+    server.state.registry = Registry::with_opener(server.store(), open, options(2, 3));
     server.state.registry.scan().await.unwrap();
     let tested = watch.lock().unwrap().batches.len();
     watch.lock().unwrap().gate = Some(gate.clone());
@@ -431,12 +450,13 @@ async fn a_compressed_tar_is_left_to_its_job() {
 async fn readiness_follows_the_life_of_the_server() {
     let mut server = TestServer::new().await;
     assert_eq!(server.get("/health/live").await.ok(), &json!({"status": "ok"}));
-    server.get("/health/ready").await.ok();
+    let models = json!([{"name": "colours", "state": "READY", "version": 1}]);
+    assert_eq!(server.get("/health/ready").await.ok(), &json!({"status": "ok", "models": models}));
     let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
-    server.state.registry = Registry::with_opener(server.store(), open, InferenceOptions { max_batch: 1, queue: 1 });
+    server.state.registry = Registry::with_opener(server.store(), open, options(1, 1));
     server.get("/health/ready").await.is(Code::NotReady);
     server.state.registry.scan().await.unwrap();
-    server.get("/health/ready").await.ok();
+    assert!(server.get("/health/ready").await.is(Code::NotReady).contains("do not answer: colours"));
     let red = bmp(RED);
     let answer = server.post("/classify/bytes?model=colours", "image/bmp", red).await;
     assert!(answer.is(Code::ModelFailed).contains("ONNX Runtime is not loaded"));
@@ -461,10 +481,11 @@ async fn a_panic_is_a_problem() {
     async fn panics() {
         panic!("for the test")
     }
+    let state = TestServer::new().await.state;
     let router: Router = Router::new()
         .route("/", get(panics))
         .layer(CatchPanicLayer::custom(respond::panicked))
-        .layer(middleware::from_fn(respond::respond));
+        .layer(middleware::from_fn_with_state(state, respond::respond));
     let response = router.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap();

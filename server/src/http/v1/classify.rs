@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use models::scores::{ScoreKind, top_k};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::call::ModelCall;
 use super::{refusal, within};
 use crate::http::extract::{ImageBytes, Images, Query, Upload};
 use crate::http::problem::{ApiError, Code, documents};
@@ -133,7 +134,7 @@ documents! {
     ClassifyErrors:
         InvalidParameter, InvalidMultipart, BodyUnreadable, ImageMissing, ImageEmpty, ModelNotNamed, ModelNotFound,
         BodyTooLarge, UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        TooManyImages, NotAClassifier, Overloaded, ModelLoading, ModelFailed
+        TooManyImages, NotAClassifier, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
 }
 
 documents! {
@@ -141,7 +142,7 @@ documents! {
     ClassifyBytesErrors:
         InvalidParameter, BodyUnreadable, ImageEmpty, ModelNotNamed, ModelNotFound, BodyTooLarge,
         UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        NotAClassifier, Overloaded, ModelLoading, ModelFailed
+        NotAClassifier, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Classify images of a form
@@ -157,9 +158,11 @@ documents! {
 pub async fn classify_images(
     State(state): State<AppState>,
     Query(query): Query<ClassifyQuery>,
-    Images(uploads): Images,
+    request: Request,
 ) -> Result<Json<Classification>, ApiError> {
-    classify(&state, &query, uploads).await.map(Json)
+    let call = admit(&state, &query, &request)?;
+    let Images(uploads) = Images::from_request(request, &state).await?;
+    classify(&state, &query, &call, uploads).await.map(Json)
 }
 
 /// Classify one image
@@ -175,25 +178,38 @@ pub async fn classify_images(
 pub async fn classify_bytes(
     State(state): State<AppState>,
     Query(query): Query<ClassifyQuery>,
-    ImageBytes(bytes): ImageBytes,
+    request: Request,
 ) -> Result<Json<Classification>, ApiError> {
-    classify(&state, &query, vec![Upload { file_name: None, bytes }]).await.map(Json)
+    let call = admit(&state, &query, &request)?;
+    let ImageBytes(bytes) = ImageBytes::from_request(request, &state).await?;
+    classify(&state, &query, &call, vec![Upload { file_name: None, bytes }]).await.map(Json)
 }
 
-async fn classify(state: &AppState, query: &ClassifyQuery, uploads: Vec<Upload>) -> Result<Classification, ApiError> {
-    let started = Instant::now();
-    let count = within("top_k", query.top_k, &(1..=MOST_CLASSES))?;
-    let model = state.registry.classifier(query.model.as_deref())?;
+/// Everything that can be refused is refused before the body is read.
+fn admit(state: &AppState, query: &ClassifyQuery, request: &Request) -> Result<ModelCall, ApiError> {
+    within("top_k", query.top_k, &(1..=MOST_CLASSES))?;
+    let call = ModelCall::admit(state, query.model.as_deref(), request)?;
+    threshold(query.threshold, call.model().scores())?;
+    Ok(call)
+}
+
+async fn classify(
+    state: &AppState,
+    query: &ClassifyQuery,
+    call: &ModelCall,
+    uploads: Vec<Upload>,
+) -> Result<Classification, ApiError> {
+    let (started, model) = (Instant::now(), call.model());
     let threshold = threshold(query.threshold, model.scores())?;
     let (names, images): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| (upload.file_name, upload.bytes)).unzip();
-    let answers = model.run(&state.decoder, images).await.map_err(|error| match error {
+    let answers = call.run(state, images).await.map_err(|error| match error {
         InferenceError::Image { index, source } => refusal::image(&source, part(index, &names).as_deref()),
         error => error.into(),
     })?;
     let InferenceResult { logits, prepare, queue, inference, batch } = answers;
     let predictions = |logits: &[f32]| {
         let scores = model.scores().scores(logits);
-        let best = top_k(&scores, count).into_iter();
+        let best = top_k(&scores, query.top_k).into_iter();
         let label = |class| model.labels().get(class).unwrap_or_default().to_owned();
         let present = |score: f32| threshold.map(|threshold| score >= threshold);
         let prediction = |class: usize| Prediction {

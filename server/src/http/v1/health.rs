@@ -5,8 +5,10 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::config::ReadyPolicy;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
+use crate::inference::{ModelState, ModelStatus};
 
 /// The server's health.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -14,6 +16,38 @@ pub struct Health {
     /// `ok`.
     #[schema(example = "ok")]
     pub status: String,
+}
+
+/// The server's readiness.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ok`.
+    #[schema(example = "ok")]
+    pub status: String,
+    /// The classifiers by name.
+    pub models: Vec<ModelReadiness>,
+}
+
+/// Whether a model answers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelReadiness {
+    /// Its name.
+    #[schema(example = "flowers")]
+    pub name: String,
+    /// Its state.
+    pub state: ModelState,
+    /// The version that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 3)]
+    pub version: Option<u32>,
+}
+
+impl ModelReadiness {
+    /// `None` for a backbone, which is not meant to answer.
+    fn of(status: ModelStatus) -> Option<Self> {
+        let ModelStatus { name, state, serving, .. } = status;
+        (state != ModelState::Backbone).then(|| Self { name: name.to_string(), state, version: serving })
+    }
 }
 
 impl Health {
@@ -45,18 +79,64 @@ pub async fn get_liveness() -> Json<Health> {
 
 /// Whether the server should be sent requests
 ///
-/// For a load balancer. Not before every model of the store has been loaded or has failed, and not while the server is
-/// shutting down. A server without models is ready: one can be fine-tuned into being.
+/// For a load balancer. Not before every model of the store has been loaded or has failed, not while the server is shutting
+/// down, and not without the models that `--ready` names: one (`any`, the default), `all`, or a list. With `any`, a server
+/// without classifiers is ready: one can be fine-tuned.
 #[utoipa::path(
     get, path = "/health/ready", operation_id = "get_readiness", tag = "health",
-    responses((status = 200, description = "It should.", body = Health), ReadinessErrors)
+    responses((status = 200, description = "It should.", body = Readiness), ReadinessErrors)
 )]
-pub async fn get_readiness(State(state): State<AppState>) -> Result<Json<Health>, ApiError> {
+pub async fn get_readiness(State(state): State<AppState>) -> Result<Json<Readiness>, ApiError> {
     if state.draining.begun() {
         return Err(Code::ShuttingDown.into());
     }
     if !state.registry.scanned() {
         return Err(Code::NotReady.into());
     }
-    Ok(Health::ok())
+    let models: Vec<ModelReadiness> = state.registry.list().into_iter().filter_map(ModelReadiness::of).collect();
+    match missing(&state.ready, &models) {
+        None => Ok(Json(Readiness { status: "ok".to_owned(), models })),
+        Some(detail) => Err(ApiError::new(Code::NotReady, detail)),
+    }
+}
+
+/// What the policy wants and the models do not give.
+fn missing(policy: &ReadyPolicy, models: &[ModelReadiness]) -> Option<String> {
+    let answers = |name: &str| models.iter().any(|model| model.name == name && model.state == ModelState::Ready);
+    let silent = |names: Vec<&str>| match names[..] {
+        [] => None,
+        _ => Some(format!("these models do not answer: {}; `GET /models` says why", names.join(", "))),
+    };
+    let all = || models.iter().map(|model| model.name.as_str()).filter(|name| !answers(name)).collect();
+    match policy {
+        ReadyPolicy::Any if models.iter().any(|model| model.state == ModelState::Ready) => None,
+        ReadyPolicy::Any | ReadyPolicy::All => silent(all()),
+        ReadyPolicy::Named(names) => silent(names.iter().map(String::as_str).filter(|name| !answers(name)).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_says_which_models_have_to_answer() {
+        let model = |(name, state): (&str, ModelState)| ModelReadiness { name: name.to_owned(), state, version: None };
+        let models = [("good", ModelState::Ready), ("bad", ModelState::Failed)].map(model);
+        let named = |names: &str| names.parse::<ReadyPolicy>().unwrap();
+        for (policy, models, silent) in [
+            ("any", &models[..], None),
+            ("any", &models[1..], Some("bad")),
+            ("any", &[], None),
+            ("all", &models[..], Some("bad")),
+            ("all", &models[..1], None),
+            ("good", &models[..], None),
+            ("good, bad,gone", &models[..], Some("bad, gone")),
+        ] {
+            let detail = missing(&named(policy), models);
+            assert_eq!(detail.is_some(), silent.is_some(), "{policy}: {detail:?}");
+            let expected = silent.map(|names| format!("these models do not answer: {names}; `GET /models` says why"));
+            assert_eq!(detail, expected, "{policy}");
+        }
+    }
 }

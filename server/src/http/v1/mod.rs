@@ -1,8 +1,10 @@
 //! The HTTP interface: a file a resource, each with its handlers, requests and answers.
 
+mod call;
 pub mod classify;
 pub mod finetune;
 pub mod health;
+pub mod metrics;
 pub mod models;
 mod refusal;
 

@@ -36,6 +36,7 @@ impl From<InferenceError> for ApiError {
             InferenceError::Overloaded { retry_after, .. } => {
                 ApiError::new(Code::Overloaded, detail).retry_after(retry_after)
             }
+            InferenceError::Late => ApiError::new(Code::DeadlineExceeded, detail),
             InferenceError::TooMany { .. } => ApiError::new(Code::TooManyImages, detail),
             InferenceError::Image { source, .. } => image(&source, None),
             InferenceError::Stopped(_) => ApiError::new(Code::ModelFailed, detail),

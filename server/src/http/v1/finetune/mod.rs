@@ -45,7 +45,7 @@ documents! {
     /// The errors of `POST /finetune`.
     CreateErrors:
         InvalidJson, InvalidParameter, BodyUnreadable, IdempotencyKeyReused, BodyTooLarge, UnsupportedMediaType,
-        InvalidBody, FinetuneRefused, TooManyJobs, JobsUnavailable, StorageFull
+        InvalidBody, FinetuneRefused, TooManyJobs, JobsUnavailable, StorageFull, BodyTimeout, ServerBusy
 }
 
 documents! {

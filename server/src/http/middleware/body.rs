@@ -1,0 +1,322 @@
+//! The body of a request: how large it may be, how long it may take, and what all bodies may cost together.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, timeout};
+
+use crate::http::connection::ConnectionState;
+use crate::http::problem::{ApiError, Code};
+use crate::http::state::AppState;
+
+/// A body that goes on arriving at this rate is not cut off.
+const BYTES_PER_SECOND: u64 = 16 << 10;
+/// A rejected upload of this size is read to its end, so that its connection can be used again.
+const CHEAP_TO_DRAIN: u64 = 256 << 10;
+/// A client that is refused has this long to send the rest of a small body.
+const DRAIN_PATIENCE: Duration = Duration::from_millis(500);
+/// Room for bodies comes back as soon as one request has been answered.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+
+/// The bytes of bodies that the process may hold in memory.
+#[derive(Debug, Clone)]
+pub struct ByteBudget(Arc<Account>);
+
+#[derive(Debug)]
+struct Account {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl ByteBudget {
+    /// A budget of so many bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Account { used: AtomicUsize::new(0), limit }))
+    }
+
+    /// Bytes in memory now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    fn charge(&self, bytes: usize) -> bool {
+        let within = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.limit);
+        self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
+    }
+
+    fn release(&self, bytes: usize) {
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Refuses a body that is too large, or that finds no room, before it is read, and measures the others as they arrive.
+///
+/// The length that a client declares is charged only as far as it has arrived: otherwise a few clients that send nothing
+/// would use up the budget.
+pub(crate) async fn bound(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if body.is_end_stream() {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let json = is_json(&parts.headers);
+    let limit = if json { state.limits.json_bytes } else { state.limits.body_bytes };
+    let declared = body.size_hint().exact();
+    let intake = Arc::new(Intake {
+        budget: state.budget.clone(),
+        limit,
+        patience: state.limits.body_timeout,
+        bytes: AtomicUsize::new(0),
+        read_micros: AtomicU64::new(0),
+        failure: OnceLock::new(),
+        rest: Mutex::new(None),
+    });
+    let expects_continue = parts.headers.contains_key(header::EXPECT);
+    let mut response = match refusal(&state.budget, declared, limit) {
+        Some(error) => {
+            intake.leave(body);
+            ApiError::from(error).into_response()
+        }
+        None => {
+            let mut request = Request::from_parts(parts, Body::empty());
+            let connection = request.extensions().get::<ConnectionState>().cloned();
+            request.extensions_mut().insert(intake.clone());
+            *request.body_mut() = Body::new(MeteredBody::new(body, intake.clone(), connection));
+            next.run(request).await
+        }
+    };
+    if let Some(failure) = intake.failure.get() {
+        response = ApiError::from(*failure).into_response();
+    }
+    // Nobody waits for the go-ahead of a client that has been refused.
+    if expects_continue || !intake.drain().await {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"))
+}
+
+fn refusal(budget: &ByteBudget, declared: Option<u64>, limit: usize) -> Option<BodyFailure> {
+    let declared = usize::try_from(declared?).unwrap_or(usize::MAX);
+    if declared > limit {
+        return Some(BodyFailure::TooLarge { limit });
+    }
+    (declared > budget.limit().saturating_sub(budget.used())).then_some(BodyFailure::NoRoom)
+}
+
+/// Why a body was not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyFailure {
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the bodies of all requests together are as large as they may be")]
+    NoRoom,
+    #[error("the body arrives too slowly")]
+    TooSlow,
+}
+
+impl From<BodyFailure> for ApiError {
+    fn from(failure: BodyFailure) -> Self {
+        let detail = failure.to_string();
+        match failure {
+            BodyFailure::TooLarge { .. } => {
+                ApiError::new(Code::BodyTooLarge, format!("{detail}; {}", Code::BodyTooLarge.entry().remedy))
+            }
+            BodyFailure::NoRoom => ApiError::new(Code::ServerBusy, detail).retry_after(BUSY_RETRY),
+            BodyFailure::TooSlow => ApiError::new(Code::BodyTimeout, detail),
+        }
+    }
+}
+
+/// What a body costs, until its request is answered.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    budget: ByteBudget,
+    limit: usize,
+    patience: Duration,
+    bytes: AtomicUsize,
+    read_micros: AtomicU64,
+    failure: OnceLock<BodyFailure>,
+    /// What the handler did not read.
+    rest: Mutex<Option<Body>>,
+}
+
+impl Intake {
+    /// How long the body took to arrive.
+    pub(crate) fn read_time(&self) -> Duration {
+        Duration::from_micros(self.read_micros.load(Ordering::Relaxed))
+    }
+
+    fn take_in(&self, bytes: usize) -> Result<(), BodyFailure> {
+        if self.bytes.load(Ordering::Relaxed) + bytes > self.limit {
+            return Err(BodyFailure::TooLarge { limit: self.limit });
+        }
+        if !self.budget.charge(bytes) {
+            return Err(BodyFailure::NoRoom);
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A body may take its time as long as it goes on arriving.
+    fn deadline(&self, started: Instant) -> Instant {
+        started + self.patience + Duration::from_secs(self.bytes.load(Ordering::Relaxed) as u64 / BYTES_PER_SECOND)
+    }
+
+    fn leave(&self, rest: Body) {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+    }
+
+    /// Reads what the handler has left, if it is little. Whether the connection can be used again.
+    async fn drain(&self) -> bool {
+        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut rest) = rest else { return self.failure.get().is_none() };
+        if rest.size_hint().upper().is_none_or(|bytes| bytes > CHEAP_TO_DRAIN) {
+            return false;
+        }
+        let read = async {
+            while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut rest).poll_frame(cx)).await {
+                if frame.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(DRAIN_PATIENCE, read).await.unwrap_or(false)
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.budget.release(*self.bytes.get_mut());
+    }
+}
+
+/// A body whose bytes are counted and timed.
+struct MeteredBody {
+    inner: Option<Body>,
+    intake: Arc<Intake>,
+    started: Instant,
+    timer: Pin<Box<Sleep>>,
+    connection: Option<ConnectionState>,
+}
+
+impl MeteredBody {
+    fn new(inner: Body, intake: Arc<Intake>, connection: Option<ConnectionState>) -> Self {
+        let started = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until(intake.deadline(started).into()));
+        Self { inner: Some(inner), intake, started, timer, connection }
+    }
+
+    fn fail(&mut self, failure: BodyFailure) -> axum::Error {
+        let _first = self.intake.failure.set(failure);
+        self.inner = None;
+        axum::Error::new(failure)
+    }
+
+    fn end(&mut self) {
+        self.inner = None;
+        self.intake.read_micros.store(self.started.elapsed().as_micros() as u64, Ordering::Relaxed);
+        if let Some(connection) = &self.connection {
+            connection.body_received();
+        }
+    }
+}
+
+impl HttpBody for MeteredBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                if let Err(failure) = this.intake.take_in(bytes) {
+                    return Poll::Ready(Some(Err(this.fail(failure))));
+                }
+                if this.inner.as_ref().is_some_and(HttpBody::is_end_stream) {
+                    this.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                this.end();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Pending => {
+                let deadline = this.intake.deadline(this.started).into();
+                if this.timer.deadline() != deadline {
+                    this.timer.as_mut().reset(deadline);
+                }
+                match this.timer.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Some(Err(this.fail(BodyFailure::TooSlow)))),
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map(HttpBody::size_hint).unwrap_or_default()
+    }
+}
+
+/// Leaves the rest to be drained.
+impl Drop for MeteredBody {
+    fn drop(&mut self) {
+        if let Some(rest) = self.inner.take() {
+            self.intake.leave(rest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_charged_up_to_its_limit_and_given_back() {
+        let budget = ByteBudget::new(100);
+        assert!(budget.charge(60) && !budget.charge(41) && budget.charge(40));
+        assert_eq!(budget.used(), 100);
+        budget.release(60);
+        assert_eq!(budget.used(), 40);
+    }
+
+    #[test]
+    fn a_declared_length_is_refused_by_the_limit_or_by_the_room_that_is_left() {
+        let budget = ByteBudget::new(100);
+        assert_eq!(refusal(&budget, Some(51), 50), Some(BodyFailure::TooLarge { limit: 50 }));
+        assert_eq!(refusal(&budget, Some(50), 50), None);
+        assert!(budget.charge(51));
+        assert_eq!(refusal(&budget, Some(50), 50), Some(BodyFailure::NoRoom));
+        assert_eq!(refusal(&budget, None, 50), None, "a chunked body is charged as it comes");
+    }
+}

@@ -1,0 +1,124 @@
+//! Who may ask for what. Decided before a body is read.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::access::{Access, Caller, Role};
+use crate::http::connection::ConnectionState;
+use crate::http::problem::{ApiError, Code};
+use crate::http::record::RequestRecord;
+use crate::http::state::AppState;
+
+/// What a route asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Requirement {
+    /// Nothing.
+    Public,
+    /// A key.
+    AnyKey,
+    /// A key with this role.
+    Role(Role),
+}
+
+/// The first row whose start fits counts.
+const REQUIREMENTS: &[(&str, Requirement)] = &[
+    ("/health/", Requirement::Public),
+    ("/docs", Requirement::Public),
+    ("/openapi.json", Requirement::Public),
+    ("/classify", Requirement::Role(Role::Infer)),
+    ("/finetune", Requirement::Role(Role::Train)),
+    ("/models", Requirement::AnyKey),
+    ("/metrics", Requirement::AnyKey),
+    ("/", Requirement::AnyKey),
+];
+
+/// Lets a request through whose connection, host, origin, key and rate are in order.
+pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let keys = state.access.keys();
+    let secret = secret(request.headers()).map(str::to_owned);
+    match check(&state.access, keys.caller(secret.as_deref()), &request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            let mut response = error.into_response();
+            if response.status() == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    }
+}
+
+fn check(access: &Access, caller: Option<Caller<'_>>, request: &Request) -> Result<(), ApiError> {
+    let requirement = requirement(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    let health = request.uri().path().starts_with("/health/");
+    let reserve = request.extensions().get::<ConnectionState>().is_some_and(ConnectionState::of_reserve);
+    if reserve && !health {
+        return Err(Code::TooManyConnections.into());
+    }
+    // A load balancer asks by address, and the answer tells nothing.
+    if health {
+        return Ok(());
+    }
+    check_host(access, request)?;
+    check_origin(access, request)?;
+    let role = match requirement {
+        Requirement::Public => return Ok(()),
+        Requirement::AnyKey => None,
+        Requirement::Role(role) => Some(role),
+    };
+    let caller = caller.ok_or(Code::Unauthorized)?;
+    if let (Some(record), Some(name)) = (request.extensions().get::<RequestRecord>(), caller.name()) {
+        record.set_caller(name);
+    }
+    if let Some(role) = role.filter(|role| !caller.allows(*role)) {
+        let detail = format!("the key `{}` has not the role `{}`", caller.name().unwrap_or_default(), role.name());
+        return Err(ApiError::new(Code::Forbidden, detail));
+    }
+    caller.spend().map_err(|limited| ApiError::from(Code::RateLimited).retry_after(limited.retry_after))
+}
+
+fn requirement(route: Option<&str>) -> Requirement {
+    // An address that does not exist tells a stranger nothing but that.
+    let Some(route) = route.filter(|route| *route != "/") else { return Requirement::Public };
+    REQUIREMENTS.iter().find(|(start, _)| route.starts_with(start)).map_or(Requirement::AnyKey, |(_, wanted)| *wanted)
+}
+
+/// The key of a request: `Authorization: Bearer …` or `X-API-Key: …`.
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = authorization.and_then(|value| value.split_once(' '));
+    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+}
+
+fn check_host(access: &Access, request: &Request) -> Result<(), ApiError> {
+    let Some(host) = host(request) else {
+        // Programs that speak HTTP/1.0 need not name a host; browsers always do.
+        return Ok(());
+    };
+    if access.hosts().allows(host) {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::HostNotAllowed, format!("the request names the host `{host}`")))
+}
+
+fn host(request: &Request) -> Option<&str> {
+    let header = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or("?"));
+    request.uri().authority().map(|authority| authority.as_str()).or(header)
+}
+
+/// A page may send a form to another server without being asked for leave. Only pages of this server and of the listed
+/// origins may change something.
+fn check_origin(access: &Access, request: &Request) -> Result<(), ApiError> {
+    let Some(origin) = request.headers().get(header::ORIGIN).filter(|_| request.method() != Method::GET) else {
+        return Ok(());
+    };
+    let origin = origin.to_str().unwrap_or("?");
+    let own = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
+    if own.is_some_and(|own| host(request) == Some(&own)) || access.origins().iter().any(|listed| listed == origin) {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::OriginNotAllowed, format!("the request comes from a page of `{origin}`")))
+}

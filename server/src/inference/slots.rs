@@ -1,0 +1,191 @@
+//! Whose image is decoded next: models take turns, so that many large images of one do not hold up another's.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::store::ModelName;
+
+/// The threads that decode, by turns.
+#[derive(Debug, Clone)]
+pub(super) struct DecodeSlots(Arc<Mutex<Turns>>);
+
+#[derive(Debug)]
+struct Turns {
+    free: usize,
+    /// Models with images that wait, the next one first, and each model's images in order.
+    waiting: VecDeque<(ModelName, VecDeque<oneshot::Sender<DecodeSlot>>)>,
+}
+
+/// The right to decode one image.
+#[derive(Debug)]
+pub(super) struct DecodeSlot(Option<DecodeSlots>);
+
+impl DecodeSlots {
+    pub(super) fn new(threads: usize) -> Self {
+        Self(Arc::new(Mutex::new(Turns { free: threads, waiting: VecDeque::new() })))
+    }
+
+    /// Waits for the model's turn. Dropping the future gives the turn to the next.
+    pub(super) async fn acquire(&self, model: &ModelName) -> Option<DecodeSlot> {
+        let turn = {
+            let mut turns = self.lock();
+            if turns.free > 0 {
+                turns.free -= 1;
+                return Some(DecodeSlot(Some(self.clone())));
+            }
+            let (granted, turn) = oneshot::channel();
+            match turns.waiting.iter_mut().find(|(name, _)| name == model) {
+                Some((_, images)) => images.push_back(granted),
+                None => turns.waiting.push_back((model.clone(), VecDeque::from([granted]))),
+            }
+            turn
+        };
+        turn.await.ok()
+    }
+
+    /// Hands a slot to the model whose turn it is, or keeps it free.
+    fn release(&self) {
+        let mut turns = self.lock();
+        while let Some((model, mut images)) = turns.waiting.pop_front() {
+            let next = images.pop_front();
+            if !images.is_empty() {
+                turns.waiting.push_back((model, images));
+            }
+            let Some(granted) = next else { continue };
+            match granted.send(DecodeSlot(Some(self.clone()))) {
+                Ok(()) => return,
+                // Whoever waited has gone. The slot stays ours; its own end would wait for the lock that we hold.
+                Err(mut slot) => drop(slot.0.take()),
+            }
+        }
+        turns.free += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turns> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for DecodeSlot {
+    fn drop(&mut self) {
+        if let Some(slots) = self.0.take() {
+            slots.release();
+        }
+    }
+}
+
+/// The pixels that may be decoded at a time. A thread that finds no room waits for it; it holds no other pixels then, so
+/// the others go on.
+#[derive(Debug)]
+pub(super) struct PixelBudget {
+    used: Mutex<u64>,
+    given_back: Condvar,
+    limit: u64,
+}
+
+/// Pixels that are being decoded.
+#[derive(Debug)]
+pub(super) struct PixelCharge<'a> {
+    budget: &'a PixelBudget,
+    pixels: u64,
+}
+
+impl PixelBudget {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { used: Mutex::new(0), given_back: Condvar::new(), limit }
+    }
+
+    /// Waits until so many pixels fit. An image larger than the budget is decoded alone.
+    pub(super) fn charge(&self, pixels: u64) -> PixelCharge<'_> {
+        let pixels = pixels.min(self.limit);
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |used: &mut u64| *used + pixels > self.limit;
+        let mut used = self.given_back.wait_while(used, full).unwrap_or_else(PoisonError::into_inner);
+        *used += pixels;
+        PixelCharge { budget: self, pixels }
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+}
+
+impl Drop for PixelCharge<'_> {
+    fn drop(&mut self) {
+        *self.budget.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.pixels;
+        self.budget.given_back.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn name(text: &str) -> ModelName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn models_take_turns_however_many_images_one_has() {
+        let slots = DecodeSlots::new(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        let (large, small) = (name("large"), name("small"));
+        let mut waiting: Vec<_> =
+            [&large, &large, &large, &small].map(|model| Box::pin(slots.acquire(model))).into_iter().collect();
+        let mut held: Vec<Option<DecodeSlot>> = waiting
+            .iter_mut()
+            .map(|turn| match turn.as_mut().poll(&mut cx) {
+                Poll::Ready(slot) => slot,
+                Poll::Pending => None,
+            })
+            .collect();
+        assert!(held[0].is_some() && held[1..].iter().all(Option::is_none));
+        // The order in which the slot goes round: the second image of `large`, then `small`, then the third of `large`.
+        let mut holder = 0;
+        for expected in [1, 3, 2] {
+            held[holder] = None;
+            let Poll::Ready(slot) = waiting[expected].as_mut().poll(&mut cx) else { panic!("not {expected}") };
+            held[expected] = slot;
+            holder = expected;
+        }
+    }
+
+    #[test]
+    fn a_turn_that_nobody_waits_for_any_more_goes_to_the_next() {
+        let slots = DecodeSlots::new(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        let model = name("colours");
+        let mut first = Box::pin(slots.acquire(&model));
+        let Poll::Ready(held) = first.as_mut().poll(&mut cx) else { panic!() };
+        let mut gone = Box::pin(slots.acquire(&model));
+        let mut next = Box::pin(slots.acquire(&model));
+        assert!(gone.as_mut().poll(&mut cx).is_pending() && next.as_mut().poll(&mut cx).is_pending());
+        drop(gone);
+        drop(held);
+        let Poll::Ready(Some(held)) = next.as_mut().poll(&mut cx) else { panic!() };
+        drop(held);
+        assert_eq!(slots.lock().free, 1);
+    }
+
+    #[test]
+    fn pixels_are_charged_until_their_image_is_decoded() {
+        let budget = PixelBudget::new(100);
+        let most = budget.charge(80);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| drop(budget.charge(30)));
+            assert_eq!(budget.used(), 80);
+            drop(most);
+            waiting.join().unwrap();
+        });
+        assert_eq!(budget.used(), 0);
+        assert_eq!(budget.charge(1000).pixels, 100, "a larger image is decoded alone");
+    }
+}

@@ -1,0 +1,132 @@
+//! Accepting connections, and how many.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::connection::{Connection, Timeouts, told};
+use super::tls::Certificates;
+use crate::http::connection::{ConnectionClass, ConnectionState};
+use crate::http::state::AppState;
+use crate::metrics::{ConnectionEnd, Metrics};
+
+/// Connections beyond the limit, so that health checks are answered when strangers hold all others.
+const RESERVE: usize = 16;
+/// Files for everything that is no connection: models, the database, the training process.
+const OTHER_FILES: u64 = 256;
+/// A connection of the reserve has to make room soon.
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long accepting rests when the system has no file left.
+const NO_FILE_LEFT: Duration = Duration::from_millis(200);
+
+/// A bound socket with its limits.
+pub(super) struct Listener {
+    socket: TcpListener,
+    ordinary: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+    timeouts: Timeouts,
+    metrics: Metrics,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Listener {
+    pub(super) fn new(socket: TcpListener, state: &AppState, certificates: Option<Arc<Certificates>>) -> Self {
+        let limits = &state.limits;
+        let connections = affordable(limits.connections);
+        Self {
+            socket,
+            ordinary: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            reserve: Arc::new(Semaphore::new(RESERVE)),
+            timeouts: Timeouts { header: limits.header_timeout, idle: limits.idle_timeout },
+            metrics: state.metrics.clone(),
+            certificates,
+        }
+    }
+
+    /// Serves connections until told to stop, then those that are open to the end of their requests.
+    pub(super) async fn serve(self, router: Router, mut stopped: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = told(&mut stopped) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    if let Some(connection) = self.admit(stream, peer, stopped.clone()) {
+                        connections.spawn(connection.serve(router.clone()));
+                    }
+                }
+                Err(error) => rest_after(&error).await,
+            }
+            while connections.try_join_next().is_some() {}
+        }
+        drop(self.socket);
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// `None` when even the reserve is used up; the connection is closed then.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, stopped: watch::Receiver<bool>) -> Option<Connection> {
+        let (class, permit, timeouts) = if let Some(permit) = permit(&self.ordinary) {
+            (ConnectionClass::Ordinary, permit, self.timeouts)
+        } else if let Some(permit) = permit(&self.reserve) {
+            let timeouts = Timeouts { header: RESERVE_TIMEOUT, idle: RESERVE_TIMEOUT };
+            (ConnectionClass::Reserve, permit, timeouts)
+        } else {
+            self.metrics.refused(ConnectionEnd::Refused);
+            return None;
+        };
+        // Answers are small and written at once; waiting for more to send with them only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+        Some(Connection {
+            stream,
+            state: ConnectionState::new(peer.ip(), class),
+            timeouts,
+            metrics: self.metrics.clone(),
+            certificates: self.certificates.clone(),
+            stopped,
+            permit,
+        })
+    }
+}
+
+fn permit(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    semaphore.clone().try_acquire_owned().ok()
+}
+
+/// A client that went before it was accepted is no reason to rest; a lack of files passes when a connection ends.
+async fn rest_after(error: &io::Error) {
+    let gone = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset];
+    if !gone.contains(&error.kind()) {
+        tracing::error!(%error, "cannot accept connections");
+        sleep(NO_FILE_LEFT).await;
+    }
+}
+
+/// As many of these connections as there may be open files, after the soft limit is raised to the hard one.
+fn affordable(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+    }
+    let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
+    let affordable = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+    let connections = wanted.min(affordable.saturating_sub(RESERVE)).max(1);
+    if connections < wanted {
+        tracing::warn!(files, connections, wanted, "the limit of open files allows fewer connections");
+    }
+    connections
+}

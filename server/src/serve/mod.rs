@@ -1,0 +1,186 @@
+//! The life of the server.
+
+mod connection;
+mod listener;
+mod signals;
+mod stream;
+mod tls;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::config::ServeConfig;
+use crate::failure::chain;
+use crate::http::router::router;
+use crate::http::state::AppState;
+use crate::jobs::{ChildCommand, Runner};
+use crate::runtime::SelectedEngine;
+use crate::telemetry::{self, TelemetryError};
+use connection::told;
+use listener::Listener;
+use signals::{Order, Signals, Stop};
+use tls::Certificates;
+
+/// How long work that cannot be interrupted may hold up the end of the process.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Answers requests and works on jobs until it is told to stop by SIGTERM or SIGINT, then finishes what is in flight. A
+/// second signal ends it at once. SIGHUP reads settings, keys and certificates again.
+///
+/// # Errors
+/// When the address is taken, the data folder cannot be used, or the server would be open to strangers.
+pub fn serve(config: ServeConfig, engine: SelectedEngine, reload: &Reload) -> Result<()> {
+    telemetry::log_panics();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(engine.threads.get().max(2)).enable_all().build();
+    let runtime = runtime.context("cannot start the threads that answer requests")?;
+    let result = runtime.block_on(run(config, engine, reload));
+    runtime.shutdown_timeout(LAST_WAIT);
+    result
+}
+
+async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> Result<()> {
+    // Before anything else: as process 1 of a container, signals without a handler are ignored.
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let certificates = Certificates::open(&config.access)?.map(Arc::new);
+    let address = SocketAddr::new(config.host, config.port);
+    let socket = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; if another server has the port, choose one with --port")
+    })?;
+    let address = socket.local_addr().context("the system does not tell the port")?;
+    let command = ChildCommand::of_this_program(&config, &engine).context("cannot find this program")?;
+    let state = AppState::open(&config, engine).await?;
+    let scheme = if certificates.is_some() { "https" } else { "http" };
+    announce(&format!("{scheme}://{address}"), &state);
+
+    let (stop, stopped) = watch::channel(false);
+    let registry = state.registry.clone();
+    let watching = tokio::spawn(async move { registry.watch().await });
+    let losses = tokio::spawn(telemetry::report_losses());
+    let jobs = tokio::spawn({
+        let (jobs, registry, mut stopped) = (state.jobs.clone(), state.registry.clone(), stopped.clone());
+        async move {
+            let jobs = tokio::select! {
+                jobs = jobs.wait() => jobs,
+                () = told(&mut stopped) => return,
+            };
+            Runner::new(jobs, registry, command, config.retention).run(stopped).await;
+        }
+    });
+    let listener = Listener::new(socket, &state, certificates.clone());
+    let mut server = tokio::spawn(listener.serve(router(state.clone()).0, stopped));
+
+    let stop_kind = loop {
+        tokio::select! {
+            ended = &mut server => return ended.context("the server panicked"),
+            order = signals.next() => match order {
+                Order::Stop(stop) => break stop,
+                Order::Reload => reload(settings, &state, certificates.as_deref()),
+            },
+        }
+    };
+    state.draining.begin();
+    announce_drain(&config, stop_kind, &mut signals).await;
+    stop.send_replace(true);
+    watching.abort();
+    losses.abort();
+    let finish = async {
+        let (server, jobs) = tokio::join!(&mut server, jobs);
+        jobs.context("the job runner panicked")?;
+        server.context("the server panicked")
+    };
+    drain(finish, Duration::from_secs(config.drain_seconds), &mut signals).await
+}
+
+/// Goes on answering while load balancers learn from `/health/ready` that they should send requests elsewhere. A person at
+/// the keyboard does not wait for that.
+async fn announce_drain(config: &ServeConfig, stop: Stop, signals: &mut Signals) {
+    let delay = match stop {
+        Stop::Terminate => Duration::from_secs(config.drain_delay_seconds),
+        Stop::Interrupt => Duration::ZERO,
+    };
+    tracing::info!(drain_delay_seconds = delay.as_secs(), drain_seconds = config.drain_seconds, "shutting down");
+    tokio::select! {
+        () = sleep(delay) => {}
+        _ = signals.stop() => {}
+    }
+}
+
+/// Waits for what is in flight, for so long or until a second signal.
+async fn drain(finish: impl Future<Output = Result<()>>, patience: Duration, signals: &mut Signals) -> Result<()> {
+    tokio::select! {
+        finished = timeout(patience, finish) => match finished {
+            Ok(result) => result,
+            Err(_) => {
+                tracing::warn!("requests are still in flight after the time they had; they are cut off");
+                Ok(())
+            }
+        },
+        _ = signals.stop() => {
+            tracing::warn!("told to stop again; requests in flight are cut off");
+            Ok(())
+        }
+    }
+}
+
+/// Reads settings, keys and certificates again. What cannot be used leaves the old in force.
+fn reload(settings: &Reload, state: &AppState, certificates: Option<&Certificates>) {
+    match settings().and_then(|settings| Ok(settings.apply()?)) {
+        Ok(()) => tracing::info!("the configuration is reloaded"),
+        Err(error) => {
+            let cause = chain(error.as_ref());
+            tracing::error!(cause, "the configuration cannot be reloaded; what was set stays in force");
+        }
+    }
+    match state.access.reload() {
+        Ok(keys) => tracing::info!(keys, "the keys are read again"),
+        Err(error) => tracing::error!(error = chain(&error), "the keys before stay in force"),
+    }
+    if let Some(certificates) = certificates {
+        match certificates.reload() {
+            Ok(()) => tracing::info!("the certificates are read again"),
+            Err(error) => tracing::error!(error = chain(&error), "the certificates before stay in force"),
+        }
+    }
+}
+
+/// Tells a person where to go. The log is for machines and goes elsewhere.
+fn announce(address: &str, state: &AppState) {
+    let (engine, keys) = (&state.engine, state.access.keys().len());
+    let text = format!(
+        "graft is listening on {address}\nengine: {} with {} thread(s) ({})\ndata: {}\n",
+        engine.kind,
+        engine.threads,
+        engine.reason,
+        state.data.root().display()
+    );
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "standard output takes nothing; serving all the same");
+    }
+    let (kind, reason, threads) = (engine.kind, &engine.reason, engine.threads);
+    tracing::info!(address, engine = %kind, reason, threads, keys, "listening");
+}
+
+/// The settings that can change while the server runs.
+#[derive(Debug, Clone)]
+pub struct LiveSettings {
+    /// What is logged.
+    pub log: String,
+}
+
+impl LiveSettings {
+    fn apply(&self) -> Result<(), TelemetryError> {
+        telemetry::set_filter(&self.log)
+    }
+}
+
+/// Reads the settings again, from where they came.
+pub type Reload = Box<dyn Fn() -> Result<LiveSettings> + Send + Sync>;

@@ -1,0 +1,61 @@
+//! The signals that the server obeys.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGTERM, SIGINT and SIGHUP, none of which ends the process by itself any more.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    /// Without a handler, a file that may not grow any more ends the process instead of failing a write.
+    _file_size: Signal,
+}
+
+/// What a signal tells the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Finish and go.
+    Stop(Stop),
+    /// Read keys and certificates again.
+    Reload,
+}
+
+/// Who tells the server to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// A supervisor: SIGTERM.
+    Terminate,
+    /// A person: SIGINT.
+    Interrupt,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
+    }
+
+    /// Waits for the next signal.
+    pub(super) async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop(Stop::Terminate),
+            _ = self.interrupt.recv() => Order::Stop(Stop::Interrupt),
+            _ = self.hangup.recv() => Order::Reload,
+        }
+    }
+
+    /// Waits until the server is told to stop; while it stops already, there is nothing to read again.
+    pub(super) async fn stop(&mut self) -> Stop {
+        loop {
+            if let Order::Stop(stop) = self.next().await {
+                return stop;
+            }
+        }
+    }
+}
