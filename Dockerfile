@@ -1,5 +1,6 @@
 # docker build -t graft .
-# docker run -p 8080:8080 -v graft:/data graft
+# docker run -p 8080:8080 -v graft:/data -e GRAFT_KEYS=NAME:ROLES:SHA256 graft        keys: `graft key new`
+# docker run -p 127.0.0.1:8080:8080 -v graft:/data graft serve --insecure             on one machine, without keys
 
 # 1. The program. The cache mounts keep downloaded crates and compiled dependencies between builds; what is in them is
 #    no part of any image, so the binary is copied out.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::{Client, Response, multipart};
@@ -177,6 +177,39 @@ impl Server {
     #[must_use]
     pub fn get(&self, path: &str) -> Response {
         self.send(self.client.get(format!("{}{path}", self.url)))
+    }
+
+    /// `GET` with a header.
+    ///
+    /// # Panics
+    /// When the connection fails.
+    #[must_use]
+    pub fn get_with(&self, path: &str, name: &str, value: &str) -> Response {
+        self.send(self.client.get(format!("{}{path}", self.url)).header(name, value))
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} was not sent");
+    }
+
+    /// Waits until the server has ended.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    #[must_use]
+    pub fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap_or_else(|error| panic!("the server's end: {error}"))
     }
 
     /// `POST` of a body.

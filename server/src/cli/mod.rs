@@ -12,6 +12,7 @@ mod health;
 mod images;
 mod import;
 mod interrupt;
+mod key;
 mod lr_find;
 mod models;
 mod output;
@@ -90,6 +91,9 @@ enum Command {
     /// The ONNX Runtime library: which is used, and how to get one
     #[command(subcommand)]
     Runtime(runtime::RuntimeCommand),
+    /// API keys, which a server that others reach asks for
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Ask a running server whether it is ready; for container health checks
@@ -177,6 +181,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Config(_)) => config::run(&line)?,
         Some(Command::Check(args)) => return check::run(&args, context),
         Some(Command::Runtime(command)) => runtime::run(&command, context)?,
+        Some(Command::Key(command)) => key::run(&command)?,
         Some(Command::Openapi) => output::json(&router::openapi())?,
         Some(Command::Health(args)) => health::run(&args)?,
         Some(Command::Job(roots)) => {

@@ -41,10 +41,10 @@ impl RequestRecord {
         self.0.model.get().map_or("", String::as_str)
     }
 
-    /// The name of the caller's key.
+    /// The name of the caller's key, if it has one.
     #[must_use]
-    pub fn caller(&self) -> &str {
-        self.0.caller.get().map_or("", String::as_str)
+    pub fn caller(&self) -> Option<&str> {
+        self.0.caller.get().map(String::as_str)
     }
 
     /// The model that is asked.

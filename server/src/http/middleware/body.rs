@@ -56,6 +56,11 @@ impl ByteBudget {
         self.0.limit
     }
 
+    #[cfg(test)]
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<Reservation> {
+        self.charge(bytes).then(|| Reservation { budget: self.clone(), bytes })
+    }
+
     fn charge(&self, bytes: usize) -> bool {
         let within = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.limit);
         self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
@@ -294,6 +299,20 @@ impl Drop for MeteredBody {
         if let Some(rest) = self.inner.take() {
             self.intake.leave(rest);
         }
+    }
+}
+
+/// Bytes that a test holds.
+#[cfg(test)]
+pub(crate) struct Reservation {
+    budget: ByteBudget,
+    bytes: usize,
+}
+
+#[cfg(test)]
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.release(self.bytes);
     }
 }
 

@@ -97,7 +97,8 @@ impl RequestWatch {
         };
         self.count(outcome, reason);
         let (record, duration_ms) = (&self.record, self.started.elapsed().as_millis() as u64);
-        let (status, outcome, model, caller) = (status.as_u16(), outcome.name(), record.model(), record.caller());
+        let (status, outcome, model, caller) =
+            (status.as_u16(), outcome.name(), record.model(), record.caller().unwrap_or_default());
         // Probes and scrapes come every few seconds and say nothing new.
         if record.route().starts_with("/health") || record.route() == "/metrics" {
             tracing::debug!(status, outcome, reason, duration_ms, "answered");

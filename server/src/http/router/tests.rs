@@ -24,6 +24,8 @@ use crate::jobs::JobOptions;
 use crate::runtime::SelectedEngine;
 use crate::store::ModelStore;
 
+mod front;
+
 struct TestServer {
     folder: TempDir,
     state: AppState,
@@ -258,59 +260,6 @@ async fn models_are_listed_and_described() {
 }
 
 #[tokio::test]
-#[expect(clippy::await_holding_lock, reason = "no task waits for this lock, only the engine's thread does")]
-async fn a_full_queue_is_answered_at_once() {
-    let mut server = TestServer::new().await;
-    let gate = Arc::new(Mutex::new(()));
-    let watch = Arc::new(Mutex::new(EngineRecord::default()));
-    let opened = watch.clone();
-    let open = Arc::new(move |file: &[u8]| RecordingEngine::open(file, opened.clone()));
-    server.state.registry = Registry::with_opener(server.store(), open, options(2, 3));
-    server.state.registry.scan().await.unwrap();
-    let tested = watch.lock().unwrap().batches.len();
-    watch.lock().unwrap().gate = Some(gate.clone());
-
-    let server = Arc::new(server);
-    let red = bmp(RED);
-    let closed = gate.lock().unwrap();
-    let model = server.state.registry.classifier(Some("colours")).unwrap();
-    let mut clients = tokio::task::JoinSet::new();
-    let mut client = || {
-        let (server, red) = (server.clone(), red.clone());
-        clients.spawn(async move { server.post("/classify/bytes", "image/bmp", red).await })
-    };
-    client();
-    until(|| watch.lock().unwrap().batches.len() > tested).await;
-    // One is in the engine, which is stuck; three more may wait.
-    let gone = client();
-    client();
-    client();
-    until(|| model.waiting() == 3).await;
-    let answer = server.post("/classify/bytes", "image/bmp", red.clone()).await;
-    assert!(answer.is(Code::Overloaded).starts_with("3 images are waiting"));
-    assert!(answer.headers[header::RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap() >= 1);
-    gone.abort();
-    until(|| gone.is_finished()).await;
-    drop(closed);
-    let mut answered = 0;
-    while let Some(answer) = clients.join_next().await {
-        if let Ok(answer) = answer {
-            answer.ok();
-            answered += 1;
-        }
-    }
-    assert_eq!(answered, 3);
-    // The one whose client has gone was never run.
-    assert_eq!(watch.lock().unwrap().batches[tested..].iter().sum::<usize>(), 3);
-}
-
-async fn until(right: impl Fn() -> bool) {
-    while !right() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
-#[tokio::test]
 async fn fine_tunes_are_checked_before_they_are_accepted() {
     let server = TestServer::new().await;
     let folder = server.folder.path().join("photos");
@@ -447,25 +396,6 @@ async fn a_compressed_tar_is_left_to_its_job() {
 }
 
 #[tokio::test]
-async fn readiness_follows_the_life_of_the_server() {
-    let mut server = TestServer::new().await;
-    assert_eq!(server.get("/health/live").await.ok(), &json!({"status": "ok"}));
-    let models = json!([{"name": "colours", "state": "READY", "version": 1}]);
-    assert_eq!(server.get("/health/ready").await.ok(), &json!({"status": "ok", "models": models}));
-    let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
-    server.state.registry = Registry::with_opener(server.store(), open, options(1, 1));
-    server.get("/health/ready").await.is(Code::NotReady);
-    server.state.registry.scan().await.unwrap();
-    assert!(server.get("/health/ready").await.is(Code::NotReady).contains("do not answer: colours"));
-    let red = bmp(RED);
-    let answer = server.post("/classify/bytes?model=colours", "image/bmp", red).await;
-    assert!(answer.is(Code::ModelFailed).contains("ONNX Runtime is not loaded"));
-    server.state.draining.begin();
-    server.get("/health/ready").await.is(Code::ShuttingDown);
-    server.get("/health/live").await.ok();
-}
-
-#[tokio::test]
 async fn the_request_id_of_a_proxy_is_kept_if_it_makes_sense() {
     let server = TestServer::new().await;
     for (given, kept) in [("abc-1", true), ("with space", false), ("", false)] {
@@ -529,5 +459,5 @@ async fn the_description_is_served_and_complete() {
             "#/components/schemas/Problem"
         );
     }
-    assert_eq!(ids.len(), 11);
+    assert_eq!(ids.len(), 12);
 }

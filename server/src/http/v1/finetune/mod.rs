@@ -3,16 +3,17 @@
 pub mod events;
 pub mod job;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::finetune::FinetuneSpec;
 use crate::http::extract::{self, Path, Query};
 use crate::http::problem::{ApiError, Code, documents};
+use crate::http::record::RequestRecord;
 use crate::http::state::AppState;
 use crate::http::v1::within;
 use crate::jobs::{JobId, JobRequest, JobSpec, Submission};
@@ -84,6 +85,7 @@ documents! {
 pub async fn create_finetune(
     State(state): State<AppState>,
     headers: HeaderMap,
+    Extension(record): Extension<RequestRecord>,
     extract::Json(request): extract::Json<FinetuneSpec>,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
@@ -98,7 +100,7 @@ pub async fn create_finetune(
         Some(job) => job,
         None => {
             state.checker.check(request).await?;
-            let request = JobRequest { spec: &spec, idempotency_key: key, owner: None };
+            let request = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
             let (Submission::New(job) | Submission::Existing(job)) = jobs.create(&request).await?;
             job
         }
