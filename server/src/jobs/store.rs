@@ -12,7 +12,7 @@ use trainer::events::Event;
 
 use super::error::JobsError;
 use super::options::JobOptions;
-use super::record::{JobEvent, JobId, JobRecord, Page};
+use super::record::{JobEvent, JobId, JobRecord, JobState, Page};
 use super::schema::{migrate, now};
 use super::spec::JobSpec;
 
