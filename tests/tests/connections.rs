@@ -14,9 +14,9 @@ fn server(sandbox: &Sandbox, arguments: &[&str]) -> Server {
 }
 
 fn connect(server: &Server) -> TcpStream {
-    let stream = TcpStream::connect(server.address()).unwrap();
+    let stream = TcpStream::connect(server.address()).expect("a connection");
     // Only bounds the time that a hanging test takes.
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
     stream
 }
 
@@ -119,7 +119,7 @@ fn the_dashboard_shows_metrics_that_exist() {
 
 fn ask_closing(server: &Server, path: &str) -> String {
     let mut stream = connect(server);
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("a request");
     rest(stream)
 }
 

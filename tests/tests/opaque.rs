@@ -54,8 +54,10 @@ fn path(name: &str) -> PathBuf {
 
 /// The file with its logits as the only output, as an import takes it.
 fn scored(name: &str) -> ModelFile {
-    let file = ModelFile::decode(std::fs::read(path(name)).unwrap()).unwrap();
-    file.scored(&file.signature(&SignatureOptions::default()).unwrap()).unwrap()
+    let bytes = std::fs::read(path(name)).expect("a file of the reference script");
+    let file = ModelFile::decode(bytes).expect("an ONNX file");
+    let signature = file.signature(&SignatureOptions::default()).expect("a classifier");
+    file.scored(&signature).expect("a file with scores")
 }
 
 fn pixels(images: usize) -> ImageBatch {

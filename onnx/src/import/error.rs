@@ -95,7 +95,7 @@ pub enum ImportError {
     Metadata(#[from] MetadataError),
 }
 
-/// `the inputs `a` and `b``.
+/// "the inputs `a`, `b`", or "no input".
 fn counted(inputs: &[String]) -> String {
     match inputs {
         [] => "no input".to_owned(),

@@ -143,7 +143,10 @@ impl<'a> Printer<'a> {
         let reason = chain(error.as_ref());
         match self.format {
             Format::Json => self.line(path, "error", json!(reason)),
-            Format::Text => Ok(output::error(&anyhow::anyhow!("{}: {reason}", path.display()))),
+            Format::Text => {
+                output::error(&anyhow::anyhow!("{}: {reason}", path.display()));
+                Ok(())
+            }
         }
     }
 

@@ -122,7 +122,7 @@ impl Metrics {
         ModelMetrics { metrics: self.clone(), labels }
     }
 
-    /// All metrics in the OpenMetrics text format. `read` sets the gauges; they belong to one scrape at a time.
+    /// All metrics in the `OpenMetrics` text format. `read` sets the gauges; they belong to one scrape at a time.
     #[must_use]
     pub fn encode(&self, read: impl FnOnce(&Gauges)) -> String {
         let _one_scrape = self.0.gauges.lock();

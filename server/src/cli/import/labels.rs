@@ -9,7 +9,7 @@ use models::Labels;
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cli) struct NamedLabels {
     pub(in crate::cli) labels: Labels,
-    /// As the subject of a sentence: `the metadata \`names\``.
+    /// As the subject of a sentence, such as "the metadata `names`".
     pub(in crate::cli) origin: String,
 }
 

@@ -15,7 +15,7 @@ use crate::metrics::{Gauges, ModelGauges};
 
 /// A scrape does without the jobs when their database takes longer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(1);
-/// OpenMetrics 1.0, which Prometheus asks for.
+/// `OpenMetrics` 1.0, which Prometheus asks for.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 documents! {

@@ -319,7 +319,7 @@ fn every_entry_of_a_walk_is_used_or_named_with_a_reason() {
 fn a_folder_that_may_not_be_read_is_a_fault_and_no_class() {
     let root = tree(&["a*3", "b*3", "secret*3"]);
     let secret = root.path().join("secret");
-    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     // Root may read everything.
     if std::fs::read_dir(&secret).is_err() {
         let dataset = open(root.path(), Layout::Auto).unwrap();

@@ -91,7 +91,7 @@ impl Tree {
     }
 
     /// Adds a member of an archive.
-    pub(super) fn member(&mut self, parts: Vec<String>, content: Content) {
+    pub(super) fn member(&mut self, parts: &[String], content: Content) {
         if parts.is_empty() {
             return;
         }
@@ -104,7 +104,7 @@ impl Tree {
     }
 
     /// Adds a folder of an archive.
-    pub(super) fn member_folder(&mut self, parts: Vec<String>) {
+    pub(super) fn member_folder(&mut self, parts: &[String]) {
         if !parts.is_empty() && !parts.iter().any(|part| uninteresting(part).is_some()) {
             self.folders.push(parts.iter().map(|part| normalized(part)).collect());
         }
@@ -155,7 +155,7 @@ impl Tree {
             match entry.kind {
                 EntryKind::File => {
                     let content = Content::File(self.access.file(path.clone()));
-                    self.file(parts, content, &path);
+                    self.file(&parts, content, &path);
                 }
                 EntryKind::Folder(id) if folder.above.contains(&id) => {
                     self.account.omit(OmissionReason::LinkLoop, &path);
@@ -181,7 +181,7 @@ impl Tree {
         }
     }
 
-    fn file(&mut self, parts: Vec<String>, content: Content, path: &Path) {
+    fn file(&mut self, parts: &[String], content: Content, path: &Path) {
         let name = parts.last().map_or("", String::as_str);
         if is_unfinished(name) {
             return self.account.omit(OmissionReason::Unfinished, path);

@@ -21,9 +21,9 @@ pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Res
             EntryType::Regular | EntryType::Continuous => {
                 let (offset, length) = (member.raw_file_position(), member.size());
                 let content = Content::Range { file: file.clone(), offset, length };
-                tree.member(parts, content);
+                tree.member(&parts, content);
             }
-            EntryType::Directory => tree.member_folder(parts),
+            EntryType::Directory => tree.member_folder(&parts),
             EntryType::XGlobalHeader => {}
             _ => return Err(ArchiveError::Link(name)),
         }

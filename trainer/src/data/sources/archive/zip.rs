@@ -21,7 +21,7 @@ pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Res
             return Err(ArchiveError::Link(name));
         }
         if member.is_dir() {
-            tree.member_folder(parts);
+            tree.member_folder(&parts);
             continue;
         }
         let packing = |packing: String| ArchiveError::Packing { member: name.clone(), packing };
@@ -37,7 +37,7 @@ pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Res
             }
             method => return Err(packing(format!("compressed with {method}"))),
         };
-        tree.member(parts, content);
+        tree.member(&parts, content);
     }
     Ok(())
 }

@@ -271,7 +271,7 @@ fn read(table: &SourceFile, lines: &[Line], index: &FileIndex<'_>) -> Result<(Ve
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     let mut seen: HashMap<usize, (u64, String)> = HashMap::new();
     for Line { number, record } in &lines[header..] {
-        let row = Row::read(record, columns, &meaning);
+        let row = Row::read(record, columns, meaning);
         let row = row.and_then(|row| match seen.get(&row.file) {
             Some((_, label)) if *label == row.label => Ok(None),
             Some((line, label)) => Err(format!("the image is `{label}` on line {line} too; an image has one class")),
