@@ -55,6 +55,9 @@ impl Fault {
     ];
 }
 
+/// Short leases; more attempts than faults; a queue that a slow machine works off at the end.
+const ARGUMENTS: [&str; 6] = ["--job-lease-seconds", "3", "--job-attempts", "100", "--max-queued-jobs", "5"];
+
 /// The sandbox and the server in it.
 pub(super) struct Host<'a> {
     sandbox: &'a Sandbox,
@@ -129,7 +132,7 @@ impl<'a> Host<'a> {
     }
 
     fn serve(&mut self, log: Stdio) -> Outcome<()> {
-        let server = self.sandbox.serve_with_log(&["--job-lease-seconds", "3", "--job-attempts", "100"], log);
+        let server = self.sandbox.serve_with_log(&ARGUMENTS, log);
         *self.url.write().map_err(|_| "the address is lost")? = server.url().to_owned();
         self.server = Some(server);
         Ok(())

@@ -26,8 +26,8 @@ use ledger::Ledger;
 
 /// How long the run is unless it is told.
 const SECONDS: u64 = 600;
-/// How long jobs have at the end, on a server that nobody disturbs.
-const RECOVERY: Duration = Duration::from_secs(300);
+/// How long jobs have at the end, on a server that nobody disturbs. One that was killed often waits five minutes.
+const RECOVERY: Duration = Duration::from_secs(900);
 /// Half-sent requests that are kept open at once.
 const SLOW_CLIENTS: usize = 50;
 
