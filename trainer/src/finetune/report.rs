@@ -93,7 +93,6 @@ pub struct Parity {
     pub images: usize,
     /// The largest difference of an image's logits, relative to its largest logit.
     #[serde(deserialize_with = "null_is_nan")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
     pub difference: f64,
 }
 

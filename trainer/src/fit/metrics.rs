@@ -13,14 +13,23 @@ pub struct Evaluation {
     pub top1: f64,
     /// Share of images whose class is among the five highest.
     pub top5: f64,
-    /// Mean cross-entropy; NaN, in JSON `null`, where logits were not finite.
-    #[serde(deserialize_with = "null_is_nan")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
+    /// Mean cross-entropy; missing where logits were not finite.
+    #[serde(default = "nan", skip_serializing_if = "is_nan", deserialize_with = "null_is_nan")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, nullable = false))]
     pub loss: f64,
     /// One entry a class.
     pub classes: Vec<ClassResult>,
     /// `confusion[truth][predicted]`: how many images.
     pub confusion: Vec<Vec<usize>>,
+}
+
+fn nan() -> f64 {
+    f64::NAN
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nan(number: &f64) -> bool {
+    number.is_nan()
 }
 
 /// JSON has no NaN: it is written as `null`, and comes back as what it was.
@@ -34,11 +43,13 @@ pub(crate) fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub struct ClassResult {
     /// Images of the class.
     pub support: usize,
-    /// Of the images predicted as this class, the share that is. `None` when none is predicted as it.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    /// Of the images predicted as this class, the share that is. Missing when none is predicted as it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub precision: Option<f64>,
-    /// Of the images of this class, the share predicted as it. `None` when there is none.
-    #[cfg_attr(feature = "openapi", schema(required = true))]
+    /// Of the images of this class, the share predicted as it. Missing when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub recall: Option<f64>,
 }
 

@@ -287,7 +287,7 @@ async fn fine_tunes_are_checked_before_they_are_accepted() {
         }
         if class == "a" {
             let answer = server.post_json("/finetune", &body("colours", path)).await;
-            assert!(answer.is(Code::FinetuneRefused).contains("1 class(es)"));
+            assert!(answer.is(Code::FinetuneRefused).contains("1 folder(s) of pictures"));
         }
     }
     assert_eq!(server.get("/finetune").await.ok(), &json!({"data": [], "has_more": false}));

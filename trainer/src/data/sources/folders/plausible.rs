@@ -58,7 +58,7 @@ pub(super) fn in_classes(tree: &Tree, survey: &Survey) -> Result<(), Doubt> {
     if let Some(inner) = same_subfolders(&folders) {
         return Err(Doubt::SameSubfolders { outer: owned(&names), inner });
     }
-    if survey.direct > survey.nested() {
+    if survey.nested() > 0 && survey.direct > survey.nested() {
         return Err(Doubt::MostlyBeside { beside: survey.direct, within: survey.nested(), hints: hints() });
     }
     Ok(())
