@@ -237,7 +237,8 @@ async fn models_are_listed_and_described() {
     let [bones, model] = answer.ok()["data"].as_array().unwrap().as_slice() else { panic!("{}", answer.body) };
     assert_eq!((&bones["name"], &bones["state"]), (&json!("bones"), &json!("BACKBONE")));
     let expected = json!({
-        "name": "colours", "state": "READY", "version": 1, "versions": [1], "architecture": "colours", "classes": 3
+        "name": "colours", "state": "READY", "version": 1, "versions": [1], "architecture": "colours", "classes": 3,
+        "scores": "softmax"
     });
     assert_eq!(model, &expected);
     let answer = server.get("/models/colours").await;
