@@ -60,7 +60,7 @@ fn errors_of_the_command_line_say_what_to_do() {
     let path = |name: &str| text(&sandbox.path(name)).to_owned();
     let [base, notes, empty, nowhere] = ["base.onnx", "notes.txt", "empty", "nowhere"].map(path);
     let table: [(&str, &[&str]); 8] = [
-        ("an unknown command", &["clasify", "photo.jpg"]),
+        ("an unknown command", &["predict", "photo.jpg"]),
         ("an unknown model", &["classify", "--model", "flowers", "photo.jpg"]),
         ("a missing model file", &["import", &nowhere, "--name", "base"]),
         ("a file that is no model", &["import", &notes, "--name", "base"]),

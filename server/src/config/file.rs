@@ -280,7 +280,7 @@ mod tests {
             "the configuration file graft.toml has the key `prot`, which is no option; did you mean `port`?"
         );
         assert!(
-            refusal("[export]\nmodell = 'x'").ends_with("`export.modell`, which is no option; did you mean `model`?")
+            refusal("[export]\nmodelx = 'x'").ends_with("`export.modelx`, which is no option; did you mean `model`?")
         );
         assert!(refusal("colour = 1").ends_with("which is no option; `graft serve --help` lists them"));
         assert!(refusal("model = 'x'").contains("`model`, which is no option"), "an option of another command");

@@ -162,7 +162,7 @@ def check_new_model(client: Client, dataset: Path) -> None:
 
 
 def check_cancel(client: Client, dataset: Path) -> None:
-    job = client.finetune.create_finetune(request(dataset, "endless", 10_000_000))
+    job = client.finetune.create_finetune(request(dataset, "endless", 1_000_000))
     for _ in patiently():
         job = client.finetune.get_finetune(job.id)
         if job.state == JobState.RUNNING:
