@@ -110,10 +110,10 @@ fn data_sets_that_are_none_are_refused_before_the_job_is_accepted() {
     for class in ["blue", "green"] {
         fs::remove_dir_all(one.join(class)).unwrap();
     }
-    refused(&one, &["1 class", "at least two"]);
+    refused(&one, &["1 folder", "at least two"]);
     let empty = color_folders(sandbox.path("empty"), 4);
     fs::create_dir(empty.join("violet")).unwrap();
-    refused(&empty, &["violet", "0 usable"]);
+    refused(&empty, &["`violet` (0)", "usable"]);
 }
 
 #[test]

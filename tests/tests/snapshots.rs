@@ -24,11 +24,14 @@ const COMMANDS: [&[&str]; 14] = [
     &["health"],
 ];
 
-/// Settings under which texts that differ from run to run are the same: paths of the sandbox, figures of speed.
+/// Settings under which texts that differ from run to run are the same: paths, ports, identifiers, variables.
 fn settings(sandbox: &Sandbox) -> Settings {
     let mut settings = Settings::clone_current();
     settings.add_filter(&regex_escape(text(&sandbox.path(""))), "[SANDBOX]/");
     settings.add_filter(r"http://127\.0\.0\.1:\d+", "[SERVER]");
+    settings.add_filter(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[UUID]");
+    // clap prints the values of the variables that are set.
+    settings.add_filter(r"\[env: (\w+)=[^\]]*\]", "[env: $1]");
     settings.set_prepend_module_to_snapshot(false);
     settings
 }

@@ -34,7 +34,7 @@ mod tests {
     fn few_names_are_listed_and_of_many_the_nearest() {
         assert_eq!(choices(Some("x"), &[]), "there is none yet; import or fine-tune one");
         assert_eq!(choices(Some("x"), &known(2)), "there are model-0, model-1");
-        let near = choices(Some("model-1o7"), &known(200));
+        let near = choices(Some("model-1x07"), &known(200));
         assert!(near.starts_with("the nearest of 200 are model-107, "), "{near}");
         assert_eq!(near.matches("model-").count(), NEAR, "{near}");
         assert_eq!(choices(None, &known(9)), "there are 9; `GET /models` and `graft models` list them");
