@@ -51,7 +51,7 @@ impl InputEvidence {
         };
         let pixels = match input.elem_type {
             data_type::UINT8 => PixelScale::Bytes,
-            _ => Affine::at_start(graph, &input.name, channels).map_or(PixelScale::Unsaid, |affine| affine.scale()),
+            _ => ScaleShift::at_start(graph, &input.name, channels).map_or(PixelScale::Unsaid, |affine| affine.scale()),
         };
         Ok(Self { name: input.name, channels, shape, elem_type: data_type::name(input.elem_type), pixels })
     }
@@ -84,7 +84,7 @@ impl fmt::Display for InputEvidence {
 
 /// Arithmetic with constants at the start of a network: `scale·x + shift` for each channel.
 #[derive(Debug, Clone, PartialEq)]
-struct Affine {
+struct ScaleShift {
     scale: Vec<f64>,
     shift: Vec<f64>,
 }
@@ -92,7 +92,7 @@ struct Affine {
 /// The widest range that a network is normalized to, from Caffe's -124..152 to a division by 0.2: ten deviations.
 const WIDEST: f64 = 10.0;
 
-impl Affine {
+impl ScaleShift {
     /// The arithmetic that every image goes through first; `None` where there is none.
     fn at_start(graph: &GraphProto, input: &str, channels: usize) -> Option<Self> {
         let mut affine = Self { scale: vec![1.0; channels], shift: vec![0.0; channels] };
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn scale(operations: &[(&str, f64)]) -> PixelScale {
-        let mut affine = Affine { scale: vec![1.0; 3], shift: vec![0.0; 3] };
+        let mut affine = ScaleShift { scale: vec![1.0; 3], shift: vec![0.0; 3] };
         operations.iter().for_each(|(op, number)| affine.apply(op, &[*number; 3]));
         affine.scale()
     }

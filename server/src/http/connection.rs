@@ -1,8 +1,10 @@
 //! What a connection and its request tell each other.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::metrics::ConnectionEnd;
 
 /// Where a connection is, shared by its socket and its requests; an extension of every request.
 #[derive(Debug, Clone)]
@@ -13,6 +15,7 @@ struct Shared {
     phase: AtomicU8,
     peer: IpAddr,
     reserve: bool,
+    timeout: OnceLock<ConnectionEnd>,
 }
 
 /// What a connection waits for.
@@ -36,7 +39,7 @@ impl ConnectionState {
     #[must_use]
     pub fn new(peer: IpAddr, class: ConnectionClass) -> Self {
         let reserve = class == ConnectionClass::Reserve;
-        Self(Arc::new(Shared { phase: AtomicU8::new(Phase::First as u8), peer, reserve }))
+        Self(Arc::new(Shared { phase: AtomicU8::new(Phase::First as u8), peer, reserve, timeout: OnceLock::new() }))
     }
 
     /// Where it is.
@@ -59,6 +62,17 @@ impl ConnectionState {
     /// The body has arrived: what the client sends or closes from now on is not part of the request.
     pub fn body_received(&self) {
         self.enter(Phase::Answer);
+    }
+
+    /// The client was too slow. On record here, because HTTP does not report it for a connection without a request.
+    pub fn time_out(&self, end: ConnectionEnd) {
+        let _first = self.0.timeout.set(end);
+    }
+
+    /// What the client was too slow for, if it was.
+    #[must_use]
+    pub fn timed_out(&self) -> Option<ConnectionEnd> {
+        self.0.timeout.get().copied()
     }
 
     /// Whether it was accepted beyond the limit, for health checks.

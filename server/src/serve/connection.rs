@@ -1,6 +1,5 @@
 //! One connection from its start to its end.
 
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 use tower::Service;
 
-use super::stream::{ClientStream, TimedOut, Transport};
+use super::stream::{ClientStream, Transport};
 use super::tls::Certificates;
 use crate::http::connection::{ConnectionState, Phase};
 use crate::metrics::{ConnectionEnd, Metrics};
@@ -48,14 +47,13 @@ pub(super) struct Connection {
 impl Connection {
     /// Answers its requests until it ends.
     pub(super) async fn serve(self, router: Router) {
-        let metrics = self.metrics.clone();
+        let (metrics, state) = (self.metrics.clone(), self.state.clone());
         metrics.connected();
         // Counted as broken if this task is stopped.
         let mut count = EndCount { metrics, end: ConnectionEnd::Broken };
-        count.end = match self.answer(router).await {
-            Ok(()) => ConnectionEnd::Closed,
-            Err(error) => end_of(&*error),
-        };
+        let ended = self.answer(router).await;
+        let otherwise = if ended.is_ok() { ConnectionEnd::Closed } else { ConnectionEnd::Broken };
+        count.end = state.timed_out().unwrap_or(otherwise);
         tracing::debug!(end = ?count.end, "a connection has ended");
     }
 
@@ -65,7 +63,10 @@ impl Connection {
             None => Transport::Plain(stream),
             Some(certificates) => {
                 let handshake = timeout(timeouts.header, certificates.accept(stream)).await;
-                Transport::Tls(Box::new(handshake.map_err(|_| TimedOut(ConnectionEnd::HeaderTimeout))??))
+                if handshake.is_err() {
+                    state.time_out(ConnectionEnd::HeaderTimeout);
+                }
+                Transport::Tls(Box::new(handshake??))
             }
         };
         let one_request = state.of_reserve();
@@ -113,14 +114,4 @@ impl Drop for EndCount {
     fn drop(&mut self) {
         self.metrics.disconnected(self.end);
     }
-}
-
-/// Why a connection ended, from the error that came through hyper.
-fn end_of(error: &(dyn std::error::Error + 'static)) -> ConnectionEnd {
-    let chain = std::iter::successors(Some(error), |error| (**error).source());
-    let mut timeouts = chain.filter_map(|error| match error.downcast_ref::<io::Error>() {
-        Some(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<TimedOut>()),
-        None => error.downcast_ref::<TimedOut>(),
-    });
-    timeouts.next().map_or(ConnectionEnd::Broken, |timed_out| timed_out.0)
 }

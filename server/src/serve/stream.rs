@@ -11,7 +11,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -26,11 +25,6 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a stream that has ended is asked whether its client is there.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// A client was too slow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the client was too slow: {0:?}")]
-pub(super) struct TimedOut(pub(super) ConnectionEnd);
 
 /// The bytes below HTTP.
 pub(super) enum Transport {
@@ -68,7 +62,7 @@ impl ClientStream {
             self.timed = phase;
             self.read_timer.as_mut().reset(Instant::now() + patience);
         }
-        self.read_timer.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, TimedOut(end)))
+        self.read_timer.as_mut().poll(cx).map(|()| self.too_slow(end))
     }
 
     /// Whether the stream's end, which was read while a request is being answered, is the client's end.
@@ -96,8 +90,12 @@ impl ClientStream {
 
     fn poll_write_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let timer = self.write_timer.get_or_insert_with(|| Box::pin(sleep(WRITE_PATIENCE)));
-        let timed_out = TimedOut(ConnectionEnd::WriteTimeout);
-        timer.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, timed_out))
+        timer.as_mut().poll(cx).map(|()| self.too_slow(ConnectionEnd::WriteTimeout))
+    }
+
+    fn too_slow(&self, end: ConnectionEnd) -> io::Error {
+        self.state.time_out(end);
+        io::ErrorKind::TimedOut.into()
     }
 
     fn watch_write<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

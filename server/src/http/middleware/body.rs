@@ -22,8 +22,9 @@ use crate::http::state::AppState;
 const BYTES_PER_SECOND: u64 = 16 << 10;
 /// A rejected upload of this size is read to its end, so that its connection can be used again.
 const CHEAP_TO_DRAIN: u64 = 256 << 10;
-/// A client that is refused has this long to send the rest of a small body.
-const DRAIN_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the rest of a refused body is read and dropped. A client that is still sending when its connection closes
+/// loses the answer (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(2);
 /// Room for bodies comes back as soon as one request has been answered.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 
@@ -109,8 +110,8 @@ pub(crate) async fn bound(State(state): State<AppState>, request: Request, next:
     if let Some(failure) = intake.failure.get() {
         response = ApiError::from(*failure).into_response();
     }
-    // Nobody waits for the go-ahead of a client that has been refused.
-    if expects_continue || !intake.drain().await {
+    // A client that waits for the go-ahead sends nothing; reading would give it.
+    if expects_continue || !intake.drain() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -192,22 +193,15 @@ impl Intake {
         *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
     }
 
-    /// Reads what the handler has left, if it is little. Whether the connection can be used again.
-    async fn drain(&self) -> bool {
+    /// Drops what the handler has left of the body, beside the answer. Whether the connection can be used again.
+    fn drain(&self) -> bool {
         let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut rest) = rest else { return self.failure.get().is_none() };
-        if rest.size_hint().upper().is_none_or(|bytes| bytes > CHEAP_TO_DRAIN) {
-            return false;
-        }
-        let read = async {
-            while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut rest).poll_frame(cx)).await {
-                if frame.is_err() {
-                    return false;
-                }
-            }
-            true
-        };
-        timeout(DRAIN_PATIENCE, read).await.unwrap_or(false)
+        let cheap = rest.size_hint().upper().is_some_and(|bytes| bytes <= CHEAP_TO_DRAIN);
+        tokio::spawn(timeout(LINGER, async move {
+            while let Some(Ok(_dropped)) = std::future::poll_fn(|cx| Pin::new(&mut rest).poll_frame(cx)).await {}
+        }));
+        cheap
     }
 }
 
@@ -235,7 +229,10 @@ impl MeteredBody {
 
     fn fail(&mut self, failure: BodyFailure) -> axum::Error {
         let _first = self.intake.failure.set(failure);
-        self.inner = None;
+        // Its client may still be sending; one that is too slow has had its time.
+        if let Some(rest) = self.inner.take().filter(|_| failure != BodyFailure::TooSlow) {
+            self.intake.leave(rest);
+        }
         axum::Error::new(failure)
     }
 
