@@ -103,7 +103,7 @@ fn problems_over_http_say_what_to_do() {
         ("an unknown job", server.get(job)),
         ("an unknown model", server.post("/classify/bytes?model=bas", octets, vec![1])),
         ("no image", server.post("/classify/bytes?model=base", octets, b"a text".to_vec())),
-        ("an unknown parameter", server.post("/classify/bytes?modle=base", octets, vec![1])),
+        ("an unknown parameter", server.post("/classify/bytes?mode=base", octets, vec![1])),
         ("no JSON", server.post("/finetune", "application/json", b"{".to_vec())),
         ("another content type", server.post("/finetune", "text/plain", b"{}".to_vec())),
         ("a missing field", fine_tune(json!({"dataset": folder("x")}))),
