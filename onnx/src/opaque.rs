@@ -93,7 +93,7 @@ impl ModelFile {
         let input = image_input(self.graph()?)?;
         let Some(graph) = model.proto.graph.as_mut() else { return Err(FileError::NoGraph.into()) };
         let adapter = InputAdapter::new(graph, &input, options)?;
-        let tail = Tail::new(graph, self.opset(), options);
+        let tail = ScoreNodes::new(graph, self.opset(), options);
         let mut nodes = adapter.parts.nodes;
         nodes.append(&mut graph.node);
         nodes.extend(tail.nodes);
@@ -180,8 +180,8 @@ fn adapter_graph(input: &ImageInput, options: &OpaqueOptions<'_>) -> Result<(Gra
     Ok((graph, x))
 }
 
-/// The nodes behind the file's own: from its first output to `logits` and `probabilities`.
-struct Tail {
+/// The nodes that are appended to a file: from its first output to `logits` and `probabilities`.
+struct ScoreNodes {
     outputs: Vec<ValueInfoProto>,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
@@ -190,7 +190,7 @@ struct Tail {
     at: String,
 }
 
-impl Tail {
+impl ScoreNodes {
     fn new(graph: &GraphProto, opset: i64, options: &OpaqueOptions<'_>) -> Self {
         let output = graph.output.first().cloned().unwrap_or_default();
         let (outputs, nodes, constants) = (vec![], vec![], vec![]);
