@@ -32,6 +32,12 @@ impl AtomicFile {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// Its name until it is committed.
+    #[must_use]
+    pub fn temporary_path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Makes the content durable and visible: syncs the file, replaces whatever has its target's name, syncs the folder.
     ///
     /// # Errors
@@ -162,6 +168,7 @@ mod tests {
         write_atomically(&path, b"one").unwrap();
         let mut file = AtomicFile::create(&path).unwrap();
         file.write_all(b"half").unwrap();
+        assert_eq!(fs::read(file.temporary_path()).unwrap(), b"half");
         assert_eq!((names(folder.path()).len(), fs::read(&path).unwrap()), (2, b"one".to_vec()));
         drop(file);
         assert_eq!(names(folder.path()), ["a.txt"]);

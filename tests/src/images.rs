@@ -49,15 +49,28 @@ pub fn write(path: &Path, bytes: &[u8]) {
 /// Never, for this network.
 #[must_use]
 pub fn base_model() -> Vec<u8> {
-    let preprocess = Preprocess::torchvision(64, 64);
+    random_network("resnet18", 64)
+}
+
+/// The same of a network a fortieth as large, for tests that store many versions of it.
+///
+/// # Panics
+/// Never, for this network.
+#[must_use]
+pub fn tiny_base_model() -> Vec<u8> {
+    random_network("resnet20_cifar", 32)
+}
+
+fn random_network(architecture: &str, side: u32) -> Vec<u8> {
+    let preprocess = Preprocess::torchvision(side, side);
     let build = || {
-        let graph = zoo::find("resnet18")?.graph([64; 2], 10).ok()?;
+        let graph = zoo::find(architecture)?.graph([side as usize; 2], 10).ok()?;
         graph.normalized(&preprocess.normalize()).ok()
     };
-    let graph = build().unwrap_or_else(|| panic!("the tables hold a resnet18"));
+    let graph = build().unwrap_or_else(|| panic!("the tables hold a {architecture}"));
     let labels = Labels::new((0..10).map(|class| format!("thing {class}")).collect());
     let params = init::scrambled(&graph, 3);
-    let spec = ModelSpec::new("resnet18", Some(labels), preprocess);
+    let spec = ModelSpec::new(architecture, Some(labels), preprocess);
     let network = Network::new(graph, &params, spec).unwrap_or_else(|error| panic!("{error}"));
     onnx::export(&network, &onnx::ExportOptions::default()).unwrap_or_else(|error| panic!("{error}"))
 }

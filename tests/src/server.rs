@@ -9,9 +9,9 @@ use reqwest::blocking::{Client, Response, multipart};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long a test waits for an answer. Generous, because the machines that run tests are shared: it only bounds the time
-/// that a hanging test takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a test waits for an answer. Generous, because the machines that run tests are shared and a training process
+/// yields to everything else on them: it only bounds the time that a hanging test takes.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The path of the program, which `cargo test --workspace` builds beside the tests.
 ///
@@ -110,7 +110,18 @@ impl Sandbox {
     /// # Panics
     /// When it does not become ready.
     #[must_use]
-    pub fn serve_command(&self, mut command: Command, log: Stdio) -> Server {
+    pub fn serve_command(&self, command: Command, log: Stdio) -> Server {
+        let server = self.start(command, log);
+        server.wait("the server is ready", || server.get("/health/ready").status().is_success().then_some(()));
+        server
+    }
+
+    /// The same without waiting until it is ready; a server of HTTPS cannot be asked by [`Server`]'s client.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(&self, mut command: Command, log: Stdio) -> Server {
         command.args(["--port", "0", "--data-root"]).arg(self.folder.path());
         let started = command.stdout(Stdio::piped()).stderr(log).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("graft serve: {error}"));
@@ -121,12 +132,10 @@ impl Sandbox {
             // Whatever else is printed must have a reader.
             std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
         }
-        let url = first.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+        let url = first.split_whitespace().find(|word| word.contains("://")).map(str::to_owned);
         let url = url.unwrap_or_else(|| panic!("no address in {first:?}"));
         let client = Client::builder().timeout(PATIENCE).build().unwrap_or_else(|error| panic!("a client: {error}"));
-        let server = Server { child, url, client };
-        server.wait("the server is ready", || server.get("/health/ready").status().is_success().then_some(()));
-        server
+        Server { child, url, client }
     }
 }
 
@@ -138,7 +147,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Its address, `http://` in front.
+    /// Its address, `http://` or `https://` in front.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -158,7 +167,7 @@ impl Server {
     /// Calls `ask` every 100 ms until it returns something.
     ///
     /// # Panics
-    /// After two minutes.
+    /// After ten minutes.
     pub fn wait<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         let start = Instant::now();
         loop {
@@ -191,7 +200,7 @@ impl Server {
     /// Host and port.
     #[must_use]
     pub fn address(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        self.url.split_once("://").map_or(&*self.url, |(_, address)| address)
     }
 
     /// Sends a signal by its name, such as `TERM`.
@@ -245,7 +254,7 @@ impl Server {
     /// Waits until a fine-tune has ended and returns the job.
     ///
     /// # Panics
-    /// After two minutes.
+    /// After ten minutes.
     #[must_use]
     pub fn finished(&self, job: &str) -> Value {
         self.wait("the job has ended", || {

@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use models::files::AtomicFile;
 
 use super::interrupt::Interrupt;
 
@@ -33,7 +32,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Under a temporary name first, which goes away when the user interrupts it.
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let interrupt = Interrupt::listen()?;
-    let mut file = AtomicFile::create(path)?;
+    let mut file = interrupt.create(path)?;
     for chunk in bytes.chunks(CHUNK) {
         if interrupt.is_wanted() {
             bail!("interrupted; nothing was written");

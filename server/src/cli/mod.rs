@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, ListenArgs, LogArgs, ServeArgs};
+use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, LogArgs, ServeArgs};
 use server::config::{EngineOptions, KernelChoice, KernelOptions};
 use server::finetune::FinetuneContext;
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
@@ -97,7 +97,7 @@ enum Command {
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Ask a running server whether it is ready; for container health checks
-    Health(ListenArgs),
+    Health(health::HealthArgs),
     /// Run one fine-tune job for a server, which speaks to it through standard input and output
     #[command(hide = true)]
     Job(DataRootArgs),
@@ -154,7 +154,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match telemetry::init(log) {
         Ok(guard) => {
             _last_lines = guard;
-            run(line, &context)
+            interrupt::survive_large_files().and_then(|()| run(line, &context))
         }
         Err(error) => Err(error.into()),
     };

@@ -57,6 +57,11 @@ pub struct ServeArgs {
     #[arg(long, env = "GRAFT_DRAIN_SECONDS", default_value_t = 20, value_name = "S")]
     pub drain_seconds: u64,
 
+    /// Sends the spans of requests to the OpenTelemetry collector at this address, by OTLP over HTTP
+    #[cfg(feature = "otel")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
     /// How much jobs may take.
     #[command(flatten)]
     pub jobs: JobArgs,
@@ -81,6 +86,9 @@ pub struct ServeConfig {
     pub drain_delay_seconds: u64,
     /// How long requests in flight may take after SIGTERM.
     pub drain_seconds: u64,
+    /// The collector that spans are sent to, if they are sent.
+    #[cfg(feature = "otel")]
+    pub otlp_endpoint: Option<String>,
     /// How much jobs may take.
     pub jobs: JobOptions,
     /// How many versions of each model are kept; `None` for all.
@@ -108,6 +116,8 @@ impl ServeArgs {
             max_batch: self.max_batch.get(),
             drain_delay_seconds: self.drain_delay_seconds,
             drain_seconds: self.drain_seconds,
+            #[cfg(feature = "otel")]
+            otlp_endpoint: self.otlp_endpoint.clone(),
             jobs: self.jobs.options(),
             retention: self.jobs.retention(),
             log,

@@ -1,7 +1,7 @@
 //! What a connection and its request tell each other.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::metrics::ConnectionEnd;
@@ -12,7 +12,8 @@ pub struct ConnectionState(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    phase: AtomicU8,
+    /// The kind of the phase in the lowest bits, above them its number.
+    phase: AtomicU32,
     peer: IpAddr,
     reserve: bool,
     timeout: OnceLock<ConnectionEnd>,
@@ -20,7 +21,7 @@ struct Shared {
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u32)]
 pub enum Phase {
     /// The head of its first request, from the moment it was accepted.
     First,
@@ -34,18 +35,21 @@ pub enum Phase {
     Answer,
 }
 
+/// The bits of a phase's kind.
+const KIND_BITS: u32 = 3;
+
 impl ConnectionState {
     /// A new connection. One of the reserve answers health checks alone.
     #[must_use]
     pub fn new(peer: IpAddr, class: ConnectionClass) -> Self {
         let reserve = class == ConnectionClass::Reserve;
-        Self(Arc::new(Shared { phase: AtomicU8::new(Phase::First as u8), peer, reserve, timeout: OnceLock::new() }))
+        Self(Arc::new(Shared { phase: AtomicU32::new(Phase::First as u32), peer, reserve, timeout: OnceLock::new() }))
     }
 
     /// Where it is.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        match self.0.phase.load(Ordering::Acquire) {
+        match self.0.phase.load(Ordering::Acquire) & ((1 << KIND_BITS) - 1) {
             0 => Phase::First,
             1 => Phase::Idle,
             2 => Phase::Head,
@@ -54,9 +58,17 @@ impl ConnectionState {
         }
     }
 
+    /// Tells phases of the same kind apart: a connection is idle behind every answer, each time anew.
+    #[must_use]
+    pub fn phase_number(&self) -> u32 {
+        self.0.phase.load(Ordering::Acquire) >> KIND_BITS
+    }
+
     /// Goes on to a phase.
     pub fn enter(&self, phase: Phase) {
-        self.0.phase.store(phase as u8, Ordering::Release);
+        let next = |number: u32| (number >> KIND_BITS).wrapping_add(1) << KIND_BITS | phase as u32;
+        // The closure always gives a value, so there is always one.
+        let _always = self.0.phase.fetch_update(Ordering::AcqRel, Ordering::Acquire, |number| Some(next(number)));
     }
 
     /// The body has arrived: what the client sends or closes from now on is not part of the request.
@@ -95,4 +107,21 @@ pub enum ConnectionClass {
     Ordinary,
     /// Health checks: there are too many connections.
     Reserve,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_phase_that_comes_again_has_another_number() {
+        let state = ConnectionState::new(Ipv4Addr::LOCALHOST.into(), ConnectionClass::Ordinary);
+        assert_eq!((state.phase(), state.phase_number()), (Phase::First, 0));
+        for (number, phase) in (1..).zip([Phase::Idle, Phase::Head, Phase::Body, Phase::Answer, Phase::Idle]) {
+            state.enter(phase);
+            assert_eq!((state.phase(), state.phase_number()), (phase, number));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What becomes known about a request while it is answered: for the log, the metrics and `Server-Timing`.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue};
@@ -17,7 +17,14 @@ struct Inner {
     route: String,
     model: OnceLock<String>,
     caller: OnceLock<String>,
-    stages: Mutex<Vec<(Stage, Duration)>>,
+    stages: Mutex<Stages>,
+}
+
+#[derive(Debug, Default)]
+struct Stages {
+    durations: Vec<(Stage, Duration)>,
+    /// When the last of them was put on record.
+    over: Option<Instant>,
 }
 
 impl RequestRecord {
@@ -59,13 +66,22 @@ impl RequestRecord {
 
     /// How long a stage took.
     pub fn add_stage(&self, stage: Stage, duration: Duration) {
-        self.0.stages.lock().unwrap_or_else(PoisonError::into_inner).push((stage, duration));
+        let mut stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.durations.push((stage, duration));
+        stages.over = Some(Instant::now());
+    }
+
+    /// How long each stage took, in their order, and when the last was put on record.
+    #[must_use]
+    pub fn stages(&self) -> (Vec<(Stage, Duration)>, Option<Instant>) {
+        let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        (stages.durations.clone(), stages.over)
     }
 
     /// The stages as `Server-Timing` (W3C Server Timing), in milliseconds, which browsers show.
     #[must_use]
     pub fn server_timing(&self, total: Duration) -> Option<HeaderValue> {
-        let stages = self.0.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stages, _) = self.stages();
         let millis = |duration: Duration| duration.as_micros() as f64 / 1000.0;
         let parts = stages.iter().map(|(stage, duration)| format!("{};dur={}", stage.name(), millis(*duration)));
         let parts: Vec<String> = parts.chain([format!("total;dur={}", millis(total))]).collect();

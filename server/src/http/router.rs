@@ -79,6 +79,14 @@ pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     (router, openapi)
 }
 
+/// What answers clients that speak HTTP to a server of HTTPS.
+pub fn https_only(state: AppState) -> Router {
+    Router::new()
+        .fallback(async || ApiError::from(Code::HttpsRequired))
+        .layer(middleware::from_fn(security::headers))
+        .layer(middleware::from_fn_with_state(state, respond::respond))
+}
+
 /// The description of the interface, for `graft openapi`.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::response::Response;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,8 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 use tower::Service;
 
+use super::client::{ClientWatch, Encryption};
+use super::socket::Socket;
 use super::stream::{ClientStream, Transport};
-use super::tls::Certificates;
+use super::tls::{Certificates, Handshake};
 use crate::http::connection::{ConnectionState, Phase};
 use crate::metrics::{ConnectionEnd, Metrics};
 
@@ -33,6 +36,20 @@ pub(super) struct Timeouts {
     pub(super) idle: Duration,
 }
 
+/// What answers requests.
+#[derive(Debug, Clone)]
+pub(super) struct Routers {
+    /// The interface.
+    pub(super) interface: Router,
+    /// What tells clients that speak HTTP to a port of HTTPS so.
+    pub(super) https_only: Router,
+}
+
+/// The client did not wait for its answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the client has gone")]
+struct ClientGone;
+
 /// A connection that may be served.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
@@ -46,35 +63,43 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Answers its requests until it ends.
-    pub(super) async fn serve(self, router: Router) {
+    pub(super) async fn serve(self, routers: Routers) {
         let (metrics, state) = (self.metrics.clone(), self.state.clone());
         metrics.connected();
         // Counted as broken if this task is stopped.
         let mut count = EndCount { metrics, end: ConnectionEnd::Broken };
-        let ended = self.answer(router).await;
+        let ended = self.answer(routers).await;
         let otherwise = if ended.is_ok() { ConnectionEnd::Closed } else { ConnectionEnd::Broken };
         count.end = state.timed_out().unwrap_or(otherwise);
         tracing::debug!(end = ?count.end, "a connection has ended");
     }
 
-    async fn answer(self, router: Router) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn answer(self, routers: Routers) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let Self { stream, state, timeouts, certificates, mut stopped, permit, .. } = self;
-        let transport = match &certificates {
-            None => Transport::Plain(stream),
+        let socket = Socket::new(stream);
+        let (transport, encryption, router) = match &certificates {
+            None => (Transport::Plain(socket.clone()), Encryption::None, routers.interface),
             Some(certificates) => {
-                let handshake = timeout(timeouts.header, certificates.accept(stream)).await;
+                let handshake = timeout(timeouts.header, certificates.accept(socket.clone())).await;
                 if handshake.is_err() {
                     state.time_out(ConnectionEnd::HeaderTimeout);
                 }
-                Transport::Tls(Box::new(handshake??))
+                match handshake?? {
+                    Handshake::Done(stream) => (Transport::Tls(stream), Encryption::Tls, routers.interface),
+                    Handshake::PlainHttp => (Transport::Plain(socket.clone()), Encryption::None, routers.https_only),
+                }
             }
         };
-        let one_request = state.of_reserve();
-        let service = service_fn(|request: hyper::Request<Incoming>| handle(router.clone(), state.clone(), request));
-        let stream = TokioIo::new(ClientStream::new(transport, state.clone(), timeouts));
+        // A client that speaks the wrong protocol has to begin again.
+        let wrong_protocol = certificates.is_some() && encryption == Encryption::None;
+        let one_request = state.of_reserve() || wrong_protocol;
+        let watch = ClientWatch { socket, state: state.clone(), encryption };
+        let service = service_fn(|request: hyper::Request<Incoming>| handle(router.clone(), watch.clone(), request));
+        let stream = TokioIo::new(ClientStream::new(transport, state, timeouts));
         let mut http = http1::Builder::new();
-        let mut connection =
-            pin!(http.max_buf_size(HEAD_BYTES).keep_alive(!one_request).serve_connection(stream, service));
+        // The watch tells clients that have gone from clients that have closed their sending half; HTTP cannot.
+        http.max_buf_size(HEAD_BYTES).keep_alive(!one_request).half_close(true);
+        let mut connection = pin!(http.serve_connection(stream, service));
         let ended = tokio::select! {
             ended = &mut connection => ended,
             () = told(&mut stopped) => {
@@ -92,17 +117,24 @@ pub(super) async fn told(stopped: &mut watch::Receiver<bool>) {
     let _gone = stopped.wait_for(|stop| *stop).await;
 }
 
+/// Answers a request, or gives it up when its client has gone.
 async fn handle(
     mut router: Router,
-    state: ConnectionState,
+    watch: ClientWatch,
     request: hyper::Request<Incoming>,
-) -> Result<axum::response::Response, std::convert::Infallible> {
+) -> Result<Response, ClientGone> {
+    let state = watch.state.clone();
     state.enter(if request.body().is_end_stream() { Phase::Answer } else { Phase::Body });
+    let version = request.version();
     let mut request: Request = request.map(axum::body::Body::new);
     request.extensions_mut().insert(state.clone());
-    let response = router.call(request).await;
+    let Ok(response) = tokio::select! {
+        biased;
+        response = router.call(request) => response,
+        () = watch.lost(version) => return Err(ClientGone),
+    };
     state.enter(Phase::Idle);
-    response
+    Ok(response)
 }
 
 struct EndCount {

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::connection::{Connection, Timeouts, told};
+use super::connection::{Connection, Routers, Timeouts, told};
 use super::tls::Certificates;
 use crate::http::connection::{ConnectionClass, ConnectionState};
 use crate::http::state::AppState;
@@ -52,7 +51,7 @@ impl Listener {
     }
 
     /// Serves connections until told to stop, then those that are open to the end of their requests.
-    pub(super) async fn serve(self, router: Router, mut stopped: watch::Receiver<bool>) {
+    pub(super) async fn serve(self, routers: Routers, mut stopped: watch::Receiver<bool>) {
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -62,7 +61,7 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     if let Some(connection) = self.admit(stream, peer, stopped.clone()) {
-                        connections.spawn(connection.serve(router.clone()));
+                        connections.spawn(connection.serve(routers.clone()));
                     }
                 }
                 Err(error) => rest_after(&error).await,

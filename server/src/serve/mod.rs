@@ -1,8 +1,10 @@
 //! The life of the server.
 
+mod client;
 mod connection;
 mod listener;
 mod signals;
+mod socket;
 mod stream;
 mod tls;
 
@@ -18,12 +20,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::ServeConfig;
 use crate::failure::chain;
-use crate::http::router::router;
+use crate::http::router::{https_only, router};
 use crate::http::state::AppState;
 use crate::jobs::{ChildCommand, Runner};
 use crate::runtime::SelectedEngine;
 use crate::telemetry::{self, TelemetryError};
-use connection::told;
+use connection::{Routers, told};
 use listener::Listener;
 use signals::{Order, Signals, Stop};
 use tls::Certificates;
@@ -38,6 +40,8 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// When the address is taken, the data folder cannot be used, or the server would be open to strangers.
 pub fn serve(config: ServeConfig, engine: SelectedEngine, reload: &Reload) -> Result<()> {
     telemetry::log_panics();
+    #[cfg(feature = "otel")]
+    let _last_spans = config.otlp_endpoint.as_deref().map(crate::traces::Traces::start).transpose()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(engine.threads.get().max(2)).enable_all().build();
     let runtime = runtime.context("cannot start the threads that answer requests")?;
@@ -75,7 +79,8 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
         }
     });
     let listener = Listener::new(socket, &state, certificates.clone());
-    let mut server = tokio::spawn(listener.serve(router(state.clone()).0, stopped));
+    let routers = Routers { interface: router(state.clone()).0, https_only: https_only(state.clone()) };
+    let mut server = tokio::spawn(listener.serve(routers, stopped));
 
     let stop_kind = loop {
         tokio::select! {

@@ -9,8 +9,6 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    /// Without a handler, a file that may not grow any more ends the process instead of failing a write.
-    _file_size: Signal,
 }
 
 /// What a signal tells the server.
@@ -37,7 +35,6 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
-            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
@@ -13,6 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use super::socket::Socket;
 use crate::config::AccessArgs;
 
 /// The certificates in force.
@@ -54,11 +54,22 @@ impl Certificates {
         Ok(())
     }
 
-    /// Shakes hands with a client.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    /// Shakes hands with a client, unless it does not want to.
+    pub(super) async fn accept(&self, socket: Socket) -> io::Result<Handshake> {
+        // A method of HTTP begins with a letter, and no record of TLS does.
+        if socket.first_byte().await?.is_some_and(|byte| byte.is_ascii_alphabetic()) {
+            return Ok(Handshake::PlainHttp);
+        }
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        TlsAcceptor::from(config).accept(stream).await
+        Ok(Handshake::Done(Box::new(TlsAcceptor::from(config).accept(socket).await?)))
     }
+}
+
+/// How a connection begins.
+pub(super) enum Handshake {
+    Done(Box<TlsStream<Socket>>),
+    /// The client speaks HTTP without TLS.
+    PlainHttp,
 }
 
 fn read(chain: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, TlsError> {

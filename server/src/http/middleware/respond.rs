@@ -16,6 +16,7 @@ use crate::http::problem::{ApiError, Code};
 use crate::http::record::{RequestRecord, TraceParent};
 use crate::http::state::AppState;
 use crate::metrics::{EndedRequest, Metrics, Outcome};
+use crate::traces::{Answer, RequestTrace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -26,9 +27,10 @@ const LONGEST_ID: usize = 128;
 pub(crate) async fn respond(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let name = id.to_str().unwrap_or_default();
-    let span = span(name, &request);
     let record = RequestRecord::new(&request);
-    let watch = RequestWatch::begin(state.metrics.clone(), record.clone(), span.clone());
+    let trace = RequestTrace::begin(&request, &record);
+    let span = span(name, &request, &trace);
+    let watch = RequestWatch::begin(state.metrics.clone(), record.clone(), (span.clone(), trace));
     request.extensions_mut().insert(record.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
@@ -55,7 +57,7 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
     ApiError::internal(format!("a handler panicked: {}", panic_message(&*panic))).into_response()
 }
 
-fn span(id: &str, request: &Request) -> Span {
+fn span(id: &str, request: &Request, trace: &RequestTrace) -> Span {
     let path = request.uri().path();
     let span = tracing::info_span!(
         "request",
@@ -63,11 +65,16 @@ fn span(id: &str, request: &Request) -> Span {
         method = %request.method(),
         path,
         trace_id = field::Empty,
-        parent_id = field::Empty
+        parent_id = field::Empty,
+        span_id = field::Empty
     );
     if let Some(TraceParent { trace_id, parent_id }) = TraceParent::of(request.headers()) {
         span.record("trace_id", trace_id);
         span.record("parent_id", parent_id);
+    }
+    if let Some((trace_id, span_id)) = trace.ids() {
+        span.record("trace_id", trace_id);
+        span.record("span_id", span_id);
     }
     span
 }
@@ -77,19 +84,21 @@ struct RequestWatch {
     metrics: Metrics,
     record: RequestRecord,
     span: Span,
+    trace: RequestTrace,
     started: Instant,
     ended: bool,
 }
 
 impl RequestWatch {
-    fn begin(metrics: Metrics, record: RequestRecord, span: Span) -> Self {
+    fn begin(metrics: Metrics, record: RequestRecord, (span, trace): (Span, RequestTrace)) -> Self {
         metrics.received(record.route());
-        Self { metrics, record, span, started: Instant::now(), ended: false }
+        Self { metrics, record, span, trace, started: Instant::now(), ended: false }
     }
 
     fn end(mut self, status: StatusCode, code: Option<Code>) {
         self.ended = true;
         let reason = code.map_or("", |code| code.entry().name);
+        self.trace.end(&self.record, Answer { status: Some(status.as_u16()), reason });
         let outcome = match code {
             Some(code) if code.sheds_load() => Outcome::Shed,
             _ if status.is_client_error() || status.is_server_error() => Outcome::Failed,
@@ -120,6 +129,7 @@ impl Drop for RequestWatch {
             return;
         }
         self.count(Outcome::Abandoned, "");
+        self.trace.end(&self.record, Answer { status: None, reason: "" });
         let _entered = self.span.enter();
         let (model, duration_ms) = (self.record.model(), self.started.elapsed().as_millis() as u64);
         tracing::info!(outcome = Outcome::Abandoned.name(), model, duration_ms, "the client has gone");
@@ -128,10 +138,10 @@ impl Drop for RequestWatch {
 
 /// The id that a proxy gave the request, so that its log and ours agree, or a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers.get(REQUEST_ID).filter(|id| {
+    let upstream = headers.get(REQUEST_ID).filter(|id| {
         let bytes = id.as_bytes();
         (1..=LONGEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
     });
     let new = || HeaderValue::try_from(Uuid::now_v7().to_string());
-    given.cloned().or_else(|| new().ok()).unwrap_or(HeaderValue::from_static("-"))
+    upstream.cloned().or_else(|| new().ok()).unwrap_or(HeaderValue::from_static("-"))
 }

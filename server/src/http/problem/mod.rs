@@ -118,7 +118,7 @@ impl ApiError {
     /// Replaces the empty body of the answer by the problem, now that the request's id is known.
     pub(crate) fn complete(&self, response: &mut Response, request_id: &str) {
         let problem = Problem::of(self.code, self.detail(), request_id);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let body = serde_json::to_vec(&problem).expect("text and a number can be written as JSON");
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = body.into();

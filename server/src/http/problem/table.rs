@@ -47,6 +47,7 @@ codes! {
     // Requests in general.
     RouteNotFound: NOT_FOUND, "route_not_found", "No such address", "`GET /openapi.json` lists the addresses.";
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "The address does not take this method", "The header `Allow` names the methods it takes.";
+    HttpsRequired: BAD_REQUEST, "https_required", "The server speaks HTTPS", "Send the request to the same address with `https://`.";
     InvalidParameter: BAD_REQUEST, "invalid_parameter", "A parameter is invalid", "Correct the parameter that is named.";
     InvalidJson: BAD_REQUEST, "invalid_json", "The body is not JSON", "Correct the syntax at the place that is named.";
     InvalidBody: UNPROCESSABLE_ENTITY, "invalid_body", "The body is not what the operation takes", "Correct the field that is named.";
