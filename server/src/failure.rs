@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::error::Error;
+use std::io::{self, ErrorKind};
 
 /// An error with its causes in one line, no text twice: errors that are also shown alone include their cause.
 #[must_use]
@@ -15,6 +16,15 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// Whether a disk that takes no more is what an error comes from: it is full, or a quota or a limit of the process is used
+/// up.
+#[must_use]
+pub fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+    let mut causes = std::iter::successors(Some(error), |cause: &&(dyn Error + 'static)| (*cause).source());
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| full.contains(&error.kind())))
+}
+
 /// The message of a panic.
 #[must_use]
 pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
@@ -24,14 +34,24 @@ pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
     use crate::store::StoreError;
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot open the models")]
     struct Outer(#[from] StoreError);
+
+    #[test]
+    fn a_full_disk_is_told_wherever_it_is_in_the_chain_of_causes() {
+        let from = |kind: ErrorKind| Outer(StoreError::Io { path: "models".into(), source: kind.into() });
+        // What write(2) and quotas say: ENOSPC, EDQUOT, EFBIG.
+        for number in [28, 122, 27] {
+            let source = io::Error::from_raw_os_error(number);
+            assert!(is_full_disk(&source), "{source}");
+            assert!(is_full_disk(&from(source.kind())), "{source}");
+        }
+        assert!(!is_full_disk(&from(ErrorKind::PermissionDenied)));
+    }
 
     #[test]
     fn causes_are_named_once() {

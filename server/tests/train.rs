@@ -154,6 +154,35 @@ fn an_interrupted_run_says_how_to_go_on() {
 }
 
 #[test]
+fn a_run_that_finds_the_disk_full_says_so_and_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    dataset(&folder.join("data"));
+    let checkpoints = folder.join("runs/full/checkpoints");
+    let mut child = train(folder, "full").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while newest(&checkpoints).is_none() && child.try_wait().unwrap().is_none() {
+        sleep(Duration::from_millis(2));
+    }
+    // No file grows any more, as on a full disk.
+    let limit = rustix::process::Rlimit { current: Some(1), maximum: None };
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{:?} {error}", output.status);
+    assert!(error.contains("runs/full") && error.contains("File too large"), "{error}");
+    let unfinished = fs::read_dir(&checkpoints).unwrap().flatten();
+    let unfinished = unfinished.filter(|entry| entry.file_name().to_string_lossy().ends_with("partial"));
+    assert_eq!(unfinished.count(), 0);
+
+    let last = done(&mut train(folder, "full"));
+    assert!(last.contains("goes on in runs/full from step"), "{last}");
+    done(&mut train(folder, "whole"));
+    let model = |id: &str| fs::read(folder.join("runs").join(id).join("model.onnx")).unwrap();
+    assert!(model("full") == model("whole"), "the files of weights differ");
+}
+
+#[test]
 fn recipes_are_listed_shown_and_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let list = done(graft(folder.path()).args(["train", "--list"]));

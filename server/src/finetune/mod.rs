@@ -12,6 +12,7 @@ use trainer::finetune::{self as training, Base, FinetuneError, FinetuneOptions, 
 use utoipa::ToSchema;
 
 use crate::config::DataDir;
+use crate::failure::is_full_disk;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
 pub use checker::FinetuneChecker;
@@ -34,8 +35,16 @@ pub struct FinetuneSpec {
     pub options: FinetuneOptions,
 }
 
-/// The code of a failure of the store, which another attempt may not meet.
-pub const STORE_FAILED: &str = "store_failed";
+/// The code of a failure of the store.
+const STORE_FAILED: &str = "store_failed";
+/// The code of a disk that took no more.
+const STORAGE_FULL: &str = "storage_full";
+
+/// Whether another attempt may not meet a failure with this code: there may be room on the disk by then.
+#[must_use]
+pub fn is_transient(code: &str) -> bool {
+    [STORE_FAILED, STORAGE_FULL].contains(&code)
+}
 
 /// Where a fine-tune finds its base and its images.
 #[derive(Debug, Clone)]
@@ -75,6 +84,7 @@ impl FinetuneFailure {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            failure if is_full_disk(failure) => STORAGE_FULL,
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
             FinetuneFailure::Store(_) => STORE_FAILED,
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",

@@ -17,7 +17,7 @@ use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobProgress, JobResult};
 use super::store::Jobs;
 use crate::failure::chain;
-use crate::finetune::STORE_FAILED;
+use crate::finetune::is_transient;
 
 /// How long a training process may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -112,8 +112,7 @@ impl Attempt<'_> {
                             false => Some(AttemptOutcome::Lost),
                         },
                         Ok(Some(ChildMessage::Published { result })) => Some(AttemptOutcome::Published(result)),
-                        // A store that fails now, on a full disk, may not in a moment.
-                        Ok(Some(ChildMessage::Failed { error })) if error.code == STORE_FAILED => {
+                        Ok(Some(ChildMessage::Failed { error })) if is_transient(&error.code) => {
                             Some(AttemptOutcome::Crashed(error))
                         }
                         Ok(Some(ChildMessage::Failed { error })) => Some(AttemptOutcome::Failed(error)),

@@ -317,6 +317,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_process_that_finds_no_room_on_the_disk_is_begun_again() {
+        let (folder, jobs) = jobs().await;
+        let job = create(&jobs, "flowers").await;
+        let full = r#"echo '{"report": "failed", "error": {"code": "storage_full", "message": "no room"}}'"#;
+        let (job, _stop, _task) = until(&jobs, &runner(&jobs, &folder, full), &job, over).await;
+        let error = job.error.clone().unwrap();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("storage_full", "no room (attempt 3 of 3)"));
+    }
+
+    #[tokio::test]
     async fn a_process_that_cannot_be_started_fails_the_job() {
         let (folder, jobs) = jobs().await;
         let job = create(&jobs, "flowers").await;
