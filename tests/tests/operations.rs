@@ -5,13 +5,13 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
-use tests::images::{base_model, color_folders, example, write};
+use tests::images::{color_folders, example, tiny_base_model, write};
 use tests::server::{Sandbox, Server, json, text};
 
 /// A sandbox with a stored base model, and a request for a fine-tune on it.
 fn sandbox() -> (Sandbox, Value) {
     let sandbox = Sandbox::default();
-    write(&sandbox.path("base.onnx"), &base_model());
+    write(&sandbox.path("base.onnx"), &tiny_base_model());
     let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
     let data = color_folders(sandbox.path("pictures"), 6);
     let dataset = json!({"kind": "folder", "path": data});

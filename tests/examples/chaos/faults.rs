@@ -35,7 +35,7 @@ pub(super) enum Fault {
     Restart,
     /// SIGHUP.
     Reload,
-    /// A request that is never whole.
+    /// A client that never sends the whole of its request.
     SlowClient,
 }
 

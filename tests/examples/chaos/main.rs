@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::blocking::Client;
 use serde_json::json;
-use tests::images::{base_model, color_folders, example, write};
+use tests::images::{color_folders, example, tiny_base_model, write};
 use tests::server::{Sandbox, text};
 
 use faults::{Fault, Host};
@@ -54,7 +54,10 @@ fn main() -> Outcome<()> {
         submit(&client, &host.address(), &ledger, text(&data));
         let fault = host.random.pick(&Fault::ALL);
         match fault {
-            Fault::SlowClient => slow.extend(host.address().strip_prefix("http://").and_then(half_request)),
+            Fault::SlowClient => {
+                let sent = host.random.pick(&HALF_REQUESTS);
+                slow.extend(host.address().strip_prefix("http://").and_then(|address| half_request(address, sent)));
+            }
             fault => host.inflict(fault)?,
         }
         if slow.len() > SLOW_CLIENTS {
@@ -78,7 +81,7 @@ fn main() -> Outcome<()> {
 /// A store with a base model and a classifier of three versions.
 fn prepare() -> Outcome<Sandbox> {
     let sandbox = Sandbox::default();
-    write(&sandbox.path("base.onnx"), &base_model());
+    write(&sandbox.path("base.onnx"), &tiny_base_model());
     let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
     let data = color_folders(sandbox.path("first"), 12);
     for _ in 0..3 {
@@ -121,10 +124,16 @@ fn classify(
     })
 }
 
-/// A request whose body never comes.
-fn half_request(address: &str) -> Option<TcpStream> {
+/// What slow clients send, and nothing more: nothing, half a head, half a body.
+const HALF_REQUESTS: [&str; 3] = [
+    "",
+    "POST /classify/bytes HTTP/1.1\r\nhost: local",
+    "POST /classify/bytes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\nBM",
+];
+
+fn half_request(address: &str, sent: &str) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(b"POST /classify/bytes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nBM").ok()?;
+    stream.write_all(sent.as_bytes()).ok()?;
     Some(stream)
 }
 
