@@ -10,11 +10,12 @@ In a data folder of its own that is removed at the end:
 2. lets other programs judge every way in which graft writes an operator, and networks of the papers;
 3. imports networks with every kind of end and start, and compares their scores with ONNX Runtime's;
 4. imports a small classifier that another program wrote, exports it, and checks the file with ONNX's own tools;
-5. generates a client from openapi/openapi.json;
-6. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
+5. compares docs/compose.yaml with the program's settings and with the Dockerfile;
+6. generates a client from openapi/openapi.json;
+7. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
    model, stops the server with SIGTERM, which must end it cleanly, and checks the fine-tuned model's file; before the
    last stop, schemathesis sends some hundred requests, and every answer must be as described;
-7. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
+8. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
 
 ONNX Runtime's library is the one of this Python, unless ORT_DYLIB_PATH names another.
 """
@@ -182,6 +183,9 @@ def main() -> None:
         for opset in (13, 17, 20):
             export(graft, data, "tiny", folder / f"tiny{opset}.onnx", opset)
         run(graft, "check", folder / "tiny.onnx", folder / "tiny17.onnx", "--data-dir", data)
+
+        say("docs/compose.yaml: the program's settings and the Dockerfile's folders")
+        python("check_compose.py", graft)
 
         say("a client generated from openapi/openapi.json")
         client = folder / "client"
