@@ -124,14 +124,14 @@ pub fn lost_lines() -> u64 {
 
 /// Tells the log each minute how many lines it lost, until the future is dropped.
 pub async fn report_losses() {
-    let mut told = 0;
+    let mut reported = 0;
     loop {
         sleep(REPORT_EVERY).await;
         let lost = lost_lines();
-        if lost > told {
-            tracing::warn!(lost = lost - told, "lines of the log were lost: standard error takes too few");
+        if lost > reported {
+            tracing::warn!(lost = lost - reported, "lines of the log were lost: standard error takes too few");
         }
-        told = lost;
+        reported = lost;
     }
 }
 

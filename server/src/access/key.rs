@@ -36,8 +36,8 @@ impl FromStr for Role {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let found = Self::ALL.iter().find(|(name, _)| *name == text);
-        found.map(|(_, role)| *role).ok_or_else(|| KeyError::Role(text.to_owned()))
+        let entry = Self::ALL.iter().find(|(name, _)| *name == text);
+        entry.map(|(_, role)| *role).ok_or_else(|| KeyError::Role(text.to_owned()))
     }
 }
 

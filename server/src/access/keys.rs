@@ -90,13 +90,13 @@ impl Keys {
             return Some(Caller { key: None, limiter: self.anyone.as_ref() });
         }
         let hash = Key::hash_of(secret?);
-        let mut found = None;
+        let mut caller = None;
         for holder in &self.holders {
             if bool::from(holder.key.hash.ct_eq(&hash)) {
-                found = Some(Caller { key: Some(&holder.key), limiter: holder.limiter.as_ref() });
+                caller = Some(Caller { key: Some(&holder.key), limiter: holder.limiter.as_ref() });
             }
         }
-        found
+        caller
     }
 }
 

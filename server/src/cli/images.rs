@@ -60,7 +60,7 @@ const CLASSES: usize = 30;
 pub(super) fn describe(summary: &DatasetSummary) -> Vec<String> {
     let DatasetSummary { layout, evidence, classes, images, given_subsets, omissions, unusable, .. } = summary;
     let count = |subset: fn(&ClassSummary) -> usize| classes.iter().map(subset).sum::<usize>();
-    let given = match &given_subsets[..] {
+    let origin = match &given_subsets[..] {
         [] => "drawn by the seed".to_owned(),
         subsets => format!("the data set gives {}", subsets.join(", ")),
     };
@@ -68,7 +68,7 @@ pub(super) fn describe(summary: &DatasetSummary) -> Vec<String> {
     let mut lines = vec![
         format!("data: layout {}: {evidence}", layout.name()),
         format!(
-            "data: {images} images of {} classes: {} train, {} validate, {} test ({given})",
+            "data: {images} images of {} classes: {} train, {} validate, {} test ({origin})",
             classes.len(),
             count(|class| class.train),
             count(|class| class.validation),

@@ -93,8 +93,8 @@ fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
         }
     }
     #[expect(clippy::disallowed_methods, reason = "clap reads the variable too, but needs the file's values first")]
-    let named = std::env::var_os(CONFIG_VARIABLE);
-    named.filter(|path| !path.is_empty()).map(PathBuf::from)
+    let path = std::env::var_os(CONFIG_VARIABLE);
+    path.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn matches(command: &Command, arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {

@@ -62,10 +62,10 @@ pub(super) struct TrainingSetup {
 impl RecipeArgs {
     /// The recipe and its name, with these settings behind the user's.
     pub(super) fn open(&self, more: impl IntoIterator<Item = Setting>) -> Result<(String, Recipe)> {
-        let wanted = self.recipe.as_deref();
-        let wanted = wanted.context("name a recipe with --recipe; `graft train --list` lists them")?;
+        let name = self.recipe.as_deref();
+        let name = name.context("name a recipe with --recipe; `graft train --list` lists them")?;
         let settings: Vec<Setting> = self.set.iter().cloned().chain(more).collect();
-        Ok(Recipe::open(wanted, &settings)?)
+        Ok(Recipe::open(name, &settings)?)
     }
 
     /// Lists the images and prepares a run: upon this stored model, or the one that the recipe names, if there is any.
@@ -81,8 +81,8 @@ impl RecipeArgs {
         // Only an error when there is a pool already, which then serves as well.
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
         observer.event(Event::Phase { phase: Phase::Data });
-        let named = recipe.base.as_deref().map(str::parse).transpose()?;
-        let base = base.cloned().or(named).map(|name| network(&name, context)).transpose()?;
+        let recipe_base = recipe.base.as_deref().map(str::parse).transpose()?;
+        let base = base.cloned().or(recipe_base).map(|name| network(&name, context)).transpose()?;
         let source = self.dataset.locate(data, context, observer)?;
         let plan_of = |dataset| {
             let loading =

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use trainer::fit::{CheckpointError, FitError, ImageExamples};
-use trainer::recipe::{BUILTIN, OpenRun, Recipe, RecipeError, Resume, RunFolder, RunPaths, RunResult, Setting, find};
+use trainer::recipe::{
+    BUILTIN, BuiltinRecipe, OpenRun, Recipe, RecipeError, Resume, RunFolder, RunPaths, RunResult, Setting, find,
+};
 
 use super::interrupt::Interrupt;
 use super::progress::{Metric, Progress};
@@ -47,16 +49,15 @@ pub(super) fn run(args: &TrainArgs, context: &CommandContext) -> Result<()> {
         return list();
     }
     if let Some(name) = &args.show {
-        let named =
+        let recipe =
             find(name).with_context(|| format!("there is no recipe `{name}`; `graft train --list` lists them"))?;
-        return Ok(output::line(format_args!("{}", named.text.trim_end()))?);
+        return Ok(output::line(format_args!("{}", recipe.text.trim_end()))?);
     }
     train(args, context)
 }
 
 fn list() -> Result<()> {
-    let row =
-        |named: &trainer::recipe::BuiltinRecipe| Ok([named.name.to_owned(), Recipe::parse(named.text, &[])?.summary]);
+    let row = |recipe: &BuiltinRecipe| Ok([recipe.name.to_owned(), Recipe::parse(recipe.text, &[])?.summary]);
     let rows: Vec<[String; 2]> = BUILTIN.iter().map(row).collect::<Result<_, RecipeError>>()?;
     Ok(output::table(["RECIPE", "WHAT"], &rows)?)
 }

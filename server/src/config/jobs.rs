@@ -68,14 +68,14 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// Reads `90s`, `30m`, `24h`, `3d` and combinations; at least a second, a year at most.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wanted = || "use a time such as `90s`, `30m`, `24h` or `3d`, from a second to a year".to_owned();
+    let advice = || "use a time such as `90s`, `30m`, `24h` or `3d`, from a second to a year".to_owned();
     // jiff's durations have no days, because some days have 23 hours; these have 24.
     let time = match text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
         Some(days) => days.checked_mul(24).filter(|hours| *hours <= LONGEST.as_hours()).map(SignedDuration::from_hours),
         None => text.parse::<SignedDuration>().ok(),
     };
     let time = time.filter(|time| (SignedDuration::from_secs(1)..=LONGEST).contains(time));
-    time.and_then(|time| Duration::try_from(time).ok()).ok_or_else(wanted)
+    time.and_then(|time| Duration::try_from(time).ok()).ok_or_else(advice)
 }
 
 #[cfg(test)]

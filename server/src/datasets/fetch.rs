@@ -88,12 +88,12 @@ pub fn fetch(
     let mut transfer = Transfer::open(file, endpoint, folder.join(format!("{}.part", file.name())))?;
     let size = if file.bytes < MIB { String::new() } else { format!(" (about {} MiB)", file.bytes.div_ceil(MIB)) };
     observer.event(Event::Note { message: format!("fetching {}{size}", transfer.url) });
-    let fetched = transfer.fetch(observer);
-    if fetched.is_err() && transfer.done == 0 {
+    let outcome = transfer.fetch(observer);
+    if outcome.is_err() && transfer.length == 0 {
         // What it holds is nothing, so that failing to remove it is no harm.
         drop(fs::remove_file(&transfer.path));
     }
-    fetched?;
+    outcome?;
     transfer.part.sync_all().and_then(|()| rename_durably(&transfer.path, &target)).map_err(at(&target))?;
     Ok(target)
 }
@@ -106,11 +106,11 @@ struct Transfer<'a> {
     part: File,
     path: PathBuf,
     /// Its length in bytes.
-    done: u64,
+    length: u64,
     /// The whole file's, as the server says; until it does, as the table says.
     total: u64,
-    /// The MiB that the observer has heard of.
-    told: u64,
+    /// The progress in MiB that the observer has heard of.
+    progress: u64,
 }
 
 /// Why a transfer ended before the file was whole.
@@ -130,7 +130,7 @@ impl<'a> Transfer<'a> {
             Err(TryLockError::WouldBlock) => return Err(FetchError::Busy { path }),
             Err(TryLockError::Error(source)) => return Err(FetchError::Io { path, source }),
         }
-        let done = part.seek(SeekFrom::End(0)).map_err(at(&path))?;
+        let length = part.seek(SeekFrom::End(0)).map_err(at(&path))?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("graft/", env!("CARGO_PKG_VERSION")))
@@ -140,12 +140,12 @@ impl<'a> Transfer<'a> {
             .timeout_recv_response(Some(PATIENCE))
             .timeout_per_read(Some(PATIENCE));
         let (url, agent) = (file.address(endpoint), config.build().into());
-        Ok(Self { file, url, agent, part, path, done, total: file.bytes, told: 0 })
+        Ok(Self { file, url, agent, part, path, length, total: file.bytes, progress: 0 })
     }
 
     /// Until the file is whole and right. What was there of an earlier attempt may be what is wrong, so it is begun anew once.
     fn fetch(&mut self, observer: &mut dyn Observer) -> Result<(), FetchError> {
-        let resumed = self.done > 0;
+        let resumed = self.length > 0;
         self.complete(observer)?;
         let Err(wrong) = self.check() else { return Ok(()) };
         self.forget()?;
@@ -160,11 +160,11 @@ impl<'a> Transfer<'a> {
     fn complete(&mut self, observer: &mut dyn Observer) -> Result<(), FetchError> {
         let mut left = RETRIES;
         loop {
-            let before = self.done;
+            let before = self.length;
             match self.attempt(observer) {
                 Ok(()) => return Ok(()),
                 Err(TransferError::Final(error)) => return Err(error),
-                Err(TransferError::Network(_)) if left > 0 && self.done > before => left -= 1,
+                Err(TransferError::Network(_)) if left > 0 && self.length > before => left -= 1,
                 Err(TransferError::Network(reason)) => {
                     return Err(FetchError::Network { url: self.url.clone(), reason });
                 }
@@ -180,24 +180,25 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         match response.status().as_u16() {
-            206 if from(&response) == Some(self.done) => {}
+            206 if from(&response) == Some(self.length) => {}
             // The server sends all of it, whatever was asked for.
             200 | 206 => self.forget().map_err(TransferError::Final)?,
             404 | 410 => return Err(TransferError::Final(FetchError::Missing { url: self.url.clone() })),
             status => return Err(TransferError::Network(format!("the server answers with status {status}"))),
         }
-        let length = response.body().content_length();
-        self.total = length.map_or(self.total, |length| self.done + length);
+        let rest = response.body().content_length();
+        self.total = rest.map_or(self.total, |rest| self.length + rest);
         self.receive(&mut response, observer)?;
-        match length {
-            Some(_) if self.done < self.total => Err(TransferError::Network("the connection broke off".to_owned())),
+        match rest {
+            Some(_) if self.length < self.total => Err(TransferError::Network("the connection broke off".to_owned())),
             _ => Ok(()),
         }
     }
 
     fn ask(&self) -> Result<Response<Body>, TransferError> {
         let request = self.agent.get(&self.url);
-        let request = if self.done > 0 { request.header("range", format!("bytes={}-", self.done)) } else { request };
+        let request =
+            if self.length > 0 { request.header("range", format!("bytes={}-", self.length)) } else { request };
         request.call().map_err(|error| TransferError::Network(error.to_string()))
     }
 
@@ -210,13 +211,13 @@ impl<'a> Transfer<'a> {
             if observer.stopped() {
                 return Err(TransferError::Final(FetchError::Stopped));
             }
-            let read = body.read(&mut chunk).map_err(|error| TransferError::Network(error.to_string()))?;
-            if read == 0 {
+            let count = body.read(&mut chunk).map_err(|error| TransferError::Network(error.to_string()))?;
+            if count == 0 {
                 return Ok(());
             }
-            self.part.write_all(&chunk[..read]).map_err(at(&self.path)).map_err(TransferError::Final)?;
-            self.done += read as u64;
-            if self.done > most {
+            self.part.write_all(&chunk[..count]).map_err(at(&self.path)).map_err(TransferError::Final)?;
+            self.length += count as u64;
+            if self.length > most {
                 self.forget().map_err(TransferError::Final)?;
                 let reason = format!("it has more than {most} bytes");
                 return Err(TransferError::Final(FetchError::Wrong { url: self.url.clone(), reason }));
@@ -227,17 +228,17 @@ impl<'a> Transfer<'a> {
 
     fn tell(&mut self, observer: &mut dyn Observer) {
         let total = self.total.div_ceil(MIB);
-        let done = if self.done == self.total { total } else { self.done / MIB };
-        if done != self.told {
-            self.told = done;
-            observer.event(Event::Progress { phase: Phase::Data, done, total });
+        let progress = if self.length == self.total { total } else { self.length / MIB };
+        if progress != self.progress {
+            self.progress = progress;
+            observer.event(Event::Progress { phase: Phase::Data, done: progress, total });
         }
     }
 
     /// Throws away what is there.
     fn forget(&mut self) -> Result<(), FetchError> {
         self.part.set_len(0).and_then(|()| self.part.rewind()).map_err(at(&self.path))?;
-        (self.done, self.told) = (0, 0);
+        (self.length, self.progress) = (0, 0);
         Ok(())
     }
 

@@ -85,7 +85,7 @@ impl PublishedDataset {
                     let message = format!("{url} is not there; the data set is used without it");
                     observer.event(Event::Warning { message });
                 }
-                fetched => drop(fetched?),
+                outcome => drop(outcome?),
             }
         }
         Ok(path)

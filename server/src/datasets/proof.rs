@@ -27,7 +27,7 @@ impl Proof<'_> {
                 loop {
                     match file.read(&mut chunk)? {
                         0 => break,
-                        read => hash.update(&chunk[..read]),
+                        count => hash.update(&chunk[..count]),
                     }
                 }
                 let digest = hex::encode(hash.finalize());

@@ -37,7 +37,7 @@ pub enum Presence {
 pub const PUBLISHED: [PublishedDataset; 2] = [OXFORD17, CIFAR10];
 
 /// Nilsback and Zisserman 2006. Its page has no checksums: the SHA-256 of the images is the one that intel/dffml
-/// (`examples/flower17/dataset.sh`) has. Of the divisions there is none; the reader wants every image once in each of them.
+/// (`examples/flower17/dataset.sh`) has. Of the splits there is none; the reader wants every image once in each of them.
 const OXFORD17: PublishedDataset = PublishedDataset {
     name: "oxford17",
     files: &[

@@ -31,11 +31,11 @@ pub(super) fn self_test(
     }
     let mut inputs = Vec::with_capacity(model.golden.len());
     for golden in &model.golden {
-        let named = |reason: String| format!("golden image {}: {reason}", golden.file_name);
+        let of_image = |reason: String| format!("golden image {}: {reason}", golden.file_name);
         let input = model.spec.preprocess.apply(&golden.bytes, &Limits::default());
-        let input = input.map_err(|error| named(error.to_string()))?;
-        let found = logits(engine, std::slice::from_ref(&input), classes).map_err(named)?;
-        compare(golden, &found[0]).map_err(named)?;
+        let input = input.map_err(|error| of_image(error.to_string()))?;
+        let rows = logits(engine, std::slice::from_ref(&input), classes).map_err(of_image)?;
+        compare(golden, &rows[0]).map_err(of_image)?;
         inputs.push(input);
     }
     if inputs.iter().any(|input| input.shape() != inputs[0].shape()) {
@@ -43,11 +43,11 @@ pub(super) fn self_test(
     }
     let batch: Vec<PreparedImage> = inputs.iter().cycle().take(max_batch).cloned().collect();
     let started = Instant::now();
-    let found = logits(engine, &batch, classes).map_err(|reason| format!("a batch of {max_batch}: {reason}"))?;
+    let rows = logits(engine, &batch, classes).map_err(|reason| format!("a batch of {max_batch}: {reason}"))?;
     throughput.record(batch.len(), started.elapsed());
-    for (golden, found) in model.golden.iter().cycle().zip(&found) {
-        let named = |reason| format!("golden image {} in a batch of {max_batch}: {reason}", golden.file_name);
-        compare(golden, found).map_err(named)?;
+    for (golden, row) in model.golden.iter().cycle().zip(&rows) {
+        let of_image = |reason| format!("golden image {} in a batch of {max_batch}: {reason}", golden.file_name);
+        compare(golden, row).map_err(of_image)?;
     }
     Ok(())
 }
@@ -57,20 +57,20 @@ fn run_noise(engine: &mut dyn Engine, model: &StoredModel, classes: usize, max_b
     let Some((height, width)) = model.spec.preprocess.output_size() else { return Ok(()) };
     for images in [1, max_batch] {
         let batch = ImageBatch::noise(images, [3, height as usize, width as usize], 0);
-        let found = rows(engine, &batch, classes)?;
-        if !found.iter().flatten().all(|logit| logit.is_finite()) {
+        let logits = rows(engine, &batch, classes)?;
+        if !logits.iter().flatten().all(|logit| logit.is_finite()) {
             return Err("the model answers with numbers that are not finite".to_owned());
         }
     }
     Ok(())
 }
 
-fn compare(golden: &Golden, found: &[f32]) -> Result<(), String> {
+fn compare(golden: &Golden, logits: &[f32]) -> Result<(), String> {
     let expected = &golden.logits;
-    if expected.len() != found.len() {
-        return Err(format!("{} logits are recorded, the model answers {}", expected.len(), found.len()));
+    if expected.len() != logits.len() {
+        return Err(format!("{} logits are recorded, the model answers {}", expected.len(), logits.len()));
     }
-    let (agree, difference) = agree(expected, found, golden.noise);
+    let (agree, difference) = agree(expected, logits, golden.noise);
     if agree {
         Ok(())
     } else {

@@ -105,9 +105,12 @@ impl Gauges {
         }
     }
 
-    /// How many jobs are in a state.
-    pub fn set_jobs(&self, state: &'static str, jobs: i64) {
-        self.jobs.get_or_create(&JobLabels { state }).set(jobs);
+    /// How many jobs are in each state; none while their database does not answer.
+    pub fn set_jobs(&self, counts: impl IntoIterator<Item = (&'static str, i64)>) {
+        self.jobs.clear();
+        for (state, jobs) in counts {
+            self.jobs.get_or_create(&JobLabels { state }).set(jobs);
+        }
     }
 
     /// What runs the models.

@@ -83,9 +83,9 @@ pub fn install(library: Library, folder: &Path, python: &Path) -> Result<PathBuf
     let workspace = tempfile::tempdir_in(folder).map_err(failed(folder))?;
     let package = download(library, wheel, workspace.path(), python)?;
     let bytes = fs::read(&package).map_err(failed(&package))?;
-    let found = hex::encode(Sha256::digest(&bytes));
-    if found != wheel.sha256 {
-        return Err(InstallError::Hash { found, expected: wheel.sha256 });
+    let digest = hex::encode(Sha256::digest(&bytes));
+    if digest != wheel.sha256 {
+        return Err(InstallError::Hash { found: digest, expected: wheel.sha256 });
     }
     let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes))?;
     let mut content = Vec::new();
@@ -115,8 +115,8 @@ fn download(library: Library, wheel: &Wheel, into: &Path, python: &Path) -> Resu
         into.into(),
         library.spec().requirement.into(),
     ];
-    let shown = arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    let failed = |reason: String| InstallError::Pip { command: format!("{} {shown}", python.display()), reason };
+    let words = arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let failed = |reason: String| InstallError::Pip { command: format!("{} {words}", python.display()), reason };
     let output = Command::new(python).args(&arguments).output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));

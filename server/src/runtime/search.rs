@@ -26,8 +26,8 @@ pub(super) fn candidates<'a>(
     let searched = locations.iter().flat_map(move |(place, location)| {
         files(spec, location, data).into_iter().map(move |path| Candidate { path, place })
     });
-    let named = named.map(|path| Candidate { path: path.to_owned(), place: "named by the user" });
-    named.into_iter().chain(searched)
+    let first = named.map(|path| Candidate { path: path.to_owned(), place: "named by the user" });
+    first.into_iter().chain(searched)
 }
 
 fn files(spec: &LibrarySpec, location: &Location, data: &Path) -> Vec<PathBuf> {
@@ -105,8 +105,8 @@ mod tests {
     fn the_data_folder_comes_behind_a_named_onnx_runtime_and_not_behind_a_named_onednn() {
         let folder = folder_with(&["libonnxruntime.so.1.32.0", "libdnnl.so.3"]);
         let places = |library: Library, named: Option<&Path>| -> Vec<_> {
-            let found = candidates(library.spec(), named, folder.path()).map(|candidate| candidate.place);
-            found.filter(|place| ["named by the user", "in the data folder"].contains(place)).collect()
+            let places = candidates(library.spec(), named, folder.path()).map(|candidate| candidate.place);
+            places.filter(|place| ["named by the user", "in the data folder"].contains(place)).collect()
         };
         let named = Some(Path::new("/named"));
         assert_eq!(places(Library::OnnxRuntime, named), ["named by the user", "in the data folder"]);

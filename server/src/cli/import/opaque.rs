@@ -82,9 +82,9 @@ impl OpaqueImport {
             let form = StoredForm { bytes: bytes.clone(), spec: spec.clone(), golden: golden.clone() };
             let (threads, patience) = (context.engine.threads, Duration::from_secs(args.trial_seconds));
             let what = format!("the comparison with {kind}");
-            let said = deadline::within(patience, &what, move || compared(kind, &form, threads));
-            let said = said.unwrap_or_else(|error| format!("not compared: {error}"));
-            output::line(format_args!("{kind}: {said}"))?;
+            let result = deadline::within(patience, &what, move || compared(kind, &form, threads));
+            let result = result.unwrap_or_else(|error| format!("not compared: {error}"));
+            output::line(format_args!("{kind}: {result}"))?;
         }
         let megabytes = bytes.len() as f64 / 1e6;
         let artifacts = Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None };
@@ -161,8 +161,8 @@ impl OpaqueImport {
             Some(_) => output,
             None => output.named(labels.as_ref().map(|named| named.labels.len())).map_err(ImportError::from)?,
         };
-        let scores = output.kind().map(|kind| output.spec(kind)).unwrap_or_default();
-        Ok(Measured { width, scores, labels: labels::resolve(labels, None, width.max(2))? })
+        let kind = output.kind().with_context(|| format!("{output}: nothing says how its numbers become scores"))?;
+        Ok(Measured { width, scores: output.spec(kind), labels: labels::resolve(labels, None, width.max(2))? })
     }
 
     /// The file as it will be stored, and what it answers: for any number of images if each is answered as it is alone.

@@ -105,11 +105,11 @@ fn classes(dataset: &Dataset, labels: &Labels) -> Result<Vec<usize>> {
 /// one of its synonyms.
 fn class_of(folder: &str, labels: &Labels) -> Option<usize> {
     let plain = |text: &str| text.trim().to_lowercase().replace(['_', '-'], " ");
-    let wanted = plain(folder);
-    let named = |name: &String| plain(name) == wanted || name.split(',').any(|synonym| plain(synonym) == wanted);
+    let class = plain(folder);
+    let is_class = |name: &String| plain(name) == class || name.split(',').any(|synonym| plain(synonym) == class);
     let synset = || imagenet_classes().position(|(id, _)| id == folder).filter(|_| labels.len() == 1000);
     let number = || folder.parse::<usize>().ok().filter(|&class| class < labels.len());
-    labels.names().iter().position(named).or_else(synset).or_else(number)
+    labels.names().iter().position(is_class).or_else(synset).or_else(number)
 }
 
 /// The shares of images whose class is the best guess, and among the best five.
@@ -121,12 +121,12 @@ fn accuracy(
     let mut engine = engine::open(selected.kind, file, selected.threads)?;
     let (mut first, mut among) = (0, 0);
     for samples in dataset.samples.chunks(BATCH) {
-        let read = |sample: &Sample| -> Result<PreparedImage> {
+        let input = |sample: &Sample| -> Result<PreparedImage> {
             let bytes = sample.read(&Limits::default())?;
             let input = spec.preprocess.apply(&bytes, &Limits::default());
             input.with_context(|| sample.path.display().to_string())
         };
-        let inputs = samples.par_iter().map(read).collect::<Result<Vec<PreparedImage>>>()?;
+        let inputs = samples.par_iter().map(input).collect::<Result<Vec<PreparedImage>>>()?;
         let outputs = engine.run(&ImageBatch::stack(&inputs)?)?;
         let logits = outputs.first()?.data();
         for (sample, logits) in samples.iter().zip(logits.chunks(logits.len() / samples.len())) {

@@ -120,12 +120,12 @@ impl Hub {
         let blob = self.cache.repo(self.repo(repository)).blob_path("x");
         let folder = blob.parent().unwrap_or(Path::new(""));
         let parts = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut found = false;
+        let mut any = false;
         for part in parts.filter(|path| path.extension().is_some_and(|ending| ending == "part")) {
             fs::remove_file(&part).with_context(|| part.display().to_string())?;
-            found = true;
+            any = true;
         }
-        Ok(found)
+        Ok(any)
     }
 
     fn explained(&self, error: &ApiError, repository: &str, file: &str) -> anyhow::Error {

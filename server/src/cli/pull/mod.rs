@@ -63,8 +63,8 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
     let classes = draft.graph.shape(draft.graph.output()).len();
     let own = config.labels.or((classes == 1000).then(Labels::imagenet));
     draft.labels = own.map(|labels| NamedLabels::new(labels, repository.clone()));
-    let given = args.labels.as_ref().map(NamedLabels::read).transpose()?;
-    let draft = draft.labelled(given)?;
+    let labels = args.labels.as_ref().map(NamedLabels::read).transpose()?;
+    let draft = draft.labelled(labels)?;
     let preparation = Preparation::of_known(&draft)?;
     output::line(format_args!("images are prepared {preparation}"))?;
     let name = match &args.name {
@@ -82,13 +82,14 @@ fn resolve(network: &str) -> Result<(String, Option<&'static PublishedWeights>)>
         })
     };
     let first = || PUBLISHED.iter().find(|row| row.architecture == network && row.repository.is_some());
-    if let Some(row) = PUBLISHED.iter().find(tagged).or_else(first) {
+    let row = PUBLISHED.iter().find(tagged).or_else(first);
+    if let Some((row, repository)) = row.and_then(|row| Some((row, row.repository?))) {
         let others =
             PUBLISHED.iter().filter(|other| other.architecture == network && other.repository != row.repository);
         for other in others.filter_map(|other| other.repository) {
             output::line(format_args!("there are other weights of it: `graft pull {other}`"))?;
         }
-        return Ok((row.repository.unwrap_or_default().to_owned(), Some(row)));
+        return Ok((repository.to_owned(), Some(row)));
     }
     if network.contains('/') {
         return Ok((network.to_owned(), None));

@@ -28,7 +28,7 @@ impl<S: Send + Sync> FromRequest<S> for ImageBytes {
 /// A form or JSON would be refused as "not an image", which is true and no help.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let text = value.to_str().unwrap_or_default();
+    let text = String::from_utf8_lossy(value.as_bytes());
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // What `curl --data-binary` sends unless it is told otherwise.
     let careless = essence == "application/x-www-form-urlencoded";

@@ -56,7 +56,7 @@ impl FromRequest<AppState> for Images {
 
 /// Raw images go to another address.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = headers.get(header::CONTENT_TYPE).map_or("".into(), |value| String::from_utf8_lossy(value.as_bytes()));
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "multipart/form-data" {
         return Ok(());

@@ -20,8 +20,8 @@ pub(crate) struct Deadline(pub(crate) Instant);
 
 /// Ends a request at its deadline. Work that has not begun by then is not done: stages look at the deadline first.
 pub(crate) async fn bound(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let allowed = match wanted(request.headers()) {
-        Ok(wanted) => wanted.unwrap_or(state.limits.request_timeout).min(state.limits.request_timeout),
+    let allowed = match client_timeout(request.headers()) {
+        Ok(timeout) => timeout.unwrap_or(state.limits.request_timeout).min(state.limits.request_timeout),
         Err(error) => return error.into_response(),
     };
     let deadline = Instant::now() + allowed;
@@ -35,7 +35,7 @@ pub(crate) async fn bound(State(state): State<AppState>, mut request: Request, n
     }
 }
 
-fn wanted(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
+fn client_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let Some(value) = headers.get(REQUEST_TIMEOUT_MS) else { return Ok(None) };
     let millis = value.to_str().ok().and_then(|text| text.parse::<u64>().ok()).filter(|millis| *millis > 0);
     let invalid = || {

@@ -82,7 +82,10 @@ fn check(access: &Access, caller: Option<Caller<'_>>, request: &Request) -> Resu
 fn requirement(route: Option<&str>) -> Requirement {
     // An address that does not exist tells a stranger nothing but that.
     let Some(route) = route.filter(|route| *route != "/") else { return Requirement::Public };
-    REQUIREMENTS.iter().find(|(start, _)| route.starts_with(start)).map_or(Requirement::AnyKey, |(_, wanted)| *wanted)
+    REQUIREMENTS
+        .iter()
+        .find(|(start, _)| route.starts_with(start))
+        .map_or(Requirement::AnyKey, |(_, requirement)| *requirement)
 }
 
 /// The key of a request: `Authorization: Bearer …` or `X-API-Key: …`.

@@ -35,13 +35,11 @@ documents! {
     )
 )]
 pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
-    let jobs = job_counts(&state).await.unwrap_or_default();
+    let jobs = job_counts(&state).await;
     let models = models(&state);
     let text = state.metrics.encode(|gauges: &Gauges| {
         gauges.set_models(&models);
-        for (job_state, count) in jobs {
-            gauges.set_jobs(job_state.as_str(), count);
-        }
+        gauges.set_jobs(jobs.into_iter().flatten().map(|(state, count)| (state.as_str(), count)));
         gauges.set_build(&state.engine.kind.to_string());
         gauges.set_body_bytes(state.budget.used(), state.budget.limit());
         gauges.set_pixels(state.decoder.pixels_in_flight(), state.decoder.pixel_limit());
