@@ -45,6 +45,14 @@ impl Labels {
         }
     }
 
+    /// As [`parse`](Self::parse), of the bytes of a label file.
+    ///
+    /// # Errors
+    /// [`LabelsError`], also for bytes that are no UTF-8 text.
+    pub fn parse_bytes(bytes: &[u8]) -> Result<Self, LabelsError> {
+        Self::parse(std::str::from_utf8(bytes).map_err(|_| LabelsError::Encoding)?)
+    }
+
     /// Class names in a file's metadata: as a label file, but only in brackets, or, where there are none, separated by
     /// commas. `None` for anything else.
     #[must_use]
@@ -87,6 +95,9 @@ pub enum LabelsError {
     /// An empty file.
     #[error("the label file is empty; it should hold one class name a line, or a JSON array of names")]
     Empty,
+    /// A file in another encoding, or no text at all.
+    #[error("the labels are not UTF-8 text; save the file as UTF-8, one class name a line")]
+    Encoding,
     /// A class without a name.
     #[error("class name {line} is empty; remove the blank line or name the class")]
     EmptyName {
@@ -149,6 +160,7 @@ mod tests {
     #[test]
     fn files_without_names_are_refused() {
         assert_eq!(Labels::parse(" \n"), Err(LabelsError::Empty));
+        assert_eq!(Labels::parse_bytes(b"\xff\xfer\0"), Err(LabelsError::Encoding), "UTF-16");
         assert_eq!(Labels::parse("rose\n\ntulip"), Err(LabelsError::EmptyName { line: 2 }));
         assert_eq!(Labels::parse("{\"1\": \"rose\"}"), Err(LabelsError::Literal));
         assert_eq!(Labels::parse("names: []"), Err(LabelsError::Empty));

@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::io;
 
 use super::{ImageFormat, Limits};
@@ -16,11 +15,20 @@ pub enum ImageError {
     #[error("not an image; send one of these formats: {}", ImageFormat::names())]
     NotAnImage,
 
+    /// Something else than an image, told by its first bytes.
+    #[error("not an image but {name}; {advice}")]
+    OtherFile {
+        /// What it is, with its article.
+        name: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+    },
+
     /// An image, in a format that is not read here.
     #[error("{name} images are not supported; convert it to one of: {}", ImageFormat::names())]
     UnsupportedFormat {
-        /// Lower-case name of the format found.
-        name: String,
+        /// The format found.
+        name: &'static str,
     },
 
     /// A supported format in a rare encoding that is not read here, such as arithmetic-coded JPEG.
@@ -96,19 +104,18 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// Sorts a decoder's error.
-    pub(super) fn from_decoder(format: ImageFormat, error: image::ImageError) -> Self {
-        match error {
-            image::ImageError::Unsupported(error) => Self::UnsupportedEncoding { format, reason: error.to_string() },
-            image::ImageError::Limits(_) => {
-                Self::Corrupt { format, reason: "decoding it takes more memory than its size explains".to_owned() }
+    /// Sorts a decoder's error. Its own words are for programmers.
+    pub(super) fn from_decoder(format: ImageFormat, error: &image::ImageError) -> Self {
+        let reason = match error {
+            image::ImageError::Unsupported(_) => {
+                let reason = "its header asks for an encoding that graft does not read".to_owned();
+                return Self::UnsupportedEncoding { format, reason };
             }
-            error if is_end_of_file(&error) => Self::Truncated { format },
-            // `image` prefixes its own words to the decoder's; the decoder's alone say more.
-            error => {
-                Self::Corrupt { format, reason: error.source().map_or_else(|| error.to_string(), ToString::to_string) }
-            }
-        }
+            error if is_end_of_file(error) => return Self::Truncated { format },
+            image::ImageError::Limits(_) => "decoding it takes more memory than its size explains",
+            _ => "its parts contradict each other",
+        };
+        Self::Corrupt { format, reason: reason.to_owned() }
     }
 }
 

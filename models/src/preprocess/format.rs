@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::ImageError;
+use super::{ImageError, foreign};
 
 /// A file format that [`decode`](super::decode()) reads. Told by the first bytes of the file, never by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,10 +49,7 @@ impl ImageFormat {
             Ok(Known::Jpeg) => Ok(Self::Jpeg),
             Ok(Known::Png) => Ok(Self::Png),
             Ok(Known::WebP) => Ok(Self::WebP),
-            Ok(other) => Err(ImageError::UnsupportedFormat { name: format!("{other:?}").to_lowercase() }),
-            // What phones take by default, so it deserves its name in the message.
-            Err(_) if is_heif(bytes) => Err(ImageError::UnsupportedFormat { name: "heic".to_owned() }),
-            Err(_) => Err(ImageError::NotAnImage),
+            _ => Err(foreign::refusal(bytes)),
         }
     }
 
@@ -71,10 +68,4 @@ impl fmt::Display for ImageFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// ISO base media file with one of the brands of HEIF (ISO/IEC 23008-12).
-fn is_heif(bytes: &[u8]) -> bool {
-    const BRANDS: [&[u8]; 6] = [b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"];
-    bytes.get(4..8) == Some(b"ftyp") && bytes.get(8..12).is_some_and(|brand| BRANDS.contains(&brand))
 }

@@ -14,6 +14,7 @@ mod batch;
 mod card;
 mod decode;
 mod error;
+mod foreign;
 mod format;
 mod geometry;
 mod gif;

@@ -23,7 +23,7 @@ pub(super) fn decode(
     if !is_complete(format, bytes) {
         return Err(ImageError::Truncated { format });
     }
-    let failed = |error| ImageError::from_decoder(format, error);
+    let failed = |error| ImageError::from_decoder(format, &error);
     let pixels = u64::from(info.width) * u64::from(info.height);
     decoder.set_limits(decoder_limits(pixels)).map_err(failed)?;
     // Metadata that cannot be read is no reason to refuse a picture that can.
@@ -42,7 +42,7 @@ fn open<'a>(
 ) -> Result<(ImageInfo, impl ImageDecoder + 'a), ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.of_image_crate());
     reader.limits(decoder_limits(0));
-    let decoder = reader.into_decoder().map_err(|error| match ImageError::from_decoder(format, error) {
+    let decoder = reader.into_decoder().map_err(|error| match ImageError::from_decoder(format, &error) {
         // The decoder's words for a header that breaks off vary; the missing end is the plainer fact.
         ImageError::Corrupt { .. } if !is_complete(format, bytes) => ImageError::Truncated { format },
         error => error,

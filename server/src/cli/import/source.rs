@@ -90,6 +90,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use fixtures::words::foreign_words;
+
     use super::*;
 
     #[test]
@@ -108,26 +110,6 @@ mod tests {
             assert!(outside || error.kind() == io::ErrorKind::NotFound && location == "missing", "{location}: {error}");
         }
     }
-
-    /// Words of other libraries, of Rust's own debug output and of panics.
-    const FOREIGN: [&str; 16] = [
-        "protobuf",
-        "Protobuf",
-        "prost",
-        "serde",
-        "at line",
-        "Some(",
-        "Err(",
-        "Os {",
-        "hdf5_reader",
-        "zip::",
-        "InvalidArchive",
-        "HeaderTo",
-        "invalid header",
-        "ort::",
-        "stod",
-        "unwrap",
-    ];
 
     fn safetensors(header: &str) -> Vec<u8> {
         [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat()
@@ -162,7 +144,7 @@ mod tests {
         ] {
             let error = read_file(&bytes).unwrap_err();
             assert!(error.contains(expected), "{name}: {error}");
-            assert!(FOREIGN.iter().all(|words| !error.contains(words)), "{name}: {error}");
+            assert_eq!(foreign_words(&error), [""; 0], "{name}: {error}");
         }
     }
 
@@ -176,7 +158,7 @@ mod tests {
             let error = onnx::metadata::spec(&onnx(key, value)).unwrap_err();
             let error = server::failure::chain(&error);
             assert!(error.contains(expected), "{key}: {error}");
-            assert!(FOREIGN.iter().all(|words| !error.contains(words)), "{key}: {error}");
+            assert_eq!(foreign_words(&error), [""; 0], "{key}: {error}");
         }
     }
 
