@@ -28,6 +28,7 @@ pub mod import;
 pub mod metadata;
 pub mod opaque;
 pub mod parity;
+pub mod precision;
 pub mod signature;
 
 mod edit;
@@ -45,4 +46,5 @@ pub use features::{FeatureExtractor, FeatureExtractorError};
 pub use file::{FileError, ModelFile};
 pub use import::{ImportError, ImportedModel, import};
 pub use opaque::{Batching, OpaqueOptions};
+pub use precision::Precision;
 pub use signature::{Signature, SignatureError, SignatureOptions};

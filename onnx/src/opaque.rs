@@ -69,6 +69,20 @@ impl ModelFile {
         Ok(image_input(self.graph()?)?.shape)
     }
 
+    /// The file for images of this `[height, width]`, declared in its input; without a size, as it is.
+    ///
+    /// # Errors
+    /// [`ImportError`] for a file without exactly one image input, [`ImportError::Size`] for one that fixes another size.
+    pub fn for_size(&self, size: Option<[usize; 2]>) -> Result<Self, ImportError> {
+        let mut file = self.clone();
+        if size.is_some() {
+            let input = image_input(self.graph()?)?.sized(size)?;
+            let graph = file.proto.graph.get_or_insert_default();
+            graph.input.iter_mut().filter(|value| value.name == input.name).for_each(|value| input.declare(value));
+        }
+        Ok(file)
+    }
+
     /// Whether the file takes `f32` images with the channels first, as the engines provide them.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
-"""What the inputs and outputs of classifiers mean: the networks of `model_ends.py`, each imported and asked about two pictures.
+"""What the inputs and outputs of classifiers mean: the networks of `model_ends.py` and
+`model_inputs.py`, each imported and asked about two pictures.
 The scores must be those that ONNX Runtime in Python and arithmetic give for the original file, on both engines; what has no
-scores must be refused with the words that say what to do.
+scores must be refused with the words that say what to do. A server with all that were imported must answer as the command
+does.
 
     python tests/interop/check_model_ends.py GRAFT [CASE…]
 """
@@ -10,6 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +22,17 @@ import onnxruntime
 from onnx import TensorProto
 from PIL import Image
 
-from model_ends import CASES, CLASSES, SIDE, Case, model, softmax, value
+import model_ends
+import model_inputs
+from model_ends import CLASSES, SIDE, Case, model, softmax, value
 
 onnxruntime.set_default_logger_severity(4)
+CASES = model_ends.CASES | model_inputs.CASES
 PICTURES = {"red": (220, 30, 30), "blue": (20, 30, 220)}
+# How long a server may take until all models have passed their tests.
+START_SECONDS = 120
+# The same engine on the same picture: what is left is the printing of the numbers.
+SAME = 1e-5
 
 
 def expected(case: Case, pixels: np.ndarray) -> np.ndarray:
@@ -41,8 +53,8 @@ def graft(program: str, folder: Path, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run([program, "--data-dir", folder / "data", *arguments], capture_output=True, text=True, check=False)
 
 
-def check(program: str, folder: Path, name: str, case: Case) -> list[str]:
-    """What is wrong with the case; nothing if all is well."""
+def check(program: str, folder: Path, name: str, case: Case, answered: dict[str, list[dict]]) -> list[str]:
+    """What is wrong with the case; nothing if all is well. The answers of the serving engine are put on record."""
     path = folder / f"{name}.onnx"
     path.write_bytes(case.model.SerializeToString())
     arguments = [*case.arguments]
@@ -83,6 +95,8 @@ def check(program: str, folder: Path, name: str, case: Case) -> list[str]:
         if done.returncode != 0:
             problems.append(f"{engine} does not classify: {done.stderr}")
             continue
+        if engine == "ort":
+            answered[stored] = [json.loads(line) for line in done.stdout.splitlines()]
         for line, (picture, color) in zip(done.stdout.splitlines(), PICTURES.items(), strict=True):
             pixels = np.broadcast_to(np.array(color, np.float32).reshape(1, 3, 1, 1), (1, 3, SIDE, SIDE))
             wanted = expected(case, pixels)
@@ -95,22 +109,72 @@ def check(program: str, folder: Path, name: str, case: Case) -> list[str]:
     return problems
 
 
+def over_http(program: str, folder: Path, answered: dict[str, list[dict]]) -> list[str]:
+    """What a server with all these models answers otherwise than the command."""
+    with (folder / "server.log").open("w") as log:
+        command = [program, "--data-dir", folder / "data", "--engine", "ort", "serve", "--port", "0"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        url = next(word for word in server.stdout.readline().split() if word.startswith("http://")).rstrip("/")
+        await_models(url, set(answered))
+        return [problem for name in answered for problem in compare(url, folder, name, answered[name])]
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def await_models(url: str, names: set[str]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{url}/models") as answer:
+            states = {model["name"]: model["state"] for model in json.load(answer)["data"]}
+        if names <= states.keys() and "LOADING" not in states.values():
+            return
+        time.sleep(0.2)
+    sys.exit(f"FAILED: models were still being loaded after {START_SECONDS} s")
+
+
+def compare(url: str, folder: Path, name: str, answers: list[dict]) -> list[str]:
+    problems = []
+    for picture, wanted in zip(PICTURES, answers, strict=True):
+        body = (folder / f"{picture}.png").read_bytes()
+        request = urllib.request.Request(f"{url}/classify/bytes?model={name}&top_k=100", body, {"content-type": "image/png"})
+        try:
+            with urllib.request.urlopen(request) as reply:
+                found = json.load(reply)
+        except urllib.error.HTTPError as error:
+            problems.append(f"{name}: over HTTP {error.code}: {error.read().decode()}")
+            continue
+        same = [found.get(key) == wanted.get(key) for key in ("scores", "threshold")]
+        pairs = zip(found["results"][0]["predictions"], wanted["predictions"], strict=True)
+        same += [a["label"] == b["label"] and abs(a["score"] - b["score"]) <= SAME and a.get("present") == b.get("present") for a, b in pairs]
+        if not all(same):
+            problems.append(f"{name}, {picture}: over HTTP {found}, by the command {wanted}")
+    return problems
+
+
 def main() -> None:
     program, *chosen = sys.argv[1:]
     os.environ.setdefault("NO_COLOR", "1")
     wrong = 0
+    answered: dict[str, list[dict]] = {}
     with tempfile.TemporaryDirectory(prefix="graft-ends-") as name:
         folder = Path(name)
         for picture, color in PICTURES.items():
             Image.new("RGB", (SIDE, SIDE), color).save(folder / f"{picture}.png")
         for case in chosen or CASES:
-            problems = check(program, folder, case, CASES[case])
+            problems = check(program, folder, case, CASES[case], answered)
             wrong += bool(problems)
             for problem in problems:
                 print(f"{case}: {problem}", file=sys.stderr, flush=True)
+        different = over_http(program, folder, answered)
+        for problem in different:
+            print(problem, file=sys.stderr, flush=True)
+    if different:
+        sys.exit(f"FAILED: {len(different)} answers over HTTP")
     if wrong:
         sys.exit(f"FAILED: {wrong} of {len(chosen or CASES)} model ends")
-    print(f"{len(chosen or CASES)} model ends: as ONNX Runtime and arithmetic have them, or refused")
+    print(f"{len(chosen or CASES)} model ends: as ONNX Runtime and arithmetic have them, or refused; {len(answered)} also over HTTP")
 
 
 if __name__ == "__main__":

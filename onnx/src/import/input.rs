@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use models::ops::Shape;
 
 use super::error::ImportError;
+use super::layout::ImageLayout;
+use super::start;
 use crate::proto::{Dimension, GraphProto, ValueInfoProto, data_type};
 
 /// The side of the square input that a file with symbolic height and width is given.
@@ -19,6 +21,8 @@ pub(crate) struct ImageInput {
     pub(crate) shape: Shape,
     /// Whether the file leaves height and width open.
     pub(crate) any_size: bool,
+    /// Where it does, height and width that the network itself resizes every image to at its start.
+    pub(crate) resized: Option<[usize; 2]>,
     pub(crate) layout: ImageLayout,
     /// The number of images, if the file fixes it.
     pub(crate) fixed_batch: Option<i64>,
@@ -26,22 +30,36 @@ pub(crate) struct ImageInput {
     pub(crate) elem_type: i32,
 }
 
-/// Where the channels of an image are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ImageLayout {
-    /// `[n, c, h, w]`
-    ChannelsFirst,
-    /// `[n, h, w, c]`: files made from Keras and TensorFlow.
-    ChannelsLast,
-}
-
 impl ImageInput {
+    /// An input of any size, of the size that the network resizes images to.
+    fn with_own_size(self, graph: &GraphProto) -> Self {
+        let resized = start::resized_to(graph, &self.name, self.layout)
+            .filter(|size| self.any_size && size.iter().all(|side| (1..=LARGEST_SIDE).contains(side)));
+        let Some([height, width]) = resized else { return self };
+        let channels = self.shape.dims().first().copied().unwrap_or_default();
+        Self { shape: Shape::image(channels, height, width), resized, ..self }
+    }
+
     /// The same for images of this height and width, if the file allows it.
-    pub(super) fn sized(self, size: Option<[usize; 2]>) -> Result<Self, ImportError> {
+    pub(crate) fn sized(self, size: Option<[usize; 2]>) -> Result<Self, ImportError> {
         let (Some([height, width]), &[channels, h, w]) = (size, self.shape.dims()) else { return Ok(self) };
         match self.any_size || [h, w] == [height, width] {
             true => Ok(Self { shape: Shape::image(channels, height, width), ..self }),
             false => Err(ImportError::Size { fixed: [h, w], wanted: [height, width] }),
+        }
+    }
+
+    /// Writes height and width into the input's declaration.
+    pub(crate) fn declare(&self, value: &mut ValueInfoProto) {
+        let &[_, height, width] = self.shape.dims() else { return };
+        let first = match self.layout {
+            ImageLayout::ChannelsFirst => 2,
+            ImageLayout::ChannelsLast => 1,
+        };
+        let shape = value.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()?.shape.as_mut());
+        let dims = shape.map_or(&mut [][..], |shape| &mut shape.dim[..]);
+        for (dim, size) in dims.iter_mut().skip(first).zip([height, width]) {
+            dim.value = Some(Dimension::Value(size as i64));
         }
     }
 }
@@ -52,7 +70,7 @@ pub(crate) fn image_input(graph: &GraphProto) -> Result<ImageInput, ImportError>
     // Old files list every initialiser as an input too.
     let inputs: Vec<_> = graph.input.iter().filter(|input| !initialisers.contains(input.name.as_str())).collect();
     match inputs[..] {
-        [input] => read(input),
+        [input] => Ok(read(input)?.with_own_size(graph)),
         _ => Err(ImportError::Inputs(inputs.iter().map(|input| input.name.clone()).collect())),
     }
 }
@@ -93,5 +111,5 @@ fn read(input: &ValueInfoProto) -> Result<ImageInput, ImportError> {
         ImageLayout::ChannelsFirst => sizes[2].is_none() && sizes[3].is_none(),
         ImageLayout::ChannelsLast => sizes[1].is_none() && sizes[2].is_none(),
     };
-    Ok(ImageInput { name: input.name.clone(), shape, any_size, layout, fixed_batch, elem_type })
+    Ok(ImageInput { name: input.name.clone(), shape, any_size, resized: None, layout, fixed_batch, elem_type })
 }

@@ -2,6 +2,8 @@
 
 mod error;
 mod input;
+mod layout;
+mod start;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -17,7 +19,9 @@ pub use crate::read::ReadError;
 use crate::signature::{Meaning, OutputEvidence, Signature, SignatureOptions};
 use crate::write::PixelNormalization;
 pub use error::ImportError;
-pub(crate) use input::{ImageInput, ImageLayout, image_input};
+pub(crate) use input::{ImageInput, image_input};
+pub(crate) use layout::ImageLayout;
+pub(crate) use start::{constant, only_user};
 
 /// The network of an ONNX file.
 #[derive(Debug, Clone)]

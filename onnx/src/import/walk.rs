@@ -5,7 +5,8 @@ use models::{Graph, GraphBuilder, NodeId, Params};
 use prost::Message;
 
 use super::error::ImportError;
-use super::input::{ImageInput, ImageLayout};
+use super::input::ImageInput;
+use super::layout::ImageLayout;
 use crate::names::INPUT;
 use crate::ops;
 use crate::proto::GraphProto;

@@ -1,8 +1,8 @@
-//! Why a file's outputs cannot be served.
+//! Why a file's inputs or outputs cannot be served.
 
 use thiserror::Error;
 
-/// Why a file's outputs cannot be served.
+/// Why a file's inputs or outputs cannot be served.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SignatureError {
     /// A file without outputs.
@@ -44,6 +44,16 @@ pub enum SignatureError {
         output: String,
         /// What was asked for.
         activation: String,
+    },
+    /// Channels that no decoded image has.
+    #[error(
+        "{input} has neither 3 channels nor 1: graft decodes images to red, green and blue, or to gray, and the file does not \
+         say what the others are (alpha, infrared, depth, several images); export the network with an input of 3 channels, \
+         and make the others of them inside, such as an alpha of ones"
+    )]
+    Channels {
+        /// The input with its declared shape.
+        input: String,
     },
     /// One number that is not a logit.
     #[error("{output}: one number an image makes two classes only as a logit or its sigmoid; export it so")]

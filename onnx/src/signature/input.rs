@@ -4,7 +4,8 @@ use std::fmt;
 
 use models::preprocess::Preset;
 
-use crate::import::{ImageLayout, ImportError, image_input};
+use super::SignatureError;
+use crate::import::{ImageLayout, ImportError, constant, image_input, only_user};
 use crate::proto::{GraphProto, NodeProto, data_type};
 use crate::read::Constant;
 
@@ -21,6 +22,19 @@ pub struct InputEvidence {
     pub elem_type: String,
     /// The scale of the pixels, if the file tells.
     pub pixels: PixelScale,
+    /// Who says height and width.
+    pub size: ImageSize,
+}
+
+/// Who says the height and width of the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageSize {
+    /// The file's declaration.
+    Declared,
+    /// The declaration leaves them open, and the network resizes every image to this height and width itself.
+    Resized([usize; 2]),
+    /// Nobody: the network takes any.
+    Open,
 }
 
 /// The scale of the pixels that go in.
@@ -53,7 +67,23 @@ impl InputEvidence {
             data_type::UINT8 => PixelScale::Bytes,
             _ => ScaleShift::at_start(graph, &input.name, channels).map_or(PixelScale::Unsaid, |affine| affine.scale()),
         };
-        Ok(Self { name: input.name, channels, shape, elem_type: data_type::name(input.elem_type), pixels })
+        let size = match (input.any_size, input.resized) {
+            (true, Some(size)) => ImageSize::Resized(size),
+            (true, None) => ImageSize::Open,
+            (false, _) => ImageSize::Declared,
+        };
+        Ok(Self { name: input.name, channels, shape, elem_type: data_type::name(input.elem_type), pixels, size })
+    }
+
+    /// Whether the images that graft decodes can fill it.
+    ///
+    /// # Errors
+    /// [`SignatureError::Channels`].
+    pub fn check(&self) -> Result<(), SignatureError> {
+        match self.channels {
+            1 | 3 => Ok(()),
+            _ => Err(SignatureError::Channels { input: format!("input `{}` {}", self.name, self.shape) }),
+        }
     }
 
     /// The preset whose pixels the file wants, if it says so.
@@ -69,7 +99,7 @@ impl InputEvidence {
 
 impl fmt::Display for InputEvidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, channels, shape, elem_type, pixels } = self;
+        let Self { name, channels, shape, elem_type, pixels, size } = self;
         write!(f, "input `{name}` {shape} {elem_type}: ")?;
         f.write_str(match pixels {
             PixelScale::Bytes => "bytes go in as they are (the type holds nothing else)",
@@ -78,7 +108,14 @@ impl fmt::Display for InputEvidence {
             PixelScale::Unclear => "the network begins with arithmetic of its own that fits no common scale",
             PixelScale::Unsaid => "the file does not say how pixels are scaled",
         })?;
-        f.write_str(if *channels == 1 { "; RGB is turned to gray" } else { "" })
+        f.write_str(if *channels == 1 { "; RGB is turned to gray" } else { "" })?;
+        match size {
+            ImageSize::Declared => Ok(()),
+            ImageSize::Resized([height, width]) => {
+                write!(f, "; the network squashes images of any size to {height}x{width} itself")
+            }
+            ImageSize::Open => f.write_str("; the file leaves height and width open (see --size)"),
+        }
     }
 }
 
@@ -98,10 +135,9 @@ impl ScaleShift {
         let mut affine = Self { scale: vec![1.0; channels], shift: vec![0.0; channels] };
         let (mut at, mut found) = (input.to_owned(), false);
         for _ in 0..graph.node.len() {
-            let mut users = graph.node.iter().filter(|node| node.input.contains(&at));
-            let (Some(node), None) = (users.next(), users.next()) else { break };
+            let Some(node) = only_user(graph, &at) else { break };
             match node.op_type.as_str() {
-                "Identity" | "Cast" | "Transpose" => {}
+                "Identity" | "Cast" | "Transpose" | "Resize" => {}
                 op @ ("Add" | "Sub" | "Mul" | "Div") => {
                     let Some(numbers) = operand(graph, node, &at, channels) else { break };
                     affine.apply(op, &numbers);
@@ -150,12 +186,7 @@ fn operand(graph: &GraphProto, node: &NodeProto, image: &str, channels: usize) -
         false if matches!(node.op_type.as_str(), "Add" | "Mul") => left,
         false => return None,
     };
-    let inline = || {
-        let node = graph.node.iter().find(|node| node.op_type == "Constant" && node.output.contains(name))?;
-        node.attribute.iter().find_map(|attribute| attribute.t.as_ref())
-    };
-    let tensor = graph.initializer.iter().find(|tensor| tensor.name == *name).or_else(inline)?;
-    let Ok(Constant::Floats(numbers)) = Constant::decode(tensor) else { return None };
+    let Some(Constant::Floats(numbers)) = constant(graph, name) else { return None };
     match numbers.data() {
         [number] => Some(vec![f64::from(*number); channels]),
         numbers if numbers.len() == channels => Some(numbers.iter().map(|&number| f64::from(number)).collect()),

@@ -24,7 +24,7 @@ use crate::import::ImportError;
 use crate::metadata;
 use crate::proto::ValueInfoProto;
 pub use error::SignatureError;
-pub use input::{InputEvidence, PixelScale};
+pub use input::{ImageSize, InputEvidence, PixelScale};
 
 /// What the caller knows about a file's outputs.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,7 +5,7 @@ use models::ops::Shape;
 
 use super::*;
 use crate::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TypeProto, data_type,
+    AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TypeProto, data_type,
 };
 use crate::write::value_info;
 
@@ -139,4 +139,71 @@ fn whole_numbers_and_maps_have_no_scores() {
     assert!(said.contains("output `z` [n, 5]: the class, without scores (it holds BOOL values"), "{said}");
     let said = error(&["Relu x > f", "ArgMax f > z"], &["z"], data_type::INT64, &[8, 8]);
     assert!(said.contains("a map, not one row of scores (its shape is [n, 8, 8]"), "{said}");
+}
+
+/// A file with this input, whose sides are open where they are 0.
+fn with_input(nodes: &[&str], dims: [i64; 4]) -> ModelFile {
+    let mut file = file(nodes, &["z:5"]);
+    let graph = file.proto.graph.as_mut().unwrap();
+    let shape = graph.input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
+    for (dim, size) in shape.dim.iter_mut().zip(dims) {
+        dim.value = (size > 0).then_some(Dimension::Value(size));
+    }
+    let ints = |name: &str, numbers: &[i64]| TensorProto {
+        name: name.into(),
+        data_type: data_type::INT64,
+        dims: vec![numbers.len() as i64],
+        int64_data: numbers.to_vec(),
+        ..TensorProto::default()
+    };
+    graph.initializer.extend([ints("whole", &[1, 3, 40, 30]), ints("last", &[1, 40, 30, 3]), ints("sides", &[40, 30])]);
+    file
+}
+
+#[test]
+fn a_resize_at_the_start_says_the_size_of_images_that_the_input_leaves_open() {
+    let first = [0, 3, 0, 0];
+    for (nodes, dims, expected) in [
+        (&["Resize x none none whole > f"][..], first, ImageSize::Resized([40, 30])),
+        (&["Div x c > a", "Resize a none none whole > f"], first, ImageSize::Resized([40, 30])),
+        // As exporters write it for a batch of any size.
+        (&["Shape x > n", "Concat n sides > t", "Resize x none none t > f"], first, ImageSize::Resized([40, 30])),
+        (&["Resize x none none last > f"], [0, 0, 0, 3], ImageSize::Resized([40, 30])),
+        (&["Resize x none none whole > f"], [0, 3, 64, 64], ImageSize::Declared),
+        (&["Shape x > t", "Resize x none none t > f"], first, ImageSize::Open),
+        (&["Resize x none scales > f"], first, ImageSize::Open),
+        (&["Relu x > a", "Resize a none none whole > f"], first, ImageSize::Open),
+    ] {
+        let signature = with_input(&[nodes, &["Gemm f w > z"]].concat(), dims);
+        let signature = signature.signature(&SignatureOptions::default()).unwrap();
+        assert_eq!(signature.input.size, expected, "{nodes:?}");
+    }
+}
+
+#[test]
+fn channels_that_no_decoded_image_has_are_refused_with_the_declared_shape() {
+    let checked =
+        |dims| with_input(&["Relu x > f", LOGITS, "Identity y > z"], dims).signature(&SignatureOptions::default());
+    for (dims, shape) in [
+        ([0, 4, 64, 64], Some("[n, 4, 64, 64]")),
+        ([0, 64, 64, 4], Some("[n, 64, 64, 4]")),
+        ([1, 6, 32, 32], Some("[1, 6, 32, 32]")),
+        ([0, 3, 64, 64], None),
+        ([0, 64, 64, 1], None),
+    ] {
+        let said = checked(dims).unwrap().input.check().err().map(|error| error.to_string());
+        let expected = shape.map(|shape| format!("input `x` {shape} has neither 3 channels nor 1"));
+        assert_eq!(said.is_some(), expected.is_some(), "{dims:?}: {said:?}");
+        assert!(said.unwrap_or_default().starts_with(&expected.unwrap_or_default()), "{dims:?}");
+    }
+}
+
+#[test]
+fn a_file_of_any_size_is_declared_for_the_size_that_is_asked_for() {
+    let shape = |file: ModelFile| file.image_shape().unwrap().dims().to_vec();
+    let open = with_input(&["Relu x > f", LOGITS], [0, 0, 0, 3]);
+    assert_eq!(shape(open.for_size(Some([48, 32])).unwrap()), [3, 48, 32]);
+    assert_eq!(shape(open.for_size(None).unwrap()), [3, 224, 224]);
+    let fixed = with_input(&["Relu x > f", LOGITS], [0, 3, 64, 64]);
+    assert!(fixed.for_size(Some([48, 32])).is_err());
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use models::preprocess::{ImageBatch, Limits, Preset, test_card};
 use models::{ModelSpec, Tensor};
-use onnx::parity::{TOLERANCE, relative_difference};
+use onnx::parity::relative_difference;
 use onnx::{Batching, Engine, EngineKind, ImportedModel, ModelFile, OpaqueOptions, Signature, engine};
 use serde::Serialize;
 use server::failure::chain;
@@ -27,6 +27,8 @@ pub(super) struct EngineReport {
     /// The largest difference from that, relative to the largest logit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) difference: Option<f64>,
+    /// The largest difference that the precision of the file's numbers explains.
+    pub(super) tolerance: f64,
     /// Why it does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
@@ -35,8 +37,12 @@ pub(super) struct EngineReport {
 impl EngineReport {
     /// Whether it is as it should be: the serving engine runs the file, and none differs.
     pub(super) fn is_good(&self, serving: EngineKind) -> bool {
-        let agrees = self.difference.is_none_or(|difference| difference <= TOLERANCE);
-        agrees && (self.runs || self.engine != serving)
+        self.agrees() && (self.runs || self.engine != serving)
+    }
+
+    /// Whether it does not differ from the reference, as far as the precision allows to say.
+    pub(super) fn agrees(&self) -> bool {
+        self.difference.is_none_or(|difference| difference <= self.tolerance)
     }
 }
 
@@ -66,8 +72,14 @@ pub(super) fn compare(
     kinds.sort_by_key(|kind| *kind != selected.kind);
     let mut reports = Vec::new();
     for kind in kinds {
-        let mut report =
-            EngineReport { engine: kind, runs: false, compared_with: None, difference: None, reason: None };
+        let mut report = EngineReport {
+            engine: kind,
+            runs: false,
+            compared_with: None,
+            difference: None,
+            tolerance: file.precision().tolerance(),
+            reason: None,
+        };
         match answers(&bytes, kind, &images, context) {
             Ok(found) => {
                 report.runs = true;

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use models::preprocess::Preset;
 use models::weights::StateDict;
 use models::{Graph, Network, zoo};
 use onnx::{ImportedModel, ModelFile, SignatureOptions};
@@ -16,7 +15,7 @@ use server::failure::chain;
 use server::runtime::SelectedEngine;
 
 use super::import::source::Source;
-use super::import::{FileFacts, NetworkDraft, Preparation, PreparationSource, weights as fitting};
+use super::import::{FileFacts, NetworkDraft, Preparation, weights as fitting};
 use super::{CommandContext, output};
 use report::{Contents, FileReport};
 
@@ -107,20 +106,20 @@ fn onnx_file(
         }
     }
     report.engines = engines::compare((file, &facts.signature), imported.as_ref().ok(), selected, context)?;
-    report.preprocess = prepared(imported.ok(), &facts)?;
+    let &[_, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
+    report.preprocess = prepared(imported.ok(), &facts, [u32::try_from(height)?, u32::try_from(width)?])?;
     report.advise(file.is_quantized());
     Ok(())
 }
 
 /// How images are prepared, if the file says so.
-fn prepared(imported: Option<ImportedModel>, facts: &FileFacts) -> Result<Option<String>> {
+fn prepared(imported: Option<ImportedModel>, facts: &FileFacts, size: [u32; 2]) -> Result<Option<String>> {
     match (imported, &facts.known) {
-        (_, Some(PreparationSource::Unclear)) => Ok(None),
+        (_, Some(known)) if known.is_unclear() => Ok(None),
         (Some(imported), known) if imported.spec.is_some() || known.is_some() => {
             Ok(Some(Preparation::of_known(&NetworkDraft::of_onnx(imported, facts)?)?.to_string()))
         }
-        (None, Some(PreparationSource::Preset { preset, .. })) => Ok(Some(format!("as the preset {preset}"))),
-        (None, Some(PreparationSource::Bytes { .. })) => Ok(Some(format!("as the preset {}", Preset::Bytes))),
+        (None, Some(known)) => Ok(Some(Preparation::of_source(known, size)?.to_string())),
         _ => Ok(None),
     }
 }

@@ -3,7 +3,6 @@
 use std::io;
 
 use onnx::EngineKind;
-use onnx::parity::TOLERANCE;
 use serde::Serialize;
 
 use super::engines::EngineReport;
@@ -84,7 +83,7 @@ impl FileReport {
                 (false, _, EngineKind::Ort) => {
                     self.problems.push("ONNX Runtime does not run it; export it with operator set 17".to_owned());
                 }
-                (true, Some(difference), kind) if difference > TOLERANCE => {
+                (true, Some(_), kind) if !engine.agrees() => {
                     self.problems.push(format!("{kind} answers differently; do not serve it there, and report the file"));
                 }
                 _ => {}
@@ -137,11 +136,12 @@ fn line(heading: &str, text: &str) -> io::Result<()> {
 
 fn said(engine: &EngineReport) -> String {
     match (engine.runs, engine.difference, &engine.compared_with) {
-        (true, Some(difference), Some(other)) if difference <= TOLERANCE => {
+        (true, Some(difference), Some(other)) if engine.agrees() => {
             format!("ok, within {difference:.1e} of {other} (relative to the largest logit)")
         }
         (true, Some(difference), Some(other)) => {
-            format!("differs from {other} by {difference:.1e} of the largest logit")
+            let tolerance = engine.tolerance;
+            format!("differs from {other} by {difference:.1e} of the largest logit, more than {tolerance:.0e}")
         }
         (true, ..) => "ok".to_owned(),
         (false, ..) => format!("does not run it: {}", engine.reason.as_deref().unwrap_or("unknown")),

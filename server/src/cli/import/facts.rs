@@ -4,7 +4,7 @@ use anyhow::Result;
 use models::channels::ChannelOrder;
 use models::preprocess::Preset;
 use onnx::conventions::Conventions;
-use onnx::signature::{InputEvidence, PixelScale};
+use onnx::signature::{ImageSize, InputEvidence, PixelScale};
 use onnx::{ImportError, ModelFile, Signature, SignatureOptions};
 
 use super::labels::NamedLabels;
@@ -26,6 +26,7 @@ impl FileFacts {
         let conventions = file.conventions();
         let classes = options.classes.or(conventions.labels.as_ref().map(|(_, labels)| labels.len()));
         let signature = file.signature(&SignatureOptions { classes, ..*options })?;
+        signature.input.check()?;
         let zipped = signature.output().labels.clone().map(|labels| NamedLabels::new(labels, "the file's `ZipMap`"));
         let named = |(key, labels)| NamedLabels::new(labels, format!("the file's metadata `{key}`"));
         // graft's own files say so whole; one that cannot be parsed is an opaque model that was exported.
@@ -49,8 +50,17 @@ impl FileFacts {
     }
 }
 
-/// How images are prepared, by the type of the input, else by the metadata, else by the network's first operators.
-pub(in crate::cli) fn preparation(input: &InputEvidence, conventions: &Conventions) -> Option<PreparationSource> {
+/// How images are prepared.
+fn preparation(input: &InputEvidence, conventions: &Conventions) -> Option<PreparationSource> {
+    let scaled = scaled(input, conventions);
+    match input.size {
+        ImageSize::Resized(_) => Some(PreparationSource::Squashed(scaled.map(Box::new))),
+        ImageSize::Declared | ImageSize::Open => scaled,
+    }
+}
+
+/// How pixels are scaled, by the type of the input, else by the metadata, else by the network's first operators.
+fn scaled(input: &InputEvidence, conventions: &Conventions) -> Option<PreparationSource> {
     let order = conventions.channel_order;
     let keys = || format!("by the file's metadata ({})", conventions.keys.join(", "));
     let preset = |preset: Preset, origin: String| Some(PreparationSource::Preset { preset, order, origin });

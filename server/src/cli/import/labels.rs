@@ -20,8 +20,8 @@ impl NamedLabels {
 
     /// Those of a file that the user names.
     pub(in crate::cli) fn read(path: &PathBuf) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let labels = Labels::parse(&text).with_context(|| path.display().to_string())?;
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let labels = Labels::parse_bytes(&bytes).with_context(|| path.display().to_string())?;
         Ok(Self::new(labels, path.display().to_string()))
     }
 }

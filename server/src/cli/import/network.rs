@@ -36,8 +36,22 @@ pub(in crate::cli) enum PreparationSource {
     Preset { preset: Preset, order: Option<ChannelOrder>, origin: String },
     /// The input's type holds bytes, so pixels go in as they are; the geometry is open.
     Bytes { order: Option<ChannelOrder> },
+    /// The network squashes images of any size itself, so they are squashed before, and its own `Resize` has nothing left to do;
+    /// how pixels are scaled is known otherwise, if at all.
+    Squashed(Option<Box<PreparationSource>>),
     /// The network begins with arithmetic that does not tell what it is for, so the user must.
     Unclear,
+}
+
+impl PreparationSource {
+    /// Whether the user must say how pixels are scaled.
+    pub(in crate::cli) fn is_unclear(&self) -> bool {
+        match self {
+            Self::Unclear => true,
+            Self::Squashed(scaled) => scaled.as_deref().is_some_and(Self::is_unclear),
+            _ => false,
+        }
+    }
 }
 
 impl NetworkDraft {
@@ -86,10 +100,7 @@ impl NetworkDraft {
 
     /// Height and width of its images.
     pub(in crate::cli) fn input(&self) -> Result<[u32; 2]> {
-        let (channels, height, width) = self.graph.chw(self.graph.input())?;
-        if channels != 3 {
-            bail!("the network takes images of {channels} channel(s); graft serves networks for RGB and gray images");
-        }
+        let (_, height, width) = self.graph.chw(self.graph.input())?;
         Ok([u32::try_from(height)?, u32::try_from(width)?])
     }
 

@@ -9,7 +9,7 @@ use models::spec::ScoreSpec;
 use models::{Labels, ModelSpec};
 use onnx::parity::{TOLERANCE, relative_difference};
 use onnx::signature::OutputEvidence;
-use onnx::{Batching, Engine, EngineKind, ImportError, ModelFile, OpaqueOptions, engine};
+use onnx::{Batching, Engine, EngineKind, ImportError, ModelFile, OpaqueOptions, Precision, engine};
 use server::failure::chain;
 use server::runtime::SelectedEngine;
 use server::store::{Artifacts, Golden, ModelContent, ModelStore};
@@ -51,10 +51,8 @@ struct StoredForm {
 
 impl OpaqueImport {
     pub(super) fn new(file: &ModelFile, facts: FileFacts, args: &ImportArgs) -> Result<Self> {
-        let &[channels, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
-        if !matches!(channels, 1 | 3) {
-            bail!("the network takes images of {channels} channel(s); graft serves networks for RGB and gray images");
-        }
+        let file = &file.for_size(args.size())?;
+        let &[_, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
         let input = [u32::try_from(height)?, u32::try_from(width)?];
         let preparation = args.preparation.choose(facts.known.as_ref(), input)?;
         Ok(Self {
@@ -180,7 +178,7 @@ impl OpaqueImport {
             Ok(relative_difference(&singles, outputs.first()?.data()))
         };
         // The same sums in another order differ by less.
-        if together().is_ok_and(|difference| difference <= TOLERANCE) {
+        if together().is_ok_and(|difference| difference <= self.file.precision().tolerance()) {
             return Ok(StoredForm { bytes: dynamic, spec, golden });
         }
         match fixed {
@@ -212,9 +210,13 @@ impl OpaqueImport {
 /// What the serving engine answers to the synthetic photographs. There is no executor to ask.
 fn golden(file: &[u8], spec: &ModelSpec, selected: &SelectedEngine) -> Result<Vec<Golden>> {
     let mut engine = engine::open(selected.kind, file, selected.threads)?;
+    let precision = ModelFile::decode(file.to_vec())?.precision();
     let golden = cards().into_iter().map(|(file_name, bytes)| {
         let logits = logits(engine.as_mut(), spec, &bytes)?;
-        Ok(Golden { file_name, bytes, logits, noise: 0.0 })
+        let largest = logits.iter().fold(0.0_f64, |largest, &logit| largest.max(f64::from(logit).abs()));
+        // Another engine or version of it may round such numbers elsewhere.
+        let noise = if precision == Precision::F32 { 0.0 } else { precision.tolerance() * largest };
+        Ok(Golden { file_name, bytes, logits, noise })
     });
     golden.collect()
 }
@@ -227,6 +229,7 @@ fn logits(engine: &mut dyn Engine, spec: &ModelSpec, image: &[u8]) -> Result<Vec
 /// What another engine makes of it, as half a sentence.
 fn compared(kind: EngineKind, form: &StoredForm, threads: NonZeroUsize) -> String {
     let StoredForm { bytes, spec, golden } = form;
+    let tolerance = ModelFile::decode(bytes.clone()).map_or(TOLERANCE, |file| file.precision().tolerance());
     let largest = || -> Result<f64> {
         let mut engine = engine::open(kind, bytes, threads)?;
         let mut largest = 0.0_f64;
@@ -236,7 +239,7 @@ fn compared(kind: EngineKind, form: &StoredForm, threads: NonZeroUsize) -> Strin
         Ok(largest)
     };
     match largest() {
-        Ok(difference) if difference <= TOLERANCE => format!("agrees to {difference:.1e} of the largest logit"),
+        Ok(difference) if difference <= tolerance => format!("agrees to {difference:.1e} of the largest logit"),
         Ok(difference) => format!("differs by {difference:.1e} of the largest logit; do not serve it there"),
         Err(error) => format!("cannot run it ({})", chain(error.as_ref())),
     }

@@ -107,20 +107,28 @@ impl PreparationArgs {
     pub(in crate::cli::import) fn choose(
         &self,
         known: Option<&PreparationSource>,
-        [height, width]: [u32; 2],
+        size: [u32; 2],
     ) -> Result<Preparation> {
+        self.changed(self.preset(known, size)?, size)
+    }
+
+    /// What was asked for as a whole, or is known, or torchvision's.
+    fn preset(&self, known: Option<&PreparationSource>, [height, width]: [u32; 2]) -> Result<Preparation> {
         let preset = |preset: Preset, origin: String| Preparation {
             preprocess: preset.preprocess(height, width),
             order: preset.channel_order(),
             origin,
         };
-        let preparation = match (self.preprocess, known) {
+        Ok(match (self.preprocess, known) {
+            (_, Some(PreparationSource::Squashed(scaled))) => {
+                self.preset(scaled.as_deref(), [height, width])?.squashed([height, width])
+            }
             (None, Some(PreparationSource::Spec(spec))) => {
                 if self.changes() {
                     bail!("graft wrote the file, and it says itself how its images are prepared; leave that out");
                 }
                 let (preprocess, order) = (spec.preprocess.clone(), ChannelOrder::Rgb);
-                return Ok(Preparation { preprocess, order, origin: "as the file says".to_owned() });
+                Preparation { preprocess, order, origin: "as the file says".to_owned() }
             }
             (Some(_), Some(PreparationSource::Spec(_))) => {
                 bail!("graft wrote the file, and it says itself how its images are prepared; leave out --preprocess")
@@ -154,8 +162,7 @@ impl PreparationArgs {
                 Preset::Torchvision,
                 "as torchvision does, because the file does not say how (see --preprocess and --verify)".to_owned(),
             ),
-        };
-        self.changed(preparation, [height, width])
+        })
     }
 
     fn changes(&self) -> bool {

@@ -9,7 +9,7 @@ use models::Preprocess;
 use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Resize};
 
-use super::network::NetworkDraft;
+use super::network::{NetworkDraft, PreparationSource};
 pub(super) use args::PreparationArgs;
 pub(in crate::cli) use args::parse_size;
 
@@ -44,15 +44,31 @@ impl Preparation {
     pub(in crate::cli) fn of_known(draft: &NetworkDraft) -> Result<Self> {
         PreparationArgs::default().resolve(draft)
     }
+
+    /// What is known of a file with images of this height and width, nothing changed.
+    pub(in crate::cli) fn of_source(known: &PreparationSource, size: [u32; 2]) -> Result<Self> {
+        PreparationArgs::default().choose(Some(known), size)
+    }
+
+    /// The same with images squashed to this height and width, nothing cut off.
+    fn squashed(self, [height, width]: [u32; 2]) -> Self {
+        let preprocess = Preprocess { resize: Resize::Exact { width, height }, crop: None, ..self.preprocess };
+        let origin = format!("{}; squashed, as the network's own `Resize` does", self.origin);
+        Self { preprocess, origin, ..self }
+    }
 }
 
 /// The same preparation for images of another size than it was published for: resized in proportion.
 fn resized(preprocess: &Preprocess, [height, width]: [u32; 2]) -> Preprocess {
     let mut resized = preprocess.clone();
-    if let (Resize::ShorterSide { size }, Some(crop)) = (preprocess.resize, preprocess.crop) {
-        let scale = f64::from(height.min(width)) / f64::from(crop.height.min(crop.width));
-        resized.resize = Resize::ShorterSide { size: (f64::from(size) * scale).round() as u32 };
-        resized.crop = Some(Crop { height, width });
+    match (preprocess.resize, preprocess.crop) {
+        (Resize::ShorterSide { size }, Some(crop)) => {
+            let scale = f64::from(height.min(width)) / f64::from(crop.height.min(crop.width));
+            resized.resize = Resize::ShorterSide { size: (f64::from(size) * scale).round() as u32 };
+            resized.crop = Some(Crop { height, width });
+        }
+        (Resize::Exact { .. }, None) => resized.resize = Resize::Exact { width, height },
+        _ => {}
     }
     resized
 }
