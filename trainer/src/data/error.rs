@@ -160,6 +160,14 @@ pub enum DatasetError {
         /// What is missing or damaged.
         reason: String,
     },
+    /// A folder or archive that is not laid out as Tiny ImageNet.
+    #[error("{} is not laid out as Tiny ImageNet: {reason}", .path.display())]
+    TinyImagenet {
+        /// The folder, archive or file.
+        path: PathBuf,
+        /// What is missing or wrong.
+        reason: String,
+    },
     /// A path that holds no known kind of data set.
     #[error(
         "{} holds no data set that graft knows: it looked for a folder of pictures for each class, the same under train/, \

@@ -88,10 +88,13 @@ impl FileAccess {
     /// The identity of a folder, if it is one that may be read.
     pub(crate) fn folder_id(&self, folder: &Path) -> Option<FolderId> {
         match self {
-            FileAccess::Everywhere => fs::metadata(folder).ok().map(|folder| (folder.dev(), folder.ino())),
-            FileAccess::Within(roots) => {
-                below(roots, folder, |root, path| root.metadata(path)).ok().map(|folder| (folder.dev(), folder.ino()))
+            FileAccess::Everywhere => {
+                fs::metadata(folder).ok().filter(fs::Metadata::is_dir).map(|folder| (folder.dev(), folder.ino()))
             }
+            FileAccess::Within(roots) => below(roots, folder, |root, path| root.metadata(path))
+                .ok()
+                .filter(cap_std::fs::Metadata::is_dir)
+                .map(|folder| (folder.dev(), folder.ino())),
         }
     }
 
@@ -151,7 +154,11 @@ impl DataFile {
         // Opening a pipe waits for its writer, and opening a terminal may make it the process's own.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         match &self.access {
-            FileAccess::Everywhere => regular(fs::OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?),
+            FileAccess::Everywhere => match fs::OpenOptions::new().read(true).custom_flags(flags).open(&self.path) {
+                Ok(file) => regular(file),
+                // A socket cannot be opened at all, and some devices by few.
+                Err(error) => Err(fs::metadata(&self.path).ok().and_then(|kind| irregular(&kind)).unwrap_or(error)),
+            },
             FileAccess::Within(roots) => below(roots, &self.path, |root, path| {
                 let mut options = cap_std::fs::OpenOptions::new();
                 regular(root.open_with(path, options.read(true).custom_flags(flags))?.into_std())
@@ -184,12 +191,13 @@ pub(crate) fn too_large(limit: u64) -> io::Error {
 }
 
 fn regular(file: File) -> io::Result<File> {
-    let kind = file.metadata()?;
-    if kind.is_file() {
-        return Ok(file);
-    }
+    irregular(&file.metadata()?).map_or(Ok(file), Err)
+}
+
+/// The error for anything but a regular file.
+fn irregular(kind: &fs::Metadata) -> Option<io::Error> {
     let what = if kind.is_dir() { "a folder" } else { "a device, pipe or socket" };
-    Err(io::Error::other(format!("it is {what}, not a file")))
+    (!kind.is_file()).then(|| io::Error::other(format!("it is {what}, not a file")))
 }
 
 /// Looks for a path in each root, and hides why it is in none: the reason tells a stranger what else the machine has.
@@ -290,7 +298,9 @@ mod tests {
     #[test]
     fn devices_and_pipes_are_no_files_and_are_refused_at_once() {
         let (folder, _) = roots();
-        for path in [PathBuf::from("/dev/zero"), folder.path().join("root/pipe")] {
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [PathBuf::from("/dev/zero"), folder.path().join("root/pipe"), socket] {
             let error = FileAccess::Everywhere.file(&path).read(100).unwrap_err();
             assert_eq!(error.to_string(), "it is a device, pipe or socket, not a file", "{}", path.display());
         }

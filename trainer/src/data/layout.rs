@@ -25,6 +25,8 @@ pub enum Layout {
     Oxford17,
     /// `data_batch_1.bin` to `test_batch.bin`, or the same without `.bin` (Krizhevsky 2009).
     Cifar10,
+    /// `train/n01443537/images`, and `val` with its labels in `val_annotations.txt` (Stanford).
+    TinyImagenet,
 }
 
 impl Layout {
@@ -40,6 +42,7 @@ impl Layout {
             Self::Csv => "csv",
             Self::Oxford17 => "oxford17",
             Self::Cifar10 => "cifar10",
+            Self::TinyImagenet => "tiny_imagenet",
         }
     }
 }

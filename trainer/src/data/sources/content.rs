@@ -82,7 +82,8 @@ fn range(file: &DataFile, offset: u64, length: u64) -> io::Result<Vec<u8>> {
 /// Inflates to exactly so many bytes; a member that holds more is not read any further.
 fn inflate(packed: &[u8], length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    DeflateDecoder::new(packed).take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+    let inflated = DeflateDecoder::new(packed).take(length.saturating_add(1)).read_to_end(&mut bytes);
+    inflated.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its compressed bytes are damaged"))?;
     if bytes.len() as u64 != length {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "its size is not what the archive says"));
     }

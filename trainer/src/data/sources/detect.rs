@@ -8,7 +8,7 @@ use super::foreign;
 use super::survey::Survey;
 use super::table::{self, Table};
 use super::tree::{SourceFile, Tree};
-use super::{OpenOptions, cifar10, file_names, folders, oxford17, subset_name};
+use super::{OpenOptions, cifar10, file_names, folders, oxford17, subset_name, tiny_imagenet};
 use crate::data::account::OmissionReason;
 use crate::data::doubt::Doubt;
 use crate::data::{Dataset, DatasetError};
@@ -21,6 +21,9 @@ pub(super) fn list(tree: Tree) -> Result<Dataset, DatasetError> {
     }
     if oxford17::is(&tree) {
         return oxford17::list(tree);
+    }
+    if tiny_imagenet::is(&tree) {
+        return tiny_imagenet::list(tree);
     }
     if let Some(table) = lone_table(&tree) {
         return table::of_file(&table, &OpenOptions { access: &tree.access, ..OpenOptions::default() });

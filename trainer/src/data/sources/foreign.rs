@@ -13,7 +13,7 @@ enum Mark {
 }
 
 /// What such files are. graft reads none of them.
-const FORMATS: [(Mark, &str); 18] = [
+const FORMATS: &[(Mark, &str)] = &[
     (Mark::Ending("_annotations.coco.json"), "COCO annotations for detection"),
     (Mark::Beginning("instances_"), "COCO annotations for detection"),
     (Mark::Name("_annotations.csv"), "bounding boxes for detection"),
@@ -26,8 +26,13 @@ const FORMATS: [(Mark, &str); 18] = [
     (Mark::Name("data.mdb"), "an LMDB database"),
     (Mark::Ending(".npz"), "NumPy arrays"),
     (Mark::Ending(".npy"), "NumPy arrays"),
-    (Mark::Ending("-ubyte"), "MNIST's arrays"),
-    (Mark::Ending("-ubyte.gz"), "MNIST's arrays"),
+    (Mark::Ending("-idx3-ubyte"), "MNIST's arrays of pictures"),
+    (Mark::Ending("-idx3-ubyte.gz"), "MNIST's arrays of pictures"),
+    // As some archives have them.
+    (Mark::Ending(".idx3-ubyte"), "MNIST's arrays of pictures"),
+    (Mark::Ending("-idx1-ubyte"), "MNIST's array of labels"),
+    (Mark::Ending("-idx1-ubyte.gz"), "MNIST's array of labels"),
+    (Mark::Ending(".idx1-ubyte"), "MNIST's array of labels"),
     (Mark::Ending(".mat"), "MATLAB arrays"),
     (Mark::Ending(".h5"), "an HDF5 file"),
     (Mark::Ending(".rec"), "MXNet records"),
@@ -36,14 +41,30 @@ const FORMATS: [(Mark, &str); 18] = [
 
 /// What the files of a tree are, each format once, as sentences.
 pub(super) fn found(tree: &Tree) -> Vec<String> {
-    let is = |mark: &Mark, name: &str| match mark {
-        Mark::Name(whole) => name == *whole,
-        Mark::Ending(end) => name.ends_with(end),
-        Mark::Beginning(begin) => name.starts_with(begin),
-    };
     let format = |(mark, what): &(Mark, &str)| {
-        let file = tree.files.iter().find(|file| is(mark, file.name()))?;
-        Some(format!("`{}` is {what}, which graft does not read", file.parts.join("/")))
+        let file = tree.files.iter().find(|file| mark.is_on(file.name()))?;
+        Some(sentence(&file.parts.join("/"), what))
     };
     FORMATS.iter().filter_map(format).collect()
+}
+
+/// What a file of this name is, as a sentence.
+pub(super) fn of_name(name: &str) -> Option<String> {
+    FORMATS.iter().find(|(mark, _)| mark.is_on(name)).map(|(_, what)| sentence(name, what))
+}
+
+fn sentence(name: &str, what: &str) -> String {
+    format!(
+        "`{name}` is {what}, which graft does not read: save the pictures as PNG or JPEG files, in a folder for each class"
+    )
+}
+
+impl Mark {
+    fn is_on(&self, name: &str) -> bool {
+        match self {
+            Mark::Name(whole) => name == *whole,
+            Mark::Ending(end) => name.ends_with(end),
+            Mark::Beginning(begin) => name.starts_with(begin),
+        }
+    }
 }

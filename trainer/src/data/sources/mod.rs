@@ -18,8 +18,10 @@ mod survey;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tiny_imagenet;
 pub(super) mod tree;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -93,6 +95,14 @@ impl DatasetSource {
     pub fn list_in(&self, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
         let path = &self.path;
         let is_file = options.access.is_file(path);
+        let foreign = path.file_name().and_then(|name| foreign::of_name(&name.to_string_lossy()));
+        if let Some(foreign) = foreign.filter(|_| is_file && !table::is_name(path)) {
+            return Err(DatasetError::Unrecognized { path: path.clone(), holds: vec![foreign] });
+        }
+        if !is_file && options.access.folder_id(path).is_none() {
+            let source = options.access.file(path).open().err().unwrap_or_else(|| ErrorKind::NotADirectory.into());
+            return Err(DatasetError::read(path, source));
+        }
         if is_file && !archive::is_archive(&options.access.file(path))? {
             return match self.layout {
                 Layout::Csv | Layout::Auto if table::is_name(path) => table::of_file(path, options),
@@ -114,6 +124,7 @@ impl DatasetSource {
             Layout::Csv => table::only(tree),
             Layout::Oxford17 => oxford17::list(tree),
             Layout::Cifar10 => cifar10::list(tree),
+            Layout::TinyImagenet => tiny_imagenet::list(tree),
         }
     }
 

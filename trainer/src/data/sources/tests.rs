@@ -200,6 +200,10 @@ fn likely_wrong_guesses_are_refused_with_the_way_on() {
             &["0 folder(s) of pictures", "--layout file_names"],
         ),
         (&["train.parquet"], &["`train.parquet` is a Parquet file"]),
+        (
+            &["MNIST/raw/train-images-idx3-ubyte.gz", "MNIST/raw/train-labels-idx1-ubyte.gz"],
+            &["train-images-idx3-ubyte.gz` is MNIST's arrays of pictures", "in a folder for each class"],
+        ),
         (&["train/a*3", "train/b*3", "val/c*1"], &["class `c` is in `val` but not in `train`"]),
         (&["train/a*3", "train/b*3", "val/a*1", "validation/b*1"], &["two names of the same subset"]),
     ];
@@ -207,6 +211,36 @@ fn likely_wrong_guesses_are_refused_with_the_way_on() {
         let refused = open(tree(entries).path(), Layout::Auto).unwrap_err().to_string();
         assert!(expected.iter().all(|part| refused.contains(part)), "{entries:?}: {refused}, expected {expected:?}");
     }
+}
+
+#[test]
+fn a_file_of_another_kind_of_data_set_is_called_what_it_is() {
+    let root = tree(&["train-images-idx3-ubyte", "cifar.tfrecord", "notes.txt"]);
+    for (name, expected) in [
+        ("train-images-idx3-ubyte", "`train-images-idx3-ubyte` is MNIST's arrays of pictures"),
+        ("cifar.tfrecord", "`cifar.tfrecord` is TensorFlow records"),
+        ("notes.txt", "holds no data set that graft knows"),
+    ] {
+        let refused = open(&root.path().join(name), Layout::Auto).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
+}
+
+#[test]
+fn devices_pipes_and_sockets_are_no_data_sets_in_any_layout() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe.csv"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    for path in [Path::new("/dev/zero").to_owned(), at("pipe.csv"), at("socket")] {
+        for layout in [Layout::Auto, Layout::Csv, Layout::ClassFolders, Layout::Cifar10] {
+            let refused = open(&path, layout).unwrap_err().to_string();
+            assert_eq!(refused, format!("cannot read {}: it is a device, pipe or socket, not a file", path.display()));
+        }
+    }
+    let missing = open(&at("missing"), Layout::Auto).unwrap_err().to_string();
+    assert!(missing.starts_with(&format!("cannot read {}: No such file", at("missing").display())), "{missing}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A compressed tar as a plain one.
 
 use std::fs;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -24,8 +24,14 @@ pub(super) fn uncompressed(from: &DataFile, folder: &Path, budget: &Budget) -> R
     fs::create_dir_all(folder).map_err(|source| DatasetError::read(folder, source))?;
     remove_abandoned(folder, ABANDONED).map_err(|source| DatasetError::read(folder, source))?;
     let mut file = AtomicFile::create(&target).map_err(|source| DatasetError::read(&target, source))?;
-    if copy(from, &mut file, budget.bytes).map_err(failed)? > budget.bytes {
-        return Err(DatasetError::Archive { path: from.path().to_owned(), source: ArchiveError::Bytes(budget.bytes) });
+    let refused = |source| DatasetError::Archive { path: from.path().to_owned(), source };
+    let copied = copy(from, &mut file, budget.bytes).map_err(|error| match error.kind() {
+        // The decompressor's words for bytes that are no gzip stream.
+        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => refused(ArchiveError::Damaged),
+        _ => failed(error),
+    })?;
+    if copied > budget.bytes {
+        return Err(refused(ArchiveError::Bytes(budget.bytes)));
     }
     file.commit().map_err(|source| DatasetError::read(&target, source))?;
     Ok(target)

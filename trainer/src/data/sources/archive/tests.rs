@@ -4,6 +4,7 @@ use std::io::Write;
 
 use ::zip::ZipWriter;
 use ::zip::write::SimpleFileOptions;
+use fixtures::words::{damaged, foreign_words};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
@@ -162,6 +163,40 @@ fn what_is_cut_off_is_refused() {
     for bytes in [zipped(&files(), STORED), gzipped(&tarred(&files(), ::tar::EntryType::Regular))] {
         let error = open(&bytes[..bytes.len() / 2], ArchiveLimits::default()).1.unwrap_err();
         assert!(matches!(error, DatasetError::Archive { .. } | DatasetError::Read { .. }), "{error}");
+    }
+}
+
+/// The error of an archive, or the errors of its images.
+fn errors(bytes: &[u8]) -> Vec<String> {
+    let (_folder, dataset) = open(bytes, ArchiveLimits::default());
+    match dataset {
+        Err(error) => vec![error.to_string()],
+        Ok(dataset) => {
+            let limits = models::preprocess::Limits::default();
+            let failed = dataset.samples.iter().filter_map(|sample| sample.decode(&limits).err());
+            failed.map(|error| error.to_string()).collect()
+        }
+    }
+}
+
+#[test]
+fn damaged_archives_are_refused_in_our_words() {
+    let tar = tarred(&files(), ::tar::EntryType::Regular);
+    for (kind, bytes) in [
+        ("stored", zipped(&files(), STORED)),
+        ("deflated", zipped(&files(), DEFLATED)),
+        ("gzip", gzipped(&tar)),
+        ("tar", tar),
+    ] {
+        let mut refused = 0;
+        for bytes in damaged(&bytes) {
+            let errors = errors(&bytes);
+            refused += usize::from(!errors.is_empty());
+            for error in errors {
+                assert_eq!(foreign_words(&error), [""; 0], "{kind}: {error}");
+            }
+        }
+        assert!(refused > 30, "only {refused} damaged archives are refused: {kind}");
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn list(file: &DataFile, budget: &mut Budget, tree: &mut Tree) -> Res
             CompressionMethod::Deflated => {
                 Content::Deflated { file: file.clone(), offset, packed, length, crc: member.crc32() }
             }
-            method => return Err(packing(format!("compressed with {method}"))),
+            _ => return Err(packing("compressed with another method than Deflate".to_owned())),
         };
         tree.member(&parts, content);
     }

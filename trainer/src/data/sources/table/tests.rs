@@ -1,5 +1,7 @@
 //! Tables as people write them.
 
+use fixtures::words::{damaged, foreign_words};
+
 use super::*;
 use crate::data::testing::{picture, write};
 use crate::data::{DatasetSource, OpenOptions};
@@ -145,4 +147,19 @@ fn a_table_that_is_not_understood_says_what_it_has_and_what_is_wanted() {
     // Without being asked for, such a table is a hint.
     let refused = list(folder(b"7/77.bmp,rose\n8/88.bmp,iris\n").path(), Layout::Auto).unwrap_err().to_string();
     assert!(refused.contains("1 folder(s) of pictures") && refused.contains("no picture `7/77.bmp`"), "{refused}");
+}
+
+#[test]
+fn damaged_tables_are_refused_in_our_words() {
+    let table =
+        "path,label,split\nimages/1.bmp,rose,train\nimages/2.bmp,\"iris, wild\",val\nimages/3.bmp,Tulpe \u{e4},test\n";
+    for bytes in damaged(table.as_bytes()) {
+        let said = match list(folder(&bytes).path(), Layout::Csv) {
+            Ok(dataset) => faults(&dataset),
+            Err(error) => vec![error.to_string()],
+        };
+        for message in said {
+            assert_eq!(foreign_words(&message), [""; 0], "{}: {message}", bytes.escape_ascii());
+        }
+    }
 }
