@@ -50,13 +50,13 @@ impl Decoder {
         self.pixels.limit()
     }
 
-    /// Prepares images, in order. Images that nobody has begun on are given up when the future is dropped, and at the
-    /// deadline.
+    /// Prepares images, each by itself, in order. Images that nobody has begun on are given up when the future is dropped,
+    /// and at the deadline.
     pub(super) async fn prepare<B>(
         &self,
         images: Vec<B>,
         context: &DecodeContext<'_>,
-    ) -> Result<Vec<PreparedImage>, InferenceError>
+    ) -> Result<Vec<Result<PreparedImage, ImageError>>, InferenceError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
@@ -82,9 +82,7 @@ impl Decoder {
             let (index, input) = done.map_err(|error| InferenceError::Failed(format!("decoding failed: {error}")))?;
             inputs[index] = Some(input);
         }
-        let named =
-            |(index, input): (usize, Result<_, _>)| input.map_err(|source| InferenceError::Image { index, source });
-        inputs.into_iter().flatten().enumerate().map(named).collect()
+        Ok(inputs.into_iter().flatten().collect())
     }
 }
 

@@ -18,7 +18,6 @@ mod worker;
 
 use std::time::Duration;
 
-use models::preprocess::ImageError;
 use thiserror::Error;
 
 use crate::metrics::Metrics;
@@ -62,14 +61,6 @@ pub enum InferenceError {
         images: usize,
         /// The most that may wait.
         capacity: usize,
-    },
-    /// An image cannot be used.
-    #[error("image {index}: {source}")]
-    Image {
-        /// Which, counted from zero.
-        index: usize,
-        /// What is wrong with it.
-        source: ImageError,
     },
     /// The engine, or the code around it, failed on images that look right.
     #[error("{0}")]

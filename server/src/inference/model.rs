@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use models::preprocess::ImageError;
 use models::scores::ScoreKind;
 use models::{Labels, Preprocess};
 use onnx::{Engine, EngineError};
@@ -40,8 +41,8 @@ pub struct Model {
 /// The logits of a request's images, and how long they took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceResult {
-    /// One row an image.
-    pub logits: Vec<Vec<f32>>,
+    /// One row an image, or why the image cannot be used.
+    pub logits: Vec<Result<Vec<f32>, ImageError>>,
     /// Decoding and resizing all images.
     pub prepare: Duration,
     /// Waiting in the queue, of the image that waited longest.
@@ -150,8 +151,8 @@ impl Model {
         self.failure.get().map(String::as_str)
     }
 
-    /// The logits of image files. If one of them cannot be used, none is run. An image that is not in the engine at the
-    /// deadline is not run.
+    /// The logits of image files. Those that cannot be used do not keep the others from being run. An image that is not in
+    /// the engine at the deadline is not run.
     ///
     /// # Errors
     /// [`InferenceError`].
@@ -171,10 +172,17 @@ impl Model {
         let prepare = started.elapsed();
         let mut replies = Vec::with_capacity(inputs.len());
         for (input, permit) in inputs.into_iter().zip(permits) {
+            let input = match input {
+                Ok(input) => input,
+                Err(error) => {
+                    replies.push(Err(error));
+                    continue;
+                }
+            };
             let (reply, answer) = oneshot::channel();
             let entry = QueuedImage { input, permit, queued: Instant::now(), deadline, reply };
             self.queue.send(entry).map_err(|_| self.stopped())?;
-            replies.push(answer);
+            replies.push(Ok(answer));
         }
         let mut answers = InferenceResult {
             logits: Vec::with_capacity(replies.len()),
@@ -184,8 +192,15 @@ impl Model {
             batch: 0,
         };
         for reply in replies {
+            let reply = match reply {
+                Ok(reply) => reply,
+                Err(error) => {
+                    answers.logits.push(Err(error));
+                    continue;
+                }
+            };
             let answer = reply.await.map_err(|_| self.stopped())??;
-            answers.logits.push(answer.logits);
+            answers.logits.push(Ok(answer.logits));
             answers.queue = answers.queue.max(answer.queue);
             answers.inference = answers.inference.max(answer.inference);
             answers.batch = answers.batch.max(answer.batch);

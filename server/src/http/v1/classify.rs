@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
+use models::preprocess::ImageError;
 use models::scores::{ScoreKind, top_k};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,9 +14,11 @@ use super::{refusal, within};
 use crate::http::extract::{ImageBytes, Images, Query, Upload};
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
-use crate::inference::{InferenceError, InferenceResult};
+use crate::inference::InferenceResult;
 
 const MOST_CLASSES: usize = 1_000_000;
+/// How many images the error of a form names.
+const NAMED: usize = 10;
 
 /// With which model, and how much to answer.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
@@ -83,7 +86,7 @@ pub struct Classification {
     pub timings_ms: Timings,
 }
 
-/// What one image shows.
+/// What one image shows, or why it cannot be used: `predictions` or `problem`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ImageResult {
     /// The file name in the form, if it had one.
@@ -91,7 +94,27 @@ pub struct ImageResult {
     #[schema(nullable = false, example = "rose.jpg")]
     pub file_name: Option<String>,
     /// The classes, best first.
-    pub predictions: Vec<Prediction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub predictions: Option<Vec<Prediction>>,
+    /// Why the image cannot be used, where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub problem: Option<ImageProblem>,
+}
+
+/// Why one of several images cannot be used.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ImageProblem {
+    /// The kind of error as a word for programs, as in the error of a request.
+    #[schema(example = "image_truncated")]
+    pub code: String,
+    /// The status that a request for this image alone is answered with.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// What is wrong, and what to do about it.
+    #[schema(example = "the jpeg is truncated: the file ends before the image does; send it again in full")]
+    pub detail: String,
 }
 
 /// A class that an image may show.
@@ -147,13 +170,13 @@ documents! {
 
 /// Classify images of a form
 ///
-/// Takes one or more image files in parts named `image`. If one of them cannot be used, none is classified and the error
-/// names it.
+/// Takes one or more image files in parts named `image`. Each has a result: what it shows, or, where it cannot be used, its
+/// problem. If no image of the form can be used, the answer is the error of the first.
 #[utoipa::path(
     post, path = "/classify", operation_id = "classify_images", tag = "classify",
     params(ClassifyQuery),
     request_body(content = ClassifyForm, content_type = "multipart/form-data"),
-    responses((status = 200, description = "What the images show.", body = Classification), ClassifyErrors)
+    responses((status = 200, description = "What the images show; at least one has predictions.", body = Classification), ClassifyErrors)
 )]
 pub async fn classify_images(
     State(state): State<AppState>,
@@ -202,11 +225,8 @@ async fn classify(
     let (started, model) = (Instant::now(), call.model());
     let threshold = threshold(query.threshold, model.scores())?;
     let (names, images): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| (upload.file_name, upload.bytes)).unzip();
-    let answers = call.run(state, images).await.map_err(|error| match error {
-        InferenceError::Image { index, source } => refusal::image(&source, part(index, &names).as_deref()),
-        error => error.into(),
-    })?;
-    let InferenceResult { logits, prepare, queue, inference, batch } = answers;
+    let InferenceResult { logits, prepare, queue, inference, batch } = call.run(state, images).await?;
+    refuse_all(&names, &logits)?;
     let predictions = |logits: &[f32]| {
         let scores = model.scores().scores(logits);
         let best = top_k(&scores, query.top_k).into_iter();
@@ -220,14 +240,18 @@ async fn classify(
         };
         best.map(prediction).collect()
     };
-    let results = names.into_iter().zip(&logits);
+    let result = |(file_name, row): (Option<String>, &Result<Vec<f32>, ImageError>)| match row {
+        Ok(logits) => ImageResult { file_name, predictions: Some(predictions(logits)), problem: None },
+        Err(error) => ImageResult { file_name, predictions: None, problem: Some(problem(error)) },
+    };
+    let results = names.into_iter().zip(&logits).map(result).collect();
     Ok(Classification {
         model: model.name().to_string(),
         version: model.version(),
         engine: state.engine.kind.to_string(),
         scores: model.scores(),
         threshold,
-        results: results.map(|(file_name, row)| ImageResult { file_name, predictions: predictions(row) }).collect(),
+        results,
         batch_size: batch,
         timings_ms: Timings {
             prepare: millis(prepare),
@@ -236,6 +260,25 @@ async fn classify(
             total: millis(started.elapsed()),
         },
     })
+}
+
+/// An error if no image can be used, or one not for its own sake: that of the first, with what is wrong with the others.
+fn refuse_all(names: &[Option<String>], logits: &[Result<Vec<f32>, ImageError>]) -> Result<(), ApiError> {
+    let refusals = || logits.iter().enumerate().filter_map(|(index, row)| Some((index, row.as_ref().err()?)));
+    if let Some((_, fault)) = refusals().find(|(_, error)| matches!(error, ImageError::Parameters(_))) {
+        return Err(refusal::image(fault));
+    }
+    let Some((_, first)) = refusals().next().filter(|_| logits.iter().all(Result::is_err)) else { return Ok(()) };
+    let mut details: Vec<String> = refusals().take(NAMED).map(|(index, error)| named(index, names, error)).collect();
+    if logits.len() > NAMED {
+        details.push(format!("and {} more", logits.len() - NAMED));
+    }
+    Err(ApiError::new(refusal::image(first).code(), details.join("; ")))
+}
+
+fn problem(error: &ImageError) -> ImageProblem {
+    let entry = refusal::image(error).code().entry();
+    ImageProblem { code: entry.name.to_owned(), status: entry.status.as_u16(), detail: error.to_string() }
 }
 
 /// The threshold of a model with independent classes; no other has one.
@@ -254,13 +297,13 @@ fn threshold(asked: Option<f32>, scores: ScoreKind) -> Result<Option<f32>, ApiEr
     }
 }
 
-/// Names an image of a form; the only image of a body needs no name.
-fn part(index: usize, names: &[Option<String>]) -> Option<String> {
+/// What is wrong with an image, which is named where there are several.
+fn named(index: usize, names: &[Option<String>], error: &ImageError) -> String {
     let (number, count) = (index + 1, names.len());
-    match names.get(index)? {
-        Some(name) => Some(format!("image {number} of {count} ({name})")),
-        None if count > 1 => Some(format!("image {number} of {count}")),
-        None => None,
+    match names.get(index) {
+        Some(Some(name)) => format!("image {number} of {count} ({name}): {error}"),
+        _ if count > 1 => format!("image {number} of {count}: {error}"),
+        _ => error.to_string(),
     }
 }
 
@@ -272,6 +315,19 @@ fn millis(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_error_of_a_form_names_ten_images_and_counts_the_others() {
+        let refused = refuse_all(&vec![None; 12], &vec![Err(ImageError::Empty); 12]).unwrap_err();
+        assert_eq!(refused.code(), Code::ImageEmpty);
+        let detail = refused.detail().unwrap();
+        assert!(
+            detail.starts_with("image 1 of 12: the image is empty") && detail.ends_with("; and 2 more"),
+            "{detail}"
+        );
+        assert!(detail.contains("image 10 of 12") && !detail.contains("image 11"), "{detail}");
+        refuse_all(&vec![None; 2], &[Err(ImageError::Empty), Ok(vec![])]).unwrap();
+    }
 
     #[test]
     fn only_classes_that_stand_beside_each_other_have_a_threshold() {

@@ -38,18 +38,17 @@ impl From<InferenceError> for ApiError {
             }
             InferenceError::Late => ApiError::new(Code::DeadlineExceeded, detail),
             InferenceError::TooMany { .. } => ApiError::new(Code::TooManyImages, detail),
-            InferenceError::Image { source, .. } => image(&source, None),
             InferenceError::Stopped(_) => ApiError::new(Code::ModelFailed, detail),
             InferenceError::Failed(_) => ApiError::internal(error),
         }
     }
 }
 
-/// An image that cannot be used; `part` names it where there are several.
-pub(super) fn image(error: &ImageError, part: Option<&str>) -> ApiError {
+/// An image that cannot be used.
+pub(super) fn image(error: &ImageError) -> ApiError {
     let code = match error {
         ImageError::Empty => Code::ImageEmpty,
-        ImageError::NotAnImage => Code::NotAnImage,
+        ImageError::NotAnImage | ImageError::OtherFile { .. } => Code::NotAnImage,
         ImageError::UnsupportedFormat { .. } | ImageError::UnsupportedEncoding { .. } => Code::ImageUnsupported,
         ImageError::Truncated { .. } => Code::ImageTruncated,
         ImageError::TooLarge { .. } | ImageError::TooElongated { .. } => Code::ImageTooLarge,
@@ -57,10 +56,7 @@ pub(super) fn image(error: &ImageError, part: Option<&str>) -> ApiError {
         // Without pixels, corrupt, and whatever else a decoder will find.
         _ => Code::ImageCorrupt,
     };
-    match part {
-        Some(part) => ApiError::new(code, format!("{part}: {error}")),
-        None => ApiError::new(code, error.to_string()),
-    }
+    ApiError::new(code, error.to_string())
 }
 
 impl From<JobsError> for ApiError {
