@@ -6,8 +6,9 @@
 Makes some hundreds of small files, most of them valid and none of them usual: every sampling of chroma, scans in every
 order, restart markers, arithmetic coding, CMYK, palettes, depths, interlacing, transparency, turned pictures, missing
 ends, frames beside the screen. Each must decode to PIL's pixels, or be refused where PIL refuses, or stand in
-`EXCEPTIONS` with the reason. What PIL cannot write is made by `cjpeg` and `jpegtran` (Debian's libjpeg-turbo-progs);
-without them those files are left out, and the summary says so.
+`EXCEPTIONS` with the reason. Baseline JPEGs that PIL cannot write are made by `jpeg.py`; progressive ones of unusual
+samplings and arithmetic coding by `cjpeg` (Debian's libjpeg-turbo-progs). Without it those files are left out, and the
+summary says so.
 """
 
 import io
@@ -24,10 +25,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+import jpeg
+
 # Where graft means to differ, and by how many gray levels it may: None for any number.
 EXCEPTIONS = {
     "gray_16.png": (None, "PIL clips 16-bit gray to 255; graft keeps the high byte, as PIL does for color"),
     "bgr_555.bmp": (1, "five bits become eight by another rounding"),
+    "bgr_555_plain.bmp": (1, "five bits become eight by another rounding"),
     "bgr_565.bmp": (1, "five and six bits become eight by another rounding"),
     "text_checksum.png": (None, "PIL refuses a picture for a damaged comment; graft reads it"),
 }
@@ -98,6 +102,21 @@ def jpegs() -> Iterator[tuple[str, bytes]]:
     yield "exif_garbage.jpg", segment(plain, b"Exif\0\0" + b"\xff" * 20)
 
 
+def baseline() -> Iterator[tuple[str, bytes]]:
+    """Samplings, scans and restart markers in every combination. With a scan for each component some decoders give solid green."""
+    ones = "1x1,1x1"
+    odd = ("1x1,2x2,2x2", "2x2,2x1,2x1", "2x2,1x2,1x2", "2x1,1x1,2x1", "2x2,2x2,1x1", f"3x1,{ones}", f"3x3,{ones}")
+    orders = (((0, 1, 2),), ((0,), (1,), (2,)), ((2,), (0,), (1,)), ((0,), (1, 2)))
+    for sampling in (*(f"{first},{ones}" for first in SAMPLINGS), *odd):
+        factors = tuple(tuple(int(side) for side in factor.split("x")) for factor in sampling.split(","))
+        for order in orders:
+            for size in SIZES:
+                for restart in (0, 1, 3):
+                    scans = "+".join("".join(map(str, scan)) for scan in order)
+                    name = f"sampled_{sampling.replace(',', '_')}_scans_{scans}_{size[0]}x{size[1]}_restart_{restart}.jpg"
+                    yield name, jpeg.encoded(picture(*size), factors, order, restart)
+
+
 def made_by_tools() -> Iterator[tuple[str, bytes | None]]:
     def cjpeg(size: tuple[int, int], *arguments: str) -> bytes | None:
         return tool("cjpeg", "-quality", "90", *arguments, data=encoded(Image.fromarray(picture(*size)), "PPM"))
@@ -105,23 +124,12 @@ def made_by_tools() -> Iterator[tuple[str, bytes | None]]:
     for sampling in SAMPLINGS:
         chosen = ("-sample", f"{sampling},1x1,1x1")
         for size in SIZES:
-            for kind in ((), ("-progressive",), ("-restart", "1"), ("-progressive", "-restart", "3B"), ("-arithmetic",)):
+            for kind in (("-progressive",), ("-progressive", "-restart", "3B"), ("-arithmetic",)):
                 name = "_".join(["sampled", sampling, f"{size[0]}x{size[1]}", *(word.strip("-") for word in kind)])
                 yield f"{name}.jpg", cjpeg(size, *chosen, *kind)
-    for sampling in ("1x1,2x2,2x2", "2x2,2x1,2x1", "2x2,1x2,1x2", "2x1,1x1,2x1", "2x2,2x2,1x1", "3x1,1x1,1x1", "3x3,1x1,1x1"):
-        yield f"odd_{sampling.replace(',', '_')}.jpg", cjpeg(SIZES[0], "-sample", sampling)
     yield "arithmetic_progressive.jpg", cjpeg(SIZES[0], "-arithmetic", "-progressive")
     yield "rgb.jpg", cjpeg(SIZES[0], "-rgb")
     yield "gray_sampled.jpg", cjpeg(SIZES[0], "-grayscale", "-sample", "2x2")
-    # A scan for each component, baseline: some decoders give solid green.
-    for order in ("0;1;2;", "2;0;1;", "0;1 2;"):
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as scans:
-            scans.write(order)
-            scans.flush()
-            for sampling in SAMPLINGS[:5]:
-                for size in SIZES:
-                    name = f"scans_{order.replace(';', '').replace(' ', '+')}_{sampling}_{size[0]}x{size[1]}.jpg"
-                    yield name, cjpeg(size, "-sample", f"{sampling},1x1,1x1", "-scans", scans.name)
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -235,9 +243,34 @@ def others() -> Iterator[tuple[str, bytes]]:
         words = np.zeros((48, 64), "<u2")
         for channel, mask in enumerate(masks):
             words |= (pixels[..., channel].astype("<u2") * mask // 255 & mask).astype("<u2")
-        data = words[::-1].tobytes()
-        header = struct.pack("<IiiHHIIiiII", 40, 64, 48, 1, 16, 3, len(data), 0, 0, 0, 0) + struct.pack("<III", *masks)
-        yield f"{name}.bmp", b"BM" + struct.pack("<IHHI", 14 + len(header) + len(data), 0, 0, 14 + len(header)) + header + data
+        yield f"{name}.bmp", bmp(words[::-1].tobytes(), 16, 3, masks=struct.pack("<III", *masks))
+        if name == "bgr_555":
+            yield "bgr_555_plain.bmp", bmp(words[::-1].tobytes(), 16, 0)
+    yield "from_the_top.bmp", bmp(pixels[..., ::-1].tobytes(), 24, 0, height=-48)
+    yield "four_bytes.bmp", bmp(np.dstack([pixels[::-1, :, ::-1], np.zeros((48, 64), np.uint8)]).tobytes(), 32, 0)
+    palette = image.quantize(200)
+    colors = np.pad(np.array(palette.getpalette()[:600], np.uint8).reshape(-1, 3)[:, ::-1], ((0, 0), (0, 1))).tobytes()
+    yield "run_lengths.bmp", bmp(run_lengths(np.asarray(palette)[::-1]), 8, 1, colors=colors)
+    yield "two_pictures.jpg", encoded(image, "MPO", save_all=True, append_images=[Image.fromarray(255 - pixels)])
+    yield "tall.png", encoded(Image.new("RGB", (1, 5000), (200, 10, 10)), "PNG")
+    yield "wide.png", encoded(Image.new("RGB", (9000, 10), (10, 10, 200)), "PNG")
+    yield "line_ends.png", encoded(image, "PNG").replace(b"\r\n", b"\n")
+
+
+def bmp(data: bytes, bits: int, kind: int, *, height: int = 48, masks: bytes = b"", colors: bytes = b"") -> bytes:
+    """A bitmap of 64 pixels a row (BITMAPINFOHEADER)."""
+    head = struct.pack("<IiiHHIIiiII", 40, 64, height, 1, bits, kind, len(data), 0, 0, len(colors) // 4, 0) + masks + colors
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(data), 0, 0, 14 + len(head)) + head + data
+
+
+def run_lengths(indices: np.ndarray) -> bytes:
+    """BI_RLE8: pairs of a count and an index, a zero and a zero behind each row, a zero and a one at the end."""
+    rows = []
+    for row in indices:
+        starts = [0, *(np.flatnonzero(np.diff(row)) + 1), len(row)]
+        pairs = zip(starts[:-1], starts[1:], strict=True)
+        rows.append(b"".join(bytes([end - start, row[start]]) for start, end in pairs) + b"\0\0")
+    return b"".join(rows) + b"\0\1"
 
 
 def by_pil(path: Path) -> np.ndarray | None:
@@ -278,7 +311,7 @@ def main() -> None:
     decode = sys.argv[1]
     warnings.simplefilter("ignore")
     tools = shutil.which("cjpeg") is not None
-    sources = [jpegs(), pngs(), gifs(), others(), *([made_by_tools()] if tools else [])]
+    sources = [jpegs(), baseline(), pngs(), gifs(), others(), *([made_by_tools()] if tools else [])]
     with tempfile.TemporaryDirectory() as folder:
         images, pixels = Path(folder, "images"), Path(folder, "pixels")
         images.mkdir()
