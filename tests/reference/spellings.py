@@ -68,6 +68,8 @@ case("hard_swish_in_parts", [node("HardSigmoid", ["x"], "g", alpha=1 / 6, beta=0
 case("swish", [node("Sigmoid", ["x"], "g"), node("Mul", ["g", "x"])])
 case("tanh", node("Tanh", ["x"]))
 case("elu", node("Elu", ["x"], alpha=0.7))
+case("roots", [node("Abs", ["x"], "a"), node("Sqrt", ["a"], "r"), node("Sign", ["r"], "s"), node("Add", ["s", "r"])])
+case("signed_root", [node("Sign", ["x"], "s"), node("Abs", ["x"], "a"), node("Sqrt", ["a"], "r"), node("Mul", ["r", "s"])])
 case("relu_22", node("Relu", ["x"]), opset=22)
 case("dropout_7", [node("Dropout", ["x"], "d", ratio=0.3), node("Relu", ["d"])], opset=7)
 case("dropout_13", [node("Dropout", ["x", "r"], "d"), node("Relu", ["d"])], {"r": np.float32(0.3)})
@@ -99,6 +101,7 @@ case("batch_norm_15", node("BatchNormalization", ["x", "s", "b", "m", "v"]), STA
 VECTOR = {"w": floats(126, 3), **STATISTICS}
 case("batch_norm_of_a_vector", [FLAT, node("MatMul", ["f", "w"], "m1"), node("BatchNormalization", ["m1", "s", "b", "m", "v"])], VECTOR)
 case("lrn", node("LRN", ["x"], size=3, alpha=0.5, beta=0.6, bias=2.0), shape=("n", 7, 4, 3), opset=7)
+case("length_of_a_vector", [FLAT, node("LpNormalization", ["f"], "u", p=2), node("MatMul", ["u", "w"])], {"w": DENSE["w"]})
 case("softmax_11", [FLAT, node("Softmax", ["f"], "p"), node("MatMul", ["p", "w"])], {"w": DENSE["w"]}, opset=11)
 case("softmax_13", [FLAT, node("Softmax", ["f"], "p", axis=-1), node("MatMul", ["p", "w"])], {"w": DENSE["w"]})
 case("normalized_pixels", [node("Sub", ["x", "m"], "s"), node("Div", ["s", "d"])], {"m": floats(1, 3, 1, 1), "d": floats(1, 3, 1, 1, low=1, high=2)})

@@ -1,7 +1,7 @@
 //! Finds the classifier of a network and replaces it.
 
 use super::{Graph, GraphBuilder, GraphError, NodeId};
-use crate::ops::{Flatten, GlobalAvgPool, Linear, Op};
+use crate::ops::{Activation, Flatten, GlobalAvgPool, Linear, Op};
 
 /// The layer from features to classes, found by structure and never by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,19 @@ pub struct GraftedGraph {
     pub features: NodeId,
     /// The head: a linear layer, the last node.
     pub head: NodeId,
+}
+
+/// A linear head that is yet to be put on a network.
+#[derive(Debug, Clone, Copy)]
+pub struct NewHead<'a> {
+    /// The name of its node.
+    pub name: &'a str,
+    /// How many classes it tells apart.
+    pub classes: usize,
+    /// The last node of the network that stays.
+    pub behind: NodeId,
+    /// What is done to that node's output, one step after the other, before the linear layer takes it as a vector.
+    pub steps: &'a [Op],
 }
 
 impl Graph {
@@ -63,6 +76,31 @@ impl Graph {
         self.shape(id).dims().iter().filter(|&&size| size != 1).count() <= 1
     }
 
+    /// What the classifier reads, or the output of a backbone without one. Powers and lengths that an earlier head divided
+    /// its features by belong to that head.
+    fn classifier_input(&self) -> NodeId {
+        let mut last = match self.classifier() {
+            Some(classifier) => self.node(classifier.node()).inputs[0],
+            None => return self.output(),
+        };
+        while matches!(self.node(last).op, Op::L2Norm(_) | Op::Activation(Activation::SignedSqrt)) {
+            last = self.node(last).inputs[0];
+        }
+        last
+    }
+
+    /// The feature map of more than one pixel that the classifier reads, flattened or as it is: `[c, h, w]`. `None` where
+    /// the network averages it, as most do, or has layers of its own behind it.
+    #[must_use]
+    pub fn feature_map(&self) -> Option<NodeId> {
+        let last = self.classifier_input();
+        let map = match self.node(last).op {
+            Op::Flatten(_) => self.node(last).inputs[0],
+            _ => last,
+        };
+        (self.shape(map).dims().len() == 3 && !self.is_vector(map)).then_some(map)
+    }
+
     /// Replaces the classifier by a linear head of this name with this many classes, or appends the head to a backbone
     /// without one.
     ///
@@ -73,27 +111,42 @@ impl Graph {
     /// # Errors
     /// [`GraphError::NoFeatures`] when the network ends neither in a vector nor in a feature map.
     pub fn graft(&self, name: &str, classes: usize) -> Result<GraftedGraph, GraphError> {
-        let last = match self.classifier() {
-            Some(classifier) => self.node(classifier.node()).inputs[0],
-            None => self.output(),
+        let behind = self.classifier_input();
+        let steps: &[Op] = match self.shape(behind).dims() {
+            [_, 1, 1] => &[Op::Flatten(Flatten)],
+            [_, _, _] => &[Op::GlobalAvgPool(GlobalAvgPool), Op::Flatten(Flatten)],
+            _ => &[],
         };
-        let mut builder = GraphBuilder::from(self.prefix(last));
-        let last = NodeId(builder.nodes.len() - 1);
-        let features = match builder.shape(last).dims() {
-            [_] => last,
-            [_, 1, 1] => builder.push(&builder.free_name("features.flatten"), Flatten, &[last])?,
-            [_, _, _] => {
-                let pool = builder.push(&builder.free_name("features.pool"), GlobalAvgPool, &[last])?;
-                builder.push(&builder.free_name("features.flatten"), Flatten, &[pool])?
-            }
-            _ => {
-                let shape = builder.shape(last).to_string();
-                return Err(GraphError::NoFeatures { node: builder.node(last).name.clone(), shape });
-            }
+        self.graft_behind(&NewHead { name, classes, behind, steps })
+    }
+
+    /// Replaces everything behind a node by a new head.
+    ///
+    /// # Errors
+    /// [`GraphError::NoFeatures`] when the head's steps do not end in a vector, and whatever is wrong with a step.
+    pub fn graft_behind(&self, new: &NewHead<'_>) -> Result<GraftedGraph, GraphError> {
+        let mut builder = GraphBuilder::from(self.prefix(new.behind));
+        let mut features = NodeId(builder.nodes.len() - 1);
+        for step in new.steps {
+            let name = builder.free_name(step_name(step));
+            features = builder.push(&name, step.clone(), &[features])?;
+        }
+        let shape = builder.shape(features);
+        let &[width] = shape.dims() else {
+            return Err(GraphError::NoFeatures { node: builder.node(features).name.clone(), shape: shape.to_string() });
         };
-        let width = builder.shape(features).len();
-        let head = builder.push(&builder.free_name(name), Linear::new(width, classes), &[features])?;
+        let head = builder.push(&builder.free_name(new.name), Linear::new(width, new.classes), &[features])?;
         Ok(GraftedGraph { graph: builder.finish(head), features, head })
+    }
+}
+
+/// What a step between features and head is called in state dicts and messages.
+fn step_name(step: &Op) -> &'static str {
+    match step {
+        Op::Flatten(_) => "features.flatten",
+        Op::Activation(_) => "features.power",
+        Op::L2Norm(_) => "features.norm",
+        _ => "features.pool",
     }
 }
 

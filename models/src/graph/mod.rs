@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use builder::GraphBuilder;
-pub use classifier::{Classifier, GraftedGraph};
+pub use classifier::{Classifier, GraftedGraph, NewHead};
 pub use counts::Counts;
 pub use cut::Cut;
 pub use fingerprint::{Fingerprint, Folding};

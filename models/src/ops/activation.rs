@@ -41,6 +41,14 @@ pub enum Activation {
         /// Minus the limit on the negative side.
         alpha: f32,
     },
+    /// `|x|`.
+    Abs,
+    /// -1, 0 or 1.
+    Sign,
+    /// `√x`.
+    Sqrt,
+    /// `sign(x)·√|x|`: power normalization with an exponent of one half (Perronnin et al. 2010, section 3.2).
+    SignedSqrt,
 }
 
 /// Drops numbers at random in training and scales the rest by `1 / (1 - p)`; the identity otherwise.
@@ -74,6 +82,10 @@ impl Operator for Activation {
             Activation::HardSwish => "HardSwish",
             Activation::Tanh => "Tanh",
             Activation::Elu { .. } => "Elu",
+            Activation::Abs => "Abs",
+            Activation::Sign => "Sign",
+            Activation::Sqrt => "Sqrt",
+            Activation::SignedSqrt => "SignedSqrt",
         }
     }
 

@@ -22,7 +22,7 @@ pub use arithmetic::{Add, Mul, Normalize, Scale};
 pub use conv::Conv2d;
 pub use input::Input;
 pub use linear::Linear;
-pub use norm::{BatchNorm, LocalResponseNorm};
+pub use norm::{BatchNorm, L2Norm, LocalResponseNorm};
 pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool, Window};
 pub use region::{Pad, Slice, Span};
 pub use shape::{Padding, Shape};
@@ -130,6 +130,8 @@ pub enum Op {
     BatchNorm(BatchNorm),
     /// Normalization by neighbouring channels.
     LocalResponseNorm(LocalResponseNorm),
+    /// Division of a vector by its length.
+    L2Norm(L2Norm),
     /// `max(x, 0)`.
     Relu(Relu),
     /// Any other function of one number.
@@ -177,6 +179,7 @@ impl Op {
             Op::Conv2d(op) => op,
             Op::BatchNorm(op) => op,
             Op::LocalResponseNorm(op) => op,
+            Op::L2Norm(op) => op,
             Op::Relu(op) => op,
             Op::Activation(op) => op,
             Op::MaxPool(op) => op,
@@ -215,6 +218,7 @@ op_from!(
     Conv2d,
     BatchNorm,
     LocalResponseNorm,
+    L2Norm,
     Relu,
     Activation,
     MaxPool,

@@ -1,4 +1,4 @@
-//! Normalization by the statistics of a batch, and by those of neighbouring channels.
+//! Normalization by the statistics of a batch, by those of neighbouring channels, and by the length of a vector.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,24 @@ impl LocalResponseNorm {
     pub fn neighbours(&self, channel: usize, channels: usize) -> std::ops::Range<usize> {
         let before = self.size.saturating_sub(1) / 2;
         channel.saturating_sub(before)..(channel + self.size - before).min(channels)
+    }
+}
+
+/// `x / ‖x‖₂` of a vector `[features]`; zeros stay zeros (ONNX `LpNormalization` with `p = 2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L2Norm;
+
+impl Operator for L2Norm {
+    fn kind(&self) -> &'static str {
+        "L2Norm"
+    }
+
+    fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
+        let input = only(inputs)?;
+        match input.dims() {
+            [_] => Ok(input.clone()),
+            _ => Err(input.mismatch("a vector".to_owned())),
+        }
     }
 }
 

@@ -53,8 +53,39 @@ pub(super) fn read_elu(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<
     push(view, reader, Activation::Elu { alpha: view.float("alpha", 1.0) })
 }
 
+pub(super) fn read_abs(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
+    push(view, reader, Activation::Abs)
+}
+
+pub(super) fn read_sign(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
+    push(view, reader, Activation::Sign)
+}
+
+pub(super) fn read_sqrt(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
+    push(view, reader, Activation::Sqrt)
+}
+
+/// A product of two tensors that is one function of one number, with that number.
+pub(super) fn product(reader: &GraphReader, factors: [NodeId; 2]) -> Option<(Activation, NodeId)> {
+    let hard_swish = hard_swish(reader, factors).map(|x| (Activation::HardSwish, x));
+    hard_swish.or_else(|| signed_sqrt(reader, factors).map(|x| (Activation::SignedSqrt, x)))
+}
+
+/// The number of which this is the sign times the root of the size.
+fn signed_sqrt(reader: &GraphReader, [a, b]: [NodeId; 2]) -> Option<NodeId> {
+    let input = |id: NodeId, function: Activation| {
+        let node = reader.builder.node(id);
+        (node.op == Op::Activation(function)).then(|| node.inputs[0])
+    };
+    let root = |&(sign, root): &(NodeId, NodeId)| {
+        let x = input(sign, Activation::Sign)?;
+        (input(input(root, Activation::Sqrt)?, Activation::Abs)? == x).then_some(x)
+    };
+    [(a, b), (b, a)].iter().find_map(root)
+}
+
 /// The number that is gated, if this product is a hard swish in the spelling of operator set 13.
-pub(super) fn hard_swish(reader: &GraphReader, [a, b]: [NodeId; 2]) -> Option<NodeId> {
+fn hard_swish(reader: &GraphReader, [a, b]: [NodeId; 2]) -> Option<NodeId> {
     let gated = |&(x, gate): &(NodeId, NodeId)| {
         let gate = reader.builder.node(gate);
         gate.op == Op::Activation(HARD_SWISH_GATE) && gate.inputs == [x]
@@ -79,6 +110,16 @@ pub(super) fn write(op: Activation, writer: &mut GraphWriter<'_>) {
         }
         Activation::Tanh => writer.node("Tanh"),
         Activation::Elu { alpha } => writer.node_with("Elu", vec![Attribute::float("alpha", alpha)]),
+        Activation::Abs => writer.node("Abs"),
+        Activation::Sign => writer.node("Sign"),
+        Activation::Sqrt => writer.node("Sqrt"),
+        Activation::SignedSqrt => {
+            let x = writer.inputs();
+            let sign = writer.step("Sign", x.clone(), vec![]);
+            let size = writer.step("Abs", x, vec![]);
+            let root = writer.step("Sqrt", vec![size], vec![]);
+            writer.last("Mul", vec![sign, root], vec![]);
+        }
     }
 }
 

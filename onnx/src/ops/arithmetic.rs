@@ -1,9 +1,9 @@
 //! `Add`, `Sum` and `Mul` of tensors; `Add`, `Sub`, `Mul` and `Div` with constants, one for each channel.
 
-use models::ops::{Activation, Add, Conv2d, Linear, Mul, Normalize, Op, Scale};
+use models::ops::{Add, Conv2d, Linear, Mul, Normalize, Op, Scale};
 use models::{NodeId, Tensor};
 
-use super::activation::hard_swish;
+use super::activation::product;
 use super::layout::{channels_last, elementwise, show_channels_last};
 use crate::read::{GraphReader, NamedValue, NewNode, NodeView, ReadError};
 use crate::write::GraphWriter;
@@ -33,8 +33,8 @@ pub(super) fn read_mul(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<
     let [a, b] = inputs[..] else {
         return Err(ReadError::Unsupported(format!("a product of {} tensors", inputs.len())));
     };
-    match hard_swish(reader, [a, b]) {
-        Some(x) => elementwise(view, reader, Activation::HardSwish, &[x]),
+    match product(reader, [a, b]) {
+        Some((function, x)) => elementwise(view, reader, function, &[x]),
         None => elementwise(view, reader, Mul, &inputs),
     }
 }

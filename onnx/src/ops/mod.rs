@@ -21,6 +21,7 @@ type Read = fn(&NodeView<'_>, &mut GraphReader) -> Result<NamedValue, ReadError>
 
 /// Every ONNX operator that can be read.
 const READERS: &[(&str, Read)] = &[
+    ("Abs", activation::read_abs),
     ("Add", arithmetic::read_add),
     ("AveragePool", pool::read_average),
     ("BatchNormalization", norm::read),
@@ -45,6 +46,7 @@ const READERS: &[(&str, Read)] = &[
     ("Identity", structure::read_identity),
     ("LRN", norm::read_local_response),
     ("LeakyRelu", activation::read_leaky_relu),
+    ("LpNormalization", norm::read_lp),
     ("MatMul", linear::read_matmul),
     ("MaxPool", pool::read_max),
     ("Mul", arithmetic::read_mul),
@@ -56,9 +58,11 @@ const READERS: &[(&str, Read)] = &[
     ("Reshape", structure::read_reshape),
     ("Shape", constant::read_shape),
     ("Sigmoid", activation::read_sigmoid),
+    ("Sign", activation::read_sign),
     ("Slice", region::read_slice),
     ("Softmax", activation::read_softmax),
     ("Split", region::read_split),
+    ("Sqrt", activation::read_sqrt),
     ("Squeeze", structure::read_squeeze),
     ("Sub", arithmetic::read_sub),
     ("Sum", arithmetic::read_add),
@@ -110,6 +114,7 @@ fn write_node(op: &Op, writer: &mut GraphWriter<'_>) {
         Op::Conv2d(op) => conv::write(op, writer),
         Op::BatchNorm(op) => norm::write(op, writer),
         Op::LocalResponseNorm(op) => norm::write_local_response(op, writer),
+        Op::L2Norm(_) => norm::write_lp(writer),
         Op::Relu(_) => writer.node("Relu"),
         Op::Activation(op) => activation::write(*op, writer),
         Op::Softmax(_) => activation::write_softmax(writer),

@@ -1,6 +1,6 @@
-//! `BatchNormalization`, `LRN`.
+//! `BatchNormalization`, `LRN`, `LpNormalization`.
 
-use models::ops::{BatchNorm, LocalResponseNorm};
+use models::ops::{BatchNorm, L2Norm, LocalResponseNorm};
 
 use crate::read::{GraphReader, NamedValue, NewNode, NodeView, ReadError, bounded};
 use crate::write::{Attribute, GraphWriter};
@@ -42,6 +42,21 @@ pub(super) fn write_local_response(op: &LocalResponseNorm, writer: &mut GraphWri
     let mut attributes: Vec<_> = numbers.into_iter().map(|(name, number)| Attribute::float(name, number)).collect();
     attributes.push(Attribute::int("size", op.size));
     writer.node_with("LRN", attributes);
+}
+
+pub(super) fn read_lp(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let (p, axis) = (view.int("p", 2), view.int("axis", -1));
+    let shape = reader.shape(input);
+    if p != 2 || shape.dims().len() != 1 || !matches!(axis, 1 | -1) {
+        let reason = format!("a normalization of {shape} along axis {axis} by p = {p}; only one of vectors by p = 2 is read");
+        return Err(ReadError::Unsupported(reason));
+    }
+    reader.push(view.name(), L2Norm, &[input])
+}
+
+pub(super) fn write_lp(writer: &mut GraphWriter<'_>) {
+    writer.node_with("LpNormalization", vec![Attribute::int("axis", 1), Attribute::int("p", 2)]);
 }
 
 /// ONNX stores the share of the old statistics, PyTorch that of the new. Rounded to the seventh decimal, so that writing

@@ -64,12 +64,15 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
 /// Prints the result for people; everything is in the report.
 fn summarize(report: &FinetuneReport) -> Result<()> {
     let FinetuneReport { validation, test, best_epoch, seconds, images, .. } = report;
-    let choice = match validation.images {
-        0 => "no validation images, last".to_owned(),
-        _ => format!("validation {:.1} %, best", 100.0 * validation.top1),
+    let top1 = 100.0 * validation.top1;
+    let choice = match (validation.images, best_epoch) {
+        (0, None) => String::new(),
+        (0, Some(epoch)) => format!("; no validation images, last epoch {epoch}"),
+        (_, None) => format!("; validation {top1:.1} %"),
+        (_, Some(epoch)) => format!("; validation {top1:.1} %, best epoch {epoch}"),
     };
     output::line(format_args!(
-        "test top-1 {:.1} %, top-5 {:.1} % of {} images; {choice} epoch {best_epoch}",
+        "test top-1 {:.1} %, top-5 {:.1} % of {} images{choice}",
         100.0 * test.top1,
         100.0 * test.top5,
         test.images,

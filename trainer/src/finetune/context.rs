@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use models::Network;
 use models::graph::NodeId;
 
+use super::outcome::GraftedHead;
 use super::strategy::{FinetuneStrategy, stage_boundary, trained};
 use super::{FinetuneError, Task};
 use crate::data::{Sample, Split};
@@ -22,7 +23,7 @@ pub(super) struct TuneContext<'a> {
     pub(super) task: &'a Task<'a>,
     /// The base with the head that the probe trained.
     pub(super) network: &'a Network,
-    pub(super) head: NodeId,
+    pub(super) head: &'a GraftedHead,
     pub(super) samples: &'a [&'a Sample],
     pub(super) split: &'a Split,
     pub(super) strategy: FinetuneStrategy,
@@ -43,11 +44,11 @@ impl TuneContext<'_> {
     /// The names of the parameters that the strategy trains.
     pub(super) fn trained_names(&self) -> Result<BTreeSet<String>, FinetuneError> {
         let stages = self.task.options.tuning.stages;
-        trained(&self.network.graph, self.head, self.strategy, stages).ok_or(FEWER_STAGES.into())
+        trained(&self.network.graph, self.head.node, self.strategy, stages).ok_or(FEWER_STAGES.into())
     }
 
     /// The node behind which the last stages begin.
     pub(super) fn stage_boundary(&self) -> Result<NodeId, FinetuneError> {
-        stage_boundary(&self.network.graph, self.head, self.task.options.tuning.stages).ok_or(FEWER_STAGES.into())
+        stage_boundary(&self.network.graph, self.head.node, self.task.options.tuning.stages).ok_or(FEWER_STAGES.into())
     }
 }

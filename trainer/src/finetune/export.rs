@@ -77,7 +77,7 @@ fn golden(
             golden::recorded(files, &logits.collect::<Vec<f32>>())
         }
     };
-    let noise = noise(table, outcome);
+    let noise = noise(outcome);
     golden.iter_mut().for_each(|golden| golden.noise = noise);
     Ok(golden)
 }

@@ -53,8 +53,8 @@ pub(super) fn extract<'a>(
     preparation: &'a Preparation,
     observer: &mut dyn Observer,
 ) -> Result<FeatureTable<'a>, FinetuneError> {
-    let Preparation { grafted, images, dataset, .. } = preparation;
-    let width = grafted.graph.shape(grafted.features).len();
+    let Preparation { features, images, dataset, .. } = preparation;
+    let width = features.shape().len();
     let identity = task.base.features_identity(&preparation.prefix, task.engine)?;
     let mut cache = FeatureCache::open(&task.folders.features, &identity, width)?;
     let views = views(task.options.views);

@@ -1,12 +1,30 @@
 //! A linear classifier, and the features that it is trained on.
 
 use models::Tensor;
+use serde::{Deserialize, Serialize};
 
 use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
+
+/// How the head's weights are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum), value(rename_all = "snake_case"))]
+pub enum HeadSolver {
+    /// `lbfgs`, or `sgd` for more than 2 GiB of features.
+    #[default]
+    Auto,
+    /// On all features at once; their transform and the penalty are chosen by cross-validation.
+    Lbfgs,
+    /// By stochastic gradient descent on standardized features; the validation images choose the best epoch.
+    Sgd,
+}
 
 /// How a head is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeadOptions {
+    /// How its weights are found. What is below down to the smoothing is for SGD alone.
+    pub solver: HeadSolver,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images a step.
@@ -67,6 +85,12 @@ pub struct LinearHead {
 }
 
 impl LinearHead {
+    /// Whether all of its numbers are.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.weight.data().iter().chain(self.bias.data()).all(|number| number.is_finite())
+    }
+
     /// Logits `[n, classes]` for features `[n, width]`, both row-major.
     #[must_use]
     pub fn logits(&self, features: &[f32]) -> Vec<f32> {

@@ -24,7 +24,10 @@ mod verify;
 pub use base::{Base, FileBase, ModelContent, head_alone};
 pub use error::FinetuneError;
 pub use options::{FinetuneOptions, TuningOptions};
-pub use probe::{LinearProbe, ProbeTask, probe};
+pub use probe::{
+    FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform, HeadCandidate, HeadChoice, LinearProbe, ProbeTask,
+    probe,
+};
 pub use strategy::{FinetuneStrategy, stage_boundary, trained};
 pub use task::{Finetuned, Folders, Task};
 
@@ -39,8 +42,8 @@ pub(crate) const HEAD: &str = "graft.head";
 
 /// Trains a new linear head on the base, and layers of the base with it if the strategy says so.
 ///
-/// The serving engine runs the base once for each view of an image, and the features are cached on disk; the head is trained
-/// on them, chosen by the validation images, and measured on the test images. The result is exported and compared with the
+/// The serving engine runs the base once for each view of an image, and the features are cached on disk; the head is chosen by
+/// cross-validation on the training images, and measured on the test images. The result is exported and compared with the
 /// trained network on every engine of this process.
 ///
 /// # Errors
@@ -59,7 +62,10 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         &ProbeTask {
             training: &table.training(),
             validation: &table.plain(&table.split.validation),
+            shape: preparation.features.shape(),
+            views: table.views.len(),
             classes: preparation.dataset.labels.len(),
+            transforms: &FeatureTransform::all(preparation.features.shape()),
             options: task.options.head(),
         },
         observer,
@@ -98,6 +104,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         kernels: task.backend.to_string(),
         seconds,
         strategy: outcome.strategy,
+        head: outcome.head.choice,
         best_epoch: outcome.best_epoch,
         epochs: outcome.history,
         validation: outcome.validation.evaluation,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{FinetuneError, FinetuneStrategy};
 use crate::data::augment::AugmentationPolicy;
 use crate::data::{BadFilePolicy, Fractions, Partition};
-use crate::finetune::head::HeadOptions;
+use crate::finetune::head::{HeadOptions, HeadSolver};
 use crate::options::{self, Bound, Interval};
 
 /// How to train; each option has a default.
@@ -28,19 +28,23 @@ pub struct FinetuneOptions {
     #[cfg_attr(feature = "clap", command(flatten))]
     pub tuning: TuningOptions,
 
-    /// Passes of the head over the features.
+    /// How the head's weights are found.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_HEAD_SOLVER", value_enum, default_value_t))]
+    pub head_solver: HeadSolver,
+
+    /// Passes of the head over the features, by SGD.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_EPOCHS", default_value_t = Self::default().epochs))]
     pub epochs: usize,
 
-    /// Images in one step of the head.
+    /// Images in one step of the head, by SGD.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_BATCH_SIZE", default_value_t = Self::default().batch_size))]
     pub batch_size: usize,
 
-    /// The head's initial learning rate; it falls to zero along a cosine.
+    /// The head's initial learning rate by SGD; it falls to zero along a cosine.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_LEARNING_RATE", default_value_t = Self::default().learning_rate))]
     pub learning_rate: f64,
 
-    /// L2 penalty on the head's weights while the head is trained alone.
+    /// L2 penalty on the head's weights by SGD while the head is trained alone.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_WEIGHT_DECAY", default_value_t = Self::default().weight_decay))]
     pub weight_decay: f64,
 
@@ -52,7 +56,8 @@ pub struct FinetuneOptions {
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_SEED", default_value_t = Self::default().seed))]
     pub seed: u64,
 
-    /// The share of each class that chooses the best epoch; with 0 the last epoch is kept.
+    /// The share of each class that chooses the best epoch; with 0 the last epoch is kept. A head by L-BFGS alone needs none,
+    /// and takes none.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_VALIDATION", default_value_t = Self::default().validation))]
     pub validation: f64,
 
@@ -121,6 +126,7 @@ impl Default for FinetuneOptions {
         Self {
             strategy: FinetuneStrategy::Head,
             views: 1,
+            head_solver: HeadSolver::Auto,
             tuning: TuningOptions::default(),
             epochs: 60,
             batch_size: 64,
@@ -198,7 +204,8 @@ impl FinetuneOptions {
     /// The shares of the subsets that the data set does not give.
     #[must_use]
     pub fn partition(&self) -> Partition {
-        Partition::Fractions(Fractions { validation: self.validation, test: self.test })
+        let epochs = self.strategy != FinetuneStrategy::Head || self.head_solver == HeadSolver::Sgd;
+        Partition::Fractions(Fractions { validation: if epochs { self.validation } else { 0.0 }, test: self.test })
     }
 
     /// How large an image may be.
@@ -211,6 +218,7 @@ impl FinetuneOptions {
     #[must_use]
     pub fn head(&self) -> HeadOptions {
         HeadOptions {
+            solver: self.head_solver,
             epochs: self.epochs,
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,

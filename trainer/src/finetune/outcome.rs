@@ -3,11 +3,22 @@
 use std::path::PathBuf;
 
 use models::Network;
+use models::graph::NodeId;
 
-use super::FinetuneStrategy;
+use super::{FinetuneStrategy, HeadChoice};
 use crate::events::Event;
 use crate::fit::Progress;
 use crate::fit::metrics::Evaluation;
+
+/// The head that training began with.
+#[derive(Clone)]
+pub(super) struct GraftedHead {
+    pub(super) node: NodeId,
+    /// How it was chosen.
+    pub(super) choice: Option<HeadChoice>,
+    /// The largest number that it takes, of any image.
+    pub(super) largest_input: f32,
+}
 
 /// A trained network and its results.
 pub(super) struct Outcome {
@@ -15,8 +26,9 @@ pub(super) struct Outcome {
     pub(super) network: Network,
     /// What was trained; never `auto`.
     pub(super) strategy: FinetuneStrategy,
+    pub(super) head: GraftedHead,
     /// The epoch whose weights these are, counted from one.
-    pub(super) best_epoch: usize,
+    pub(super) best_epoch: Option<usize>,
     /// An [`Event::Epoch`] for each epoch.
     pub(super) history: Vec<Event>,
     pub(super) validation: SubsetResult,

@@ -4,6 +4,7 @@ use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use super::options::FinetuneOptions;
+use super::probe::HeadChoice;
 use super::strategy::FinetuneStrategy;
 use crate::data::DatasetSummary;
 use crate::events::Event;
@@ -36,8 +37,14 @@ pub struct FinetuneReport {
     pub seconds: PhaseSeconds,
     /// What was trained; never `auto`.
     pub strategy: FinetuneStrategy,
-    /// The epoch whose weights the model has, counted from one.
-    pub best_epoch: usize,
+    /// How the head was chosen that training began with; missing where nothing was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub head: Option<HeadChoice>,
+    /// The epoch whose weights the model has, counted from one; missing where there were no epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub best_epoch: Option<usize>,
     /// An [`Event::Epoch`] for each epoch.
     pub epochs: Vec<Event>,
     /// The result on the validation images, which chose the epoch.
@@ -116,7 +123,7 @@ mod tests {
     #[test]
     fn a_stored_report_of_an_older_version_is_read_and_written_with_the_same_fields() {
         let report: FinetuneReport = serde_json::from_str(STORED).unwrap();
-        assert_eq!((report.best_epoch, report.kernels.as_str(), report.images.cached), (1, "", 2));
+        assert_eq!((report.best_epoch, report.kernels.as_str(), report.images.cached), (Some(1), "", 2));
         let stored: serde_json::Value = serde_json::from_str(STORED).unwrap();
         let written = serde_json::to_value(&report).unwrap();
         for (field, value) in stored.as_object().unwrap().iter().filter(|(field, _)| *field != "options") {

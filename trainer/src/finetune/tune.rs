@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use models::graph::{GraftedGraph, NodeId};
 use models::{Graph, Network};
 
 use super::auto;
 use super::context::TuneContext;
 use super::extract::{FeatureTable, maps};
 use super::options::TuningOptions;
-use super::outcome::{Outcome, SubsetResult, epochs};
+use super::outcome::{GraftedHead, Outcome, SubsetResult, epochs};
 use super::prepare::Preparation;
 use super::probe::LinearProbe;
 use super::strategy::FinetuneStrategy;
@@ -34,12 +35,14 @@ pub(super) fn tune(
     probe: LinearProbe,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, FinetuneError> {
-    let network = with_head(task, table.preparation, &probe)?;
+    let (network, node) = with_head(task, table.preparation, &probe)?;
+    let inputs = probe.transform.apply(table.preparation.features.shape(), &table.views[0].features);
+    let largest_input = inputs.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
     let samples: Vec<&Sample> = table.samples.iter().map(|image| &image.sample).collect();
     let mut context = TuneContext {
         task,
         network: &network,
-        head: table.preparation.grafted.head,
+        head: &GraftedHead { node, choice: probe.choice.clone(), largest_input },
         samples: &samples,
         split: &table.split,
         strategy: task.options.strategy,
@@ -50,32 +53,38 @@ pub(super) fn tune(
         context.strategy = choice.strategy;
     }
     match context.strategy {
-        FinetuneStrategy::Head => Ok(head_alone(network, table, probe)),
+        FinetuneStrategy::Head => Ok(head_alone(&context, table, probe)),
         _ => train(&context, observer),
     }
 }
 
-/// The base's graph and weights with the new head.
-fn with_head(task: &Task<'_>, preparation: &Preparation, probe: &LinearProbe) -> Result<Network, FinetuneError> {
+/// The base's graph and weights with the new head, and the head.
+fn with_head(
+    task: &Task<'_>,
+    preparation: &Preparation,
+    probe: &LinearProbe,
+) -> Result<(Network, NodeId), FinetuneError> {
     let base = task.base.network();
-    let graph = &preparation.grafted.graph;
+    let labels = preparation.dataset.labels.clone();
+    let GraftedGraph { graph, head, .. } = preparation.features.graft(&probe.transform, labels.len())?;
     let mut params = base.params.clone();
-    let head = graph.node(preparation.grafted.head);
-    for (name, tensor) in head.params.iter().zip([&probe.head.weight, &probe.head.bias]) {
+    for (name, tensor) in graph.node(head).params.iter().zip([&probe.head.weight, &probe.head.bias]) {
         params.insert(name, tensor.clone());
     }
-    let spec = base.spec.with_head(Some(preparation.dataset.labels.clone()));
-    Ok(Network::new(graph.clone(), &params, spec)?)
+    let spec = base.spec.with_head(Some(labels));
+    Ok((Network::new(graph, &params, spec)?, head))
 }
 
 /// The outcome where nothing but the head is trained.
-fn head_alone(network: Network, table: &FeatureTable<'_>, probe: LinearProbe) -> Outcome {
+fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: LinearProbe) -> Outcome {
     let result = |rows: &[usize]| {
         let plain = table.plain(rows);
-        SubsetResult::new(probe.head.logits(&plain.features), &plain.classes, probe.head.bias.data().len())
+        let logits = probe.logits(table.preparation.features.shape(), &plain.features);
+        SubsetResult::new(logits, &plain.classes, probe.head.bias.data().len())
     };
     Outcome {
-        network,
+        network: context.network.clone(),
+        head: context.head.clone(),
         strategy: FinetuneStrategy::Head,
         best_epoch: probe.best_epoch,
         validation: result(&table.split.validation),
@@ -105,8 +114,9 @@ fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outco
     };
     Ok(Outcome {
         network: Network::new(network.graph.clone(), &params, network.spec.clone())?,
+        head: context.head.clone(),
         strategy,
-        best_epoch: fitted.progress.best.map_or(0, |best| best.epoch as usize),
+        best_epoch: fitted.progress.best.map(|best| best.epoch as usize),
         history: epochs(&fitted.progress, tuning.epochs as usize),
         validation: result(&split.validation)?,
         test: result(&split.test)?,

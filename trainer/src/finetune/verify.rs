@@ -88,7 +88,7 @@ impl<'a> References<'a> {
         let step = rows.len().div_ceil(COMPARED).max(1);
         let samples: Vec<&Sample> = rows.iter().step_by(step).map(|&row| &table.samples[row].sample).collect();
         let logits = result.logits.chunks(classes.max(1)).step_by(step).flatten().copied().collect();
-        Self { total: samples.len(), samples, logits, classes, noise: noise(table, outcome) }
+        Self { total: samples.len(), samples, logits, classes, noise: noise(outcome) }
     }
 
     fn chunks(&self) -> impl Iterator<Item = Self> {
@@ -120,11 +120,12 @@ impl<'a> References<'a> {
 }
 
 /// The difference of a logit that comes from the noise of the features, by the weights of the new head.
-pub(super) fn noise(table: &FeatureTable<'_>, outcome: &Outcome) -> f64 {
-    let grafted = &table.preparation.grafted;
-    let weight = grafted.graph.node(grafted.head).params.first().and_then(|name| outcome.network.params.get(name));
+pub(super) fn noise(outcome: &Outcome) -> f64 {
+    let head = outcome.network.graph.node(outcome.head.node);
+    let weight = head.params.first().and_then(|name| outcome.network.params.get(name));
     weight.map_or(0.0, |weight| {
-        propagated_noise(weight.data(), weight.shape().last().copied().unwrap_or(1), &table.views[0].features)
+        let width = weight.shape().last().copied().unwrap_or(1);
+        propagated_noise(weight.data(), width, &[outcome.head.largest_input])
     })
 }
 

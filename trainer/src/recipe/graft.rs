@@ -61,7 +61,15 @@ impl Plan {
         let table = features_of(images, &executor, self.options.batch_size, observer)?;
         let options = FinetuneOptions { seed: self.options.seed, ..FinetuneOptions::default() }.head();
         let validation = LabeledFeatures::default();
-        let task = ProbeTask { training: &table, validation: &validation, classes: self.labels.len(), options };
+        let task = ProbeTask {
+            training: &table,
+            validation: &validation,
+            shape: self.graph.shape(*features),
+            views: 1,
+            classes: self.labels.len(),
+            transforms: &[],
+            options,
+        };
         let trained = probe(&task, observer)?.head;
         for (name, tensor) in self.graph.node(*head).params.iter().zip([trained.weight, trained.bias]) {
             self.params.insert(name.clone(), tensor);

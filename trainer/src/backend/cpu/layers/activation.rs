@@ -80,11 +80,21 @@ fn value(function: Activation, x: f32) -> f32 {
                 x
             }
         }
+        Activation::Abs => x.abs(),
+        Activation::Sign => sign(x),
+        Activation::Sqrt => x.sqrt(),
+        Activation::SignedSqrt => sign(x) * x.abs().sqrt(),
     }
 }
 
+/// ONNX's: zero for zero, where `f32::signum` has one.
+fn sign(x: f32) -> f32 {
+    if x == 0.0 { 0.0 } else { x.signum() }
+}
+
 /// The derivative. At a corner it is PyTorch's: that of the negative side for `LeakyRelu` and `Elu`, that of the inside for
-/// `Clip`, and that of the outside for the hard functions.
+/// `Clip`, that of the outside for the hard functions, and zero for `Abs`. Roots are steeper towards zero without a limit;
+/// at zero itself their derivative is taken for zero, since an infinite one would make every weight before it NaN.
 fn slope(function: Activation, x: f32) -> f32 {
     let within = |inside: bool, slope: f32| if inside { slope } else { 0.0 };
     match function {
@@ -124,6 +134,10 @@ fn slope(function: Activation, x: f32) -> f32 {
                 alpha * x.exp()
             }
         }
+        Activation::Abs => sign(x),
+        Activation::Sign => 0.0,
+        Activation::Sqrt => within(x != 0.0, 0.5 / x.sqrt()),
+        Activation::SignedSqrt => within(x != 0.0, 0.5 / x.abs().sqrt()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Normalization by the statistics of a batch, with the sum and the ReLU behind it, and by neighbouring channels.
+//! Normalization by the statistics of a batch, with the sum and the ReLU behind it, by neighbouring channels, and by the
+//! length of a vector.
 
 use std::marker::PhantomData;
 
@@ -137,6 +138,45 @@ impl Layer for LocalResponseNormLayer {
         let mut dx = run.pool.take(back.inputs[0].len())?;
         response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut()?);
         back.accumulate(0, dx)?;
+        Ok(())
+    }
+}
+
+pub(super) struct L2NormLayer {
+    pub(super) width: usize,
+}
+
+impl L2NormLayer {
+    /// One over the length of a vector; zero for one without any.
+    fn scale(row: &[f32]) -> f32 {
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        if length > 0.0 { 1.0 / length } else { 0.0 }
+    }
+}
+
+impl Layer for L2NormLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let mut y = run.pool.copy(inputs[0].numbers())?;
+        for row in y.numbers_mut()?.chunks_exact_mut(self.width) {
+            let scale = Self::scale(row);
+            row.iter_mut().for_each(|y| *y *= scale);
+        }
+        Ok(y.into())
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::BOTH
+    }
+
+    /// What is along the vector changes its length alone, and so nothing behind it.
+    fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let rows = back.inputs[0].numbers().chunks_exact(self.width).zip(back.output.numbers().chunks_exact(self.width));
+        for (dy, (x, y)) in back.dy.numbers_mut()?.chunks_exact_mut(self.width).zip(rows) {
+            let scale = Self::scale(x);
+            let along: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();
+            dy.iter_mut().zip(y).for_each(|(dy, y)| *dy = scale * (*dy - along * y));
+        }
+        back.accumulate(0, back.dy.clone())?;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use models::graph::NodeId;
 use models::ops::{
-    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, Linear,
-    LocalResponseNorm, MaxPool, Mul, Normalize, Op, Pad, Padding, Relu, Reshape, Scale, Shape, Slice, Softmax, Span,
+    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, L2Norm,
+    Linear, LocalResponseNorm, MaxPool, Mul, Normalize, Op, Pad, Padding, Relu, Reshape, Scale, Shape, Slice, Softmax, Span,
     Transpose, Window,
 };
 use models::{GraphBuilder, Node};
@@ -111,6 +111,9 @@ fn elementwise() -> Vec<Case> {
         Activation::HardSwish,
         Activation::Tanh,
         Activation::Elu { alpha: 0.7 },
+        Activation::Abs,
+        Activation::Sign,
+        Activation::SignedSqrt,
     ];
     let shape = || Shape::image(3, 3, 2);
     let activations = functions.into_iter().map(|function| single(&format!("{function:?}"), function, shape()));
@@ -124,6 +127,11 @@ fn elementwise() -> Vec<Case> {
     let others = [
         single("relu", Relu, shape()),
         single("softmax", Softmax, Shape::vector(5)),
+        single("length of a vector", L2Norm, Shape::vector(7)),
+        network("root", shape(), |builder, x| {
+            let positive = builder.push("positive", Activation::Sigmoid, &[x]).unwrap();
+            builder.push("op", Activation::Sqrt, &[positive]).unwrap()
+        }),
         single("normalize", Normalize { mean: vec![0.3, 0.2, 0.1], std: vec![0.5, 2.0, 1.5] }, shape()),
         scale(true, true),
         scale(true, false),

@@ -108,6 +108,13 @@ impl ReferenceNode<'_> {
                 let squares: f64 = neighbours.map(|c| at(c).powi(2)).sum();
                 at(c) / (f64::from(op.bias) + f64::from(op.alpha) / op.size as f64 * squares).powf(f64::from(op.beta))
             }),
+            Op::L2Norm(_) => x
+                .chunks(x.len() / self.n)
+                .flat_map(|row| {
+                    let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+                    row.iter().map(move |x| x / length)
+                })
+                .collect(),
             Op::Relu(_) => x.iter().map(|x| x.max(0.0)).collect(),
             Op::Activation(op) => x.iter().map(|&x| activation(*op, x)).collect(),
             Op::Softmax(_) => x
@@ -289,5 +296,9 @@ fn activation(op: Activation, x: f64) -> f64 {
                 x
             }
         }
+        Activation::Abs => x.abs(),
+        Activation::Sign => x.signum(),
+        Activation::Sqrt => x.sqrt(),
+        Activation::SignedSqrt => x.signum() * x.abs().sqrt(),
     }
 }

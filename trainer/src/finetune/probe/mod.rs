@@ -1,0 +1,188 @@
+//! Stage 3: a linear head on the features.
+//!
+//! Every strategy begins with it: from a head that fits, layers of the base change less, and forget less (Kumar et al.
+//! 2022). Recipes upon a pretrained network use it too.
+
+mod design;
+mod logistic;
+mod rows;
+mod search;
+mod sgd;
+mod transform;
+
+use models::ops::Shape;
+use serde::{Deserialize, Serialize};
+
+pub use transform::{FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform};
+
+use super::FinetuneError;
+use super::head::{HeadOptions, HeadSolver, LabeledFeatures, LinearHead};
+use crate::events::{Event, Observer};
+use search::{Candidate, SearchTask};
+
+/// The most bytes of features that are looked at together. They are held up to three times.
+const TOGETHER: usize = 2 << 30;
+
+/// What a head is to learn.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeTask<'a> {
+    /// The features to train on, at least one row: those of all views, one view after another.
+    pub training: &'a LabeledFeatures,
+    /// The features that choose the best epoch of SGD; without rows, the last epoch is kept.
+    pub validation: &'a LabeledFeatures,
+    /// The shape of an image's features.
+    pub shape: &'a Shape,
+    /// How many views of each image there are.
+    pub views: usize,
+    /// How many classes there are.
+    pub classes: usize,
+    /// The transforms to choose from; without any, features are only standardized.
+    pub transforms: &'a [FeatureTransform],
+    /// How to train.
+    pub options: HeadOptions,
+}
+
+/// A trained head.
+#[derive(Debug, Clone)]
+pub struct LinearProbe {
+    /// What is done to features before the head takes them.
+    pub transform: FeatureTransform,
+    /// The head; of transformed features.
+    pub head: LinearHead,
+    /// How the transform was chosen; missing where nothing was.
+    pub choice: Option<HeadChoice>,
+    /// The epoch that it is of, counted from one; missing where there are no epochs.
+    pub best_epoch: Option<usize>,
+    /// An [`Event::Epoch`] for each epoch.
+    pub history: Vec<Event>,
+}
+
+/// How a head was chosen: by cross-validation on the training images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeadChoice {
+    /// The training images that chose, each left out once.
+    pub images: usize,
+    /// All that were tried, the best first: the head is of this kind.
+    pub candidates: Vec<HeadCandidate>,
+}
+
+/// A kind of head at its best strength.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeadCandidate {
+    /// What is done to the features.
+    #[serde(flatten)]
+    pub transform: FeatureTransform,
+    /// The mean square of the features' length over the penalty of all images: scikit-learn's `C` times the former.
+    pub strength: f64,
+    /// The share of the images that were classified correctly while they were left out, 0 to 1.
+    pub top1: f64,
+    /// Their mean cross-entropy.
+    pub loss: f64,
+}
+
+/// Trains a linear classifier by softmax cross-entropy.
+///
+/// All features are looked at together, by L-BFGS: transform and penalty are chosen by cross-validation, and no validation
+/// images are needed. Where they are too many, or the options ask for it, by stochastic gradient descent.
+///
+/// ```
+/// use models::ops::Shape;
+/// use trainer::events::Unobserved;
+/// use trainer::finetune::head::LabeledFeatures;
+/// use trainer::finetune::{FinetuneOptions, ProbeTask, probe};
+///
+/// // One feature, whose sign is the class.
+/// let training = LabeledFeatures { features: vec![-2.0, -1.0, 1.0, 2.0], classes: vec![0, 0, 1, 1] };
+/// let shape = Shape::vector(1);
+/// let task = ProbeTask {
+///     training: &training,
+///     validation: &LabeledFeatures::default(),
+///     shape: &shape,
+///     views: 1,
+///     classes: 2,
+///     transforms: &[],
+///     options: FinetuneOptions::default().head(),
+/// };
+/// let trained = probe(&task, &mut Unobserved)?;
+/// let logits = trained.logits(&shape, &[-1.5]);
+/// assert!(logits[0] > logits[1]);
+/// # Ok::<(), trainer::finetune::FinetuneError>(())
+/// ```
+///
+/// # Errors
+/// [`FinetuneError::Fit`] for options that make no sense, [`FinetuneError::Stopped`] when the observer asks for it.
+pub fn probe(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
+    match task.options.solver {
+        HeadSolver::Sgd => sgd::train(task, observer),
+        HeadSolver::Auto if size_of_val(task.training.features.as_slice()) > TOGETHER => {
+            let message = "the head is trained by SGD, because its features are too many for L-BFGS".to_owned();
+            observer.event(Event::Note { message });
+            sgd::train(task, observer)
+        }
+        HeadSolver::Auto | HeadSolver::Lbfgs => together(task, observer),
+    }
+}
+
+/// Chooses and trains on all features at once.
+fn together(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
+    let plain = [task.plain_transform()];
+    let search = SearchTask {
+        training: task.training,
+        shape: task.shape,
+        views: task.views,
+        transforms: if task.transforms.is_empty() { &plain } else { task.transforms },
+        classes: task.classes,
+        smoothing: task.options.label_smoothing as f32,
+        seed: task.options.seed,
+    };
+    let candidates = search::search(&search, observer)?;
+    let best = candidates.first();
+    let transform = best.map_or(plain[0], |best| best.transform);
+    let head = search::fit(&search, transform, best.map(|best| best.strength));
+    let choice = best.map(|best| HeadChoice {
+        images: best.held_out.images,
+        candidates: candidates.iter().map(HeadCandidate::from).collect(),
+    });
+    if let Some(choice) = &choice {
+        observer.event(Event::Note { message: choice.to_string() });
+    }
+    Ok(LinearProbe { transform, head, choice, best_epoch: None, history: Vec::new() })
+}
+
+impl ProbeTask<'_> {
+    /// The transform where none is chosen.
+    fn plain_transform(&self) -> FeatureTransform {
+        self.transforms.first().copied().unwrap_or(FeatureTransform::PLAIN)
+    }
+}
+
+impl LinearProbe {
+    /// Logits `[n, classes]` for features `[n, shape]`.
+    #[must_use]
+    pub fn logits(&self, shape: &Shape, features: &[f32]) -> Vec<f32> {
+        self.head.logits(&self.transform.apply(shape, features))
+    }
+}
+
+impl From<&Candidate> for HeadCandidate {
+    fn from(candidate: &Candidate) -> Self {
+        let Candidate { transform, strength, held_out } = *candidate;
+        let images = held_out.images.max(1) as f64;
+        Self { transform, strength, top1: held_out.correct as f64 / images, loss: held_out.loss / images }
+    }
+}
+
+impl std::fmt::Display for HeadChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { images, candidates } = self;
+        let Some(HeadCandidate { transform, top1, .. }) = candidates.first() else { return Ok(()) };
+        let top1 = 100.0 * top1;
+        write!(f, "the head takes {transform}: {top1:.1} % in cross-validation on {images} training images")?;
+        match candidates.len() {
+            1 => Ok(()),
+            tried => write!(f, ", the best of {tried} kinds"),
+        }
+    }
+}

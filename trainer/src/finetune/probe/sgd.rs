@@ -1,0 +1,92 @@
+//! A head by stochastic gradient descent, for features that are too many to be looked at together.
+
+use models::graph::{Graph, GraphBuilder, GraphError, NodeId};
+use models::ops::{Linear, Shape};
+use models::{Params, Tensor};
+
+use super::{LinearProbe, ProbeTask};
+use crate::backend::ComputeBackend;
+use crate::events::Observer;
+use crate::finetune::FinetuneError;
+use crate::finetune::head::{HeadOptions, LabeledFeatures, LinearHead, Standardization};
+use crate::finetune::outcome::epochs;
+use crate::fit::{self, Examples, FeatureExamples, FitOptions, LossOptions, TieBreak};
+use crate::optim::schedule::Schedule;
+use crate::optim::{Groups, OptimizerKind};
+
+/// Trains by softmax cross-entropy and keeps the epoch that does best on the validation features, of equals the last: the
+/// learning rate falls, so later epochs are the more settled ones.
+///
+/// The training works on standardized features, because backbones differ by orders of magnitude in what they emit. Mean and
+/// deviation are folded into the head afterwards.
+pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
+    let ProbeTask { shape, classes, options, .. } = *task;
+    let transform = task.plain_transform();
+    let transformed = |table: &LabeledFeatures| LabeledFeatures {
+        features: transform.apply(shape, &table.features),
+        classes: table.classes.clone(),
+    };
+    let (training, validation) = (transformed(task.training), transformed(task.validation));
+    let scale = Standardization::of(&training);
+    let width = transform.pooling.width(shape);
+    let (graph, head) = linear(width, classes)?;
+    let names = &graph.node(head).params;
+    let zeros = |shape: Vec<usize>| Tensor::new(shape.clone(), vec![0.0; shape.iter().product()]);
+    let start = [zeros(vec![classes, width]), zeros(vec![classes])];
+    let params: Params = names.iter().cloned().zip(start.clone()).collect();
+    let examples =
+        |table: &LabeledFeatures| FeatureExamples::new(vec![scale.apply(table)], table.classes.clone(), options.seed);
+    let (training_examples, validation_examples) = (examples(&training), examples(&validation));
+    let fit_options = fit_options(&options, training.classes.len());
+    let fitted = fit::fit(
+        fit::Task {
+            graph: &graph,
+            params: &params,
+            trains: &|_| true,
+            training: &training_examples,
+            validation: (!validation.classes.is_empty()).then_some(&validation_examples as &dyn Examples),
+            options: &fit_options,
+            backend: &ComputeBackend::Rust,
+            checkpoints: None,
+            logs: fit::Logs::default(),
+        },
+        observer,
+    )?;
+    let [weight, bias] = [0, 1].map(|at| fitted.params.get(&names[at]).unwrap_or(&start[at]).clone());
+    let head = scale.fold(&LinearHead { weight, bias });
+    if !head.is_finite() {
+        let rate = options.learning_rate;
+        return Err(fit::FitError::Diverged { step: fitted.progress.step, rate }.into());
+    }
+    Ok(LinearProbe {
+        transform,
+        head,
+        choice: None,
+        best_epoch: Some(fitted.progress.best.map_or(options.epochs, |best| best.epoch as usize)),
+        history: epochs(&fitted.progress, options.epochs),
+    })
+}
+
+/// A network that is one linear layer.
+fn linear(width: usize, classes: usize) -> Result<(Graph, NodeId), GraphError> {
+    let mut builder = GraphBuilder::new("features", Shape::new(vec![width]));
+    let input = builder.input();
+    let head = builder.push("head", Linear::new(width, classes), &[input])?;
+    Ok((builder.finish(head), head))
+}
+
+fn fit_options(options: &HeadOptions, examples: usize) -> FitOptions {
+    let HeadOptions { epochs, batch_size, learning_rate, weight_decay, label_smoothing, seed, .. } = *options;
+    let fit = FitOptions {
+        epochs: epochs as u64,
+        batch_size,
+        optimizer: OptimizerKind::Sgd { momentum: 0.9, nesterov: true },
+        groups: Groups { weight_decay, ..Groups::default() },
+        loss: LossOptions { label_smoothing, class_weights: None },
+        ties: TieBreak::Later,
+        seed,
+        ..FitOptions::default()
+    };
+    let steps = fit.epochs * fit.steps_per_epoch(examples);
+    FitOptions { schedule: Schedule::Cosine { rate: learning_rate, end: 0.0, steps }, ..fit }
+}
