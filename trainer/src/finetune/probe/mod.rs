@@ -10,6 +10,9 @@ mod search;
 mod sgd;
 mod transform;
 
+#[cfg(test)]
+mod tests;
+
 use models::ops::Shape;
 use serde::{Deserialize, Serialize};
 
