@@ -11,7 +11,7 @@ use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum), value(rename_all = "snake_case"))]
 pub enum HeadSolver {
-    /// `lbfgs`, or `sgd` for more than 2 GiB of features.
+    /// `lbfgs`, or `sgd` for more than 2 GiB of features or where one of its options is set.
     #[default]
     Auto,
     /// On all features at once; their transform and the penalty are chosen by cross-validation.

@@ -204,7 +204,7 @@ impl FinetuneOptions {
     /// The shares of the subsets that the data set does not give.
     #[must_use]
     pub fn partition(&self) -> Partition {
-        let epochs = self.strategy != FinetuneStrategy::Head || self.head_solver == HeadSolver::Sgd;
+        let epochs = self.strategy != FinetuneStrategy::Head || self.solver() == HeadSolver::Sgd;
         Partition::Fractions(Fractions { validation: if epochs { self.validation } else { 0.0 }, test: self.test })
     }
 
@@ -214,11 +214,23 @@ impl FinetuneOptions {
         Limits::megapixels(self.max_megapixels)
     }
 
+    /// How the head's weights are found: by SGD where any of its options is set, if nothing else is asked for.
+    #[must_use]
+    pub fn solver(&self) -> HeadSolver {
+        let numbers = |options: &Self| {
+            (options.epochs, options.batch_size, options.learning_rate.to_bits(), options.weight_decay.to_bits())
+        };
+        match self.head_solver {
+            HeadSolver::Auto if numbers(self) != numbers(&Self::default()) => HeadSolver::Sgd,
+            solver => solver,
+        }
+    }
+
     /// The options of the head alone.
     #[must_use]
     pub fn head(&self) -> HeadOptions {
         HeadOptions {
-            solver: self.head_solver,
+            solver: self.solver(),
             epochs: self.epochs,
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
@@ -291,6 +303,21 @@ mod tests {
             refusal(FinetuneOptions { tuning, ..defaults }),
             "`tuning.layer_decay` must be above 0 and 1 at most"
         );
+    }
+
+    #[test]
+    fn a_head_that_has_no_epochs_takes_no_validation_images() {
+        let validation = |options: FinetuneOptions| match options.partition() {
+            Partition::Fractions(Fractions { validation, .. }) => validation,
+            Partition::Counts(_) => panic!("shares"),
+        };
+        let defaults = FinetuneOptions::default();
+        assert_eq!(validation(defaults), 0.0);
+        assert_eq!(validation(FinetuneOptions { head_solver: HeadSolver::Sgd, ..defaults }), 0.05);
+        assert_eq!(validation(FinetuneOptions { strategy: FinetuneStrategy::Staged, ..defaults }), 0.05);
+        // Whoever sets epochs means them.
+        assert_eq!(validation(FinetuneOptions { epochs: 20, ..defaults }), 0.05);
+        assert_eq!(validation(FinetuneOptions { epochs: 20, head_solver: HeadSolver::Lbfgs, ..defaults }), 0.0);
     }
 
     #[test]
