@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 use thiserror::Error;
 
-use crate::order;
+use crate::order::{self, NodeCycle};
 use crate::proto::{AttributeProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 
 /// Reads a file beside the model, by the relative name that the model gives it.
@@ -29,11 +29,8 @@ pub enum FileError {
     #[error("not an ONNX model: it holds no graph")]
     NoGraph,
     /// Nodes that take each other's outputs.
-    #[error("the nodes {nodes} take each other's outputs in a circle, so none can be computed; export the model again")]
-    Cycle {
-        /// The names of the nodes, in order.
-        nodes: String,
-    },
+    #[error(transparent)]
+    Cycle(#[from] NodeCycle),
     /// Weights in a second file that cannot be read.
     #[error("the weights of `{tensor}` are in a second file, `{location}`, which cannot be read: {source}")]
     External {

@@ -3,13 +3,22 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
+use thiserror::Error;
+
 use crate::edit::captured;
-use crate::file::FileError;
 use crate::proto::{GraphProto, NodeProto};
+
+/// Nodes that take each other's outputs.
+#[derive(Debug, Error)]
+#[error("the nodes {nodes} take each other's outputs in a circle, so none can be computed; export the model again")]
+pub struct NodeCycle {
+    /// The names of the nodes, in order.
+    nodes: String,
+}
 
 /// Puts every node behind those whose outputs it takes, as ONNX wants it. Converters that append nodes leave that undone, and
 /// ONNX Runtime does not mind. Nodes that are in order stay where they are.
-pub(crate) fn sort(graph: &mut GraphProto) -> Result<(), FileError> {
+pub(crate) fn sort(graph: &mut GraphProto) -> Result<(), NodeCycle> {
     let producers = producers(&graph.node);
     let needs: Vec<HashSet<usize>> = graph.node.iter().map(|node| needed(node, &producers)).collect();
     if needs.iter().enumerate().all(|(index, needs)| needs.iter().all(|&earlier| earlier < index)) {
@@ -33,7 +42,7 @@ pub(crate) fn sort(graph: &mut GraphProto) -> Result<(), FileError> {
         }
     }
     if order.len() < needs.len() {
-        return Err(FileError::Cycle { nodes: cycle(&graph.node, &needs, &missing) });
+        return Err(NodeCycle { nodes: cycle(&graph.node, &needs, &missing) });
     }
     let mut nodes: Vec<Option<NodeProto>> = std::mem::take(&mut graph.node).into_iter().map(Some).collect();
     graph.node = order.into_iter().filter_map(|index| nodes[index].take()).collect();

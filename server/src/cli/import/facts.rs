@@ -8,7 +8,7 @@ use onnx::signature::{ImageSize, InputEvidence, PixelScale};
 use onnx::{ImportError, ModelFile, Signature, SignatureOptions};
 
 use super::labels::NamedLabels;
-use super::network::PreparationSource;
+use super::origin::PreparationSource;
 use crate::cli::output;
 
 /// What a file says of itself.

@@ -2,14 +2,14 @@
 
 use anyhow::{Result, bail};
 use models::channels::{self, ChannelOrder};
-use models::preprocess::Preset;
 use models::spec::ScoreSpec;
-use models::{Graph, Labels, ModelSpec, Network, Params, Preprocess, zoo};
+use models::{Graph, Labels, ModelSpec, Network, Params, zoo};
 use onnx::ImportedModel;
 
 use super::Preparation;
 use super::facts::FileFacts;
 use super::labels::{self, NamedLabels};
+use super::origin::PreparationSource;
 
 /// A network from its normalised image to its logits, and what its file says about the rest.
 #[derive(Debug, Clone)]
@@ -23,35 +23,6 @@ pub(in crate::cli) struct NetworkDraft {
     pub(in crate::cli) scores: Option<ScoreSpec>,
     /// How its images are prepared, if its file or its origin says so.
     pub(in crate::cli) known: Option<PreparationSource>,
-}
-
-/// How images are prepared, and how that is known.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::cli) enum PreparationSource {
-    /// Everything, by graft's own metadata; the network normalises its pixels already.
-    Spec(Box<ModelSpec>),
-    /// Everything, by the weights that these are.
-    Parameters { preprocess: Box<Preprocess>, origin: String },
-    /// Which of the common ways it is, and the order of the colours where that is said apart from it.
-    Preset { preset: Preset, order: Option<ChannelOrder>, origin: String },
-    /// The input's type holds bytes, so pixels go in as they are; the geometry is open.
-    Bytes { order: Option<ChannelOrder> },
-    /// The network squashes images of any size itself, so they are squashed before, and its own `Resize` has nothing left to do;
-    /// how pixels are scaled is known otherwise, if at all.
-    Squashed(Option<Box<PreparationSource>>),
-    /// The network begins with arithmetic that does not tell what it is for, so the user must.
-    Unclear,
-}
-
-impl PreparationSource {
-    /// Whether the user must say how pixels are scaled.
-    pub(in crate::cli) fn is_unclear(&self) -> bool {
-        match self {
-            Self::Unclear => true,
-            Self::Squashed(scaled) => scaled.as_deref().is_some_and(Self::is_unclear),
-            _ => false,
-        }
-    }
 }
 
 impl NetworkDraft {

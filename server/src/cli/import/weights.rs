@@ -11,7 +11,8 @@ use models::zoo::{self, Architecture, PublishedWeights};
 use models::{Graph, Labels, Tensor};
 
 use super::labels::NamedLabels;
-use super::network::{NetworkDraft, PreparationSource};
+use super::network::NetworkDraft;
+use super::origin::PreparationSource;
 use super::source::WeightsFile;
 use crate::cli::output;
 
