@@ -46,5 +46,6 @@ pub use features::{FeatureExtractor, FeatureExtractorError};
 pub use file::{FileError, ModelFile};
 pub use import::{ImportError, ImportedModel, import};
 pub use opaque::{Batching, OpaqueOptions};
+pub use order::NodeCycle;
 pub use precision::Precision;
 pub use signature::{Signature, SignatureError, SignatureOptions};

@@ -33,7 +33,9 @@ pub use task::{Finetuned, Folders, Task};
 
 use crate::data::DatasetSummary;
 use crate::events::{Event, Observer, Phase};
-use report::{FinetuneReport, ImageCounts};
+use extract::FeatureTable;
+use outcome::Outcome;
+use report::{FinetuneReport, ImageCounts, PhaseSeconds};
 use stage::PhaseClock;
 use verify::References;
 
@@ -81,16 +83,21 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
 
     clock.enter(Phase::Parity, observer);
     let parity = verify::verify(task, &export, &References::new(&table, &outcome), observer)?;
-    let seconds = clock.finish();
 
     if let Some(folder) = &outcome.checkpoints {
         // The run is over, so nothing resumes from its checkpoints. What cannot be removed only takes space.
         std::fs::remove_dir_all(folder).ok();
     }
-    let dataset = &preparation.dataset;
-    let report = FinetuneReport {
+    let report = FinetuneReport { seconds: clock.finish(), parity, ..report(task, &table, outcome) };
+    Ok(Finetuned { content: task.base.content(export.network, export.file), report, golden: export.golden })
+}
+
+/// Everything but what is only known when the model is verified.
+fn report(task: &Task<'_>, table: &FeatureTable<'_>, outcome: Outcome) -> FinetuneReport {
+    let dataset = &table.preparation.dataset;
+    FinetuneReport {
         base: task.base_name.to_owned(),
-        labels: preparation.dataset.labels.names().to_vec(),
+        labels: dataset.labels.names().to_vec(),
         dataset: Some(DatasetSummary::new(dataset, &dataset.split(task.options.partition(), task.options.seed))),
         images: ImageCounts {
             train: table.split.train.len(),
@@ -102,14 +109,13 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         options: task.options,
         engine: task.engine,
         kernels: task.backend.to_string(),
-        seconds,
+        seconds: PhaseSeconds::default(),
         strategy: outcome.strategy,
         head: outcome.head.choice,
         best_epoch: outcome.best_epoch,
         epochs: outcome.history,
         validation: outcome.validation.evaluation,
         test: outcome.test.evaluation,
-        parity,
-    };
-    Ok(Finetuned { content: task.base.content(export.network, export.file), report, golden: export.golden })
+        parity: Vec::new(),
+    }
 }
