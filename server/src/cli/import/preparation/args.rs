@@ -7,7 +7,8 @@ use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Filter, Preset, Resize};
 
 use super::{Preparation, resized};
-use crate::cli::import::network::{NetworkDraft, PreparationSource};
+use crate::cli::import::network::NetworkDraft;
+use crate::cli::import::origin::PreparationSource;
 
 /// Why nothing but bytes goes into some networks.
 const BYTES: &str = "the network's input holds bytes (UINT8), so pixels can only go in as 0..255";
