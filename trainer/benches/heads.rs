@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         let folder = entry?.path();
         let Some(views) = features(&folder, &checksums, &classes)? else { continue };
         let width = views[0].width();
-        let shape = if width == MAP.iter().product() { Shape::new(MAP) } else { Shape::vector(width) };
+        let shape = if width == MAP.iter().product::<usize>() { Shape::new(MAP) } else { Shape::vector(width) };
         let transforms = FeatureTransform::all(&shape);
         println!("{width} features ({})", folder.display());
         let (mut top1s, mut costs) = (vec![], vec![]);

@@ -90,9 +90,12 @@ impl Graph {
     }
 
     /// The feature map of more than one pixel that the classifier reads, flattened or as it is: `[c, h, w]`. `None` where
-    /// the network averages it, as most do, or has layers of its own behind it.
+    /// the network averages it or its class maps, as most do, or has layers of its own behind it.
     #[must_use]
     pub fn feature_map(&self) -> Option<NodeId> {
+        if let Some(Classifier::Pointwise(_)) = self.classifier() {
+            return None;
+        }
         let last = self.classifier_input();
         let map = match self.node(last).op {
             Op::Flatten(_) => self.node(last).inputs[0],

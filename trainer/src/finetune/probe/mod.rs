@@ -77,7 +77,8 @@ pub struct HeadCandidate {
     /// What is done to the features.
     #[serde(flatten)]
     pub transform: FeatureTransform,
-    /// The mean square of the features' length over the penalty of all images: scikit-learn's `C` times the former.
+    /// The mean square of the features' length over the penalty of all images: scikit-learn's `C` times the former, if each
+    /// image has one view.
     pub strength: f64,
     /// The share of the images that were classified correctly while they were left out, 0 to 1.
     pub top1: f64,

@@ -22,10 +22,12 @@ pub(super) struct TransformedRows {
     products: Option<Vec<f32>>,
     /// The mean square of a row's length.
     square: f64,
+    /// How many images the rows are views of.
+    images: usize,
 }
 
 impl TransformedRows {
-    /// These rows of the training images, or all.
+    /// These rows of the plain view of the training images, or all rows of all views.
     pub(super) fn new(task: &SearchTask<'_>, transform: FeatureTransform, rows: Option<&[usize]>) -> Self {
         let table = match rows {
             Some(rows) => Cow::Owned(task.training.rows(rows)),
@@ -43,19 +45,20 @@ impl TransformedRows {
         let matrix = Matrix::new(&features, n, width);
         let products = (width > n).then(|| product(matrix, matrix.transposed()));
         let square = features.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / n.max(1) as f64;
-        Self { features, classes: table.classes, width, scale, products, square }
+        let images = rows.map_or(n / task.views, <[usize]>::len);
+        Self { features, classes: table.classes, width, scale, products, square, images }
     }
 
     /// All rows.
     pub(super) fn all(&self) -> RowSubset<'_> {
         let matrix = Cow::Borrowed(self.products.as_ref().unwrap_or(&self.features).as_slice());
-        RowSubset { table: self, rows: (0..self.classes.len()).collect(), matrix }
+        RowSubset { table: self, rows: (0..self.classes.len()).collect(), images: self.images, matrix }
     }
 
     /// These rows alone.
     pub(super) fn subset(&self, rows: Vec<usize>) -> RowSubset<'_> {
         let matrix = Cow::Owned(self.matrix(&rows, &rows));
-        RowSubset { table: self, rows, matrix }
+        RowSubset { table: self, images: rows.len(), rows, matrix }
     }
 
     pub(super) fn classes_of(&self, rows: &[usize]) -> Vec<usize> {
@@ -105,6 +108,8 @@ impl TransformedRows {
 pub(super) struct RowSubset<'a> {
     table: &'a TransformedRows,
     rows: Vec<usize>,
+    /// How many images they are views of.
+    images: usize,
     /// Their features, or their products with each other.
     matrix: Cow<'a, [f32]>,
 }
@@ -122,7 +127,7 @@ impl RowSubset<'_> {
             classes: &self.table.classes_of(&self.rows),
             count: task.classes,
             smoothing: task.smoothing,
-            penalty: self.table.square / (strength * self.rows.len() as f64),
+            penalty: self.table.square / (strength * self.images as f64),
         };
         problem.minimize(search.start, search.stopping)
     }

@@ -18,15 +18,15 @@ use crate::fit::metrics::Evaluation;
 const FOLDS: usize = 5;
 /// The most rows that choose. More would hardly choose otherwise, and the cost grows with them.
 const ROWS: usize = 4096;
-/// `n · mean ‖x‖² / penalty` of a fit, where `‖x‖` is the length of a row: scikit-learn's `C` times that square, so that one
-/// list serves features of every scale.
+/// `mean ‖x‖² / (penalty · images)` of a fit, where `‖x‖` is the length of a row: scikit-learn's `C` times that square, so
+/// that one list serves features of every scale.
 const STRENGTHS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0];
 /// Where there are too few images to choose.
 const FALLBACK: f64 = 30.0;
 /// The path ends when this many weaker penalties in a row were no better.
 const PATIENCE: usize = 2;
 
-const CHOOSING: Stopping = Stopping { gradient: 3e-3, steps: 60 };
+const CHOOSING: Stopping = Stopping { gradient: 1e-2, steps: 60 };
 const FINAL: Stopping = Stopping { gradient: 3e-4, steps: 500 };
 
 /// Where a search for coefficients begins and ends.
@@ -107,7 +107,7 @@ impl Folds {
         let mut rng = ChaCha8Rng::seed_from_u64(task.seed);
         let mut order: Vec<usize> = (0..images).collect();
         order.shuffle(&mut rng);
-        order.truncate((ROWS / task.views).max(FOLDS));
+        order.truncate(ROWS);
         order.sort_by_key(|&image| task.training.classes[image]);
         let parts = (0..order.len()).map(|position| position % FOLDS).collect();
         Self { images: order, parts }
@@ -117,14 +117,10 @@ impl Folds {
 /// The strength that suits a transform best: the strengths from the weakest head on, each from the last one's coefficients,
 /// until the head no longer gets better.
 fn evaluate(task: &SearchTask<'_>, transform: FeatureTransform, folds: &Folds) -> Candidate {
-    let images = task.training.classes.len() / task.views;
-    let numbers = (0..task.views).flat_map(|view| folds.images.iter().map(move |image| view * images + image));
-    let rows = TransformedRows::new(task, transform, Some(&numbers.collect::<Vec<_>>()));
-    let count = folds.images.len();
+    // The plain views alone: the others cost as much again and choose the same.
+    let rows = TransformedRows::new(task, transform, Some(&folds.images));
     let fold = |part: usize| {
-        let training = (0..count * task.views).filter(|row| folds.parts[row % count] != part).collect();
-        // An image is left out with all of its views, and judged by the plain one, as images are later.
-        let held_out = (0..count).filter(|&row| folds.parts[row] == part).collect();
+        let (held_out, training) = (0..folds.images.len()).partition(|&row: &usize| folds.parts[row] == part);
         Fold { subset: rows.subset(training), held_out, solution: None }
     };
     let mut folds: Vec<Fold<'_>> = (0..FOLDS).map(fold).collect();
