@@ -26,7 +26,7 @@ const FALLBACK: f64 = 30.0;
 /// The path ends when this many weaker penalties in a row were no better.
 const PATIENCE: usize = 2;
 
-const CHOOSING: Stopping = Stopping { gradient: 1e-2, steps: 60 };
+const CHOOSING: Stopping = Stopping { gradient: 3e-3, steps: 60 };
 const FINAL: Stopping = Stopping { gradient: 3e-4, steps: 500 };
 
 /// Where a search for coefficients begins and ends.
@@ -78,7 +78,10 @@ pub(super) fn search(task: &SearchTask<'_>, observer: &mut dyn Observer) -> Resu
         Progress { phase: Phase::Training, done, total: task.transforms.len() + 1 }.report(observer)?;
         candidates.push(evaluate(task, transform, &folds));
     }
-    candidates.sort_by(|a, b| a.held_out.loss.total_cmp(&b.held_out.loss));
+    let rank = |a: &Candidate, b: &Candidate| {
+        b.held_out.correct.cmp(&a.held_out.correct).then(a.held_out.loss.total_cmp(&b.held_out.loss))
+    };
+    candidates.sort_by(rank);
     Ok(candidates)
 }
 

@@ -131,7 +131,7 @@ fn the_transform_that_suits_the_features_is_chosen_and_said() {
     let choice = trained.choice.unwrap();
     assert_eq!((choice.images, choice.candidates.len()), (120, 4));
     assert_eq!(choice.candidates[0].transform, trained.transform);
-    assert!(choice.candidates.windows(2).all(|pair| pair[0].loss <= pair[1].loss));
+    assert!(choice.candidates.windows(2).all(|pair| pair[0].top1 >= pair[1].top1));
     assert!(choice.to_string().ends_with("on 120 training images, the best of 4 kinds"), "{choice}");
 }
 
