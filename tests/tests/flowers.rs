@@ -20,7 +20,11 @@ const BASES: [Base; 4] = [
         least: 0.97,
     },
     Base { file: "imagenet/resnet50v2_backbone_stage3.onnx", preprocess: &[], least: 0.96 },
-    Base { file: "vgg16/vgg16_imagenet_features.safetensors", preprocess: &["--preprocess", "caffe-bgr"], least: 0.955 },
+    Base {
+        file: "vgg16/vgg16_imagenet_features.safetensors",
+        preprocess: &["--preprocess", "caffe-bgr"],
+        least: 0.955,
+    },
 ];
 
 const SEEDS: u32 = 6;
@@ -36,7 +40,8 @@ fn heads_on_oxford17_are_as_good_as_linear_probes() {
         let _output = sandbox.succeed(&[&["import", text(&file), "--name", "base"], preprocess].concat());
         let mut sum = 0.0;
         for seed in 0..SEEDS {
-            let arguments = ["finetune", "--base", "base", "--data", text(&flowers), "--name", "flowers", "--views", "2"];
+            let arguments =
+                ["finetune", "--base", "base", "--data", text(&flowers), "--name", "flowers", "--views", "2"];
             let _output = sandbox.succeed(&[&arguments[..], &["--seed", &seed.to_string()]].concat());
             let report = sandbox.path(&format!("data/models/flowers/{}/report.json", seed + 1));
             let report: Value = serde_json::from_slice(&std::fs::read(report).expect("a report")).expect("JSON");

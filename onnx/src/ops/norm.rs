@@ -49,7 +49,8 @@ pub(super) fn read_lp(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<N
     let (p, axis) = (view.int("p", 2), view.int("axis", -1));
     let shape = reader.shape(input);
     if p != 2 || shape.dims().len() != 1 || !matches!(axis, 1 | -1) {
-        let reason = format!("a normalization of {shape} along axis {axis} by p = {p}; only one of vectors by p = 2 is read");
+        let reason =
+            format!("a normalization of {shape} along axis {axis} by p = {p}; only one of vectors by p = 2 is read");
         return Err(ReadError::Unsupported(reason));
     }
     reader.push(view.name(), L2Norm, &[input])

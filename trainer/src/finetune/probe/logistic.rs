@@ -193,7 +193,11 @@ impl Logistic<'_> {
             if here.slope.abs() <= 0.5 * start.slope.abs() && here.loss < start.loss {
                 return Some(length);
             }
-            if here.slope > 0.0 || here.loss >= start.loss { high = length } else { low = length }
+            if here.slope > 0.0 || here.loss >= start.loss {
+                high = length
+            } else {
+                low = length
+            }
             let newton = length - here.slope / here.curvature;
             let inside = newton > low && newton < high && newton.is_finite();
             length = match (inside, high.is_finite()) {
@@ -268,8 +272,6 @@ impl Line<'_> {
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     // Partial sums keep f32's rounding small and let the loop be vectorized.
-    let partial = |(a, b): (&[f32], &[f32])| -> f64 {
-        f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>())
-    };
+    let partial = |(a, b): (&[f32], &[f32])| -> f64 { f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>()) };
     a.chunks(64).zip(b.chunks(64)).map(partial).sum()
 }

@@ -91,7 +91,8 @@ pub(super) fn fit(task: &SearchTask<'_>, transform: FeatureTransform, strength: 
     let rows = TransformedRows::new(task, transform, None);
     let all = rows.all();
     let path = STRENGTHS.into_iter().filter(|&weaker| weaker < strength).map(|weaker| (weaker, CHOOSING));
-    let start = path.fold(None, |start, (weaker, stopping)| Some(all.minimize(task, weaker, Search { start, stopping })));
+    let start =
+        path.fold(None, |start, (weaker, stopping)| Some(all.minimize(task, weaker, Search { start, stopping })));
     rows.head(&all.minimize(task, strength, Search { start, stopping: FINAL }))
 }
 
@@ -127,7 +128,8 @@ fn evaluate(task: &SearchTask<'_>, transform: FeatureTransform, folds: &Folds) -
         Fold { subset: rows.subset(training), held_out, solution: None }
     };
     let mut folds: Vec<Fold<'_>> = (0..FOLDS).map(fold).collect();
-    let mut best = Candidate { transform, strength: FALLBACK, held_out: HeldOut { loss: f64::INFINITY, ..HeldOut::default() } };
+    let mut best =
+        Candidate { transform, strength: FALLBACK, held_out: HeldOut { loss: f64::INFINITY, ..HeldOut::default() } };
     let mut worse = 0;
     for strength in STRENGTHS {
         let mut held_out = HeldOut::default();

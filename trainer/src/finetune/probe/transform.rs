@@ -54,11 +54,8 @@ pub enum FeatureScaling {
 
 impl FeatureTransform {
     /// Where nothing tells which is best.
-    pub const PLAIN: Self = Self {
-        pooling: FeaturePooling::All,
-        power: FeaturePower::Plain,
-        scaling: FeatureScaling::Standardized,
-    };
+    pub const PLAIN: Self =
+        Self { pooling: FeaturePooling::All, power: FeaturePower::Plain, scaling: FeatureScaling::Standardized };
 
     /// All transforms that features of this shape have.
     #[must_use]
@@ -67,9 +64,7 @@ impl FeatureTransform {
         let scalings = [FeatureScaling::Standardized, FeatureScaling::UnitLength];
         let poolings = FeaturePooling::all(shape).into_iter();
         let transforms = poolings.flat_map(|pooling| powers.map(|power| (pooling, power)));
-        transforms
-            .flat_map(|(pooling, power)| scalings.map(|scaling| Self { pooling, power, scaling }))
-            .collect()
+        transforms.flat_map(|(pooling, power)| scalings.map(|scaling| Self { pooling, power, scaling })).collect()
     }
 
     /// The operators that make a head's input of features of this shape. The scales of standardized features are no

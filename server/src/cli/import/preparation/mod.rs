@@ -9,7 +9,8 @@ use models::Preprocess;
 use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Resize};
 
-use super::network::{NetworkDraft, PreparationSource};
+use super::network::NetworkDraft;
+use super::origin::PreparationSource;
 pub(super) use args::PreparationArgs;
 pub(in crate::cli) use args::parse_size;
 

@@ -170,7 +170,8 @@ impl Layer for L2NormLayer {
 
     /// What is along the vector changes its length alone, and so nothing behind it.
     fn backward(&self, _: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
-        let rows = back.inputs[0].numbers().chunks_exact(self.width).zip(back.output.numbers().chunks_exact(self.width));
+        let rows =
+            back.inputs[0].numbers().chunks_exact(self.width).zip(back.output.numbers().chunks_exact(self.width));
         for (dy, (x, y)) in back.dy.numbers_mut()?.chunks_exact_mut(self.width).zip(rows) {
             let scale = Self::scale(x);
             let along: f32 = dy.iter().zip(y).map(|(dy, y)| dy * y).sum();

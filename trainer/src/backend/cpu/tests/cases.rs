@@ -2,8 +2,8 @@
 
 use models::graph::NodeId;
 use models::ops::{
-    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, L2Norm,
-    Linear, LocalResponseNorm, MaxPool, Mul, Normalize, Op, Pad, Padding, Relu, Reshape, Scale, Shape, Slice, Softmax, Span,
+    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, L2Norm, Linear,
+    LocalResponseNorm, MaxPool, Mul, Normalize, Op, Pad, Padding, Relu, Reshape, Scale, Shape, Slice, Softmax, Span,
     Transpose, Window,
 };
 use models::{GraphBuilder, Node};
