@@ -13,10 +13,10 @@ fn what_is_no_image_is_called_what_it_is() {
     const SUPPORTED: &str = "convert it to one of: bmp, gif, jpeg, png, webp";
     let tar = [vec![b'a'; 257], b"ustar\x0000".to_vec()].concat();
     let form = b"--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\n";
-    let cases: [(&[u8], &str, &str); 34] = [
+    let cases: [(&[u8], &str, &str); 36] = [
         (b"", "the image is empty (0 bytes)", "send the contents of an image file"),
         (b"hello", "not an image", "send one of these formats: bmp, gif, jpeg, png, webp"),
-        (b"\x1f\x8b\x08\0\0\0\0\0", "not an image but gzip data", "also without `Content-Encoding`"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "not an image but gzip data", "without `Content-Encoding`"),
         (b"\x28\xb5\x2f\xfd\x04", "not an image but zstd data", "uncompress it"),
         (b"BZh91AY&SY", "not an image but bzip2 data", "uncompress it"),
         (b"PK\x03\x04\x14\0", "not an image but a zip archive", "unpack it"),
@@ -35,6 +35,8 @@ fn what_is_no_image_is_called_what_it_is() {
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 images are not supported", SUPPORTED),
         (b"8BPS\0\x01", "Photoshop images are not supported", SUPPORTED),
         (b"\0\0\x01\0\x01\0", "icon images are not supported", SUPPORTED),
+        (b"\0\0\x02\0\x01\0", "cursor images are not supported", SUPPORTED),
+        (b"\0\0\x02\0\0\0\0\0\0\0\0\0", "Targa images are not supported", SUPPORTED),
         (b"P6\n2 2\n255\n", "PNM images are not supported", SUPPORTED),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG images are not supported", SUPPORTED),
         (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a --><svg/>", "SVG images are not supported", SUPPORTED),

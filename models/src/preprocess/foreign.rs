@@ -30,7 +30,7 @@ use Mark::{At, Brand, Markup, Text};
 
 const UNPACK: &str = "unpack it and send each image by itself";
 const UNCOMPRESS: &str =
-    "uncompress it and send the image itself, also without `Content-Encoding`: images are compressed already";
+    "uncompress it and send the image as it is, without `Content-Encoding` too: images are compressed already";
 const DECODE: &str = "decode it and send the bytes of the image file";
 const RENDER: &str = "convert the page to PNG or JPEG";
 const FRAME: &str = "send one of its frames as PNG or JPEG";
@@ -71,6 +71,9 @@ const FOREIGN: &[(Mark, Kind)] = &[
     (At(0, b"\xff\x4f\xff\x51"), Image("JPEG 2000")),
     (At(0, b"8BPS"), Image("Photoshop")),
     (At(0, b"\0\0\x01\0"), Image("icon")),
+    // A Targa file without a palette; a cursor's file has a count there.
+    (At(0, b"\0\0\x02\0\0\0\0\0"), Image("Targa")),
+    (At(0, b"\0\0\x0a\0\0\0\0\0"), Image("Targa")),
     (At(0, b"\0\0\x02\0"), Image("cursor")),
     (At(0, b"P1\n"), Image("PNM")),
     (At(0, b"P2\n"), Image("PNM")),

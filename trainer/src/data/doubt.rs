@@ -101,7 +101,7 @@ impl fmt::Display for Doubt {
             Self::PartsOfImages { folders } => write!(
                 f,
                 "the folders {} look like a data set for detection or segmentation, not like classes; make a folder of \
-                 pictures for each class; if the folders are the classes, say `--layout class_folders`",
+                 pictures for each class; if the folders are the classes, say `--layout class_folders` (or `subset_folders`)",
                 quoted(folders, NAMED)
             ),
             Self::NoTraining { folders } => write!(

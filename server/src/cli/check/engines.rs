@@ -4,7 +4,8 @@ use anyhow::Result;
 use models::preprocess::{ImageBatch, Limits, Preset, test_card};
 use models::{ModelSpec, Tensor};
 use onnx::parity::relative_difference;
-use onnx::{Batching, Engine, EngineKind, ImportedModel, ModelFile, OpaqueOptions, Signature, engine};
+use onnx::signature::PixelScale;
+use onnx::{Batching, Engine, EngineKind, ImportedModel, ModelFile, OpaqueOptions, Precision, Signature, engine};
 use serde::Serialize;
 use server::failure::chain;
 use server::runtime::SelectedEngine;
@@ -54,7 +55,8 @@ pub(super) fn compare(
     selected: &SelectedEngine,
     context: &CommandContext,
 ) -> Result<Vec<EngineReport>> {
-    let bytes = runnable(&file.scored(signature)?, signature)?;
+    let pixels = pixels(file, signature);
+    let bytes = runnable(&file.scored(signature)?, signature, pixels)?;
     let &[channels, height, width] = ModelFile::decode(bytes.clone())?.image_shape()?.dims() else { return Ok(vec![]) };
     // Between conversions, a network for gray images takes RGB, and the executor does not.
     let imported =
@@ -62,7 +64,10 @@ pub(super) fn compare(
     let images = (0..IMAGES).map(|seed| image(seed, [channels, height, width])).collect::<Result<Vec<_>>>()?;
     let mut reference = match imported {
         Some(ImportedModel { graph, params, .. }) => {
-            let executor = CpuExecutor::new(graph, params)?;
+            let executor = match pixels {
+                Preset::Bytes => CpuExecutor::new(graph, params)?,
+                _ => CpuExecutor::new(&graph.normalized(&pixels.preprocess(1, 1).normalize())?, params)?,
+            };
             let answers = images.iter().map(|image| executor.infer_batch(image)).collect::<Result<Vec<_>, _>>()?;
             Some(("graft's executor".to_owned(), answers))
         }
@@ -109,15 +114,21 @@ fn image(seed: u64, shape: [usize; 3]) -> Result<ImageBatch> {
     Ok(ImageBatch::stack(&[prepared])?)
 }
 
+/// How pixels go in: as they are, 0..255. Half precision would overflow on them where a network is made for small numbers.
+fn pixels(file: &ModelFile, signature: &Signature) -> Preset {
+    let large = matches!(signature.input.pixels, PixelScale::Bytes | PixelScale::Scaled255);
+    if file.precision() == Precision::F32 || large { Preset::Bytes } else { Preset::ZeroOne }
+}
+
 /// The file itself, or, where it takes other numbers or its channels last, or has one number for two classes, the file
 /// between conversions.
-fn runnable(file: &ModelFile, signature: &Signature) -> Result<Vec<u8>> {
+fn runnable(file: &ModelFile, signature: &Signature, pixels: Preset) -> Result<Vec<u8>> {
     let width = signature.output().width.filter(|_| signature.output().kind().is_some());
-    if file.takes_planes()? && width != Some(1) {
+    if file.takes_planes()? && width != Some(1) && pixels == Preset::Bytes {
         return Ok(file.encode());
     }
-    // Pixels as they are: a normalisation by zero and one, which changes no number.
-    let preprocess = Preset::Bytes.preprocess(1, 1);
+    // Of pixels as they are the mean is zero and the deviation one, which changes no number.
+    let preprocess = pixels.preprocess(1, 1);
     let spec = ModelSpec::new(file.producer(), None, preprocess);
     let options = OpaqueOptions { spec: &spec, channel_order: Default::default(), batch: Batching::Declared, width };
     Ok(file.wrap_opaque(&options)?)

@@ -80,7 +80,7 @@ impl Names {
 
     /// One of them. The first input of a node is seldom stored.
     fn choose(&self, first: bool, choice: &mut Choice) -> String {
-        let all = if first != choice.one_in(8) || self.stored.is_empty() { &self.values } else { &self.stored };
+        let all = if first != choice.one_in(8) || self.initializers.is_empty() { &self.values } else { &self.initializers };
         if choice.one_in(32) { String::new() } else { choice.of(all).cloned().unwrap_or_default() }
     }
 }

@@ -188,6 +188,12 @@ fn likely_wrong_guesses_are_refused_with_the_way_on() {
             &["daisy*3", "tulip*3", "flowers/daisy*3", "flowers/tulip*3"],
             &["`flowers` holds folders named as its siblings", "--classes daisy,tulip"],
         ),
+        // Roboflow's and Ultralytics' detection.
+        (
+            &["train/images*5", "train/labels/000.txt", "valid/images*2", "valid/labels/000.txt", "data.yaml"],
+            &["`images`, `labels`", "detection or segmentation"],
+        ),
+        (&["train/images*5", "val/images*2"], &["`images`", "detection or segmentation"]),
         (&["images*5", "masks*5"], &["detection or segmentation", "--layout class_folders"]),
         (&["images*5", "annotations/a.xml"], &["1 folder(s) of pictures", "`annotations/a.xml` is VOC annotations"]),
         (

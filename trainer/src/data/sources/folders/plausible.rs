@@ -64,11 +64,14 @@ pub(super) fn in_classes(tree: &Tree, survey: &Survey) -> Result<(), Doubt> {
     Ok(())
 }
 
-/// Refuses class folders in subsets that all hold the same folders.
+/// Refuses class folders in subsets that are likely to be something else.
 pub(super) fn in_subsets(tree: &Tree, reading: &Reading) -> Result<(), Doubt> {
     let Some(train) = reading.subsets.get(&Subset::Train) else { return Ok(()) };
     let survey = Survey::of(tree, train);
     let folders: Vec<(&str, &FolderCounts)> = survey.with_pictures().collect();
+    if reading.names.iter().all(|name| is_part(name)) {
+        return Err(Doubt::PartsOfImages { folders: reading.names.clone() });
+    }
     match same_subfolders(&folders) {
         Some(inner) => {
             Err(Doubt::SameSubfolders { outer: folders.iter().map(|(name, _)| (*name).to_owned()).collect(), inner })
