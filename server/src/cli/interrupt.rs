@@ -17,7 +17,7 @@ pub(super) struct Interrupt(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    wanted: AtomicBool,
+    requested: AtomicBool,
     /// A temporary file, which must not outlive the process.
     temporary: Mutex<Option<PathBuf>>,
 }
@@ -40,7 +40,7 @@ impl Interrupt {
             runtime.block_on(async {
                 loop {
                     tokio::select! { _ = interrupts.recv() => {} _ = terminations.recv() => {} }
-                    if shared.wanted.swap(true, Ordering::Relaxed) {
+                    if shared.requested.swap(true, Ordering::Relaxed) {
                         if let Some(path) = &*shared.temporary.lock().unwrap_or_else(PoisonError::into_inner) {
                             // It may have got its final name meanwhile.
                             drop(fs::remove_file(path));
@@ -54,7 +54,7 @@ impl Interrupt {
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        self.0.wanted.load(Ordering::Relaxed)
+        self.0.requested.load(Ordering::Relaxed)
     }
 
     /// Creates a file that is removed before a second signal ends the process.

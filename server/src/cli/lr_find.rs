@@ -79,9 +79,9 @@ fn show(tested: &RangeTest) -> Result<()> {
     let rows: Vec<[String; 3]> = tested.probes.iter().step_by(step).map(row).collect();
     output::table(["RATE", "LOSS", "SMOOTHED"], &rows)?;
     match tested.suggestion {
-        Some(found) => output::line(format_args!(
+        Some(suggestion) => output::line(format_args!(
             "the loss falls fastest at {:.1e}; a tenth of where it is lowest is {:.1e}; begin between them",
-            found.steepest, found.tenth_of_lowest
+            suggestion.steepest, suggestion.tenth_of_lowest
         ))?,
         None => output::line(format_args!(
             "the loss falls at none of these rates; try other ones with --low and --high, or more steps"

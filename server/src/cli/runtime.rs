@@ -47,8 +47,8 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
             let engine = context.select()?;
             output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
             match runtime::onednn(None, &context.data) {
-                Ok((library, found)) => {
-                    output::line(format_args!("oneDNN {} found {}", library.version(), found.place))?;
+                Ok((library, candidate)) => {
+                    output::line(format_args!("oneDNN {} found {}", library.version(), candidate.place))?;
                 }
                 Err(refused) if refused.is_empty() => output::line(format_args!("no oneDNN was found"))?,
                 Err(refused) => {

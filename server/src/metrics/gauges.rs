@@ -14,6 +14,7 @@ use super::process::ProcessUsage;
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// The gauges that a scrape sets.
+#[derive(Default)]
 pub struct Gauges {
     scraping: Mutex<()>,
     queue: Family<NameLabels, Gauge>,
@@ -56,20 +57,7 @@ pub struct ModelGauges {
 
 impl Gauges {
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let gauges = Self {
-            scraping: Mutex::new(()),
-            queue: Family::default(),
-            wait: Family::default(),
-            version: Family::default(),
-            state: Family::default(),
-            jobs: Family::default(),
-            build: Family::default(),
-            body_bytes: Gauge::default(),
-            body_bytes_limit: Gauge::default(),
-            pixels: Gauge::default(),
-            pixels_limit: Gauge::default(),
-            process: ProcessGauges::default(),
-        };
+        let gauges = Self::default();
         let mut add = super::Registered(registry);
         add.metric("graft_queue_images", "Images that are being decoded for a model or wait for it", &gauges.queue);
         add.metric("graft_predicted_wait_seconds", "How long another image would wait for a model", &gauges.wait);

@@ -194,7 +194,7 @@ mod tests {
             "graft_stage_seconds_count{stage=\"decode\",model=\"flowers\",engine=\"tract\"} 1",
             "# EOF",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
     }
 }

@@ -113,7 +113,7 @@ async fn rest_after(error: &io::Error) {
 }
 
 /// As many of these connections as there may be open files, after the soft limit is raised to the hard one.
-fn affordable(wanted: usize) -> usize {
+fn affordable(configured: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -121,11 +121,11 @@ fn affordable(wanted: usize) -> usize {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
     }
-    let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
+    let Some(files) = getrlimit(Resource::Nofile).current else { return configured };
     let affordable = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
-    let connections = wanted.min(affordable.saturating_sub(RESERVE)).max(1);
-    if connections < wanted {
-        tracing::warn!(files, connections, wanted, "the limit of open files allows fewer connections");
+    let connections = configured.min(affordable.saturating_sub(RESERVE)).max(1);
+    if connections < configured {
+        tracing::warn!(files, connections, configured, "the limit of open files allows fewer connections");
     }
     connections
 }

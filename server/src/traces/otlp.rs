@@ -59,9 +59,9 @@ impl Traces {
         let exporter = exporter.map_err(|source| TracesError { endpoint: endpoint.to_owned(), source })?;
         // The builder reads `OTEL_SERVICE_NAME`; without it the service is called `unknown_service`.
         let name = Resource::builder().build().get(&"service.name".into());
-        let named = name.is_some_and(|name| name.as_str() != "unknown_service");
+        let has_name = name.is_some_and(|name| name.as_str() != "unknown_service");
         let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        let resource = if named { resource.build() } else { resource.with_service_name(NAME).build() };
+        let resource = if has_name { resource.build() } else { resource.with_service_name(NAME).build() };
         let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
         global::set_tracer_provider(provider.clone());
         Ok(Self(provider))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tests::server::{Sandbox, Server};
 
-use super::{Outcome, Random, say};
+use super::{Outcome, Random};
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,9 +83,15 @@ impl<'a> Host<'a> {
         counts.join(", ")
     }
 
+    /// A fault by chance.
+    pub(super) fn pick(&mut self) -> Fault {
+        let fault = self.random.pick(&Fault::ALL);
+        *self.counts.entry(fault).or_default() += 1;
+        fault
+    }
+
     /// Does it, and undoes what can be undone.
     pub(super) fn inflict(&mut self, fault: Fault) -> Outcome<()> {
-        *self.counts.entry(fault).or_default() += 1;
         match fault {
             Fault::Kill => self.end(Signal::KILL, Stdio::null())?,
             Fault::Restart => self.end(Signal::TERM, Stdio::null())?,
@@ -187,9 +193,7 @@ impl<'a> Host<'a> {
         }
         let file = fs::File::options().write(true).open(copy.join("model.onnx"))?;
         file.set_len(file.metadata()?.len() / 2)?;
-        fs::rename(copy, model.join((newest + 1).to_string()))?;
-        say("a damaged version");
-        Ok(())
+        Ok(fs::rename(copy, model.join((newest + 1).to_string()))?)
     }
 }
 

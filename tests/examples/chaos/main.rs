@@ -52,8 +52,7 @@ fn main() -> Outcome<()> {
     let mut slow: Vec<TcpStream> = Vec::new();
     while started.elapsed() < Duration::from_secs(seconds) {
         submit(&client, &host.address(), &ledger, text(&data));
-        let fault = host.random.pick(&Fault::ALL);
-        match fault {
+        match host.pick() {
             Fault::SlowClient => {
                 let sent = host.random.pick(&HALF_REQUESTS);
                 slow.extend(host.address().strip_prefix("http://").and_then(|address| half_request(address, sent)));

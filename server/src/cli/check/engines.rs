@@ -86,13 +86,13 @@ pub(super) fn compare(
             reason: None,
         };
         match answers(&bytes, kind, &images, context) {
-            Ok(found) => {
+            Ok(outputs) => {
                 report.runs = true;
                 if let Some((name, expected)) = &reference {
-                    report.difference = Some(largest(expected, &found));
+                    report.difference = Some(largest(expected, &outputs));
                     report.compared_with = Some(name.clone());
                 } else {
-                    reference = Some((kind.to_string(), found));
+                    reference = Some((kind.to_string(), outputs));
                 }
             }
             Err(error) => report.reason = Some(chain(error.as_ref())),
@@ -140,7 +140,7 @@ fn answers(file: &[u8], kind: EngineKind, images: &[ImageBatch], context: &Comma
 }
 
 /// The largest difference of any image.
-fn largest(expected: &[Tensor], found: &[Tensor]) -> f64 {
-    let difference = |(expected, found): (&Tensor, &Tensor)| relative_difference(expected.data(), found.data());
-    expected.iter().zip(found).map(difference).fold(0.0, f64::max)
+fn largest(expected: &[Tensor], outputs: &[Tensor]) -> f64 {
+    let difference = |(expected, outputs): (&Tensor, &Tensor)| relative_difference(expected.data(), outputs.data());
+    expected.iter().zip(outputs).map(difference).fold(0.0, f64::max)
 }

@@ -27,8 +27,12 @@ impl NamedLabels {
 }
 
 /// The user's names, or else the file's, or else numbers.
-pub(in crate::cli) fn resolve(given: Option<NamedLabels>, own: Option<NamedLabels>, classes: usize) -> Result<Labels> {
-    let Some(NamedLabels { labels, origin }) = given.or(own) else { return Ok(numbered(classes)) };
+pub(in crate::cli) fn resolve(
+    user_labels: Option<NamedLabels>,
+    own: Option<NamedLabels>,
+    classes: usize,
+) -> Result<Labels> {
+    let Some(NamedLabels { labels, origin }) = user_labels.or(own) else { return Ok(numbered(classes)) };
     match labels.len() {
         names if names == classes => Ok(labels),
         1 if classes == 2 => bail!(
@@ -59,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_users_names_go_before_the_files_and_numbers_behind_both() {
-        let resolve = |given, own| resolve(given, own, 2).unwrap().names().to_vec();
+        let resolve = |user_labels, own| resolve(user_labels, own, 2).unwrap().names().to_vec();
         assert_eq!(resolve(named(&["a", "b"], "labels.txt"), named(&["c", "d"], "the file")), ["a", "b"]);
         assert_eq!(resolve(None, named(&["c", "d"], "the file")), ["c", "d"]);
         assert_eq!(resolve(None, None), ["class 0", "class 1"]);

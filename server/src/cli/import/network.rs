@@ -52,9 +52,9 @@ impl NetworkDraft {
     }
 
     /// With these class names if any are given, otherwise with the file's own, or numbers.
-    pub(in crate::cli) fn labelled(mut self, given: Option<NamedLabels>) -> Result<Self> {
+    pub(in crate::cli) fn labelled(mut self, user_labels: Option<NamedLabels>) -> Result<Self> {
         if self.scores.is_none() {
-            if given.is_some() {
+            if user_labels.is_some() {
                 bail!(
                     "the network has no classifier, so there is nothing to label; leave out --labels, or, if its output is \
                      scores all the same, say what kind with --activation"
@@ -64,7 +64,7 @@ impl NetworkDraft {
             return Ok(self);
         }
         let classes = self.graph.shape(self.graph.output()).len();
-        let labels = labels::resolve(given, self.labels.take(), classes)?;
+        let labels = labels::resolve(user_labels, self.labels.take(), classes)?;
         self.labels = Some(NamedLabels::new(labels, "the command"));
         Ok(self)
     }
@@ -86,7 +86,7 @@ impl NetworkDraft {
             );
         }
         preprocess.validate()?;
-        let labels: Option<Labels> = self.labels.clone().map(|named| named.labels);
+        let labels: Option<Labels> = self.labels.clone().map(|entry| entry.labels);
         if let Some(PreparationSource::Spec(spec)) = &self.known {
             let spec = ModelSpec { labels, ..(**spec).clone() };
             return Ok(Network::new(self.graph.clone(), &self.params, spec)?);

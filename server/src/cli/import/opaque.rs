@@ -69,12 +69,12 @@ impl OpaqueImport {
     pub(super) fn publish(
         self,
         args: &ImportArgs,
-        given: Option<NamedLabels>,
+        user_labels: Option<NamedLabels>,
         (selected, context): (&SelectedEngine, &CommandContext),
     ) -> Result<()> {
         let StoredForm { bytes, spec, golden } = match self.original.spec()? {
-            Some(spec) => self.unwrapped(spec, (args, given), selected)?,
-            None => self.form(args, given, selected)?,
+            Some(spec) => self.unwrapped(spec, (args, user_labels), selected)?,
+            None => self.form(args, user_labels, selected)?,
         };
         for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
             let form = StoredForm { bytes: bytes.clone(), spec: spec.clone(), golden: golden.clone() };
@@ -96,8 +96,13 @@ impl OpaqueImport {
     }
 
     /// A foreign file, between graft's nodes.
-    fn form(mut self, args: &ImportArgs, given: Option<NamedLabels>, selected: &SelectedEngine) -> Result<StoredForm> {
-        let measured = self.measure(given, selected)?;
+    fn form(
+        mut self,
+        args: &ImportArgs,
+        user_labels: Option<NamedLabels>,
+        selected: &SelectedEngine,
+    ) -> Result<StoredForm> {
+        let measured = self.measure(user_labels, selected)?;
         if let Some(folder) = &args.verify {
             let file = |preparation: &Preparation| self.wrapped(preparation, Batching::Declared, &measured);
             let fits = trial::best(folder, (&self.preparation, self.input), selected, &file)?;
@@ -113,10 +118,10 @@ impl OpaqueImport {
     fn unwrapped(
         &self,
         spec: ModelSpec,
-        (args, given): (&ImportArgs, Option<NamedLabels>),
+        (args, user_labels): (&ImportArgs, Option<NamedLabels>),
         selected: &SelectedEngine,
     ) -> Result<StoredForm> {
-        if given.is_some() || args.verify.is_some() {
+        if user_labels.is_some() || args.verify.is_some() {
             bail!(
                 "graft wrote the file, and it names its classes and its preparation itself; leave out --labels and --verify"
             );
@@ -133,7 +138,7 @@ impl OpaqueImport {
     }
 
     /// Runs the file once, and resolves what depends on how many numbers come out for an image.
-    fn measure(&self, given: Option<NamedLabels>, selected: &SelectedEngine) -> Result<Measured> {
+    fn measure(&self, user_labels: Option<NamedLabels>, selected: &SelectedEngine) -> Result<Measured> {
         let spec = self.spec(&self.preparation);
         let options = OpaqueOptions {
             spec: &spec,
@@ -154,7 +159,7 @@ impl OpaqueImport {
         let outputs = answer.with_context(|| format!("the serving engine does not run this network{advice}"))?;
         let width = outputs.first()?.data().len();
         let output = self.output.measured(width).map_err(ImportError::from)?;
-        let labels = given.or(self.labels.clone());
+        let labels = user_labels.or(self.labels.clone());
         let output = match output.kind() {
             Some(_) => output,
             None => output.named(labels.as_ref().map(|named| named.labels.len())).map_err(ImportError::from)?,

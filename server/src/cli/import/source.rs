@@ -32,19 +32,19 @@ const LARGEST: u64 = (1 << 31) - 1;
 impl Source {
     /// Reads a file, and the files beside it that an ONNX model keeps its weights in.
     pub(in crate::cli) fn open(path: &Path) -> Result<Self> {
-        let named = || path.display().to_string();
-        let bytes = read(path).with_context(named)?;
+        let path_text = || path.display().to_string();
+        let bytes = read(path).with_context(path_text)?;
         // Formats of weights begin with marks of their own; ONNX files have none.
         match WeightsFormat::sniff(&bytes) {
             Some(WeightsFormat::Safetensors) => match weights::read_network(&bytes) {
                 Ok(network) => return Ok(Self::Network(Box::new(network))),
                 Err(SafetensorsError::NoNetwork(_)) => {}
-                Err(error) => return Err(error).with_context(named),
+                Err(error) => return Err(error).with_context(path_text),
             },
             Some(_) => {}
-            None => return Self::onnx(path, bytes).with_context(named),
+            None => return Self::onnx(path, bytes).with_context(path_text),
         }
-        Ok(Self::Weights(WeightsFile::read(bytes).with_context(named)?))
+        Ok(Self::Weights(WeightsFile::read(bytes).with_context(path_text)?))
     }
 
     fn onnx(path: &Path, bytes: Vec<u8>) -> Result<Self> {
