@@ -1,6 +1,7 @@
 //! The program around the libraries: command line, model store, HTTP, jobs.
 
 pub mod access;
+pub mod allocator;
 pub mod config;
 pub mod datasets;
 pub mod failure;

@@ -8,7 +8,7 @@
 #[must_use]
 pub fn load() -> bool {
     let Some(path) = fixtures::Library::OnnxRuntime.path() else { return false };
-    if let Err(error) = onnx::engine::ort::load(&path) {
+    if let Err(error) = onnx::engine::ort::load(&path, std::num::NonZeroUsize::MIN) {
         panic!("ORT_DYLIB_PATH: {error}");
     }
     true

@@ -45,6 +45,10 @@ pub trait Engine: Send {
     /// # Errors
     /// [`EngineError::Run`] when the batch is not what the model takes.
     fn run(&mut self, batch: &ImageBatch) -> Result<Outputs, EngineError>;
+
+    /// Asks the next run to give back, when it ends, the working memory that earlier runs have grown to. Later runs take
+    /// what they need anew. An engine that holds none does nothing.
+    fn release_memory(&mut self) {}
 }
 
 /// The outputs of a model by name, in the file's order.
@@ -98,7 +102,8 @@ impl EngineError {
 
 /// Opens a model from the bytes of its file.
 ///
-/// `threads` is how many threads one run may use; take it from the process's CPU quota, not from the host.
+/// `threads` is how many threads one run may use; take it from the process's CPU quota, not from the host. Sessions of
+/// ONNX Runtime share the threads that [`ort::load`] made, if they are as many.
 ///
 /// # Errors
 /// [`EngineError::NotLoaded`] for ONNX Runtime without a library, [`EngineError::Open`] for a file that the engine

@@ -1,8 +1,9 @@
 //! tract, compiled in.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use models::Tensor;
 use models::preprocess::ImageBatch;
@@ -32,8 +33,7 @@ impl TractEngine {
         let (plan, outputs) =
             compile(file).map_err(|error| EngineError::open(EngineKind::Tract, format!("{error:#}")))?;
         let threads = threads.get();
-        let executor = if threads > 1 { Executor::multithread(threads) } else { Executor::SingleThread };
-        Ok(Self { plan, outputs, executor, threads })
+        Ok(Self { plan, outputs, executor: executor(threads), threads })
     }
 
     /// The outputs for one image `[c, h, w]`.
@@ -43,6 +43,16 @@ impl TractEngine {
         let values = self.plan.run(tvec!(input.into_tvalue()))?;
         values.iter().map(|value| Ok(value.to_plain_array_view::<f32>()?.iter().copied().collect())).collect()
     }
+}
+
+/// Models share the threads for their matrix products, so that a hundred models do not mean a hundred pools.
+fn executor(threads: usize) -> Executor {
+    static POOLS: Mutex<BTreeMap<usize, Executor>> = Mutex::new(BTreeMap::new());
+    if threads == 1 {
+        return Executor::SingleThread;
+    }
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.entry(threads).or_insert_with(|| Executor::multithread(threads)).clone()
 }
 
 /// Reads the file with its batch fixed to one.

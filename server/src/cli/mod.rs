@@ -33,7 +33,7 @@ use server::config::{EngineOptions, KernelChoice, KernelOptions};
 use server::finetune::FinetuneContext;
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
 use server::serve::{LiveSettings, Reload};
-use server::{http::router, jobs, serve, telemetry};
+use server::{allocator, http::router, jobs, serve, telemetry};
 
 use parse::CommandLine;
 
@@ -128,6 +128,7 @@ impl CommandContext {
 
     /// Answers requests. A compute backend that is asked for by name and is missing is an error at start, not a job's.
     fn serve(&self, args: &ServeArgs) -> Result<()> {
+        allocator::configure();
         if self.kernels.kernels != KernelChoice::Auto {
             self.kernels()?;
         }

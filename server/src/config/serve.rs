@@ -6,7 +6,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use clap::Args;
 
 use super::{
-    AccessArgs, DataDir, DataRootArgs, HttpLimitArgs, HttpLimits, JobArgs, KernelOptions, LogArgs, ReadyPolicy,
+    AccessArgs, DataDir, DataRootArgs, HttpLimitArgs, HttpLimits, JobArgs, KernelOptions, LogArgs, MemoryArgs,
+    MemoryConfig, ReadyPolicy,
 };
 use crate::jobs::JobOptions;
 
@@ -49,6 +50,10 @@ pub struct ServeArgs {
     #[arg(long, env = "GRAFT_MAX_BATCH", default_value_t = NonZeroUsize::new(8).unwrap_or(NonZeroUsize::MIN), value_name = "N")]
     pub max_batch: NonZeroUsize,
 
+    /// What models may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
+
     /// How long the server still answers after SIGTERM while `/health/ready` says 503, in seconds
     #[arg(long, env = "GRAFT_DRAIN_DELAY_SECONDS", default_value_t = 2, value_name = "S")]
     pub drain_delay_seconds: u64,
@@ -82,6 +87,8 @@ pub struct ServeConfig {
     pub ready: ReadyPolicy,
     /// The most images in one run of a model.
     pub max_batch: usize,
+    /// What models may take.
+    pub memory: MemoryConfig,
     /// How long the server still answers after SIGTERM.
     pub drain_delay_seconds: u64,
     /// How long requests in flight may take after SIGTERM.
@@ -114,6 +121,7 @@ impl ServeArgs {
             access: self.access.clone(),
             ready: self.ready.clone(),
             max_batch: self.max_batch.get(),
+            memory: self.memory.resolve(),
             drain_delay_seconds: self.drain_delay_seconds,
             drain_seconds: self.drain_seconds,
             #[cfg(feature = "otel")]

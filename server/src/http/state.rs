@@ -11,9 +11,9 @@ use crate::access::{Access, AccessError};
 use crate::config::{DataDir, HttpLimits, ReadyPolicy, ServeConfig};
 use crate::finetune::{FinetuneChecker, FinetuneContext};
 use crate::http::middleware::body::ByteBudget;
-use crate::inference::{Decoder, InferenceOptions, Registry};
+use crate::inference::{Decoder, InferenceOptions, MemoryOptions, Registry};
 use crate::jobs::JobsHandle;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, resident_bytes};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
 
@@ -91,6 +91,11 @@ impl AppState {
             max_batch: config.max_batch.max(1),
             queue: limits.queue,
             max_wait: limits.queue_wait,
+            memory: MemoryOptions {
+                budget: config.memory.budget,
+                load_wait: config.memory.load_wait,
+                resident: Arc::new(|| resident_bytes().unwrap_or_default()),
+            },
             metrics: metrics.clone(),
         };
         let images = Limits { max_pixels: limits.image_pixels, ..Limits::default() };

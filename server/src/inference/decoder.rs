@@ -9,7 +9,7 @@ use models::preprocess::{ImageError, Limits, PreparedImage, probe};
 use tokio::task::JoinSet;
 
 use super::InferenceError;
-use super::slots::{DecodeSlots, PixelBudget};
+use super::turns::{ModelTurns, PixelBudget};
 use crate::metrics::{ModelMetrics, Stage};
 use crate::store::ModelName;
 
@@ -17,7 +17,7 @@ use crate::store::ModelName;
 /// it, so it is given as many threads and no more.
 #[derive(Debug, Clone)]
 pub struct Decoder {
-    slots: DecodeSlots,
+    turns: ModelTurns,
     pixels: Arc<PixelBudget>,
     limits: Limits,
 }
@@ -35,7 +35,7 @@ impl Decoder {
     /// their headers.
     #[must_use]
     pub fn new(threads: NonZeroUsize, limits: Limits, inflight_pixels: u64) -> Self {
-        Self { slots: DecodeSlots::new(threads.get()), pixels: Arc::new(PixelBudget::new(inflight_pixels)), limits }
+        Self { turns: ModelTurns::new(threads.get()), pixels: Arc::new(PixelBudget::new(inflight_pixels)), limits }
     }
 
     /// Pixels of the images that are being decoded.
@@ -64,8 +64,8 @@ impl Decoder {
         let mut tasks = JoinSet::new();
         let arrival = Instant::now();
         for (index, image) in images.into_iter().enumerate() {
-            let slot = self.slots.acquire(context.model).await;
-            let slot = slot.ok_or_else(|| InferenceError::Failed("the decoders have stopped".to_owned()))?;
+            let turn = self.turns.acquire(context.model).await;
+            let turn = turn.ok_or_else(|| InferenceError::Failed("the decoders have stopped".to_owned()))?;
             if Instant::now() >= context.deadline {
                 return Err(InferenceError::Late);
             }
@@ -74,7 +74,7 @@ impl Decoder {
             tasks.spawn_blocking(move || {
                 let input = decode(image.as_ref(), &preprocess, &limits, &pixels);
                 metrics.stage(Stage::Decode, arrival.elapsed());
-                drop(slot);
+                drop(turn);
                 (index, input)
             });
         }

@@ -1,19 +1,20 @@
 //! From images to logits.
 //!
 //! A model admits an image only if its predicted wait is short enough; otherwise the client learns at once when to come
-//! back. Admitted images are decoded on a bounded pool, where models take turns, and queued. One thread for each model
-//! owns the engine, runs what is waiting and never waits for more. A request whose client has gone, or whose deadline has
-//! passed, releases its queue permits and is not run.
+//! back. Admitted images are decoded on a bounded pool, where models take turns, and queued. One task for each model owns
+//! the engine, runs what is waiting and never waits for more; it has a thread only while it runs. A request whose client
+//! has gone, or whose deadline has passed, releases its queue permits and is not run.
 
 mod admission;
 mod decoder;
+mod memory;
 mod model;
 mod registry;
 mod self_test;
-mod slots;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
+mod turns;
 mod worker;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use thiserror::Error;
 use crate::metrics::Metrics;
 
 pub use decoder::Decoder;
+pub use memory::MemoryOptions;
 pub use model::{InferenceResult, Model};
 pub use registry::{LookupError, Registry};
 pub use status::{ModelDescription, ModelState, ModelStatus};
@@ -36,6 +38,8 @@ pub struct InferenceOptions {
     pub queue: usize,
     /// The longest predicted wait for a model.
     pub max_wait: Duration,
+    /// What models may take, and how they are loaded.
+    pub memory: MemoryOptions,
     /// Where stages and batches are counted.
     pub metrics: Metrics,
 }
@@ -65,7 +69,7 @@ pub enum InferenceError {
     /// The engine, or the code around it, failed on images that look right.
     #[error("{0}")]
     Failed(String),
-    /// The model's thread has ended.
+    /// The model's worker has ended.
     #[error("the model has stopped: {0}")]
     Stopped(String),
 }

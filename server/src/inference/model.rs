@@ -1,22 +1,23 @@
 //! A model that is ready to answer.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use models::preprocess::ImageError;
 use models::scores::ScoreKind;
 use models::{Labels, Preprocess};
 use onnx::{Engine, EngineError};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::admission::Admission;
 use super::decoder::{DecodeContext, Decoder};
-use super::self_test::self_test;
-use super::worker::{QueuedImage, Worker};
+use super::self_test::{self_test, settle};
+use super::turns::ModelTurns;
+use super::worker::{QueuedImage, RunHistory, Worker};
 use super::{InferenceError, InferenceOptions};
+use crate::allocator;
 use crate::failure::panic_message;
 use crate::metrics::ModelMetrics;
 use crate::store::{ModelName, StoredModel};
@@ -24,8 +25,8 @@ use crate::store::{ModelName, StoredModel};
 /// Opens an engine on the bytes of an ONNX file.
 pub(crate) type Opener = Arc<dyn Fn(&[u8]) -> Result<Box<dyn Engine>, EngineError> + Send + Sync>;
 
-/// A model whose thread runs and has passed its self-test. The thread ends when the last reference is gone and what was
-/// queued is answered.
+/// A model that has passed its self-test and answers. Its worker ends when the last reference is gone and what was queued
+/// is answered.
 pub struct Model {
     name: ModelName,
     version: u32,
@@ -34,8 +35,19 @@ pub struct Model {
     preprocess: Arc<Preprocess>,
     admission: Arc<Admission>,
     metrics: ModelMetrics,
-    queue: Sender<QueuedImage>,
+    memory: u64,
+    queue: UnboundedSender<QueuedImage>,
     failure: Arc<OnceLock<String>>,
+    worker: JoinHandle<()>,
+}
+
+/// How models are opened and run.
+#[derive(Clone)]
+pub(super) struct ModelStarter {
+    pub(super) open: Opener,
+    pub(super) options: InferenceOptions,
+    /// Which models run.
+    pub(super) turns: ModelTurns,
 }
 
 /// The logits of a request's images, and how long they took.
@@ -54,45 +66,58 @@ pub struct InferenceResult {
 }
 
 impl Model {
-    /// Starts the model's thread, which opens the engine and tests it. An error is the reason it cannot serve.
-    pub(super) async fn start(stored: StoredModel, open: Opener, options: InferenceOptions) -> Result<Self, String> {
+    /// Opens the engine, tests it, and starts its worker. An error is the reason why it cannot serve.
+    pub(super) async fn start(stored: StoredModel, starter: &ModelStarter) -> Result<Self, String> {
         let labels = stored.spec.labels.clone().ok_or("the model has no classes")?;
         let scores = stored.spec.scores.kind;
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
+        let ModelStarter { open, options, turns } = starter.clone();
         let admission = Arc::new(Admission::new(options.queue, options.max_wait));
-        let failure = Arc::new(OnceLock::new());
-        let (queue, entries) = channel();
-        let (tested, outcome) = oneshot::channel();
-        let parts = (admission.clone(), failure.clone());
-        let start = move || {
-            let (admission, failure) = parts;
-            let opened = catch_unwind(AssertUnwindSafe(|| {
-                let mut engine = open(&stored.onnx).map_err(|error| error.to_string())?;
-                self_test(&mut *engine, &stored, options.max_batch, admission.throughput())?;
-                Ok(engine)
-            }));
-            let opened = opened.unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic))));
-            let name = stored.name.clone();
+        let tested = admission.clone();
+        let metrics = options.metrics.clone();
+        let max_batch = options.max_batch;
+        let opened = spawn_blocking(move || {
+            let resident = || {
+                allocator::trim();
+                (options.memory.resident)()
+            };
+            let before = resident();
+            let mut engine = open(&stored.onnx).map_err(|error| error.to_string())?;
+            self_test(&mut *engine, &stored, max_batch, tested.throughput())?;
+            let memory = plausible(resident().saturating_sub(before), stored.onnx.len() as u64);
+            settle(&mut *engine, &stored);
             // The file and the golden images are not needed any more.
             drop(stored);
-            match opened {
-                Ok(engine) => {
-                    let metrics = options.metrics.of_model(name.as_str(), &engine.kind().to_string());
-                    let max_batch = options.max_batch;
-                    let told = tested.send(Ok(metrics.clone()));
-                    let worker = Worker { engine, entries, classes, max_batch, admission, metrics, failure };
-                    if told.is_ok() {
-                        worker.work();
-                    }
-                }
-                Err(reason) => drop(tested.send(Err(reason))),
-            }
+            allocator::trim();
+            Ok::<_, String>((engine, memory))
+        });
+        let (engine, memory) = opened.await.unwrap_or_else(|error| Err(ended(error)))?;
+        let metrics = metrics.of_model(name.as_str(), &engine.kind().to_string());
+        let failure = Arc::new(OnceLock::new());
+        let (queue, entries) = unbounded_channel();
+        let worker = Worker {
+            name: name.clone(),
+            engine,
+            entries,
+            turns,
+            classes,
+            max_batch,
+            admission: admission.clone(),
+            metrics: metrics.clone(),
+            failure: failure.clone(),
+            history: RunHistory::default(),
         };
-        let spawned = thread::Builder::new().name(format!("model {name}")).spawn(start);
-        spawned.map_err(|error| format!("no thread for the model: {error}"))?;
-        let metrics = outcome.await.unwrap_or_else(|_| Err("the model's thread ended early".to_owned()))?;
-        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, queue, failure })
+        let worker = tokio::spawn(worker.work());
+        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, queue, failure, worker })
+    }
+
+    /// Ends the model and waits until its memory is free.
+    pub(super) async fn close(self) {
+        let Self { queue, worker, .. } = self;
+        drop(queue);
+        // A worker that panicked has no memory either.
+        drop(worker.await);
     }
 
     /// The model's name.
@@ -123,6 +148,12 @@ impl Model {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.admission.waiting()
+    }
+
+    /// What it takes in memory when it runs its largest batch, in bytes, as measured when it was loaded.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.memory
     }
 
     /// What is counted for it.
@@ -209,6 +240,21 @@ impl Model {
     }
 
     fn stopped(&self) -> InferenceError {
-        InferenceError::Stopped(self.failure().unwrap_or("its thread has ended").to_owned())
+        InferenceError::Stopped(self.failure().unwrap_or("its worker has ended").to_owned())
+    }
+}
+
+/// What the resident memory of the process has grown by is what a model takes, beside what other requests took meanwhile. A
+/// model takes at least its file, and with the working memory of a batch not more than some copies of it.
+fn plausible(grown: u64, file: u64) -> u64 {
+    const WORKING_MEMORY: u64 = 256 << 20;
+    grown.clamp(file, file.saturating_mul(4).saturating_add(WORKING_MEMORY))
+}
+
+/// Why the engine was not opened.
+fn ended(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => format!("the engine panicked: {}", panic_message(&*panic)),
+        Err(error) => format!("it was not opened: {error}"),
     }
 }

@@ -1,6 +1,8 @@
 //! What there is to say about a model.
 
+use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use models::ModelSpec;
 use serde::Serialize;
@@ -18,10 +20,20 @@ pub enum ModelState {
     Loading,
     /// It answers, and has reproduced its golden answers on this engine.
     Ready,
+    /// It answers: the first request that asks for it has it loaded and tested. For servers with a memory budget.
+    Unloaded,
     /// It does not answer; `reason` says why.
     Failed,
     /// It has no classes and can only be fine-tuned.
     Backbone,
+}
+
+impl ModelState {
+    /// Whether a request for the model is answered, if need be after a moment.
+    #[must_use]
+    pub fn answers(self) -> bool {
+        matches!(self, Self::Ready | Self::Unloaded)
+    }
 }
 
 /// A model as the outside sees it.
@@ -53,29 +65,58 @@ pub struct ModelDescription {
 }
 
 /// A model in the registry.
+#[derive(Default)]
 pub(super) struct Slot {
     pub(super) versions: Vec<u32>,
     /// What came of the newest version.
     pub(super) attempt: LoadOutcome,
     /// Who answers; an older version while the newest is loading or has failed.
-    pub(super) serving: Option<Arc<Model>>,
+    pub(super) presence: Presence,
     pub(super) description: Option<Arc<ModelDescription>>,
+    /// When it was last asked for, in microseconds of the registry.
+    pub(super) used: AtomicU64,
+    /// Requests that wait until it is loaded.
+    pub(super) waiters: Arc<AtomicUsize>,
+}
+
+/// Where the version that answers is.
+#[derive(Default)]
+pub(super) enum Presence {
+    /// There is none.
+    #[default]
+    Absent,
+    /// In the store; a request has it loaded.
+    Unloaded(u32),
+    /// A request has asked for it.
+    Loading(u32),
+    /// In memory.
+    Loaded(Arc<Model>),
 }
 
 /// What came of a version.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum LoadOutcome {
     Loading(u32),
-    Serving(u32),
+    /// It can be read; its self-test comes when it is loaded.
+    Untested(u32),
+    Passed(u32),
     Failed(u32, String),
     Backbone(u32),
+}
+
+/// There is no version 0: this is due.
+impl Default for LoadOutcome {
+    fn default() -> Self {
+        Self::Loading(0)
+    }
 }
 
 impl LoadOutcome {
     pub(super) fn version(&self) -> u32 {
         match self {
             LoadOutcome::Loading(version)
-            | LoadOutcome::Serving(version)
+            | LoadOutcome::Untested(version)
+            | LoadOutcome::Passed(version)
             | LoadOutcome::Failed(version, _)
             | LoadOutcome::Backbone(version) => *version,
         }
@@ -89,25 +130,67 @@ impl Slot {
             name: name.clone(),
             versions: self.versions.clone(),
             state,
-            serving: self.serving.as_ref().filter(|_| state == ModelState::Ready).map(|model| model.version()),
+            serving: self.version().filter(|_| state.answers()),
             reason: self.reason(),
             description: self.description.clone(),
         }
     }
 
     pub(super) fn state(&self) -> ModelState {
-        match (&self.attempt, &self.serving) {
-            (_, Some(model)) if model.failure().is_some() => ModelState::Failed,
+        match (&self.attempt, &self.presence) {
+            (_, Presence::Loaded(model)) if model.failure().is_some() => ModelState::Failed,
             (LoadOutcome::Backbone(_), _) => ModelState::Backbone,
-            (_, Some(_)) => ModelState::Ready,
-            (LoadOutcome::Failed(..), None) => ModelState::Failed,
-            (LoadOutcome::Loading(_) | LoadOutcome::Serving(_), None) => ModelState::Loading,
+            (_, Presence::Loaded(_)) => ModelState::Ready,
+            (_, Presence::Unloaded(_)) => ModelState::Unloaded,
+            (LoadOutcome::Failed(..), Presence::Absent) => ModelState::Failed,
+            (_, Presence::Loading(_) | Presence::Absent) => ModelState::Loading,
+        }
+    }
+
+    /// The model, if it is in memory.
+    pub(super) fn loaded(&self) -> Option<&Arc<Model>> {
+        match &self.presence {
+            Presence::Loaded(model) => Some(model),
+            _ => None,
+        }
+    }
+
+    /// Whether a request waits until it is loaded.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiters.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes the model out of memory, unless a request holds it.
+    pub(super) fn unload(&mut self) -> Option<Model> {
+        let version = self.loaded()?.version();
+        match mem::replace(&mut self.presence, Presence::Unloaded(version)) {
+            Presence::Loaded(model) => match Arc::try_unwrap(model) {
+                Ok(model) => return Some(model),
+                Err(model) => self.presence = Presence::Loaded(model),
+            },
+            other => self.presence = other,
+        }
+        None
+    }
+
+    /// Leaves a version that found no room to the next request. A version that is loaded serves on.
+    pub(super) fn fall_asleep(&mut self, version: u32) {
+        if self.loaded().is_none() {
+            self.presence = Presence::Unloaded(version);
+        }
+    }
+
+    fn version(&self) -> Option<u32> {
+        match &self.presence {
+            Presence::Absent => None,
+            Presence::Unloaded(version) | Presence::Loading(version) => Some(*version),
+            Presence::Loaded(model) => Some(model.version()),
         }
     }
 
     /// Why the model does not answer, or why its newest version does not.
     pub(super) fn reason(&self) -> Option<String> {
-        match (self.serving.as_ref().and_then(|model| model.failure()), &self.attempt) {
+        match (self.loaded().and_then(|model| model.failure()), &self.attempt) {
             (Some(failure), _) => Some(failure.to_owned()),
             (None, LoadOutcome::Failed(version, reason)) => Some(format!("version {version}: {reason}")),
             (None, _) => None,

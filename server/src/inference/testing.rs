@@ -9,13 +9,14 @@ use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tenso
 use onnx::{Engine, EngineError, EngineKind, Outputs};
 use trainer::finetune::golden::{Golden, answers};
 
-use super::InferenceOptions;
+use super::{InferenceOptions, MemoryOptions};
 use crate::metrics::Metrics;
 use crate::store::{Artifacts, ModelContent, ModelStore};
 
 /// Options without a bound on the predicted wait.
 pub(crate) fn options(max_batch: usize, queue: usize) -> InferenceOptions {
-    InferenceOptions { max_batch, queue, max_wait: Duration::from_secs(3600), metrics: Metrics::default() }
+    let memory = MemoryOptions { budget: None, load_wait: Duration::from_secs(60), resident: Arc::new(|| 0) };
+    InferenceOptions { max_batch, queue, max_wait: Duration::from_secs(3600), memory, metrics: Metrics::default() }
 }
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];
@@ -72,6 +73,10 @@ pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden:
 /// What a watched engine was asked to do, and how it is to answer.
 #[derive(Debug, Default)]
 pub(crate) struct EngineRecord {
+    /// Engines that are open now, that were open together at most, and that were opened.
+    pub(crate) open: u64,
+    pub(crate) most_open: u64,
+    pub(crate) opened: u64,
     /// The images of every run.
     pub(crate) batches: Vec<usize>,
     /// The runs that panic, counted from the first.
@@ -89,7 +94,18 @@ pub(crate) struct RecordingEngine {
 impl RecordingEngine {
     pub(crate) fn open(file: &[u8], record: Arc<Mutex<EngineRecord>>) -> Result<Box<dyn Engine>, EngineError> {
         let inner = onnx::engine::open(EngineKind::Tract, file, std::num::NonZeroUsize::MIN)?;
+        let mut counts = record.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.open += 1;
+        counts.opened += 1;
+        counts.most_open = counts.most_open.max(counts.open);
+        drop(counts);
         Ok(Box::new(Self { inner, record }))
+    }
+}
+
+impl Drop for RecordingEngine {
+    fn drop(&mut self) {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).open -= 1;
     }
 }
 

@@ -1,19 +1,25 @@
-//! The thread that owns a model's engine.
+//! The task that owns a model's engine.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use models::preprocess::{ImageBatch, PreparedImage};
 use onnx::Engine;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use super::InferenceError;
 use super::admission::{Admission, QueuePermit};
+use super::turns::ModelTurns;
 use crate::failure::panic_message;
 use crate::metrics::{ModelMetrics, Stage};
+use crate::store::ModelName;
+
+/// How often an engine gives back the memory that its largest batch took.
+const RELEASE_EVERY: Duration = Duration::from_secs(10);
 
 /// An image that waits.
 pub(super) struct QueuedImage {
@@ -36,46 +42,95 @@ pub(super) struct ImageLogits {
     pub(super) batch: usize,
 }
 
-/// What the thread works with.
+/// What the task works with.
 pub(super) struct Worker {
+    pub(super) name: ModelName,
     pub(super) engine: Box<dyn Engine>,
-    pub(super) entries: Receiver<QueuedImage>,
+    pub(super) entries: UnboundedReceiver<QueuedImage>,
+    /// Which models run; each has a thread only while it does.
+    pub(super) turns: ModelTurns,
     pub(super) classes: usize,
     pub(super) max_batch: usize,
     pub(super) admission: Arc<Admission>,
     pub(super) metrics: ModelMetrics,
     /// Set once, when the worker ends because the engine panicked.
     pub(super) failure: Arc<OnceLock<String>>,
+    pub(super) history: RunHistory,
+}
+
+/// What a worker remembers of its runs.
+pub(super) struct RunHistory {
+    /// The end of the last run, if images were waiting then: from one such end to the next, the model was busy.
+    busy_since: Option<Instant>,
+    /// When the engine last gave memory back.
+    released: Instant,
+}
+
+impl Default for RunHistory {
+    fn default() -> Self {
+        Self { busy_since: None, released: Instant::now() }
+    }
 }
 
 impl Worker {
     /// Works until nobody can queue anything any more, or the engine panics. What is queued then is answered as stopped,
-    /// because its `reply` is dropped.
-    pub(super) fn work(mut self) {
-        // The end of the last run, if images were waiting then: from one such end to the next, the model was busy.
-        let mut busy_since = None;
-        while let Ok(first) = self.entries.recv() {
-            let mut batch: Vec<DequeuedImage> = Vec::with_capacity(self.max_batch);
-            let rest = self.entries.try_iter();
-            for entry in std::iter::once(first).chain(rest).filter_map(DequeuedImage::take).take(self.max_batch) {
-                batch.push(entry);
-            }
-            let images = batch.len();
-            let started = busy_since.unwrap_or_else(Instant::now);
-            // Without a crop, images have different sizes; only equal ones can be stacked.
-            while !batch.is_empty() {
-                let shape = batch[0].input.shape();
-                let (equal, others) = batch.into_iter().partition(|entry| entry.input.shape() == shape);
-                batch = others;
-                if self.run(equal).is_break() {
-                    return;
+    /// because its `reply` is dropped. When it returns, the engine's memory is free.
+    pub(super) async fn work(mut self) {
+        while let Some(first) = self.entries.recv().await {
+            let Some(turn) = self.turns.acquire(&self.name).await else { break };
+            let run = spawn_blocking(move || {
+                let flow = self.run_waiting(first);
+                drop(turn);
+                (self, flow)
+            });
+            match run.await {
+                Ok((worker, ControlFlow::Continue(()))) => self = worker,
+                Ok((worker, ControlFlow::Break(()))) => {
+                    self = worker;
+                    break;
                 }
+                // The runtime is going.
+                Err(_) => return,
             }
-            if images > 0 {
-                self.admission.throughput().record(images, started.elapsed());
-            }
-            busy_since = (self.admission.waiting() > 0).then(Instant::now);
         }
+        // An engine takes a moment to free what it has; those who wait for it are told by the end of this task.
+        drop(spawn_blocking(move || drop(self)).await);
+    }
+
+    /// Runs what waits, batch after batch, until nothing does or another model waits for its turn.
+    fn run_waiting(&mut self, first: QueuedImage) -> ControlFlow<()> {
+        let mut next = Some(first);
+        while let Some(first) = next.take() {
+            self.run_batch(first)?;
+            if !self.turns.contended() {
+                next = self.entries.try_recv().ok();
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Runs this image with others that wait, up to the largest batch.
+    fn run_batch(&mut self, first: QueuedImage) -> ControlFlow<()> {
+        let mut batch: Vec<DequeuedImage> = DequeuedImage::take(first).into_iter().collect();
+        while batch.len() < self.max_batch
+            && let Ok(entry) = self.entries.try_recv()
+        {
+            batch.extend(DequeuedImage::take(entry));
+        }
+        let images = batch.len();
+        let started = self.history.busy_since.take().unwrap_or_else(Instant::now);
+        // Without a crop, images have different sizes; only equal ones can be stacked.
+        while !batch.is_empty() {
+            let shape = batch[0].input.shape();
+            let (equal, others) = batch.into_iter().partition(|entry| entry.input.shape() == shape);
+            batch = others;
+            self.run(equal)?;
+        }
+        if images > 0 {
+            self.admission.throughput().record(images, started.elapsed());
+        }
+        self.history.busy_since = (self.admission.waiting() > 0).then(Instant::now);
+        ControlFlow::Continue(())
     }
 
     /// Runs one batch and answers everyone in it. Breaks when the engine panicked: it is not used again, so nobody can
@@ -84,6 +139,10 @@ impl Worker {
         let images = batch.len();
         let (inputs, replies): (Vec<PreparedImage>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.input, (waiting.queue, waiting.reply))).unzip();
+        if self.history.released.elapsed() > RELEASE_EVERY {
+            self.engine.release_memory();
+            self.history.released = Instant::now();
+        }
         let started = Instant::now();
         let caught = catch_unwind(AssertUnwindSafe(|| logits(&mut *self.engine, &inputs, self.classes)));
         let inference = started.elapsed();
@@ -156,9 +215,9 @@ pub(super) fn rows(engine: &mut dyn Engine, batch: &ImageBatch, classes: usize) 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::mpsc::channel;
 
     use models::preprocess::Limits;
+    use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
     use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours};
@@ -173,7 +232,7 @@ mod tests {
         let network = colours();
         let input = network.spec.preprocess.apply(&bmp(RED), &Limits::default()).unwrap();
         let admission = Arc::new(Admission::new(images, HOUR));
-        let (queue, entries) = channel();
+        let (queue, entries) = unbounded_channel();
         let entry = |permit| {
             let (reply, answer) = oneshot::channel();
             let (queued, deadline) = (Instant::now(), Instant::now() + HOUR);
@@ -185,15 +244,26 @@ mod tests {
         let engine = RecordingEngine::open(&file, watch.clone()).unwrap();
         let metrics = Metrics::default().of_model("colours", "tract");
         let failure = Arc::default();
-        let worker = Worker { engine, entries, classes: 3, max_batch: 4, admission, metrics, failure };
+        let worker = Worker {
+            name: "colours".parse().unwrap(),
+            engine,
+            entries,
+            turns: ModelTurns::new(1),
+            classes: 3,
+            max_batch: 4,
+            admission,
+            metrics,
+            failure,
+            history: RunHistory::default(),
+        };
         (worker, replies)
     }
 
-    #[test]
-    fn what_waits_is_run_together_up_to_the_largest_batch() {
+    #[tokio::test]
+    async fn what_waits_is_run_together_up_to_the_largest_batch() {
         let watch = Arc::default();
         let (worker, replies) = worker(6, &watch);
-        worker.work();
+        worker.work().await;
         assert_eq!(watch.lock().unwrap().batches, [4, 2]);
         for (mut reply, batch) in replies.into_iter().zip([4, 4, 4, 4, 2, 2]) {
             let answer = reply.try_recv().unwrap().unwrap();
@@ -204,22 +274,23 @@ mod tests {
         }
     }
 
-    #[test]
-    fn clients_that_have_gone_are_passed_over() {
+    #[tokio::test]
+    async fn clients_that_have_gone_are_passed_over() {
         let watch = Arc::default();
         let (worker, mut replies) = worker(6, &watch);
         replies.drain(..3);
-        worker.work();
+        worker.work().await;
         assert_eq!(watch.lock().unwrap().batches, [3]);
         assert!(replies.iter_mut().all(|reply| reply.try_recv().unwrap().is_ok()));
     }
 
-    #[test]
-    fn an_image_whose_deadline_has_passed_is_not_run() {
+    #[tokio::test]
+    async fn an_image_whose_deadline_has_passed_is_not_run() {
         let watch = Arc::default();
         let (mut worker, mut replies) = worker(2, &watch);
-        let (queue, entries) = channel();
-        for (mut entry, late) in worker.entries.try_iter().zip([true, false]) {
+        let (queue, entries) = unbounded_channel();
+        for late in [true, false] {
+            let mut entry = worker.entries.try_recv().unwrap();
             if late {
                 entry.deadline = Instant::now();
             }
@@ -227,18 +298,18 @@ mod tests {
         }
         drop(queue);
         worker.entries = entries;
-        worker.work();
+        worker.work().await;
         assert_eq!(watch.lock().unwrap().batches, [1]);
         assert!(matches!(replies[0].try_recv().unwrap(), Err(InferenceError::Late)));
         assert!(replies[1].try_recv().unwrap().is_ok());
     }
 
-    #[test]
-    fn a_panic_ends_the_worker_and_nothing_else() {
+    #[tokio::test]
+    async fn a_panic_ends_the_worker_and_nothing_else() {
         let watch = Arc::new(Mutex::new(EngineRecord { panics: Some(0), ..EngineRecord::default() }));
         let (worker, mut replies) = worker(6, &watch);
         let failure = worker.failure.clone();
-        worker.work();
+        worker.work().await;
         assert_eq!(failure.get().map(String::as_str), Some("the engine panicked: told to"));
         for reply in &mut replies[..4] {
             assert!(matches!(reply.try_recv().unwrap(), Err(InferenceError::Failed(_))));
@@ -248,11 +319,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_answer_of_the_wrong_length_is_an_error() {
+    #[tokio::test]
+    async fn an_answer_of_the_wrong_length_is_an_error() {
         let (mut worker, mut replies) = worker(1, &Arc::default());
         worker.classes = 4;
-        worker.work();
+        worker.work().await;
         let Err(InferenceError::Failed(reason)) = replies[0].try_recv().unwrap() else { panic!() };
         assert!(reason.contains("not 4 logits each"), "{reason}");
     }

@@ -20,6 +20,8 @@ pub struct Gauges {
     queue: Family<NameLabels, Gauge>,
     wait: Family<NameLabels, Seconds>,
     version: Family<NameLabels, Gauge>,
+    memory: Family<NameLabels, Gauge>,
+    memory_limit: Gauge,
     state: Family<StateLabels, Gauge>,
     jobs: Family<JobLabels, Gauge>,
     build: Family<BuildLabels, Gauge>,
@@ -53,6 +55,8 @@ pub struct ModelGauges {
     pub waiting: usize,
     /// How long another image would wait, in seconds.
     pub wait: f64,
+    /// What it takes in memory, in bytes; 0 if it is not there.
+    pub memory: u64,
 }
 
 impl Gauges {
@@ -62,6 +66,8 @@ impl Gauges {
         add.metric("graft_queue_images", "Images that are being decoded for a model or wait for it", &gauges.queue);
         add.metric("graft_predicted_wait_seconds", "How long another image would wait for a model", &gauges.wait);
         add.metric("graft_model_version", "The version of a model that answers", &gauges.version);
+        add.metric("graft_model_memory_bytes", "What a model in memory was measured to take", &gauges.memory);
+        add.metric("graft_model_memory_limit_bytes", "What models may take together; 0 for all", &gauges.memory_limit);
         add.metric("graft_model_state", "1 for the state that a model is in", &gauges.state);
         add.metric("graft_jobs", "Fine-tunes by state", &gauges.jobs);
         add.metric("graft_build_info", "The program's version and the engine that runs models", &gauges.build);
@@ -83,12 +89,14 @@ impl Gauges {
         self.queue.clear();
         self.wait.clear();
         self.version.clear();
+        self.memory.clear();
         self.state.clear();
-        for ModelGauges { model, state, version, waiting, wait } in models {
+        for ModelGauges { model, state, version, waiting, wait, memory } in models {
             let name = NameLabels { model: model.clone() };
             self.queue.get_or_create(&name).set(*waiting as i64);
             self.wait.get_or_create(&name).set(*wait);
             self.version.get_or_create(&name).set(i64::from(*version));
+            self.memory.get_or_create(&name).set(*memory as i64);
             self.state.get_or_create(&StateLabels { model: model.clone(), state: state.clone() }).set(1);
         }
     }
@@ -99,6 +107,11 @@ impl Gauges {
         for (state, jobs) in counts {
             self.jobs.get_or_create(&JobLabels { state }).set(jobs);
         }
+    }
+
+    /// What models may take together; nothing where they may take all.
+    pub fn set_memory_limit(&self, limit: Option<u64>) {
+        self.memory_limit.set(limit.map_or(0, |bytes| bytes as i64));
     }
 
     /// What runs the models.

@@ -20,7 +20,8 @@ use prometheus_client::registry::Registry;
 
 pub use gauges::{Gauges, ModelGauges};
 pub use labels::{ConnectionEnd, Outcome, Stage};
-use labels::{ConnectionLabels, ModelLabels, RequestLabels, RouteLabels, StageLabels};
+use labels::{ConnectionLabels, ModelLabels, NameLabels, RequestLabels, RouteLabels, StageLabels};
+pub use process::resident_bytes;
 
 /// From half a millisecond, which a small image takes to decode, to a minute.
 const SECONDS: [f64; 15] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -40,6 +41,8 @@ struct Inner {
     stage_seconds: Histograms<StageLabels>,
     batches: Histograms<ModelLabels>,
     images: Family<ModelLabels, Counter>,
+    loads: Family<NameLabels, Counter>,
+    unloads: Family<NameLabels, Counter>,
     connections: Gauge,
     connections_ended: Family<ConnectionLabels, Counter>,
     gauges: Gauges,
@@ -57,6 +60,8 @@ impl Default for Metrics {
             stage_seconds: Family::new_with_constructor(seconds),
             batches: Family::new_with_constructor(sizes),
             images: Family::default(),
+            loads: Family::default(),
+            unloads: Family::default(),
             connections: Gauge::default(),
             connections_ended: Family::default(),
             gauges: Gauges::new(&mut registry),
@@ -69,6 +74,8 @@ impl Default for Metrics {
         add.metric("graft_stage_seconds", "Stages of a classification, for each image", &inner.stage_seconds);
         add.metric("graft_batch_images", "Images in one run of a model", &inner.batches);
         add.metric("graft_images", "Images that a model has answered", &inner.images);
+        add.metric("graft_model_loads", "How often a version of a model was loaded", &inner.loads);
+        add.metric("graft_model_unloads", "How often a model was unloaded to make room", &inner.unloads);
         add.metric("graft_connections", "Open connections", &inner.connections);
         add.metric("graft_connections_ended", "Connections by why they ended", &inner.connections_ended);
         Self(Arc::new(Inner { registry, ..inner }))
@@ -113,6 +120,16 @@ impl Metrics {
     /// A connection that was never served has ended.
     pub fn refused(&self, end: ConnectionEnd) {
         self.0.connections_ended.get_or_create(&ConnectionLabels { reason: end.name() }).inc();
+    }
+
+    /// A version of a model was loaded.
+    pub fn model_loaded(&self, model: &str) {
+        self.0.loads.get_or_create(&NameLabels { model: model.to_owned() }).inc();
+    }
+
+    /// A model was unloaded to make room.
+    pub fn model_unloaded(&self, model: &str) {
+        self.0.unloads.get_or_create(&NameLabels { model: model.to_owned() }).inc();
     }
 
     /// What is counted for a model; the numbers outlive it.

@@ -23,17 +23,23 @@ impl ProcessUsage {
     pub(super) fn read() -> Option<Self> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         let (cpu_seconds, threads) = times(&stat)?;
-        let status = fs::read_to_string("/proc/self/status").ok()?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kilobytes: i64 = resident.split_whitespace().next()?.parse().ok()?;
         Some(Self {
-            resident_bytes: kilobytes << 10,
+            resident_bytes: resident_bytes()? as i64,
             cpu_seconds,
             open_files: fs::read_dir("/proc/self/fd").ok()?.count() as i64,
             max_files: getrlimit(Resource::Nofile).current.map_or(i64::MAX, |limit| limit as i64),
             threads,
         })
     }
+}
+
+/// The resident memory of this process; `None` where there is no `/proc`.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = resident.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes << 10)
 }
 
 /// Processor seconds and threads. The second field is the program's name in parentheses, which may hold anything.

@@ -1,5 +1,6 @@
 //! The native libraries: their packages, and where to look for them.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use onnx::engine::ort;
@@ -173,7 +174,7 @@ impl Library {
     /// maps a truncated one, and the process dies later of a bus error.
     pub(super) fn load(self, path: &Path) -> Result<(), InstallError> {
         match self {
-            Self::OnnxRuntime => drop(ort::load(path)?),
+            Self::OnnxRuntime => drop(ort::load(path, NonZeroUsize::MIN)?),
             Self::OneDnn => drop(OneDnn::load(path)?),
         }
         Ok(())

@@ -47,7 +47,7 @@ pub fn select(options: &EngineOptions, data: &DataDir) -> Result<SelectedEngine,
     let mut refused = Vec::new();
     let folder = data.runtime_dir();
     for candidate in candidates(Library::OnnxRuntime.spec(), options.library.as_deref(), &folder) {
-        match ort::load(&candidate.path) {
+        match ort::load(&candidate.path, threads) {
             Ok(runtime) => {
                 let reason = format!("ONNX Runtime {} found {}", runtime.version(), candidate.place);
                 let version = Some(runtime.version().to_owned());

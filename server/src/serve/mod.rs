@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::allocator;
 use crate::config::ServeConfig;
 use crate::failure::chain;
 use crate::http::router::{https_only, router};
@@ -68,6 +69,7 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     let registry = state.registry.clone();
     let watching = tokio::spawn(async move { registry.watch().await });
     let losses = tokio::spawn(telemetry::report_losses());
+    let trimming = tokio::spawn(allocator::keep_trimmed());
     let jobs = tokio::spawn({
         let (jobs, registry, mut stopped) = (state.jobs.clone(), state.registry.clone(), stopped.clone());
         async move {
@@ -96,6 +98,7 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     stop.send_replace(true);
     watching.abort();
     losses.abort();
+    trimming.abort();
     let finish = async {
         let (server, jobs) = tokio::join!(&mut server, jobs);
         jobs.context("the job runner panicked")?;

@@ -207,6 +207,15 @@ impl ModelStore {
         Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report })
     }
 
+    /// The size of a version's ONNX file, in bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when there is no such version, or it cannot be read.
+    pub fn file_size(&self, name: &ModelName, version: u32) -> Result<u64, StoreError> {
+        let file = self.folder(name, version).join(MODEL_FILE);
+        Ok(fs::metadata(&file).map_err(StoreError::io(&file))?.len())
+    }
+
     /// Whether this version is an opaque model. Does not read the model.
     ///
     /// # Errors

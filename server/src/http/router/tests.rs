@@ -14,7 +14,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{
-    AccessArgs, DataDir, DataRootArgs, HttpLimits, KernelOptions, LogArgs, LogFormat, ReadyPolicy, ServeConfig, http,
+    AccessArgs, DataDir, DataRootArgs, HttpLimits, KernelOptions, LogArgs, LogFormat, MemoryConfig, ReadyPolicy,
+    ServeConfig, http,
 };
 use crate::inference::Registry;
 use crate::inference::testing::{
@@ -62,6 +63,7 @@ impl TestServer {
             access,
             ready: ReadyPolicy::Any,
             max_batch: 2,
+            memory: MemoryConfig { budget: None, load_wait: Duration::from_secs(10) },
             drain_delay_seconds: 0,
             drain_seconds: 1,
             jobs: JobOptions::default(),

@@ -14,6 +14,24 @@ use crate::http::state::AppState;
 use crate::inference::{InferenceError, InferenceResult, Model};
 use crate::metrics::Stage;
 
+/// What a request brings along beside its body.
+pub(super) struct CallContext {
+    deadline: Option<Deadline>,
+    record: Option<RequestRecord>,
+    intake: Option<Arc<Intake>>,
+}
+
+impl CallContext {
+    pub(super) fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Self {
+            deadline: extensions.get::<Deadline>().copied(),
+            record: extensions.get::<RequestRecord>().cloned(),
+            intake: extensions.get::<Arc<Intake>>().cloned(),
+        }
+    }
+}
+
 /// A call of a model that is there and has room.
 pub(super) struct ModelCall {
     model: Arc<Model>,
@@ -23,21 +41,20 @@ pub(super) struct ModelCall {
 }
 
 impl ModelCall {
-    /// Finds the model of this name, or the only one, and asks whether it has room.
+    /// Finds the model of this name, or the only one, waits until it is loaded, and asks whether it has room.
     ///
     /// # Errors
     /// No such model, or it does not answer, or its queue is too long.
-    pub(super) fn admit(state: &AppState, name: Option<&str>, request: &Request) -> Result<Self, ApiError> {
-        let extensions = request.extensions();
-        let record = extensions.get::<RequestRecord>().cloned();
-        let model = state.registry.classifier(name)?;
+    pub(super) async fn admit(state: &AppState, name: Option<&str>, context: CallContext) -> Result<Self, ApiError> {
+        let CallContext { deadline, record, intake } = context;
+        let latest = Instant::now() + state.limits.request_timeout;
+        let deadline = deadline.map_or(latest, |deadline| deadline.0);
+        let model = state.registry.classifier(name, deadline).await?;
         if let Some(record) = &record {
             record.set_model(model.name().as_str());
         }
-        let latest = Instant::now() + state.limits.request_timeout;
-        let deadline = extensions.get::<Deadline>().map_or(latest, |deadline| deadline.0);
         model.check_admission(deadline)?;
-        Ok(Self { model, deadline, record, intake: extensions.get::<Arc<Intake>>().cloned() })
+        Ok(Self { model, deadline, record, intake })
     }
 
     /// The model.

@@ -9,7 +9,7 @@ use models::scores::{ScoreKind, top_k};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::call::ModelCall;
+use super::call::{CallContext, ModelCall};
 use super::{refusal, within};
 use crate::http::extract::{ImageBytes, Images, Query, Upload};
 use crate::http::problem::{ApiError, Code, documents};
@@ -183,7 +183,7 @@ pub async fn classify_images(
     Query(query): Query<ClassifyQuery>,
     request: Request,
 ) -> Result<Json<Classification>, ApiError> {
-    let call = admit(&state, &query, &request)?;
+    let call = admit(&state, &query, CallContext::of(&request)).await?;
     let Images(uploads) = Images::from_request(request, &state).await?;
     classify(&state, &query, &call, uploads).await.map(Json)
 }
@@ -203,15 +203,15 @@ pub async fn classify_bytes(
     Query(query): Query<ClassifyQuery>,
     request: Request,
 ) -> Result<Json<Classification>, ApiError> {
-    let call = admit(&state, &query, &request)?;
+    let call = admit(&state, &query, CallContext::of(&request)).await?;
     let ImageBytes(bytes) = ImageBytes::from_request(request, &state).await?;
     classify(&state, &query, &call, vec![Upload { file_name: None, bytes }]).await.map(Json)
 }
 
 /// Everything that can be refused is refused before the body is read.
-fn admit(state: &AppState, query: &ClassifyQuery, request: &Request) -> Result<ModelCall, ApiError> {
+async fn admit(state: &AppState, query: &ClassifyQuery, context: CallContext) -> Result<ModelCall, ApiError> {
     within("top_k", query.top_k, &(1..=MOST_CLASSES))?;
-    let call = ModelCall::admit(state, query.model.as_deref(), request)?;
+    let call = ModelCall::admit(state, query.model.as_deref(), context).await?;
     threshold(query.threshold, call.model().scores())?;
     Ok(call)
 }

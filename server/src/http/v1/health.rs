@@ -81,7 +81,8 @@ pub async fn get_liveness() -> Json<Health> {
 ///
 /// For a load balancer. Not before every model of the store has been loaded or has failed, not while the server is shutting
 /// down, and not without the models that `--ready` names: one (`any`, the default), `all`, or a list. With `any`, a server
-/// without classifiers is ready: one can be fine-tuned.
+/// without classifiers is ready: one can be fine-tuned. A model that a memory budget has unloaded answers: the first request
+/// for it has it loaded.
 #[utoipa::path(
     get, path = "/health/ready", operation_id = "get_readiness", tag = "health",
     responses((status = 200, description = "It should.", body = Readiness), ReadinessErrors)
@@ -102,14 +103,14 @@ pub async fn get_readiness(State(state): State<AppState>) -> Result<Json<Readine
 
 /// What the policy wants and the models do not give.
 fn missing(policy: &ReadyPolicy, models: &[ModelReadiness]) -> Option<String> {
-    let answers = |name: &str| models.iter().any(|model| model.name == name && model.state == ModelState::Ready);
+    let answers = |name: &str| models.iter().any(|model| model.name == name && model.state.answers());
     let silent = |names: Vec<&str>| match names[..] {
         [] => None,
         _ => Some(format!("these models do not answer: {}; `GET /models` says why", names.join(", "))),
     };
     let all = || models.iter().map(|model| model.name.as_str()).filter(|name| !answers(name)).collect();
     match policy {
-        ReadyPolicy::Any if models.iter().any(|model| model.state == ModelState::Ready) => None,
+        ReadyPolicy::Any if models.iter().any(|model| model.state.answers()) => None,
         ReadyPolicy::Any | ReadyPolicy::All => silent(all()),
         ReadyPolicy::Named(names) => silent(names.iter().map(String::as_str).filter(|name| !answers(name)).collect()),
     }
@@ -123,6 +124,7 @@ mod tests {
     fn the_policy_says_which_models_have_to_answer() {
         let model = |(name, state): (&str, ModelState)| ModelReadiness { name: name.to_owned(), state, version: None };
         let models = [("good", ModelState::Ready), ("bad", ModelState::Failed)].map(model);
+        let asleep = [("good", ModelState::Unloaded)].map(model);
         let named = |names: &str| names.parse::<ReadyPolicy>().unwrap();
         for (policy, models, silent) in [
             ("any", &models[..], None),
@@ -130,6 +132,8 @@ mod tests {
             ("any", &[], None),
             ("all", &models[..], Some("bad")),
             ("all", &models[..1], None),
+            ("any", &asleep[..], None),
+            ("all", &asleep[..], None),
             ("good", &models[..], None),
             ("good, bad,gone", &models[..], Some("bad, gone")),
         ] {

@@ -39,6 +39,7 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
     let models = models(&state);
     let text = state.metrics.encode(|gauges: &Gauges| {
         gauges.set_models(&models);
+        gauges.set_memory_limit(state.registry.memory_limit());
         gauges.set_jobs(jobs.into_iter().flatten().map(|(state, count)| (state.as_str(), count)));
         gauges.set_build(&state.engine.kind.to_string());
         gauges.set_body_bytes(state.budget.used(), state.budget.limit());
@@ -63,6 +64,7 @@ fn models(state: &AppState) -> Vec<ModelGauges> {
             version: status.serving.unwrap_or(0),
             waiting: model.map_or(0, |model| model.waiting()),
             wait: model.map_or(0.0, |model| model.predicted_wait().as_secs_f64()),
+            memory: model.map_or(0, |model| model.memory()),
         }
     };
     state.registry.list().into_iter().map(gauges).collect()
@@ -72,6 +74,7 @@ fn name(state: ModelState) -> &'static str {
     match state {
         ModelState::Loading => "loading",
         ModelState::Ready => "ready",
+        ModelState::Unloaded => "unloaded",
         ModelState::Failed => "failed",
         ModelState::Backbone => "backbone",
     }

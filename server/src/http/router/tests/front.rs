@@ -220,7 +220,8 @@ async fn a_full_queue_is_answered_at_once() {
     let server = Arc::new(server);
     let red = bmp(RED);
     let closed = gate.lock().unwrap();
-    let model = server.state.registry.classifier(Some("colours")).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let model = server.state.registry.classifier(Some("colours"), deadline).await.unwrap();
     let mut clients = tokio::task::JoinSet::new();
     let mut client = || {
         let (server, red) = (server.clone(), red.clone());

@@ -1,4 +1,4 @@
-//! Whose image is decoded next: models take turns, so that many large images of one do not hold up another's.
+//! Whose turn it is: models take turns in decoding and in running, so that many images of one do not hold up another's.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,33 +7,33 @@ use tokio::sync::oneshot;
 
 use crate::store::ModelName;
 
-/// The threads that decode, by turns.
+/// So many turns at a time, handed from model to model.
 #[derive(Debug, Clone)]
-pub(super) struct DecodeSlots(Arc<Mutex<Turns>>);
+pub(super) struct ModelTurns(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-struct Turns {
+struct State {
     free: usize,
-    /// Models with images that wait, the next one first, and each model's images in order.
-    waiting: VecDeque<(ModelName, VecDeque<oneshot::Sender<DecodeSlot>>)>,
+    /// Models that wait, the next one first, and each model's requests in order.
+    waiting: VecDeque<(ModelName, VecDeque<oneshot::Sender<ModelTurn>>)>,
 }
 
-/// The right to decode one image.
+/// One turn; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct DecodeSlot(Option<DecodeSlots>);
+pub(super) struct ModelTurn(Option<ModelTurns>);
 
-impl DecodeSlots {
-    pub(super) fn new(threads: usize) -> Self {
-        Self(Arc::new(Mutex::new(Turns { free: threads, waiting: VecDeque::new() })))
+impl ModelTurns {
+    pub(super) fn new(turns: usize) -> Self {
+        Self(Arc::new(Mutex::new(State { free: turns, waiting: VecDeque::new() })))
     }
 
     /// Waits for the model's turn. Dropping the future gives the turn to the next.
-    pub(super) async fn acquire(&self, model: &ModelName) -> Option<DecodeSlot> {
+    pub(super) async fn acquire(&self, model: &ModelName) -> Option<ModelTurn> {
         let turn = {
             let mut turns = self.lock();
             if turns.free > 0 {
                 turns.free -= 1;
-                return Some(DecodeSlot(Some(self.clone())));
+                return Some(ModelTurn(Some(self.clone())));
             }
             let (granted, turn) = oneshot::channel();
             match turns.waiting.iter_mut().find(|(name, _)| name == model) {
@@ -45,7 +45,12 @@ impl DecodeSlots {
         turn.await.ok()
     }
 
-    /// Hands a slot to the model whose turn it is, or keeps it free.
+    /// Whether another model waits for a turn.
+    pub(super) fn contended(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
+    /// Hands a turn to the model that is next, or keeps it free.
     fn release(&self) {
         let mut turns = self.lock();
         while let Some((model, mut images)) = turns.waiting.pop_front() {
@@ -54,24 +59,24 @@ impl DecodeSlots {
                 turns.waiting.push_back((model, images));
             }
             let Some(granted) = next else { continue };
-            match granted.send(DecodeSlot(Some(self.clone()))) {
+            match granted.send(ModelTurn(Some(self.clone()))) {
                 Ok(()) => return,
-                // Whoever waited has gone. The slot stays ours; its own end would wait for the lock that we hold.
-                Err(mut slot) => drop(slot.0.take()),
+                // Whoever waited has gone. The turn stays ours; its own end would wait for the lock that we hold.
+                Err(mut turn) => drop(turn.0.take()),
             }
         }
         turns.free += 1;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turns> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for DecodeSlot {
+impl Drop for ModelTurn {
     fn drop(&mut self) {
-        if let Some(slots) = self.0.take() {
-            slots.release();
+        if let Some(turns) = self.0.take() {
+            turns.release();
         }
     }
 }
@@ -135,44 +140,44 @@ mod tests {
 
     #[test]
     fn models_take_turns_however_many_images_one_has() {
-        let slots = DecodeSlots::new(1);
+        let turns = ModelTurns::new(1);
         let mut cx = Context::from_waker(Waker::noop());
         let (large, small) = (name("large"), name("small"));
         let mut waiting: Vec<_> =
-            [&large, &large, &large, &small].map(|model| Box::pin(slots.acquire(model))).into_iter().collect();
-        let mut held: Vec<Option<DecodeSlot>> = waiting
+            [&large, &large, &large, &small].map(|model| Box::pin(turns.acquire(model))).into_iter().collect();
+        let mut held: Vec<Option<ModelTurn>> = waiting
             .iter_mut()
             .map(|turn| match turn.as_mut().poll(&mut cx) {
-                Poll::Ready(slot) => slot,
+                Poll::Ready(turn) => turn,
                 Poll::Pending => None,
             })
             .collect();
         assert!(held[0].is_some() && held[1..].iter().all(Option::is_none));
-        // The order in which the slot goes round: the second image of `large`, then `small`, then the third of `large`.
+        // The order in which the turn goes round: the second image of `large`, then `small`, then the third of `large`.
         let mut holder = 0;
         for expected in [1, 3, 2] {
             held[holder] = None;
-            let Poll::Ready(slot) = waiting[expected].as_mut().poll(&mut cx) else { panic!("not {expected}") };
-            held[expected] = slot;
+            let Poll::Ready(turn) = waiting[expected].as_mut().poll(&mut cx) else { panic!("not {expected}") };
+            held[expected] = turn;
             holder = expected;
         }
     }
 
     #[test]
     fn a_turn_that_nobody_waits_for_any_more_goes_to_the_next() {
-        let slots = DecodeSlots::new(1);
+        let turns = ModelTurns::new(1);
         let mut cx = Context::from_waker(Waker::noop());
         let model = name("colours");
-        let mut first = Box::pin(slots.acquire(&model));
+        let mut first = Box::pin(turns.acquire(&model));
         let Poll::Ready(held) = first.as_mut().poll(&mut cx) else { panic!() };
-        let mut gone = Box::pin(slots.acquire(&model));
-        let mut next = Box::pin(slots.acquire(&model));
+        let mut gone = Box::pin(turns.acquire(&model));
+        let mut next = Box::pin(turns.acquire(&model));
         assert!(gone.as_mut().poll(&mut cx).is_pending() && next.as_mut().poll(&mut cx).is_pending());
         drop(gone);
         drop(held);
         let Poll::Ready(Some(held)) = next.as_mut().poll(&mut cx) else { panic!() };
         drop(held);
-        assert_eq!(slots.lock().free, 1);
+        assert_eq!(turns.lock().free, 1);
     }
 
     #[test]

@@ -1,0 +1,97 @@
+//! Finding the model that a request asks for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use thiserror::Error;
+
+use super::Registry;
+use crate::inference::model::Model;
+use crate::inference::status::{ModelState, Presence, Slot};
+use crate::store::{ModelName, choices};
+
+pub(super) type Slots = BTreeMap<ModelName, Slot>;
+
+/// Why no model can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LookupError {
+    /// No model of this name.
+    #[error("there is no model `{name}`; {}", choices(Some(.name.as_str()), .known))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The classifiers that there are.
+        known: Vec<ModelName>,
+    },
+    /// No name was given and there are several classifiers, or none.
+    #[error("name the model with `?model=`; {}", choices(None, .known))]
+    NotNamed {
+        /// The classifiers that there are.
+        known: Vec<ModelName>,
+    },
+    /// It is being opened and tested.
+    #[error("model `{0}` is being loaded")]
+    Loading(ModelName),
+    /// It cannot serve.
+    #[error("model `{name}` cannot serve: {reason}")]
+    Failed {
+        /// The model.
+        name: ModelName,
+        /// Why.
+        reason: String,
+    },
+    /// It has no classes.
+    #[error("model `{0}` is a headless backbone; graft a head onto it with `POST /finetune`")]
+    Backbone(ModelName),
+}
+
+/// A classifier that answers, or will once it is loaded.
+pub(super) enum Found {
+    Loaded(Arc<Model>),
+    Asleep(ModelName),
+}
+
+impl Registry {
+    /// Finds a classifier and notes that it is used.
+    pub(super) fn find(&self, name: Option<&str>) -> Result<Found, LookupError> {
+        let slots = self.read();
+        let (name, slot) = match name {
+            Some(name) => named(&slots, name)?,
+            None => only(&slots)?,
+        };
+        slot.used.store(self.now(), Ordering::Relaxed);
+        match (slot.state(), &slot.presence) {
+            (ModelState::Ready, Presence::Loaded(model)) => Ok(Found::Loaded(model.clone())),
+            (ModelState::Backbone, _) => Err(LookupError::Backbone(name.clone())),
+            (ModelState::Failed, _) => {
+                let reason = slot.reason().unwrap_or_else(|| "it has failed".to_owned());
+                Err(LookupError::Failed { name: name.clone(), reason })
+            }
+            (_, Presence::Unloaded(_) | Presence::Loading(_)) => Ok(Found::Asleep(name.clone())),
+            (_, Presence::Absent | Presence::Loaded(_)) => Err(LookupError::Loading(name.clone())),
+        }
+    }
+}
+
+fn named<'a>(slots: &'a Slots, name: &str) -> Result<(&'a ModelName, &'a Slot), LookupError> {
+    let slot = name.parse::<ModelName>().ok().and_then(|name| slots.get_key_value(&name));
+    slot.ok_or_else(|| LookupError::Unknown { name: name.to_owned(), known: classifiers(slots).cloned().collect() })
+}
+
+/// The only classifier. Where there are several, the only one that answers: the others are no choice.
+fn only(slots: &Slots) -> Result<(&ModelName, &Slot), LookupError> {
+    let answers = |name: &&ModelName| slots.get(*name).is_some_and(|slot| slot.state().answers());
+    let mut all = classifiers(slots);
+    let mut choices = classifiers(slots).filter(answers);
+    let name = match (all.next(), all.next()) {
+        (Some(name), None) => Some(name),
+        _ => choices.next().filter(|_| choices.next().is_none()),
+    };
+    let slot = name.and_then(|name| slots.get_key_value(name));
+    slot.ok_or_else(|| LookupError::NotNamed { known: classifiers(slots).cloned().collect() })
+}
+
+fn classifiers(slots: &Slots) -> impl Iterator<Item = &ModelName> {
+    slots.iter().filter(|(_, slot)| slot.state() != ModelState::Backbone).map(|(name, _)| name)
+}

@@ -1,0 +1,145 @@
+//! Which models answer.
+
+mod demand;
+mod lookup;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::InferenceOptions;
+use super::memory::MemoryBudget;
+use super::model::{Model, ModelStarter, Opener};
+use super::status::{ModelState, ModelStatus, Slot};
+use super::turns::ModelTurns;
+use crate::runtime::SelectedEngine;
+use crate::store::{ModelName, ModelStore};
+use lookup::{Found, Slots};
+
+pub use lookup::LookupError;
+
+/// Models that run at a time. The system shares the processors among them, so that a slow one does not hold up the
+/// others; beyond this they take turns, so that a hundred models do not mean a hundred threads.
+const MOST_RUNS: usize = 16;
+
+/// The models of a store, the newest version of each that passes its self-test in memory and answering.
+///
+/// With a memory budget, models are known from the start and loaded when a request asks for them; those that nobody has
+/// asked for the longest make room for others.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    store: ModelStore,
+    starter: ModelStarter,
+    budget: Option<MemoryBudget>,
+    slots: RwLock<Slots>,
+    /// Held while a model is loaded, so that versions are opened one after another: two at once would need the memory of
+    /// both, and neither could be measured.
+    loading: tokio::sync::Mutex<()>,
+    /// Tells requests that wait for a model to look again.
+    changes: watch::Sender<()>,
+    /// From when on the uses of models are timed.
+    epoch: Instant,
+    scanned: AtomicBool,
+    /// What the last scan could not read.
+    unreadable: Mutex<Vec<String>>,
+}
+
+impl Registry {
+    /// The models of this store on this engine. Nothing is loaded before the first [`scan`](Self::scan).
+    #[must_use]
+    pub fn new(store: ModelStore, engine: &SelectedEngine, options: InferenceOptions) -> Self {
+        let (kind, threads) = (engine.kind, engine.threads);
+        Self::with_opener(store, Arc::new(move |file| onnx::engine::open(kind, file, threads)), options)
+    }
+
+    pub(crate) fn with_opener(store: ModelStore, open: Opener, options: InferenceOptions) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            budget: MemoryBudget::new(&options.memory),
+            starter: ModelStarter { open, options, turns: ModelTurns::new(MOST_RUNS) },
+            slots: RwLock::default(),
+            loading: tokio::sync::Mutex::default(),
+            changes: watch::Sender::default(),
+            epoch: Instant::now(),
+            scanned: AtomicBool::new(false),
+            unreadable: Mutex::default(),
+        }))
+    }
+
+    /// The store that the models are in.
+    #[must_use]
+    pub fn store(&self) -> &ModelStore {
+        &self.0.store
+    }
+
+    /// The models that are in memory and answer.
+    #[must_use]
+    pub fn serving(&self) -> Vec<Arc<Model>> {
+        let slots = self.read();
+        let ready = slots.values().filter(|slot| slot.state() == ModelState::Ready);
+        ready.filter_map(|slot| slot.loaded().cloned()).collect()
+    }
+
+    /// What loaded models may take together, in bytes, if there is a budget.
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.0.budget.as_ref().map(MemoryBudget::limit)
+    }
+
+    /// Whether every model of the store has been tried, or with a budget read, at least once.
+    #[must_use]
+    pub fn scanned(&self) -> bool {
+        self.0.scanned.load(Ordering::Acquire)
+    }
+
+    /// All models by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<ModelStatus> {
+        self.read().iter().map(|(name, slot)| slot.status(name)).collect()
+    }
+
+    /// One model; `None` when there is none of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<ModelStatus> {
+        let name: ModelName = name.parse().ok()?;
+        self.read().get(&name).map(|slot| slot.status(&name))
+    }
+
+    /// The classifier of this name. Without a name, the only classifier, or the only one that answers. A model that has to
+    /// be loaded first is waited for, up to the deadline or `--max-load-ms`.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    pub async fn classifier(&self, name: Option<&str>, deadline: Instant) -> Result<Arc<Model>, LookupError> {
+        match self.find(name)? {
+            Found::Loaded(model) => Ok(model),
+            Found::Asleep(name) => self.summon(&name, deadline).await,
+        }
+    }
+
+    /// Microseconds since the registry was made.
+    fn now(&self) -> u64 {
+        self.0.epoch.elapsed().as_micros() as u64
+    }
+
+    fn update(&self, name: &ModelName, change: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.write().get_mut(name) {
+            change(slot);
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Slots> {
+        self.0.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Slots> {
+        self.0.slots.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,146 @@
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours, golden, network, options, publish};
+use crate::inference::{Decoder, InferenceError};
+
+fn registry(store: &ModelStore, watch: &Arc<Mutex<EngineRecord>>) -> Registry {
+    let watch = watch.clone();
+    Registry::with_opener(
+        store.clone(),
+        Arc::new(move |file| RecordingEngine::open(file, watch.clone())),
+        options(2, 4),
+    )
+}
+
+fn store() -> (tempfile::TempDir, ModelStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ModelStore::open(folder.path()).unwrap();
+    (folder, store)
+}
+
+async fn classifier(registry: &Registry, name: Option<&str>) -> Result<Arc<Model>, LookupError> {
+    registry.classifier(name, Instant::now() + Duration::from_secs(60)).await
+}
+
+#[tokio::test]
+async fn a_version_that_fails_its_self_test_leaves_the_one_before_it() {
+    let (_folder, store) = store();
+    let registry = registry(&store, &Arc::default());
+    assert!(!registry.scanned());
+    registry.scan().await.unwrap();
+    assert!(registry.scanned() && registry.list().is_empty());
+
+    let network = colours();
+    publish(&store, "colours", &network, &golden(&network));
+    registry.scan().await.unwrap();
+    let status = registry.get("colours").unwrap();
+    assert_eq!((status.state, status.serving, status.reason), (ModelState::Ready, Some(1), None));
+
+    let mut wrong = golden(&network);
+    wrong[1].logits[1] += 0.01;
+    publish(&store, "colours", &network, &wrong);
+    registry.scan().await.unwrap();
+    let status = registry.get("colours").unwrap();
+    assert_eq!((status.state, status.serving), (ModelState::Ready, Some(1)));
+    let reason = status.reason.unwrap();
+    assert!(reason.contains("version 2: golden image green.bmp: the logits differ by 1.1e-2"), "{reason}");
+    assert_eq!(classifier(&registry, None).await.unwrap().version(), 1);
+
+    publish(&store, "colours", &network, &golden(&network));
+    registry.scan().await.unwrap();
+    let status = registry.get("colours").unwrap();
+    assert_eq!((status.serving, status.reason, status.versions), (Some(3), None, vec![1, 2, 3]));
+}
+
+#[tokio::test]
+async fn the_newest_good_version_serves_also_after_a_restart() {
+    let (folder, store) = store();
+    let network = colours();
+    for _ in 0..4 {
+        publish(&store, "colours", &network, &golden(&network));
+    }
+    publish(&store, "other", &network, &golden(&network));
+    std::fs::write(folder.path().join("colours/3/model.onnx"), "damaged").unwrap();
+    std::fs::remove_file(folder.path().join("colours/4/golden/golden.json")).unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "stray").unwrap();
+    let registry = registry(&store, &Arc::default());
+    registry.scan().await.unwrap();
+    let status = registry.get("colours").unwrap();
+    assert_eq!((status.state, status.serving), (ModelState::Ready, Some(2)));
+    assert!(status.reason.is_some_and(|reason| reason.starts_with("version 4: ")));
+    assert_eq!(registry.get("other").unwrap().serving, Some(1));
+}
+
+#[tokio::test]
+async fn a_first_version_that_fails_serves_nobody() {
+    let (_folder, store) = store();
+    let network = colours();
+    let mut wrong = golden(&network);
+    wrong[0].bytes.truncate(60);
+    publish(&store, "colours", &network, &wrong);
+    let registry = registry(&store, &Arc::default());
+    registry.scan().await.unwrap();
+    assert_eq!(registry.get("colours").unwrap().state, ModelState::Failed);
+    let Err(LookupError::Failed { reason, .. }) = classifier(&registry, Some("colours")).await else { panic!() };
+    assert!(reason.contains("golden image red.bmp: the bmp is truncated"), "{reason}");
+}
+
+#[tokio::test]
+async fn the_only_classifier_needs_no_name() {
+    let (_folder, store) = store();
+    let network = colours();
+    let registry = registry(&store, &Arc::default());
+    assert_eq!(classifier(&registry, None).await.err(), Some(LookupError::NotNamed { known: vec![] }));
+
+    publish(&store, "only", &network, &golden(&network));
+    publish(&store, "bones", &crate::inference::testing::network(None), &[]);
+    registry.scan().await.unwrap();
+    assert_eq!(classifier(&registry, None).await.unwrap().name().as_str(), "only");
+    assert_eq!(registry.get("bones").unwrap().state, ModelState::Backbone);
+    let backbone = classifier(&registry, Some("bones")).await.err();
+    assert_eq!(backbone, Some(LookupError::Backbone("bones".parse().unwrap())));
+
+    publish(&store, "second", &network, &[]);
+    registry.scan().await.unwrap();
+    let error = classifier(&registry, None).await.err().unwrap();
+    assert_eq!(error.to_string(), "name the model with `?model=`; there are only, second");
+    assert_eq!(classifier(&registry, Some("second")).await.unwrap().version(), 1);
+    let error = classifier(&registry, Some("../only")).await.err().unwrap();
+    assert_eq!(error.to_string(), "there is no model `../only`; there are only, second");
+}
+
+#[tokio::test]
+async fn a_model_that_panics_has_failed_and_says_so() {
+    let (_folder, store) = store();
+    let network = colours();
+    publish(&store, "colours", &network, &golden(&network));
+    // Two golden images alone, one batch, and one run that gives its memory back; then the request.
+    let watch = Arc::new(Mutex::new(EngineRecord { panics: Some(4), ..EngineRecord::default() }));
+    let registry = registry(&store, &watch);
+    registry.scan().await.unwrap();
+    let model = classifier(&registry, None).await.unwrap();
+    let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default(), 1_000_000);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
+    assert!(matches!(answer, Err(InferenceError::Failed(_))), "{answer:?}");
+    assert_eq!(registry.get("colours").unwrap().state, ModelState::Failed);
+    assert!(matches!(classifier(&registry, None).await, Err(LookupError::Failed { .. })));
+    // Who has found the model before it failed.
+    let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
+    assert!(matches!(answer, Err(InferenceError::Stopped(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_model_that_is_removed_is_gone() {
+    let (folder, store) = store();
+    let network = network(Some(&["a", "b", "c"]));
+    publish(&store, "colours", &network, &[]);
+    let registry = registry(&store, &Arc::default());
+    registry.scan().await.unwrap();
+    assert!(registry.get("colours").is_some());
+    std::fs::remove_dir_all(folder.path().join("colours")).unwrap();
+    registry.scan().await.unwrap();
+    assert!(registry.get("colours").is_none());
+}
