@@ -1,5 +1,5 @@
-//! Spans of requests as a collector receives them. For a program with the feature:
-//! `cargo test --workspace --features server/otel --test otel`.
+//! Spans of requests as a collector receives them. For a program with the feature: `cargo build --workspace --features
+//! server/otel`, then `cargo test --workspace --features server/otel --test otel`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;

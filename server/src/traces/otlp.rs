@@ -22,6 +22,8 @@ use crate::http::record::RequestRecord;
 
 /// The name of this program's instrumentation, and of the service unless `OTEL_SERVICE_NAME` gives another.
 const NAME: &str = "graft";
+/// How a service is called to which nobody gave a name (OpenTelemetry's semantic conventions).
+const UNNAMED: &str = "unknown_service";
 /// Where a collector takes spans, below its address (OTLP/HTTP).
 const PATH: &str = "/v1/traces";
 /// How long one batch of spans may take to send.
@@ -57,9 +59,9 @@ impl Traces {
             .with_endpoint(format!("{}{PATH}", endpoint.trim_end_matches('/')))
             .build();
         let exporter = exporter.map_err(|source| TracesError { endpoint: endpoint.to_owned(), source })?;
-        // The builder reads `OTEL_SERVICE_NAME`; without it the service is called `unknown_service`.
+        // The builder reads `OTEL_SERVICE_NAME`.
         let name = Resource::builder().build().get(&"service.name".into());
-        let has_name = name.is_some_and(|name| name.as_str() != "unknown_service");
+        let has_name = name.is_some_and(|name| !name.as_str().starts_with(UNNAMED));
         let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
         let resource = if has_name { resource.build() } else { resource.with_service_name(NAME).build() };
         let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
