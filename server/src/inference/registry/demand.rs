@@ -79,7 +79,9 @@ impl Registry {
         });
         match due {
             Some(versions) => self.load(ModelEntry { name: name.clone(), versions }).await,
-            None => drop(self.0.changes.send_replace(())),
+            None => {
+                self.0.changes.send_replace(());
+            }
         }
     }
 
