@@ -32,6 +32,8 @@ pub mod precision;
 pub mod signature;
 
 mod edit;
+mod error;
+mod image;
 mod names;
 mod ops;
 mod order;
@@ -41,10 +43,11 @@ mod read;
 mod write;
 
 pub use engine::{Engine, EngineError, EngineKind, Outputs};
+pub use error::ImportError;
 pub use export::{ExportError, ExportOptions, export};
 pub use features::{FeatureExtractor, FeatureExtractorError};
 pub use file::{FileError, ModelFile};
-pub use import::{ImportError, ImportedModel, import};
+pub use import::{ImportedModel, import};
 pub use opaque::{Batching, OpaqueOptions};
 pub use order::NodeCycle;
 pub use precision::Precision;

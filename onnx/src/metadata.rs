@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::file::{FileError, ModelFile};
-use crate::proto::{ModelHeader, StringStringEntryProto};
+use crate::proto::{ModelHeader, ModelProto, StringStringEntryProto};
 use crate::write::PixelNormalization;
 
 /// The key of the spec. A version that read it otherwise would have another number.
@@ -17,7 +17,7 @@ const SPEC_KEY: &str = "graft.spec.v1";
 /// refuse the file instead of answering wrong scores.
 const SCORED_SPEC_KEY: &str = "graft.spec.v2";
 /// Any other version of that key.
-pub(crate) const SPEC_PREFIX: &str = "graft.spec.";
+const SPEC_PREFIX: &str = "graft.spec.";
 /// Class names as a JSON array.
 const NAMES_KEY: &str = "names";
 
@@ -133,6 +133,14 @@ pub(crate) fn write(spec: &ModelSpec, normalization: PixelNormalization) -> Vec<
 }
 
 /// Strings and numbers always serialize.
+/// Replaces graft's entries of the metadata and keeps those of other programs.
+pub(crate) fn replace(model: &mut ModelProto, spec: &ModelSpec) {
+    let ours = write(spec, PixelNormalization::Inside);
+    let replaced = |key: &str| key.starts_with(SPEC_PREFIX) || ours.iter().any(|our| our.key == key);
+    model.metadata_props.retain(|entry| !replaced(&entry.key));
+    model.metadata_props.extend(ours);
+}
+
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers always serialize")
 }

@@ -8,9 +8,10 @@ use models::ops::{Normalize, Shape, Slice, Span, Transpose};
 use models::{GraphBuilder, GraphError, ModelSpec, NodeId, Params};
 
 use crate::edit::{cast, first_dimension, free, names, set_first_dimension};
+use crate::error::ImportError;
 use crate::export::scores;
 use crate::file::{FileError, ModelFile};
-use crate::import::{ImageInput, ImageLayout, ImportError, image_input};
+use crate::image::{ImageInput, ImageLayout, image_input};
 use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::{
     Dimension, GraphProto, ModelProto, NodeProto, TensorProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
@@ -126,7 +127,7 @@ impl ModelFile {
         graph.input.iter_mut().take(1).chain(&mut graph.output).for_each(|value| set_first_dimension(value, &batch));
         // Recorded shapes of what lies in between may name the old batch.
         graph.value_info.clear();
-        set_metadata(&mut model.proto, options.spec);
+        metadata::replace(&mut model.proto, options.spec);
         Ok(model.encode())
     }
 
@@ -273,14 +274,6 @@ fn of_floats(value: ValueInfoProto, name: String) -> ValueInfoProto {
     let shape = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.shape.clone());
     let tensor_type = Some(TensorTypeProto { elem_type: data_type::FLOAT, shape });
     ValueInfoProto { name, r#type: Some(TypeProto { tensor_type, ..TypeProto::default() }), ..value }
-}
-
-/// Replaces graft's entries of the metadata and keeps those of other programs.
-pub(crate) fn set_metadata(model: &mut ModelProto, spec: &ModelSpec) {
-    let ours = metadata::write(spec, PixelNormalization::Inside);
-    let replaced = |key: &str| key.starts_with(metadata::SPEC_PREFIX) || ours.iter().any(|our| our.key == key);
-    model.metadata_props.retain(|entry| !replaced(&entry.key));
-    model.metadata_props.extend(ours);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A fine-tune with `--views 2` fills the cache. Networks whose features are not there of all images are left out. `SEEDS=6`
-//! draws as many splits.
+//! draws as many splits; `VIEWS=1` takes the plain views alone.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on the standard output")]
 #![expect(
@@ -38,13 +38,15 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let seeds: u64 = std::env::var("SEEDS").map_or(Ok(6), |seeds| seeds.parse())?;
+    let count: usize = std::env::var("VIEWS").map_or(Ok(VIEWS.len()), |views| views.parse())?;
     let dataset = DatasetSource::new(Layout::Oxford17, PathBuf::from(photographs)).list()?;
     let checksums = dataset.samples.iter().map(|sample| Ok(Checksum::of(&std::fs::read(&sample.path)?)));
     let checksums = checksums.collect::<Result<Vec<_>>>()?;
     let classes: Vec<usize> = dataset.samples.iter().map(|sample| sample.class).collect();
     for entry in std::fs::read_dir(&root)? {
         let folder = entry?.path();
-        let Some(views) = features(&folder, &checksums, &classes)? else { continue };
+        let images = Images { views: &VIEWS[..count.clamp(1, VIEWS.len())], checksums: &checksums, classes: &classes };
+        let Some(views) = features(&folder, &images)? else { continue };
         let width = views[0].width();
         let shape = if width == MAP.iter().product::<usize>() { Shape::new(MAP) } else { Shape::vector(width) };
         let transforms = FeatureTransform::all(&shape);
@@ -58,7 +60,7 @@ fn main() -> Result<()> {
                 training: &training,
                 validation: &LabeledFeatures::default(),
                 shape: &shape,
-                views: VIEWS.len(),
+                views: views.len(),
                 classes: dataset.labels.len(),
                 transforms: &transforms,
                 options: options.head(),
@@ -81,19 +83,26 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// The images of the bench.
+struct Images<'a> {
+    views: &'a [View],
+    checksums: &'a [Checksum],
+    classes: &'a [usize],
+}
+
 /// The features of each view of all images, if the cache has them.
-fn features(folder: &Path, checksums: &[Checksum], classes: &[usize]) -> Result<Option<Vec<LabeledFeatures>>> {
+fn features(folder: &Path, images: &Images<'_>) -> Result<Option<Vec<LabeledFeatures>>> {
     let (root, identity) = (folder.parent(), folder.file_name().and_then(|name| name.to_str()));
     let (root, identity) = root.zip(identity).context("a folder of features")?;
     let cache = FeatureCache::open(root, identity, width(folder)?)?;
     let mut views = Vec::new();
-    for view in VIEWS {
+    for &view in images.views {
         let mut features = Vec::new();
-        for checksum in checksums {
+        for checksum in images.checksums {
             let Some(row) = cache.get(&CacheKey::new(checksum, view)?) else { return Ok(None) };
             features.extend_from_slice(row);
         }
-        views.push(LabeledFeatures { features, classes: classes.to_vec() });
+        views.push(LabeledFeatures { features, classes: images.classes.to_vec() });
     }
     Ok(Some(views))
 }

@@ -14,10 +14,9 @@ use crate::edit::{cast, first_dimension, free, names, set_first_dimension};
 use crate::export::{ExportError, OutputSpec};
 use crate::file::{FileError, ModelFile};
 use crate::names::FEATURES;
-use crate::opaque::set_metadata;
 use crate::proto::{GraphProto, NodeProto, data_type};
 use crate::write::{Attribute, ExportOptions, GraphParts, GraphWriter, WriterNames, initializers, value_info};
-use crate::{ops, prune};
+use crate::{metadata, ops, prune};
 use classifier::ClassifierInput;
 pub(crate) use classifier::{FeatureTensor, last_layer};
 
@@ -119,7 +118,7 @@ impl FeatureExtractor {
         if let Some(batch) = graph.input.first().and_then(first_dimension) {
             graph.output.iter_mut().for_each(|output| set_first_dimension(output, &batch));
         }
-        set_metadata(&mut file.proto, &network.spec);
+        metadata::replace(&mut file.proto, &network.spec);
         Ok(file.encode())
     }
 }

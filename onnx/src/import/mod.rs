@@ -1,9 +1,5 @@
 //! From an ONNX file to a graph.
 
-mod error;
-mod input;
-mod layout;
-mod start;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -13,15 +9,13 @@ use models::scores::ScoreKind;
 use models::spec::ScoreSpec;
 use models::{Graph, ModelSpec, Params, binary};
 
+use crate::error::ImportError;
 use crate::file::ModelFile;
+use crate::image::image_input;
 use crate::metadata::{self, SpecRecord};
 pub use crate::read::ReadError;
 use crate::signature::{Meaning, OutputEvidence, Signature, SignatureOptions};
 use crate::write::PixelNormalization;
-pub use error::ImportError;
-pub(crate) use input::{ImageInput, image_input};
-pub(crate) use layout::ImageLayout;
-pub(crate) use start::{constant, only_user};
 
 /// The network of an ONNX file.
 #[derive(Debug, Clone)]

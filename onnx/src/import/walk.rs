@@ -4,9 +4,8 @@ use models::ops::{Flatten, Op, Transpose};
 use models::{Graph, GraphBuilder, NodeId, Params};
 use prost::Message;
 
-use super::error::ImportError;
-use super::input::ImageInput;
-use super::layout::ImageLayout;
+use crate::error::ImportError;
+use crate::image::{ImageInput, ImageLayout};
 use crate::names::INPUT;
 use crate::ops;
 use crate::proto::GraphProto;

@@ -5,7 +5,8 @@ use std::fmt;
 use models::preprocess::Preset;
 
 use super::SignatureError;
-use crate::import::{ImageLayout, ImportError, constant, image_input, only_user};
+use crate::error::ImportError;
+use crate::image::{ImageLayout, constant, image_input, only_user};
 use crate::proto::{GraphProto, NodeProto, data_type};
 use crate::read::Constant;
 

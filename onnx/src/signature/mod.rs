@@ -6,7 +6,7 @@
 
 mod choice;
 mod ending;
-mod error;
+pub(crate) mod error;
 mod input;
 mod scored;
 #[cfg(test)]
@@ -18,9 +18,9 @@ use models::Labels;
 use models::scores::ScoreKind;
 use models::spec::ScoreSpec;
 
+use crate::error::ImportError;
 use crate::features::FeatureTensor;
 use crate::file::{FileError, ModelFile};
-use crate::import::ImportError;
 use crate::metadata;
 use crate::proto::ValueInfoProto;
 pub use error::SignatureError;

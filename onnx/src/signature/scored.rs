@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::Signature;
 use crate::edit::{free, names};
+use crate::error::ImportError;
 use crate::features::FeatureTensor;
 use crate::file::ModelFile;
-use crate::import::ImportError;
 use crate::proto::{NodeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type};
 use crate::prune;
 

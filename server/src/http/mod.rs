@@ -1,6 +1,7 @@
 //! The HTTP interface: one list of routes, what surrounds every request, and a file for each resource.
 
 mod bounds;
+pub mod budget;
 pub mod connection;
 pub mod extract;
 pub(crate) mod middleware;

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use crate::access::{Access, AccessError};
 use crate::config::{DataDir, HttpLimits, ReadyPolicy, ServeConfig};
 use crate::finetune::{FinetuneChecker, FinetuneContext};
-use crate::http::middleware::body::ByteBudget;
+use crate::http::budget::ByteBudget;
 use crate::inference::{Decoder, InferenceOptions, MemoryOptions, Registry};
 use crate::jobs::JobsHandle;
 use crate::metrics::{Metrics, resident_bytes};

@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -19,22 +18,13 @@ use tower::Service;
 
 use super::client::{ClientWatch, Encryption};
 use super::socket::Socket;
-use super::stream::{ClientStream, Transport};
+use super::stream::{ClientStream, Timeouts, Transport};
 use super::tls::{Certificates, Handshake};
 use crate::http::connection::{ConnectionState, Phase};
 use crate::metrics::{ConnectionEnd, Metrics};
 
 /// Heads of requests are smaller; a larger one is answered 431.
 const HEAD_BYTES: usize = 64 << 10;
-
-/// How long a connection may wait for its client.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Timeouts {
-    /// For the head of a request.
-    pub(super) header: Duration,
-    /// Between two requests.
-    pub(super) idle: Duration,
-}
 
 /// What answers requests.
 #[derive(Debug, Clone)]

@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::connection::{Connection, Routers, Timeouts, told};
+use super::connection::{Connection, Routers, told};
+use super::stream::Timeouts;
 use super::tls::Certificates;
 use crate::http::connection::{ConnectionClass, ConnectionState};
 use crate::http::state::AppState;

@@ -10,10 +10,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::connection::Timeouts;
 use super::socket::Socket;
 use crate::http::connection::{ConnectionState, Phase};
 use crate::metrics::ConnectionEnd;
+
+/// How long a connection may wait for its client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    /// For the head of a request.
+    pub(super) header: Duration,
+    /// Between two requests.
+    pub(super) idle: Duration,
+}
 
 /// A client that takes nothing of its answer for so long has gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::extract::FeatureTable;
 use super::golden::{self, Golden};
 use super::outcome::Outcome;
-use super::verify::noise;
 use super::{Base, FinetuneError, Task};
 use crate::data::{Sample, checksum};
 
@@ -77,7 +76,7 @@ fn golden(
             golden::recorded(files, &logits.collect::<Vec<f32>>())
         }
     };
-    let noise = noise(outcome);
+    let noise = outcome.noise();
     golden.iter_mut().for_each(|golden| golden.noise = noise);
     Ok(golden)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use models::Network;
 use models::graph::NodeId;
+use onnx::parity::propagated_noise;
 
 use super::{FinetuneStrategy, HeadChoice};
 use crate::events::Event;
@@ -35,6 +36,18 @@ pub(super) struct Outcome {
     pub(super) test: SubsetResult,
     /// Where checkpoints were written.
     pub(super) checkpoints: Option<PathBuf>,
+}
+
+impl Outcome {
+    /// The difference of a logit that comes from the noise of the features, by the weights of the new head.
+    pub(super) fn noise(&self) -> f64 {
+        let head = self.network.graph.node(self.head.node);
+        let weight = head.params.first().and_then(|name| self.network.params.get(name));
+        weight.map_or(0.0, |weight| {
+            let width = weight.shape().last().copied().unwrap_or(1);
+            propagated_noise(weight.data(), width, &[self.head.largest_input])
+        })
+    }
 }
 
 /// What a network says to the images of a subset.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::FinetuneOptions;
 use super::probe::HeadChoice;
+pub use super::stage::PhaseSeconds;
 use super::strategy::FinetuneStrategy;
 use crate::data::DatasetSummary;
 use crate::events::Event;
@@ -69,24 +70,6 @@ pub struct ImageCounts {
     pub skipped: usize,
     /// Had their features in the cache from an earlier run.
     pub cached: usize,
-}
-
-/// Wall-clock time of each phase, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PhaseSeconds {
-    /// Finding and checking the images.
-    pub data: f64,
-    /// Running the frozen part.
-    pub features: f64,
-    /// Training the head.
-    pub training: f64,
-    /// Writing the file.
-    pub export: f64,
-    /// Comparing it on every engine.
-    pub parity: f64,
-    /// All of them.
-    pub total: f64,
 }
 
 /// The exported file on one engine.

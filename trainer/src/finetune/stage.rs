@@ -2,10 +2,29 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::FinetuneError;
-use super::report::PhaseSeconds;
 use crate::data::{BadFile, BadFilePolicy, DatasetError};
 use crate::events::{Event, Observer, Phase};
+
+/// Wall-clock time of each phase, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PhaseSeconds {
+    /// Finding and checking the images.
+    pub data: f64,
+    /// Running the frozen part.
+    pub features: f64,
+    /// Training the head.
+    pub training: f64,
+    /// Writing the file.
+    pub export: f64,
+    /// Comparing it on every engine.
+    pub parity: f64,
+    /// All of them.
+    pub total: f64,
+}
 
 /// Announces phases and measures the wall-clock time of each.
 pub(super) struct PhaseClock {

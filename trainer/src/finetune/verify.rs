@@ -1,7 +1,7 @@
 //! Stage 6: the exported file against the trained network, on every engine of this process.
 
 use models::preprocess::{ImageBatch, PreparedImage};
-use onnx::parity::{TOLERANCE, agree, propagated_noise};
+use onnx::parity::{TOLERANCE, agree};
 use onnx::{EngineKind, engine};
 use rayon::prelude::*;
 
@@ -88,7 +88,7 @@ impl<'a> References<'a> {
         let step = rows.len().div_ceil(COMPARED).max(1);
         let samples: Vec<&Sample> = rows.iter().step_by(step).map(|&row| &table.samples[row].sample).collect();
         let logits = result.logits.chunks(classes.max(1)).step_by(step).flatten().copied().collect();
-        Self { total: samples.len(), samples, logits, classes, noise: noise(outcome) }
+        Self { total: samples.len(), samples, logits, classes, noise: outcome.noise() }
     }
 
     fn chunks(&self) -> impl Iterator<Item = Self> {
@@ -117,16 +117,6 @@ impl<'a> References<'a> {
         }
         Ok(())
     }
-}
-
-/// The difference of a logit that comes from the noise of the features, by the weights of the new head.
-pub(super) fn noise(outcome: &Outcome) -> f64 {
-    let head = outcome.network.graph.node(outcome.head.node);
-    let weight = head.params.first().and_then(|name| outcome.network.params.get(name));
-    weight.map_or(0.0, |weight| {
-        let width = weight.shape().last().copied().unwrap_or(1);
-        propagated_noise(weight.data(), width, &[outcome.head.largest_input])
-    })
 }
 
 fn failed(engine: EngineKind, reason: String) -> FinetuneError {

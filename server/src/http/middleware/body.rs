@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, timeout};
 
+use crate::http::budget::ByteBudget;
 use crate::http::connection::ConnectionState;
 use crate::http::problem::{ApiError, Code};
 use crate::http::state::AppState;
@@ -27,50 +28,6 @@ const CHEAP_TO_DRAIN: u64 = 256 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 /// Room for bodies comes back as soon as one request has been answered.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
-
-/// The bytes of bodies that the process may hold in memory.
-#[derive(Debug, Clone)]
-pub struct ByteBudget(Arc<Account>);
-
-#[derive(Debug)]
-struct Account {
-    used: AtomicUsize,
-    limit: usize,
-}
-
-impl ByteBudget {
-    /// A budget of so many bytes.
-    #[must_use]
-    pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Account { used: AtomicUsize::new(0), limit }))
-    }
-
-    /// Bytes in memory now.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.0.used.load(Ordering::Relaxed)
-    }
-
-    /// The most bytes.
-    #[must_use]
-    pub fn limit(&self) -> usize {
-        self.0.limit
-    }
-
-    #[cfg(test)]
-    pub(crate) fn reserve(&self, bytes: usize) -> Option<Reservation> {
-        self.charge(bytes).then(|| Reservation { budget: self.clone(), bytes })
-    }
-
-    fn charge(&self, bytes: usize) -> bool {
-        let within = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.limit);
-        self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
-    }
-
-    fn release(&self, bytes: usize) {
-        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
 
 /// Refuses a body that is too large, or that finds no room, before it is read, and measures the others as they arrive.
 ///
@@ -299,32 +256,9 @@ impl Drop for MeteredBody {
     }
 }
 
-/// Bytes that a test holds.
-#[cfg(test)]
-pub(crate) struct Reservation {
-    budget: ByteBudget,
-    bytes: usize,
-}
-
-#[cfg(test)]
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.budget.release(self.bytes);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_budget_is_charged_up_to_its_limit_and_given_back() {
-        let budget = ByteBudget::new(100);
-        assert!(budget.charge(60) && !budget.charge(41) && budget.charge(40));
-        assert_eq!(budget.used(), 100);
-        budget.release(60);
-        assert_eq!(budget.used(), 40);
-    }
 
     #[test]
     fn a_declared_length_is_refused_by_the_limit_or_by_the_room_that_is_left() {

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use super::content::Content;
 use super::file_kind::FileKind;
 use super::foreign;
-use super::survey::Survey;
 use super::table::{self, Table};
 use super::tree::{SourceFile, Tree};
-use super::{OpenOptions, cifar10, file_names, folders, oxford17, subset_name, tiny_imagenet};
+use super::{OpenOptions, cifar10, file_names, folders, oxford17, tiny_imagenet};
 use crate::data::account::OmissionReason;
 use crate::data::doubt::Doubt;
 use crate::data::{Dataset, DatasetError};
@@ -77,16 +76,4 @@ fn explained(tree: &Tree, refusal: DatasetError) -> DatasetError {
         }
         other => other,
     }
-}
-
-/// The folders that hold everything, one in the other, and say nothing. A folder that is named for a subset says something.
-pub(super) fn wrappers(tree: &Tree) -> Vec<String> {
-    let mut above = vec![];
-    while let Some(folder) = Survey::of(tree, &above).wrapper().map(str::to_owned) {
-        if subset_name::named(&folder).is_some() {
-            break;
-        }
-        above.push(folder);
-    }
-    above
 }

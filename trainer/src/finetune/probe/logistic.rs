@@ -34,6 +34,13 @@ pub(super) struct Stopping {
     pub(super) steps: usize,
 }
 
+/// Where a search for coefficients begins and ends.
+pub(super) struct Search {
+    /// Without them it begins at zero.
+    pub(super) start: Option<Solution>,
+    pub(super) stopping: Stopping,
+}
+
 /// Coefficients with what they make of the rows.
 #[derive(Clone)]
 pub(super) struct Solution {
@@ -77,8 +84,8 @@ struct Pair {
 }
 
 impl Logistic<'_> {
-    /// The coefficients of the least loss, searched from these, or from zero.
-    pub(super) fn minimize(&self, start: Option<Solution>, stopping: Stopping) -> Solution {
+    /// The coefficients of the least loss.
+    pub(super) fn minimize(&self, Search { start, stopping }: Search) -> Solution {
         let mut at = start.unwrap_or_else(|| Solution::zero(self.design, self.count));
         let mut gradient = self.gradient(&at);
         let zero = Solution::zero(self.design, self.count);

@@ -21,7 +21,8 @@ pub use transform::{FeaturePooling, FeaturePower, FeatureScaling, FeatureTransfo
 use super::FinetuneError;
 use super::head::{HeadOptions, HeadSolver, LabeledFeatures, LinearHead};
 use crate::events::{Event, Observer};
-use search::{Candidate, SearchTask};
+use rows::SearchTask;
+use search::Candidate;
 
 /// The most bytes of features that are looked at together. They are held up to three times.
 const TOGETHER: usize = 2 << 30;

@@ -3,13 +3,27 @@
 use std::borrow::Cow;
 
 use models::Tensor;
+use models::ops::Shape;
 
 use super::design::{Design, product};
-use super::logistic::{Logistic, Solution};
-use super::search::{Search, SearchTask};
+use super::logistic::{Logistic, Search, Solution};
 use super::transform::{FeatureScaling, FeatureTransform};
 use crate::backend::cpu::kernels::matmul::Matrix;
 use crate::finetune::head::{LabeledFeatures, LinearHead, Standardization};
+
+/// What a head is searched for.
+pub(super) struct SearchTask<'a> {
+    /// Features of all views of the training images, one view after another.
+    pub(super) training: &'a LabeledFeatures,
+    /// The shape of an image's features.
+    pub(super) shape: &'a Shape,
+    /// How many views there are of each image.
+    pub(super) views: usize,
+    pub(super) transforms: &'a [FeatureTransform],
+    pub(super) classes: usize,
+    pub(super) smoothing: f32,
+    pub(super) seed: u64,
+}
 
 /// Rows of features as a head takes them.
 pub(super) struct TransformedRows {
@@ -129,7 +143,7 @@ impl RowSubset<'_> {
             smoothing: task.smoothing,
             penalty: self.table.square / (strength * self.images as f64),
         };
-        problem.minimize(search.start, search.stopping)
+        problem.minimize(search)
     }
 
     /// How many coefficients a class has.

@@ -1,12 +1,11 @@
 //! Which transform of the features, and how strong a penalty: chosen by cross-validation on the training images.
 
-use models::ops::Shape;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::logistic::{Solution, Stopping};
-use super::rows::{RowSubset, TransformedRows};
+use super::logistic::{Search, Solution, Stopping};
+use super::rows::{RowSubset, SearchTask, TransformedRows};
 use super::transform::FeatureTransform;
 use crate::events::{Observer, Phase};
 use crate::finetune::FinetuneError;
@@ -28,26 +27,6 @@ const PATIENCE: usize = 2;
 
 const CHOOSING: Stopping = Stopping { gradient: 3e-3, steps: 60 };
 const FINAL: Stopping = Stopping { gradient: 3e-4, steps: 500 };
-
-/// Where a search for coefficients begins and ends.
-pub(super) struct Search {
-    pub(super) start: Option<Solution>,
-    pub(super) stopping: Stopping,
-}
-
-/// What a search is given.
-pub(super) struct SearchTask<'a> {
-    /// Features of all views of the training images, one view after another.
-    pub(super) training: &'a LabeledFeatures,
-    /// The shape of an image's features.
-    pub(super) shape: &'a Shape,
-    /// How many views there are of each image.
-    pub(super) views: usize,
-    pub(super) transforms: &'a [FeatureTransform],
-    pub(super) classes: usize,
-    pub(super) smoothing: f32,
-    pub(super) seed: u64,
-}
 
 /// A transform with the strength that suits it best.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,8 +113,8 @@ fn evaluate(task: &SearchTask<'_>, transform: FeatureTransform, folds: &Folds) -
     for strength in STRENGTHS {
         let mut held_out = HeldOut::default();
         for fold in &mut folds {
-            let search = Search { start: fold.solution.take(), stopping: CHOOSING };
-            let solution = fold.subset.minimize(task, strength, search);
+            let solution =
+                fold.subset.minimize(task, strength, Search { start: fold.solution.take(), stopping: CHOOSING });
             held_out.add(&rows.logits(&fold.held_out, &fold.subset, &solution), &rows.classes_of(&fold.held_out));
             fold.solution = Some(solution);
         }

@@ -4,7 +4,7 @@ use models::ops::Shape;
 use serde::Deserialize;
 
 use super::design::{Design, product};
-use super::logistic::{Logistic, Stopping};
+use super::logistic::{Logistic, Search, Stopping};
 use super::{FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform, LinearProbe, ProbeTask, probe};
 use crate::backend::cpu::kernels::matmul::Matrix;
 use crate::events::Unobserved;
@@ -62,7 +62,7 @@ fn the_solver_finds_what_scikit_learn_and_scipy_find_from_features_and_from_prod
                 smoothing: case.smoothing,
                 penalty: 1.0 / (case.c * case.rows as f64),
             };
-            let solution = problem.minimize(None, Stopping { gradient: 1e-5, steps: 2000 });
+            let solution = problem.minimize(Search { start: None, stopping: Stopping { gradient: 1e-5, steps: 2000 } });
             let mut logits = design.product(&solution.coefficients, case.classes);
             logits.iter_mut().zip(solution.bias.iter().cycle()).for_each(|(logit, bias)| *logit += bias);
             let difference = case.difference(&logits);

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use models::Labels;
 
-use super::detect::wrappers;
 use super::subset_name;
 use super::survey::Survey;
 use super::table::Table;
@@ -202,6 +201,18 @@ fn class_level(tree: &Tree, mut level: Vec<String>) -> Vec<String> {
 fn alike<'n>(names: &'n [String], class: &str) -> Option<&'n String> {
     let mut alike = names.iter().filter(|name| caseless(name) == caseless(class));
     alike.next().filter(|_| alike.next().is_none())
+}
+
+/// The folders that hold everything, one in the other, and say nothing. A folder that is named for a subset says something.
+fn wrappers(tree: &Tree) -> Vec<String> {
+    let mut above = vec![];
+    while let Some(folder) = Survey::of(tree, &above).wrapper().map(str::to_owned) {
+        if subset_name::named(&folder).is_some() {
+            break;
+        }
+        above.push(folder);
+    }
+    above
 }
 
 fn has_pictures(survey: &Survey, class: &str) -> bool {

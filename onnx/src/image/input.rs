@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use models::ops::Shape;
 
-use super::error::ImportError;
 use super::layout::ImageLayout;
 use super::start;
+use crate::error::ImportError;
 use crate::proto::{Dimension, GraphProto, ValueInfoProto, data_type};
 
 /// The side of the square input that a file with symbolic height and width is given.

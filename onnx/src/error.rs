@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::file::FileError;
 use crate::metadata::MetadataError;
 use crate::read::ReadError;
-use crate::signature::SignatureError;
+use crate::signature::error::SignatureError;
 
 /// Why a file cannot be imported.
 #[derive(Debug, Error)]
