@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
+use models::preprocess::Limits;
 
 use super::LimitArgs;
 
@@ -49,9 +50,10 @@ pub struct HttpLimitArgs {
     #[command(flatten)]
     image: LimitArgs,
 
-    /// The most pixels being decoded at a time, of all requests together, in megapixels
-    #[arg(long, env = "GRAFT_MAX_INFLIGHT_MEGAPIXELS", default_value_t = 64, value_name = "MP")]
-    max_inflight_megapixels: u64,
+    /// The most pixels being decoded at a time, of all requests together, in megapixels; no larger image is taken [default: 64,
+    /// or --max-megapixels if that is more]
+    #[arg(long, env = "GRAFT_MAX_INFLIGHT_MEGAPIXELS", value_name = "MP")]
+    max_inflight_megapixels: Option<u64>,
 
     /// The most images that wait for one model; more are answered 429
     #[arg(long, env = "GRAFT_QUEUE", default_value_t = NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN), value_name = "N")]
@@ -61,6 +63,9 @@ pub struct HttpLimitArgs {
     #[arg(long, env = "GRAFT_MAX_QUEUE_MS", default_value_t = 1000, value_name = "MS")]
     max_queue_ms: u64,
 }
+
+/// The pixels being decoded at a time unless said otherwise, in megapixels.
+const INFLIGHT_MEGAPIXELS: u64 = 64;
 
 fn seconds() -> clap::builder::RangedU64ValueParser {
     clap::builder::RangedU64ValueParser::new().range(1..=86_400)
@@ -87,8 +92,8 @@ pub struct HttpLimits {
     pub inflight_bytes: usize,
     /// Images in one form.
     pub images: usize,
-    /// The largest image, in pixels.
-    pub image_pixels: u64,
+    /// The largest image.
+    pub image: Limits,
     /// Images being decoded, of all requests together, in pixels.
     pub inflight_pixels: u64,
     /// Images that wait for one model.
@@ -102,7 +107,9 @@ impl HttpLimitArgs {
     #[must_use]
     pub fn resolve(&self) -> HttpLimits {
         let inflight_bytes = self.max_inflight_mb.saturating_mul(1 << 20);
-        let inflight_pixels = self.max_inflight_megapixels.saturating_mul(1_000_000);
+        let image = self.image.limits();
+        let inflight = self.max_inflight_megapixels.unwrap_or(INFLIGHT_MEGAPIXELS.max(self.image.max_megapixels));
+        let inflight_pixels = inflight.saturating_mul(1_000_000);
         HttpLimits {
             connections: self.max_connections.max(1),
             header_timeout: Duration::from_secs(self.header_timeout_seconds),
@@ -113,7 +120,7 @@ impl HttpLimitArgs {
             json_bytes: self.max_json_kb.saturating_mul(1 << 10),
             inflight_bytes,
             images: self.max_images.get(),
-            image_pixels: self.image.limits().max_pixels.min(inflight_pixels),
+            image: Limits { max_pixels: image.max_pixels.min(inflight_pixels), ..image },
             inflight_pixels,
             queue: self.queue.get(),
             queue_wait: Duration::from_millis(self.max_queue_ms),
@@ -135,6 +142,31 @@ pub(crate) mod testing {
 
     /// The limits that a server has without flags.
     pub(crate) fn defaults() -> HttpLimits {
-        Defaults::parse_from(["graft"]).limits.resolve()
+        with(&[])
+    }
+
+    /// The limits that a server has with these flags.
+    pub(crate) fn with(flags: &[&str]) -> HttpLimits {
+        Defaults::parse_from([&["graft"], flags].concat()).limits.resolve()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::with;
+
+    #[test]
+    fn a_larger_image_makes_room_for_itself_and_a_smaller_budget_is_the_limit_of_images() {
+        for (flags, image, inflight, side) in [
+            (&[][..], 50, 64, 16_384),
+            (&["--max-megapixels", "108"], 108, 108, 65_535),
+            (&["--max-inflight-megapixels", "20"], 20, 20, 16_384),
+            (&["--max-megapixels", "108", "--max-inflight-megapixels", "400"], 108, 400, 65_535),
+        ] {
+            let limits = with(flags);
+            let found =
+                (limits.image.max_pixels / 1_000_000, limits.inflight_pixels / 1_000_000, limits.image.max_width);
+            assert_eq!(found, (image, inflight, side), "{flags:?}");
+        }
     }
 }

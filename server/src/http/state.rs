@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use models::preprocess::Limits;
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
@@ -98,10 +97,9 @@ impl AppState {
             },
             metrics: metrics.clone(),
         };
-        let images = Limits { max_pixels: limits.image_pixels, ..Limits::default() };
         Ok(Self {
             registry: Registry::new(store, &engine, options),
-            decoder: Decoder::new(engine.threads, images, limits.inflight_pixels),
+            decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             engine: Arc::new(engine),
             checker: FinetuneChecker::new(FinetuneContext {

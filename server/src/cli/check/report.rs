@@ -3,6 +3,7 @@
 use std::io;
 
 use onnx::EngineKind;
+use onnx::parity::TOLERANCE;
 use serde::Serialize;
 
 use super::engines::EngineReport;
@@ -83,6 +84,10 @@ impl FileReport {
                 (false, _, EngineKind::Ort) => {
                     self.problems.push("ONNX Runtime does not run it; export it with operator set 17".to_owned());
                 }
+                // In half precision it may overflow where another engine computes in more.
+                (true, Some(_), kind) if !engine.agrees() && engine.tolerance > TOLERANCE => self.problems.push(format!(
+                    "{kind} answers differently in half precision; do not serve it there, or export it in single precision"
+                )),
                 (true, Some(_), kind) if !engine.agrees() => {
                     self.problems.push(format!("{kind} answers differently; do not serve it there, and report the file"));
                 }
@@ -138,6 +143,9 @@ fn said(engine: &EngineReport) -> String {
     match (engine.runs, engine.difference, &engine.compared_with) {
         (true, Some(difference), Some(other)) if engine.agrees() => {
             format!("ok, within {difference:.1e} of {other} (relative to the largest logit)")
+        }
+        (true, Some(difference), Some(other)) if difference.is_infinite() => {
+            format!("answers numbers that are not finite, or not as many as {other}")
         }
         (true, Some(difference), Some(other)) => {
             let tolerance = engine.tolerance;

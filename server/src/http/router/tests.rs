@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::models::preprocess::Limits;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use onnx::EngineKind;
@@ -54,7 +55,7 @@ impl TestServer {
                 body_bytes: 1 << 20,
                 json_bytes: 4 << 10,
                 inflight_bytes: 2 << 20,
-                image_pixels: 1_000_000,
+                image: Limits { max_pixels: 1_000_000, ..Limits::default() },
                 images: 5,
                 queue: 3,
                 queue_wait: Duration::from_secs(60),
