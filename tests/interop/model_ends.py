@@ -196,6 +196,15 @@ def normal_ends() -> dict[str, Case]:
             ),
             lambda out: softmax(out["z"]),
         ),
+        "one_at_a_time": Case(
+            model(
+                [*body(features=[NODE("Reshape", ["f", "row"], ["g"]), NODE("LayerNormalization", ["g", "one"], ["l"])])],
+                [Y],
+                extra={"row": np.array([1, WIDTH])},
+            ),
+            **plain,
+            says="runs on one image at a time and on no more",
+        ),
         "no_shape": Case(
             model(
                 body(features=OPAQUE),

@@ -182,15 +182,18 @@ impl OpaqueImport {
             let singles: Vec<f32> = golden.iter().flat_map(|golden| golden.logits.clone()).collect();
             Ok(relative_difference(&singles, outputs.first()?.data()))
         };
-        // The same sums in another order differ by less.
-        if together().is_ok_and(|difference| difference <= self.file.precision().tolerance()) {
-            return Ok(StoredForm { bytes: dynamic, spec, golden });
-        }
-        match fixed {
-            Some(fixed) => {
+        match (together(), fixed) {
+            // The same sums in another order differ by less.
+            (Ok(difference), _) if difference <= self.file.precision().tolerance() => {
+                return Ok(StoredForm { bytes: dynamic, spec, golden });
+            }
+            (_, Some(fixed)) => {
                 output::line(format_args!("the network takes {fixed} image(s) at a time and no other number"))?;
             }
-            None => output::line(format_args!(
+            (Err(_), None) => output::line(format_args!(
+                "the network runs on one image at a time and on no more, although its input declares any number"
+            ))?,
+            (Ok(_), None) => output::line(format_args!(
                 "the network answers an image otherwise when others are beside it, as one does that quantises by the \
                  contrast of a whole batch, so it is given one at a time"
             ))?,
