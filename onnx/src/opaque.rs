@@ -14,11 +14,10 @@ use crate::file::{FileError, ModelFile};
 use crate::image::{ImageInput, ImageLayout, image_input};
 use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::{
-    Dimension, GraphProto, ModelProto, NodeProto, TensorProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
+    Dimension, GraphProto, NodeProto, TensorProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
 use crate::write::{
-    Attribute, ExportOptions, GraphParts, GraphWriter, PixelNormalization, WriterNames, initializers, integers,
-    value_info,
+    Attribute, ExportOptions, GraphParts, GraphWriter, WriterNames, initializers, integers, value_info,
 };
 use crate::{metadata, ops, write};
 
@@ -281,7 +280,7 @@ mod tests {
     use models::Preprocess;
 
     use super::*;
-    use crate::proto::OperatorSetIdProto;
+    use crate::proto::{ModelProto, OperatorSetIdProto};
 
     fn node(op_type: &str, input: &str, output: &str) -> NodeProto {
         let (input, output) = (vec![input.to_owned()], vec![output.to_owned()]);

@@ -9,7 +9,7 @@ use super::rows::{RowSubset, SearchTask, TransformedRows};
 use super::transform::FeatureTransform;
 use crate::events::{Observer, Phase};
 use crate::finetune::FinetuneError;
-use crate::finetune::head::{LabeledFeatures, LinearHead};
+use crate::finetune::head::LinearHead;
 use crate::finetune::stage::Progress;
 use crate::fit::metrics::Evaluation;
 
