@@ -376,6 +376,8 @@ mod tests {
     async fn dies(jobs: &Jobs) {
         let options = JobOptions { lease: Duration::ZERO, ..jobs.options };
         Jobs { options, ..jobs.clone() }.claim("dead").await.unwrap().unwrap();
+        // A lease lasts to the end of its millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 
     #[tokio::test]
