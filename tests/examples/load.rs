@@ -149,6 +149,11 @@ impl Outcome {
         of(&self.after) - of(&self.before)
     }
 
+    /// What every metric has grown by.
+    fn differences(&self) -> BTreeMap<&str, f64> {
+        self.after.keys().map(|name| (name.as_str(), self.counted(name))).collect()
+    }
+
     fn print(&self, name: &str, peak: f64) {
         let status = |status: u16| self.statuses.get(&status).copied().unwrap_or_default();
         let (sent, good, shed) = (self.statuses.values().sum::<usize>(), status(200), status(429));
@@ -171,5 +176,8 @@ impl Outcome {
             self.after.get("process_resident_memory_bytes").copied().unwrap_or_default() / f64::from(1 << 20),
             if equal { "equal" } else { "DIFFER" }
         );
+        if !equal || sent > good + shed {
+            println!("        statuses {:?}, 0 for none; metrics {:?}", self.statuses, self.differences());
+        }
     }
 }
