@@ -63,7 +63,8 @@ impl ModelFile {
                 real
             }
         };
-        // A file that got its head from graft has both already: another head must not add them again.
+        // A file that got its head from graft has these already: another head must not add them again.
+        tensor = before_steps(graph, tensor);
         let is_float = is_float(graph, &tensor);
         if vector && !is_vector(graph, &tensor) {
             let flat = names.fresh("features.flat");
@@ -108,7 +109,12 @@ impl FeatureExtractor {
         let mut writer = GraphWriter::new(&network.graph, options, edges);
         writer.reserve(names.taken);
         let GraphParts { nodes, constants, shapes, .. } = ops::write(writer);
-        graph.node.extend(nodes.into_iter().chain(outputs.scores));
+        let mut node_names: HashSet<String> = graph.node.iter().map(|node| node.name.clone()).collect();
+        for mut node in nodes.into_iter().chain(outputs.scores) {
+            node.name = free(&node.name, &node_names);
+            node_names.insert(node.name.clone());
+            graph.node.push(node);
+        }
         let weights = initializers(&network.params, &shapes, options.weights).map(|mut tensor| {
             tensor.name = stored[&tensor.name].clone();
             tensor
@@ -154,6 +160,24 @@ fn is_vector(graph: &GraphProto, tensor: &str) -> bool {
         other => other,
     };
     source.is_some_and(|node| node.op_type == "Flatten" && int(node, "axis").unwrap_or(1) == 1)
+}
+
+/// The tensor before the steps that an earlier head took between the features and its layer: their division by their length,
+/// and their signed square root.
+fn before_steps(graph: &GraphProto, tensor: String) -> String {
+    let made_by = |tensor: &str, op_type: &str| {
+        let node = producer(graph, tensor).filter(|node| node.op_type == op_type)?;
+        node.input.first().cloned()
+    };
+    let root = |tensor: &str| {
+        let [sign, root] = &producer(graph, tensor).filter(|node| node.op_type == "Mul")?.input[..] else {
+            return None;
+        };
+        let x = made_by(sign, "Sign")?;
+        (made_by(&made_by(root, "Sqrt")?, "Abs")? == x).then_some(x)
+    };
+    let features = made_by(&tensor, "LpNormalization").unwrap_or(tensor);
+    root(&features).unwrap_or(features)
 }
 
 fn producer<'a>(graph: &'a GraphProto, tensor: &str) -> Option<&'a NodeProto> {
