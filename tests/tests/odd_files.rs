@@ -32,6 +32,31 @@ fn a_recipe_that_would_validate_on_most_of_a_small_data_set_is_refused_with_the_
 }
 
 #[test]
+fn a_file_that_cannot_be_classified_is_named_and_the_others_are_answered() {
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("base.onnx"), &base_model());
+    let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
+    write(&sandbox.path("1.bmp"), &example("red"));
+    write(&sandbox.path("2.jpg"), b"<!DOCTYPE html><html>404</html>");
+    write(&sandbox.path("3.bmp"), &example("blue"));
+    let paths = ["1.bmp", "2.jpg", "3.bmp", "missing.png"].map(|name| text(&sandbox.path(name)).to_owned());
+    let command =
+        [&["classify", "--model", "base", "--format", "json"][..], &paths.each_ref().map(String::as_str)].concat();
+    let output = sandbox.run(&command);
+    assert_eq!(output.status.code(), Some(3));
+    let lines: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let files: Vec<&Value> = lines.iter().map(|line| &line["file"]).collect();
+    assert_eq!(files, paths.each_ref().map(|path| json!(path)).iter().collect::<Vec<_>>());
+    let answered = lines.iter().map(|line| (line["predictions"].is_array(), line["error"].as_str()));
+    let [first, page, third, missing] = answered.collect::<Vec<_>>()[..] else { panic!("{lines:?}") };
+    assert_eq!([first, third], [(true, None); 2]);
+    assert!(!page.0 && page.1.unwrap().starts_with("not an image but an HTML page"), "{page:?}");
+    assert!(!missing.0 && missing.1.unwrap().contains("No such file"), "{missing:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("2 of 4 image(s) could not be used"));
+}
+
+#[test]
 fn pixels_that_do_not_decode_are_named_all_at_once_although_their_headers_are_sound() {
     let sandbox = Sandbox::default();
     write(&sandbox.path("base.onnx"), &base_model());
