@@ -132,7 +132,6 @@ pub(crate) fn write(spec: &ModelSpec, normalization: PixelNormalization) -> Vec<
     props
 }
 
-/// Strings and numbers always serialize.
 /// Replaces graft's entries of the metadata and keeps those of other programs.
 pub(crate) fn replace(model: &mut ModelProto, spec: &ModelSpec) {
     let ours = write(spec, PixelNormalization::Inside);
@@ -141,6 +140,7 @@ pub(crate) fn replace(model: &mut ModelProto, spec: &ModelSpec) {
     model.metadata_props.extend(ours);
 }
 
+/// Strings and numbers always serialize.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers always serialize")
 }
