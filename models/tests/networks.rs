@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use models::graph::{Classifier, Folding, GraphError, Node};
+use models::graph::{Classifier, Folding, GraphError, NewHead, Node};
 use models::ops::{
-    AdaptiveAvgPool, Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, Linear, LocalResponseNorm, MaxPool, Normalize, Op,
-    Pad, Padding, Relu, Reshape, Shape, ShapeError, Slice, Span, Window,
+    Activation, AdaptiveAvgPool, Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, L2Norm, Linear, LocalResponseNorm,
+    MaxPool, Normalize, Op, Pad, Padding, Relu, Reshape, Shape, ShapeError, Slice, Span, Window,
 };
 use models::preprocess::{Crop, Filter, Resize};
 use models::zoo::{self, Architecture, PUBLISHED, PublishedWeights};
@@ -377,6 +377,23 @@ fn a_grafted_network_can_be_grafted_again() {
     let twice = once.graph.graft("graft.head", 5).unwrap();
     assert_eq!(twice.graph.shape(twice.graph.output()), &Shape::vector(5));
     assert_eq!(twice.graph.shape(twice.features), once.graph.shape(once.features));
+}
+
+#[test]
+fn a_head_may_take_steps_from_a_feature_map_and_the_next_head_drops_its_power_and_its_norm() {
+    let backbone = backbone();
+    let behind = backbone.feature_map().unwrap();
+    assert_eq!(backbone.shape(behind), &Shape::image(8, 14, 14));
+    let steps = [GlobalAvgPool.into(), Flatten.into(), Activation::SignedSqrt.into(), L2Norm.into()];
+    let once = backbone.graft_behind(&NewHead { name: "graft.head", classes: 3, behind, steps: &steps }).unwrap().graph;
+    let ops: Vec<&Op> = once.nodes().iter().rev().skip(1).take(4).map(|node| &node.op).collect();
+    assert_eq!(ops, steps.iter().rev().collect::<Vec<_>>());
+    let twice = once.graft("graft.head", 5).unwrap().graph;
+    assert_eq!(twice.nodes().len(), once.nodes().len() - 2);
+    // What is averaged is no map any more, nor are class maps that will be.
+    assert_eq!((once.feature_map(), squeezed().feature_map()), (None, None));
+    let flat = NewHead { name: "graft.head", classes: 3, behind, steps: &[] };
+    assert!(matches!(backbone.graft_behind(&flat), Err(GraphError::NoFeatures { .. })));
 }
 
 #[test]

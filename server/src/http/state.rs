@@ -71,6 +71,9 @@ pub enum OpenError {
     /// The keys.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// A memory budget where the memory of the process cannot be measured.
+    #[error("--memory-budget needs /proc/self/status, which this system does not have; leave it out")]
+    Unmeasured,
     /// The work was not done.
     #[error("opening the model store was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -82,6 +85,9 @@ impl AppState {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(config: &ServeConfig, engine: SelectedEngine) -> Result<Self, OpenError> {
+        if config.memory.budget.is_some() && resident_bytes().is_none() {
+            return Err(OpenError::Unmeasured);
+        }
         let access = Access::open(&config.access, config.host)?;
         let folder = config.data.models_dir();
         let store = spawn_blocking(move || ModelStore::open(&folder)).await??;
@@ -93,7 +99,8 @@ impl AppState {
             memory: MemoryOptions {
                 budget: config.memory.budget,
                 load_wait: config.memory.load_wait,
-                resident: Arc::new(|| resident_bytes().unwrap_or_default()),
+                // Only a budget needs the number, and there is none where it cannot be read.
+                resident: Arc::new(|| resident_bytes().unwrap_or(0)),
             },
             metrics: metrics.clone(),
         };

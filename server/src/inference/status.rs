@@ -174,7 +174,7 @@ impl Slot {
     }
 
     /// Leaves a version that found no room to the next request. A version that is loaded serves on.
-    pub(super) fn fall_asleep(&mut self, version: u32) {
+    pub(super) fn leave_unloaded(&mut self, version: u32) {
         if self.loaded().is_none() {
             self.presence = Presence::Unloaded(version);
         }

@@ -124,7 +124,7 @@ mod tests {
     fn the_policy_says_which_models_have_to_answer() {
         let model = |(name, state): (&str, ModelState)| ModelReadiness { name: name.to_owned(), state, version: None };
         let models = [("good", ModelState::Ready), ("bad", ModelState::Failed)].map(model);
-        let asleep = [("good", ModelState::Unloaded)].map(model);
+        let unloaded = [("good", ModelState::Unloaded)].map(model);
         let named = |names: &str| names.parse::<ReadyPolicy>().unwrap();
         for (policy, models, silent) in [
             ("any", &models[..], None),
@@ -132,8 +132,8 @@ mod tests {
             ("any", &[], None),
             ("all", &models[..], Some("bad")),
             ("all", &models[..1], None),
-            ("any", &asleep[..], None),
-            ("all", &asleep[..], None),
+            ("any", &unloaded[..], None),
+            ("all", &unloaded[..], None),
             ("good", &models[..], None),
             ("good, bad,gone", &models[..], Some("bad, gone")),
         ] {

@@ -33,14 +33,14 @@ enum Room {
 
 impl Registry {
     /// Loads a model and waits for it.
-    pub(super) async fn summon(&self, name: &ModelName, deadline: Instant) -> Result<Arc<Model>, LookupError> {
+    pub(super) async fn load_on_demand(&self, name: &ModelName, deadline: Instant) -> Result<Arc<Model>, LookupError> {
         let deadline = deadline.min(Instant::now() + self.0.starter.options.memory.load_wait);
         let _waiter = self.read().get(name).map(|slot| Waiter::new(&slot.waiters));
         let mut changes = self.0.changes.subscribe();
         loop {
             match self.find(Some(name.as_str()))? {
                 Found::Loaded(model) => return Ok(model),
-                Found::Asleep(_) => self.wake(name),
+                Found::Unloaded(_) => self.request_load(name),
             }
             if timeout_at(deadline.into(), changes.changed()).await.is_err() {
                 return Err(LookupError::Loading(name.clone()));
@@ -49,22 +49,22 @@ impl Registry {
     }
 
     /// Begins to load a model, unless that has begun. The load goes on when the request that asked for it is given up.
-    fn wake(&self, name: &ModelName) {
-        let mut woken = false;
+    fn request_load(&self, name: &ModelName) {
+        let mut requested = false;
         self.update(name, |slot| {
             if let Presence::Unloaded(version) = slot.presence {
-                (slot.presence, woken) = (Presence::Loading(version), true);
+                (slot.presence, requested) = (Presence::Loading(version), true);
             }
         });
-        if woken {
+        if requested {
             let (registry, name) = (self.clone(), name.clone());
-            tokio::spawn(async move { registry.load_asleep(&name).await });
+            tokio::spawn(async move { registry.load_requested(&name).await });
         }
     }
 
-    /// Loads the version that the model fell asleep with, or one before it. A model that nobody has asked for in the meantime
+    /// Loads the version that was loaded last, or one before it. A model that nobody has asked for in the meantime
     /// is left alone, so that loads which come too late do not push out what others use.
-    async fn load_asleep(&self, name: &ModelName) {
+    async fn load_requested(&self, name: &ModelName) {
         let _one_at_a_time = self.0.loading.lock().await;
         let (mut due, now) = (None, self.now());
         self.update(name, |slot| {

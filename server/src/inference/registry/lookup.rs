@@ -49,7 +49,7 @@ pub enum LookupError {
 /// A classifier that answers, or will once it is loaded.
 pub(super) enum Found {
     Loaded(Arc<Model>),
-    Asleep(ModelName),
+    Unloaded(ModelName),
 }
 
 impl Registry {
@@ -68,7 +68,7 @@ impl Registry {
                 let reason = slot.reason().unwrap_or_else(|| "it has failed".to_owned());
                 Err(LookupError::Failed { name: name.clone(), reason })
             }
-            (_, Presence::Unloaded(_) | Presence::Loading(_)) => Ok(Found::Asleep(name.clone())),
+            (_, Presence::Unloaded(_) | Presence::Loading(_)) => Ok(Found::Unloaded(name.clone())),
             (_, Presence::Absent | Presence::Loaded(_)) => Err(LookupError::Loading(name.clone())),
         }
     }

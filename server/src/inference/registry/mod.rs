@@ -120,7 +120,7 @@ impl Registry {
     pub async fn classifier(&self, name: Option<&str>, deadline: Instant) -> Result<Arc<Model>, LookupError> {
         match self.find(name)? {
             Found::Loaded(model) => Ok(model),
-            Found::Asleep(name) => self.summon(&name, deadline).await,
+            Found::Unloaded(name) => self.load_on_demand(&name, deadline).await,
         }
     }
 

@@ -130,7 +130,7 @@ impl Registry {
             Ok(Opened::Backbone) => LoadOutcome::Backbone(version),
             Ok(Opened::Unloaded) => LoadOutcome::Untested(version),
             Ok(Opened::NoRoom) => {
-                self.update(name, |slot| slot.fall_asleep(version));
+                self.update(name, |slot| slot.leave_unloaded(version));
                 LoadOutcome::Loading(version)
             }
             Err(reason) => {

@@ -24,8 +24,8 @@ use crate::events::{Event, Observer};
 use rows::SearchTask;
 use search::Candidate;
 
-/// The most bytes of features that are looked at together. They are held up to three times.
-const TOGETHER: usize = 2 << 30;
+/// The most bytes of features for L-BFGS, which works on all of them at once and holds them up to three times.
+const LBFGS_BYTES: usize = 2 << 30;
 
 /// What a head is to learn.
 #[derive(Debug, Clone, Copy)]
@@ -121,17 +121,17 @@ pub struct HeadCandidate {
 pub fn probe(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
     match task.options.solver {
         HeadSolver::Sgd => sgd::train(task, observer),
-        HeadSolver::Auto if size_of_val(task.training.features.as_slice()) > TOGETHER => {
+        HeadSolver::Auto if size_of_val(task.training.features.as_slice()) > LBFGS_BYTES => {
             let message = "the head is trained by SGD, because its features are too many for L-BFGS".to_owned();
             observer.event(Event::Note { message });
             sgd::train(task, observer)
         }
-        HeadSolver::Auto | HeadSolver::Lbfgs => together(task, observer),
+        HeadSolver::Auto | HeadSolver::Lbfgs => by_lbfgs(task, observer),
     }
 }
 
-/// Chooses and trains on all features at once.
-fn together(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
+/// Chooses and trains by L-BFGS.
+fn by_lbfgs(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
     let plain = [task.plain_transform()];
     let search = SearchTask {
         training: task.training,
@@ -150,9 +150,11 @@ fn together(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearP
         images: best.held_out.images,
         candidates: candidates.iter().map(HeadCandidate::from).collect(),
     });
-    if let Some(choice) = &choice {
-        observer.event(Event::Note { message: choice.to_string() });
-    }
+    let message = match &choice {
+        Some(choice) => choice.to_string(),
+        None => format!("the head takes {transform}: there are too few training images to choose another"),
+    };
+    observer.event(Event::Note { message });
     Ok(LinearProbe { transform, head, choice, best_epoch: None, history: Vec::new() })
 }
 

@@ -9,7 +9,7 @@ use super::{FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform, Line
 use crate::backend::cpu::kernels::matmul::Matrix;
 use crate::events::Unobserved;
 use crate::finetune::FinetuneOptions;
-use crate::finetune::head::{HeadOptions, HeadSolver, LabeledFeatures};
+use crate::finetune::head::LabeledFeatures;
 
 /// Sums in f32, and a search that ends when the gradient is a thousandth of a percent of what it began with.
 const TOLERANCE: f64 = 1e-3;
@@ -108,7 +108,7 @@ fn sparse(images: usize) -> LabeledFeatures {
     LabeledFeatures { features: features.collect(), classes: classes.clone() }
 }
 
-fn trained(training: &LabeledFeatures, solver: HeadSolver) -> LinearProbe {
+fn trained(training: &LabeledFeatures) -> LinearProbe {
     let shape = Shape::vector(training.width());
     let task = ProbeTask {
         training,
@@ -117,7 +117,7 @@ fn trained(training: &LabeledFeatures, solver: HeadSolver) -> LinearProbe {
         views: 1,
         classes: 3,
         transforms: &FeatureTransform::all(&shape),
-        options: HeadOptions { solver, ..FinetuneOptions::default().head() },
+        options: FinetuneOptions::default().head(),
     };
     probe(&task, &mut Unobserved).unwrap()
 }
@@ -125,7 +125,7 @@ fn trained(training: &LabeledFeatures, solver: HeadSolver) -> LinearProbe {
 #[test]
 fn the_transform_that_suits_the_features_is_chosen_and_said() {
     let training = sparse(120);
-    let trained = trained(&training, HeadSolver::Lbfgs);
+    let trained = trained(&training);
     // Only the length of a vector hides how large its numbers are.
     assert_eq!(trained.transform.scaling, FeatureScaling::UnitLength);
     let choice = trained.choice.unwrap();
@@ -138,14 +138,14 @@ fn the_transform_that_suits_the_features_is_chosen_and_said() {
 #[test]
 fn equal_features_give_equal_heads() {
     let training = sparse(60);
-    let [one, other] = [0, 1].map(|_| trained(&training, HeadSolver::Lbfgs).head);
+    let [one, other] = [0, 1].map(|_| trained(&training).head);
     assert_eq!((one.weight.data(), one.bias.data()), (other.weight.data(), other.bias.data()));
 }
 
 #[test]
 fn too_few_images_choose_nothing_and_still_give_a_head() {
     let training = sparse(6);
-    let trained = trained(&training, HeadSolver::Lbfgs);
+    let trained = trained(&training);
     assert!(trained.choice.is_none() && trained.head.is_finite());
     let logits = trained.logits(&Shape::vector(9), &training.features);
     let best = |row: &[f32]| (0..3).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
