@@ -1,4 +1,4 @@
-//! `graft train` and `graft lr-find` from outside, on small images of two colours.
+//! `graft train` and `graft lr-find` from outside, on small images of two colors.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,8 +8,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// A BMP file of noise about a colour, red, green, blue.
-fn bmp(side: u32, colour: [u8; 3], mut noise: u32) -> Vec<u8> {
+/// A BMP file of noise about a color, red, green, blue.
+fn bmp(side: u32, color: [u8; 3], mut noise: u32) -> Vec<u8> {
     let pixels = 3 * side * side;
     let mut file = b"BM".to_vec();
     [54 + pixels, 0, 54, 40, side, side].iter().for_each(|number| file.extend(number.to_le_bytes()));
@@ -18,17 +18,17 @@ fn bmp(side: u32, colour: [u8; 3], mut noise: u32) -> Vec<u8> {
     for _ in 0..side * side {
         for channel in [2, 1, 0] {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            file.push(colour[channel].saturating_add((noise >> 26) as u8));
+            file.push(color[channel].saturating_add((noise >> 26) as u8));
         }
     }
     file
 }
 
 fn dataset(folder: &Path) {
-    for (class, colour) in [("blue", [60, 60, 150]), ("red", [150, 60, 60])] {
+    for (class, color) in [("blue", [60, 60, 150]), ("red", [150, 60, 60])] {
         fs::create_dir_all(folder.join(class)).expect("a folder for a class");
         for n in 0..24 {
-            fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(16, colour, n)).expect("an image");
+            fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(16, color, n)).expect("an image");
         }
     }
 }
@@ -131,8 +131,8 @@ fn a_run_that_is_killed_ten_times_writes_the_same_file() {
     let longer = done(train(folder, "killed").args(["--set", "show_metric=false", "--resume"]));
     assert!(longer.contains("from step 176, 16 epoch(s)"), "{longer}");
 
-    let stored = done(graft(folder).args(["import", "runs/whole/model.onnx", "--name", "colours"]));
-    assert!(stored.contains("stored `colours` version 1: resnet20_cifar, 2 classes"), "{stored}");
+    let stored = done(graft(folder).args(["import", "runs/whole/model.onnx", "--name", "colors"]));
+    assert!(stored.contains("stored `colors` version 1: resnet20_cifar, 2 classes"), "{stored}");
 }
 
 #[test]

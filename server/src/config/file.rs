@@ -282,7 +282,7 @@ mod tests {
         assert!(
             refusal("[export]\nmodelx = 'x'").ends_with("`export.modelx`, which is no option; did you mean `model`?")
         );
-        assert!(refusal("colour = 1").ends_with("which is no option; `graft serve --help` lists them"));
+        assert!(refusal("color = 1").ends_with("which is no option; `graft serve --help` lists them"));
         assert!(refusal("model = 'x'").contains("`model`, which is no option"), "an option of another command");
         assert!(refusal("config = 'x'").contains("`config`, which is no option"));
         assert!(refusal("[paint]\nx = 1").contains("`paint`, which is no option"));

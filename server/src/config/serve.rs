@@ -47,7 +47,7 @@ pub struct ServeArgs {
     pub ready: ReadyPolicy,
 
     /// The most images in one run of a model; it takes what is waiting and never waits for more
-    #[arg(long, env = "GRAFT_MAX_BATCH", default_value_t = NonZeroUsize::new(8).unwrap_or(NonZeroUsize::MIN), value_name = "N")]
+    #[arg(long, env = "GRAFT_MAX_BATCH", default_value_t = NonZeroUsize::MIN, value_name = "N")]
     pub max_batch: NonZeroUsize,
 
     /// What models may take.

@@ -33,14 +33,10 @@ impl Admission {
     /// A permit for each image, or none at all: half a request is no use to anyone.
     pub(super) fn admit(&self, images: usize, deadline: Instant) -> Result<Vec<QueuePermit>, InferenceError> {
         self.check(images, deadline)?;
-        let wanted = u32::try_from(images).unwrap_or(u32::MAX);
-        let permits = self.permits.clone().try_acquire_many_owned(wanted);
+        let count = u32::try_from(images).unwrap_or(u32::MAX);
+        let permits = self.permits.clone().try_acquire_many_owned(count);
         let mut permits = permits.map_err(|_| self.overloaded())?;
-        let mut admitted = Vec::with_capacity(images);
-        while let Some(permit) = permits.split(1) {
-            admitted.push(QueuePermit { _permit: permit });
-        }
-        Ok(admitted)
+        Ok(std::iter::from_fn(|| permits.split(1)).map(|permit| QueuePermit { _permit: permit }).collect())
     }
 
     /// Whether so many images could be admitted now. Takes nothing: a body that is still to arrive may take its time.

@@ -43,15 +43,15 @@ pub(crate) fn network(labels: Option<&[&str]>) -> Network {
     params.insert("head.weight", Tensor::new([3, 3], vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
     params.insert("head.bias", Tensor::new([3], vec![0.0; 3]));
     let labels = labels.map(|names| Labels::new(names.iter().map(|&name| name.to_owned()).collect()));
-    let spec = ModelSpec::new("colours", labels, preprocess);
+    let spec = ModelSpec::new("colors", labels, preprocess);
     Network::new(graph.finish(x), &params, spec).unwrap()
 }
 
-pub(crate) fn colours() -> Network {
+pub(crate) fn colors() -> Network {
     network(Some(&["red", "green", "blue"]))
 }
 
-/// An image of one colour as a 24-bit BMP, 4 x 4 pixels.
+/// An image of one color as a 24-bit BMP, 4 x 4 pixels.
 pub(crate) fn bmp([red, green, blue]: [u8; 3]) -> Vec<u8> {
     let mut file = b"BM".to_vec();
     for word in [54 + 48_u32, 0, 54, 40, 4, 4, 1 | 24 << 16, 0, 48, 0, 0, 0, 0] {

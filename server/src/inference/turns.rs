@@ -35,10 +35,10 @@ impl ModelTurns {
                 turns.free -= 1;
                 return Some(ModelTurn(Some(self.clone())));
             }
-            let (granted, turn) = oneshot::channel();
+            let (sender, turn) = oneshot::channel();
             match turns.waiting.iter_mut().find(|(name, _)| name == model) {
-                Some((_, images)) => images.push_back(granted),
-                None => turns.waiting.push_back((model.clone(), VecDeque::from([granted]))),
+                Some((_, images)) => images.push_back(sender),
+                None => turns.waiting.push_back((model.clone(), VecDeque::from([sender]))),
             }
             turn
         };
@@ -86,7 +86,7 @@ impl Drop for ModelTurn {
 #[derive(Debug)]
 pub(super) struct PixelBudget {
     used: Mutex<u64>,
-    given_back: Condvar,
+    release: Condvar,
     limit: u64,
 }
 
@@ -99,7 +99,7 @@ pub(super) struct PixelCharge<'a> {
 
 impl PixelBudget {
     pub(super) fn new(limit: u64) -> Self {
-        Self { used: Mutex::new(0), given_back: Condvar::new(), limit }
+        Self { used: Mutex::new(0), release: Condvar::new(), limit }
     }
 
     /// Waits until so many pixels fit. An image larger than the budget is decoded alone.
@@ -107,7 +107,7 @@ impl PixelBudget {
         let pixels = pixels.min(self.limit);
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |used: &mut u64| *used + pixels > self.limit;
-        let mut used = self.given_back.wait_while(used, full).unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.release.wait_while(used, full).unwrap_or_else(PoisonError::into_inner);
         *used += pixels;
         PixelCharge { budget: self, pixels }
     }
@@ -124,7 +124,7 @@ impl PixelBudget {
 impl Drop for PixelCharge<'_> {
     fn drop(&mut self) {
         *self.budget.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.pixels;
-        self.budget.given_back.notify_all();
+        self.budget.release.notify_all();
     }
 }
 
@@ -143,23 +143,23 @@ mod tests {
         let turns = ModelTurns::new(1);
         let mut cx = Context::from_waker(Waker::noop());
         let (large, small) = (name("large"), name("small"));
-        let mut waiting: Vec<_> =
+        let mut queue: Vec<_> =
             [&large, &large, &large, &small].map(|model| Box::pin(turns.acquire(model))).into_iter().collect();
-        let mut held: Vec<Option<ModelTurn>> = waiting
+        let mut slots: Vec<Option<ModelTurn>> = queue
             .iter_mut()
             .map(|turn| match turn.as_mut().poll(&mut cx) {
                 Poll::Ready(turn) => turn,
                 Poll::Pending => None,
             })
             .collect();
-        assert!(held[0].is_some() && held[1..].iter().all(Option::is_none));
+        assert!(slots[0].is_some() && slots[1..].iter().all(Option::is_none));
         // The order in which the turn goes round: the second image of `large`, then `small`, then the third of `large`.
         let mut holder = 0;
-        for expected in [1, 3, 2] {
-            held[holder] = None;
-            let Poll::Ready(turn) = waiting[expected].as_mut().poll(&mut cx) else { panic!("not {expected}") };
-            held[expected] = turn;
-            holder = expected;
+        for next in [1, 3, 2] {
+            slots[holder] = None;
+            let Poll::Ready(turn) = queue[next].as_mut().poll(&mut cx) else { panic!("not {next}") };
+            slots[next] = turn;
+            holder = next;
         }
     }
 
@@ -167,16 +167,16 @@ mod tests {
     fn a_turn_that_nobody_waits_for_any_more_goes_to_the_next() {
         let turns = ModelTurns::new(1);
         let mut cx = Context::from_waker(Waker::noop());
-        let model = name("colours");
+        let model = name("colors");
         let mut first = Box::pin(turns.acquire(&model));
-        let Poll::Ready(held) = first.as_mut().poll(&mut cx) else { panic!() };
+        let Poll::Ready(turn) = first.as_mut().poll(&mut cx) else { panic!() };
         let mut gone = Box::pin(turns.acquire(&model));
         let mut next = Box::pin(turns.acquire(&model));
         assert!(gone.as_mut().poll(&mut cx).is_pending() && next.as_mut().poll(&mut cx).is_pending());
         drop(gone);
-        drop(held);
-        let Poll::Ready(Some(held)) = next.as_mut().poll(&mut cx) else { panic!() };
-        drop(held);
+        drop(turn);
+        let Poll::Ready(Some(turn)) = next.as_mut().poll(&mut cx) else { panic!() };
+        drop(turn);
         assert_eq!(turns.lock().free, 1);
     }
 

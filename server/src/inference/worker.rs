@@ -220,7 +220,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours};
+    use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colors};
     use crate::metrics::Metrics;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -229,7 +229,7 @@ mod tests {
 
     /// A worker whose queue holds so many images and is closed behind them.
     fn worker(images: usize, watch: &Arc<Mutex<EngineRecord>>) -> (Worker, Vec<Reply>) {
-        let network = colours();
+        let network = colors();
         let input = network.spec.preprocess.apply(&bmp(RED), &Limits::default()).unwrap();
         let admission = Arc::new(Admission::new(images, HOUR));
         let (queue, entries) = unbounded_channel();
@@ -242,10 +242,10 @@ mod tests {
         let replies = admission.admit(images, Instant::now() + HOUR).unwrap().into_iter().map(entry).collect();
         let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
         let engine = RecordingEngine::open(&file, watch.clone()).unwrap();
-        let metrics = Metrics::default().of_model("colours", "tract");
+        let metrics = Metrics::default().of_model("colors", "tract");
         let failure = Arc::default();
         let worker = Worker {
-            name: "colours".parse().unwrap(),
+            name: "colors".parse().unwrap(),
             engine,
             entries,
             turns: ModelTurns::new(1),

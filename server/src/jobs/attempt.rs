@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -54,12 +55,21 @@ enum StopReason {
     TimeUp(Duration),
 }
 
-/// What happened while a process was followed.
-struct Followed {
-    /// Its last word, if it said one.
-    outcome: Option<AttemptOutcome>,
+/// A process that is followed.
+struct Supervision<'a> {
+    attempt: &'a Attempt<'a>,
+    process: &'a mut Process,
+    recorder: Recorder<'a>,
+    /// In milliseconds since 1970.
+    lease_until: i64,
+    /// Set once, when the process is told to stop.
     stop_reason: Option<StopReason>,
+    /// When it must stop, or, if it has been told to, when it is killed.
+    deadline: time::Instant,
 }
+
+/// Whether a process is followed further; its last word, if it said one.
+type Step = ControlFlow<Option<AttemptOutcome>>;
 
 impl Attempt<'_> {
     /// Starts the training process and follows it to its end.
@@ -79,7 +89,16 @@ impl Attempt<'_> {
             lease_until: self.claim.lease_until,
         };
         process.send(&start).await?;
-        let Followed { outcome, stop_reason } = self.follow(&mut process, stop).await?;
+        let mut supervision = Supervision {
+            attempt: self,
+            process: &mut process,
+            recorder: Recorder { attempt: self, failing: false },
+            lease_until: self.claim.lease_until,
+            stop_reason: None,
+            deadline: time::Instant::now() + self.jobs.options.timeout.saturating_sub(self.claim.spent),
+        };
+        let outcome = supervision.follow(stop).await?;
+        let stop_reason = supervision.stop_reason;
         // A process that was told to stop has had its time; one that has said its last word needs none.
         let grace = if matches!(outcome, Some(AttemptOutcome::Lost)) { Duration::ZERO } else { EXIT_GRACE };
         let status = process.end(grace).await;
@@ -89,76 +108,93 @@ impl Attempt<'_> {
             (None, None) => died(status, stop).await,
         })
     }
+}
 
+impl Supervision<'_> {
     /// Until the process has said its last word, has ended without one, or has been told to stop for too long.
-    async fn follow(&self, process: &mut Process, stop: &mut watch::Receiver<bool>) -> Result<Followed, JobsError> {
-        let options = self.jobs.options;
-        let mut beat = interval(options.lease / 3);
+    async fn follow(&mut self, stop: &mut watch::Receiver<bool>) -> Result<Option<AttemptOutcome>, JobsError> {
+        let jobs = self.attempt.jobs;
+        let mut beat = interval(jobs.options.lease / 3);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut lease_until = self.claim.lease_until;
-        let mut recorder = Recorder { attempt: self, failing: false };
-        let mut stop_reason = None;
-        let mut deadline = time::Instant::now() + options.timeout.saturating_sub(self.claim.spent);
         loop {
-            tokio::select! {
-                report = process.report() => {
-                    let outcome = match report {
-                        Ok(Some(ChildMessage::Event { event })) => match recorder.record(&event).await {
-                            true => continue,
-                            false => Some(AttemptOutcome::Lost),
-                        },
-                        Ok(Some(ChildMessage::Progress { progress })) => match recorder.progress(&progress).await {
-                            true => continue,
-                            false => Some(AttemptOutcome::Lost),
-                        },
-                        Ok(Some(ChildMessage::Published { result })) => Some(AttemptOutcome::Published(result)),
-                        Ok(Some(ChildMessage::Failed { error })) if is_transient(&error.code) => {
-                            Some(AttemptOutcome::Crashed(error))
-                        }
-                        Ok(Some(ChildMessage::Failed { error })) => Some(AttemptOutcome::Failed(error)),
-                        // Without being told to, it stops only when it has not heard from us for the time of the lease.
-                        Ok(Some(ChildMessage::Stopped)) => {
-                            Some(stop_reason.map_or(AttemptOutcome::Lost, StopReason::outcome))
-                        }
-                        Ok(None) | Err(_) => None,
-                    };
-                    return Ok(Followed { outcome, stop_reason });
+            let step = tokio::select! {
+                report = self.process.report() => self.hear(report).await,
+                () = async { tokio::select! { _ = beat.tick() => {}, () = jobs.changed.notified() => {} } } => {
+                    self.renew().await?
                 }
-                () = async { tokio::select! { _ = beat.tick() => {}, () = self.jobs.changed.notified() => {} } } => {
-                    let cancel_requested = match self.jobs.heartbeat(self.claim).await {
-                        Ok(Heartbeat::Ours { lease_until: until, cancel_requested }) => {
-                            lease_until = until;
-                            process.send(&ControlMessage::Lease { until }).await?;
-                            cancel_requested
-                        }
-                        // The database may answer again while the lease lasts.
-                        Err(error) if Timestamp::now().as_millisecond() < lease_until => {
-                            tracing::warn!(cause = chain(&error), "a lease cannot be renewed");
-                            false
-                        }
-                        Ok(Heartbeat::Lost) | Err(_) => {
-                            return Ok(Followed { outcome: Some(AttemptOutcome::Lost), stop_reason });
-                        }
-                    };
-                    if cancel_requested && stop_reason.is_none() {
-                        (stop_reason, deadline) = (Some(StopReason::Cancel), time::Instant::now() + STOP_GRACE);
-                        process.send(&ControlMessage::Cancel).await?;
-                    }
-                }
-                _ = stop.changed(), if stop_reason.is_none() => {
-                    (stop_reason, deadline) = (Some(StopReason::Release), time::Instant::now() + STOP_GRACE);
-                    process.close_input();
-                }
-                () = sleep_until(deadline) => {
-                    if stop_reason.is_some() {
-                        return Ok(Followed { outcome: None, stop_reason });
-                    }
-                    let reason = StopReason::TimeUp(options.timeout);
-                    (stop_reason, deadline) = (Some(reason), time::Instant::now() + STOP_GRACE);
-                    process.send(&ControlMessage::Cancel).await?;
-                }
+                _ = stop.changed(), if self.stop_reason.is_none() => self.release(),
+                () = sleep_until(self.deadline) => self.run_out().await?,
+            };
+            if let ControlFlow::Break(outcome) = step {
+                return Ok(outcome);
             }
         }
+    }
+
+    /// Takes what the process has said; `None` or an error when it has ended.
+    async fn hear(&mut self, report: io::Result<Option<ChildMessage>>) -> Step {
+        let outcome = match report {
+            Ok(Some(ChildMessage::Event { event })) => match self.recorder.record(&event).await {
+                true => return Step::Continue(()),
+                false => AttemptOutcome::Lost,
+            },
+            Ok(Some(ChildMessage::Progress { progress })) => match self.recorder.progress(&progress).await {
+                true => return Step::Continue(()),
+                false => AttemptOutcome::Lost,
+            },
+            Ok(Some(ChildMessage::Published { result })) => AttemptOutcome::Published(result),
+            Ok(Some(ChildMessage::Failed { error })) if is_transient(&error.code) => AttemptOutcome::Crashed(error),
+            Ok(Some(ChildMessage::Failed { error })) => AttemptOutcome::Failed(error),
+            // Without being told to, it stops only when it has not heard from us for the time of the lease.
+            Ok(Some(ChildMessage::Stopped)) => self.stop_reason.map_or(AttemptOutcome::Lost, StopReason::outcome),
+            Ok(None) | Err(_) => return Step::Break(None),
+        };
+        Step::Break(Some(outcome))
+    }
+
+    /// Renews the lease, and passes on a request to cancel.
+    async fn renew(&mut self) -> Result<Step, JobsError> {
+        let Attempt { jobs, claim, .. } = *self.attempt;
+        match jobs.heartbeat(claim).await {
+            Ok(Heartbeat::Ours { lease_until: until, cancel_requested }) => {
+                self.lease_until = until;
+                self.process.send(&ControlMessage::Lease { until }).await?;
+                if cancel_requested && self.stop_reason.is_none() {
+                    self.stop_by_message(StopReason::Cancel).await?;
+                }
+            }
+            // The database may answer again while the lease lasts.
+            Err(error) if Timestamp::now().as_millisecond() < self.lease_until => {
+                tracing::warn!(cause = chain(&error), "a lease cannot be renewed");
+            }
+            Ok(Heartbeat::Lost) | Err(_) => return Ok(Step::Break(Some(AttemptOutcome::Lost))),
+        }
+        Ok(Step::Continue(()))
+    }
+
+    /// The server stops: so does the process, which sees the end of its input.
+    fn release(&mut self) -> Step {
+        self.give_grace(StopReason::Release);
+        self.process.close_input();
+        Step::Continue(())
+    }
+
+    /// The deadline has passed.
+    async fn run_out(&mut self) -> Result<Step, JobsError> {
+        if self.stop_reason.is_some() {
+            return Ok(Step::Break(None));
+        }
+        self.stop_by_message(StopReason::TimeUp(self.attempt.jobs.options.timeout)).await?;
+        Ok(Step::Continue(()))
+    }
+
+    async fn stop_by_message(&mut self, reason: StopReason) -> Result<(), JobsError> {
+        self.give_grace(reason);
+        Ok(self.process.send(&ControlMessage::Cancel).await?)
+    }
+
+    fn give_grace(&mut self, reason: StopReason) {
+        (self.stop_reason, self.deadline) = (Some(reason), time::Instant::now() + STOP_GRACE);
     }
 }
 

@@ -237,7 +237,7 @@ mod tests {
     use super::super::record::{JobRecord, JobState};
     use super::super::store::tests::{create, jobs};
     use super::*;
-    use crate::inference::testing::{colours, options, publish};
+    use crate::inference::testing::{colors, options, publish};
     use crate::store::{Artifacts, JobOrigin, ModelContent, ModelStore, Publication};
 
     /// Waits for the word to stop, in either form, and obeys.
@@ -408,11 +408,11 @@ mod tests {
         let runner = runner(&jobs, &folder, "exit 1");
         let store = ModelStore::open(&folder.path().join("models")).unwrap();
         let name: ModelName = "flowers".parse().unwrap();
-        publish(&store, "flowers", &colours(), &[]);
+        publish(&store, "flowers", &colors(), &[]);
         for attempt in 1..=3 {
             dies(&jobs).await;
             let origin = JobOrigin { id: job.id.to_string(), attempt };
-            let content = ModelContent::Native(Box::new(colours()));
+            let content = ModelContent::Native(Box::new(colors()));
             let artifacts = Artifacts { content: &content, golden: &[], report: None };
             let publication = Publication { origin, permitted: &|| true };
             assert_eq!(store.publish_once(&name, &artifacts, &publication).unwrap(), 2, "attempt {attempt}");
@@ -427,7 +427,7 @@ mod tests {
         let (folder, jobs) = jobs().await;
         let job = create(&jobs, "flowers").await;
         let store = ModelStore::open(&folder.path().join("models")).unwrap();
-        publish(&store, "flowers", &colours(), &[]);
+        publish(&store, "flowers", &colors(), &[]);
         // What a process leaves that is killed between its rename and its last word.
         let manifest = json!({"published_at": "2026-11-29T12:00:00Z", "job": {"id": job.id.to_string(), "attempt": 1}});
         let version = folder.path().join("models/flowers/1");

@@ -11,7 +11,7 @@ pub(in crate::cli) enum PreparationSource {
     Spec(Box<ModelSpec>),
     /// Everything, by the weights that these are.
     Parameters { preprocess: Box<Preprocess>, origin: String },
-    /// Which of the common ways it is, and the order of the colours where that is said apart from it.
+    /// Which of the common ways it is, and the order of the colors where that is said apart from it.
     Preset { preset: Preset, order: Option<ChannelOrder>, origin: String },
     /// The input's type holds bytes, so pixels go in as they are; the geometry is open.
     Bytes { order: Option<ChannelOrder> },

@@ -20,7 +20,7 @@ use crate::config::{
 };
 use crate::inference::Registry;
 use crate::inference::testing::{
-    EngineRecord, GREEN, RED, RecordingEngine, bmp, colours, golden, network, options, publish,
+    EngineRecord, GREEN, RED, RecordingEngine, bmp, colors, golden, network, options, publish,
 };
 use crate::jobs::JobOptions;
 use crate::runtime::SelectedEngine;
@@ -41,7 +41,7 @@ struct TestResponse {
 }
 
 impl TestServer {
-    /// A server with the classifier `colours` and the backbone `bones`.
+    /// A server with the classifier `colors` and the backbone `bones`.
     async fn new() -> Self {
         Self::with_access(AccessArgs::default()).await
     }
@@ -79,8 +79,8 @@ impl TestServer {
             SelectedEngine { kind: EngineKind::Tract, reason: "chosen by the test".to_owned(), version: None, threads };
         let state = AppState::open(&config, engine).await.unwrap();
         let server = Self { folder, state };
-        let (network, backbone) = (colours(), network(None));
-        publish(&server.store(), "colours", &network, &golden(&network));
+        let (network, backbone) = (colors(), network(None));
+        publish(&server.store(), "colors", &network, &golden(&network));
         publish(&server.store(), "bones", &backbone, &[]);
         server.state.registry.scan().await.unwrap();
         server
@@ -162,7 +162,7 @@ async fn images_are_classified() {
     let parts: [(&str, &str, &[u8]); 2] = [("image", "a.bmp", &red), ("image", "", &green)];
     let answer = server.post_form("/classify?top_k=2", &parts).await;
     let body = answer.ok();
-    assert_eq!((&body["model"], &body["version"], &body["engine"]), (&json!("colours"), &json!(1), &json!("tract")));
+    assert_eq!((&body["model"], &body["version"], &body["engine"]), (&json!("colors"), &json!(1), &json!("tract")));
     let results = body["results"].as_array().unwrap();
     let best = |index: usize| &results[index]["predictions"][0]["label"];
     assert_eq!((best(0), best(1)), (&json!("red"), &json!("green")));
@@ -172,7 +172,7 @@ async fn images_are_classified() {
     assert_eq!(answer.headers["x-request-id"].len(), 36);
 
     for content_type in ["application/octet-stream", "image/bmp", "application/x-www-form-urlencoded"] {
-        let answer = server.post("/classify/bytes?model=colours", content_type, red.clone()).await;
+        let answer = server.post("/classify/bytes?model=colors", content_type, red.clone()).await;
         let predictions = answer.ok()["results"][0]["predictions"].as_array().unwrap().clone();
         let scores: f64 = predictions.iter().map(|prediction| prediction["score"].as_f64().unwrap()).sum();
         assert!((scores - 1.0).abs() < 1e-6, "{predictions:?}");
@@ -238,27 +238,27 @@ async fn models_are_listed_and_described() {
     let [bones, model] = answer.ok()["data"].as_array().unwrap().as_slice() else { panic!("{}", answer.body) };
     assert_eq!((&bones["name"], &bones["state"]), (&json!("bones"), &json!("BACKBONE")));
     let expected = json!({
-        "name": "colours", "state": "READY", "version": 1, "versions": [1], "architecture": "colours", "classes": 3,
+        "name": "colors", "state": "READY", "version": 1, "versions": [1], "architecture": "colors", "classes": 3,
         "scores": "softmax"
     });
     assert_eq!(model, &expected);
-    let answer = server.get("/models/colours").await;
+    let answer = server.get("/models/colors").await;
     let model = answer.ok();
     assert_eq!(model["labels"], json!(["red", "green", "blue"]));
     assert_eq!(model["engine"], json!({"kind": "tract", "reason": "chosen by the test", "threads": 1}));
     assert_eq!(model["preprocess"]["resize"], json!({"mode": "exact", "width": 8, "height": 8}));
-    assert!(server.get("/models/nope").await.is(Code::ModelNotFound).contains("there are bones, colours"));
+    assert!(server.get("/models/nope").await.is(Code::ModelNotFound).contains("there are bones, colors"));
 
     let red = bmp(RED);
     let with =
         async |model: &str| server.post(&format!("/classify/bytes?model={model}"), "image/bmp", red.clone()).await;
-    assert!(with("nope").await.is(Code::ModelNotFound).contains("there are colours"));
-    with("..%2Fcolours").await.is(Code::ModelNotFound);
+    assert!(with("nope").await.is(Code::ModelNotFound).contains("there are colors"));
+    with("..%2Fcolors").await.is(Code::ModelNotFound);
     with("bones").await.is(Code::NotAClassifier);
-    publish(&server.store(), "second", &colours(), &[]);
+    publish(&server.store(), "second", &colors(), &[]);
     server.state.registry.scan().await.unwrap();
     let answer = server.post("/classify/bytes", "image/bmp", red.clone()).await;
-    assert!(answer.is(Code::ModelNotNamed).contains("colours, second"));
+    assert!(answer.is(Code::ModelNotNamed).contains("colors, second"));
 }
 
 #[tokio::test]
@@ -273,22 +273,22 @@ async fn fine_tunes_are_checked_before_they_are_accepted() {
         server.post("/finetune", "application/json", text).await.is(code);
     }
     server.post("/finetune", "text/plain", "{}").await.is(Code::UnsupportedMediaType);
-    let mut misspelt = body("colours", path);
+    let mut misspelt = body("colors", path);
     misspelt["options"] = json!({"epoch": 3});
     assert!(server.post_json("/finetune", &misspelt).await.is(Code::InvalidBody).contains("unknown field `epoch`"));
-    let mut wrong = body("colours", path);
+    let mut wrong = body("colors", path);
     wrong["options"] = json!({"epochs": 0});
     assert!(server.post_json("/finetune", &wrong).await.is(Code::FinetuneRefused).contains("`epochs`"));
     assert!(server.post_json("/finetune", &body("no/name", path)).await.is(Code::InvalidBody).contains("no/name"));
     assert!(server.post_json("/finetune", &body("nope", path)).await.is(Code::FinetuneRefused).contains("`nope`"));
-    assert!(server.post_json("/finetune", &body("colours", path)).await.is(Code::FinetuneRefused).contains(path));
+    assert!(server.post_json("/finetune", &body("colors", path)).await.is(Code::FinetuneRefused).contains(path));
     for class in ["a", "b"] {
         std::fs::create_dir_all(folder.join(class)).unwrap();
         for number in 0..3 {
             std::fs::write(folder.join(class).join(format!("{number}.bmp")), bmp(RED)).unwrap();
         }
         if class == "a" {
-            let answer = server.post_json("/finetune", &body("colours", path)).await;
+            let answer = server.post_json("/finetune", &body("colors", path)).await;
             assert!(answer.is(Code::FinetuneRefused).contains("1 folder(s) of pictures"));
         }
     }
@@ -296,7 +296,7 @@ async fn fine_tunes_are_checked_before_they_are_accepted() {
 
     // No image is read before the answer: a damaged one is the error of the job.
     std::fs::write(folder.join("b/1.bmp"), "no picture").unwrap();
-    let answer = server.post_json("/finetune", &body("colours", path)).await;
+    let answer = server.post_json("/finetune", &body("colors", path)).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     let job = answer.ok();
     assert_eq!((&job["state"], &job["attempt"]), (&json!("queued"), &json!(0)));
@@ -336,7 +336,7 @@ async fn an_idempotency_key_is_honoured() {
     }
     let send = async |name: &str, key: &str| {
         let dataset = json!({"kind": "folder", "path": folder});
-        let body = json!({"base_model": "colours", "dataset": dataset, "name": name});
+        let body = json!({"base_model": "colors", "dataset": dataset, "name": name});
         let request = Request::post("/finetune").header("idempotency-key", key);
         server
             .send(request.header(header::CONTENT_TYPE, "application/json").body(body.to_string().into()).unwrap())
@@ -378,7 +378,7 @@ async fn requests_name_files_below_data_roots_alone_and_learn_nothing_of_others(
     let mut details = std::collections::BTreeSet::new();
     for path in &paths {
         for kind in ["csv", "auto", "folder", "cifar10", "oxford17"] {
-            let body = json!({"base_model": "colours", "dataset": {"kind": kind, "path": path}, "name": "mine"});
+            let body = json!({"base_model": "colors", "dataset": {"kind": kind, "path": path}, "name": "mine"});
             let answer = server.post_json("/finetune", &body).await;
             let path = path.to_str().unwrap();
             details.insert(answer.is(Code::FinetuneRefused).replace(path, "PATH"));
@@ -393,7 +393,7 @@ async fn a_compressed_tar_is_left_to_its_job() {
     let server = TestServer::new().await;
     let archive = server.folder.path().join("photos.tar.gz");
     std::fs::write(&archive, b"\x1f\x8bnot really").unwrap();
-    let body = json!({"base_model": "colours", "dataset": {"kind": "folder", "path": archive}, "name": "mine"});
+    let body = json!({"base_model": "colors", "dataset": {"kind": "folder", "path": archive}, "name": "mine"});
     assert_eq!(server.post_json("/finetune", &body).await.status, StatusCode::ACCEPTED);
 }
 

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours, golden, network, options, publish};
+use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colors, golden, network, options, publish};
 use crate::inference::{Decoder, InferenceError};
 
 fn registry(store: &ModelStore, watch: &Arc<Mutex<EngineRecord>>) -> Registry {
@@ -32,42 +32,42 @@ async fn a_version_that_fails_its_self_test_leaves_the_one_before_it() {
     registry.scan().await.unwrap();
     assert!(registry.scanned() && registry.list().is_empty());
 
-    let network = colours();
-    publish(&store, "colours", &network, &golden(&network));
+    let network = colors();
+    publish(&store, "colors", &network, &golden(&network));
     registry.scan().await.unwrap();
-    let status = registry.get("colours").unwrap();
+    let status = registry.get("colors").unwrap();
     assert_eq!((status.state, status.serving, status.reason), (ModelState::Ready, Some(1), None));
 
     let mut wrong = golden(&network);
     wrong[1].logits[1] += 0.01;
-    publish(&store, "colours", &network, &wrong);
+    publish(&store, "colors", &network, &wrong);
     registry.scan().await.unwrap();
-    let status = registry.get("colours").unwrap();
+    let status = registry.get("colors").unwrap();
     assert_eq!((status.state, status.serving), (ModelState::Ready, Some(1)));
     let reason = status.reason.unwrap();
     assert!(reason.contains("version 2: golden image green.bmp: the logits differ by 1.1e-2"), "{reason}");
     assert_eq!(classifier(&registry, None).await.unwrap().version(), 1);
 
-    publish(&store, "colours", &network, &golden(&network));
+    publish(&store, "colors", &network, &golden(&network));
     registry.scan().await.unwrap();
-    let status = registry.get("colours").unwrap();
+    let status = registry.get("colors").unwrap();
     assert_eq!((status.serving, status.reason, status.versions), (Some(3), None, vec![1, 2, 3]));
 }
 
 #[tokio::test]
 async fn the_newest_good_version_serves_also_after_a_restart() {
     let (folder, store) = store();
-    let network = colours();
+    let network = colors();
     for _ in 0..4 {
-        publish(&store, "colours", &network, &golden(&network));
+        publish(&store, "colors", &network, &golden(&network));
     }
     publish(&store, "other", &network, &golden(&network));
-    std::fs::write(folder.path().join("colours/3/model.onnx"), "damaged").unwrap();
-    std::fs::remove_file(folder.path().join("colours/4/golden/golden.json")).unwrap();
+    std::fs::write(folder.path().join("colors/3/model.onnx"), "damaged").unwrap();
+    std::fs::remove_file(folder.path().join("colors/4/golden/golden.json")).unwrap();
     std::fs::write(folder.path().join("notes.txt"), "stray").unwrap();
     let registry = registry(&store, &Arc::default());
     registry.scan().await.unwrap();
-    let status = registry.get("colours").unwrap();
+    let status = registry.get("colors").unwrap();
     assert_eq!((status.state, status.serving), (ModelState::Ready, Some(2)));
     assert!(status.reason.is_some_and(|reason| reason.starts_with("version 4: ")));
     assert_eq!(registry.get("other").unwrap().serving, Some(1));
@@ -76,21 +76,21 @@ async fn the_newest_good_version_serves_also_after_a_restart() {
 #[tokio::test]
 async fn a_first_version_that_fails_serves_nobody() {
     let (_folder, store) = store();
-    let network = colours();
+    let network = colors();
     let mut wrong = golden(&network);
     wrong[0].bytes.truncate(60);
-    publish(&store, "colours", &network, &wrong);
+    publish(&store, "colors", &network, &wrong);
     let registry = registry(&store, &Arc::default());
     registry.scan().await.unwrap();
-    assert_eq!(registry.get("colours").unwrap().state, ModelState::Failed);
-    let Err(LookupError::Failed { reason, .. }) = classifier(&registry, Some("colours")).await else { panic!() };
+    assert_eq!(registry.get("colors").unwrap().state, ModelState::Failed);
+    let Err(LookupError::Failed { reason, .. }) = classifier(&registry, Some("colors")).await else { panic!() };
     assert!(reason.contains("golden image red.bmp: the bmp is truncated"), "{reason}");
 }
 
 #[tokio::test]
 async fn the_only_classifier_needs_no_name() {
     let (_folder, store) = store();
-    let network = colours();
+    let network = colors();
     let registry = registry(&store, &Arc::default());
     assert_eq!(classifier(&registry, None).await.err(), Some(LookupError::NotNamed { known: vec![] }));
 
@@ -114,8 +114,8 @@ async fn the_only_classifier_needs_no_name() {
 #[tokio::test]
 async fn a_model_that_panics_has_failed_and_says_so() {
     let (_folder, store) = store();
-    let network = colours();
-    publish(&store, "colours", &network, &golden(&network));
+    let network = colors();
+    publish(&store, "colors", &network, &golden(&network));
     // Two golden images alone, one batch, and one run that gives its memory back; then the request.
     let watch = Arc::new(Mutex::new(EngineRecord { panics: Some(4), ..EngineRecord::default() }));
     let registry = registry(&store, &watch);
@@ -125,7 +125,7 @@ async fn a_model_that_panics_has_failed_and_says_so() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
     assert!(matches!(answer, Err(InferenceError::Failed(_))), "{answer:?}");
-    assert_eq!(registry.get("colours").unwrap().state, ModelState::Failed);
+    assert_eq!(registry.get("colors").unwrap().state, ModelState::Failed);
     assert!(matches!(classifier(&registry, None).await, Err(LookupError::Failed { .. })));
     // Who has found the model before it failed.
     let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
@@ -136,11 +136,11 @@ async fn a_model_that_panics_has_failed_and_says_so() {
 async fn a_model_that_is_removed_is_gone() {
     let (folder, store) = store();
     let network = network(Some(&["a", "b", "c"]));
-    publish(&store, "colours", &network, &[]);
+    publish(&store, "colors", &network, &[]);
     let registry = registry(&store, &Arc::default());
     registry.scan().await.unwrap();
-    assert!(registry.get("colours").is_some());
-    std::fs::remove_dir_all(folder.path().join("colours")).unwrap();
+    assert!(registry.get("colors").is_some());
+    std::fs::remove_dir_all(folder.path().join("colors")).unwrap();
     registry.scan().await.unwrap();
-    assert!(registry.get("colours").is_none());
+    assert!(registry.get("colors").is_none());
 }

@@ -44,7 +44,7 @@ pub(in crate::cli::import) struct PreparationArgs {
     #[arg(long, env = "GRAFT_PIXEL_MAX", value_name = "N", default_value_t = 1.0)]
     pixel_max: f32,
 
-    /// The order in which the network takes the colours
+    /// The order in which the network takes the colors
     #[arg(long, env = "GRAFT_CHANNEL_ORDER", value_enum)]
     channel_order: Option<OrderArg>,
 }
@@ -212,7 +212,7 @@ impl PreparationArgs {
         Ok(Preparation { preprocess, order, origin })
     }
 
-    /// One number for all colours, or one for each, in units of pixels 0..1.
+    /// One number for all colors, or one for each, in units of pixels 0..1.
     fn triple(&self, option: &str, numbers: &[f32]) -> Result<[f32; 3]> {
         let numbers = match *numbers {
             [number] => [number; 3],

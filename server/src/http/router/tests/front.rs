@@ -17,13 +17,13 @@ async fn counted(server: &TestServer, start: &str) -> Vec<String> {
 async fn every_request_is_counted_once_by_its_outcome() {
     let server = TestServer::new().await;
     let red = bmp(RED);
-    let post = |bytes: Vec<u8>| server.post("/classify/bytes?model=colours", "image/bmp", bytes);
+    let post = |bytes: Vec<u8>| server.post("/classify/bytes?model=colors", "image/bmp", bytes);
     post(red.clone()).await.ok();
     post(b"text".to_vec()).await.is(Code::NotAnImage);
     // A client that goes: the future of its request is dropped before the body has come.
     let (_sender, stuck) = tokio::sync::oneshot::channel::<()>();
     let body = Body::new(StuckBody(stuck));
-    let request = Request::post("/classify/bytes?model=colours").body(body).unwrap();
+    let request = Request::post("/classify/bytes?model=colors").body(body).unwrap();
     let gone = tokio::time::timeout(Duration::from_millis(50), router(server.state.clone()).0.oneshot(request)).await;
     assert!(gone.is_err(), "the request has no answer");
 
@@ -34,17 +34,17 @@ async fn every_request_is_counted_once_by_its_outcome() {
     let requests = counted(&server, "graft_requests_total{route=\"/classify").await;
     let line = |outcome: &str, reason: &str| {
         format!(
-            "graft_requests_total{{route=\"/classify/bytes\",model=\"colours\",outcome=\"{outcome}\",\
+            "graft_requests_total{{route=\"/classify/bytes\",model=\"colors\",outcome=\"{outcome}\",\
              reason=\"{reason}\"}} 1"
         )
     };
     assert_eq!(requests, [line("abandoned", ""), line("answered", ""), line("failed", "not_an_image")]);
     let stages = counted(&server, "graft_stage_seconds_count{stage=\"inference\"").await;
-    assert_eq!(stages, ["graft_stage_seconds_count{stage=\"inference\",model=\"colours\",engine=\"tract\"} 1"]);
+    assert_eq!(stages, ["graft_stage_seconds_count{stage=\"inference\",model=\"colors\",engine=\"tract\"} 1"]);
     assert_eq!(counted(&server, "graft_body_bytes_in_flight").await, ["graft_body_bytes_in_flight 0"]);
     assert_eq!(
         counted(&server, "graft_model_version").await,
-        ["graft_model_version{model=\"bones\"} 0", "graft_model_version{model=\"colours\"} 1"]
+        ["graft_model_version{model=\"bones\"} 0", "graft_model_version{model=\"colors\"} 1"]
     );
 }
 
@@ -85,11 +85,11 @@ async fn what_can_be_refused_is_refused_before_the_body_is_read() {
     // What finds no room is refused by its length.
     let budget = server.state.budget.clone();
     let full = budget.reserve(budget.limit() - 100).unwrap();
-    let answer = server.post("/classify/bytes?model=colours", "image/bmp", vec![0; 1000]).await;
+    let answer = server.post("/classify/bytes?model=colors", "image/bmp", vec![0; 1000]).await;
     answer.is(Code::ServerBusy);
     assert!(answer.headers.contains_key(header::RETRY_AFTER));
     drop(full);
-    server.post("/classify/bytes?model=colours", "image/bmp", bmp(RED)).await.ok();
+    server.post("/classify/bytes?model=colors", "image/bmp", bmp(RED)).await.ok();
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_body_that_stops_arriving_is_given_up() {
     let limits = HttpLimits { body_timeout: Duration::from_millis(20), ..(*server.state.limits).clone() };
     server.state.limits = Arc::new(limits);
     let (_sender, stuck) = tokio::sync::oneshot::channel::<()>();
-    let request = Request::post("/classify/bytes?model=colours").body(Body::new(StuckBody(stuck))).unwrap();
+    let request = Request::post("/classify/bytes?model=colors").body(Body::new(StuckBody(stuck))).unwrap();
     server.send(request).await.is(Code::BodyTimeout);
 }
 
@@ -116,7 +116,7 @@ async fn json_has_a_limit_of_its_own_and_a_depth() {
 async fn a_deadline_of_the_client_is_kept() {
     let server = TestServer::new().await;
     let (_sender, stuck) = tokio::sync::oneshot::channel::<()>();
-    let request = Request::post("/classify/bytes?model=colours").header("x-request-timeout-ms", "20");
+    let request = Request::post("/classify/bytes?model=colors").header("x-request-timeout-ms", "20");
     let answer = server.send(request.body(Body::new(StuckBody(stuck))).unwrap()).await;
     assert!(answer.is(Code::DeadlineExceeded).contains("20 ms"));
     for text in ["0", "soon", "-1", "1.5"] {
@@ -189,15 +189,15 @@ async fn a_page_of_a_stranger_cannot_call_the_server() {
 async fn readiness_follows_the_life_of_the_server() {
     let mut server = TestServer::new().await;
     assert_eq!(server.get("/health/live").await.ok(), &json!({"status": "ok"}));
-    let models = json!([{"name": "colours", "state": "READY", "version": 1}]);
+    let models = json!([{"name": "colors", "state": "READY", "version": 1}]);
     assert_eq!(server.get("/health/ready").await.ok(), &json!({"status": "ok", "models": models}));
     let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
     server.state.registry = Registry::with_opener(server.store(), open, options(1, 1));
     server.get("/health/ready").await.is(Code::NotReady);
     server.state.registry.scan().await.unwrap();
-    assert!(server.get("/health/ready").await.is(Code::NotReady).contains("do not answer: colours"));
+    assert!(server.get("/health/ready").await.is(Code::NotReady).contains("do not answer: colors"));
     let red = bmp(RED);
-    let answer = server.post("/classify/bytes?model=colours", "image/bmp", red).await;
+    let answer = server.post("/classify/bytes?model=colors", "image/bmp", red).await;
     assert!(answer.is(Code::ModelFailed).contains("ONNX Runtime is not loaded"));
     server.state.draining.begin();
     server.get("/health/ready").await.is(Code::ShuttingDown);
@@ -221,7 +221,7 @@ async fn a_full_queue_is_answered_at_once() {
     let red = bmp(RED);
     let closed = gate.lock().unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    let model = server.state.registry.classifier(Some("colours"), deadline).await.unwrap();
+    let model = server.state.registry.classifier(Some("colors"), deadline).await.unwrap();
     let mut clients = tokio::task::JoinSet::new();
     let mut client = || {
         let (server, red) = (server.clone(), red.clone());

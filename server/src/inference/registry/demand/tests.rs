@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colours, golden, options, publish};
+use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colors, golden, options, publish};
 use crate::inference::{Decoder, InferenceOptions, MemoryOptions, ModelState};
 use crate::store::ModelStore;
 
@@ -21,7 +21,7 @@ impl Shop {
     async fn open(budget: u64, names: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = ModelStore::open(folder.path()).unwrap();
-        let network = colours();
+        let network = colors();
         for name in names {
             publish(&store, name, &network, &golden(&network));
         }
@@ -124,7 +124,7 @@ async fn requests_for_the_same_model_wait_for_one_load() {
 #[tokio::test]
 async fn a_new_version_takes_the_room_of_the_old_one() {
     let shop = Shop::open(214 * MB, &["a"]).await;
-    let network = colours();
+    let network = colors();
     assert_eq!(shop.ask("a").await.unwrap().version(), 1);
     publish(&shop.store, "a", &network, &golden(&network));
     shop.registry.scan().await.unwrap();
@@ -144,7 +144,7 @@ async fn a_new_version_takes_the_room_of_the_old_one() {
 #[tokio::test]
 async fn a_version_that_fails_when_it_is_loaded_leaves_the_one_before_it() {
     let shop = Shop::open(314 * MB, &["a"]).await;
-    let network = colours();
+    let network = colors();
     let mut wrong = golden(&network);
     wrong[1].logits[1] += 0.01;
     publish(&shop.store, "a", &network, &wrong);

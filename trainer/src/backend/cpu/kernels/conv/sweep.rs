@@ -141,8 +141,9 @@ fn tile_of<S: Simd, const M: usize, const V: usize>(simd: S, work: &Tile<'_>, ro
         let (weights, _) = S::as_simd_f32s(work.panel.weights);
         let (weights, _) = pulp::as_arrays::<V, _>(weights);
         for (&tap, pixels) in work.class.taps.iter().zip(work.sources) {
+            // Equal lengths of all of them, so that the loop over the channels has no bounds to check.
             let pixels: [&[f32]; M] = std::array::from_fn(|m| match pixels[portion + m] {
-                NOWHERE => work.zeros,
+                NOWHERE => &work.zeros[..count],
                 pixel => &work.source[pixel as usize * work.from.stride + work.from.first..][..count],
             });
             let weights = &weights[tap * count..][..count];
