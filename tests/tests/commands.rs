@@ -139,7 +139,7 @@ fn no_color_is_honored_by_every_command_and_by_the_log() {
         vec!["models"],
         vec!["models", "--model", "none"],
         vec!["config"],
-        vec!["data", data],
+        vec!["data", "check", data],
         vec!["check", data],
         vec!["classify", "--model", "base", text(&photo)],
         vec!["finetune", "--base", "base", "--data", data, "--name", "colors", "--epochs", "2"],

@@ -67,8 +67,9 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Train a new head on a stored model with your own images, and store the result
     Finetune(finetune::FinetuneArgs),
-    /// Say how a folder, archive or table of images is understood, and name every file that cannot be used
-    Data(data::DataArgs),
+    /// Images with classes: say how they are understood
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Train a network from the beginning, as a recipe says
     Train(train::TrainArgs),
     /// Try learning rates from very low to very high, and say where to begin
@@ -171,7 +172,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Serve(args)) => context.serve(&args)?,
         Some(Command::Classify(args)) => return classify::run(&args, context),
         Some(Command::Finetune(args)) => finetune::run(&args, context)?,
-        Some(Command::Data(args)) => return data::run(&args, context),
+        Some(Command::Data(command)) => return data::run(&command, context),
         Some(Command::Train(args)) => train::run(&args, context)?,
         Some(Command::LrFind(args)) => lr_find::run(&args, context)?,
         Some(Command::Import(args)) => import::run(&args, context)?,

@@ -1,4 +1,4 @@
-//! `graft data`.
+//! `graft data check`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,12 +8,12 @@ use clap::{Args, ValueEnum};
 use trainer::data::{BadFilePolicy, DatasetSummary, Inspection, OpenOptions};
 use trainer::finetune::FinetuneOptions;
 
-use super::images::{DatasetArgs, describe};
-use super::progress::Progress;
-use super::{CommandContext, output};
+use crate::cli::images::{DatasetArgs, describe};
+use crate::cli::progress::Progress;
+use crate::cli::{CommandContext, output};
 
 #[derive(Debug, Args)]
-pub(super) struct DataArgs {
+pub(in crate::cli) struct CheckArgs {
     /// The images: a folder, a zip or tar archive of one, or a CSV table; or the name of a published data set, `oxford17` or
     /// `cifar10`
     #[arg(value_name = "PATH|NAME")]
@@ -41,7 +41,7 @@ enum Format {
 
 /// Says how the images are understood and what is wrong with them, and trains nothing. Fails if a fine-tune with the same
 /// options would.
-pub(super) fn run(args: &DataArgs, context: &CommandContext) -> Result<ExitCode> {
+pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode> {
     let source = args.dataset.locate(&args.data, context, &mut Progress::new())?;
     let options = OpenOptions { archives: Some(&context.data.archives_dir()), ..OpenOptions::default() };
     let dataset = source.list_in(&options)?;
