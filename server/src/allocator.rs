@@ -2,7 +2,7 @@
 //!
 //! Nothing is done where the C library is not glibc.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::metrics::resident_bytes;
 
@@ -35,20 +35,27 @@ pub fn configure() {
     }
 }
 
-/// Gives memory back whenever the process has grown much, until the future is dropped. What requests left behind between
-/// pieces that are still used, `free` does not give back.
+/// Gives back every few seconds what requests have left behind between pieces that are still used, which `free` does not
+/// give back, until the future is dropped. Begins before the first model and the first request: had the process never been
+/// small, its growth would not show.
 pub async fn keep_trimmed() {
     const EVERY: Duration = Duration::from_secs(5);
     const WORTH: u64 = 32 << 20;
-    let mut least = u64::MAX;
+    let Some(mut least) = resident_bytes() else { return };
     loop {
         tokio::time::sleep(EVERY).await;
-        let Some(resident) = resident_bytes() else { return };
-        if resident > least.saturating_add(WORTH) {
-            // It cannot fail, and if the runtime is going, memory does not matter.
-            drop(tokio::task::spawn_blocking(trim).await);
+        let Some(before) = resident_bytes() else { return };
+        if before <= least.saturating_add(WORTH) {
+            least = least.min(before);
+            continue;
         }
-        least = least.min(resident_bytes().unwrap_or(resident));
+        let started = Instant::now();
+        // It cannot fail, and if the runtime is going, memory does not matter.
+        drop(tokio::task::spawn_blocking(trim).await);
+        let after = resident_bytes().unwrap_or(before);
+        least = least.min(after);
+        let duration_ms = started.elapsed().as_millis() as u64;
+        tracing::debug!(before, after, duration_ms, "unused pages were given back");
     }
 }
 

@@ -84,7 +84,6 @@ fn large_bmp() -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "sends 1.8 GB; one of seven runs kept 333 MB for a reason that is not known"]
 fn sixty_large_uploads_at_once_stay_within_a_container_and_are_given_back() {
     let sandbox = sandbox(&["base"]);
     let server = sandbox.serve(&[]);

@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,9 +17,12 @@ use crate::metrics::{Metrics, resident_bytes};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
 
-/// Everything a handler may need; cheap to clone.
+/// Everything a handler may need. Each layer of the router clones it for each request, so it is one pointer.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Services>);
+
+/// What handlers share.
+pub struct Services {
     /// The models that answer.
     pub registry: Registry,
     /// Decodes images.
@@ -43,6 +47,14 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Whether the server is going.
     pub draining: DrainState,
+}
+
+impl Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
 }
 
 /// Whether the server is shutting down.
@@ -104,7 +116,7 @@ impl AppState {
             },
             metrics: metrics.clone(),
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Services {
             registry: Registry::new(store, &engine, options),
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
@@ -121,6 +133,6 @@ impl AppState {
             ready: config.ready.clone(),
             metrics,
             draining: DrainState::default(),
-        })
+        })))
     }
 }
