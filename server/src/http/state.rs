@@ -49,6 +49,14 @@ pub struct Services {
     pub draining: DrainState,
 }
 
+impl AppState {
+    /// For a test that replaces a part, before anything else has the state.
+    #[cfg(test)]
+    pub(crate) fn services_mut(&mut self) -> &mut Services {
+        Arc::get_mut(&mut self.0).expect("nothing else has the state")
+    }
+}
+
 impl Deref for AppState {
     type Target = Services;
 

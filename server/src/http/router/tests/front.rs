@@ -96,7 +96,7 @@ async fn what_can_be_refused_is_refused_before_the_body_is_read() {
 async fn a_body_that_stops_arriving_is_given_up() {
     let mut server = TestServer::new().await;
     let limits = HttpLimits { body_timeout: Duration::from_millis(20), ..(*server.state.limits).clone() };
-    server.state.limits = Arc::new(limits);
+    server.state.services_mut().limits = Arc::new(limits);
     let (_sender, stuck) = tokio::sync::oneshot::channel::<()>();
     let request = Request::post("/classify/bytes?model=colors").body(Body::new(StuckBody(stuck))).unwrap();
     server.send(request).await.is(Code::BodyTimeout);
@@ -192,7 +192,7 @@ async fn readiness_follows_the_life_of_the_server() {
     let models = json!([{"name": "colors", "state": "READY", "version": 1}]);
     assert_eq!(server.get("/health/ready").await.ok(), &json!({"status": "ok", "models": models}));
     let open = Arc::new(|_: &[u8]| Err(onnx::EngineError::NotLoaded));
-    server.state.registry = Registry::with_opener(server.store(), open, options(1, 1));
+    server.state.services_mut().registry = Registry::with_opener(server.store(), open, options(1, 1));
     server.get("/health/ready").await.is(Code::NotReady);
     server.state.registry.scan().await.unwrap();
     assert!(server.get("/health/ready").await.is(Code::NotReady).contains("do not answer: colors"));
@@ -212,7 +212,7 @@ async fn a_full_queue_is_answered_at_once() {
     let watch = Arc::new(Mutex::new(EngineRecord::default()));
     let opened = watch.clone();
     let open = Arc::new(move |file: &[u8]| RecordingEngine::open(file, opened.clone()));
-    server.state.registry = Registry::with_opener(server.store(), open, options(2, 3));
+    server.state.services_mut().registry = Registry::with_opener(server.store(), open, options(2, 3));
     server.state.registry.scan().await.unwrap();
     let tested = watch.lock().unwrap().batches.len();
     watch.lock().unwrap().gate = Some(gate.clone());
