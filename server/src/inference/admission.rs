@@ -12,6 +12,7 @@ use super::InferenceError;
 #[derive(Debug)]
 pub(super) struct Admission {
     permits: Arc<Semaphore>,
+    decode_permits: Arc<Semaphore>,
     capacity: usize,
     max_wait: Duration,
     throughput: Throughput,
@@ -21,13 +22,17 @@ pub(super) struct Admission {
 #[derive(Debug)]
 pub(super) struct QueuePermit {
     _permit: OwnedSemaphorePermit,
+    /// Once it may be decoded.
+    decode_permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
-    pub(super) fn new(capacity: usize, max_wait: Duration) -> Self {
+    /// A queue of so many images, of which so many may be decoded before the model takes them.
+    pub(super) fn new(capacity: usize, decoded: usize, max_wait: Duration) -> Self {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(capacity));
-        Self { permits, capacity, max_wait, throughput: Throughput::default() }
+        let decode_permits = Arc::new(Semaphore::new(decoded.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { permits, decode_permits, capacity, max_wait, throughput: Throughput::default() }
     }
 
     /// A permit for each image, or none at all: half a request is no use to anyone.
@@ -36,7 +41,16 @@ impl Admission {
         let count = u32::try_from(images).unwrap_or(u32::MAX);
         let permits = self.permits.clone().try_acquire_many_owned(count);
         let mut permits = permits.map_err(|_| self.overloaded())?;
-        Ok(std::iter::from_fn(|| permits.split(1)).map(|permit| QueuePermit { _permit: permit }).collect())
+        Ok(std::iter::from_fn(|| permits.split(1))
+            .map(|permit| QueuePermit { _permit: permit, decode_permit: None })
+            .collect())
+    }
+
+    /// Waits until the model will soon want the image. What waits longer waits as the file it came in, which is a tenth of
+    /// its pixels, and costs nothing if its client goes or its deadline passes.
+    pub(super) async fn wait_to_decode(&self, permit: &mut QueuePermit) {
+        // The semaphore is never closed.
+        permit.decode_permit = self.decode_permits.clone().acquire_owned().await.ok();
     }
 
     /// Whether so many images could be admitted now. Takes nothing: a body that is still to arrive may take its time.
@@ -97,6 +111,9 @@ impl Throughput {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -107,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_back() {
-        let admission = Admission::new(4, LONG);
+        let admission = Admission::new(4, 2, LONG);
         admission.throughput.record(2, Duration::from_secs(1));
         let three = admission.admit(3, later()).unwrap();
         let Err(InferenceError::Overloaded { waiting, retry_after }) = admission.admit(2, later()) else { panic!() };
@@ -120,7 +137,7 @@ mod tests {
 
     #[test]
     fn an_image_that_would_wait_too_long_is_refused_before_the_queue_is_full() {
-        let admission = Admission::new(64, Duration::from_secs(1));
+        let admission = Admission::new(64, 2, Duration::from_secs(1));
         admission.throughput.record(1, Duration::from_millis(400));
         let two = admission.admit(2, later()).unwrap();
         assert!(admission.check(1, later()).is_ok(), "0.8 s are not too long");
@@ -132,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_image_that_would_be_late_is_refused_at_once() {
-        let admission = Admission::new(64, LONG);
+        let admission = Admission::new(64, 2, LONG);
         admission.throughput.record(1, Duration::from_secs(2));
         let soon = || Instant::now() + Duration::from_secs(1);
         let _first = admission.admit(1, soon()).unwrap();
@@ -140,9 +157,23 @@ mod tests {
         assert!(admission.admit(1, later()).is_ok());
     }
 
+    #[tokio::test]
+    async fn an_image_is_not_decoded_long_before_the_model_takes_it() {
+        let admission = Admission::new(4, 2, LONG);
+        let mut permits = admission.admit(3, later()).unwrap();
+        admission.wait_to_decode(&mut permits[0]).await;
+        admission.wait_to_decode(&mut permits[1]).await;
+        let mut third = permits.pop().unwrap();
+        let mut wait = pin!(admission.wait_to_decode(&mut third));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(wait.as_mut().poll(&mut cx).is_pending());
+        permits.pop();
+        assert!(wait.as_mut().poll(&mut cx).is_ready());
+    }
+
     #[test]
     fn a_request_that_can_never_fit_is_not_told_to_come_back() {
-        let admission = Admission::new(4, LONG);
+        let admission = Admission::new(4, 2, LONG);
         assert!(matches!(admission.admit(5, later()), Err(InferenceError::TooMany { images: 5, capacity: 4 })));
     }
 

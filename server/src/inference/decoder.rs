@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use models::Preprocess;
 use models::preprocess::{ImageError, Limits, PreparedImage, probe};
-use tokio::task::JoinSet;
+use tokio::task::spawn_blocking;
 
 use super::InferenceError;
 use super::turns::{ModelTurns, PixelBudget};
@@ -50,39 +50,31 @@ impl Decoder {
         self.pixels.limit()
     }
 
-    /// Prepares images, each by itself, in order. Images that nobody has begun on are given up when the future is dropped,
+    /// Prepares an image when it is its model's turn. One that nobody has begun on is given up when the future is dropped,
     /// and at the deadline.
     pub(super) async fn prepare<B>(
         &self,
-        images: Vec<B>,
+        image: B,
         context: &DecodeContext<'_>,
-    ) -> Result<Vec<Result<PreparedImage, ImageError>>, InferenceError>
+    ) -> Result<Result<PreparedImage, ImageError>, InferenceError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let mut inputs: Vec<Option<Result<PreparedImage, ImageError>>> = images.iter().map(|_| None).collect();
-        let mut tasks = JoinSet::new();
         let arrival = Instant::now();
-        for (index, image) in images.into_iter().enumerate() {
-            let turn = self.turns.acquire(context.model).await;
-            let turn = turn.ok_or_else(|| InferenceError::Failed("the decoders have stopped".to_owned()))?;
-            if Instant::now() >= context.deadline {
-                return Err(InferenceError::Late);
-            }
-            let (preprocess, metrics) = (context.preprocess.clone(), context.metrics.clone());
-            let (pixels, limits) = (self.pixels.clone(), self.limits);
-            tasks.spawn_blocking(move || {
-                let input = decode(image.as_ref(), &preprocess, &limits, &pixels);
-                metrics.stage(Stage::Decode, arrival.elapsed());
-                drop(turn);
-                (index, input)
-            });
+        let turn = self.turns.acquire(context.model).await;
+        let turn = turn.ok_or_else(|| InferenceError::Failed("the decoders have stopped".to_owned()))?;
+        if Instant::now() >= context.deadline {
+            return Err(InferenceError::Late);
         }
-        while let Some(done) = tasks.join_next().await {
-            let (index, input) = done.map_err(|error| InferenceError::Failed(format!("decoding failed: {error}")))?;
-            inputs[index] = Some(input);
-        }
-        Ok(inputs.into_iter().flatten().collect())
+        let (preprocess, metrics) = (context.preprocess.clone(), context.metrics.clone());
+        let (pixels, limits) = (self.pixels.clone(), self.limits);
+        let task = spawn_blocking(move || {
+            let input = decode(image.as_ref(), &preprocess, &limits, &pixels);
+            metrics.stage(Stage::Decode, arrival.elapsed());
+            drop(turn);
+            input
+        });
+        task.await.map_err(|error| InferenceError::Failed(format!("decoding failed: {error}")))
     }
 }
 

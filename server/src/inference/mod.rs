@@ -34,6 +34,8 @@ pub use status::{ModelDescription, ModelState, ModelStatus};
 pub struct InferenceOptions {
     /// The most images in one run.
     pub max_batch: usize,
+    /// How many images are decoded at a time.
+    pub decoders: usize,
     /// The most images that wait for one model.
     pub queue: usize,
     /// The longest predicted wait for a model.

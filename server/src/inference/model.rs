@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use models::preprocess::ImageError;
 use models::scores::ScoreKind;
 use models::{Labels, Preprocess};
@@ -11,11 +12,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::admission::Admission;
+use super::admission::{Admission, QueuePermit};
 use super::decoder::{DecodeContext, Decoder};
 use super::self_test::{self_test, settle};
 use super::turns::ModelTurns;
-use super::worker::{QueuedImage, RunHistory, Worker};
+use super::worker::{ImageLogits, QueuedImage, RunHistory, Worker};
 use super::{InferenceError, InferenceOptions};
 use crate::allocator;
 use crate::failure::panic_message;
@@ -55,14 +56,40 @@ pub(super) struct ModelStarter {
 pub struct InferenceResult {
     /// One row an image, or why the image cannot be used.
     pub logits: Vec<Result<Vec<f32>, ImageError>>,
-    /// Decoding and resizing all images.
+    /// Decoding and resizing, of the image that took longest.
     pub prepare: Duration,
-    /// Waiting in the queue, of the image that waited longest.
+    /// Waiting to be decoded and to be run, of the image that waited longest.
     pub queue: Duration,
     /// The run of the batch, of the slowest.
     pub inference: Duration,
     /// Images in the largest batch, other requests' included.
     pub batch: usize,
+}
+
+/// An image that may wait for the model.
+struct AdmittedImage<B> {
+    image: B,
+    permit: QueuePermit,
+    deadline: Instant,
+}
+
+/// What one image shows, or why it cannot be used.
+struct ImageRun {
+    prepare: Duration,
+    answer: Result<ImageLogits, ImageError>,
+}
+
+impl InferenceResult {
+    fn of(images: Vec<ImageRun>) -> Self {
+        let answers = || images.iter().filter_map(|image| image.answer.as_ref().ok());
+        Self {
+            prepare: images.iter().map(|image| image.prepare).max().unwrap_or_default(),
+            queue: answers().map(|answer| answer.queue).max().unwrap_or_default(),
+            inference: answers().map(|answer| answer.inference).max().unwrap_or_default(),
+            batch: answers().map(|answer| answer.batch).max().unwrap_or_default(),
+            logits: images.into_iter().map(|image| image.answer.map(|answer| answer.logits)).collect(),
+        }
+    }
 }
 
 impl Model {
@@ -73,7 +100,9 @@ impl Model {
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
         let ModelStarter { open, options, turns } = starter.clone();
-        let admission = Arc::new(Admission::new(options.queue, options.max_wait));
+        // While a batch runs, the next one is decoded, and the decoders go on.
+        let decoded = 2 * options.max_batch + options.decoders;
+        let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
         let tested = admission.clone();
         let metrics = options.metrics.clone();
         let max_batch = options.max_batch;
@@ -197,46 +226,32 @@ impl Model {
         B: AsRef<[u8]> + Send + 'static,
     {
         let permits = self.admission.admit(images.len(), deadline)?;
-        let started = Instant::now();
+        let images = images.into_iter().zip(permits).map(|(image, permit)| AdmittedImage { image, permit, deadline });
+        let runs = images.map(|image| self.run_image(decoder, image));
+        Ok(InferenceResult::of(try_join_all(runs).await?))
+    }
+
+    /// From the file to the logits.
+    async fn run_image<B>(&self, decoder: &Decoder, image: AdmittedImage<B>) -> Result<ImageRun, InferenceError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let AdmittedImage { image, mut permit, deadline } = image;
+        let arrival = Instant::now();
+        self.admission.wait_to_decode(&mut permit).await;
+        let waited = arrival.elapsed();
         let (model, preprocess, metrics) = (&self.name, &self.preprocess, &self.metrics);
-        let inputs = decoder.prepare(images, &DecodeContext { model, preprocess, deadline, metrics }).await?;
-        let prepare = started.elapsed();
-        let mut replies = Vec::with_capacity(inputs.len());
-        for (input, permit) in inputs.into_iter().zip(permits) {
-            let input = match input {
-                Ok(input) => input,
-                Err(error) => {
-                    replies.push(Err(error));
-                    continue;
-                }
-            };
-            let (reply, answer) = oneshot::channel();
-            let entry = QueuedImage { input, permit, queued: Instant::now(), deadline, reply };
-            self.queue.send(entry).map_err(|_| self.stopped())?;
-            replies.push(Ok(answer));
-        }
-        let mut answers = InferenceResult {
-            logits: Vec::with_capacity(replies.len()),
-            prepare,
-            queue: Duration::ZERO,
-            inference: Duration::ZERO,
-            batch: 0,
+        let input = decoder.prepare(image, &DecodeContext { model, preprocess, deadline, metrics }).await?;
+        let prepare = arrival.elapsed() - waited;
+        let input = match input {
+            Ok(input) => input,
+            Err(error) => return Ok(ImageRun { prepare, answer: Err(error) }),
         };
-        for reply in replies {
-            let reply = match reply {
-                Ok(reply) => reply,
-                Err(error) => {
-                    answers.logits.push(Err(error));
-                    continue;
-                }
-            };
-            let answer = reply.await.map_err(|_| self.stopped())??;
-            answers.logits.push(Ok(answer.logits));
-            answers.queue = answers.queue.max(answer.queue);
-            answers.inference = answers.inference.max(answer.inference);
-            answers.batch = answers.batch.max(answer.batch);
-        }
-        Ok(answers)
+        let (reply, answer) = oneshot::channel();
+        let entry = QueuedImage { input, permit, waited, queued: Instant::now(), deadline, reply };
+        self.queue.send(entry).map_err(|_| self.stopped())?;
+        let answer = answer.await.map_err(|_| self.stopped())??;
+        Ok(ImageRun { prepare, answer: Ok(answer) })
     }
 
     fn stopped(&self) -> InferenceError {

@@ -16,7 +16,8 @@ use crate::store::{Artifacts, ModelContent, ModelStore};
 /// Options without a bound on the predicted wait.
 pub(crate) fn options(max_batch: usize, queue: usize) -> InferenceOptions {
     let memory = MemoryOptions { budget: None, load_wait: Duration::from_secs(60), resident: Arc::new(|| 0) };
-    InferenceOptions { max_batch, queue, max_wait: Duration::from_secs(3600), memory, metrics: Metrics::default() }
+    let (max_wait, metrics) = (Duration::from_secs(3600), Metrics::default());
+    InferenceOptions { max_batch, decoders: 1, queue, max_wait, memory, metrics }
 }
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];

@@ -25,6 +25,8 @@ const RELEASE_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct QueuedImage {
     pub(super) input: PreparedImage,
     pub(super) permit: QueuePermit,
+    /// How long it waited before it was decoded.
+    pub(super) waited: Duration,
     pub(super) queued: Instant,
     pub(super) deadline: Instant,
     pub(super) reply: oneshot::Sender<Result<ImageLogits, InferenceError>>,
@@ -34,7 +36,7 @@ pub(super) struct QueuedImage {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ImageLogits {
     pub(super) logits: Vec<f32>,
-    /// From entering the queue to being taken.
+    /// Waiting, before it was decoded and behind.
     pub(super) queue: Duration,
     /// The run of the batch it was in.
     pub(super) inference: Duration,
@@ -180,14 +182,14 @@ struct DequeuedImage {
 impl DequeuedImage {
     /// `None` when the client has gone or the deadline has passed.
     fn take(entry: QueuedImage) -> Option<Self> {
-        let QueuedImage { input, permit, queued, deadline, reply } = entry;
+        let QueuedImage { input, permit, waited, queued, deadline, reply } = entry;
         drop(permit);
         if Instant::now() >= deadline {
             // A client that has gone meanwhile does not want to know.
             let _gone = reply.send(Err(InferenceError::Late));
             return None;
         }
-        (!reply.is_closed()).then(|| Self { input, queue: queued.elapsed(), reply })
+        (!reply.is_closed()).then(|| Self { input, queue: waited + queued.elapsed(), reply })
     }
 }
 
@@ -231,12 +233,13 @@ mod tests {
     fn worker(images: usize, watch: &Arc<Mutex<EngineRecord>>) -> (Worker, Vec<Reply>) {
         let network = colors();
         let input = network.spec.preprocess.apply(&bmp(RED), &Limits::default()).unwrap();
-        let admission = Arc::new(Admission::new(images, HOUR));
+        let admission = Arc::new(Admission::new(images, images, HOUR));
         let (queue, entries) = unbounded_channel();
         let entry = |permit| {
             let (reply, answer) = oneshot::channel();
             let (queued, deadline) = (Instant::now(), Instant::now() + HOUR);
-            queue.send(QueuedImage { input: input.clone(), permit, queued, deadline, reply }).unwrap();
+            let waited = Duration::ZERO;
+            queue.send(QueuedImage { input: input.clone(), permit, waited, queued, deadline, reply }).unwrap();
             answer
         };
         let replies = admission.admit(images, Instant::now() + HOUR).unwrap().into_iter().map(entry).collect();

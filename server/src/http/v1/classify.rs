@@ -138,13 +138,13 @@ pub struct Prediction {
 /// Milliseconds. With several images those of the slowest, where they ran side by side.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Timings {
-    /// Decoding and resizing.
+    /// Decoding and resizing, of the image that took longest.
     #[schema(example = 3.2)]
     pub prepare: f64,
-    /// Waiting for the model.
+    /// Waiting to be decoded and for the model, of the image that waited longest.
     #[schema(example = 0.1)]
     pub queue: f64,
-    /// The run of the model.
+    /// The run of the model, of the slowest.
     #[schema(example = 9.8)]
     pub inference: f64,
     /// From the moment the body had arrived.

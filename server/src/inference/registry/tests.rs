@@ -2,7 +2,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colors, golden, network, options, publish};
+use crate::inference::testing::{
+    EngineRecord, GREEN, RED, RecordingEngine, bmp, colors, golden, network, options, publish,
+};
 use crate::inference::{Decoder, InferenceError};
 
 fn registry(store: &ModelStore, watch: &Arc<Mutex<EngineRecord>>) -> Registry {
@@ -130,6 +132,29 @@ async fn a_model_that_panics_has_failed_and_says_so() {
     // Who has found the model before it failed.
     let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
     assert!(matches!(answer, Err(InferenceError::Stopped(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_request_of_more_images_than_are_decoded_at_a_time_is_answered_in_order() {
+    let (_folder, store) = store();
+    publish(&store, "colors", &colors(), &[]);
+    let open = Arc::new(|file: &[u8]| RecordingEngine::open(file, Arc::default()));
+    let registry = Registry::with_opener(store, open, options(1, 64));
+    registry.scan().await.unwrap();
+    let model = classifier(&registry, None).await.unwrap();
+    let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default(), 1_000_000);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut images = vec![bmp(RED); 20];
+    images[13] = b"no image".to_vec();
+    images[17] = bmp(GREEN);
+    let answer = model.run(&decoder, images, deadline).await.unwrap();
+    let top = |logits: &Vec<f32>| (0..3).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+    let classes: Vec<_> = answer.logits.iter().map(|logits| logits.as_ref().ok().map(top)).collect();
+    let mut expected = vec![Some(0); 20];
+    expected[13] = None;
+    expected[17] = Some(1);
+    assert_eq!(classes, expected);
+    assert_eq!(model.waiting(), 0);
 }
 
 #[tokio::test]
