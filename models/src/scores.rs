@@ -31,6 +31,16 @@ impl ScoreKind {
             Self::Identity => logits.to_vec(),
         }
     }
+
+    /// The logits of which a softmax makes these numbers' scores: for classes that exclude each other.
+    #[must_use]
+    pub fn logits(self, numbers: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Softmax | Self::Sigmoid => numbers.to_vec(),
+            // A score of nothing has a logit far below all others.
+            Self::Identity => numbers.iter().map(|score| score.max(f32::MIN_POSITIVE).ln()).collect(),
+        }
+    }
 }
 
 impl fmt::Display for ScoreKind {
@@ -100,6 +110,15 @@ mod tests {
             assert!((score - expected).abs() < 1e-6, "{scores:?}");
         }
         assert_eq!(ScoreKind::Identity.scores(&[0.2, 0.7]), [0.2, 0.7]);
+    }
+
+    #[test]
+    fn scores_have_logits_whose_softmax_they_are() {
+        let scores = [0.125_f32, 0.25, 0.625, 0.0];
+        for (score, again) in scores.iter().zip(softmax(&ScoreKind::Identity.logits(&scores), 1.0)) {
+            assert!((score - again).abs() < 1e-6, "{score} {again}");
+        }
+        assert_eq!(ScoreKind::Softmax.logits(&[2.0, -1.0]), [2.0, -1.0]);
     }
 
     #[test]

@@ -7,13 +7,15 @@ use tests::images::{base_model, color_folders, write};
 use tests::server::{Sandbox, Server, json, text};
 
 /// Commands whose help is checked; the first is `graft --help` itself.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["serve"],
     &["finetune"],
     &["train"],
     &["lr-find"],
     &["classify"],
+    &["evaluate"],
+    &["report"],
     &["import"],
     &["check"],
     &["export"],

@@ -25,7 +25,7 @@ use trainer::events::Unobserved;
 use trainer::finetune::features::{CacheKey, FeatureCache};
 use trainer::finetune::head::LabeledFeatures;
 use trainer::finetune::{FeatureTransform, FinetuneOptions, ProbeTask, probe};
-use trainer::fit::metrics::Evaluation;
+use trainer::metrics::Evaluation;
 
 const VIEWS: [View; 2] = [View::Plain, View::Mirrored];
 /// VGG's last feature map.

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::DatasetSummary;
-use crate::fit::metrics::null_is_nan;
+use crate::metrics::null_is_nan;
 
-/// The phases of a fine-tuning run, in order.
+/// The phases of a fine-tuning run, in order, and that of an evaluation behind `data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = JobPhase))]
@@ -21,6 +21,8 @@ pub enum Phase {
     Export,
     /// Comparing the written model with the trained one on every engine.
     Parity,
+    /// Running a finished model on labeled images.
+    Evaluation,
 }
 
 /// Something that happened during a run.

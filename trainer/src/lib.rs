@@ -4,11 +4,13 @@
 
 pub mod backend;
 pub mod data;
+pub mod evaluate;
 pub mod events;
 pub mod finetune;
 pub mod fit;
 pub mod identity;
 pub mod logs;
+pub mod metrics;
 mod nearest;
 pub mod optim;
 pub mod options;

@@ -28,6 +28,7 @@ mod preset;
 mod resample;
 mod simple;
 mod source;
+mod thumbnail;
 
 pub use batch::{ImageBatch, PreparedImage};
 pub use card::test_card;
@@ -39,3 +40,4 @@ pub use parameters::{Crop, Filter, Preprocess, Resize};
 pub use pixels::RgbImage;
 pub use preset::Preset;
 pub use resample::{Region, resample};
+pub use thumbnail::thumbnail;

@@ -9,11 +9,11 @@ use server::store::ModelName;
 use trainer::data::FileAccess;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{FinetuneOptions, FinetuneStrategy};
-use trainer::fit::metrics::ClassResult;
+use trainer::metrics::ClassResult;
 
 use super::images::DatasetArgs;
 use super::progress::Progress;
-use super::{CommandContext, output};
+use super::{CommandContext, output, percent};
 
 #[derive(Debug, Args)]
 pub(super) struct FinetuneArgs {
@@ -71,8 +71,11 @@ fn summarize(report: &FinetuneReport) -> Result<()> {
         (_, None) => format!("; validation {top1:.1} %"),
         (_, Some(epoch)) => format!("; validation {top1:.1} %, best epoch {epoch}"),
     };
+    let interval = test.top1_interval.map_or(String::new(), |interval| {
+        format!(" (95 % interval {:.1} to {:.1} %)", 100.0 * interval.low, 100.0 * interval.high)
+    });
     output::line(format_args!(
-        "test top-1 {:.1} %, top-5 {:.1} % of {} images{choice}",
+        "test top-1 {:.1} %{interval}, top-5 {:.1} % of {} images{choice}",
         100.0 * test.top1,
         100.0 * test.top5,
         test.images,
@@ -90,9 +93,10 @@ fn summarize(report: &FinetuneReport) -> Result<()> {
     ))?;
     let mut classes: Vec<_> = test.classes.iter().zip(&report.labels).collect();
     classes.sort_by(|(a, _), (b, _)| a.recall.unwrap_or(1.0).total_cmp(&b.recall.unwrap_or(1.0)));
-    let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
-    let row =
-        |(class, label): &(&ClassResult, &String)| [(*label).clone(), percent(class.precision), percent(class.recall)];
-    let rows: Vec<[String; 3]> = classes.iter().take(HARDEST).map(row).collect();
-    Ok(output::table(["HARDEST CLASSES", "PRECISION", "RECALL"], &rows)?)
+    let row = |(class, label): &(&ClassResult, &String)| {
+        let [precision, recall, f1] = [class.precision, class.recall, class.f1].map(percent);
+        [(*label).clone(), precision, recall, f1]
+    };
+    let rows: Vec<[String; 4]> = classes.iter().take(HARDEST).map(row).collect();
+    Ok(output::table(["HARDEST CLASSES", "PRECISION", "RECALL", "F1"], &rows)?)
 }

@@ -6,6 +6,7 @@ mod classify;
 mod config;
 mod data;
 mod destination;
+mod evaluate;
 mod export;
 mod finetune;
 mod health;
@@ -14,12 +15,14 @@ mod import;
 mod interrupt;
 mod key;
 mod lr_find;
+mod model;
 mod models;
 mod output;
 mod parse;
 mod progress;
 mod pull;
 mod recipe;
+mod report;
 mod runtime;
 mod train;
 
@@ -67,6 +70,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Train a new head on a stored model with your own images, and store the result
     Finetune(finetune::FinetuneArgs),
+    /// Measure a model on images whose classes are known
+    Evaluate(evaluate::EvaluateArgs),
     /// Images with classes: say how they are understood
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -83,6 +88,8 @@ enum Command {
     Arch(arch::ArchCommand),
     /// Write a stored model as one self-contained ONNX file
     Export(export::ExportArgs),
+    /// Write the report of a fine-tune as one page for browsers
+    Report(report::ReportArgs),
     /// List the stored models, or remove old versions
     Models(models::ModelsArgs),
     /// Print every option of the server that is in force, and where it came from: flag, environment, file or default
@@ -99,7 +106,7 @@ enum Command {
     Openapi,
     /// Ask a running server whether it is ready; for container health checks
     Health(health::HealthArgs),
-    /// Run one fine-tune job for a server, which speaks to it through standard input and output
+    /// Run one job for a server, which speaks to it through standard input and output
     #[command(hide = true)]
     Job(DataRootArgs),
 }
@@ -172,6 +179,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Serve(args)) => context.serve(&args)?,
         Some(Command::Classify(args)) => return classify::run(&args, context),
         Some(Command::Finetune(args)) => finetune::run(&args, context)?,
+        Some(Command::Evaluate(args)) => evaluate::run(&args, context)?,
         Some(Command::Data(command)) => return data::run(&command, context),
         Some(Command::Train(args)) => train::run(&args, context)?,
         Some(Command::LrFind(args)) => lr_find::run(&args, context)?,
@@ -179,6 +187,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Pull(args)) => pull::run(&args, context)?,
         Some(Command::Arch(command)) => arch::run(&command)?,
         Some(Command::Export(args)) => export::run(&args, context)?,
+        Some(Command::Report(args)) => report::run(&args, context)?,
         Some(Command::Models(args)) => models::run(&args, context)?,
         Some(Command::Config(_)) => config::run(&line)?,
         Some(Command::Check(args)) => return check::run(&args, context),
@@ -194,4 +203,9 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A share for people; a dash where there is none.
+fn percent(share: Option<f64>) -> String {
+    share.map_or("-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }

@@ -34,6 +34,11 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     Ok(())
 }
 
+/// What is worth knowing beside the result.
+pub(super) fn note(text: Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// What went wrong and ends nothing.
 pub(super) fn warning(error: &(dyn std::error::Error + 'static)) {
     let _ = writeln!(io::stderr().lock(), "warning: {}", chain(error));

@@ -1,6 +1,6 @@
 //! Following a run: a bar on a terminal, plain lines otherwise.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -18,6 +18,16 @@ pub(super) struct Progress {
     told: u64,
     metric: Metric,
     interrupt: Interrupt,
+    lines: Lines,
+}
+
+/// Where plain lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// To standard output, as part of what the command has to say.
+    Output,
+    /// To standard error, beside a result that programs may read.
+    Error,
 }
 
 /// Whether the accuracy of training is shown: tflearn's `show_metric`.
@@ -32,13 +42,18 @@ impl Progress {
         Self::until(Interrupt::default())
     }
 
+    /// Beside a result that is on standard output.
+    pub(super) fn on_stderr() -> Self {
+        Self { lines: Lines::Error, ..Self::new() }
+    }
+
     /// Of a run that ends when it is interrupted.
     pub(super) fn until(interrupt: Interrupt) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix:9} {wide_bar} {pos}/{len} {msg} {eta}");
+            let style = ProgressStyle::with_template("{prefix:10} {wide_bar} {pos}/{len} {msg} {eta}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, phase: Phase::Data, told: 0, metric: Metric::Shown, interrupt }
+        Self { bar, phase: Phase::Data, told: 0, metric: Metric::Shown, interrupt, lines: Lines::Output }
     }
 
     pub(super) fn show(&mut self, metric: Metric) {
@@ -53,10 +68,11 @@ impl Progress {
     }
 
     fn tell(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            // The run goes on when nobody reads.
-            None => drop(output::line(format_args!("{text}"))),
+        // The run goes on when nobody reads.
+        match (&self.bar, self.lines) {
+            (Some(bar), _) => bar.println(text),
+            (None, Lines::Output) => drop(output::line(format_args!("{text}"))),
+            (None, Lines::Error) => drop(writeln!(std::io::stderr().lock(), "{text}")),
         }
     }
 
@@ -69,7 +85,7 @@ impl Progress {
             }
             None if done * 10 / total.max(1) > self.told || (done == total && self.told < 10) => {
                 self.told = done * 10 / total.max(1);
-                self.tell(format!("{:9} {done}/{total} {detail}", name(self.phase)).trim_end());
+                self.tell(format!("{:10} {done}/{total} {detail}", name(self.phase)).trim_end());
             }
             None => {}
         }
@@ -121,6 +137,32 @@ impl Observer for Progress {
     }
 }
 
+/// Progress and warnings beside a result that says how the data set was understood itself.
+pub(super) struct Quiet(Progress);
+
+impl Quiet {
+    pub(super) fn new() -> Self {
+        Self(Progress::on_stderr())
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.0.finish();
+    }
+}
+
+impl Observer for Quiet {
+    fn event(&mut self, event: Event) {
+        if !matches!(event, Event::Dataset { .. }) {
+            self.0.event(event);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.0.stopped()
+    }
+}
+
 fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Data => "data",
@@ -128,5 +170,6 @@ fn name(phase: Phase) -> &'static str {
         Phase::Training => "training",
         Phase::Export => "export",
         Phase::Parity => "parity",
+        Phase::Evaluation => "evaluation",
     }
 }

@@ -15,7 +15,7 @@ use crate::config::DataDir;
 use crate::failure::is_full_disk;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
-pub use checker::FinetuneChecker;
+pub use checker::JobChecker;
 
 /// A request for a fine-tune, over HTTP and in the job database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -36,9 +36,9 @@ pub struct FinetuneSpec {
 }
 
 /// The code of a failure of the store.
-const STORE_FAILED: &str = "store_failed";
+pub(crate) const STORE_FAILED: &str = "store_failed";
 /// The code of a disk that took no more.
-const STORAGE_FULL: &str = "storage_full";
+pub(crate) const STORAGE_FULL: &str = "storage_full";
 
 /// Whether another attempt may not meet a failure with this code: there may be room on the disk by then.
 #[must_use]
@@ -131,11 +131,11 @@ pub fn run(
         threads: backends.engine.threads,
         backend: &backends.kernels.kernels,
     };
-    let Finetuned { content, report, golden } = training::finetune(&task, observer)?;
+    let Finetuned { content, report, golden, pictures } = training::finetune(&task, observer)?;
     if observer.stopped() {
         return Err(FinetuneError::Stopped.into());
     }
-    let artifacts = Artifacts { content: &content, golden: &golden, report: Some(&report) };
+    let artifacts = Artifacts { content: &content, golden: &golden, report: Some(&report), pictures: &pictures };
     let version = match &context.origin {
         None => store.publish(&spec.name, &artifacts),
         Some(origin) => {

@@ -1,5 +1,6 @@
 //! The bounds of options in the description of the interface, from the tables that their validation reads.
 
+use trainer::evaluate::EvaluateOptions;
 use trainer::finetune::{FinetuneOptions, TuningOptions};
 use trainer::options::{Bound, Limit};
 use utoipa::Number;
@@ -10,6 +11,7 @@ use utoipa::openapi::{OpenApi, RefOr};
 pub(super) fn describe(openapi: &mut OpenApi) {
     apply(openapi, "FinetuneOptions", FinetuneOptions::BOUNDS);
     apply(openapi, "TuningOptions", TuningOptions::BOUNDS);
+    apply(openapi, "EvaluateOptions", EvaluateOptions::BOUNDS);
     // Generators of clients take no object as a default, and each of its fields has its own.
     if let Some(RefOr::Ref(tuning)) = property(openapi, "FinetuneOptions", "tuning") {
         tuning.default = None;

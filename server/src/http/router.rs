@@ -15,7 +15,7 @@ use crate::http::bounds;
 use crate::http::middleware::{body, deadline, guard, respond, security};
 use crate::http::problem::{ApiError, Code, Problem};
 use crate::http::state::AppState;
-use crate::http::v1::{classify, finetune, health, metrics, models};
+use crate::http::v1::{classify, evaluate, finetune, health, metrics, models, report};
 
 /// The description of the interface as a whole.
 #[derive(OpenApi)]
@@ -29,6 +29,7 @@ use crate::http::v1::{classify, finetune, health, metrics, models};
     tags(
         (name = "classify", description = "Images in, classes out."),
         (name = "finetune", description = "New classes from folders of images. A fine-tune is a job: start it, follow it, use its model."),
+        (name = "evaluate", description = "How good a model is on labeled images. An evaluation is a job."),
         (name = "models", description = "What there is to classify with and to fine-tune."),
         (name = "health", description = "For whoever runs the server: probes and metrics."),
     ),
@@ -103,8 +104,13 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(finetune::get_finetune))
         .routes(routes!(finetune::cancel_finetune))
         .routes(routes!(finetune::events::list_finetune_events))
+        .routes(routes!(evaluate::create_evaluation, evaluate::list_evaluations))
+        .routes(routes!(evaluate::get_evaluation))
+        .routes(routes!(evaluate::list_evaluation_events))
+        .routes(routes!(evaluate::cancel_evaluation))
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
+        .routes(routes!(report::get_report))
         .routes(routes!(health::get_liveness))
         .routes(routes!(health::get_readiness))
         .routes(routes!(metrics::get_metrics))

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::access::{Access, AccessError};
 use crate::config::{DataDir, HttpLimits, ReadyPolicy, ServeConfig};
-use crate::finetune::{FinetuneChecker, FinetuneContext};
+use crate::finetune::{FinetuneContext, JobChecker};
 use crate::http::budget::ByteBudget;
 use crate::inference::{Decoder, InferenceOptions, MemoryOptions, Registry};
 use crate::jobs::JobsHandle;
@@ -33,8 +33,8 @@ pub struct Services {
     pub engine: Arc<SelectedEngine>,
     /// Where everything is kept.
     pub data: DataDir,
-    /// Checks what fine-tunes ask for.
-    pub checker: FinetuneChecker,
+    /// Checks what jobs ask for.
+    pub checker: JobChecker,
     /// What one client may cost.
     pub limits: Arc<HttpLimits>,
     /// The bytes of bodies in memory.
@@ -130,7 +130,7 @@ impl AppState {
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             engine: Arc::new(engine),
-            checker: FinetuneChecker::new(FinetuneContext {
+            checker: JobChecker::new(FinetuneContext {
                 data: config.data.clone(),
                 access: config.roots.access(&config.data),
                 origin: None,

@@ -68,7 +68,7 @@ pub(crate) fn golden(network: &Network) -> Vec<Golden> {
 
 pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
     let content = &ModelContent::Native(Box::new(network.clone()));
-    store.publish(&name.parse().unwrap(), &Artifacts { content, golden, report: None }).unwrap()
+    store.publish(&name.parse().unwrap(), &Artifacts { content, golden, report: None, pictures: &[] }).unwrap()
 }
 
 /// What a watched engine was asked to do, and how it is to answer.

@@ -35,7 +35,7 @@ pub(super) struct Attempt<'a> {
 /// How an attempt ended.
 #[derive(Debug)]
 pub(super) enum AttemptOutcome {
-    Published(JobResult),
+    Finished(JobResult),
     Failed(JobError),
     /// The process died through no fault of the request; another attempt may succeed.
     Crashed(JobError),
@@ -142,7 +142,7 @@ impl Supervision<'_> {
                 true => return Step::Continue(()),
                 false => AttemptOutcome::Lost,
             },
-            Ok(Some(ChildMessage::Published { result })) => AttemptOutcome::Published(result),
+            Ok(Some(ChildMessage::Finished { result })) => AttemptOutcome::Finished(result),
             Ok(Some(ChildMessage::Failed { error })) if is_transient(&error.code) => AttemptOutcome::Crashed(error),
             Ok(Some(ChildMessage::Failed { error })) => AttemptOutcome::Failed(error),
             // Without being told to, it stops only when it has not heard from us for the time of the lease.
@@ -247,8 +247,8 @@ impl StopReason {
 impl fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AttemptOutcome::Published(JobResult { model, version, .. }) => {
-                write!(f, "published {model} version {version}")
+            AttemptOutcome::Finished(JobResult { model, version, .. }) => {
+                write!(f, "finished with {model} version {version}")
             }
             AttemptOutcome::Failed(JobError { message, .. }) => write!(f, "failed: {message}"),
             AttemptOutcome::Crashed(JobError { message, .. }) => write!(f, "crashed: {message}"),

@@ -11,6 +11,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
+use trainer::evaluate::EvaluateError;
 use trainer::events::{Event, Observer};
 use trainer::finetune::FinetuneError;
 
@@ -18,8 +19,9 @@ use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobProgress, JobResult};
 use super::spec::JobSpec;
 use super::thinning::{Thinning, Worth};
+use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
 use crate::failure::chain;
-use crate::finetune::{self, FinetuneContext, FinetuneFailure};
+use crate::finetune::{self, FinetuneContext, FinetuneFailure, FinetuneSpec, PublishedModel};
 use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
@@ -50,23 +52,52 @@ pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, 
     }
     let thinning = Thinning::new(Instant::now());
     let mut reporter = Reporter { control, metrics: Value::Null, thinning };
-    let JobSpec::Finetune(spec) = spec;
     let context = FinetuneContext { origin: Some(origin), ..context.clone() };
-    let outcome = finetune::run(&context, &spec, backends, &mut reporter);
-    let (report, code) = match outcome {
-        Ok(published) => {
-            let metrics = reporter.metrics;
-            let result = JobResult { model: published.name.to_string(), version: published.version, metrics };
-            (ChildMessage::Published { result }, ExitCode::SUCCESS)
-        }
-        Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => (ChildMessage::Stopped, ExitCode::SUCCESS),
-        Err(failure) => {
-            let error = JobError { code: failure.code().to_owned(), message: chain(&failure) };
-            (ChildMessage::Failed { error }, ExitCode::FAILURE)
-        }
+    let message = match &spec {
+        JobSpec::Finetune(spec) => finetune(&context, spec, backends, &mut reporter),
+        JobSpec::Evaluate(spec) => evaluate(&context, spec, backends, &mut reporter),
     };
-    write(&report).map_err(ChildError::Reports)?;
-    Ok(code)
+    write(&message).map_err(ChildError::Reports)?;
+    Ok(if matches!(message, ChildMessage::Failed { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn finetune(
+    context: &FinetuneContext,
+    spec: &FinetuneSpec,
+    backends: &Backends,
+    reporter: &mut Reporter,
+) -> ChildMessage {
+    match finetune::run(context, spec, backends, reporter) {
+        Ok(PublishedModel { name, version, .. }) => {
+            let metrics = reporter.metrics.take();
+            let result = JobResult { model: name.to_string(), version, metrics, evaluation: None };
+            ChildMessage::Finished { result }
+        }
+        Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => ChildMessage::Stopped,
+        Err(failure) => failed(failure.code(), &failure),
+    }
+}
+
+fn evaluate(
+    context: &FinetuneContext,
+    spec: &EvaluateSpec,
+    backends: &Backends,
+    reporter: &mut Reporter,
+) -> ChildMessage {
+    match evaluate::run(context, spec, backends, reporter) {
+        Ok(report) => {
+            let (model, version) = (report.model.clone(), report.version.unwrap_or_default());
+            let metrics = reporter.metrics.take();
+            let result = JobResult { model, version, metrics, evaluation: Some(Box::new(report)) };
+            ChildMessage::Finished { result }
+        }
+        Err(EvaluateFailure::Evaluate(EvaluateError::Stopped)) => ChildMessage::Stopped,
+        Err(failure) => failed(failure.code(), &failure),
+    }
+}
+
+fn failed(code: &str, failure: &(dyn std::error::Error + 'static)) -> ChildMessage {
+    ChildMessage::Failed { error: JobError { code: code.to_owned(), message: chain(failure) } }
 }
 
 /// The server's latest commands.

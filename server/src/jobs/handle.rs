@@ -80,6 +80,7 @@ impl JobsHandle {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spec::JobKind;
     use super::*;
 
     #[tokio::test]
@@ -92,6 +93,6 @@ mod tests {
         assert!(error.starts_with("the job database graft.sqlite cannot be opened"), "{error}");
         std::fs::remove_file(&path).unwrap();
         handle.try_open().await.unwrap();
-        assert!(handle.ready().unwrap().list(None, 1).await.unwrap().data.is_empty());
+        assert!(handle.ready().unwrap().list(JobKind::Finetune, None, 1).await.unwrap().data.is_empty());
     }
 }

@@ -144,7 +144,7 @@ impl Jobs {
         Ok(true)
     }
 
-    /// Stores the published version before the server does anything else with it. `false`: this server does not own the job any more.
+    /// Stores what came of the work before the server does anything else with it. `false`: this server does not own the job any more.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
@@ -334,7 +334,7 @@ mod tests {
 
         assert_eq!(jobs.heartbeat(&first).await.unwrap(), Heartbeat::Lost);
         assert!(!jobs.record(&first, &warning("late")).await.unwrap());
-        let result = JobResult { model: "a".to_owned(), version: 1, metrics: json!({}) };
+        let result = JobResult { model: "a".to_owned(), version: 1, metrics: json!({}), evaluation: None };
         assert!(!jobs.note_result(&first, &result).await.unwrap());
         let error = JobError { code: "x".to_owned(), message: "y".to_owned() };
         assert!(!jobs.fail(&first, &error).await.unwrap());
@@ -418,7 +418,8 @@ mod tests {
     async fn a_published_result_is_not_lost_with_its_server() {
         let (_folder, jobs) = jobs().await;
         let id = create(&jobs, "a").await.id;
-        let result = JobResult { model: "a".to_owned(), version: 7, metrics: json!({"test_top1": 0.5}) };
+        let result =
+            JobResult { model: "a".to_owned(), version: 7, metrics: json!({"test_top1": 0.5}), evaluation: None };
         assert!(jobs.note_result(&claim(&jobs, SHORT).await, &result).await.unwrap());
         run_out().await;
         let mine = claim(&jobs, LONG).await;

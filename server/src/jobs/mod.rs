@@ -1,4 +1,4 @@
-//! Fine-tuning as jobs.
+//! Fine-tuning and evaluation as jobs.
 //!
 //! A job is a row with a state, an attempt number and a lease. A server claims it, says every few seconds that it is
 //! alive, and names its attempt in everything it writes; a server that was paused and comes back after its lease ran out
@@ -39,5 +39,5 @@ pub use options::JobOptions;
 pub use process::ChildCommand;
 pub use record::{JobError, JobEvent, JobId, JobProgress, JobRecord, JobResult, JobState, Page};
 pub use runner::Runner;
-pub use spec::JobSpec;
+pub use spec::{JobKind, JobSpec};
 pub use store::{JobRequest, Jobs, Submission};

@@ -45,12 +45,12 @@ pub(super) enum ChildMessage {
         /// The progress.
         progress: JobProgress,
     },
-    /// The model is published; the last line.
-    Published {
-        /// The version.
+    /// The work is done; the last line.
+    Finished {
+        /// The published version, or what was measured.
         result: JobResult,
     },
-    /// There will be no model; the last line.
+    /// There will be no result; the last line.
     Failed {
         /// The reason.
         error: JobError,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use trainer::evaluate::EvaluationReport;
 use trainer::events::{Event, Phase};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -46,9 +47,9 @@ pub enum JobState {
     Queued,
     /// A server works on it.
     Running,
-    /// Its model is published.
+    /// Its work is done: `result` has what came of it.
     Succeeded,
-    /// It ended without a model; `error` says why.
+    /// It ended without a result; `error` says why.
     Failed,
     /// A client cancelled it.
     Cancelled,
@@ -100,7 +101,7 @@ pub struct JobError {
     pub message: String,
 }
 
-/// What a job published.
+/// What a job published or measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobResult {
     /// The model's name.
@@ -109,6 +110,10 @@ pub struct JobResult {
     /// The model's version.
     #[schema(example = 1)]
     pub version: u32,
+    /// The whole report of an evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub evaluation: Option<Box<EvaluationReport>>,
     /// Metrics on images that the training did not see, by name. Shares are 0 to 1.
     #[schema(value_type = Object, example = json!({"test_top1": 0.924, "test_top5": 0.994, "test_images": 340}))]
     pub metrics: Value,
@@ -137,7 +142,7 @@ pub struct JobRecord {
     pub progress: Option<JobProgress>,
     /// Why it failed.
     pub error: Option<JobError>,
-    /// The published version.
+    /// The published version, or what was measured.
     pub result: Option<JobResult>,
 }
 

@@ -16,7 +16,7 @@ use super::error::JobsError;
 use super::lease::{Claim, Heartbeat};
 use super::process::ChildCommand;
 use super::record::{JobError, JobResult};
-use super::spec::JobSpec;
+use super::spec::{JobKind, JobSpec};
 use super::store::Jobs;
 use crate::failure::chain;
 use crate::finetune::FinetuneSpec;
@@ -72,12 +72,12 @@ impl Runner {
         let (id, attempt) = (claim.job.id, claim.job.attempt);
         tracing::info!(job = %id, attempt, "a job begins");
         let outcome = match self.published(claim).await {
-            Some(result) => AttemptOutcome::Published(result),
+            Some(result) => AttemptOutcome::Finished(result),
             None => self.attempt(claim, stop).await?,
         };
         tracing::info!(job = %id, attempt, %outcome, "a job ends");
         match outcome {
-            AttemptOutcome::Published(result) => self.publish(claim, &result).await,
+            AttemptOutcome::Finished(result) => self.finish(claim, &result).await,
             AttemptOutcome::Failed(error) => self.insist(claim, || self.jobs.fail(claim, &error)).await,
             AttemptOutcome::Crashed(error) => self.retry(claim, error).await,
             AttemptOutcome::Cancelled => self.insist(claim, || self.jobs.cancelled(claim)).await,
@@ -103,12 +103,12 @@ impl Runner {
 
     async fn version_in_store(&self, claim: &Claim) -> Option<JobResult> {
         let (store, id) = (self.registry.store().clone(), claim.job.id.to_string());
-        let JobSpec::Finetune(FinetuneSpec { name, .. }) = claim.job.spec.clone();
+        let JobSpec::Finetune(FinetuneSpec { name, .. }) = claim.job.spec.clone() else { return None };
         let find = move || {
             let Some(version) = store.published_by(&name, &id)? else { return Ok(None) };
             let record = store.read(&name, version)?.spec.training;
             let metrics = record.map_or_else(|| json!({}), |record| json!(record.metrics));
-            Ok(Some(JobResult { model: name.to_string(), version, metrics }))
+            Ok(Some(JobResult { model: name.to_string(), version, metrics, evaluation: None }))
         };
         match spawn_blocking(find).await {
             Ok(Ok(result)) => result,
@@ -140,8 +140,8 @@ impl Runner {
         let outcome = Attempt { jobs: &self.jobs, claim, command: &self.command }.run(stop).await?;
         // A process that was killed may have published before.
         match outcome {
-            AttemptOutcome::Published(_) | AttemptOutcome::Lost => Ok(outcome),
-            _ => Ok(self.version_in_store(claim).await.map_or(outcome, AttemptOutcome::Published)),
+            AttemptOutcome::Finished(_) | AttemptOutcome::Lost => Ok(outcome),
+            _ => Ok(self.version_in_store(claim).await.map_or(outcome, AttemptOutcome::Finished)),
         }
     }
 
@@ -177,11 +177,19 @@ impl Runner {
         }
     }
 
-    /// Lets the new version answer before the job is over, so that who waits for the job can use its model at once.
-    async fn publish(&self, claim: &Claim, result: &JobResult) -> Result<(), JobsError> {
+    /// Ends the job as succeeded; of a fine-tune, when its model answers.
+    async fn finish(&self, claim: &Claim, result: &JobResult) -> Result<(), JobsError> {
         if !self.jobs.note_result(claim, result).await? {
             return Ok(());
         }
+        match claim.job.spec.kind() {
+            JobKind::Finetune => self.publish(claim, result).await,
+            JobKind::Evaluate => self.insist(claim, || self.jobs.succeed(claim)).await,
+        }
+    }
+
+    /// Lets the new version answer before the job is over, so that who waits for the job can use its model at once.
+    async fn publish(&self, claim: &Claim, result: &JobResult) -> Result<(), JobsError> {
         let scan = self.registry.scan();
         tokio::pin!(scan);
         let mut beat = interval(self.jobs.options.lease / 3);
@@ -246,7 +254,7 @@ mod tests {
     const PUBLISHES: &str = r#"read -r line
         echo 'not a report'
         echo '{"report": "event", "event": {"type": "phase", "phase": "training"}}'
-        echo '{"report": "published", "result": {"model": "flowers", "version": 4, "metrics": {"test_top1": 0.9}}}'"#;
+        echo '{"report": "finished", "result": {"model": "flowers", "version": 4, "metrics": {"test_top1": 0.9}}}'"#;
 
     /// Runs a shell script in the place of the training process.
     fn runner(jobs: &Jobs, folder: &tempfile::TempDir, script: &str) -> Arc<Runner> {
@@ -413,7 +421,7 @@ mod tests {
             dies(&jobs).await;
             let origin = JobOrigin { id: job.id.to_string(), attempt };
             let content = ModelContent::Native(Box::new(colors()));
-            let artifacts = Artifacts { content: &content, golden: &[], report: None };
+            let artifacts = Artifacts { content: &content, golden: &[], report: None, pictures: &[] };
             let publication = Publication { origin, permitted: &|| true };
             assert_eq!(store.publish_once(&name, &artifacts, &publication).unwrap(), 2, "attempt {attempt}");
         }

@@ -4,6 +4,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::evaluate::EvaluateSpec;
 use crate::finetune::FinetuneSpec;
 
 /// The work of one job. In the database and between processes it is a JSON object whose field `job` names the kind.
@@ -11,10 +12,43 @@ use crate::finetune::FinetuneSpec;
 pub enum JobSpec {
     /// Train a new model on a stored one and publish it.
     Finetune(FinetuneSpec),
+    /// Measure a stored model on labeled images.
+    Evaluate(EvaluateSpec),
+}
+
+/// What kind of work a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// It publishes a model.
+    Finetune,
+    /// It ends in a report.
+    Evaluate,
 }
 
 const TAG: &str = "job";
-const FINETUNE: &str = "finetune";
+const KINDS: &[&str] = &[JobKind::Finetune.name(), JobKind::Evaluate.name()];
+
+impl JobKind {
+    /// Its word in the database and in addresses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finetune => "finetune",
+            Self::Evaluate => "evaluate",
+        }
+    }
+}
+
+impl JobSpec {
+    /// What kind of work it is.
+    #[must_use]
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Finetune(_) => JobKind::Finetune,
+            Self::Evaluate(_) => JobKind::Evaluate,
+        }
+    }
+}
 
 impl Serialize for JobSpec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -24,8 +58,10 @@ impl Serialize for JobSpec {
             #[serde(flatten)]
             spec: &'a T,
         }
+        let job = self.kind().name();
         match self {
-            JobSpec::Finetune(spec) => Tagged { job: FINETUNE, spec }.serialize(serializer),
+            JobSpec::Finetune(spec) => Tagged { job, spec }.serialize(serializer),
+            JobSpec::Evaluate(spec) => Tagged { job, spec }.serialize(serializer),
         }
     }
 }
@@ -34,12 +70,17 @@ impl<'de> Deserialize<'de> for JobSpec {
     /// A spec without a kind is a fine-tune: version 0.1 had no other jobs and wrote none.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut fields = Map::deserialize(deserializer)?;
-        let kind = fields.remove(TAG);
-        match kind.as_ref().map_or(Some(FINETUNE), Value::as_str) {
-            Some(FINETUNE) => {
-                FinetuneSpec::deserialize(Value::Object(fields)).map(JobSpec::Finetune).map_err(D::Error::custom)
+        let tag = fields.remove(TAG);
+        let kind = tag.as_ref().map_or(Some(JobKind::Finetune.name()), Value::as_str);
+        let fields = Value::Object(fields);
+        match kind {
+            Some(kind) if kind == JobKind::Finetune.name() => {
+                FinetuneSpec::deserialize(fields).map(JobSpec::Finetune).map_err(D::Error::custom)
             }
-            Some(other) => Err(D::Error::unknown_variant(other, &[FINETUNE])),
+            Some(kind) if kind == JobKind::Evaluate.name() => {
+                EvaluateSpec::deserialize(fields).map(JobSpec::Evaluate).map_err(D::Error::custom)
+            }
+            Some(other) => Err(D::Error::unknown_variant(other, KINDS)),
             None => Err(D::Error::custom(format!("`{TAG}` is not a string"))),
         }
     }
@@ -49,8 +90,16 @@ impl<'de> Deserialize<'de> for JobSpec {
 mod tests {
     use serde_json::json;
 
-    use super::super::store::tests::spec;
+    use super::super::store::tests::{evaluation, spec};
     use super::*;
+
+    #[test]
+    fn an_evaluation_is_told_from_a_fine_tune_by_its_tag() {
+        let job = evaluation("flowers");
+        let tagged = serde_json::to_value(&job).unwrap();
+        assert_eq!((&tagged["job"], &tagged["model"]), (&json!("evaluate"), &json!("flowers")));
+        assert_eq!(serde_json::from_value::<JobSpec>(tagged).unwrap(), job);
+    }
 
     #[test]
     fn specs_are_tagged_and_those_of_older_databases_are_fine_tunes() {

@@ -14,7 +14,7 @@ use super::error::JobsError;
 use super::options::JobOptions;
 use super::record::{JobEvent, JobId, JobRecord, JobState, Page};
 use super::schema::{migrate, now};
-use super::spec::JobSpec;
+use super::spec::{JobKind, JobSpec};
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -156,13 +156,16 @@ impl Jobs {
         Ok(JobState::ALL.map(count).to_vec())
     }
 
-    /// Jobs, newest first, older than `after`.
+    /// Jobs of a kind, newest first, older than `after`.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
-    pub async fn list(&self, after: Option<JobId>, limit: usize) -> Result<Page<JobRecord>, JobsError> {
-        let sql = "SELECT * FROM jobs WHERE $1 IS NULL OR id < $1 ORDER BY id DESC LIMIT $2";
-        let query = sqlx::query(sql).bind(after.map(|id| id.to_string())).bind(limit as i64 + 1);
+    pub async fn list(&self, kind: JobKind, after: Option<JobId>, limit: usize) -> Result<Page<JobRecord>, JobsError> {
+        // Version 0.1 had no kinds but one.
+        let sql = "SELECT * FROM jobs WHERE COALESCE(json_extract(spec, '$.job'), 'finetune') = $1
+                   AND ($2 IS NULL OR id < $2) ORDER BY id DESC LIMIT $3";
+        let query = sqlx::query(sql).bind(kind.name());
+        let query = query.bind(after.map(|id| id.to_string())).bind(limit as i64 + 1);
         let rows = query.fetch_all(&self.pool).await?;
         Ok(Page::cut(rows.iter().map(JobRecord::read).collect::<Result<_, _>>()?, limit))
     }
@@ -253,6 +256,7 @@ pub(super) mod tests {
     use super::*;
     use trainer::data::{DatasetSource, Layout};
 
+    use crate::evaluate::EvaluateSpec;
     use crate::finetune::FinetuneSpec;
 
     pub(in crate::jobs) fn spec(name: &str) -> JobSpec {
@@ -277,7 +281,16 @@ pub(super) mod tests {
         }
     }
 
-    fn request(spec: &JobSpec) -> JobRequest<'_> {
+    pub(in crate::jobs) fn evaluation(model: &str) -> JobSpec {
+        JobSpec::Evaluate(EvaluateSpec {
+            model: model.parse().unwrap(),
+            version: Some(2),
+            dataset: DatasetSource::new(Layout::Folder, "flowers"),
+            options: trainer::evaluate::EvaluateOptions::default(),
+        })
+    }
+
+    pub(in crate::jobs) fn request(spec: &JobSpec) -> JobRequest<'_> {
         JobRequest { spec, idempotency_key: None, owner: None }
     }
 
@@ -301,23 +314,28 @@ pub(super) mod tests {
         assert_eq!(jobs.create(&keyed(&a)).await.unwrap(), Submission::Existing(first.clone()));
         let error = jobs.create(&keyed(&b)).await.unwrap_err();
         assert!(matches!(error, JobsError::KeyReused(id) if id == first.id));
-        assert_eq!(jobs.list(None, 10).await.unwrap().data.len(), 1);
+        assert_eq!(jobs.list(JobKind::Finetune, None, 10).await.unwrap().data.len(), 1);
     }
 
     #[tokio::test]
-    async fn lists_are_newest_first_and_in_pages() {
+    async fn lists_are_of_one_kind_newest_first_and_in_pages() {
         let (_folder, jobs) = jobs().await;
         for name in ["a", "b", "c"] {
             create(&jobs, name).await;
         }
+        let Submission::New(_) = jobs.create(&request(&evaluation("d"))).await.unwrap() else { panic!() };
         let name = |job: &JobRecord| match &job.spec {
             JobSpec::Finetune(spec) => spec.name.to_string(),
+            JobSpec::Evaluate(spec) => spec.model.to_string(),
         };
         let names = |page: &Page<JobRecord>| page.data.iter().map(name).collect::<Vec<_>>();
-        let page = jobs.list(None, 2).await.unwrap();
+        let fine_tunes = async |after| jobs.list(JobKind::Finetune, after, 2).await.unwrap();
+        let page = fine_tunes(None).await;
         assert_eq!((names(&page), page.has_more), (vec!["c".to_owned(), "b".to_owned()], true));
-        let page = jobs.list(Some(page.data[1].id), 2).await.unwrap();
+        let page = fine_tunes(Some(page.data[1].id)).await;
         assert_eq!((names(&page), page.has_more), (vec!["a".to_owned()], false));
+        let page = jobs.list(JobKind::Evaluate, None, 2).await.unwrap();
+        assert_eq!((names(&page), page.has_more), (vec!["d".to_owned()], false));
     }
 
     #[tokio::test]
@@ -380,7 +398,8 @@ pub(super) mod tests {
         assert!(jobs.create(&request(&spec("a"))).await.unwrap_err().is_full(), "and again");
         jobs.pool.close().await;
         let again = Jobs::open(&folder.path().join("new").join("jobs.sqlite"), JobOptions::default()).await.unwrap();
-        let mut ids: Vec<_> = again.list(None, 1000).await.unwrap().data.iter().map(|job| job.id).collect();
+        let mut ids: Vec<_> =
+            again.list(JobKind::Finetune, None, 1000).await.unwrap().data.iter().map(|job| job.id).collect();
         ids.reverse();
         assert_eq!(ids, accepted, "exactly those that were accepted");
     }

@@ -38,6 +38,8 @@ const MODEL_FILE: &str = "model.onnx";
 const WEIGHTS_FILE: &str = "weights.safetensors";
 /// The report of the run.
 const REPORT_FILE: &str = "report.json";
+/// Small pictures of the images that the report names.
+const PICTURES_DIR: &str = "pictures";
 /// Where the version comes from.
 const MANIFEST_FILE: &str = "manifest.json";
 /// The golden images.
@@ -186,8 +188,7 @@ impl ModelStore {
         let folder = self.folder(name, self.resolve(name, Some(version))?);
         let damaged = |reason: String| StoreError::Damaged { name: name.clone(), version, reason };
         let onnx = read(&folder.join(MODEL_FILE))?;
-        let spec = onnx::metadata::spec(&onnx).map_err(|error| damaged(error.to_string()))?;
-        let spec = spec.ok_or_else(|| damaged(format!("{MODEL_FILE} was not written by graft")))?;
+        let spec = spec_of(&onnx).map_err(damaged)?;
         let golden_dir = folder.join(GOLDEN_DIR);
         let entries: Vec<GoldenEntry> = serde_json::from_slice(&read(&golden_dir.join(GOLDEN_FILE))?)
             .map_err(|error| damaged(format!("{GOLDEN_FILE}: {error}")))?;
@@ -197,14 +198,41 @@ impl ModelStore {
             Ok(Golden { file_name: file, bytes, logits, noise })
         });
         let golden = golden.collect::<Result<_, _>>()?;
-        let report = match fs::read(folder.join(REPORT_FILE)) {
-            Ok(bytes) => {
-                Some(serde_json::from_slice(&bytes).map_err(|error| damaged(format!("{REPORT_FILE}: {error}")))?)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(StoreError::io(&folder.join(REPORT_FILE))(error)),
-        };
+        let report = self.report(name, version)?;
         Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report })
+    }
+
+    /// What a version says of itself, without its network.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such version, or its file is damaged.
+    pub fn spec(&self, name: &ModelName, version: u32) -> Result<ModelSpec, StoreError> {
+        let file = self.folder(name, self.resolve(name, Some(version))?).join(MODEL_FILE);
+        spec_of(&read(&file)?).map_err(|reason| StoreError::Damaged { name: name.clone(), version, reason })
+    }
+
+    /// The report of a version; `None` for one that no fine-tune made.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such version, or its report is damaged.
+    pub fn report(&self, name: &ModelName, version: u32) -> Result<Option<FinetuneReport>, StoreError> {
+        let file = self.folder(name, self.resolve(name, Some(version))?).join(REPORT_FILE);
+        let damaged = |error: serde_json::Error| {
+            let reason = format!("{REPORT_FILE}: {error}");
+            StoreError::Damaged { name: name.clone(), version, reason }
+        };
+        match fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(damaged),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io(&file)(error)),
+        }
+    }
+
+    /// A picture that the report of a version names; `None` if it is not there.
+    #[must_use]
+    pub fn picture(&self, name: &ModelName, version: u32, file: &str) -> Option<Vec<u8>> {
+        let plain = Path::new(file).file_name().is_some_and(|name| name == file);
+        plain.then(|| fs::read(self.folder(name, version).join(PICTURES_DIR).join(file)).ok()).flatten()
     }
 
     /// The size of a version's ONNX file, in bytes.
@@ -245,6 +273,12 @@ impl ModelStore {
     fn folder(&self, name: &ModelName, version: u32) -> PathBuf {
         self.root.join(name.as_str()).join(version.to_string())
     }
+}
+
+/// The spec in a version's file, or why it has none.
+fn spec_of(onnx: &[u8]) -> Result<ModelSpec, String> {
+    let spec = onnx::metadata::spec(onnx).map_err(|error| error.to_string())?;
+    spec.ok_or_else(|| format!("{MODEL_FILE} was not written by graft"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StoreError> {

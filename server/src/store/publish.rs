@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use models::files::rename_durably;
 use models::weights;
 use onnx::ExportOptions;
-use trainer::finetune::ModelContent;
 use trainer::finetune::report::FinetuneReport;
+use trainer::finetune::{ModelContent, Picture};
 
+use super::WEIGHTS_FILE;
 use super::lock::WriteLock;
-use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, REPORT_FILE, WEIGHTS_FILE};
+use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, PICTURES_DIR, REPORT_FILE};
 use super::{JobOrigin, Manifest, ModelName, ModelStore, StoreError};
 
 /// The parts of a new version.
@@ -24,6 +25,8 @@ pub struct Artifacts<'a> {
     pub golden: &'a [Golden],
     /// The report of the run, for a fine-tuned model.
     pub report: Option<&'a FinetuneReport>,
+    /// Small pictures of the images that the report names.
+    pub pictures: &'a [Picture],
 }
 
 /// The job that publishes, and whether it still may.
@@ -93,7 +96,7 @@ impl ModelStore {
 }
 
 fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
-    let Artifacts { content, golden, report } = artifacts;
+    let Artifacts { content, golden, report, pictures } = artifacts;
     match content {
         ModelContent::Native(network) => {
             write(&folder.join(MODEL_FILE), &onnx::export(network, &ExportOptions::default())?)?;
@@ -103,6 +106,14 @@ fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
     }
     if let Some(report) = report {
         write(&folder.join(REPORT_FILE), &json(report)?)?;
+    }
+    if !pictures.is_empty() {
+        let pictures_dir = folder.join(PICTURES_DIR);
+        fs::create_dir(&pictures_dir).map_err(StoreError::io(&pictures_dir))?;
+        for Picture { file_name, bytes } in *pictures {
+            write(&pictures_dir.join(file_name), bytes)?;
+        }
+        sync_folder(&pictures_dir)?;
     }
     let golden_dir = folder.join(GOLDEN_DIR);
     fs::create_dir(&golden_dir).map_err(StoreError::io(&golden_dir))?;

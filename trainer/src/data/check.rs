@@ -3,20 +3,43 @@
 use std::collections::HashMap;
 
 use models::Labels;
-use models::preprocess::Limits;
+use models::preprocess::{Limits, decode};
 use rayon::prelude::*;
 
+use super::sketch::ImageSketch;
 use super::{BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, Sample, Subset, Warning};
 
 /// The result of reading every file of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
-    /// The checksum of each sample's file, in their order; `None` for a bad one.
-    pub checksums: Vec<Option<Checksum>>,
+    /// What each sample's file holds, in their order; `None` for a bad one.
+    pub images: Vec<Option<InspectedImage>>,
     /// The files that cannot be used: faulty entries, then samples in their order.
     pub bad: Vec<BadFile>,
     /// Images that are there twice where they should not be.
     pub warnings: Vec<Warning>,
+}
+
+/// A file that decodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InspectedImage {
+    /// The checksum of the file.
+    pub checksum: Checksum,
+    /// Pixels across, upright.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// What it looks like from afar.
+    pub sketch: Option<ImageSketch>,
+}
+
+impl InspectedImage {
+    fn of(sample: &Sample, limits: &Limits) -> Result<Self, DatasetError> {
+        let bytes = sample.read(limits)?;
+        let image = decode(&bytes, limits).map_err(|source| DatasetError::image(&sample.path, source))?;
+        let (width, height) = (image.width(), image.height());
+        Ok(Self { checksum: Checksum::of(&bytes), width, height, sketch: ImageSketch::of(&image) })
+    }
 }
 
 impl Dataset {
@@ -25,22 +48,20 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError::BadFiles`] if there are any and the policy refuses them.
     pub fn inspect(&self, bad_files: BadFilePolicy, limits: &Limits) -> Result<Inspection, DatasetError> {
-        let look = |sample: &Sample| sample.decode_file(limits).map(|bytes| Checksum::of(&bytes));
-        let read: Vec<_> = self.samples.par_iter().map(look).collect();
-        let (mut checksums, mut bad) = (Vec::with_capacity(read.len()), self.account.faults().to_vec());
-        for (sample, checksum) in self.samples.iter().zip(read) {
-            if let Err(error) = &checksum {
+        let read: Vec<_> = self.samples.par_iter().map(|sample| InspectedImage::of(sample, limits)).collect();
+        let (mut images, mut bad) = (Vec::with_capacity(read.len()), self.account.faults().to_vec());
+        for (sample, image) in self.samples.iter().zip(read) {
+            if let Err(error) = &image {
                 bad.push(BadFile::new(&sample.path, error));
             }
-            checksums.push(checksum.ok());
+            images.push(image.ok());
         }
         if bad_files == BadFilePolicy::Refuse && !bad.is_empty() {
             return Err(DatasetError::BadFiles { files: bad });
         }
-        let known =
-            checksums.iter().zip(&self.samples).filter_map(|(checksum, sample)| Some((checksum.as_ref()?, sample)));
-        let warnings = duplicates(known);
-        Ok(Inspection { checksums, bad, warnings })
+        let known = images.iter().zip(&self.samples);
+        let warnings = duplicates(known.filter_map(|(image, sample)| Some((&image.as_ref()?.checksum, sample))));
+        Ok(Inspection { images, bad, warnings })
     }
 }
 

@@ -1,6 +1,6 @@
 //! One image of a data set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use models::preprocess::{ImageError, Limits, RgbImage, decode, probe};
 use sha2::{Digest, Sha256};
@@ -40,6 +40,12 @@ impl Sample {
         Self::new(path, class, content)
     }
 
+    /// Its path below a folder, or all of it where it is not there.
+    #[must_use]
+    pub fn name_below(&self, folder: &Path) -> String {
+        self.path.strip_prefix(folder).unwrap_or(&self.path).display().to_string()
+    }
+
     /// Reads the file and looks at its header: that it is an image, and not too large.
     ///
     /// # Errors
@@ -48,13 +54,6 @@ impl Sample {
         let failed = |source| DatasetError::read(&self.path, source);
         let bytes = self.content.read(IMAGE_BYTES).map_err(failed)?;
         probe(&bytes, limits).map_err(|source| DatasetError::image(&self.path, source))?;
-        Ok(bytes)
-    }
-
-    /// The bytes of a file that decodes.
-    pub(super) fn decode_file(&self, limits: &Limits) -> Result<Vec<u8>, DatasetError> {
-        let bytes = self.read(limits)?;
-        decode(&bytes, limits).map_err(|source| DatasetError::image(&self.path, source))?;
         Ok(bytes)
     }
 

@@ -31,7 +31,7 @@ pub(super) fn words(name: &str) -> Vec<String> {
 }
 
 /// Quoted names in a sentence, with the number of the others when there are more than `limit`.
-pub(super) fn quoted<S: AsRef<str>>(names: impl IntoIterator<Item = S>, limit: usize) -> String {
+pub(crate) fn quoted<S: AsRef<str>>(names: impl IntoIterator<Item = S>, limit: usize) -> String {
     let mut names = names.into_iter();
     let mut text: Vec<String> = names.by_ref().take(limit).map(|name| format!("`{}`", name.as_ref())).collect();
     let others = names.count();

@@ -48,6 +48,8 @@ pub(super) fn metrics(outcome: &Outcome) -> Value {
     json!({
         "test_top1": test.top1, "test_top5": test.top5, "test_images": test.images,
         "validation_top1": (validation.images > 0).then_some(validation.top1), "best_epoch": outcome.best_epoch,
+        "test_macro_f1": test.macro_f1, "test_ece": test.reliability.as_ref().map(|reliability| reliability.ece),
+        "temperature": outcome.calibration.map(|calibration| calibration.temperature),
     })
 }
 

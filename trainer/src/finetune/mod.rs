@@ -2,11 +2,13 @@
 
 mod auto;
 mod base;
+mod calibration;
 mod context;
 mod error;
 mod export;
 mod extract;
 pub mod features;
+mod gallery;
 pub mod golden;
 pub mod head;
 mod image;
@@ -17,23 +19,29 @@ mod probe;
 pub mod report;
 mod stage;
 mod strategy;
+mod suspects;
 mod task;
 mod tune;
 mod verify;
 
 pub use base::{Base, FileBase, ModelContent, head_alone};
+pub use calibration::{Calibration, CalibrationImages};
 pub use error::FinetuneError;
+pub use gallery::Picture;
 pub use options::{FinetuneOptions, TuningOptions};
 pub use probe::{
-    FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform, HeadCandidate, HeadChoice, LinearProbe, ProbeTask,
-    probe,
+    FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform, HeadCandidate, HeadChoice, LinearProbe, OutOfFold,
+    ProbeTask, out_of_fold, probe,
 };
 pub use strategy::{FinetuneStrategy, stage_boundary, trained};
+pub use suspects::suspects;
 pub use task::{Finetuned, Folders, Task};
 
 use crate::data::DatasetSummary;
 use crate::events::{Event, Observer, Phase};
+use crate::metrics::NotableAnswers;
 use extract::FeatureTable;
+use gallery::Gallery;
 use outcome::Outcome;
 use report::{FinetuneReport, ImageCounts, PhaseSeconds};
 use stage::PhaseClock;
@@ -73,6 +81,7 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         observer,
     )?;
     let outcome = tune::tune(task, &table, probe, observer)?;
+    let outcome = calibration::calibrate(outcome, &table, observer);
     observer.event(Event::Metrics { metrics: export::metrics(&outcome) });
     if let Some(message) = outcome.test.evaluation.poverty() {
         observer.event(Event::Warning { message });
@@ -88,8 +97,10 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         // The run is over, so nothing resumes from its checkpoints. What cannot be removed only takes space.
         std::fs::remove_dir_all(folder).ok();
     }
-    let report = FinetuneReport { seconds: clock.finish(), parity, ..report(task, &table, outcome) };
-    Ok(Finetuned { content: task.base.content(export.network, export.file), report, golden: export.golden })
+    let Gallery { answers, suspects, pictures } = gallery::gallery(task, &table, &outcome);
+    let report = FinetuneReport { seconds: clock.finish(), parity, answers, suspects, ..report(task, &table, outcome) };
+    let content = task.base.content(export.network, export.file);
+    Ok(Finetuned { content, report, golden: export.golden, pictures })
 }
 
 /// Everything but what is only known when the model is verified.
@@ -116,6 +127,9 @@ fn report(task: &Task<'_>, table: &FeatureTable<'_>, outcome: Outcome) -> Finetu
         epochs: outcome.history,
         validation: outcome.validation.evaluation,
         test: outcome.test.evaluation,
+        calibration: outcome.calibration,
+        answers: NotableAnswers::default(),
+        suspects: vec![],
         parity: Vec::new(),
     }
 }

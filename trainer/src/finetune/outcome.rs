@@ -6,10 +6,12 @@ use models::Network;
 use models::graph::NodeId;
 use onnx::parity::propagated_noise;
 
+use super::calibration::Calibration;
+use super::probe::OutOfFold;
 use super::{FinetuneStrategy, HeadChoice};
 use crate::events::Event;
 use crate::fit::Progress;
-use crate::fit::metrics::Evaluation;
+use crate::metrics::Evaluation;
 
 /// The head that training began with.
 #[derive(Clone)]
@@ -22,6 +24,7 @@ pub(super) struct GraftedHead {
 }
 
 /// A trained network and its results.
+#[derive(Clone)]
 pub(super) struct Outcome {
     /// The base with its new head. Of an opaque base, the head alone.
     pub(super) network: Network,
@@ -34,6 +37,10 @@ pub(super) struct Outcome {
     pub(super) history: Vec<Event>,
     pub(super) validation: SubsetResult,
     pub(super) test: SubsetResult,
+    /// What heads said to training images that they were not trained on, where nothing but the head was trained.
+    pub(super) out_of_fold: Option<OutOfFold>,
+    /// How its logits were divided, once they are.
+    pub(super) calibration: Option<Calibration>,
     /// Where checkpoints were written.
     pub(super) checkpoints: Option<PathBuf>,
 }
@@ -51,6 +58,7 @@ impl Outcome {
 }
 
 /// What a network says to the images of a subset.
+#[derive(Clone)]
 pub(super) struct SubsetResult {
     /// `[n, classes]`, row-major, in the order of the split.
     pub(super) logits: Vec<f32>,

@@ -3,13 +3,14 @@
 use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
+use super::calibration::Calibration;
 use super::options::FinetuneOptions;
 use super::probe::HeadChoice;
 pub use super::stage::PhaseSeconds;
 use super::strategy::FinetuneStrategy;
 use crate::data::DatasetSummary;
 use crate::events::Event;
-use crate::fit::metrics::{Evaluation, null_is_nan};
+use crate::metrics::{Evaluation, ImageAnswer, NotableAnswers, null_is_nan};
 
 /// What a run did and measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,18 @@ pub struct FinetuneReport {
     pub validation: Evaluation,
     /// The result on the test images, which chose nothing.
     pub test: Evaluation,
+    /// How scores were calibrated; missing where they were not, and from reports of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub calibration: Option<Calibration>,
+    /// The worst mistakes and the most uncertain answers among the test images; empty in reports of versions before 0.3.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub answers: NotableAnswers,
+    /// Training images that heads trained without them take for another class, the most doubtful first: labels to check.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub suspects: Vec<ImageAnswer>,
     /// The exported file against the trainer's logits.
     pub parity: Vec<Parity>,
 }

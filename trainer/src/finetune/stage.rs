@@ -60,6 +60,7 @@ impl PhaseClock {
             Phase::Training => &mut self.seconds.training,
             Phase::Export => &mut self.seconds.export,
             Phase::Parity => &mut self.seconds.parity,
+            Phase::Evaluation => return,
         };
         *seconds = begin.elapsed().as_secs_f64();
     }

@@ -7,7 +7,7 @@ use onnx::EngineKind;
 
 use super::golden::Golden;
 use super::report::FinetuneReport;
-use super::{Base, FinetuneOptions, ModelContent};
+use super::{Base, FinetuneOptions, ModelContent, Picture};
 use crate::backend::ComputeBackend;
 use crate::data::{DatasetSource, FileAccess};
 
@@ -54,4 +54,6 @@ pub struct Finetuned {
     pub report: FinetuneReport,
     /// Test images with their logits.
     pub golden: Vec<Golden>,
+    /// Small pictures of the images that the report names.
+    pub pictures: Vec<Picture>,
 }

@@ -89,6 +89,8 @@ fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: Linear
         best_epoch: probe.best_epoch,
         validation: result(&table.split.validation),
         test: result(&table.split.test),
+        out_of_fold: probe.out_of_fold,
+        calibration: None,
         history: probe.history,
         checkpoints: None,
     }
@@ -120,6 +122,8 @@ fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outco
         history: epochs(&fitted.progress, tuning.epochs as usize),
         validation: result(&split.validation)?,
         test: result(&split.test)?,
+        out_of_fold: None,
+        calibration: None,
         checkpoints: Some(run.folder),
     })
 }

@@ -7,7 +7,6 @@
 
 mod checkpoint;
 mod examples;
-pub mod metrics;
 mod options;
 mod progress;
 mod range_test;

@@ -17,9 +17,9 @@ use super::{Plan, Recipe, RecipeError, RunOptions};
 use crate::backend::{ComputeBackend, CpuExecutor};
 use crate::data::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
-use crate::fit::metrics::Evaluation;
 use crate::fit::{self, CheckpointOptions, Fitted, LogOptions, Logs, Progress, Run, Task};
 use crate::logs::{CsvLog, EventLog, Log, LogError, LogStart};
+use crate::metrics::Evaluation;
 
 /// A run and its folders.
 #[derive(Clone, Copy)]

@@ -85,7 +85,8 @@ impl OpaqueImport {
             output::line(format_args!("{kind}: {result}"))?;
         }
         let megabytes = bytes.len() as f64 / 1e6;
-        let artifacts = Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None };
+        let artifacts =
+            Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None, pictures: &[] };
         let version = ModelStore::open(&context.data.models_dir())?.publish(&args.name, &artifacts)?;
         let (name, architecture, classes) =
             (&args.name, &spec.architecture, spec.labels.as_ref().map_or(0, Labels::len));

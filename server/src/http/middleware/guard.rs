@@ -29,6 +29,7 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/openapi.json", Requirement::Public),
     ("/classify", Requirement::Role(Role::Infer)),
     ("/finetune", Requirement::Role(Role::Train)),
+    ("/evaluate", Requirement::Role(Role::Train)),
     ("/models", Requirement::AnyKey),
     ("/metrics", Requirement::AnyKey),
     ("/", Requirement::AnyKey),

@@ -79,6 +79,7 @@ codes! {
 
     // Models.
     ModelNotFound: NOT_FOUND, "model_not_found", "There is no such model", "`GET /models` lists the models.";
+    ReportNotFound: NOT_FOUND, "report_not_found", "The version has no report", "Only versions that a fine-tune made have one; `POST /evaluate` measures any.";
     ModelNotNamed: BAD_REQUEST, "model_not_named", "The model must be named", "Add `?model=` with one of the names in the answer.";
     NotAClassifier: UNPROCESSABLE_ENTITY, "not_a_classifier", "The model is a backbone without classes", "Fine-tune it first: `POST /finetune` with it as `base_model`.";
     ModelLoading: SERVICE_UNAVAILABLE, "model_loading", "The model is being loaded", "Try again after the seconds in `Retry-After`.";
@@ -87,11 +88,12 @@ codes! {
     NotReady: SERVICE_UNAVAILABLE, "not_ready", "The server is not ready", "Try again; models are being loaded.";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down", "Try again; another server may answer.";
 
-    // Fine-tuning.
+    // Fine-tunes and evaluations.
     FinetuneRefused: UNPROCESSABLE_ENTITY, "finetune_refused", "The fine-tune cannot be done as asked", "Correct the option, data set or file that is named.";
+    EvaluationRefused: UNPROCESSABLE_ENTITY, "evaluation_refused", "The evaluation cannot be done as asked", "Correct the model, option or data set that is named.";
     IdempotencyKeyReused: CONFLICT, "idempotency_key_reused", "The `Idempotency-Key` belongs to another request", "Use a new key for a new request.";
-    JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune` lists the jobs.";
-    TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune` lists the jobs.";
+    JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune` and `GET /evaluate` list the jobs.";
+    TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune` and `GET /evaluate` list the jobs.";
     JobsUnavailable: SERVICE_UNAVAILABLE, "jobs_unavailable", "The server has no jobs for now", "The file that is named has to be repaired or moved away on the server; models are served meanwhile.";
     StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The server's disk is full", "Nothing was accepted. Free space on the server's disk, then send it again.";
     JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to cancel.";

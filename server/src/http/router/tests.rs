@@ -461,5 +461,5 @@ async fn the_description_is_served_and_complete() {
             "#/components/schemas/Problem"
         );
     }
-    assert_eq!(ids.len(), 12);
+    assert_eq!(ids.len(), 18);
 }

@@ -2,11 +2,14 @@
 
 mod call;
 pub mod classify;
+pub mod evaluate;
 pub mod finetune;
 pub mod health;
+mod jobs;
 pub mod metrics;
 pub mod models;
 mod refusal;
+pub mod report;
 
 use std::ops::RangeInclusive;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use models::preprocess::ImageError;
 use trainer::finetune::FinetuneError;
 
+use crate::evaluate::EvaluateFailure;
 use crate::finetune::FinetuneFailure;
 use crate::http::problem::{ApiError, Code};
 use crate::inference::{InferenceError, LookupError};
@@ -94,6 +95,15 @@ impl From<FinetuneFailure> for ApiError {
                 | FinetuneError::FeatureExtractor(_),
             ) => ApiError::new(Code::FinetuneRefused, error.to_string()),
             error => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<EvaluateFailure> for ApiError {
+    fn from(error: EvaluateFailure) -> Self {
+        match error.is_refusal() {
+            true => ApiError::new(Code::EvaluationRefused, error.to_string()),
+            false => ApiError::internal(error),
         }
     }
 }

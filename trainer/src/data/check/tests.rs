@@ -16,7 +16,7 @@ fn bad_files_are_all_found_and_the_first_few_named() {
     let dataset = DatasetSource::new(Layout::Folder, root.path()).open().unwrap();
     let inspection = dataset.inspect(BadFilePolicy::Skip, &Limits::default()).unwrap();
     assert_eq!(inspection.bad.len(), 7);
-    assert_eq!(inspection.checksums.iter().filter(|checksum| checksum.is_none()).count(), 7);
+    assert_eq!(inspection.images.iter().filter(|image| image.is_none()).count(), 7);
     assert_eq!(inspection.warnings, []);
     let refused = dataset.inspect(BadFilePolicy::Refuse, &Limits::default()).unwrap_err().to_string();
     assert!(refused.starts_with("7 file(s) cannot be used"), "{refused}");

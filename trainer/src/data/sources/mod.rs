@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use archive::{ArchiveError, ArchiveLimits, OpenOptions};
 
 use super::text::normalized;
-use super::{BadFilePolicy, Dataset, DatasetError, Layout};
+use super::{BadFilePolicy, Dataset, DatasetError, FileAccess, Layout};
 #[cfg(test)]
 use file_kind::FileKind;
 use tree::Tree;
@@ -52,6 +52,16 @@ pub struct DatasetSource {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(example = json!(["rose", "tulip"])))]
     pub classes: Vec<String>,
+}
+
+/// Every picture below a folder, whatever its class, in the order of their names. What operating systems and programs leave
+/// there is left out.
+///
+/// # Errors
+/// [`DatasetError`] for a folder that cannot be read.
+pub fn pictures(folder: &Path, access: &FileAccess) -> Result<Vec<PathBuf>, DatasetError> {
+    let tree = Tree::walk(folder, access)?;
+    Ok(tree.files.iter().filter(|file| file.is_picture()).map(|file| tree.display_path(file)).collect())
 }
 
 impl DatasetSource {

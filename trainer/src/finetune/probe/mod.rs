@@ -16,13 +16,14 @@ mod tests;
 use models::ops::Shape;
 use serde::{Deserialize, Serialize};
 
+pub use search::OutOfFold;
 pub use transform::{FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform};
 
 use super::FinetuneError;
 use super::head::{HeadOptions, HeadSolver, LabeledFeatures, LinearHead};
 use crate::events::{Event, Observer};
 use rows::SearchTask;
-use search::Candidate;
+use search::{Candidate, SearchResult};
 
 /// The most bytes of features for L-BFGS, which works on all of them at once and holds them up to three times.
 const LBFGS_BYTES: usize = 2 << 30;
@@ -55,6 +56,8 @@ pub struct LinearProbe {
     pub head: LinearHead,
     /// How the transform was chosen; missing where nothing was.
     pub choice: Option<HeadChoice>,
+    /// What heads of this kind said to images that they were not trained on; missing where nothing was chosen.
+    pub out_of_fold: Option<OutOfFold>,
     /// The epoch that it is of, counted from one; missing where there are no epochs.
     pub best_epoch: Option<usize>,
     /// An [`Event::Epoch`] for each epoch.
@@ -133,21 +136,13 @@ pub fn probe(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<Linear
 /// Chooses and trains by L-BFGS.
 fn by_lbfgs(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
     let plain = [task.plain_transform()];
-    let search = SearchTask {
-        training: task.training,
-        shape: task.shape,
-        views: task.views,
-        transforms: if task.transforms.is_empty() { &plain } else { task.transforms },
-        classes: task.classes,
-        smoothing: task.options.label_smoothing as f32,
-        seed: task.options.seed,
-    };
-    let candidates = search::search(&search, observer)?;
+    let search = task.search(&plain);
+    let SearchResult { candidates, out_of_fold } = search::search(&search, observer)?;
     let best = candidates.first();
     let transform = best.map_or(plain[0], |best| best.transform);
     let head = search::fit(&search, transform, best.map(|best| best.strength));
     let choice = best.map(|best| HeadChoice {
-        images: best.held_out.images,
+        images: best.images,
         candidates: candidates.iter().map(HeadCandidate::from).collect(),
     });
     let message = match &choice {
@@ -155,10 +150,38 @@ fn by_lbfgs(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearP
         None => format!("the head takes {transform}: there are too few training images to choose another"),
     };
     observer.event(Event::Note { message });
-    Ok(LinearProbe { transform, head, choice, best_epoch: None, history: Vec::new() })
+    Ok(LinearProbe { transform, head, choice, out_of_fold, best_epoch: None, history: Vec::new() })
 }
 
-impl ProbeTask<'_> {
+/// What heads by L-BFGS say to each training image when they are trained without it. `None` where there are too few images
+/// to choose a kind of head.
+///
+/// # Errors
+/// [`FinetuneError::Stopped`] when the observer asks for it.
+pub fn out_of_fold(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<Option<OutOfFold>, FinetuneError> {
+    let plain = [task.plain_transform()];
+    let search = task.search(&plain);
+    let SearchResult { candidates, out_of_fold } = search::search(&search, observer)?;
+    let images = task.training.classes.len() / task.views;
+    // Of many images only some choose.
+    let complete = out_of_fold.filter(|out_of_fold| out_of_fold.images.len() == images);
+    Ok(complete.or_else(|| Some(search::out_of_fold(&search, candidates.first()?))))
+}
+
+impl<'a> ProbeTask<'a> {
+    /// The search among its transforms, or, where it has none, with this one alone.
+    fn search(&self, plain: &'a [FeatureTransform]) -> SearchTask<'a> {
+        SearchTask {
+            training: self.training,
+            shape: self.shape,
+            views: self.views,
+            transforms: if self.transforms.is_empty() { plain } else { self.transforms },
+            classes: self.classes,
+            smoothing: self.options.label_smoothing as f32,
+            seed: self.options.seed,
+        }
+    }
+
     /// The transform where none is chosen.
     fn plain_transform(&self) -> FeatureTransform {
         self.transforms.first().copied().unwrap_or(FeatureTransform::PLAIN)
@@ -175,9 +198,8 @@ impl LinearProbe {
 
 impl From<&Candidate> for HeadCandidate {
     fn from(candidate: &Candidate) -> Self {
-        let Candidate { transform, strength, held_out } = *candidate;
-        let images = held_out.images.max(1) as f64;
-        Self { transform, strength, top1: held_out.correct as f64 / images, loss: held_out.loss / images }
+        let Candidate { transform, strength, top1, loss, .. } = *candidate;
+        Self { transform, strength, top1, loss }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::events::{Observer, Phase};
 use crate::finetune::FinetuneError;
 use crate::finetune::head::LinearHead;
 use crate::finetune::stage::Progress;
-use crate::fit::metrics::Evaluation;
+use crate::metrics::Evaluation;
 
 /// Parts that the training images are divided into; each is left out once.
 const FOLDS: usize = 5;
@@ -33,35 +33,59 @@ const FINAL: Stopping = Stopping { gradient: 3e-4, steps: 500 };
 pub(super) struct Candidate {
     pub(super) transform: FeatureTransform,
     pub(super) strength: f64,
-    /// Over the images that were left out, each once.
-    pub(super) held_out: HeldOut,
-}
-
-/// Results on images that were left out of a fit.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct HeldOut {
+    /// How many images were left out, each once.
     pub(super) images: usize,
-    pub(super) correct: usize,
-    /// The sum of their cross-entropies.
+    /// The share of them that were classified correctly.
+    pub(super) top1: f64,
+    /// Their mean cross-entropy.
     pub(super) loss: f64,
 }
 
-/// The best strength of every transform, the best transform first; empty where there are too few images to choose.
-pub(super) fn search(task: &SearchTask<'_>, observer: &mut dyn Observer) -> Result<Vec<Candidate>, FinetuneError> {
-    let folds = Folds::new(task);
+/// What was tried, and the logits of the best.
+pub(super) struct SearchResult {
+    /// The best strength of every transform, the best transform first; empty where there are too few images to choose.
+    pub(super) candidates: Vec<Candidate>,
+    /// Of the best, at its strength.
+    pub(super) out_of_fold: Option<OutOfFold>,
+}
+
+/// Logits of training images by heads that were trained without them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OutOfFold {
+    /// The number of each image among the training images, ascending.
+    pub images: Vec<usize>,
+    /// `[n, classes]`, row-major.
+    pub logits: Vec<f32>,
+}
+
+/// Tries every transform.
+pub(super) fn search(task: &SearchTask<'_>, observer: &mut dyn Observer) -> Result<SearchResult, FinetuneError> {
+    let folds = Folds::new(task, ROWS);
     if folds.images.len() < 2 * task.classes.max(FOLDS) {
-        return Ok(Vec::new());
+        return Ok(SearchResult { candidates: vec![], out_of_fold: None });
     }
-    let mut candidates = Vec::new();
+    let mut candidates: Vec<(Candidate, Vec<f32>)> = Vec::new();
     for (done, &transform) in task.transforms.iter().enumerate() {
         Progress { phase: Phase::Training, done, total: task.transforms.len() + 1 }.report(observer)?;
         candidates.push(evaluate(task, transform, &folds));
     }
-    let rank = |a: &Candidate, b: &Candidate| {
-        b.held_out.correct.cmp(&a.held_out.correct).then(a.held_out.loss.total_cmp(&b.held_out.loss))
-    };
-    candidates.sort_by(rank);
-    Ok(candidates)
+    let rank = |a: &Candidate, b: &Candidate| b.top1.total_cmp(&a.top1).then(a.loss.total_cmp(&b.loss));
+    candidates.sort_by(|(a, _), (b, _)| rank(a, b));
+    let logits = candidates.first_mut().map(|(_, logits)| std::mem::take(logits));
+    let out_of_fold = logits.map(|logits| OutOfFold { images: folds.images, logits });
+    Ok(SearchResult { candidates: candidates.into_iter().map(|(candidate, _)| candidate).collect(), out_of_fold })
+}
+
+/// The logits of every training image by heads of this kind.
+pub(super) fn out_of_fold(task: &SearchTask<'_>, candidate: &Candidate) -> OutOfFold {
+    let folds = Folds::new(task, usize::MAX);
+    let Candidate { transform, strength, .. } = *candidate;
+    let rows = TransformedRows::new(task, transform, Some(&folds.images));
+    let mut logits = vec![0.0; folds.images.len() * task.classes];
+    for fold in &mut folds.split(&rows) {
+        fold.predict(task, strength, &mut logits);
+    }
+    OutOfFold { images: folds.images, logits }
 }
 
 /// The head of this transform and strength on all training images.
@@ -84,42 +108,48 @@ struct Folds {
 }
 
 impl Folds {
-    /// Each class is spread over all parts.
-    fn new(task: &SearchTask<'_>) -> Self {
+    /// Of so many images at most, drawn at random. Each class is spread over all parts.
+    fn new(task: &SearchTask<'_>, most: usize) -> Self {
         let images = task.training.classes.len() / task.views;
         let mut rng = ChaCha8Rng::seed_from_u64(task.seed);
         let mut order: Vec<usize> = (0..images).collect();
         order.shuffle(&mut rng);
-        order.truncate(ROWS);
+        order.truncate(most);
         order.sort_by_key(|&image| task.training.classes[image]);
-        let parts = (0..order.len()).map(|position| position % FOLDS).collect();
-        Self { images: order, parts }
+        let mut parts: Vec<(usize, usize)> =
+            (0..).zip(order).map(|(position, image)| (image, position % FOLDS)).collect();
+        parts.sort_unstable();
+        let (images, parts) = parts.into_iter().unzip();
+        Self { images, parts }
+    }
+
+    /// The rows of each part, and those that are trained on while it is left out.
+    fn split<'a>(&self, rows: &'a TransformedRows) -> Vec<Fold<'a>> {
+        let fold = |part: usize| {
+            let (held_out, training) = (0..self.images.len()).partition(|&row: &usize| self.parts[row] == part);
+            Fold { rows, subset: rows.subset(training), held_out, solution: None }
+        };
+        (0..FOLDS).map(fold).collect()
     }
 }
 
-/// The strength that suits a transform best: the strengths from the weakest head on, each from the last one's coefficients,
-/// until the head no longer gets better.
-fn evaluate(task: &SearchTask<'_>, transform: FeatureTransform, folds: &Folds) -> Candidate {
+/// The strength that suits a transform best, and its logits: the strengths from the weakest head on, each from the last one's
+/// coefficients, until the head no longer gets better.
+fn evaluate(task: &SearchTask<'_>, transform: FeatureTransform, folds: &Folds) -> (Candidate, Vec<f32>) {
     // The plain views alone: the others cost as much again and choose the same.
     let rows = TransformedRows::new(task, transform, Some(&folds.images));
-    let fold = |part: usize| {
-        let (held_out, training) = (0..folds.images.len()).partition(|&row: &usize| folds.parts[row] == part);
-        Fold { subset: rows.subset(training), held_out, solution: None }
-    };
-    let mut folds: Vec<Fold<'_>> = (0..FOLDS).map(fold).collect();
-    let mut best =
-        Candidate { transform, strength: FALLBACK, held_out: HeldOut { loss: f64::INFINITY, ..HeldOut::default() } };
+    let truths = rows.classes_of(&(0..folds.images.len()).collect::<Vec<_>>());
+    let mut folds = folds.split(&rows);
+    let mut best = (Candidate { transform, strength: FALLBACK, images: 0, top1: 0.0, loss: f64::INFINITY }, vec![]);
     let mut worse = 0;
     for strength in STRENGTHS {
-        let mut held_out = HeldOut::default();
+        let mut logits = vec![0.0; truths.len() * task.classes];
         for fold in &mut folds {
-            let solution =
-                fold.subset.minimize(task, strength, Search { start: fold.solution.take(), stopping: CHOOSING });
-            held_out.add(&rows.logits(&fold.held_out, &fold.subset, &solution), &rows.classes_of(&fold.held_out));
-            fold.solution = Some(solution);
+            fold.predict(task, strength, &mut logits);
         }
-        if held_out.loss < best.held_out.loss {
-            (best, worse) = (Candidate { transform, strength, held_out }, 0);
+        let Evaluation { images, top1, loss, .. } = Evaluation::new(&logits, &truths, task.classes);
+        if loss < best.0.loss {
+            (best, worse) = ((Candidate { transform, strength, images, top1, loss }, logits), 0);
         } else {
             worse += 1;
         }
@@ -132,18 +162,22 @@ fn evaluate(task: &SearchTask<'_>, transform: FeatureTransform, folds: &Folds) -
 
 /// The rows that are trained on while others are left out.
 struct Fold<'a> {
+    rows: &'a TransformedRows,
     subset: RowSubset<'a>,
     held_out: Vec<usize>,
     /// For the last strength.
     solution: Option<Solution>,
 }
 
-impl HeldOut {
-    /// Adds results: logits `[n, classes]`.
-    fn add(&mut self, logits: &[f32], classes: &[usize]) {
-        let result = Evaluation::new(logits, classes, logits.len() / classes.len().max(1));
-        self.images += result.images;
-        self.correct += (result.top1 * result.images as f64).round() as usize;
-        self.loss += result.loss * result.images as f64;
+impl Fold<'_> {
+    /// Writes the logits of the rows that are left out into those of all rows, `[n, classes]`.
+    fn predict(&mut self, task: &SearchTask<'_>, strength: f64, logits: &mut [f32]) {
+        let search = Search { start: self.solution.take(), stopping: CHOOSING };
+        let solution = self.subset.minimize(task, strength, search);
+        let predicted = self.rows.logits(&self.held_out, &self.subset, &solution);
+        for (&row, predicted) in self.held_out.iter().zip(predicted.chunks(task.classes)) {
+            logits[row * task.classes..][..task.classes].copy_from_slice(predicted);
+        }
+        self.solution = Some(solution);
     }
 }

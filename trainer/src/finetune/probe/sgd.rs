@@ -62,6 +62,7 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
         transform,
         head,
         choice: None,
+        out_of_fold: None,
         best_epoch: Some(fitted.progress.best.map_or(options.epochs, |best| best.epoch as usize)),
         history: epochs(&fitted.progress, options.epochs),
     })

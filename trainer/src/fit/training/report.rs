@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::Training;
 use crate::backend::Executor;
 use crate::events::{Event, Observer};
-use crate::fit::metrics::Evaluation;
 use crate::fit::progress::Sums;
 use crate::fit::{Batch, Examples, FitError, FitOptions};
+use crate::metrics::Evaluation;
 
 /// How often the observer hears of a step.
 pub(super) const REPORT: Duration = Duration::from_millis(200);

@@ -4,34 +4,20 @@ pub mod events;
 pub mod job;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use axum::{Extension, Json};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::jobs::{JobQuery, accepted, idempotency_key, job_id};
 use crate::finetune::FinetuneSpec;
 use crate::http::extract::{self, Path, Query};
-use crate::http::problem::{ApiError, Code, documents};
+use crate::http::problem::{ApiError, documents};
 use crate::http::record::RequestRecord;
 use crate::http::state::AppState;
-use crate::http::v1::within;
-use crate::jobs::{JobId, JobRequest, JobSpec, Submission};
+use crate::jobs::{JobKind, JobRequest, JobSpec, Submission};
 use job::Job;
-
-/// The page of the list.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FinetuneQuery {
-    /// The id of the last fine-tune of the previous page.
-    #[param(nullable = false)]
-    after: Option<String>,
-    /// The maximum number of fine-tunes in the answer.
-    #[serde(default = "default_limit")]
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: usize,
-}
 
 /// A page of fine-tunes.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -105,8 +91,8 @@ pub async fn create_finetune(
             job
         }
     };
-    let location = HeaderValue::try_from(format!("/finetune/{}", job.id)).map_err(ApiError::internal)?;
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(Job::from(job))).into_response())
+    let job = Job::try_from(job)?;
+    accepted(JobKind::Finetune, &job.status.id.clone(), Json(job))
 }
 
 /// List the fine-tunes
@@ -114,19 +100,17 @@ pub async fn create_finetune(
 /// Newest first.
 #[utoipa::path(
     get, path = "/finetune", operation_id = "list_finetunes", tag = "finetune",
-    params(FinetuneQuery),
+    params(JobQuery),
     responses((status = 200, description = "A page of fine-tunes.", body = JobList), ListErrors)
 )]
 pub async fn list_finetunes(
     State(state): State<AppState>,
-    Query(query): Query<FinetuneQuery>,
+    Query(query): Query<JobQuery>,
 ) -> Result<Json<JobList>, ApiError> {
-    let limit = within("limit", query.limit, &(1..=100))?;
-    let invalid =
-        |text: &str| ApiError::new(Code::InvalidParameter, format!("after: `{text}` is not the id of a fine-tune"));
-    let after = query.after.as_deref().map(|text| text.parse().map_err(|_| invalid(text))).transpose()?;
-    let page = state.jobs.ready()?.list(after, limit).await?;
-    Ok(Json(JobList { data: page.data.into_iter().map(Job::from).collect(), has_more: page.has_more }))
+    let (after, limit) = query.page()?;
+    let page = state.jobs.ready()?.list(JobKind::Finetune, after, limit).await?;
+    let data = page.data.into_iter().map(Job::try_from).collect::<Result<_, _>>()?;
+    Ok(Json(JobList { data, has_more: page.has_more }))
 }
 
 /// Describe a fine-tune
@@ -139,7 +123,7 @@ pub async fn list_finetunes(
 )]
 pub async fn get_finetune(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Job>, ApiError> {
     let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
-    let job = Job::from(jobs.get(id).await?);
+    let job = Job::try_from(jobs.get(id).await?)?;
     Ok(Json(Job { understood: jobs.dataset(id).await?, ..job }))
 }
 
@@ -156,22 +140,7 @@ pub async fn cancel_finetune(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Job>), ApiError> {
-    Ok((StatusCode::ACCEPTED, Json(state.jobs.ready()?.cancel(job_id(&id)?).await?.into())))
-}
-
-/// Parses the id in a path. A malformed id is an unknown job.
-pub(super) fn job_id(text: &str) -> Result<JobId, ApiError> {
-    text.parse().map_err(|_| ApiError::new(Code::JobNotFound, format!("there is no job `{text}`")))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let valid = |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    let key = value.to_str().ok().filter(valid);
-    let invalid = || ApiError::new(Code::InvalidParameter, "Idempotency-Key: use 1 to 255 visible ASCII characters");
-    key.map(Some).ok_or_else(invalid)
-}
-
-fn default_limit() -> usize {
-    20
+    let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
+    Job::try_from(jobs.get(id).await?)?;
+    Ok((StatusCode::ACCEPTED, Json(jobs.cancel(id).await?.try_into()?)))
 }

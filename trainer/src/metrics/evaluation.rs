@@ -1,7 +1,11 @@
-//! How good a classifier is on images whose classes are known.
+//! The result of a classifier on a set of images.
 
 use models::scores::{softmax, top_k};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+use super::interval::ConfidenceInterval;
+use super::missing::{is_nan, nan, null_is_nan};
+use super::reliability::{Reliability, ReliabilitySums};
 
 /// The result on a set of images. Shares are 0..1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,30 +15,28 @@ pub struct Evaluation {
     pub images: usize,
     /// Share of images whose highest logit is their class's.
     pub top1: f64,
+    /// The 95 % confidence interval of `top1`; missing without images, and from reports of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub top1_interval: Option<ConfidenceInterval>,
     /// Share of images whose class is among the five highest.
     pub top5: f64,
+    /// Mean F1 of the classes that there are images of, each with the same weight; missing as `top1_interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub macro_f1: Option<f64>,
     /// Mean cross-entropy; missing where logits were not finite.
     #[serde(default = "nan", skip_serializing_if = "is_nan", deserialize_with = "null_is_nan")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, nullable = false))]
     pub loss: f64,
+    /// Whether scores mean what they say; missing as `top1_interval`, and where logits were not finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub reliability: Option<Reliability>,
     /// One entry a class.
     pub classes: Vec<ClassResult>,
     /// `confusion[truth][predicted]`: how many images.
     pub confusion: Vec<Vec<usize>>,
-}
-
-fn nan() -> f64 {
-    f64::NAN
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_nan(number: &f64) -> bool {
-    number.is_nan()
-}
-
-/// JSON has no NaN: it is written as `null`, and comes back as what it was.
-pub(crate) fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// The result for one class.
@@ -51,6 +53,14 @@ pub struct ClassResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub recall: Option<f64>,
+    /// The 95 % confidence interval of `recall`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub recall_interval: Option<ConfidenceInterval>,
+    /// The harmonic mean of precision and recall. Missing when there is no image of the class and none is predicted as it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub f1: Option<f64>,
 }
 
 impl Evaluation {
@@ -58,31 +68,50 @@ impl Evaluation {
     #[must_use]
     pub fn new(logits: &[f32], truths: &[usize], classes: usize) -> Self {
         let mut confusion = vec![vec![0; classes]; classes];
-        let (mut in_top5, mut loss) = (0_usize, 0.0);
+        let (mut in_top5, mut loss, mut reliability) = (0_usize, 0.0, ReliabilitySums::default());
         for (row, &truth) in logits.chunks(classes).zip(truths) {
-            let best = top_k(row, 5);
+            let (best, scores) = (top_k(row, 5), softmax(row, 1.0));
             confusion[truth][best[0]] += 1;
             in_top5 += usize::from(best.contains(&truth));
-            loss -= f64::from(softmax(row, 1.0)[truth]).max(f64::MIN_POSITIVE).ln();
+            loss -= f64::from(scores[truth]).max(f64::MIN_POSITIVE).ln();
+            reliability.add(f64::from(scores[best[0]]), usize::from(best[0] == truth));
         }
         let images = truths.len();
         let hits: usize = (0..classes).map(|class| confusion[class][class]).sum();
-        let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
-        let result = |class: usize| {
-            let support = confusion[class].iter().sum();
-            let predicted = confusion.iter().map(|row| row[class]).sum();
-            let hits = confusion[class][class];
-            ClassResult { support, precision: share(hits, predicted), recall: share(hits, support) }
-        };
+        let results: Vec<ClassResult> = (0..classes).map(|class| ClassResult::of(&confusion, class)).collect();
+        let measured: Vec<f64> =
+            results.iter().filter(|class| class.support > 0).filter_map(|class| class.f1).collect();
         Self {
             images,
             top1: share(hits, images).unwrap_or_default(),
+            top1_interval: ConfidenceInterval::wilson(hits, images),
             top5: share(in_top5, images).unwrap_or_default(),
+            macro_f1: (!measured.is_empty()).then(|| measured.iter().sum::<f64>() / measured.len() as f64),
             loss: loss / images.max(1) as f64,
-            classes: (0..classes).map(result).collect(),
+            reliability: reliability.finish(),
+            classes: results,
             confusion,
         }
     }
+}
+
+impl ClassResult {
+    fn of(confusion: &[Vec<usize>], class: usize) -> Self {
+        let support = confusion[class].iter().sum();
+        let predicted: usize = confusion.iter().map(|row| row[class]).sum();
+        let hits = confusion[class][class];
+        Self {
+            support,
+            precision: share(hits, predicted),
+            recall: share(hits, support),
+            recall_interval: ConfidenceInterval::wilson(hits, support),
+            f1: share(2 * hits, support + predicted),
+        }
+    }
+}
+
+fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 impl Evaluation {

@@ -1,0 +1,127 @@
+//! How answers are written.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use models::Labels;
+use models::scores::{ScoreKind, top_k};
+use serde_json::{Value, json};
+use server::failure::chain;
+
+use crate::cli::model::ModelSource;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object an image and line; also called `jsonl`.
+    #[value(alias = "jsonl")]
+    Json,
+    /// A table with a row for each image.
+    Csv,
+}
+
+/// Makes text of what a model says.
+pub(super) struct Answers<'a> {
+    pub(super) model: &'a ModelSource,
+    pub(super) labels: &'a Labels,
+    pub(super) format: Format,
+    pub(super) top_k: usize,
+    pub(super) kind: ScoreKind,
+    /// For classes that do not exclude each other.
+    pub(super) threshold: Option<f32>,
+}
+
+impl Answers<'_> {
+    /// What stands above all answers.
+    pub(super) fn heading(&self) -> Option<String> {
+        (self.format == Format::Csv).then(|| {
+            let ranks = (1..=self.top_k).flat_map(|rank| [format!("label_{rank}"), format!("score_{rank}")]);
+            let columns = ["file", "model", "version"].map(str::to_owned).into_iter().chain(ranks);
+            row(columns.chain(["error".to_owned()]))
+        })
+    }
+
+    /// What is said to an image, without the end of its last line; `None` where that is an error for people, which goes
+    /// elsewhere.
+    pub(super) fn answer(&self, path: &Path, logits: &Result<Vec<f32>>) -> Option<String> {
+        let scores = logits.as_ref().map(|logits| self.kind.scores(logits));
+        match (self.format, scores) {
+            (Format::Text, Ok(scores)) => Some(self.text(path, &scores)),
+            (Format::Text, Err(_)) => None,
+            (Format::Json, Ok(scores)) => Some(self.object(path, "predictions", self.predictions(&scores))),
+            (Format::Json, Err(error)) => Some(self.object(path, "error", json!(chain(error.as_ref())))),
+            (Format::Csv, scores) => Some(self.row(path, scores)),
+        }
+    }
+
+    /// The model, as it is written beside each answer.
+    pub(super) fn model(&self) -> (String, String) {
+        (self.model.name.clone(), self.model.version.map_or(String::new(), |version| version.to_string()))
+    }
+
+    fn label(&self, class: usize) -> &str {
+        self.labels.get(class).unwrap_or_default()
+    }
+
+    fn present(&self, score: f32) -> Option<bool> {
+        self.threshold.map(|threshold| score >= threshold)
+    }
+
+    fn text(&self, path: &Path, scores: &[f32]) -> String {
+        let mut lines = vec![path.display().to_string()];
+        lines.extend(top_k(scores, self.top_k).into_iter().map(|class| {
+            let absent = if self.present(scores[class]) == Some(false) { "  (below the threshold)" } else { "" };
+            format!("  {:6.2} %  {}{absent}", 100.0 * scores[class], self.label(class))
+        }));
+        lines.join("\n")
+    }
+
+    fn predictions(&self, scores: &[f32]) -> Value {
+        let prediction = |class: usize| {
+            let mut prediction = json!({"label": self.label(class), "class": class, "score": scores[class]});
+            if let Some(present) = self.present(scores[class]) {
+                prediction["present"] = json!(present);
+            }
+            prediction
+        };
+        top_k(scores, self.top_k).into_iter().map(prediction).collect()
+    }
+
+    /// The file, the model, and what came of it.
+    fn object(&self, path: &Path, key: &str, value: Value) -> String {
+        let ModelSource { name, version, .. } = self.model;
+        let mut object =
+            json!({"file": path.display().to_string(), "model": name, "version": version, "scores": self.kind});
+        if let Some(threshold) = self.threshold {
+            object["threshold"] = json!(threshold);
+        }
+        object[key] = value;
+        object.to_string()
+    }
+
+    fn row(&self, path: &Path, scores: Result<Vec<f32>, &anyhow::Error>) -> String {
+        let (model, version) = self.model();
+        let (mut cells, error) = match scores {
+            Ok(scores) => {
+                let best = top_k(&scores, self.top_k).into_iter();
+                let cells = best.flat_map(|class| [self.label(class).to_owned(), scores[class].to_string()]);
+                (cells.collect(), String::new())
+            }
+            Err(error) => (vec![], chain(error.as_ref())),
+        };
+        cells.resize(2 * self.top_k, String::new());
+        let start = [path.display().to_string(), model, version];
+        row(start.into_iter().chain(cells).chain([error]))
+    }
+}
+
+/// A row of a CSV table, without the end of its line (RFC 4180).
+fn row(cells: impl Iterator<Item = String>) -> String {
+    let quoted = |cell: String| match cell.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", cell.replace('"', "\"\"")),
+        false => cell,
+    };
+    cells.map(quoted).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,173 @@
+//! Evaluations: start, follow and cancel them.
+
+pub mod evaluation;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::{Extension, Json};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::jobs::{EventsQuery, JobEventPage, JobQuery, accepted, idempotency_key, job_id};
+use crate::evaluate::EvaluateSpec;
+use crate::http::extract::{self, Path, Query};
+use crate::http::problem::{ApiError, documents};
+use crate::http::record::RequestRecord;
+use crate::http::state::AppState;
+use crate::jobs::{JobKind, JobRequest, JobSpec, Submission};
+use evaluation::EvaluationJob;
+
+/// A page of evaluations.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EvaluationList {
+    /// Newest first, without their reports.
+    pub data: Vec<EvaluationJob>,
+    /// Whether there are older ones; ask for them with `after`.
+    pub has_more: bool,
+}
+
+documents! {
+    /// The errors of `POST /evaluate`.
+    CreateErrors:
+        InvalidJson, InvalidParameter, BodyUnreadable, IdempotencyKeyReused, BodyTooLarge, UnsupportedMediaType,
+        InvalidBody, EvaluationRefused, TooManyJobs, JobsUnavailable, StorageFull, BodyTimeout, ServerBusy
+}
+
+documents! {
+    /// The errors of `GET /evaluate`.
+    ListErrors: InvalidParameter, JobsUnavailable
+}
+
+documents! {
+    /// The errors of `GET /evaluate/{id}`.
+    GetErrors: JobNotFound, JobsUnavailable
+}
+
+documents! {
+    /// The errors of `GET /evaluate/{id}/events`.
+    EventsErrors: InvalidParameter, JobNotFound, JobsUnavailable
+}
+
+documents! {
+    /// The errors of `POST /evaluate/{id}/cancel`.
+    CancelErrors: JobNotFound, JobFinished, JobsUnavailable, StorageFull
+}
+
+/// Start an evaluation
+///
+/// Measures a stored model on labeled images, prepared as for serving. The options, the model and the listing of the data set
+/// are checked before it is accepted; then it waits for its turn. When it has succeeded, its `report` has every figure.
+#[utoipa::path(
+    post, path = "/evaluate", operation_id = "create_evaluation", tag = "evaluate",
+    params((
+        "Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+        pattern = "^[!-~]+$",
+        description = "Two equal requests with the same key are one evaluation."
+    )),
+    request_body = EvaluateSpec,
+    responses(
+        (status = 202, description = "Accepted.", body = EvaluationJob,
+         headers(("Location" = String, description = "The address of the evaluation."))),
+        CreateErrors
+    )
+)]
+pub async fn create_evaluation(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Extension(record): Extension<RequestRecord>,
+    extract::Json(request): extract::Json<EvaluateSpec>,
+) -> Result<Response, ApiError> {
+    let key = idempotency_key(&headers)?;
+    let jobs = state.jobs.ready()?;
+    let spec = JobSpec::Evaluate(request.clone());
+    // First of all: a retry is answered with its job, whatever has become of the model or the data meanwhile.
+    let existing = match key {
+        Some(key) => jobs.find(&spec, key).await?,
+        None => None,
+    };
+    let job = match existing {
+        Some(job) => job,
+        None => {
+            state.checker.check_evaluation(request).await?;
+            let request = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
+            let (Submission::New(job) | Submission::Existing(job)) = jobs.create(&request).await?;
+            job
+        }
+    };
+    let job = EvaluationJob::try_from(job)?;
+    accepted(JobKind::Evaluate, &job.status.id.clone(), Json(job))
+}
+
+/// List the evaluations
+///
+/// Newest first.
+#[utoipa::path(
+    get, path = "/evaluate", operation_id = "list_evaluations", tag = "evaluate",
+    params(JobQuery),
+    responses((status = 200, description = "A page of evaluations.", body = EvaluationList), ListErrors)
+)]
+pub async fn list_evaluations(
+    State(state): State<AppState>,
+    Query(query): Query<JobQuery>,
+) -> Result<Json<EvaluationList>, ApiError> {
+    let (after, limit) = query.page()?;
+    let page = state.jobs.ready()?.list(JobKind::Evaluate, after, limit).await?;
+    let brief = |job| EvaluationJob::try_from(job).map(|job| EvaluationJob { report: None, ..job });
+    Ok(Json(EvaluationList {
+        data: page.data.into_iter().map(brief).collect::<Result<_, _>>()?,
+        has_more: page.has_more,
+    }))
+}
+
+/// Describe an evaluation
+///
+/// Its state, progress and, in the end, its report or error.
+#[utoipa::path(
+    get, path = "/evaluate/{id}", operation_id = "get_evaluation", tag = "evaluate",
+    params(("id" = String, Path, description = "The evaluation's id.")),
+    responses((status = 200, description = "The evaluation.", body = EvaluationJob), GetErrors)
+)]
+pub async fn get_evaluation(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<EvaluationJob>, ApiError> {
+    Ok(Json(state.jobs.ready()?.get(job_id(&id)?).await?.try_into()?))
+}
+
+/// List the events of an evaluation
+///
+/// In order; ask again with `after` set to the last `seq` to follow it.
+#[utoipa::path(
+    get, path = "/evaluate/{id}/events", operation_id = "list_evaluation_events", tag = "evaluate",
+    params(("id" = String, Path, description = "The evaluation's id."), EventsQuery),
+    responses((status = 200, description = "A page of events.", body = JobEventPage), EventsErrors)
+)]
+pub async fn list_evaluation_events(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<JobEventPage>, ApiError> {
+    let (after, limit) = query.page()?;
+    let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
+    EvaluationJob::try_from(jobs.get(id).await?)?;
+    let page = jobs.events(id, after, limit).await?;
+    Ok(Json(JobEventPage { data: page.data, has_more: page.has_more }))
+}
+
+/// Cancel an evaluation
+///
+/// A queued one ends at once, a running one within moments; its `state` says when.
+#[utoipa::path(
+    post, path = "/evaluate/{id}/cancel", operation_id = "cancel_evaluation", tag = "evaluate",
+    params(("id" = String, Path, description = "The evaluation's id.")),
+    responses((status = 202, description = "It will end.", body = EvaluationJob), CancelErrors)
+)]
+pub async fn cancel_evaluation(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<EvaluationJob>), ApiError> {
+    let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
+    EvaluationJob::try_from(jobs.get(id).await?)?;
+    Ok((StatusCode::ACCEPTED, Json(jobs.cancel(id).await?.try_into()?)))
+}

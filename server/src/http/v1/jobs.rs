@@ -1,0 +1,154 @@
+//! What all kinds of jobs have in common.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::within;
+use crate::http::problem::{ApiError, Code};
+use crate::jobs::{JobError, JobEvent, JobId, JobKind, JobProgress, JobRecord, JobState};
+
+/// The state of a job, whatever its work.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct JobStatus {
+    /// The job's id. Ids sort by the time of creation.
+    #[schema(example = "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55")]
+    pub id: String,
+    /// The state of the job.
+    pub state: JobState,
+    /// How many times it was started: more than once if a server stopped or died meanwhile.
+    #[schema(example = 1)]
+    pub attempt: u32,
+    /// Whether a client asked to cancel it.
+    pub cancel_requested: bool,
+    /// When it was accepted.
+    #[schema(value_type = String, format = DateTime, example = "2026-11-23T18:52:32.104Z")]
+    pub created_at: Timestamp,
+    /// When the last attempt started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = DateTime, example = "2026-11-23T18:52:32.310Z")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = DateTime, example = "2026-11-23T18:53:10.005Z")]
+    pub finished_at: Option<Timestamp>,
+    /// Progress within the current phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub progress: Option<JobProgress>,
+    /// Why it failed, if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub error: Option<JobError>,
+}
+
+impl From<&JobRecord> for JobStatus {
+    fn from(job: &JobRecord) -> Self {
+        Self {
+            id: job.id.to_string(),
+            state: job.state,
+            attempt: job.attempt,
+            cancel_requested: job.cancel_requested,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            progress: job.progress,
+            error: job.error.clone(),
+        }
+    }
+}
+
+/// The page of a list of jobs.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobQuery {
+    /// The id of the last job of the previous page.
+    #[param(nullable = false)]
+    after: Option<String>,
+    /// The maximum number of jobs in the answer.
+    #[serde(default = "default_limit")]
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: usize,
+}
+
+fn default_limit() -> usize {
+    20
+}
+
+impl JobQuery {
+    /// The id behind which the page begins, and its length.
+    pub(super) fn page(&self) -> Result<(Option<JobId>, usize), ApiError> {
+        let limit = within("limit", self.limit, &(1..=100))?;
+        let invalid =
+            |text: &str| ApiError::new(Code::InvalidParameter, format!("after: `{text}` is not the id of a job"));
+        Ok((self.after.as_deref().map(|text| text.parse().map_err(|_| invalid(text))).transpose()?, limit))
+    }
+}
+
+/// The page of a job's events.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// The `seq` of the last event already received.
+    #[serde(default)]
+    #[param(minimum = 0, default = 0)]
+    after: i64,
+    /// The maximum number of events in the answer.
+    #[serde(default = "default_events")]
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: usize,
+}
+
+fn default_events() -> usize {
+    100
+}
+
+impl EventsQuery {
+    /// The number behind which the page begins, and its length.
+    pub(super) fn page(&self) -> Result<(i64, usize), ApiError> {
+        let limit = within("limit", self.limit, &(1..=1000))?;
+        if self.after < 0 {
+            return Err(ApiError::new(Code::InvalidParameter, "after: it must not be negative"));
+        }
+        Ok((self.after, limit))
+    }
+}
+
+/// A page of events.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct JobEventPage {
+    /// In the order in which they happened.
+    pub data: Vec<JobEvent>,
+    /// Whether there are more already. If not, ask again later with the same `after`.
+    pub has_more: bool,
+}
+
+/// Parses the id in a path. A malformed id is an unknown job.
+pub(super) fn job_id(text: &str) -> Result<JobId, ApiError> {
+    text.parse().map_err(|_| ApiError::new(Code::JobNotFound, format!("there is no job `{text}`")))
+}
+
+/// The error for a job of another kind than an address is for.
+pub(super) fn of_other_kind(job: &JobRecord) -> ApiError {
+    let (id, kind) = (job.id, job.spec.kind().name());
+    ApiError::new(Code::JobNotFound, format!("job `{id}` is of another kind; ask for `/{kind}/{id}`"))
+}
+
+/// The client's name for its request.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let valid = |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = value.to_str().ok().filter(valid);
+    let invalid = || ApiError::new(Code::InvalidParameter, "Idempotency-Key: use 1 to 255 visible ASCII characters");
+    key.map(Some).ok_or_else(invalid)
+}
+
+/// The answer to a request for a job that is accepted.
+pub(super) fn accepted(kind: JobKind, id: &str, body: impl IntoResponse) -> Result<Response, ApiError> {
+    let location = HeaderValue::try_from(format!("/{}/{id}", kind.name())).map_err(ApiError::internal)?;
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
+}

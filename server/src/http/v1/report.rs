@@ -1,0 +1,104 @@
+//! The report of a version, for programs and for people.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse, Response};
+use tokio::task::spawn_blocking;
+use trainer::finetune::report::FinetuneReport;
+
+use crate::http::extract::Path;
+use crate::http::problem::{ApiError, Code, documents};
+use crate::http::state::AppState;
+use crate::report::ModelReport;
+use crate::store::{ModelName, StoreError};
+
+documents! {
+    /// The name or the number names nothing, or what it names has no report.
+    ReportErrors: ModelNotFound, ReportNotFound
+}
+
+/// Show the report of a version
+///
+/// What the fine-tune did and measured. With `Accept: text/html` it is one page with charts and pictures, which needs nothing
+/// but itself; else JSON.
+#[utoipa::path(
+    get, path = "/models/{name}/versions/{version}/report", operation_id = "get_report", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model's name.", example = "flowers"),
+        ("version" = u32, Path, description = "The version.", minimum = 1, example = 3),
+    ),
+    responses(
+        (status = 200, description = "The report.",
+         content((FinetuneReport = "application/json"), (String = "text/html"))),
+        ReportErrors
+    )
+)]
+pub async fn get_report(
+    State(state): State<AppState>,
+    Path((name, version)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let missing = |detail: String| ApiError::new(Code::ModelNotFound, detail);
+    let (Ok(name), Ok(version)) = (name.parse::<ModelName>(), version.parse::<u32>()) else {
+        return Err(missing(format!("there is no version `{version}` of a model `{name}`")));
+    };
+    let store = state.registry.store().clone();
+    let page = wants_page(&headers);
+    let read = move || {
+        let report = ModelReport::read(&store, &name, version)?;
+        Ok(report.map(|report| match page {
+            true => Html(report.html(|file| store.picture(&name, version, file))).into_response(),
+            false => Json(report.report).into_response(),
+        }))
+    };
+    match spawn_blocking(read).await.map_err(ApiError::internal)? {
+        Ok(Some(response)) => Ok(response),
+        Ok(None) => Err(Code::ReportNotFound.into()),
+        Err(error @ (StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })) => {
+            Err(missing(error.to_string()))
+        }
+        Err(error) => Err(ApiError::internal(error)),
+    }
+}
+
+/// Whether a page is wanted more than JSON (RFC 9110, section 12.5.1).
+fn wants_page(headers: &HeaderMap) -> bool {
+    let text =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+    // The most exact range that fits a type says how much it is wanted.
+    let quality = |ranges: [&str; 3]| {
+        let of = |wanted: &str| {
+            text.split(',').find_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let fits = parts.next().is_some_and(|range| range.eq_ignore_ascii_case(wanted));
+                let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse::<f32>().ok());
+                fits.then(|| quality.unwrap_or(1.0))
+            })
+        };
+        ranges.into_iter().find_map(of).unwrap_or(0.0)
+    };
+    quality(["text/html", "text/*", "*/*"]) > quality(["application/json", "application/*", "*/*"])
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn browsers_get_the_page_and_programs_json() {
+        let accepts = |accept: &'static str| {
+            wants_page(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+        };
+        assert!(accepts("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), "Firefox");
+        assert!(accepts("text/html"));
+        for program in
+            ["*/*", "application/json", "application/json, text/html;q=0.5", "application/json, text/html", ""]
+        {
+            assert!(!accepts(program), "{program}");
+        }
+        assert!(!wants_page(&HeaderMap::new()));
+    }
+}

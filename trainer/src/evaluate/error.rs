@@ -1,0 +1,55 @@
+//! Why there is no evaluation.
+
+use onnx::EngineError;
+use thiserror::Error;
+
+use crate::data::DatasetError;
+use crate::options::OptionError;
+
+/// A model cannot be evaluated on these images.
+#[derive(Debug, Error)]
+pub enum EvaluateError {
+    /// The observer asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The model has no classes.
+    #[error("`{0}` is a backbone without classes; graft a head onto it with `graft finetune` first")]
+    Backbone(String),
+    /// The model's classes do not exclude each other.
+    #[error(
+        "the classes of `{0}` stand beside each other (multi-label), and images in folders have one class each; such models \
+         cannot be evaluated yet"
+    )]
+    MultiLabel(String),
+    /// The images are not a data set.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// No class of the images is one of the model's.
+    #[error(
+        "none of the images' classes ({found}) is one of the model's ({known}); rename the folders after the model's \
+         classes, or evaluate another model"
+    )]
+    UnknownClasses {
+        /// The classes of the images.
+        found: String,
+        /// The classes of the model.
+        known: String,
+    },
+    /// A subset that is neither given nor can be drawn again.
+    #[error(
+        "the data set gives no `{0}` images, and the model was not trained on exactly these images, so that they cannot be \
+         drawn as they were then; ask for the subset `all`"
+    )]
+    NoSubset(&'static str),
+    /// No image is left.
+    #[error(
+        "there is no image to evaluate the model on; name a folder with pictures of its classes, or another subset"
+    )]
+    NoImages,
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}

@@ -1,0 +1,180 @@
+//! The images that a model is evaluated on, with the numbers that their classes have in the model.
+
+use models::Labels;
+use models::spec::TrainingRecord;
+use rayon::prelude::*;
+
+use super::classes::{UnknownClass, matches};
+use super::{EvaluateError, EvaluateTask, EvaluatedSubset};
+use crate::data::{
+    BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, DatasetSource, DatasetSummary, OpenOptions, Sample, Split,
+    Subset, checksum,
+};
+use crate::events::{Event, Observer, Phase};
+use crate::finetune::FinetuneOptions;
+
+/// Files read at a time.
+const CHUNK: usize = 64;
+
+/// Images with their classes.
+pub(super) struct LabeledImages {
+    /// Each with the number of its class in the model.
+    pub(super) samples: Vec<(Sample, usize)>,
+    /// How the data set was understood.
+    pub(super) summary: DatasetSummary,
+    /// Which images they are; never `auto`.
+    pub(super) subset: EvaluatedSubset,
+    /// Classes whose images were left out.
+    pub(super) unknown: Vec<UnknownClass>,
+    /// Files that cannot be used, as far as their headers tell.
+    pub(super) unusable: usize,
+}
+
+impl LabeledImages {
+    /// Lists the data set, reads every file, takes the subset, and says what is left out.
+    pub(super) fn of(
+        task: &EvaluateTask<'_>,
+        known: &Labels,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, EvaluateError> {
+        let dataset = list(task, known)?;
+        let numbers = matches(&dataset.labels, known)?;
+        let ReadImages { samples, checksums, unusable } = read(task, &dataset, observer)?;
+        let trained_on = split_of_training(task.spec.training.as_ref(), &dataset, &samples, &checksums);
+        let chosen = choose(task.options.subset, &samples, trained_on.as_ref())?;
+        if let (EvaluatedSubset::All, Some(split)) = (chosen.subset, &trained_on) {
+            let message = format!(
+                "the model was trained on {} of these {} images, so the result is too good; `test` as subset measures the \
+                 {} that it has not seen",
+                samples.len() - split.test.len(),
+                samples.len(),
+                split.test.len()
+            );
+            observer.event(Event::Warning { message });
+        }
+        let mut counts = vec![0; dataset.labels.len()];
+        let mut labeled = Vec::new();
+        for &row in &chosen.rows {
+            counts[samples[row].class] += 1;
+            labeled.extend(numbers[samples[row].class].map(|number| (samples[row].clone(), number)));
+        }
+        let classes = dataset.labels.names().iter().zip(&numbers).zip(&counts);
+        let unknown: Vec<UnknownClass> = classes
+            .filter(|((_, number), count)| number.is_none() && **count > 0)
+            .map(|((name, _), &count)| UnknownClass::new(name, count, known))
+            .collect();
+        for class in &unknown {
+            observer.event(Event::Warning { message: class.warning() });
+        }
+        let everything = Split { test: (0..dataset.samples.len()).collect(), ..Split::default() };
+        let summary = DatasetSummary::new(&dataset, &everything);
+        observer.event(Event::Dataset { summary: Box::new(summary.clone()) });
+        if labeled.is_empty() {
+            return Err(EvaluateError::NoImages);
+        }
+        Ok(Self { samples: labeled, summary, subset: chosen.subset, unknown, unusable })
+    }
+}
+
+/// The images at the path. A folder with pictures of a single class is no data set to train on; to evaluate on, it is one if
+/// it is called as a class of the model.
+fn list(task: &EvaluateTask<'_>, known: &Labels) -> Result<Dataset, DatasetError> {
+    let options = OpenOptions { archives: Some(task.archives), access: task.access, ..OpenOptions::default() };
+    match task.source.list_in(&options) {
+        Err(DatasetError::Classes { found: 1, .. }) if task.source.classes.is_empty() => {
+            let entries = task.access.entries(task.source.path()).unwrap_or_default();
+            let names = entries.iter().filter_map(|entry| entry.name.to_str());
+            let classes = names.filter(|name| known.names().iter().any(|class| class == name)).map(str::to_owned);
+            let source = DatasetSource { classes: classes.collect(), ..task.source.clone() };
+            source.list_in(&options)
+        }
+        listing => listing,
+    }
+}
+
+/// The images whose headers can be read.
+struct ReadImages {
+    samples: Vec<Sample>,
+    checksums: Vec<Checksum>,
+    unusable: usize,
+}
+
+fn read(task: &EvaluateTask<'_>, dataset: &Dataset, observer: &mut dyn Observer) -> Result<ReadImages, EvaluateError> {
+    let (limits, total) = (task.options.limits(), dataset.samples.len());
+    let (mut samples, mut checksums, mut bad) = (vec![], vec![], dataset.account.faults().to_vec());
+    for (number, chunk) in dataset.samples.chunks(CHUNK).enumerate() {
+        if observer.stopped() {
+            return Err(EvaluateError::Stopped);
+        }
+        let look = |sample: &Sample| sample.read(&limits).map(|bytes| Checksum::of(&bytes));
+        let read: Vec<_> = chunk.par_iter().map(look).collect();
+        for (sample, checksum) in chunk.iter().zip(read) {
+            match checksum {
+                Ok(checksum) => {
+                    samples.push(sample.clone());
+                    checksums.push(checksum);
+                }
+                Err(error) => bad.push(BadFile::new(&sample.path, &error)),
+            }
+        }
+        let done = (number * CHUNK + chunk.len()) as u64;
+        observer.event(Event::Progress { phase: Phase::Data, done, total: total as u64 });
+    }
+    if task.options.bad_files == BadFilePolicy::Refuse && !bad.is_empty() {
+        return Err(DatasetError::BadFiles { files: bad }.into());
+    }
+    for file in &bad {
+        observer.event(Event::Warning { message: format!("left out: {}", file.reason) });
+    }
+    Ok(ReadImages { samples, checksums, unusable: bad.len() })
+}
+
+/// How these images were split when the model was trained on them; `None` if it was trained on others.
+fn split_of_training(
+    record: Option<&TrainingRecord>,
+    dataset: &Dataset,
+    samples: &[Sample],
+    checksums: &[Checksum],
+) -> Option<Split> {
+    let record = record?;
+    let images = checksums.iter().zip(samples.iter().map(|sample| sample.class));
+    if record.dataset_sha256 != checksum(&dataset.labels, images) {
+        return None;
+    }
+    let options: FinetuneOptions = serde_json::from_value(record.options.clone()).ok()?;
+    let subsets: Vec<_> = samples.iter().map(|sample| (sample.class, sample.subset)).collect();
+    Some(Split::new(&subsets, options.partition(), options.seed))
+}
+
+/// Rows of images, and which they are.
+struct ChosenImages {
+    subset: EvaluatedSubset,
+    rows: Vec<usize>,
+}
+
+fn choose(
+    asked: EvaluatedSubset,
+    samples: &[Sample],
+    trained_on: Option<&Split>,
+) -> Result<ChosenImages, EvaluateError> {
+    let given = |subset: Subset| -> Vec<usize> {
+        (0..samples.len()).filter(|&row| samples[row].subset == Some(subset)).collect()
+    };
+    let rows = |subset: Subset| {
+        let drawn = trained_on.map(|split| match subset {
+            Subset::Train => split.train.clone(),
+            Subset::Validation => split.validation.clone(),
+            Subset::Test => split.test.clone(),
+        });
+        let rows = drawn.unwrap_or_else(|| given(subset));
+        if rows.is_empty() { Err(EvaluateError::NoSubset(subset.name())) } else { Ok(rows) }
+    };
+    let (subset, rows) = match asked {
+        EvaluatedSubset::Auto if !given(Subset::Test).is_empty() => (EvaluatedSubset::Test, given(Subset::Test)),
+        EvaluatedSubset::Auto | EvaluatedSubset::All => (EvaluatedSubset::All, (0..samples.len()).collect()),
+        EvaluatedSubset::Train => (asked, rows(Subset::Train)?),
+        EvaluatedSubset::Validation => (asked, rows(Subset::Validation)?),
+        EvaluatedSubset::Test => (asked, rows(Subset::Test)?),
+    };
+    Ok(ChosenImages { subset, rows })
+}

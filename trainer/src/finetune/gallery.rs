@@ -1,0 +1,89 @@
+//! Images that are worth a look: mistakes, uncertain answers, labels that may be wrong.
+
+use models::preprocess::thumbnail;
+
+use super::Task;
+use super::extract::FeatureTable;
+use super::outcome::Outcome;
+use super::probe::OutOfFold;
+use crate::metrics::{ImageAnswer, NotableAnswers, NotableRows, RankedAnswers};
+
+/// The longer side of a picture, in pixels.
+const SIDE: u32 = 192;
+
+/// How many doubtful labels are named.
+const SUSPECTS: usize = 24;
+
+/// A small picture of an image, beside the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// A plain file name, unique among a model's pictures.
+    pub file_name: String,
+    /// A JPEG file.
+    pub bytes: Vec<u8>,
+}
+
+/// What is worth a look, with pictures.
+#[derive(Debug, Default)]
+pub(super) struct Gallery {
+    pub(super) answers: NotableAnswers,
+    /// Training images whose label the other training images speak against, the most doubtful first.
+    pub(super) suspects: Vec<ImageAnswer>,
+    pub(super) pictures: Vec<Picture>,
+}
+
+/// The notable test images, and training images that heads without them take for another class.
+pub(super) fn gallery(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outcome) -> Gallery {
+    let labels = &table.preparation.dataset.labels;
+    let classes = |rows: &[usize]| rows.iter().map(|&row| table.samples[row].sample.class).collect::<Vec<usize>>();
+    let mut painter = Painter { task, table, pictures: vec![] };
+    let test = &table.split.test;
+    let ranked = RankedAnswers { logits: &outcome.test.logits, truths: &classes(test), labels };
+    let NotableRows { mistakes, uncertain } = ranked.notable();
+    let NotableAnswers { mistakes: wrong, uncertain: close } =
+        NotableAnswers::new(&ranked, |at| painter.name(test[at]));
+    let answers = NotableAnswers {
+        mistakes: painter.pictured(wrong, mistakes.iter().map(|&at| test[at])),
+        uncertain: painter.pictured(close, uncertain.iter().map(|&at| test[at])),
+    };
+    let suspects = match &outcome.out_of_fold {
+        None => vec![],
+        Some(OutOfFold { images, logits }) => {
+            let rows: Vec<usize> = images.iter().map(|&image| table.split.train[image]).collect();
+            let ranked = RankedAnswers { logits, truths: &classes(&rows), labels };
+            let mut doubtful = ranked.doubtful();
+            doubtful.truncate(SUSPECTS);
+            let answers = doubtful.iter().map(|&at| ranked.answer(at, painter.name(rows[at]))).collect();
+            painter.pictured(answers, doubtful.iter().map(|&at| rows[at]))
+        }
+    };
+    Gallery { answers, suspects, pictures: painter.pictures }
+}
+
+/// Makes pictures, one for each image.
+struct Painter<'a> {
+    task: &'a Task<'a>,
+    table: &'a FeatureTable<'a>,
+    pictures: Vec<Picture>,
+}
+
+impl Painter<'_> {
+    fn name(&self, row: usize) -> String {
+        self.table.samples[row].sample.name_below(self.task.source.path())
+    }
+
+    /// The answers with the pictures of their images. One that cannot be made is missing.
+    fn pictured(&mut self, answers: Vec<ImageAnswer>, rows: impl Iterator<Item = usize>) -> Vec<ImageAnswer> {
+        let limits = self.task.options.limits();
+        let mut picture = |row: usize| {
+            let file_name = format!("{row}.jpg");
+            if self.pictures.iter().all(|picture| picture.file_name != file_name) {
+                let file = self.table.samples[row].sample.read(&limits).ok()?;
+                let bytes = thumbnail(&file, SIDE, &limits).ok()?;
+                self.pictures.push(Picture { file_name: file_name.clone(), bytes });
+            }
+            Some(file_name)
+        };
+        answers.into_iter().zip(rows).map(|(answer, row)| ImageAnswer { picture: picture(row), ..answer }).collect()
+    }
+}
