@@ -51,7 +51,7 @@ def finetune(graft, base, photographs, subsets):
         command = [graft, "finetune", "--base", base, "--data", table, "--name", name, "--threads", "1"]
         subprocess.run(command, check=True, env=environment, capture_output=True)
         versions = pathlib.Path(os.environ["GRAFT_DATA_DIR"]) / "models" / name
-        newest = max(versions.iterdir(), key=lambda version: int(version.name))
+        newest = max((entry for entry in versions.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name))
         return json.loads((newest / "report.json").read_text())
 
 
