@@ -67,6 +67,9 @@ pub struct TrainingRecord {
     pub base_sha256: String,
     /// Checksum over the images and their classes.
     pub dataset_sha256: String,
+    /// The snapshot of a stored data set that the images are, such as `flowers@3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// The fine-tuning strategy, such as `head`.
     pub strategy: String,
     /// The seed of the split and of the order of the images.

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod allocator;
 pub mod config;
+mod database;
 pub mod datasets;
 pub mod evaluate;
 pub mod failure;

@@ -230,6 +230,18 @@ impl Server {
         self.send(self.client.post(format!("{}{path}", self.url)).header("content-type", content_type).body(body))
     }
 
+    /// A request of any method with these headers; any status is an answer.
+    ///
+    /// # Panics
+    /// When the method is none, or the connection fails.
+    #[must_use]
+    pub fn request(&self, request: Request<'_>) -> Response {
+        let Request { method, path, headers, body } = request;
+        let method = method.parse().unwrap_or_else(|_| panic!("{method} is no method"));
+        let builder = self.client.request(method, format!("{}{path}", self.url)).body(body);
+        self.send(headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, value)))
+    }
+
     /// `POST` of JSON.
     ///
     /// # Panics
@@ -274,6 +286,18 @@ impl Server {
     fn send(&self, request: reqwest::blocking::RequestBuilder) -> Response {
         request.send().unwrap_or_else(|error| panic!("{}: {error}", self.url))
     }
+}
+
+/// A request of any method.
+pub struct Request<'a> {
+    /// Such as `PATCH`.
+    pub method: &'a str,
+    /// Behind the address of the server.
+    pub path: &'a str,
+    /// Names and values.
+    pub headers: &'a [(&'a str, String)],
+    /// The body; empty for none.
+    pub body: Vec<u8>,
 }
 
 impl Drop for Server {

@@ -38,7 +38,10 @@ impl ImageFormat {
     }
 
     /// Tells the format by the file's first bytes.
-    pub(super) fn of(bytes: &[u8]) -> Result<Self, ImageError> {
+    ///
+    /// # Errors
+    /// [`ImageError`] for bytes of no image, or of one in another format.
+    pub fn of(bytes: &[u8]) -> Result<Self, ImageError> {
         use image::ImageFormat as Known;
         if bytes.is_empty() {
             return Err(ImageError::Empty);

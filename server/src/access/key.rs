@@ -16,7 +16,7 @@ const LONGEST_NAME: usize = 64;
 pub enum Role {
     /// Classify images.
     Infer,
-    /// Start, follow and cancel fine-tunes.
+    /// Start, follow and cancel fine-tunes; make, change and read data sets.
     Train,
     /// Everything.
     Admin,

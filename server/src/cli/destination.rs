@@ -1,10 +1,11 @@
 //! A file that the user names to be written.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use models::files::AtomicFile;
 
 use super::interrupt::Interrupt;
 
@@ -19,27 +20,59 @@ const LINKS: usize = 40;
 /// # Errors
 /// The operating system's; for a folder; when the user interrupts it.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    stream(path, &mut |to| to.write_all(bytes))
+}
+
+/// What writes the bytes of a file.
+pub(super) type WriteBytes<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
+
+/// The same for bytes that are made while they are written.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn stream(path: &Path, write: &mut WriteBytes<'_>) -> Result<()> {
     let path = follow(path)?;
     match fs::symlink_metadata(&path) {
         Ok(file) if file.is_dir() => bail!("it is a folder; name a file in it"),
-        Ok(file) if !file.is_file() => Ok(File::options().write(true).open(&path)?.write_all(bytes)?),
-        Ok(_) => replace(&path, bytes),
-        Err(error) if error.kind() == ErrorKind::NotFound => replace(&path, bytes),
+        Ok(file) if !file.is_file() => {
+            let mut device = BufWriter::with_capacity(CHUNK, File::options().write(true).open(&path)?);
+            write(&mut device)?;
+            Ok(device.flush()?)
+        }
+        Ok(_) => replace(&path, write),
+        Err(error) if error.kind() == ErrorKind::NotFound => replace(&path, write),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Under a temporary name first, which goes away when the user interrupts it.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+fn replace(path: &Path, write: &mut WriteBytes<'_>) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     let mut file = interrupt.create(path)?;
-    for chunk in bytes.chunks(CHUNK) {
-        if interrupt.is_wanted() {
-            bail!("interrupted; nothing was written");
-        }
-        file.write_all(chunk)?;
-    }
+    let mut buffer = BufWriter::with_capacity(CHUNK, Interruptible { file: &mut file, interrupt: &interrupt });
+    write(&mut buffer)?;
+    buffer.flush()?;
+    drop(buffer);
     Ok(file.commit()?)
+}
+
+/// Takes no more bytes once the user has interrupted.
+struct Interruptible<'a> {
+    file: &'a mut AtomicFile,
+    interrupt: &'a Interrupt,
+}
+
+impl Write for Interruptible<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.interrupt.is_wanted() {
+            return Err(io::Error::other("interrupted; nothing was written"));
+        }
+        self.file.write(&bytes[..bytes.len().min(CHUNK)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// The end of a chain of links, which need not be there.

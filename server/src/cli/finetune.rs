@@ -21,8 +21,9 @@ pub(super) struct FinetuneArgs {
     #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
     base: ModelName,
 
-    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10; or
-    /// the name of a published data set, `oxford17` or `cifar10`
+    /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10;
+    /// the name of a published data set, `oxford17` or `cifar10`; or `stored:NAME`, a stored data set, or `stored:NAME@N`, a
+    /// snapshot of it
     #[arg(long, env = "GRAFT_DATA", value_name = "PATH|NAME")]
     data: PathBuf,
 
@@ -43,6 +44,7 @@ const HARDEST: usize = 5;
 pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let mut progress = Progress::new();
     let dataset = args.dataset.locate(&args.data, context, &mut progress)?;
+    let dataset = dataset.into();
     let spec = FinetuneSpec { base_model: args.base.clone(), dataset, name: args.name.clone(), options: args.options };
     let backends = context.backends()?;
     let (engine, kernels) = (&backends.engine, &backends.kernels);

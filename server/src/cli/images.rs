@@ -8,7 +8,7 @@ use server::datasets::{Downloads, Permission, PublishedDataset};
 use trainer::data::{ClassSummary, DatasetSource, DatasetSummary, Layout};
 use trainer::events::Observer;
 
-use super::CommandContext;
+use super::{CommandContext, stored};
 
 /// How the images are arranged, and how those that are named and not there come here.
 #[derive(Debug, Args)]
@@ -33,7 +33,8 @@ pub(super) struct DatasetArgs {
 }
 
 impl DatasetArgs {
-    /// The images at a path that is there, or of the published data set of this name, which may have to be fetched first.
+    /// The images at a path that is there, of a stored data set, or of the published one of this name, which may have to be
+    /// fetched first.
     /// What is neither stays, for the reader to say so.
     pub(super) fn locate(
         &self,
@@ -41,11 +42,14 @@ impl DatasetArgs {
         context: &CommandContext,
         observer: &mut dyn Observer,
     ) -> Result<DatasetSource> {
+        if let Some(stored) = data.to_str().filter(|_| !data.exists()).and_then(stored::named) {
+            return stored?.source(context);
+        }
         let source = |path| DatasetSource { layout: self.layout, path, classes: self.classes.clone() };
         let published = data.to_str().filter(|_| !data.exists()).and_then(PublishedDataset::find);
         let Some(published) = published else { return Ok(source(data.to_owned())) };
         let downloads = Downloads {
-            folder: &context.data.datasets_dir(),
+            folder: &context.data.published_dir(),
             permission: if self.download { Permission::Granted } else { Permission::Denied },
             endpoint: self.dataset_endpoint.as_deref(),
         };

@@ -24,6 +24,7 @@ mod pull;
 mod recipe;
 mod report;
 mod runtime;
+mod stored;
 mod train;
 
 use std::path::PathBuf;
@@ -72,7 +73,7 @@ enum Command {
     Finetune(finetune::FinetuneArgs),
     /// Measure a model on images whose classes are known
     Evaluate(evaluate::EvaluateArgs),
-    /// Images with classes: say how they are understood
+    /// Images with classes: say how they are understood, store, list and export them
     #[command(subcommand)]
     Data(data::DataCommand),
     /// Train a network from the beginning, as a recipe says

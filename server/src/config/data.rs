@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use trainer::data::FileAccess;
+use trainer::data::{DatasetFolder, FileAccess};
 use trainer::finetune::Folders;
+
+use crate::datasets::DatasetName;
 
 /// Where graft keeps what it keeps.
 #[derive(Debug, Clone, Args)]
@@ -36,7 +38,7 @@ impl DataRootArgs {
     /// What requests may read: these folders, and the data sets in the data folder.
     #[must_use]
     pub fn access(&self, data: &DataDir) -> FileAccess {
-        let folders = self.data_roots.iter().cloned().chain([data.datasets_dir()]);
+        let folders = self.data_roots.iter().cloned().chain([data.published_dir()]);
         // Without a current folder there is nothing that a relative path could mean.
         FileAccess::within(folders.filter_map(|folder| std::path::absolute(folder).ok()))
     }
@@ -91,8 +93,26 @@ impl DataDir {
 
     /// Published data sets that were fetched, a folder each.
     #[must_use]
-    pub fn datasets_dir(&self) -> PathBuf {
+    pub fn published_dir(&self) -> PathBuf {
         self.0.join("cache").join("datasets")
+    }
+
+    /// The images and snapshots of stored data sets, a folder each. No request can name a file in it.
+    #[must_use]
+    pub fn datasets_dir(&self) -> PathBuf {
+        self.0.join("datasets")
+    }
+
+    /// The folder of one stored data set.
+    #[must_use]
+    pub fn dataset(&self, name: &DatasetName) -> DatasetFolder {
+        DatasetFolder::new(self.datasets_dir().join(name.as_str()))
+    }
+
+    /// The database of stored data sets: which there are, and the labels of their images.
+    #[must_use]
+    pub fn datasets_database(&self) -> PathBuf {
+        self.0.join("datasets.sqlite")
     }
 
     /// Native libraries that `graft runtime install` put there.

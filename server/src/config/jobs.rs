@@ -67,7 +67,7 @@ impl JobArgs {
 const LONGEST: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// Reads `90s`, `30m`, `24h`, `3d` and combinations; at least a second, a year at most.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let advice = || "use a time such as `90s`, `30m`, `24h` or `3d`, from a second to a year".to_owned();
     // jiff's durations have no days, because some days have 23 hours; these have 24.
     let time = match text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {

@@ -3,6 +3,7 @@
 
 mod access;
 mod data;
+mod datasets;
 mod file;
 pub(crate) mod http;
 mod jobs;
@@ -15,6 +16,7 @@ mod serve;
 
 pub use access::AccessArgs;
 pub use data::{DataArgs, DataDir, DataRootArgs};
+pub use datasets::{DatasetLimitArgs, DatasetLimits};
 pub use file::{ConfigFile, ConfigFileError};
 pub use http::{HttpLimitArgs, HttpLimits};
 pub use jobs::JobArgs;

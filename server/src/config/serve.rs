@@ -6,8 +6,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use clap::Args;
 
 use super::{
-    AccessArgs, DataDir, DataRootArgs, HttpLimitArgs, HttpLimits, JobArgs, KernelOptions, LogArgs, MemoryArgs,
-    MemoryConfig, ReadyPolicy,
+    AccessArgs, DataDir, DataRootArgs, DatasetLimitArgs, DatasetLimits, HttpLimitArgs, HttpLimits, JobArgs,
+    KernelOptions, LogArgs, MemoryArgs, MemoryConfig, ReadyPolicy,
 };
 use crate::jobs::JobOptions;
 
@@ -70,6 +70,10 @@ pub struct ServeArgs {
     /// How much jobs may take.
     #[command(flatten)]
     pub jobs: JobArgs,
+
+    /// How much stored data sets may take.
+    #[command(flatten)]
+    pub datasets: DatasetLimitArgs,
 }
 
 /// How the server serves, as plain values.
@@ -98,6 +102,8 @@ pub struct ServeConfig {
     pub otlp_endpoint: Option<String>,
     /// How much jobs may take.
     pub jobs: JobOptions,
+    /// How much stored data sets may take.
+    pub datasets: DatasetLimits,
     /// How many versions of each model are kept; `None` for all.
     pub retention: Option<NonZeroU32>,
     /// What the training process logs.
@@ -127,6 +133,7 @@ impl ServeArgs {
             #[cfg(feature = "otel")]
             otlp_endpoint: self.otlp_endpoint.clone(),
             jobs: self.jobs.options(),
+            datasets: self.datasets.resolve(),
             retention: self.jobs.retention(),
             log,
             roots: self.roots.clone(),

@@ -1,7 +1,9 @@
-//! Published data sets by name, which are fetched when the user allows it.
+//! Published data sets by name, which are fetched when the user allows it, and the data sets that users store.
 
 mod fetch;
 mod proof;
+mod source;
+pub mod stored;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use trainer::events::{Event, Observer};
 
 pub use fetch::{FetchError, fetch};
 pub use proof::Proof;
+pub use source::{JobDataset, MissingSnapshot, StoredKind, StoredSource};
+pub use stored::{DatasetName, DatasetStore};
 pub use table::{PUBLISHED, Presence, PublishedDataset, RemoteFile};
 
 /// Bytes of a MiB.

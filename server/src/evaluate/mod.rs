@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use trainer::data::{DatasetError, DatasetSource, OpenOptions};
+use trainer::data::{DatasetError, OpenOptions};
 use trainer::evaluate::{self as evaluation, EvaluateError, EvaluateOptions, EvaluateTask, EvaluationReport};
 use trainer::events::Observer;
 use utoipa::ToSchema;
 
+use crate::datasets::{JobDataset, MissingSnapshot};
 use crate::failure::is_full_disk;
 use crate::finetune::{FinetuneContext, STORAGE_FULL, STORE_FAILED};
 use crate::runtime::Backends;
@@ -25,7 +26,7 @@ pub struct EvaluateSpec {
     #[schema(nullable = false, minimum = 1, example = 3)]
     pub version: Option<u32>,
     /// The images. Their classes are matched with the model's by name.
-    pub dataset: DatasetSource,
+    pub dataset: JobDataset,
     /// How to evaluate; each option has a default.
     #[serde(default)]
     pub options: EvaluateOptions,
@@ -37,6 +38,9 @@ pub enum EvaluateFailure {
     /// The model is not there, or the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The snapshot of the data set is not there.
+    #[error(transparent)]
+    Snapshot(#[from] MissingSnapshot),
     /// The evaluation failed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -50,6 +54,7 @@ impl EvaluateFailure {
             failure if is_full_disk(failure) => STORAGE_FULL,
             Self::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
             Self::Store(_) => STORE_FAILED,
+            Self::Snapshot(_) => "invalid_dataset",
             Self::Evaluate(error) => match error {
                 EvaluateError::Stopped => "stopped",
                 EvaluateError::Option(_) => "invalid_option",
@@ -81,13 +86,14 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<EvaluationReport, EvaluateFailure> {
     let StoredModel { version, onnx, spec: model, .. } = stored(context, spec)?;
+    let images = spec.dataset.locate(&context.data, &context.access)?;
     let task = EvaluateTask {
         model: spec.model.as_str(),
         version: Some(version),
         onnx: &onnx,
         spec: &model,
-        source: &spec.dataset,
-        access: &context.access,
+        source: &images.source,
+        access: &images.access,
         archives: &context.data.archives_dir(),
         options: spec.options,
         engine: backends.engine.kind,
@@ -105,8 +111,9 @@ pub fn check(context: &FinetuneContext, spec: &EvaluateSpec) -> Result<(), Evalu
     if stored(context, spec)?.spec.labels.is_none() {
         return Err(EvaluateError::Backbone(spec.model.to_string()).into());
     }
-    let options = OpenOptions { access: &context.access, ..OpenOptions::default() };
-    match spec.dataset.list_in(&options) {
+    let images = spec.dataset.locate(&context.data, &context.access)?;
+    let options = OpenOptions { access: &images.access, ..OpenOptions::default() };
+    match images.source.list_in(&options) {
         // What is no data set to train on may be one to evaluate on, and archives are the job's part.
         Ok(_) | Err(DatasetError::Classes { .. } | DatasetError::Archive { .. }) => Ok(()),
         Err(error) => Err(EvaluateError::from(error).into()),

@@ -5,13 +5,14 @@ mod checker;
 use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use trainer::data::{ArchiveError, DatasetError, DatasetSource, FileAccess, OpenOptions};
+use trainer::data::{ArchiveError, DatasetError, FileAccess, OpenOptions};
 use trainer::events::Observer;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{self as training, Base, FinetuneError, FinetuneOptions, Finetuned, Task};
 use utoipa::ToSchema;
 
 use crate::config::DataDir;
+use crate::datasets::{JobDataset, MissingSnapshot};
 use crate::failure::is_full_disk;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
@@ -26,7 +27,7 @@ pub struct FinetuneSpec {
     #[schema(value_type = String, example = "squeezenet", min_length = 1, max_length = 64)]
     pub base_model: ModelName,
     /// The images.
-    pub dataset: DatasetSource,
+    pub dataset: JobDataset,
     /// The name under which the result is published. An existing model of this name gets a new version.
     #[schema(value_type = String, example = "flowers", min_length = 1, max_length = 64)]
     pub name: ModelName,
@@ -74,6 +75,9 @@ pub enum FinetuneFailure {
     /// The base is not there, or the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The snapshot of the data set is not there.
+    #[error(transparent)]
+    Snapshot(#[from] MissingSnapshot),
     /// The training failed.
     #[error(transparent)]
     Finetune(#[from] FinetuneError),
@@ -87,6 +91,7 @@ impl FinetuneFailure {
             failure if is_full_disk(failure) => STORAGE_FULL,
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
             FinetuneFailure::Store(_) => STORE_FAILED,
+            FinetuneFailure::Snapshot(_) => "invalid_dataset",
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
             FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::FeatureExtractor(_)) => {
                 "not_trainable"
@@ -120,11 +125,12 @@ pub fn run(
     let version = store.resolve(&spec.base_model, None)?;
     let content = store.content(&spec.base_model, version)?;
     let base = Base::new(content, backends.engine.kind, backends.engine.threads)?;
+    let images = spec.dataset.locate(&context.data, &context.access)?;
     let task = Task {
         base_name: spec.base_model.as_str(),
         base: &base,
-        source: &spec.dataset,
-        access: &context.access,
+        source: &images.source,
+        access: &images.access,
         options: spec.options,
         folders: &context.data.training_folders(),
         engine: backends.engine.kind,
@@ -165,8 +171,9 @@ pub fn check(context: &FinetuneContext, spec: &FinetuneSpec) -> Result<(), Finet
         let file = ModelFile::decode(store.read(base, version)?.onnx).map_err(FeatureExtractorError::from);
         file.and_then(|file| file.feature_extractor()).map_err(FinetuneError::from)?;
     }
-    let options = OpenOptions { access: &context.access, ..OpenOptions::default() };
-    match spec.dataset.open_in(&options, spec.options.bad_files) {
+    let images = spec.dataset.locate(&context.data, &context.access)?;
+    let options = OpenOptions { access: &images.access, ..OpenOptions::default() };
+    match images.source.open_in(&options, spec.options.bad_files) {
         // Listing a compressed tar means decompressing it, which is the job's part.
         Err(DatasetError::Archive { source: ArchiveError::Cache, .. }) => Ok(()),
         listing => Ok(listing.map(drop)?),

@@ -10,3 +10,4 @@ pub mod record;
 pub mod router;
 pub mod state;
 pub mod v1;
+mod written;

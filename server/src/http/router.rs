@@ -15,7 +15,7 @@ use crate::http::bounds;
 use crate::http::middleware::{body, deadline, guard, respond, security};
 use crate::http::problem::{ApiError, Code, Problem};
 use crate::http::state::AppState;
-use crate::http::v1::{classify, evaluate, finetune, health, metrics, models, report};
+use crate::http::v1::{classify, datasets, evaluate, finetune, health, metrics, models, report};
 
 /// The description of the interface as a whole.
 #[derive(OpenApi)]
@@ -30,6 +30,7 @@ use crate::http::v1::{classify, evaluate, finetune, health, metrics, models, rep
         (name = "classify", description = "Images in, classes out."),
         (name = "finetune", description = "New classes from folders of images. A fine-tune is a job: start it, follow it, use its model."),
         (name = "evaluate", description = "How good a model is on labeled images. An evaluation is a job."),
+        (name = "datasets", description = "Images with labels that stay on the server, and snapshots of them."),
         (name = "models", description = "What there is to classify with and to fine-tune."),
         (name = "health", description = "For whoever runs the server: probes and metrics."),
     ),
@@ -108,6 +109,26 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(evaluate::get_evaluation))
         .routes(routes!(evaluate::list_evaluation_events))
         .routes(routes!(evaluate::cancel_evaluation))
+        .routes(routes!(datasets::create_dataset, datasets::list_datasets))
+        .routes(routes!(datasets::get_dataset, datasets::delete_dataset))
+        .routes(routes!(datasets::images::add_images, datasets::images::list_images))
+        .routes(routes!(datasets::images::get_image, datasets::images::change_image, datasets::images::delete_image))
+        .routes(routes!(datasets::images::get_thumbnail))
+        .routes(routes!(datasets::snapshots::create_snapshot))
+        .routes(routes!(datasets::snapshots::get_snapshot))
+        .routes(routes!(datasets::archive::get_archive))
+        .routes(routes!(
+            datasets::uploads::describe_uploads,
+            datasets::uploads::create_upload,
+            datasets::uploads::list_uploads
+        ))
+        .routes(routes!(
+            datasets::uploads::get_upload,
+            datasets::uploads::get_upload_offset,
+            datasets::uploads::append_upload,
+            datasets::uploads::delete_upload
+        ))
+        .routes(routes!(datasets::uploads::import_upload))
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
         .routes(routes!(report::get_report))

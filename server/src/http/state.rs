@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::access::{Access, AccessError};
 use crate::config::{DataDir, HttpLimits, ReadyPolicy, ServeConfig};
+use crate::datasets::DatasetStore;
 use crate::finetune::{FinetuneContext, JobChecker};
 use crate::http::budget::ByteBudget;
 use crate::inference::{Decoder, InferenceOptions, MemoryOptions, Registry};
@@ -33,6 +34,8 @@ pub struct Services {
     pub engine: Arc<SelectedEngine>,
     /// Where everything is kept.
     pub data: DataDir,
+    /// The data sets that users made.
+    pub datasets: DatasetStore,
     /// Checks what jobs ask for.
     pub checker: JobChecker,
     /// What one client may cost.
@@ -130,6 +133,7 @@ impl AppState {
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             engine: Arc::new(engine),
+            datasets: DatasetStore::new(config.data.clone(), config.datasets.clone()),
             checker: JobChecker::new(FinetuneContext {
                 data: config.data.clone(),
                 access: config.roots.access(&config.data),

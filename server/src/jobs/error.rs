@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::record::{JobId, JobState};
+use crate::database;
 
 /// Why a job cannot be stored or read.
 #[derive(Debug, Error)]
@@ -40,20 +41,16 @@ pub enum JobsError {
     },
 }
 
-/// `SQLite`'s codes for a disk that takes no more: full, and failures to write, sync, truncate or map a file.
-const NO_SPACE: [&str; 6] = ["13", "778", "1034", "1546", "4874", "5386"];
-
 impl JobsError {
     /// Whether the database itself fails: its file is damaged, missing or locked, or may not be written.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        matches!(self, JobsError::Database(sqlx::Error::Database(_) | sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut))
+        matches!(self, JobsError::Database(error) if database::is_failing(error))
     }
 
     /// Whether the disk of the database has no room, so that nothing was written.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let JobsError::Database(sqlx::Error::Database(error)) = self else { return false };
-        error.code().is_some_and(|code| NO_SPACE.contains(&&*code))
+        matches!(self, JobsError::Database(error) if database::is_full(error))
     }
 }

@@ -10,8 +10,9 @@ use trainer::events::Event;
 
 use super::error::JobsError;
 use super::record::{JobError, JobId, JobProgress, JobRecord, JobResult};
-use super::schema::{claimable, now};
+use super::schema::claimable;
 use super::store::Jobs;
+use crate::database::now;
 
 /// A job that this server owns for the time of a lease.
 #[derive(Debug, Clone, PartialEq)]

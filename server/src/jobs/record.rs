@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::spec::JobSpec;
+use crate::database::{damaged, number, time};
 
 /// A job's name. Ids sort by the time of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,7 +174,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Cuts a list to `limit` entries; one entry more tells that others follow.
-    pub(super) fn cut(mut data: Vec<T>, limit: usize) -> Self {
+    pub(crate) fn cut(mut data: Vec<T>, limit: usize) -> Self {
         let has_more = data.len() > limit;
         data.truncate(limit);
         Self { data, has_more }
@@ -215,23 +216,7 @@ fn job_id(row: &SqliteRow, column: &str) -> Result<JobId, sqlx::Error> {
     text.parse().map_err(|_| damaged(column, &text))
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<u32, sqlx::Error> {
-    let number: i64 = row.try_get(column)?;
-    u32::try_from(number).map_err(|_| damaged(column, &number.to_string()))
-}
-
-fn time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
-    let millis: Option<i64> = row.try_get(column)?;
-    millis
-        .map(|millis| Timestamp::from_millisecond(millis).map_err(|_| damaged(column, &millis.to_string())))
-        .transpose()
-}
-
 fn json<T: for<'a> Deserialize<'a>>(row: &SqliteRow, column: &str) -> Result<Option<T>, sqlx::Error> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, &error.to_string()))).transpose()
-}
-
-fn damaged(column: &str, value: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("column `{column}` of a job holds {value}").into())
 }

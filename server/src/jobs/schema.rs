@@ -1,9 +1,7 @@
 //! The tables.
 
-use sqlx::{Connection, Row, SqliteConnection};
-
 /// Each is applied once, in order; a change of the tables is a new one at the end.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     "CREATE TABLE jobs (
         id TEXT PRIMARY KEY,
         state TEXT NOT NULL,
@@ -44,41 +42,17 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE jobs ADD COLUMN owner TEXT",
 ];
 
-/// The database's clock in milliseconds since 1970, never the worker's.
-macro_rules! now {
-    () => {
-        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-    };
-}
-
 /// The jobs that a server may take: those that wait and whose time has come, and those whose server has gone.
 macro_rules! claimable {
     () => {
         concat!(
             "(state = 'queued' AND COALESCE(not_before, 0) <= ",
-            now!(),
+            $crate::database::now!(),
             ") OR (state = 'running' AND lease_until < ",
-            now!(),
+            $crate::database::now!(),
             ")"
         )
     };
 }
 
-pub(super) use {claimable, now};
-
-/// Brings the tables up to date. Two servers that start at once do not collide: the second waits for the first.
-pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let table = "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)";
-    sqlx::query(table).execute(&mut *transaction).await?;
-    let row = sqlx::query("SELECT COUNT(*) AS applied FROM migrations").fetch_one(&mut *transaction).await?;
-    let applied = row.try_get::<i64, _>("applied")?.unsigned_abs() as usize;
-    for (number, &sql) in MIGRATIONS.iter().enumerate().skip(applied) {
-        sqlx::query(sql).execute(&mut *transaction).await?;
-        sqlx::query(concat!("INSERT INTO migrations (number, applied_at) VALUES ($1, ", now!(), ")"))
-            .bind(number as i64)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    transaction.commit().await
-}
+pub(super) use claimable;

@@ -25,6 +25,24 @@ pub enum JobKind {
     Evaluate,
 }
 
+impl JobSpec {
+    /// Whether this is the job that a request asks for: the same, with the snapshot that was made when it was accepted.
+    #[must_use]
+    pub fn answers(&self, asked: &Self) -> bool {
+        match (self, asked) {
+            (Self::Finetune(own), Self::Finetune(asked)) => {
+                let dataset = own.dataset.clone();
+                dataset.answers(&asked.dataset) && *own == FinetuneSpec { dataset, ..asked.clone() }
+            }
+            (Self::Evaluate(own), Self::Evaluate(asked)) => {
+                let dataset = own.dataset.clone();
+                dataset.answers(&asked.dataset) && *own == EvaluateSpec { dataset, ..asked.clone() }
+            }
+            _ => false,
+        }
+    }
+}
+
 const TAG: &str = "job";
 const KINDS: &[&str] = &[JobKind::Finetune.name(), JobKind::Evaluate.name()];
 

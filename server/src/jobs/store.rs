@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::Notify;
 use trainer::data::DatasetSummary;
 use trainer::events::Event;
@@ -13,16 +13,15 @@ use trainer::events::Event;
 use super::error::JobsError;
 use super::options::JobOptions;
 use super::record::{JobEvent, JobId, JobRecord, JobState, Page};
-use super::schema::{migrate, now};
+use super::schema::MIGRATIONS;
 use super::spec::{JobKind, JobSpec};
+use crate::database::{self, now};
+use crate::datasets::DatasetName;
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All jobs and their events, in a database that survives the server.
-///
-/// Every write is a transaction of its own, because only its commit tells of a full disk: a statement that returns rows
-/// has returned them before they are written.
 #[derive(Debug, Clone)]
 pub struct Jobs {
     pub(super) pool: SqlitePool,
@@ -60,27 +59,17 @@ impl Jobs {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(JobsError::Folder)?;
         }
-        Self::connect(connection(path), options).await
+        Self::connect(database::connection(path, BUSY_TIMEOUT), options).await
     }
 
     async fn connect(connection: SqliteConnectOptions, options: JobOptions) -> Result<Self, JobsError> {
-        // SQLite rolls back by itself when a write fails. The pool's connection takes itself to be in that transaction for
-        // ever, and refuses the next one.
-        let pool = SqlitePoolOptions::new().max_connections(4).after_release(|connection, _| {
-            Box::pin(async move {
-                // Behind the rollback that a dropped transaction has asked for.
-                connection.ping().await?;
-                Ok(!connection.is_in_transaction())
-            })
-        });
-        let pool = pool.connect_with(connection).await?;
-        migrate(&mut *pool.acquire().await?).await?;
+        let pool = database::connect(connection, MIGRATIONS).await?;
         Ok(Self { pool, options, changed: Arc::new(Notify::new()) })
     }
 
     /// A transaction that may write. Its writes are on the disk when its commit has succeeded.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, JobsError> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(database::begin(&self.pool).await?)
     }
 
     /// Queues a job. With an idempotency key, the same request twice is one job.
@@ -196,6 +185,18 @@ impl Jobs {
         }))
     }
 
+    /// A job that waits or runs and uses this stored data set, if there is one.
+    ///
+    /// # Errors
+    /// [`JobsError`] when the database fails.
+    pub async fn using(&self, dataset: &DatasetName) -> Result<Option<JobId>, JobsError> {
+        let sql = "SELECT * FROM jobs WHERE state IN ('queued', 'running')
+                   AND json_extract(spec, '$.dataset.kind') = 'stored' AND json_extract(spec, '$.dataset.name') = $1
+                   ORDER BY id LIMIT 1";
+        let row = sqlx::query(sql).bind(dataset.as_str()).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(JobRecord::read).transpose()?.map(|job| job.id))
+    }
+
     /// Cancels a job. A queued one ends at once, a running one at the next heartbeat of its server.
     ///
     /// # Errors
@@ -231,23 +232,11 @@ impl Jobs {
     }
 }
 
-/// How the database is opened.
-fn connection(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // A commit that has returned survives a power failure.
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true)
-}
-
 async fn find(connection: &mut SqliteConnection, spec: &JobSpec, key: &str) -> Result<Option<JobRecord>, JobsError> {
     let query = sqlx::query("SELECT * FROM jobs WHERE idempotency_key = $1").bind(key);
     let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     let job = JobRecord::read(&row)?;
-    if job.spec == *spec { Ok(Some(job)) } else { Err(JobsError::KeyReused(job.id)) }
+    if job.spec.answers(spec) { Ok(Some(job)) } else { Err(JobsError::KeyReused(job.id)) }
 }
 
 #[cfg(test)]
@@ -262,7 +251,7 @@ pub(super) mod tests {
     pub(in crate::jobs) fn spec(name: &str) -> JobSpec {
         JobSpec::Finetune(FinetuneSpec {
             base_model: "squeezenet".parse().unwrap(),
-            dataset: DatasetSource::new(Layout::Folder, "flowers"),
+            dataset: DatasetSource::new(Layout::Folder, "flowers").into(),
             name: name.parse().unwrap(),
             options: trainer::finetune::FinetuneOptions::default(),
         })
@@ -285,7 +274,7 @@ pub(super) mod tests {
         JobSpec::Evaluate(EvaluateSpec {
             model: model.parse().unwrap(),
             version: Some(2),
-            dataset: DatasetSource::new(Layout::Folder, "flowers"),
+            dataset: DatasetSource::new(Layout::Folder, "flowers").into(),
             options: trainer::evaluate::EvaluateOptions::default(),
         })
     }
@@ -378,7 +367,7 @@ pub(super) mod tests {
         let row = sqlx::query("PRAGMA page_count").fetch_one(&jobs.pool).await.unwrap();
         let pages: i64 = row.try_get(0).unwrap();
         jobs.pool.close().await;
-        let connection = connection(&path).pragma("max_page_count", pages.to_string());
+        let connection = database::connection(&path, BUSY_TIMEOUT).pragma("max_page_count", pages.to_string());
         Jobs::connect(connection, JobOptions::default()).await.unwrap()
     }
 

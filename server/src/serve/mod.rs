@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::allocator;
 use crate::config::ServeConfig;
+use crate::datasets::stored::Importer;
 use crate::failure::chain;
 use crate::http::router::{https_only, router};
 use crate::http::state::AppState;
@@ -80,6 +81,8 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
             Runner::new(jobs, registry, command, config.retention).run(stopped).await;
         }
     });
+    let importer = Importer::new(state.datasets.clone(), state.limits.image);
+    let importing = tokio::spawn(importer.run(stopped.clone()));
     let listener = Listener::new(socket, &state, certificates.clone());
     let routers = Routers { interface: router(state.clone()).0, https_only: https_only(state.clone()) };
     let mut server = tokio::spawn(listener.serve(routers, stopped));
@@ -100,8 +103,9 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     losses.abort();
     trimming.abort();
     let finish = async {
-        let (server, jobs) = tokio::join!(&mut server, jobs);
+        let (server, jobs, importing) = tokio::join!(&mut server, jobs, importing);
         jobs.context("the job runner panicked")?;
+        importing.context("the importer of uploads panicked")?;
         server.context("the server panicked")
     };
     drain(finish, Duration::from_secs(config.drain_seconds), &mut signals).await

@@ -29,6 +29,7 @@ use trainer::finetune::report::FinetuneReport;
 pub(crate) use choices::choices;
 pub use listing::{Listing, ModelEntry};
 pub use manifest::{JobOrigin, Manifest};
+pub(crate) use name::is_plain_name;
 pub use name::{InvalidName, ModelName};
 pub use publish::{Artifacts, Publication};
 

@@ -19,6 +19,12 @@ pub struct InvalidName(String);
 
 const LONGEST: usize = 64;
 
+/// Whether a text can be a folder's name and a part of URLs without quoting: letters, digits, `.`, `_` and `-`.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=LONGEST).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.')
+}
+
 impl ModelName {
     /// The name as text.
     #[must_use]
@@ -31,9 +37,7 @@ impl TryFrom<String> for ModelName {
     type Error = InvalidName;
 
     fn try_from(name: String) -> Result<Self, InvalidName> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let valid = (1..=LONGEST).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.');
-        if valid { Ok(Self(name)) } else { Err(InvalidName(name)) }
+        if is_plain_name(&name) { Ok(Self(name)) } else { Err(InvalidName(name)) }
     }
 }
 

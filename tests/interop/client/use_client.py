@@ -15,7 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import graft_client
-from graft_client import ApiException, DatasetSource, FinetuneOptions, FinetuneRequest, JobState, Layout
+from graft_client import (
+    ApiException,
+    DatasetSource,
+    FinetuneOptions,
+    FinetuneRequest,
+    JobDataset,
+    JobState,
+    Layout,
+)
 
 DEADLINE_SECONDS = 120
 EPOCHS = 40
@@ -108,7 +116,7 @@ def check_errors(client: Client, picture: Path) -> None:
 def request(dataset: Path, name: str, epochs: int) -> FinetuneRequest:
     folder = DatasetSource(layout=Layout.FOLDER, path=str(dataset.resolve()))
     options = FinetuneOptions(epochs=epochs, learning_rate=0.05)
-    return FinetuneRequest(base_model="tiny", dataset=folder, name=name, options=options)
+    return FinetuneRequest(base_model="tiny", dataset=JobDataset(folder), name=name, options=options)
 
 
 def check_finetune(client: Client, dataset: Path) -> None:

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::account::{Account, OmissionReason};
 use super::sources::tree::{SourceFile, Tree};
-use super::{Checksum, DatasetError, Layout, Partition, Sample, Split, Subset, Warning, check_classes};
+use super::{Checksum, DatasetError, Layout, Partition, Sample, SnapshotId, Split, Subset, Warning, check_classes};
 
 /// Images with classes, in an order that depends only on their names.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Dataset {
     pub warnings: Vec<Warning>,
     /// The published splits: of each, the subset of every sample, in their order. The samples carry the first.
     pub splits: Vec<Vec<Subset>>,
+    /// The snapshot of a stored data set that these are the images of.
+    pub snapshot: Option<SnapshotId>,
 }
 
 impl Dataset {
@@ -42,7 +44,7 @@ impl Dataset {
             }
         }
         let (layout, evidence) = (Layout::Auto, String::new());
-        Self { labels, samples, layout, evidence, account, warnings: tree.warnings, splits: vec![] }
+        Self { labels, samples, layout, evidence, account, warnings: tree.warnings, splits: vec![], snapshot: None }
     }
 
     /// Says the layout, and why it is this one.

@@ -168,6 +168,14 @@ pub enum DatasetError {
         /// What is missing or wrong.
         reason: String,
     },
+    /// The manifest of a snapshot that is not as it was written.
+    #[error("the snapshot {} is damaged: {reason}", .path.display())]
+    Snapshot {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A path that holds no known kind of data set.
     #[error(
         "{} holds no data set that graft knows: it looked for a folder of pictures for each class, the same under train/, \

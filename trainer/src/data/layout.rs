@@ -27,6 +27,9 @@ pub enum Layout {
     Cifar10,
     /// `train/n01443537/images`, and `val` with its labels in `val_annotations.txt` (Stanford).
     TinyImagenet,
+    /// The manifest of a snapshot of a stored data set.
+    #[cfg_attr(feature = "clap", value(skip))]
+    Snapshot,
 }
 
 impl Layout {
@@ -43,6 +46,7 @@ impl Layout {
             Self::Oxford17 => "oxford17",
             Self::Cifar10 => "cifar10",
             Self::TinyImagenet => "tiny_imagenet",
+            Self::Snapshot => "snapshot",
         }
     }
 }

@@ -1,8 +1,11 @@
 //! One image of a data set.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use models::preprocess::{ImageError, Limits, RgbImage, decode, probe};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::files::IMAGE_BYTES;
@@ -67,8 +70,9 @@ impl Sample {
     }
 }
 
-/// The checksum of a file's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The checksum of a file's content; as text, 64 hexadecimal digits in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Checksum(pub [u8; 32]);
 
 impl Checksum {
@@ -76,5 +80,43 @@ impl Checksum {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+}
+
+/// A text that is no checksum.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no SHA-256: 64 hexadecimal digits in lower case")]
+pub struct InvalidChecksum(String);
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for Checksum {
+    type Err = InvalidChecksum;
+
+    fn from_str(text: &str) -> Result<Self, InvalidChecksum> {
+        let mut bytes = [0; 32];
+        let invalid = |_| InvalidChecksum(text.to_owned());
+        hex::decode_to_slice(text, &mut bytes).map_err(invalid)?;
+        let checksum = Self(bytes);
+        // `hex` reads capitals too, and one checksum must have one name.
+        if checksum.to_string() == text { Ok(checksum) } else { Err(InvalidChecksum(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for Checksum {
+    type Error = InvalidChecksum;
+
+    fn try_from(text: String) -> Result<Self, InvalidChecksum> {
+        text.parse()
+    }
+}
+
+impl From<Checksum> for String {
+    fn from(checksum: Checksum) -> Self {
+        checksum.to_string()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Layout, Omission, Split, Subset};
+use super::{Dataset, Layout, Omission, SnapshotId, Split, Subset};
 
 /// How a data set was understood: its layout, classes and subsets, and what is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,10 @@ pub struct DatasetSummary {
     /// Why it is this layout.
     #[cfg_attr(feature = "openapi", schema(example = "3 folders hold pictures, each named after its class"))]
     pub evidence: String,
+    /// The snapshot that was read, for a stored data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub snapshot: Option<SnapshotId>,
     /// The classes in the order of their numbers.
     pub classes: Vec<ClassSummary>,
     /// How many images there are in all.
@@ -71,6 +75,7 @@ impl DatasetSummary {
         Self {
             layout: dataset.layout,
             evidence: dataset.evidence.clone(),
+            snapshot: dataset.snapshot.clone(),
             classes: names.map(class).collect(),
             images: dataset.samples.len(),
             given_subsets: subsets

@@ -4,7 +4,8 @@ use unicode_normalization::UnicodeNormalization;
 
 /// The name in composed form (NFC) without surrounding space. File systems keep `é` as one or as two code points, and
 /// folder names end in spaces that nobody sees.
-pub(super) fn normalized(name: &str) -> String {
+#[must_use]
+pub fn normalized(name: &str) -> String {
     name.trim().nfc().collect()
 }
 

@@ -215,6 +215,7 @@ fn the_images_that_training_left_out_are_drawn_again_and_others_warned_of() {
         base: "base".to_owned(),
         base_sha256: String::new(),
         dataset_sha256: checksum(&dataset.labels, sums.iter().zip(dataset.samples.iter().map(|sample| sample.class))),
+        snapshot: None,
         strategy: "head".to_owned(),
         seed: 3,
         options: json!(FinetuneOptions { seed: 3, ..FinetuneOptions::default() }),

@@ -31,6 +31,7 @@ pub(super) fn export(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outcom
         base: task.base_name.to_owned(),
         base_sha256: task.base.sha256(),
         dataset_sha256: checksum(&table.preparation.dataset.labels, images),
+        snapshot: table.preparation.dataset.snapshot.as_ref().map(ToString::to_string),
         strategy: outcome.strategy.name().to_owned(),
         seed: task.options.seed,
         options: json!(task.options),

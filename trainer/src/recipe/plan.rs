@@ -11,7 +11,9 @@ use super::{InputValues, Recipe, RecipeError, ScheduleUnit, SubsetPolicy, Valida
 use crate::backend::Parameter;
 use crate::data::augment::{Augmentation, Statistics};
 use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
-use crate::data::{BadFilePolicy, Counts, Dataset, DatasetSummary, Fractions, Partition, Sample, Split, Subset};
+use crate::data::{
+    BadFilePolicy, Counts, Dataset, DatasetSummary, Fractions, Partition, Sample, SnapshotId, Split, Subset,
+};
 use crate::finetune::FinetuneStrategy;
 use crate::fit::{FitOptions, ImageExamples};
 
@@ -29,6 +31,8 @@ pub struct Plan {
     pub options: FitOptions,
     /// The class names.
     pub labels: Labels,
+    /// The snapshot of a stored data set that the images are.
+    pub snapshot: Option<SnapshotId>,
     /// Which of its parameters are trained.
     pub trains: Box<dyn Fn(&Parameter) -> bool>,
     /// The images to train on.
@@ -175,6 +179,7 @@ impl Plan {
             validation: plain(&validation)?,
             test: plain(&test)?,
             labels: dataset.labels.clone(),
+            snapshot: dataset.snapshot.clone(),
             samples: training,
             counts,
             architecture: subject.architecture(recipe),

@@ -229,6 +229,7 @@ fn network(of: &RunFolder<'_>, fitted: &Fitted, test: Option<&Evaluation>) -> Re
         base: recipe.base.clone().unwrap_or_else(|| "random weights".to_owned()),
         base_sha256: plan.params.checksum(),
         dataset_sha256: dataset_checksum(plan)?,
+        snapshot: plan.snapshot.as_ref().map(ToString::to_string),
         strategy: format!("recipe {name}"),
         seed: plan.options.seed,
         // Names of folders are not part of what was trained.

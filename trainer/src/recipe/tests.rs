@@ -101,6 +101,7 @@ fn the_recipe_that_learns_says_what_it_needs() {
         account: crate::data::Account::default(),
         warnings: vec![],
         splits: vec![],
+        snapshot: None,
     };
     let loading = LoadOptions {
         threads: std::num::NonZeroUsize::MIN,

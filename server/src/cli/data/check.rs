@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use server::store::{ModelName, ModelStore};
 use trainer::backend::ComputeBackend;
@@ -15,14 +15,15 @@ use trainer::data::{
 use trainer::finetune::{self, Base, FinetuneOptions, Task};
 use trainer::metrics::ImageAnswer;
 
+use super::Format;
 use crate::cli::images::{DatasetArgs, describe};
 use crate::cli::progress::{Progress, Quiet};
 use crate::cli::{CommandContext, output, percent};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// The images: a folder, a zip or tar archive of one, or a CSV table; or the name of a published data set, `oxford17` or
-    /// `cifar10`
+    /// The images: a folder, a zip or tar archive of one, or a CSV table; the name of a published data set, `oxford17` or
+    /// `cifar10`; or `stored:NAME`
     #[arg(value_name = "PATH|NAME")]
     data: PathBuf,
 
@@ -41,14 +42,6 @@ pub(in crate::cli) struct CheckArgs {
     /// How to print the result
     #[arg(long, visible_alias = "output", env = "GRAFT_FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people, the first of many findings.
-    Text,
-    /// One JSON object with all of them.
-    Json,
 }
 
 /// How many findings of a kind are shown.

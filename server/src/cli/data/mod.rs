@@ -1,11 +1,14 @@
 //! `graft data`: images with classes, before they are trained on.
 
+mod add;
 mod check;
+mod export;
+mod list;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::CommandContext;
 
@@ -13,10 +16,28 @@ use super::CommandContext;
 pub(super) enum DataCommand {
     /// Say how a folder, archive or table of images is understood, and name every file that cannot be used
     Check(check::CheckArgs),
+    /// Add images to a stored data set, which `--data stored:NAME` and `POST /finetune` name
+    Add(add::AddArgs),
+    /// List the stored data sets, or the classes and snapshots of one
+    List(list::ListArgs),
+    /// Write a stored data set as a zip of class folders
+    Export(export::ExportArgs),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 pub(super) fn run(command: &DataCommand, context: &CommandContext) -> Result<ExitCode> {
     match command {
-        DataCommand::Check(args) => check::run(args, context),
+        DataCommand::Check(args) => return check::run(args, context),
+        DataCommand::Add(args) => return add::run(args, context),
+        DataCommand::List(args) => list::run(args, context)?,
+        DataCommand::Export(args) => export::run(args, context)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

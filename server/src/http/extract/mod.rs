@@ -9,7 +9,7 @@ mod path;
 mod query;
 
 pub use bytes::ImageBytes;
-pub use images::{Images, Upload};
+pub use images::{Images, LabeledImages, Upload};
 pub use json::Json;
 pub use path::Path;
 pub use query::Query;

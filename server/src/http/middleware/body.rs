@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
@@ -18,6 +19,7 @@ use crate::http::budget::ByteBudget;
 use crate::http::connection::ConnectionState;
 use crate::http::problem::{ApiError, Code};
 use crate::http::state::AppState;
+use crate::http::v1::datasets::uploads::UPLOAD_ROUTE;
 
 /// A body that goes on arriving at this rate is not cut off.
 const BYTES_PER_SECOND: u64 = 16 << 10;
@@ -38,11 +40,16 @@ pub(crate) async fn bound(State(state): State<AppState>, request: Request, next:
     if body.is_end_stream() {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let json = is_json(&parts.headers);
-    let limit = if json { state.limits.json_bytes } else { state.limits.body_bytes };
+    let streamed = is_streamed(&parts);
+    let limit = match () {
+        () if streamed => usize::try_from(state.datasets.limits().upload_bytes).unwrap_or(usize::MAX),
+        () if is_json(&parts.headers) => state.limits.json_bytes,
+        () => state.limits.body_bytes,
+    };
+    let budget = (!streamed).then(|| state.budget.clone());
     let declared = body.size_hint().exact();
     let intake = Arc::new(Intake {
-        budget: state.budget.clone(),
+        budget: budget.clone(),
         limit,
         patience: state.limits.body_timeout,
         bytes: AtomicUsize::new(0),
@@ -51,7 +58,7 @@ pub(crate) async fn bound(State(state): State<AppState>, request: Request, next:
         rest: Mutex::new(None),
     });
     let expects_continue = parts.headers.contains_key(header::EXPECT);
-    let mut response = match refusal(&state.budget, declared, limit) {
+    let mut response = match refusal(budget.as_ref(), declared, limit) {
         Some(error) => {
             intake.leave(body);
             ApiError::from(error).into_response()
@@ -79,12 +86,19 @@ fn is_json(headers: &HeaderMap) -> bool {
     value.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"))
 }
 
-fn refusal(budget: &ByteBudget, declared: Option<u64>, limit: usize) -> Option<BodyFailure> {
+/// Whether the bytes of a body go to the disk as they come, so that only a few of them are in memory.
+pub(super) fn is_streamed(parts: &Parts) -> bool {
+    let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+    parts.method == Method::PATCH && route == Some(UPLOAD_ROUTE)
+}
+
+fn refusal(budget: Option<&ByteBudget>, declared: Option<u64>, limit: usize) -> Option<BodyFailure> {
     let declared = usize::try_from(declared?).unwrap_or(usize::MAX);
     if declared > limit {
         return Some(BodyFailure::TooLarge { limit });
     }
-    (declared > budget.limit().saturating_sub(budget.used())).then_some(BodyFailure::NoRoom)
+    let room = budget.map_or(usize::MAX, |budget| budget.limit().saturating_sub(budget.used()));
+    (declared > room).then_some(BodyFailure::NoRoom)
 }
 
 /// Why a body was not read to its end.
@@ -114,7 +128,8 @@ impl From<BodyFailure> for ApiError {
 /// What a body costs, until its request is answered.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    budget: ByteBudget,
+    /// `None` for a body that does not stay in memory.
+    budget: Option<ByteBudget>,
     limit: usize,
     patience: Duration,
     bytes: AtomicUsize,
@@ -134,7 +149,7 @@ impl Intake {
         if self.bytes.load(Ordering::Relaxed) + bytes > self.limit {
             return Err(BodyFailure::TooLarge { limit: self.limit });
         }
-        if !self.budget.charge(bytes) {
+        if self.budget.as_ref().is_some_and(|budget| !budget.charge(bytes)) {
             return Err(BodyFailure::NoRoom);
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -164,7 +179,9 @@ impl Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        self.budget.release(*self.bytes.get_mut());
+        if let Some(budget) = &self.budget {
+            budget.release(*self.bytes.get_mut());
+        }
     }
 }
 
@@ -263,10 +280,10 @@ mod tests {
     #[test]
     fn a_declared_length_is_refused_by_the_limit_or_by_the_room_that_is_left() {
         let budget = ByteBudget::new(100);
-        assert_eq!(refusal(&budget, Some(51), 50), Some(BodyFailure::TooLarge { limit: 50 }));
-        assert_eq!(refusal(&budget, Some(50), 50), None);
+        assert_eq!(refusal(Some(&budget), Some(51), 50), Some(BodyFailure::TooLarge { limit: 50 }));
+        assert_eq!(refusal(Some(&budget), Some(50), 50), None);
         assert!(budget.charge(51));
-        assert_eq!(refusal(&budget, Some(50), 50), Some(BodyFailure::NoRoom));
-        assert_eq!(refusal(&budget, None, 50), None, "a chunked body is charged as it comes");
+        assert_eq!(refusal(Some(&budget), Some(50), 50), Some(BodyFailure::NoRoom));
+        assert_eq!(refusal(Some(&budget), None, 50), None, "a chunked body is charged as it comes");
     }
 }

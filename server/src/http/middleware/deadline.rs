@@ -8,8 +8,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout_at;
 
+use crate::http::middleware::body::is_streamed;
 use crate::http::problem::{ApiError, Code};
 use crate::http::state::AppState;
+
+/// For a body that is streamed.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Names the client's own deadline, in milliseconds.
 pub(crate) const REQUEST_TIMEOUT_MS: &str = "x-request-timeout-ms";
@@ -19,11 +23,15 @@ pub(crate) const REQUEST_TIMEOUT_MS: &str = "x-request-timeout-ms";
 pub(crate) struct Deadline(pub(crate) Instant);
 
 /// Ends a request at its deadline. Work that has not begun by then is not done: stages look at the deadline first.
-pub(crate) async fn bound(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let allowed = match client_timeout(request.headers()) {
-        Ok(timeout) => timeout.unwrap_or(state.limits.request_timeout).min(state.limits.request_timeout),
+pub(crate) async fn bound(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    // A body that is streamed has as long as its bytes go on arriving.
+    let most = if is_streamed(&parts) { LONGEST } else { state.limits.request_timeout };
+    let allowed = match client_timeout(&parts.headers) {
+        Ok(timeout) => timeout.unwrap_or(most).min(most),
         Err(error) => return error.into_response(),
     };
+    let mut request = Request::from_parts(parts, body);
     let deadline = Instant::now() + allowed;
     request.extensions_mut().insert(Deadline(deadline));
     match timeout_at(deadline.into(), next.run(request)).await {

@@ -30,6 +30,7 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/classify", Requirement::Role(Role::Infer)),
     ("/finetune", Requirement::Role(Role::Train)),
     ("/evaluate", Requirement::Role(Role::Train)),
+    ("/datasets", Requirement::Role(Role::Train)),
     ("/models", Requirement::AnyKey),
     ("/metrics", Requirement::AnyKey),
     ("/", Requirement::AnyKey),

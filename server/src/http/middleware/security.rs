@@ -31,12 +31,35 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
 pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok()).collect();
     let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
-    let sent = ["authorization", "content-type", "idempotency-key", "traceparent", "x-api-key", "x-request-timeout-ms"];
-    let shown = ["location", "retry-after", "server-timing", "x-request-id"];
+    let sent = [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "traceparent",
+        "tus-resumable",
+        "upload-length",
+        "upload-metadata",
+        "upload-offset",
+        "x-api-key",
+        "x-request-timeout-ms",
+    ];
+    let shown = [
+        "location",
+        "retry-after",
+        "server-timing",
+        "tus-extension",
+        "tus-max-size",
+        "tus-resumable",
+        "tus-version",
+        "upload-expires",
+        "upload-length",
+        "upload-offset",
+        "x-request-id",
+    ];
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
-            .allow_methods([Method::GET, Method::POST])
+            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
             .allow_headers(names(&sent))
             .expose_headers(names(&shown))
     })

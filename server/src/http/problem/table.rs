@@ -98,6 +98,23 @@ codes! {
     StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The server's disk is full", "Nothing was accepted. Free space on the server's disk, then send it again.";
     JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to cancel.";
 
+    // Data sets.
+    DatasetNotFound: NOT_FOUND, "dataset_not_found", "There is no such data set", "`GET /datasets` lists the data sets.";
+    DatasetExists: CONFLICT, "dataset_exists", "There is a data set of this name", "Add images to it, or choose another name.";
+    DatasetInUse: CONFLICT, "dataset_in_use", "A job uses the data set", "Wait until the job that is named has ended, or cancel it.";
+    DatasetLimit: UNPROCESSABLE_ENTITY, "dataset_limit", "As much is stored as may be", "Delete what is not needed, or raise the limit that is named on the server.";
+    InvalidLabel: UNPROCESSABLE_ENTITY, "invalid_label", "The text cannot be a label", "Use 1 to 200 characters without slashes and control characters, not beginning with a dot.";
+    ImageNotFound: NOT_FOUND, "image_not_found", "There is no such image", "`GET /datasets/{name}/images` lists the images.";
+    ImageLabeledOtherwise: CONFLICT, "image_labeled_otherwise", "The image has another label already", "Change its label with `PATCH /datasets/{name}/images/{id}`.";
+    SnapshotNotFound: NOT_FOUND, "snapshot_not_found", "There is no such snapshot", "`GET /datasets/{name}` lists the snapshots.";
+    UploadNotFound: NOT_FOUND, "upload_not_found", "There is no such upload", "`GET /datasets/{name}/uploads` lists the uploads; begin it anew.";
+    UploadOffsetMismatch: CONFLICT, "upload_offset_mismatch", "The piece begins elsewhere than the bytes end", "Ask with HEAD where to go on.";
+    UploadNotFailed: CONFLICT, "upload_not_failed", "The upload has not failed", "`GET` on the upload says how far it is.";
+    UploadLocked: LOCKED, "upload_locked", "The upload is in use", "Wait until the other request has ended, then ask with HEAD where to go on.";
+    UploadTooLarge: PAYLOAD_TOO_LARGE, "upload_too_large", "The upload is too large", "Send it as several archives; the server's `--max-upload-gb` is the limit.";
+    TusVersionMismatch: PRECONDITION_FAILED, "tus_version_mismatch", "The request names another version of tus", "Send the header `Tus-Resumable: 1.0.0`.";
+    DatasetsUnavailable: SERVICE_UNAVAILABLE, "datasets_unavailable", "The server has no data sets for now", "The file that is named has to be repaired or moved away on the server; models are served meanwhile.";
+
     // Us.
     Internal: INTERNAL_SERVER_ERROR, "internal", "The server failed", "The server's log has the cause under the `request_id`.";
 }

@@ -15,8 +15,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{
-    AccessArgs, DataDir, DataRootArgs, HttpLimits, KernelOptions, LogArgs, LogFormat, MemoryConfig, ReadyPolicy,
-    ServeConfig, http,
+    AccessArgs, DataDir, DataRootArgs, DatasetLimits, HttpLimits, KernelOptions, LogArgs, LogFormat, MemoryConfig,
+    ReadyPolicy, ServeConfig, http,
 };
 use crate::inference::Registry;
 use crate::inference::testing::{
@@ -26,8 +26,10 @@ use crate::jobs::JobOptions;
 use crate::runtime::SelectedEngine;
 use crate::store::ModelStore;
 
+mod datasets;
 mod forms;
 mod front;
+mod uploads;
 
 struct TestServer {
     folder: TempDir,
@@ -68,6 +70,14 @@ impl TestServer {
             drain_delay_seconds: 0,
             drain_seconds: 1,
             jobs: JobOptions::default(),
+            datasets: DatasetLimits {
+                datasets: 3,
+                images: 6,
+                bytes: 1 << 20,
+                upload_bytes: 4 << 20,
+                uploads: 2,
+                upload_expiry: Duration::from_secs(3600),
+            },
             retention: None,
             log: LogArgs { log: "info".to_owned(), log_format: LogFormat::Text },
             roots: DataRootArgs { data_roots: vec![folder.path().to_owned()] },
@@ -461,5 +471,5 @@ async fn the_description_is_served_and_complete() {
             "#/components/schemas/Problem"
         );
     }
-    assert_eq!(ids.len(), 18);
+    assert_eq!(ids.len(), 39);
 }

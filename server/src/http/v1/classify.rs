@@ -242,7 +242,7 @@ async fn classify(
     };
     let result = |(file_name, row): (Option<String>, &Result<Vec<f32>, ImageError>)| match row {
         Ok(logits) => ImageResult { file_name, predictions: Some(predictions(logits)), problem: None },
-        Err(error) => ImageResult { file_name, predictions: None, problem: Some(problem(error)) },
+        Err(error) => ImageResult { file_name, predictions: None, problem: Some(ImageProblem::of(error)) },
     };
     let results = names.into_iter().zip(&logits).map(result).collect();
     Ok(Classification {
@@ -263,22 +263,28 @@ async fn classify(
 }
 
 /// An error if no image can be used, or one not for its own sake: that of the first, with what is wrong with the others.
-fn refuse_all(names: &[Option<String>], logits: &[Result<Vec<f32>, ImageError>]) -> Result<(), ApiError> {
-    let refusals = || logits.iter().enumerate().filter_map(|(index, row)| Some((index, row.as_ref().err()?)));
+pub(super) fn refuse_all<T>(names: &[Option<String>], files: &[Result<T, ImageError>]) -> Result<(), ApiError> {
+    let refusals = || files.iter().enumerate().filter_map(|(index, row)| Some((index, row.as_ref().err()?)));
     if let Some((_, fault)) = refusals().find(|(_, error)| matches!(error, ImageError::Parameters(_))) {
         return Err(refusal::image(fault));
     }
-    let Some((_, first)) = refusals().next().filter(|_| logits.iter().all(Result::is_err)) else { return Ok(()) };
+    let Some((_, first)) = refusals().next().filter(|_| files.iter().all(Result::is_err)) else { return Ok(()) };
     let mut details: Vec<String> = refusals().take(NAMED).map(|(index, error)| named(index, names, error)).collect();
-    if logits.len() > NAMED {
-        details.push(format!("and {} more", logits.len() - NAMED));
+    if files.len() > NAMED {
+        details.push(format!("and {} more", files.len() - NAMED));
     }
     Err(ApiError::new(refusal::image(first).code(), details.join("; ")))
 }
 
-fn problem(error: &ImageError) -> ImageProblem {
-    let entry = refusal::image(error).code().entry();
-    ImageProblem { code: entry.name.to_owned(), status: entry.status.as_u16(), detail: error.to_string() }
+impl ImageProblem {
+    pub(super) fn new(code: Code, detail: String) -> Self {
+        let entry = code.entry();
+        Self { code: entry.name.to_owned(), status: entry.status.as_u16(), detail }
+    }
+
+    pub(super) fn of(error: &ImageError) -> Self {
+        Self::new(refusal::image(error).code(), error.to_string())
+    }
 }
 
 /// The threshold of a model with independent classes; no other has one.
@@ -318,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_error_of_a_form_names_ten_images_and_counts_the_others() {
-        let refused = refuse_all(&vec![None; 12], &vec![Err(ImageError::Empty); 12]).unwrap_err();
+        let refused = refuse_all(&vec![None; 12], &vec![Err::<(), _>(ImageError::Empty); 12]).unwrap_err();
         assert_eq!(refused.code(), Code::ImageEmpty);
         let detail = refused.detail().unwrap();
         assert!(
@@ -326,7 +332,7 @@ mod tests {
             "{detail}"
         );
         assert!(detail.contains("image 10 of 12") && !detail.contains("image 11"), "{detail}");
-        refuse_all(&vec![None; 2], &[Err(ImageError::Empty), Ok(vec![])]).unwrap();
+        refuse_all(&vec![None; 2], &[Err(ImageError::Empty), Ok(())]).unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod call;
 pub mod classify;
+pub mod datasets;
 pub mod evaluate;
 pub mod finetune;
 pub mod health;

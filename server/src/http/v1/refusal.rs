@@ -5,6 +5,7 @@ use std::time::Duration;
 use models::preprocess::ImageError;
 use trainer::finetune::FinetuneError;
 
+use crate::datasets::stored::DatasetStoreError;
 use crate::evaluate::EvaluateFailure;
 use crate::finetune::FinetuneFailure;
 use crate::http::problem::{ApiError, Code};
@@ -78,6 +79,31 @@ impl From<JobsError> for ApiError {
     }
 }
 
+impl From<DatasetStoreError> for ApiError {
+    fn from(error: DatasetStoreError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DatasetStoreError::Unknown { .. } => ApiError::new(Code::DatasetNotFound, detail),
+            DatasetStoreError::Exists(_) => ApiError::new(Code::DatasetExists, detail),
+            DatasetStoreError::UnknownImage { .. } => ApiError::new(Code::ImageNotFound, detail),
+            DatasetStoreError::UnknownSnapshot { .. } => ApiError::new(Code::SnapshotNotFound, detail),
+            DatasetStoreError::Full { .. } => ApiError::new(Code::DatasetLimit, detail),
+            DatasetStoreError::UnknownUpload(_) => ApiError::new(Code::UploadNotFound, detail),
+            DatasetStoreError::UploadLocked(_) => ApiError::new(Code::UploadLocked, detail),
+            DatasetStoreError::UploadOffset { .. } => ApiError::new(Code::UploadOffsetMismatch, detail),
+            DatasetStoreError::UploadNotFailed(_) => ApiError::new(Code::UploadNotFailed, detail),
+            DatasetStoreError::UploadTooLarge { .. } => ApiError::new(Code::UploadTooLarge, detail),
+            DatasetStoreError::Image(error) => image(&error),
+            error if error.is_full() => ApiError::from(Code::StorageFull).caused_by(error),
+            error if error.is_failing() => {
+                let detail = "the database datasets.sqlite fails; look into the server's log";
+                ApiError::new(Code::DatasetsUnavailable, detail).caused_by(error)
+            }
+            error => ApiError::internal(error),
+        }
+    }
+}
+
 impl From<JobsUnavailable> for ApiError {
     fn from(error: JobsUnavailable) -> Self {
         ApiError::new(Code::JobsUnavailable, error.to_string())
@@ -88,6 +114,7 @@ impl From<FinetuneFailure> for ApiError {
     fn from(error: FinetuneFailure) -> Self {
         match error {
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })
+            | FinetuneFailure::Snapshot(_)
             | FinetuneFailure::Finetune(
                 FinetuneError::Option(_)
                 | FinetuneError::Dataset(_)

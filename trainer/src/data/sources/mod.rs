@@ -13,6 +13,7 @@ mod litter;
 mod matlab;
 mod named_classes;
 mod oxford17;
+mod snapshot;
 mod subset_name;
 mod survey;
 mod table;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use archive::{ArchiveError, ArchiveLimits, OpenOptions};
+pub use snapshot::{DatasetFolder, SnapshotHeader, SnapshotId, SnapshotImage, SnapshotManifest};
 
 use super::text::normalized;
 use super::{BadFilePolicy, Dataset, DatasetError, FileAccess, Layout};
@@ -104,6 +106,9 @@ impl DatasetSource {
     /// [`DatasetError`] for a folder or archive that cannot be read, that is not of its layout, or whose layout is in doubt.
     pub fn list_in(&self, options: &OpenOptions<'_>) -> Result<Dataset, DatasetError> {
         let path = &self.path;
+        if self.layout == Layout::Snapshot {
+            return snapshot::list(path, options);
+        }
         let is_file = options.access.is_file(path);
         let foreign = path.file_name().and_then(|name| foreign::of_name(&name.to_string_lossy()));
         if let Some(foreign) = foreign.filter(|_| is_file && !table::is_name(path)) {
@@ -135,6 +140,8 @@ impl DatasetSource {
             Layout::Oxford17 => oxford17::list(tree),
             Layout::Cifar10 => cifar10::list(tree),
             Layout::TinyImagenet => tiny_imagenet::list(tree),
+            // Read above: its images are in no tree.
+            Layout::Snapshot => snapshot::list(path, options),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The representation of an evaluation.
 
 use serde::Serialize;
-use trainer::data::DatasetSource;
 use trainer::evaluate::{EvaluateOptions, EvaluationReport};
 use utoipa::ToSchema;
 
+use crate::datasets::JobDataset;
 use crate::evaluate::EvaluateSpec;
 use crate::http::problem::ApiError;
 use crate::http::v1::jobs::{JobStatus, of_other_kind};
@@ -24,7 +24,7 @@ pub struct EvaluationJob {
     #[schema(nullable = false, example = 3)]
     pub version: Option<u32>,
     /// The images.
-    pub dataset: DatasetSource,
+    pub dataset: JobDataset,
     /// The options in force, defaults included.
     pub options: EvaluateOptions,
     /// What was measured, once it has succeeded. The list of evaluations leaves it out.

@@ -31,7 +31,7 @@ documents! {
     /// The errors of `POST /evaluate`.
     CreateErrors:
         InvalidJson, InvalidParameter, BodyUnreadable, IdempotencyKeyReused, BodyTooLarge, UnsupportedMediaType,
-        InvalidBody, EvaluationRefused, TooManyJobs, JobsUnavailable, StorageFull, BodyTimeout, ServerBusy
+        InvalidBody, EvaluationRefused, TooManyJobs, DatasetNotFound, SnapshotNotFound, JobsUnavailable, DatasetsUnavailable, StorageFull, BodyTimeout, ServerBusy
 }
 
 documents! {
@@ -89,7 +89,10 @@ pub async fn create_evaluation(
     let job = match existing {
         Some(job) => job,
         None => {
-            state.checker.check_evaluation(request).await?;
+            let dataset = state.datasets.pin(request.dataset).await?;
+            let request = EvaluateSpec { dataset, ..request };
+            state.checker.check_evaluation(request.clone()).await?;
+            let spec = JobSpec::Evaluate(request);
             let request = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
             let (Submission::New(job) | Submission::Existing(job)) = jobs.create(&request).await?;
             job

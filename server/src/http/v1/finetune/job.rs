@@ -1,10 +1,11 @@
 //! The representation of a fine-tune.
 
 use serde::Serialize;
-use trainer::data::{DatasetSource, DatasetSummary};
+use trainer::data::DatasetSummary;
 use trainer::finetune::FinetuneOptions;
 use utoipa::ToSchema;
 
+use crate::datasets::JobDataset;
 use crate::finetune::FinetuneSpec;
 use crate::http::problem::ApiError;
 use crate::http::v1::jobs::{JobStatus, of_other_kind};
@@ -19,8 +20,8 @@ pub struct Job {
     /// The base model.
     #[schema(example = "squeezenet")]
     pub base_model: String,
-    /// The images.
-    pub dataset: DatasetSource,
+    /// The images; of a stored data set, with the snapshot that was made when the fine-tune was accepted.
+    pub dataset: JobDataset,
     /// The name under which the result is published.
     #[schema(example = "flowers")]
     pub name: String,

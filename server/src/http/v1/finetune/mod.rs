@@ -32,7 +32,8 @@ documents! {
     /// The errors of `POST /finetune`.
     CreateErrors:
         InvalidJson, InvalidParameter, BodyUnreadable, IdempotencyKeyReused, BodyTooLarge, UnsupportedMediaType,
-        InvalidBody, FinetuneRefused, TooManyJobs, JobsUnavailable, StorageFull, BodyTimeout, ServerBusy
+        InvalidBody, FinetuneRefused, DatasetNotFound, SnapshotNotFound, TooManyJobs, JobsUnavailable,
+        DatasetsUnavailable, StorageFull, BodyTimeout, ServerBusy
 }
 
 documents! {
@@ -85,7 +86,10 @@ pub async fn create_finetune(
     let job = match existing {
         Some(job) => job,
         None => {
-            state.checker.check(request).await?;
+            let dataset = state.datasets.pin(request.dataset).await?;
+            let request = FinetuneSpec { dataset, ..request };
+            state.checker.check(request.clone()).await?;
+            let spec = JobSpec::Finetune(request);
             let request = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
             let (Submission::New(job) | Submission::Existing(job)) = jobs.create(&request).await?;
             job
