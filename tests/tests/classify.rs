@@ -88,6 +88,18 @@ fn results_of_another_model_or_of_another_kind_are_not_added_to() {
 }
 
 #[test]
+fn a_device_takes_results_and_a_full_disk_is_an_error() {
+    let (sandbox, data) = sandbox();
+    let photo = format!("{data}/red/000.bmp");
+    let arguments = ["classify", "--model", "base", "--format", "csv", &photo, "--out"];
+    let _output = sandbox.succeed(&[&arguments[..], &["/dev/null"]].concat());
+    let error = sandbox.fail(&[&arguments[..], &["/dev/full"]].concat());
+    assert!(error.contains("/dev/full: No space left on device"), "{error}");
+    let error = sandbox.fail(&[&arguments[..], &[&data]].concat());
+    assert!(error.contains("Is a directory"), "{error}");
+}
+
+#[test]
 fn a_list_names_images_from_a_file_or_from_standard_input() {
     let (sandbox, data) = sandbox();
     let paths = format!("{data}/red/000.bmp\r\n\n{data}/green/000.bmp");

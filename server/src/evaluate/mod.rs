@@ -61,6 +61,7 @@ impl EvaluateFailure {
                 EvaluateError::Backbone(_) | EvaluateError::MultiLabel(_) => "not_evaluable",
                 EvaluateError::Dataset(_)
                 | EvaluateError::UnknownClasses { .. }
+                | EvaluateError::Unlabeled { .. }
                 | EvaluateError::NoSubset(_)
                 | EvaluateError::NoImages => "invalid_dataset",
                 EvaluateError::Engine(_) => "evaluation_failed",

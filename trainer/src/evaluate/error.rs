@@ -1,10 +1,16 @@
 //! Why there is no evaluation.
 
+use std::path::PathBuf;
+
+use models::Labels;
 use onnx::EngineError;
 use thiserror::Error;
 
-use crate::data::DatasetError;
+use crate::data::{DatasetError, quoted};
 use crate::options::OptionError;
+
+/// How many classes a message names.
+pub(super) const NAMED: usize = 6;
 
 /// A model cannot be evaluated on these images.
 #[derive(Debug, Error)]
@@ -38,6 +44,18 @@ pub enum EvaluateError {
         /// The classes of the model.
         known: String,
     },
+    /// Pictures that no folder tells the class of.
+    #[error(
+        "{} holds no folder of pictures that is called as a class of the model ({known}); put each picture into a folder of \
+         its class",
+        .path.display()
+    )]
+    Unlabeled {
+        /// The folder.
+        path: PathBuf,
+        /// The classes of the model.
+        known: String,
+    },
     /// A subset that is neither given nor can be drawn again.
     #[error(
         "the data set gives no `{0}` images, and the model was not trained on exactly these images, so that they cannot be \
@@ -52,4 +70,10 @@ pub enum EvaluateError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl EvaluateError {
+    pub(super) fn unlabeled(path: PathBuf, known: &Labels) -> Self {
+        Self::Unlabeled { path, known: quoted(known.names(), NAMED) }
+    }
 }

@@ -78,17 +78,20 @@ impl LabeledImages {
 
 /// The images at the path. A folder with pictures of a single class is no data set to train on; to evaluate on, it is one if
 /// it is called as a class of the model.
-fn list(task: &EvaluateTask<'_>, known: &Labels) -> Result<Dataset, DatasetError> {
+fn list(task: &EvaluateTask<'_>, known: &Labels) -> Result<Dataset, EvaluateError> {
     let options = OpenOptions { archives: Some(task.archives), access: task.access, ..OpenOptions::default() };
     match task.source.list_in(&options) {
-        Err(DatasetError::Classes { found: 1, .. }) if task.source.classes.is_empty() => {
+        Err(DatasetError::Classes { path, .. }) if task.source.classes.is_empty() => {
             let entries = task.access.entries(task.source.path()).unwrap_or_default();
             let names = entries.iter().filter_map(|entry| entry.name.to_str());
             let classes = names.filter(|name| known.names().iter().any(|class| class == name)).map(str::to_owned);
             let source = DatasetSource { classes: classes.collect(), ..task.source.clone() };
-            source.list_in(&options)
+            if source.classes.is_empty() {
+                return Err(EvaluateError::unlabeled(path, known));
+            }
+            Ok(source.list_in(&options)?)
         }
-        listing => listing,
+        listing => Ok(listing?),
     }
 }
 

@@ -152,6 +152,17 @@ fn images_of_other_classes_alone_are_refused_with_the_names_of_both_sides() {
 }
 
 #[test]
+fn pictures_in_no_folder_of_a_class_are_refused_with_the_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), [("violet/1.bmp", bmp(BLUE, 1))]);
+    for data in [folder.path().to_owned(), folder.path().join("violet")] {
+        let error = Run::default().on(&data).unwrap_err().to_string();
+        let expected = "holds no folder of pictures that is called as a class of the model (`red`, `green`, `blue`)";
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn one_image_of_one_class_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), [("red/1.bmp", bmp(RED, 1))]);

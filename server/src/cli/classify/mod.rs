@@ -84,6 +84,9 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
     let prepare =
         |path: &PathBuf| -> Result<PreparedImage> { Ok(model.spec.preprocess.apply(&std::fs::read(path)?, &limits)?) };
     let mut progress = (images.len() > CHUNK).then(Progress::on_stderr);
+    if let Some(progress) = &mut progress {
+        progress.event(Event::Phase { phase: Phase::Evaluation });
+    }
     let (mut failures, mut done) = (0, 0);
     for chunk in images.chunks(CHUNK) {
         let rows: Vec<Result<Vec<f32>>> = runner.logits(chunk, prepare)?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
@@ -15,9 +15,15 @@ use crate::cli::output;
 /// Standard output, or a file that answers are added to.
 pub(super) struct Results<'a> {
     answers: &'a Answers<'a>,
-    file: Option<BufWriter<File>>,
+    file: Option<ResultFile>,
     /// The images that the file has answers for.
     answered: HashSet<String>,
+}
+
+/// A file with its name, for errors.
+struct ResultFile {
+    path: PathBuf,
+    writer: BufWriter<File>,
 }
 
 impl<'a> Results<'a> {
@@ -35,17 +41,23 @@ impl<'a> Results<'a> {
         let shown = || path.display().to_string();
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = file.with_context(shown)?;
+        // A device or a pipe has no earlier answers, and reading it may never end.
+        if !file.metadata().with_context(shown)?.is_file() {
+            let mut file = ResultFile::new(path, file);
+            answers.heading().map_or(Ok(()), |heading| file.add(&heading))?;
+            return Ok(Self { answers, file: Some(file), answered: HashSet::new() });
+        }
         let mut text = String::new();
         file.read_to_string(&mut text).with_context(shown)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let answered = answered(&text[..whole], answers).with_context(shown)?;
         file.set_len(whole as u64).with_context(shown)?;
         file.seek(SeekFrom::End(0)).with_context(shown)?;
-        let mut file = BufWriter::new(file);
+        let mut file = ResultFile::new(path, file);
         if whole == 0
             && let Some(heading) = answers.heading()
         {
-            writeln!(file, "{heading}").with_context(shown)?;
+            file.add(&heading)?;
         }
         Ok(Self { answers, file: Some(file), answered })
     }
@@ -58,7 +70,7 @@ impl<'a> Results<'a> {
     /// Adds what is said to an image.
     pub(super) fn add(&mut self, image: &Path, logits: &Result<Vec<f32>>) -> Result<()> {
         match (self.answers.answer(image, logits), &mut self.file) {
-            (Some(answer), Some(file)) => Ok(writeln!(file, "{answer}")?),
+            (Some(answer), Some(file)) => file.add(&answer),
             (Some(answer), None) => Ok(output::line(format_args!("{answer}"))?),
             (None, _) => {
                 if let Err(error) = logits {
@@ -70,8 +82,21 @@ impl<'a> Results<'a> {
     }
 
     /// Hands what was added to the operating system, so that a process that is killed loses no more than one chunk.
+    ///
+    /// # Errors
+    /// The operating system's, such as that the disk is full.
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.file.as_mut().map_or(Ok(()), |file| Ok(file.flush()?))
+        self.file.as_mut().map_or(Ok(()), |file| file.writer.flush().with_context(|| file.path.display().to_string()))
+    }
+}
+
+impl ResultFile {
+    fn new(path: &Path, file: File) -> Self {
+        Self { path: path.to_owned(), writer: BufWriter::new(file) }
+    }
+
+    fn add(&mut self, line: &str) -> Result<()> {
+        writeln!(self.writer, "{line}").with_context(|| self.path.display().to_string())
     }
 }
 
