@@ -125,7 +125,8 @@ def fuzz(url: str, folder: Path) -> None:
     The one check that is left out wants everything that fits the description to be accepted; no description can say
     which bytes are an image, or which folders there are.
     """
-    command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{url}/openapi.json"]
+    command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(HERE / "schemathesis.toml")]
+    command += ["run", f"{url}/openapi.json"]
     command += ["--exclude-checks", "positive_data_acceptance", "--max-examples", "25", "--seed", "0"]
     done = subprocess.run(command, check=False, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import graft_client
 from graft_client import (
+    AdditionState,
     ApiException,
     DatasetSource,
     FinetuneOptions,
@@ -23,6 +24,9 @@ from graft_client import (
     JobDataset,
     JobState,
     Layout,
+    NewDataset,
+    StoredKind,
+    StoredSource,
 )
 
 DEADLINE_SECONDS = 120
@@ -65,6 +69,7 @@ class Client:
     def __init__(self, url: str) -> None:
         api = graft_client.ApiClient(graft_client.Configuration(host=url))
         self.classify = graft_client.ClassifyApi(api)
+        self.datasets = graft_client.DatasetsApi(api)
         self.finetune = graft_client.FinetuneApi(api)
         self.health = graft_client.HealthApi(api)
         self.models = graft_client.ModelsApi(api)
@@ -185,6 +190,27 @@ def check_cancel(client: Client, dataset: Path) -> None:
     print("a running fine-tune was called off")
 
 
+def check_stored_dataset(client: Client, dataset: Path) -> None:
+    client.datasets.create_dataset(NewDataset(name="stored"))
+    for folder in sorted(path for path in dataset.iterdir() if path.is_dir()):
+        pictures = [str(picture) for picture in sorted(folder.iterdir())]
+        added = client.datasets.add_dataset_images("stored", image=pictures, label=folder.name)
+        expect(all(result.state == AdditionState.ADDED for result in added.results), f"all of {folder.name} are added")
+    detail = client.datasets.get_dataset("stored")
+    images = client.datasets.list_dataset_images("stored", limit=1000).data
+    expect(sum(each.images for each in detail.classes) == len(images), f"the classes count {len(images)} images")
+    expect(client.datasets.get_dataset_image("stored", images[0].id) is not None, "an image is given back")
+    source = StoredSource(kind=StoredKind.STORED, name="stored")
+    wanted = FinetuneRequest(base_model="tiny", dataset=JobDataset(source), name="of-stored")
+    job = client.finetune.create_finetune(wanted)
+    expect(job.dataset.actual_instance.snapshot == 1, "the fine-tune says which snapshot it is made of")
+    problem(409, "dataset_in_use", client.datasets.delete_dataset, "stored")
+    while client.finetune.get_finetune(job.id).state in (JobState.QUEUED, JobState.RUNNING):
+        time.sleep(0.2)
+    client.datasets.delete_dataset("stored")
+    print(f"a stored data set of {len(images)} images: added, listed, pinned, deleted")
+
+
 def main(url: str, engine: str, dataset: Path) -> None:
     client = Client(url)
     pictures = [sorted(folder.iterdir())[0] for folder in sorted(dataset.iterdir())]
@@ -194,6 +220,7 @@ def main(url: str, engine: str, dataset: Path) -> None:
     check_finetune(client, dataset)
     check_new_model(client, dataset)
     check_cancel(client, dataset)
+    check_stored_dataset(client, dataset)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,12 @@ pub(super) fn put(folder: &DatasetFolder, bytes: &[u8]) -> Result<Checksum, Data
     if fs::metadata(&path).is_ok_and(|file| file.len() == bytes.len() as u64) {
         return Ok(checksum);
     }
+    // Not with the folders above: that of a data set which was deleted meanwhile must not come back.
     let write = |parent: &Path| {
-        fs::create_dir_all(parent)?;
+        match fs::create_dir(parent) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let mut file = Builder::new().prefix(".").suffix(".partial").tempfile_in(parent)?;
         file.write_all(bytes)?;
         file.persist(&path).map_err(|error| error.error).map(drop)

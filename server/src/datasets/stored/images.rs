@@ -113,13 +113,20 @@ impl DatasetStore {
             content::settle(&folder, &written)?;
             Ok::<_, DatasetStoreError>((files, guard))
         });
-        let (files, guard) = work.await??;
+        let (files, guard) = match work.await? {
+            Ok(files) => files,
+            Err(error) => {
+                // Without its data set a folder is gone, which is no failure of the disk.
+                self.check(name).await?;
+                return Err(error);
+            }
+        };
         drop(permit);
         let images: Vec<NewImage> = files.iter().flatten().cloned().collect();
         let inserted = self.insert(id, name, &images).await;
         drop(guard);
         if inserted.is_err() {
-            self.sweep(id, name, images.iter().map(|image| image.sha256).collect()).await?;
+            self.sweep(name, images.iter().map(|image| image.sha256).collect()).await?;
         }
         let mut additions = inserted?.into_iter();
         // As many additions as files that decode.
@@ -282,7 +289,7 @@ impl DatasetStore {
         let sql = "UPDATE datasets SET images = images - 1, bytes = bytes - $2, revision = revision + 1 WHERE id = $1";
         sqlx::query(sql).bind(id).bind(image.bytes.cast_signed()).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        if pinned { Ok(()) } else { self.sweep(id, name, vec![sha256]).await }
+        if pinned { Ok(()) } else { self.sweep(name, vec![sha256]).await }
     }
 
     /// The images as they are now, by label and then by checksum.
@@ -307,19 +314,16 @@ impl DatasetStore {
     }
 
     /// Removes the bytes of images that no row names, unless somebody is adding images: they may be among those.
-    pub(super) async fn sweep(
-        &self,
-        id: i64,
-        name: &DatasetName,
-        images: Vec<Checksum>,
-    ) -> Result<(), DatasetStoreError> {
+    pub(super) async fn sweep(&self, name: &DatasetName, images: Vec<Checksum>) -> Result<(), DatasetStoreError> {
         let folder = self.folder(name);
         let (taken, here) = (folder.clone(), folder.path().is_dir());
         let guard = spawn_blocking(move || if here { WriteGuard::take_alone(&taken) } else { Ok(None) }).await??;
         let Some(guard) = guard else { return Ok(()) };
         let sql = "SELECT value AS sha256 FROM json_each($2)
-                   WHERE value NOT IN (SELECT sha256 FROM images WHERE dataset = $1)";
-        let query = sqlx::query(sql).bind(id).bind(serde_json::to_string(&images)?);
+                   WHERE value NOT IN (SELECT sha256 FROM images WHERE dataset =
+                       (SELECT id FROM datasets WHERE name = $1 AND NOT deleted))";
+        // By name, as the folder is: whoever added them may have begun before the data set was deleted and made again.
+        let query = sqlx::query(sql).bind(name.as_str()).bind(serde_json::to_string(&images)?);
         let rows = query.fetch_all(self.pool().await?).await?;
         let orphans: Vec<Checksum> = rows.iter().map(checksum).collect::<Result<_, _>>()?;
         spawn_blocking(move || {

@@ -101,7 +101,7 @@ impl DatasetStore {
         let inserted = self.insert(import.id, &import.name, &images).await;
         drop(guard);
         if inserted.is_err() {
-            self.sweep(import.id, &import.name, images.iter().map(|image| image.sha256).collect()).await?;
+            self.sweep(&import.name, images.iter().map(|image| image.sha256).collect()).await?;
         }
         let (mut added, mut present) = (0, 0);
         for (addition, path) in inserted?.iter().zip(paths) {

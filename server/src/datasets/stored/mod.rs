@@ -130,8 +130,10 @@ impl DatasetStore {
         );
         let row = sqlx::query(sql).bind(name.as_str()).fetch_one(&mut *transaction).await?;
         let record = DatasetRecord::read(&row)?;
-        let folder = self.folder(name).snapshots();
-        fs::create_dir_all(&folder).map_err(DatasetStoreError::io(&folder))?;
+        let folder = self.folder(name);
+        for inner in [folder.images(), folder.snapshots()] {
+            fs::create_dir_all(&inner).map_err(DatasetStoreError::io(&inner))?;
+        }
         transaction.commit().await?;
         Ok(record)
     }

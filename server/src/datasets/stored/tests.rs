@@ -276,7 +276,14 @@ async fn an_import_appears_all_at_once_and_says_what_was_understood() {
     let files = import.read(&dataset, &options, &mut trainer::events::Unobserved).unwrap();
     of.store.delete(&of.flowers).await.unwrap();
     of.store.create(&of.flowers).await.unwrap();
+    of.add("rose", 0..1).await;
     let error = of.store.finish_import(&import, files).await.unwrap_err();
     assert!(matches!(error, DatasetStoreError::Unknown { .. }), "{error}");
-    assert_eq!(of.labels(&of.store).await.len(), 0);
+    assert_eq!(of.labels(&of.store).await.len(), 1);
+    assert_eq!(of.files(), [of.store.folder(&of.flowers).image(&id(0))], "the new one keeps its image");
+    // And one that is gone when its images are written does not come back as a folder.
+    let import = of.store.begin_import(&of.flowers).await.unwrap();
+    of.store.delete(&of.flowers).await.unwrap();
+    assert!(import.read(&dataset, &options, &mut trainer::events::Unobserved).is_err());
+    assert!(!of.store.folder(&of.flowers).path().exists());
 }

@@ -36,7 +36,13 @@ impl DatasetFolder {
     #[must_use]
     pub fn image(&self, checksum: &Checksum) -> PathBuf {
         let name = checksum.to_string();
-        self.0.join("images").join(&name[..2]).join(name)
+        self.images().join(&name[..2]).join(name)
+    }
+
+    /// The folder of the images, with folders in it for the first two digits of their checksums.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.0.join("images")
     }
 
     /// The folder of the snapshots.
