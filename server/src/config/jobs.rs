@@ -12,27 +12,27 @@ use crate::jobs::JobOptions;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Jobs")]
 pub struct JobArgs {
-    /// The most fine-tunes that wait; more are answered 429
+    /// The most jobs that wait, fine-tunes and evaluations; more are answered 429
     #[arg(long, env = "GRAFT_MAX_QUEUED_JOBS", default_value_t = JobOptions::default().queued, value_name = "N")]
     max_queued_jobs: u32,
 
-    /// The most fine-tunes that wait of one API key
+    /// The most jobs that wait of one API key
     #[arg(long, env = "GRAFT_MAX_QUEUED_JOBS_PER_KEY", default_value_t = JobOptions::default().queued_per_key, value_name = "N")]
     max_queued_jobs_per_key: u32,
 
-    /// How often a fine-tune is begun when its process or its server dies
+    /// How often a job is begun when its process or its server dies
     #[arg(long, env = "GRAFT_JOB_ATTEMPTS", default_value_t = JobOptions::default().attempts, value_name = "N", value_parser = value_parser!(u32).range(1..=100))]
     job_attempts: u32,
 
-    /// How long a fine-tune may run, all attempts together: `90s`, `30m`, `24h`, `3d`
+    /// How long a job may run, all attempts together: `90s`, `30m`, `24h`, `3d`
     #[arg(long, env = "GRAFT_JOB_TIMEOUT", default_value = "24h", value_name = "TIME", value_parser = duration)]
     job_timeout: Duration,
 
-    /// The events that are stored of a fine-tune; of long runs they are thinned out in any case
+    /// The events that are stored of a job; of long runs they are thinned out in any case
     #[arg(long, env = "GRAFT_MAX_JOB_EVENTS", default_value_t = JobOptions::default().events, value_name = "N", value_parser = value_parser!(u32).range(10..=1_000_000))]
     max_job_events: u32,
 
-    /// How long a fine-tune stays claimed without a sign of life from its server, in seconds
+    /// How long a job stays claimed without a sign of life from its server, in seconds
     #[arg(long, env = "GRAFT_JOB_LEASE_SECONDS", default_value_t = 15, value_name = "S", value_parser = value_parser!(u64).range(3..=86_400))]
     job_lease_seconds: u64,
 

@@ -122,7 +122,7 @@ fn answer<'a>(
         let input = preprocess.apply(&sample.read(&limits)?, &limits);
         input.map_err(|source| DatasetError::image(&sample.path, source))
     };
-    let mut runner = ModelRunner::open(task.onnx, task.spec, (task.engine, task.threads))?;
+    let mut runner = ModelRunner::open(task.onnx, task.spec, task.engine, task.threads)?;
     let mut answers = Answers { samples: vec![], truths: vec![], logits: vec![], unusable: 0 };
     let mut bad = Vec::new();
     for chunk in images.chunks(CHUNK) {

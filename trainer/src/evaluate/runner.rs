@@ -21,11 +21,7 @@ impl ModelRunner {
     ///
     /// # Errors
     /// [`EngineError`] for a file that the engine refuses.
-    pub fn open(
-        onnx: &[u8],
-        spec: &ModelSpec,
-        (kind, threads): (EngineKind, NonZeroUsize),
-    ) -> Result<Self, EngineError> {
+    pub fn open(onnx: &[u8], spec: &ModelSpec, kind: EngineKind, threads: NonZeroUsize) -> Result<Self, EngineError> {
         let classes = spec.labels.as_ref().map_or(0, models::Labels::len);
         Ok(Self { engine: engine::open(kind, onnx, threads)?, classes })
     }

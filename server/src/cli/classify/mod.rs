@@ -79,7 +79,7 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
         output::note(format_args!("{} of {all} images are answered already", all - images.len()));
     }
     let engine = context.select()?;
-    let mut runner = ModelRunner::open(&model.onnx, &model.spec, (engine.kind, engine.threads))?;
+    let mut runner = ModelRunner::open(&model.onnx, &model.spec, engine.kind, engine.threads)?;
     let limits = args.limits.limits();
     let prepare =
         |path: &PathBuf| -> Result<PreparedImage> { Ok(model.spec.preprocess.apply(&std::fs::read(path)?, &limits)?) };
