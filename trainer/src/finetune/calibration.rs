@@ -118,8 +118,14 @@ impl Outcome {
         let classes = self.test.evaluation.classes.len();
         let result =
             |result: &SubsetResult, truths: &[usize]| SubsetResult::new(quotient(&result.logits), truths, classes);
+        let out_of_fold = self.out_of_fold.as_ref();
+        let out_of_fold = out_of_fold.map(|OutOfFold { images, logits }| {
+            let logits = quotient(logits);
+            OutOfFold { images: images.clone(), logits }
+        });
         Self {
             network,
+            out_of_fold,
             validation: result(&self.validation, validation),
             test: result(&self.test, test),
             ..self.clone()
