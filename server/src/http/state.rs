@@ -12,6 +12,7 @@ use crate::config::{DataDir, HttpLimits, ReadyPolicy, ServeConfig};
 use crate::datasets::DatasetStore;
 use crate::finetune::{FinetuneContext, JobChecker};
 use crate::http::budget::ByteBudget;
+use crate::http::middleware::refusals::RefusalLog;
 use crate::inference::{Decoder, InferenceOptions, MemoryOptions, Registry};
 use crate::jobs::JobsHandle;
 use crate::metrics::{Metrics, resident_bytes};
@@ -48,6 +49,8 @@ pub struct Services {
     pub ready: ReadyPolicy,
     /// What is counted.
     pub metrics: Metrics,
+    /// Which refusals are logged.
+    pub(crate) refusal_log: RefusalLog,
     /// Whether the server is going.
     pub draining: DrainState,
 }
@@ -145,6 +148,7 @@ impl AppState {
             access,
             ready: config.ready.clone(),
             metrics,
+            refusal_log: RefusalLog::default(),
             draining: DrainState::default(),
         })))
     }

@@ -3,5 +3,6 @@
 pub(crate) mod body;
 pub(crate) mod deadline;
 pub(crate) mod guard;
+pub(crate) mod refusals;
 pub(crate) mod respond;
 pub(crate) mod security;

@@ -15,7 +15,7 @@ use crate::failure::panic_message;
 use crate::http::problem::{ApiError, Code};
 use crate::http::record::{RequestRecord, TraceParent};
 use crate::http::state::AppState;
-use crate::metrics::{EndedRequest, Metrics, Outcome};
+use crate::metrics::{EndedRequest, Outcome};
 use crate::traces::{Answer, RequestTrace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,7 +30,7 @@ pub(crate) async fn respond(State(state): State<AppState>, mut request: Request,
     let record = RequestRecord::new(&request);
     let trace = RequestTrace::begin(&request, &record);
     let span = span(name, &request, &trace);
-    let watch = RequestWatch::begin(state.metrics.clone(), record.clone(), (span.clone(), trace));
+    let watch = RequestWatch::begin(state.clone(), record.clone(), (span.clone(), trace));
     request.extensions_mut().insert(record.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
@@ -81,7 +81,7 @@ fn span(id: &str, request: &Request, trace: &RequestTrace) -> Span {
 
 /// Counts a request once, however it ends.
 struct RequestWatch {
-    metrics: Metrics,
+    state: AppState,
     record: RequestRecord,
     span: Span,
     trace: RequestTrace,
@@ -90,9 +90,9 @@ struct RequestWatch {
 }
 
 impl RequestWatch {
-    fn begin(metrics: Metrics, record: RequestRecord, (span, trace): (Span, RequestTrace)) -> Self {
-        metrics.received(record.route());
-        Self { metrics, record, span, trace, started: Instant::now(), ended: false }
+    fn begin(state: AppState, record: RequestRecord, (span, trace): (Span, RequestTrace)) -> Self {
+        state.metrics.received(record.route());
+        Self { state, record, span, trace, started: Instant::now(), ended: false }
     }
 
     fn end(mut self, status: StatusCode, code: Option<Code>) {
@@ -111,6 +111,10 @@ impl RequestWatch {
         // Probes and scrapes come every few seconds and say nothing new.
         if record.route().starts_with("/health") || record.route() == "/metrics" {
             tracing::debug!(status, outcome, reason, duration_ms, "answered");
+        } else if outcome == Outcome::Shed.name() {
+            if let Some(left_out) = self.state.refusal_log.admit(Instant::now()) {
+                tracing::info!(status, outcome, reason, model, caller, duration_ms, left_out, "answered");
+            }
         } else {
             tracing::info!(status, outcome, reason, model, caller, duration_ms, "answered");
         }
@@ -118,7 +122,7 @@ impl RequestWatch {
 
     fn count(&self, outcome: Outcome, reason: &'static str) {
         let (route, model, duration) = (self.record.route(), self.record.model(), self.started.elapsed());
-        self.metrics.ended(EndedRequest { route, model, outcome, reason, duration });
+        self.state.metrics.ended(EndedRequest { route, model, outcome, reason, duration });
     }
 }
 
