@@ -29,7 +29,7 @@ pub(super) type WriteBytes<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + '
 /// The same for bytes that are made while they are written.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(super) fn stream(path: &Path, write: &mut WriteBytes<'_>) -> Result<()> {
     let path = follow(path)?;
     match fs::symlink_metadata(&path) {
