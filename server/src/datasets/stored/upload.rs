@@ -402,7 +402,8 @@ fn create(root: &Path, upload: &NewUpload, expiry: Duration) -> Result<UploadRec
 /// The uploads in a folder. What killed processes left of others is removed.
 fn list(root: &Path, expiry: Duration) -> Result<Vec<UploadRecord>, DatasetStoreError> {
     let mut uploads = Vec::new();
-    for entry in existing(fs::read_dir(root), root)?.into_iter().flatten().flatten() {
+    for entry in existing(fs::read_dir(root), root)?.into_iter().flatten() {
+        let entry = entry.map_err(DatasetStoreError::io(root))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if let Ok(id) = name.parse::<Uuid>() {
             match UploadFolder(entry.path()).read(id, expiry) {

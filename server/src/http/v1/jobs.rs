@@ -1,5 +1,6 @@
 //! What all kinds of jobs have in common.
 
+use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -8,7 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::within;
 use crate::http::problem::{ApiError, Code};
-use crate::jobs::{JobError, JobEvent, JobId, JobKind, JobProgress, JobRecord, JobState};
+use crate::jobs::{
+    JobError, JobEvent, JobId, JobKind, JobProgress, JobRecord, JobRequest, JobSpec, JobState, Jobs, Submission,
+};
 
 /// The state of a job, whatever its work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -109,7 +112,7 @@ fn default_events() -> usize {
 
 impl EventsQuery {
     /// The number behind which the page begins, and its length.
-    pub(super) fn page(&self) -> Result<(i64, usize), ApiError> {
+    fn page(&self) -> Result<(i64, usize), ApiError> {
         let limit = within("limit", self.limit, &(1..=1000))?;
         if self.after < 0 {
             return Err(ApiError::new(Code::InvalidParameter, "after: it must not be negative"));
@@ -145,6 +148,31 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiEr
     let key = value.to_str().ok().filter(valid);
     let invalid = || ApiError::new(Code::InvalidParameter, "Idempotency-Key: use 1 to 255 visible ASCII characters");
     key.map(Some).ok_or_else(invalid)
+}
+
+/// The job that a request asks for. A retry is answered with its job, whatever has become of the model or the data meanwhile;
+/// otherwise the work is checked and completed by `complete`, which is not awaited before.
+pub(super) async fn submit(
+    jobs: &Jobs,
+    request: JobRequest<'_>,
+    complete: impl Future<Output = Result<JobSpec, ApiError>>,
+) -> Result<JobRecord, ApiError> {
+    if let Some(key) = request.idempotency_key
+        && let Some(job) = jobs.find(request.spec, key).await?
+    {
+        return Ok(job);
+    }
+    let spec = complete.await?;
+    let (Submission::New(job) | Submission::Existing(job)) =
+        jobs.create(&JobRequest { spec: &spec, ..request }).await?;
+    Ok(job)
+}
+
+/// A page of the events of a job.
+pub(super) async fn events(jobs: &Jobs, id: JobId, query: &EventsQuery) -> Result<Json<JobEventPage>, ApiError> {
+    let (after, limit) = query.page()?;
+    let page = jobs.events(id, after, limit).await?;
+    Ok(Json(JobEventPage { data: page.data, has_more: page.has_more }))
 }
 
 /// The answer to a request for a job that is accepted.

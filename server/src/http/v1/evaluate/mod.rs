@@ -9,13 +9,13 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::jobs::{EventsQuery, JobEventPage, JobQuery, accepted, idempotency_key, job_id};
+use super::jobs::{EventsQuery, JobEventPage, JobQuery, accepted, events, idempotency_key, job_id, submit};
 use crate::evaluate::EvaluateSpec;
 use crate::http::extract::{self, Path, Query};
 use crate::http::problem::{ApiError, documents};
 use crate::http::record::RequestRecord;
 use crate::http::state::AppState;
-use crate::jobs::{JobKind, JobRequest, JobSpec, Submission};
+use crate::jobs::{JobKind, JobRequest, JobSpec};
 use evaluation::EvaluationJob;
 
 /// A page of evaluations.
@@ -81,23 +81,14 @@ pub async fn create_evaluation(
     let key = idempotency_key(&headers)?;
     let jobs = state.jobs.ready()?;
     let spec = JobSpec::Evaluate(request.clone());
-    // First of all: a retry is answered with its job, whatever has become of the model or the data meanwhile.
-    let existing = match key {
-        Some(key) => jobs.find(&spec, key).await?,
-        None => None,
+    let complete = async {
+        let dataset = state.datasets.pin(request.dataset).await?;
+        let request = EvaluateSpec { dataset, ..request };
+        state.checker.check_evaluation(request.clone()).await?;
+        Ok(JobSpec::Evaluate(request))
     };
-    let job = match existing {
-        Some(job) => job,
-        None => {
-            let dataset = state.datasets.pin(request.dataset).await?;
-            let request = EvaluateSpec { dataset, ..request };
-            state.checker.check_evaluation(request.clone()).await?;
-            let spec = JobSpec::Evaluate(request);
-            let request = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
-            let (Submission::New(job) | Submission::Existing(job)) = jobs.create(&request).await?;
-            job
-        }
-    };
+    let client = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
+    let job = submit(&jobs, client, complete).await?;
     let job = EvaluationJob::try_from(job)?;
     accepted(JobKind::Evaluate, &job.status.id.clone(), Json(job))
 }
@@ -151,11 +142,9 @@ pub async fn list_evaluation_events(
     Path(id): Path<String>,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<JobEventPage>, ApiError> {
-    let (after, limit) = query.page()?;
     let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
     EvaluationJob::try_from(jobs.get(id).await?)?;
-    let page = jobs.events(id, after, limit).await?;
-    Ok(Json(JobEventPage { data: page.data, has_more: page.has_more }))
+    events(&jobs, id, &query).await
 }
 
 /// Cancel an evaluation

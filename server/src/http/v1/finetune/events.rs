@@ -7,7 +7,7 @@ use super::job::Job;
 use crate::http::extract::{Path, Query};
 use crate::http::problem::{ApiError, documents};
 use crate::http::state::AppState;
-use crate::http::v1::jobs::{EventsQuery, JobEventPage, job_id};
+use crate::http::v1::jobs::{EventsQuery, JobEventPage, events, job_id};
 
 documents! {
     /// The errors of `GET /finetune/{id}/events`.
@@ -27,9 +27,7 @@ pub async fn list_finetune_events(
     Path(id): Path<String>,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<JobEventPage>, ApiError> {
-    let (after, limit) = query.page()?;
     let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
     Job::try_from(jobs.get(id).await?)?;
-    let page = jobs.events(id, after, limit).await?;
-    Ok(Json(JobEventPage { data: page.data, has_more: page.has_more }))
+    events(&jobs, id, &query).await
 }

@@ -10,13 +10,13 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::jobs::{JobQuery, accepted, idempotency_key, job_id};
+use super::jobs::{JobQuery, accepted, idempotency_key, job_id, submit};
 use crate::finetune::FinetuneSpec;
 use crate::http::extract::{self, Path, Query};
 use crate::http::problem::{ApiError, documents};
 use crate::http::record::RequestRecord;
 use crate::http::state::AppState;
-use crate::jobs::{JobKind, JobRequest, JobSpec, Submission};
+use crate::jobs::{JobKind, JobRequest, JobSpec};
 use job::Job;
 
 /// A page of fine-tunes.
@@ -78,23 +78,14 @@ pub async fn create_finetune(
     let key = idempotency_key(&headers)?;
     let jobs = state.jobs.ready()?;
     let spec = JobSpec::Finetune(request.clone());
-    // First of all: a retry is answered with its job, whatever has become of the model or the data meanwhile.
-    let existing = match key {
-        Some(key) => jobs.find(&spec, key).await?,
-        None => None,
+    let complete = async {
+        let dataset = state.datasets.pin(request.dataset).await?;
+        let request = FinetuneSpec { dataset, ..request };
+        state.checker.check(request.clone()).await?;
+        Ok(JobSpec::Finetune(request))
     };
-    let job = match existing {
-        Some(job) => job,
-        None => {
-            let dataset = state.datasets.pin(request.dataset).await?;
-            let request = FinetuneSpec { dataset, ..request };
-            state.checker.check(request.clone()).await?;
-            let spec = JobSpec::Finetune(request);
-            let request = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
-            let (Submission::New(job) | Submission::Existing(job)) = jobs.create(&request).await?;
-            job
-        }
-    };
+    let client = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };
+    let job = submit(&jobs, client, complete).await?;
     let job = Job::try_from(job)?;
     accepted(JobKind::Finetune, &job.status.id.clone(), Json(job))
 }
