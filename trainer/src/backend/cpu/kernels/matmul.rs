@@ -1,4 +1,4 @@
-//! Matrix products through the `gemm` crate.
+//! Matrix products through the kernels of the `gemm` crates.
 
 /// A matrix in memory: its numbers, and how far apart rows and columns are.
 #[derive(Clone, Copy)]
@@ -42,29 +42,31 @@ pub(crate) fn matmul(a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], mode: Matmul
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
     assert_eq!(out.len(), a.rows * b.columns, "the output of a product");
     let stride = |stride: usize| isize::try_from(stride).unwrap_or(isize::MAX);
+    let multiply = gemm_f32::gemm::f32::get_gemm_fn();
+    // The kernels write columns fastest, so what they are asked for is `outᵀ = bᵀ · aᵀ`, which is `out` in memory.
     // SAFETY: `Matrix::new` and `transposed` keep every (row, column) of `a` and `b` within their slices, and `out` was
     // just checked to hold `a.rows x b.columns` row-major numbers. `out` is borrowed mutably, so nothing aliases it.
     unsafe {
-        gemm::gemm(
-            a.rows,
+        multiply(
             b.columns,
+            a.rows,
             a.columns,
             out.as_mut_ptr(),
-            1,
             stride(b.columns),
+            1,
             mode == MatmulMode::Accumulate,
-            a.data.as_ptr(),
-            stride(a.column_stride),
-            stride(a.row_stride),
             b.data.as_ptr(),
-            stride(b.column_stride),
             stride(b.row_stride),
+            stride(b.column_stride),
+            a.data.as_ptr(),
+            stride(a.row_stride),
+            stride(a.column_stride),
             1.0,
             1.0,
             false,
             false,
             false,
-            gemm::Parallelism::Rayon(0),
+            gemm_common::Parallelism::Rayon(0),
         );
     }
 }
