@@ -118,7 +118,6 @@ struct Out<'a> {
 /// A tile in portions of `M` pixels and `V` registers of channels.
 #[inline(always)]
 fn tile_of<S: Simd, const M: usize, const V: usize>(simd: S, work: &Tile<'_>, rows: &[usize; TILE], out: Out<'_>) {
-    let lanes = S::F32_LANES;
     let Out { destination, start, channel, channels } = out;
     let count = work.from.count;
     for portion in (0..TILE).step_by(M) {
@@ -157,23 +156,34 @@ fn tile_of<S: Simd, const M: usize, const V: usize>(simd: S, work: &Tile<'_>, ro
             }
         }
         for (row, sums) in rows.into_iter().zip(sums) {
-            let out = &mut destination[row..row + channels];
-            if channels == V * lanes {
-                let (out, _) = S::as_mut_simd_f32s(out);
-                out[..V].copy_from_slice(&sums);
-            } else {
-                for (out, sum) in out.chunks_mut(lanes).zip(sums) {
-                    simd.partial_store_f32s(out, sum);
-                }
-            }
+            store::<S, V>(simd, &mut destination[row..row + channels], sums);
         }
     }
 }
 
+/// `V` registers from at most as many numbers as they hold; the rest of them is zero.
 #[inline(always)]
-fn load<S: Simd, const V: usize>(simd: S, numbers: &[f32]) -> [S::f32s; V] {
+pub(super) fn load<S: Simd, const V: usize>(simd: S, numbers: &[f32]) -> [S::f32s; V] {
     let lanes = S::F32_LANES;
+    if numbers.len() == V * lanes {
+        let (whole, _) = S::as_simd_f32s(numbers);
+        return std::array::from_fn(|v| whole[v]);
+    }
     std::array::from_fn(|v| {
         simd.partial_load_f32s(&numbers[(v * lanes).min(numbers.len())..((v + 1) * lanes).min(numbers.len())])
     })
+}
+
+/// As many numbers as there are to be written, of `V` registers.
+#[inline(always)]
+pub(super) fn store<S: Simd, const V: usize>(simd: S, numbers: &mut [f32], registers: [S::f32s; V]) {
+    let lanes = S::F32_LANES;
+    if numbers.len() == V * lanes {
+        let (whole, _) = S::as_mut_simd_f32s(numbers);
+        whole[..V].copy_from_slice(&registers);
+        return;
+    }
+    for (numbers, register) in numbers.chunks_mut(lanes).zip(registers) {
+        simd.partial_store_f32s(numbers, register);
+    }
 }
