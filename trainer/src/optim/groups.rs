@@ -31,7 +31,7 @@ pub struct Groups {
 #[serde(rename_all = "kebab-case")]
 pub enum Decayed {
     /// The kernels of convolutions and linear layers, not biases and not the parameters of batch normalization.
-    ComputeBackend,
+    Kernels,
     /// The kernels of convolutions alone, as in tflearn's residual network.
     Convolutions,
     /// Everything, as `torch.optim` does unless told otherwise, and as He et al. 2015 did.
@@ -84,7 +84,7 @@ pub struct Parameter {
 
 impl Default for Groups {
     fn default() -> Self {
-        Self { weight_decay: 0.0, decayed: Decayed::ComputeBackend, layer_decay: 1.0, head_rate: 1.0 }
+        Self { weight_decay: 0.0, decayed: Decayed::Kernels, layer_decay: 1.0, head_rate: 1.0 }
     }
 }
 
@@ -107,7 +107,7 @@ impl Groups {
     #[must_use]
     pub fn parameter(&self, info: &ParamInfo) -> Parameter {
         let decays = match self.decayed {
-            Decayed::ComputeBackend => matches!(info.kind, Kind::ConvKernel | Kind::LinearKernel),
+            Decayed::Kernels => matches!(info.kind, Kind::ConvKernel | Kind::LinearKernel),
             Decayed::Convolutions => info.kind == Kind::ConvKernel,
             Decayed::Everything => true,
         };
@@ -236,7 +236,7 @@ mod tests {
             let of = settings(Groups { weight_decay: 0.5, decayed, ..Groups::default() }).into_iter();
             of.filter(|(.., decay)| *decay == 0.5).map(|(name, ..)| name).collect::<Vec<_>>()
         };
-        assert_eq!(decayed(Decayed::ComputeBackend), ["stem.weight", "a.weight", "b.weight", "head.weight"]);
+        assert_eq!(decayed(Decayed::Kernels), ["stem.weight", "a.weight", "b.weight", "head.weight"]);
         assert_eq!(decayed(Decayed::Convolutions), ["stem.weight", "a.weight", "b.weight"]);
         assert_eq!(decayed(Decayed::Everything).len(), 8);
     }

@@ -36,6 +36,33 @@ fn every_recipe_is_understood_and_comes_back_from_its_own_text() {
 }
 
 #[test]
+fn every_word_of_the_table_of_the_format_is_understood() {
+    let words = [
+        ("initialisation", &["he", "glorot", "tflearn"][..]),
+        ("input.filter", &["bilinear", "bicubic", "lanczos"]),
+        ("input.values", &["levels", "unit", "zero-centre-per-channel", "zero-centre", "imagenet"]),
+        ("validation", &["none", "test"]),
+        ("parts", &["given", "ignored"]),
+        ("schedule_unit", &["steps", "epochs"]),
+        ("training.groups.decayed", &["kernels", "convolutions", "everything"]),
+        ("training.loss.class_weights", &["balanced"]),
+        ("training.sampling", &["shuffled", "balanced", "listed"]),
+    ];
+    let format = include_str!("../../recipes/README.md");
+    for (key, values) in words {
+        let table = key.rsplit_once('.').map_or(key, |(_, last)| last);
+        assert!(format.contains(table), "{key} is not in the table");
+        for value in values {
+            assert!(
+                format.contains(&format!("`{value}`")) || format.contains(&format!("\"{value}\"")),
+                "{key}: {value}"
+            );
+            named("he2015-cifar10", &[&format!("{key}={value}")]);
+        }
+    }
+}
+
+#[test]
 fn tflearns_residual_network_is_as_the_example_has_it() {
     let recipe = named("tflearn-resnet-cifar10", &[]);
     assert_eq!(recipe.training.optimizer, OptimizerKind::Sgd { momentum: 0.9, nesterov: false });
