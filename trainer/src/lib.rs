@@ -6,6 +6,7 @@ pub mod backend;
 pub mod data;
 pub mod evaluate;
 pub mod events;
+pub mod explain;
 pub mod finetune;
 pub mod fit;
 pub mod identity;
