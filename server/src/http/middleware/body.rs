@@ -28,6 +28,8 @@ const CHEAP_TO_DRAIN: u64 = 256 << 10;
 /// How long the rest of a refused body is read and dropped. A client that is still sending when its connection closes
 /// loses the answer (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
+/// How long an answer waits for the rest of a small body.
+const PROMPT: Duration = Duration::from_millis(5);
 /// Room for bodies comes back as soon as one request has been answered.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 
@@ -75,7 +77,7 @@ pub(crate) async fn bound(State(state): State<AppState>, request: Request, next:
         response = ApiError::from(*failure).into_response();
     }
     // A client that waits for the go-ahead sends nothing; reading would give it.
-    if expects_continue || !intake.drain() {
+    if expects_continue || !intake.drain().await {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -165,16 +167,23 @@ impl Intake {
         *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
     }
 
-    /// Drops what the handler has left of the body, beside the answer. Whether the connection can be used again.
-    fn drain(&self) -> bool {
+    /// Drops what the handler has left of the body. Whether the connection can be used again.
+    ///
+    /// Most clients have sent all of a small body by now: reading it here, in the task of its connection, wakes no other
+    /// thread. The answer does not wait for slow ones.
+    async fn drain(&self) -> bool {
         let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut rest) = rest else { return self.failure.get().is_none() };
         let cheap = rest.size_hint().upper().is_some_and(|bytes| bytes <= CHEAP_TO_DRAIN);
-        tokio::spawn(timeout(LINGER, async move {
-            while let Some(Ok(_dropped)) = std::future::poll_fn(|cx| Pin::new(&mut rest).poll_frame(cx)).await {}
-        }));
+        if !cheap || timeout(PROMPT, read_out(&mut rest)).await.is_err() {
+            tokio::spawn(timeout(LINGER, async move { read_out(&mut rest).await }));
+        }
         cheap
     }
+}
+
+async fn read_out(body: &mut Body) {
+    while let Some(Ok(_dropped)) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {}
 }
 
 impl Drop for Intake {
