@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::labels::Labels;
 use crate::preprocess::Preprocess;
-use crate::scores::ScoreKind;
+use crate::scores::{ScoreKind, top_k};
 
 /// A network's name, preprocessing, class names and origin. Weights never travel without it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,10 +41,14 @@ impl ModelSpec {
 }
 
 /// What a network's last numbers mean, and how that is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ScoreSpec {
     /// How they become scores.
     pub kind: ScoreKind,
+    /// Of a network whose classes stand beside each other: the score from which on each class counts as present, in their
+    /// order. `None` for [`ScoreKind::THRESHOLD`] for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Vec<f32>>,
     /// The evidence of an imported file, as a sentence; `None` for a head that graft trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
@@ -55,6 +59,31 @@ impl ScoreSpec {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The score from which on a class counts as present, unless the caller asks for another; `None` where classes exclude each
+    /// other.
+    ///
+    /// ```
+    /// use models::scores::ScoreKind;
+    /// use models::spec::ScoreSpec;
+    ///
+    /// let scores = ScoreSpec { kind: ScoreKind::Sigmoid, thresholds: Some(vec![0.3, 0.6]), evidence: None };
+    /// assert_eq!([scores.threshold(1, None), scores.threshold(1, Some(0.9))], [Some(0.6), Some(0.9)]);
+    /// assert_eq!(ScoreSpec::default().threshold(1, None), None);
+    /// ```
+    #[must_use]
+    pub fn threshold(&self, class: usize, asked: Option<f32>) -> Option<f32> {
+        let own = || self.thresholds.as_ref().and_then(|thresholds| thresholds.get(class)).copied();
+        (self.kind == ScoreKind::Sigmoid).then(|| asked.or_else(own).unwrap_or(ScoreKind::THRESHOLD))
+    }
+
+    /// The classes to answer, best first: so many of the highest scores, and whatever else is present.
+    #[must_use]
+    pub fn answered(&self, scores: &[f32], most: usize, asked: Option<f32>) -> Vec<usize> {
+        let present = |class: usize| self.threshold(class, asked).is_some_and(|threshold| scores[class] >= threshold);
+        let ranked = top_k(scores, scores.len()).into_iter().enumerate();
+        ranked.filter(|&(rank, class)| rank < most || present(class)).map(|(_, class)| class).collect()
     }
 }
 

@@ -35,6 +35,42 @@ pub fn example(class: &str) -> Vec<u8> {
     picture(*color, 200)
 }
 
+/// Writes `images/000.bmp` and so on, each of three stripes that have the color of a class or are gray, with all eight sets of
+/// classes in turn, and returns a table of them with a column for each class.
+///
+/// # Panics
+/// When a file cannot be written.
+#[must_use]
+pub fn color_stripes(folder: &Path, count: u8) -> PathBuf {
+    let images = folder.join("images");
+    fs::create_dir_all(&images).unwrap_or_else(|error| panic!("{}: {error}", images.display()));
+    let mut table = format!("file,{}\n", CLASSES.map(|(class, _)| class).join(","));
+    for number in 0..count {
+        write(&images.join(format!("{number:03}.bmp")), &striped(number, number));
+        let bits: Vec<String> = (0..3).map(|class| (number >> class & 1).to_string()).collect();
+        table += &format!("images/{number:03}.bmp,{}\n", bits.join(","));
+    }
+    let path = folder.join("labels.csv");
+    write(&path, table.as_bytes());
+    path
+}
+
+/// An image of these classes that is not among those of [`color_stripes`], as a BMP file.
+#[must_use]
+pub fn stripes(classes: &[&str]) -> Vec<u8> {
+    let bits = (0..3).filter(|&class| classes.contains(&CLASSES[class].0)).map(|class| 1 << class);
+    striped(bits.sum(), 201)
+}
+
+/// A stripe for each class: of its color if its bit is set.
+fn striped(bits: u8, number: u8) -> Vec<u8> {
+    let color = |x: u32| {
+        let stripe = (x * 3 / WIDTH) as usize;
+        if bits >> stripe & 1 == 1 { CLASSES[stripe].1 } else { [128; 3] }
+    };
+    bmp(color, number)
+}
+
 /// Writes a file.
 ///
 /// # Panics
@@ -75,10 +111,16 @@ fn random_network(architecture: &str, side: u32) -> Vec<u8> {
     onnx::export(&network, &onnx::ExportOptions::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
+const WIDTH: u32 = 48;
+const HEIGHT: u32 = 40;
+
 /// A BMP of 48x40 pixels: the color with a gradient and a pattern that depends on the number.
 fn picture(color: [u8; 3], number: u8) -> Vec<u8> {
-    const WIDTH: u32 = 48;
-    const HEIGHT: u32 = 40;
+    bmp(|_| color, number)
+}
+
+/// The same with a color for each column.
+fn bmp(color: impl Fn(u32) -> [u8; 3], number: u8) -> Vec<u8> {
     let pixels = WIDTH * HEIGHT * 3;
     let mut bmp = b"BM".to_vec();
     for word in [54 + pixels, 0, 54, 40, WIDTH, HEIGHT, 1 | 24 << 16, 0, pixels, 2835, 2835, 0, 0] {
@@ -87,7 +129,7 @@ fn picture(color: [u8; 3], number: u8) -> Vec<u8> {
     for y in 0..HEIGHT {
         for x in 0..WIDTH {
             let shade = (x * u32::from(number % 7) + y * u32::from(number / 7) + u32::from(number)) % 32;
-            bmp.extend(color.iter().rev().map(|channel| channel.saturating_add(shade as u8)));
+            bmp.extend(color(x).iter().rev().map(|channel| channel.saturating_add(shade as u8)));
         }
     }
     bmp

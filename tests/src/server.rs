@@ -263,6 +263,17 @@ impl Server {
         self.send(self.client.post(format!("{}{path}", self.url)).multipart(form))
     }
 
+    /// `POST` of an image file, `(name, bytes)`, with a label, as a form.
+    ///
+    /// # Panics
+    /// When the connection fails.
+    #[must_use]
+    pub fn post_labeled(&self, path: &str, (name, bytes): (&str, Vec<u8>), label: &str) -> Response {
+        let form = multipart::Form::new().text("label", label.to_owned());
+        let form = form.part("image", multipart::Part::bytes(bytes).file_name(name.to_owned()));
+        self.send(self.client.post(format!("{}{path}", self.url)).multipart(form))
+    }
+
     /// Waits until a fine-tune has ended and returns the job.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use std::fs;
 use models::ops::{Activation, Op};
 use models::{Graph, ModelSpec, Network, Preprocess, init, zoo};
 use serde_json::Value;
-use tests::images::{color_folders, write};
+use tests::images::{color_folders, tiny_base_model, write};
 use tests::server::{Sandbox, text};
 
 /// A sandbox with a backbone that ends in a feature map of three by three pixels, and a data set of three plain colors.
@@ -75,4 +75,41 @@ fn a_new_head_takes_the_place_of_the_old_one_with_its_steps() {
         let (powers, lengths) = steps(&graph(&sandbox, name));
         assert!(powers <= 1 && lengths <= 1, "{name}: {powers} powers, {lengths} lengths");
     }
+}
+
+#[test]
+fn the_articles_head_trains_on_cached_features_and_is_exported() {
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("base.onnx"), &tiny_base_model());
+    let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
+    let data = text(&color_folders(sandbox.path("pictures"), 12)).to_owned();
+    let arguments = ["finetune", "--base", "base", "--data", &data, "--name", "article", "--head", "article"];
+    let output = sandbox.succeed(&[&arguments[..], &["--epochs", "12", "--batch-size", "6"]].concat());
+    // 64 x 4096 + 4096 x 4096 + 4096 x 3 weights, and the biases.
+    assert!(output.contains("two layers of 4096 on 64 features, 17.1 million weights"), "{output}");
+    let top1 = report(&sandbox, "article")["test"]["top1"].as_f64().expect("a share");
+    assert!(top1 > 0.8, "{output}");
+    let linear =
+        |name: &str| graph(&sandbox, name).nodes().iter().filter(|node| matches!(node.op, Op::Linear(_))).count();
+    assert_eq!(linear("article"), 3);
+    // A new head takes the place of the last layer: the hidden ones are features now.
+    let _output = sandbox.succeed(&["finetune", "--base", "article", "--data", &data, "--name", "again"]);
+    assert_eq!(linear("again"), 3);
+}
+
+#[test]
+fn folds_test_every_image_once_and_train_on_all() {
+    let (sandbox, data) = sandbox();
+    let output = sandbox.succeed(&["finetune", "--base", "base", "--data", &data, "--name", "folds", "--folds", "4"]);
+    assert!(output.contains("fold 4 of 4: 100.0 % of 9 images"), "{output}");
+    assert!(output.contains("4 folds, each image tested once: mean 100.0 %"), "{output}");
+    let report = report(&sandbox, "folds");
+    assert_eq!([&report["images"]["train"], &report["images"]["test"], &report["test"]["images"]], [36, 0, 36]);
+    assert_eq!(report["folds"]["folds"].as_array().expect("folds").len(), 4);
+    let page = sandbox.path("folds.html");
+    let _output = sandbox.succeed(&["report", "folds", "--out", text(&page)]);
+    assert!(fs::read_to_string(page).expect("a page").contains("divided into 4 parts"));
+    // All images have trained, so that none is left to measure the model by.
+    let error = sandbox.fail(&["evaluate", "--model", "folds", "--data", &data, "--subset", "test"]);
+    assert!(error.contains("gives no `test` images"), "{error}");
 }

@@ -62,6 +62,8 @@ fn main() -> Result<()> {
                 shape: &shape,
                 views: views.len(),
                 classes: dataset.labels.len(),
+                sets: None,
+                weights: None,
                 transforms: &transforms,
                 options: options.head(),
             };

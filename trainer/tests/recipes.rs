@@ -79,6 +79,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         params: &plan.params,
         trains: &|_| true,
         training: &plan.training,
+        label_sets: None,
         validation: None,
         options,
         backend: &ComputeBackend::Rust,

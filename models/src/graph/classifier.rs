@@ -149,6 +149,10 @@ fn step_name(step: &Op) -> &'static str {
         Op::Flatten(_) => "features.flatten",
         Op::Activation(_) => "features.power",
         Op::L2Norm(_) => "features.norm",
+        // The hidden layers of a head.
+        Op::Linear(_) => "graft.hidden",
+        Op::Relu(_) => "graft.relu",
+        Op::Dropout(_) => "graft.dropout",
         _ => "features.pool",
     }
 }

@@ -18,6 +18,14 @@ impl PreparedImage {
         Self { shape: [3, image.height() as usize, image.width() as usize], data: image.to_planar() }
     }
 
+    /// The image in a mirror: left and right exchanged.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let mut data = self.data.clone();
+        data.chunks_mut(self.shape[2].max(1)).for_each(<[f32]>::reverse);
+        Self { shape: self.shape, data }
+    }
+
     /// `[3, height, width]`.
     pub fn shape(&self) -> [usize; 3] {
         self.shape

@@ -9,6 +9,7 @@ use trainer::evaluate::{self as evaluation, EvaluateOptions, EvaluateTask, Evalu
 use trainer::metrics::{ClassResult, ConfusedPair, ImageAnswer, confused_pairs};
 
 use super::images::DatasetArgs;
+use super::measures::{print_labels, summary};
 use super::model::{ModelArg, ModelSource};
 use super::progress::Quiet;
 use super::{CommandContext, output, percent};
@@ -79,9 +80,6 @@ pub(super) fn run(args: &EvaluateArgs, context: &CommandContext) -> Result<()> {
 
 fn print(report: &EvaluationReport) -> Result<()> {
     let EvaluationReport { result, images, .. } = report;
-    let interval = result.top1_interval.map_or(String::new(), |interval| {
-        format!(" (95 % interval {:.1} to {:.1} %)", 100.0 * interval.low, 100.0 * interval.high)
-    });
     let which = match report.subset {
         EvaluatedSubset::Auto | EvaluatedSubset::All => "all images",
         EvaluatedSubset::Train => "training images",
@@ -90,12 +88,7 @@ fn print(report: &EvaluationReport) -> Result<()> {
     };
     let version = report.version.map_or(String::new(), |version| format!(" version {version}"));
     output::line(format_args!("{}{version} on {which}", report.model))?;
-    output::line(format_args!(
-        "top-1 {:.1} %{interval}, top-5 {:.1} % of {} images",
-        100.0 * result.top1,
-        100.0 * result.top5,
-        images.evaluated
-    ))?;
+    output::line(format_args!("{}", summary(result)))?;
     let ece = result.reliability.as_ref().map(|reliability| reliability.ece);
     output::line(format_args!(
         "macro F1 {}, cross-entropy {:.3}, calibration error {}",
@@ -120,6 +113,9 @@ fn print(report: &EvaluationReport) -> Result<()> {
 }
 
 fn print_classes(report: &EvaluationReport) -> Result<()> {
+    if report.result.is_multi_label() {
+        return Ok(print_labels(&report.labels, &report.result.classes, SHOWN)?);
+    }
     let classes = report.result.classes.iter().zip(&report.labels);
     let mut classes: Vec<_> = classes.filter(|(class, _)| class.support > 0).collect();
     classes.sort_by(|(a, _), (b, _)| a.f1.unwrap_or(0.0).total_cmp(&b.f1.unwrap_or(0.0)));
@@ -134,12 +130,14 @@ fn print_classes(report: &EvaluationReport) -> Result<()> {
 fn print_mistakes(report: &EvaluationReport) -> Result<()> {
     let label = |class: usize| report.labels[class].clone();
     let pairs = confused_pairs(&report.result.confusion);
-    if pairs.is_empty() {
+    if report.answers.mistakes.is_empty() {
         return Ok(());
     }
     let row = |pair: &ConfusedPair| [label(pair.truth), label(pair.predicted), pair.images.to_string()];
     let rows: Vec<[String; 3]> = pairs.iter().take(SHOWN).map(row).collect();
-    output::table(["CLASS", "TAKEN FOR", "IMAGES"], &rows)?;
+    if !rows.is_empty() {
+        output::table(["CLASS", "TAKEN FOR", "IMAGES"], &rows)?;
+    }
     let row = |answer: &ImageAnswer| {
         [answer.image.clone(), answer.truth.clone(), answer.predicted.clone(), percent(Some(answer.score))]
     };

@@ -12,6 +12,7 @@ use trainer::finetune::{FinetuneOptions, FinetuneStrategy};
 use trainer::metrics::ClassResult;
 
 use super::images::DatasetArgs;
+use super::measures::{print_labels, summary};
 use super::progress::Progress;
 use super::{CommandContext, output, percent};
 
@@ -45,7 +46,8 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let mut progress = Progress::new();
     let dataset = args.dataset.locate(&args.data, context, &mut progress)?;
     let dataset = dataset.into();
-    let spec = FinetuneSpec { base_model: args.base.clone(), dataset, name: args.name.clone(), options: args.options };
+    let spec =
+        FinetuneSpec { base_model: args.base.clone(), dataset, name: args.name.clone(), options: args.options.clone() };
     let backends = context.backends()?;
     let (engine, kernels) = (&backends.engine, &backends.kernels);
     output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;
@@ -66,22 +68,17 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
 /// Prints the result for people; everything is in the report.
 fn summarize(report: &FinetuneReport) -> Result<()> {
     let FinetuneReport { validation, test, best_epoch, seconds, images, .. } = report;
-    let top1 = 100.0 * validation.top1;
+    let top1 = 100.0 * validation.rank();
     let choice = match (validation.images, best_epoch) {
         (0, None) => String::new(),
         (0, Some(epoch)) => format!("; no validation images, last epoch {epoch}"),
         (_, None) => format!("; validation {top1:.1} %"),
         (_, Some(epoch)) => format!("; validation {top1:.1} %, best epoch {epoch}"),
     };
-    let interval = test.top1_interval.map_or(String::new(), |interval| {
-        format!(" (95 % interval {:.1} to {:.1} %)", 100.0 * interval.low, 100.0 * interval.high)
-    });
-    output::line(format_args!(
-        "test top-1 {:.1} %{interval}, top-5 {:.1} % of {} images{choice}",
-        100.0 * test.top1,
-        100.0 * test.top5,
-        test.images,
-    ))?;
+    output::line(format_args!("test {}{choice}", summary(test)))?;
+    if let Some(folds) = &report.folds {
+        output::line(format_args!("{folds}"))?;
+    }
     output::line(format_args!(
         "{:.1} s: data {:.1}, features {:.1} ({} of {} images cached), training {:.1}, export {:.1}, parity {:.1}",
         seconds.total,
@@ -93,6 +90,9 @@ fn summarize(report: &FinetuneReport) -> Result<()> {
         seconds.export,
         seconds.parity,
     ))?;
+    if test.is_multi_label() {
+        return Ok(print_labels(&report.labels, &test.classes, HARDEST)?);
+    }
     let mut classes: Vec<_> = test.classes.iter().zip(&report.labels).collect();
     classes.sort_by(|(a, _), (b, _)| a.recall.unwrap_or(1.0).total_cmp(&b.recall.unwrap_or(1.0)));
     let row = |(class, label): &(&ClassResult, &String)| {

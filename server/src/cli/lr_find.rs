@@ -57,6 +57,7 @@ pub(super) fn run(args: &LrFindArgs, context: &CommandContext) -> Result<()> {
         params: &plan.params,
         trains: &*plan.trains,
         training: &plan.training,
+        label_sets: None,
         validation: None,
         options: &plan.options,
         backend: &kernels.kernels,

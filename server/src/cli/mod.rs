@@ -15,6 +15,7 @@ mod import;
 mod interrupt;
 mod key;
 mod lr_find;
+mod measures;
 mod model;
 mod models;
 mod output;

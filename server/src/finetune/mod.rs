@@ -131,7 +131,7 @@ pub fn run(
         base: &base,
         source: &images.source,
         access: &images.access,
-        options: spec.options,
+        options: spec.options.clone(),
         folders: &context.data.training_folders(),
         engine: backends.engine.kind,
         threads: backends.engine.threads,

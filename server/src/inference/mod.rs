@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 
 pub use decoder::Decoder;
 pub use memory::MemoryOptions;
-pub use model::{InferenceResult, Model};
+pub use model::{ImageRequest, InferenceResult, Model};
 pub use registry::{LookupError, Registry};
 pub use status::{ModelDescription, ModelState, ModelStatus};
 

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use models::preprocess::ImageError;
-use models::scores::ScoreKind;
+use models::spec::ScoreSpec;
 use models::{Labels, Preprocess};
 use onnx::{Engine, EngineError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use trainer::evaluate::TestViews;
 
 use super::admission::{Admission, QueuePermit};
 use super::decoder::{DecodeContext, Decoder};
@@ -32,7 +33,7 @@ pub struct Model {
     name: ModelName,
     version: u32,
     labels: Labels,
-    scores: ScoreKind,
+    scores: Arc<ScoreSpec>,
     preprocess: Arc<Preprocess>,
     admission: Arc<Admission>,
     metrics: ModelMetrics,
@@ -66,10 +67,22 @@ pub struct InferenceResult {
     pub batch: usize,
 }
 
+/// Image files that are to be run.
+pub struct ImageRequest<B> {
+    /// The files.
+    pub images: Vec<B>,
+    /// Views of each image whose logits are averaged.
+    pub views: TestViews,
+    /// An image that is not in the engine then is not run.
+    pub deadline: Instant,
+}
+
 /// An image that may wait for the model.
 struct AdmittedImage<B> {
     image: B,
-    permit: QueuePermit,
+    views: TestViews,
+    /// One for each view.
+    permits: Vec<QueuePermit>,
     deadline: Instant,
 }
 
@@ -96,7 +109,7 @@ impl Model {
     /// Opens the engine, tests it, and starts its worker. An error is the reason why it cannot serve.
     pub(super) async fn start(stored: StoredModel, starter: &ModelStarter) -> Result<Self, String> {
         let labels = stored.spec.labels.clone().ok_or("the model has no classes")?;
-        let scores = stored.spec.scores.kind;
+        let scores = Arc::new(stored.spec.scores.clone());
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
         let ModelStarter { open, options, turns } = starter.clone();
@@ -167,10 +180,10 @@ impl Model {
         &self.labels
     }
 
-    /// How its logits become scores.
+    /// How its logits become scores, and from which score on a class counts as present.
     #[must_use]
-    pub fn scores(&self) -> ScoreKind {
-        self.scores
+    pub fn scores(&self) -> &ScoreSpec {
+        &self.scores
     }
 
     /// How many images are being decoded for it or wait in its queue.
@@ -211,23 +224,23 @@ impl Model {
         self.failure.get().map(String::as_str)
     }
 
-    /// The logits of image files. Those that cannot be used do not keep the others from being run. An image that is not in
-    /// the engine at the deadline is not run.
+    /// The logits of image files. Those that cannot be used do not keep the others from being run.
     ///
     /// # Errors
     /// [`InferenceError`].
-    pub async fn run<B>(
-        &self,
-        decoder: &Decoder,
-        images: Vec<B>,
-        deadline: Instant,
-    ) -> Result<InferenceResult, InferenceError>
+    pub async fn run<B>(&self, decoder: &Decoder, request: ImageRequest<B>) -> Result<InferenceResult, InferenceError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let permits = self.admission.admit(images.len(), deadline)?;
-        let images = images.into_iter().zip(permits).map(|(image, permit)| AdmittedImage { image, permit, deadline });
-        let runs = images.map(|image| self.run_image(decoder, image));
+        let ImageRequest { images, views, deadline } = request;
+        let mut permits = self.admission.admit(images.len() * views.count(), deadline)?.into_iter();
+        let images = images.into_iter().map(|image| {
+            let permits = permits.by_ref().take(views.count()).collect();
+            AdmittedImage { image, views, permits, deadline }
+        });
+        // Each image takes its permits before the first is run.
+        let images: Vec<AdmittedImage<B>> = images.collect();
+        let runs = images.into_iter().map(|image| self.run_image(decoder, image));
         Ok(InferenceResult::of(try_join_all(runs).await?))
     }
 
@@ -236,9 +249,11 @@ impl Model {
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let AdmittedImage { image, mut permit, deadline } = image;
+        let AdmittedImage { image, views, mut permits, deadline } = image;
         let arrival = Instant::now();
-        self.admission.wait_to_decode(&mut permit).await;
+        if let Some(permit) = permits.first_mut() {
+            self.admission.wait_to_decode(permit).await;
+        }
         let waited = arrival.elapsed();
         let (model, preprocess, metrics) = (&self.name, &self.preprocess, &self.metrics);
         let input = decoder.prepare(image, &DecodeContext { model, preprocess, deadline, metrics }).await?;
@@ -247,11 +262,16 @@ impl Model {
             Ok(input) => input,
             Err(error) => return Ok(ImageRun { prepare, answer: Err(error) }),
         };
-        let (reply, answer) = oneshot::channel();
-        let entry = QueuedImage { input, permit, waited, queued: Instant::now(), deadline, reply };
-        self.queue.send(entry).map_err(|_| self.stopped())?;
-        let answer = answer.await.map_err(|_| self.stopped())??;
-        Ok(ImageRun { prepare, answer: Ok(answer) })
+        let mut replies = Vec::new();
+        for (input, permit) in views.of(input).into_iter().zip(permits) {
+            let (reply, answer) = oneshot::channel();
+            let entry = QueuedImage { input, permit, waited, queued: Instant::now(), deadline, reply };
+            self.queue.send(entry).map_err(|_| self.stopped())?;
+            replies.push(answer);
+        }
+        let answers = replies.into_iter().map(async |answer| answer.await.map_err(|_| self.stopped())?);
+        let answers = try_join_all(answers).await?;
+        Ok(ImageRun { prepare, answer: Ok(ImageLogits::mean(&answers)) })
     }
 
     fn stopped(&self) -> InferenceError {

@@ -126,3 +126,8 @@ impl Engine for RecordingEngine {
         self.inner.run(batch)
     }
 }
+
+/// A request for these images as they are.
+pub(crate) fn request<B>(images: Vec<B>, deadline: std::time::Instant) -> super::ImageRequest<B> {
+    super::ImageRequest { images, views: trainer::evaluate::TestViews::None, deadline }
+}

@@ -10,6 +10,7 @@ use onnx::Engine;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
+use trainer::evaluate::TestViews;
 
 use super::InferenceError;
 use super::admission::{Admission, QueuePermit};
@@ -42,6 +43,19 @@ pub(super) struct ImageLogits {
     pub(super) inference: Duration,
     /// Images in that batch.
     pub(super) batch: usize,
+}
+
+impl ImageLogits {
+    /// Of an image, given those of its views: the mean of the logits, and the slowest.
+    pub(super) fn mean(views: &[Self]) -> Self {
+        let rows: Vec<Vec<f32>> = views.iter().map(|view| view.logits.clone()).collect();
+        Self {
+            logits: TestViews::mean(&rows),
+            queue: views.iter().map(|view| view.queue).max().unwrap_or_default(),
+            inference: views.iter().map(|view| view.inference).max().unwrap_or_default(),
+            batch: views.iter().map(|view| view.batch).max().unwrap_or_default(),
+        }
+    }
 }
 
 /// What the task works with.

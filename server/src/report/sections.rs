@@ -3,8 +3,8 @@
 use serde_json::Value;
 use trainer::events::Event;
 use trainer::finetune::report::FinetuneReport;
-use trainer::finetune::{CalibrationImages, HeadCandidate};
-use trainer::metrics::{ClassResult, ImageAnswer, confused_pairs};
+use trainer::finetune::{CalibrationImages, FoldResult, HeadCandidate};
+use trainer::metrics::{ClassResult, ConfidenceInterval, Evaluation, ImageAnswer, confused_pairs};
 
 use super::charts::{Curve, curves, matrix, reliability};
 use super::html::{Cell, data_uri, escaped, paragraph, percent, section, table};
@@ -25,6 +25,7 @@ pub(super) fn all(model: &ModelReport, picture: Pictures<'_>) -> String {
     let report = &model.report;
     let sections = [
         summary(model),
+        folds(report),
         training(report),
         calibration(report),
         classes(report),
@@ -42,12 +43,7 @@ fn summary(model: &ModelReport) -> String {
     let FinetuneReport { base, strategy, test, images, labels, seconds, calibration, .. } = &model.report;
     let mut tiles = vec![];
     if test.images > 0 {
-        let interval = test.top1_interval.map_or(String::new(), |interval| {
-            format!("95 % interval {:.1} to {:.1} %", 100.0 * interval.low, 100.0 * interval.high)
-        });
-        tiles.push((percent(test.top1), format!("top-1 of {} test images; {interval}", test.images)));
-        tiles.push((percent(test.top5), "top-5".to_owned()));
-        tiles.extend(test.macro_f1.map(|f1| (percent(f1), "F1, mean of the classes".to_owned())));
+        tiles.extend(results(test));
         let before = calibration.and_then(|calibration| calibration.ece_before);
         let before = before.map_or(String::new(), |before| format!("; {} before calibration", percent(before)));
         tiles.extend(
@@ -75,6 +71,54 @@ fn summary(model: &ModelReport) -> String {
     )
 }
 
+/// The main figures.
+fn results(test: &Evaluation) -> Vec<(String, String)> {
+    let mut tiles = vec![];
+    if test.is_multi_label() {
+        let map = test.mean_average_precision;
+        tiles.extend(map.map(|map| (percent(map), format!("mean average precision, {} test images", test.images))));
+        tiles.extend(test.micro_f1.map(|f1| (percent(f1), "F1 of all decisions (micro)".to_owned())));
+        tiles.extend(test.exact.map(|exact| (percent(exact), "all classes of an image right".to_owned())));
+    } else {
+        let interval = test.top1_interval.map_or(String::new(), |interval| {
+            format!("95 % interval {:.1} to {:.1} %", 100.0 * interval.low, 100.0 * interval.high)
+        });
+        tiles.push((percent(test.top1), format!("top-1 of {} test images; {interval}", test.images)));
+        tiles.push((percent(test.top5), "top-5".to_owned()));
+    }
+    tiles.extend(test.macro_f1.map(|f1| (percent(f1), "F1, mean of the classes".to_owned())));
+    tiles
+}
+
+/// The results of models that were trained without a part of the images each.
+fn folds(report: &FinetuneReport) -> String {
+    let Some(results) = &report.folds else { return String::new() };
+    let text = format!(
+        "The images were divided into {} parts. Each part measured a model that was trained on the others, so that every image \
+         was tested once: mean {}, standard deviation {:.1} points. All figures of this page are of these tests; the model \
+         itself was trained on all images.",
+        results.folds.len(),
+        percent(results.mean),
+        100.0 * results.deviation
+    );
+    let row = |(number, fold): (usize, &FoldResult)| {
+        let interval = ConfidenceInterval::wilson((fold.result * fold.images as f64).round() as usize, fold.images);
+        let interval = interval.filter(|_| !report.test.is_multi_label());
+        let interval =
+            interval.map_or("–".to_owned(), |ends| format!("{:.0}–{:.0} %", 100.0 * ends.low, 100.0 * ends.high));
+        vec![
+            Cell::Number(number.to_string()),
+            Cell::Number(fold.images.to_string()),
+            Cell::Share(Some(fold.result)),
+            Cell::Number(interval),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = (1..).zip(&results.folds).map(row).collect();
+    let result = if report.test.is_multi_label() { "mAP" } else { "right" };
+    let content = paragraph(text) + &table(&["fold", "images", result, "its 95 % interval"], &rows);
+    section("Folds", &content)
+}
+
 fn duration(seconds: f64) -> String {
     if seconds < 90.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
@@ -97,8 +141,12 @@ fn training(report: &FinetuneReport) -> String {
             Curve { name: "training", points: epochs.iter().map(|epoch| Some(epoch.0)).collect() },
             Curve { name: "validation", points: epochs.iter().map(|epoch| epoch.1).collect() },
         ];
+        let right = match report.test.is_multi_label() {
+            true => "Share of validation images whose likeliest class is right",
+            false => "Share of validation images that are right",
+        };
         let top1 = [Curve { name: "validation", points: epochs.iter().map(|epoch| epoch.2).collect() }];
-        let charts = [curves("Cross-entropy", &losses), curves("Share of validation images that are right", &top1)];
+        let charts = [curves("Cross-entropy", &losses), curves(right, &top1)];
         content += &format!("<div class=\"figures\">\n{}</div>\n", charts.concat());
         if let Some(best) = report.best_epoch {
             content += &paragraph(format!("The model has the weights of epoch {best}."));
@@ -107,19 +155,21 @@ fn training(report: &FinetuneReport) -> String {
     if let Some(head) = &report.head {
         content += &paragraph(format!(
             "The head was chosen by cross-validation on {} training images: each was left out once, and classified by heads that \
-             were trained without it. The first row is the head that was taken.",
+             were trained without it. The first row is the head that was taken; rows with fewer images were clearly worse on those.",
             head.images
         ));
         let row = |candidate: &HeadCandidate| {
             vec![
                 Cell::Text(candidate.transform.to_string()),
-                Cell::Share(Some(candidate.top1)),
+                Cell::Share(Some(candidate.mean_average_precision.unwrap_or(candidate.top1))),
+                Cell::Number(candidate.images.to_string()),
                 Cell::Number(format!("{:.3}", candidate.loss)),
                 Cell::Number(format!("{}", candidate.strength)),
             ]
         };
         let rows: Vec<Vec<Cell>> = head.candidates.iter().map(row).collect();
-        content += &table(&["features", "right while left out", "cross-entropy", "strength"], &rows);
+        let right = if report.test.is_multi_label() { "mAP while left out" } else { "right while left out" };
+        content += &table(&["features", right, "images", "cross-entropy", "strength"], &rows);
     }
     if content.is_empty() { content } else { section("Training", &content) }
 }
@@ -150,6 +200,9 @@ fn calibration(report: &FinetuneReport) -> String {
 }
 
 fn classes(report: &FinetuneReport) -> String {
+    if report.test.is_multi_label() {
+        return labels(report);
+    }
     let mut classes: Vec<(&String, &ClassResult)> = report.labels.iter().zip(&report.test.classes).collect();
     classes.sort_by(|(_, a), (_, b)| a.f1.unwrap_or(2.0).total_cmp(&b.f1.unwrap_or(2.0)));
     let interval = |class: &ClassResult| {
@@ -174,7 +227,36 @@ fn classes(report: &FinetuneReport) -> String {
     section("Classes, the hardest first", &(table(&headings, &rows) + &more))
 }
 
+/// Classes that stand beside each other.
+fn labels(report: &FinetuneReport) -> String {
+    let mut classes: Vec<(&String, &ClassResult)> = report.labels.iter().zip(&report.test.classes).collect();
+    let key = |class: &ClassResult| class.average_precision.unwrap_or(2.0);
+    classes.sort_by(|(_, a), (_, b)| key(a).total_cmp(&key(b)));
+    let row = |(label, class): &(&String, &ClassResult)| {
+        vec![
+            Cell::Text((*label).clone()),
+            Cell::Number(class.support.to_string()),
+            Cell::Share(class.average_precision),
+            Cell::Share(class.precision),
+            Cell::Share(class.recall),
+            Cell::Share(class.f1),
+            Cell::Number(class.threshold.map_or("–".to_owned(), |threshold| format!("{threshold:.2}"))),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = classes.iter().take(ROWS).map(row).collect();
+    let headings = ["class", "test images", "average precision", "precision", "recall", "F1", "threshold"];
+    let text = "An image may show several classes, or none. Each counts as said from its threshold on, a score that was chosen for \
+                the best F1 on images that the head was not trained on.";
+    let more = classes.len().saturating_sub(ROWS);
+    let more = if more > 0 { paragraph(format!("{more} more classes are better than these.")) } else { String::new() };
+    section("Classes, the hardest first", &(paragraph(text) + &table(&headings, &rows) + &more))
+}
+
 fn confusion(report: &FinetuneReport) -> String {
+    if report.test.is_multi_label() {
+        // Classes that stand beside each other are not taken for one another.
+        return String::new();
+    }
     let confusion = &report.test.confusion;
     let pairs = confused_pairs(confusion);
     let mut content = match report.labels.len() <= MATRIX {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use models::Labels;
 use models::preprocess::{Limits, decode};
 use rayon::prelude::*;
 
@@ -87,7 +86,8 @@ pub fn duplicates<'a>(images: impl IntoIterator<Item = (&'a Checksum, &'a Sample
 ///
 /// # Errors
 /// [`DatasetError::TooFew`] naming every class that has fewer, [`DatasetError::OneClass`] for fewer than two classes.
-pub fn check_classes<'a>(labels: &Labels, samples: impl IntoIterator<Item = &'a Sample>) -> Result<(), DatasetError> {
+pub fn check_classes<'a>(dataset: &Dataset, samples: impl IntoIterator<Item = &'a Sample>) -> Result<(), DatasetError> {
+    let labels = &dataset.labels;
     if labels.len() < 2 {
         return Err(DatasetError::OneClass { classes: labels.names().to_vec() });
     }
@@ -95,7 +95,7 @@ pub fn check_classes<'a>(labels: &Labels, samples: impl IntoIterator<Item = &'a 
     let (mut validation, mut test) = (false, false);
     for sample in samples {
         match sample.subset {
-            None | Some(Subset::Train) => counts[sample.class] += 1,
+            None | Some(Subset::Train) => dataset.classes_of(sample).iter().for_each(|&class| counts[class] += 1),
             Some(Subset::Validation) => validation = true,
             Some(Subset::Test) => test = true,
         }

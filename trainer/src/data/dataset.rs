@@ -6,13 +6,18 @@ use sha2::{Digest, Sha256};
 
 use super::account::{Account, OmissionReason};
 use super::sources::tree::{SourceFile, Tree};
-use super::{Checksum, DatasetError, Layout, Partition, Sample, SnapshotId, Split, Subset, Warning, check_classes};
+use super::{
+    Checksum, DatasetError, LabelSets, Layout, Partition, Sample, SnapshotId, Split, Subset, Warning, check_classes,
+    classes_of,
+};
 
 /// Images with classes, in an order that depends only on their names.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// The class names, by class number.
     pub labels: Labels,
+    /// The sets of classes that its images have, where an image may have several (multi-label).
+    pub label_sets: Option<LabelSets>,
     /// The images, in an order that depends only on their names.
     pub samples: Vec<Sample>,
     /// How the images are laid out; never `auto` or `folder`.
@@ -44,7 +49,36 @@ impl Dataset {
             }
         }
         let (layout, evidence) = (Layout::Auto, String::new());
-        Self { labels, samples, layout, evidence, account, warnings: tree.warnings, splits: vec![], snapshot: None }
+        let warnings = tree.warnings;
+        Self { labels, label_sets: None, samples, layout, evidence, account, warnings, splits: vec![], snapshot: None }
+    }
+
+    /// The classes of one of its images, ascending. Of a data set whose classes exclude each other it is one.
+    #[must_use]
+    pub fn classes_of<'a>(&'a self, sample: &'a Sample) -> &'a [usize] {
+        classes_of(self.label_sets.as_ref(), &sample.class)
+    }
+
+    /// The names of the classes of one of its images.
+    pub fn labels_of<'a>(&'a self, sample: &'a Sample) -> impl Iterator<Item = &'a str> {
+        self.classes_of(sample).iter().map(|&class| self.labels.get(class).unwrap_or_default())
+    }
+
+    /// Whether an image may have several classes.
+    #[must_use]
+    pub fn is_multi_label(&self) -> bool {
+        self.label_sets.is_some()
+    }
+
+    /// Says which classes each of its images has, in their order. Where each has one, classes exclude each other.
+    pub(super) fn with_classes(mut self, classes: Vec<Vec<usize>>) -> Self {
+        if classes.iter().all(|classes| classes.len() == 1) {
+            self.samples.iter_mut().zip(classes).for_each(|(sample, classes)| sample.class = classes[0]);
+            return self;
+        }
+        let (sets, numbers) = LabelSets::number(self.labels.len(), classes);
+        self.samples.iter_mut().zip(numbers).for_each(|(sample, number)| sample.class = number);
+        Self { label_sets: Some(sets), ..self }
     }
 
     /// Says the layout, and why it is this one.
@@ -62,14 +96,33 @@ impl Dataset {
         if policy == BadFilePolicy::Refuse && !faults.is_empty() {
             return Err(DatasetError::BadFiles { files: faults.to_vec() });
         }
-        check_classes(&self.labels, &self.samples)
+        check_classes(self, &self.samples)
     }
 
     /// Splits the images into subsets: those that the data set gives, and where it gives none, by partition and seed.
     #[must_use]
     pub fn split(&self, partition: Partition, seed: u64) -> Split {
-        let images: Vec<_> = self.samples.iter().map(|sample| (sample.class, sample.subset)).collect();
-        Split::new(&images, partition, seed)
+        self.split_of(&self.samples, partition, seed)
+    }
+
+    /// Splits some of its images.
+    #[must_use]
+    pub fn split_of<'a>(
+        &self,
+        samples: impl IntoIterator<Item = &'a Sample>,
+        partition: Partition,
+        seed: u64,
+    ) -> Split {
+        let images: Vec<_> = samples.into_iter().map(|sample| (sample.class, sample.subset)).collect();
+        self.split_numbered(&images, partition, seed)
+    }
+
+    /// Splits images whose classes, or numbers of sets, and given subsets these are.
+    pub(crate) fn split_numbered(&self, images: &[(usize, Option<Subset>)], partition: Partition, seed: u64) -> Split {
+        match &self.label_sets {
+            None => Split::new(images, partition, seed),
+            Some(sets) => Split::of_sets(images, sets, partition, seed),
+        }
     }
 
     /// Puts the images into the subsets of a published split, counted from zero; `None` if there is no such split.
@@ -123,13 +176,18 @@ pub enum BadFilePolicy {
     Skip,
 }
 
-/// A checksum over images and their classes, as lower-case hexadecimal: equal for equal data sets, wherever they are.
+/// A checksum over images and the names of their classes, as lower-case hexadecimal: equal for equal data sets, wherever they
+/// are.
 #[must_use]
-pub fn checksum<'a>(labels: &'a Labels, images: impl IntoIterator<Item = (&'a Checksum, usize)>) -> String {
+pub fn checksum<'a, L: Iterator<Item = &'a str>>(images: impl IntoIterator<Item = (&'a Checksum, L)>) -> String {
     let mut hash = Sha256::new();
-    for (checksum, class) in images {
+    for (checksum, mut labels) in images {
         hash.update(checksum.0);
-        hash.update(labels.get(class).unwrap_or_default());
+        hash.update(labels.next().unwrap_or_default());
+        labels.for_each(|label| {
+            hash.update("/");
+            hash.update(label);
+        });
         hash.update([0]);
     }
     hex::encode(hash.finalize())

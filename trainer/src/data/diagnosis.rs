@@ -72,7 +72,7 @@ pub enum CopyKind {
 pub struct ImageCopy {
     /// The image.
     pub image: String,
-    /// Its class.
+    /// Its class, or its classes with commas between them.
     pub class: String,
     /// The subset that the data set puts it in, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ impl Diagnosis {
                 });
             let copy = |sample: &&Sample| ImageCopy {
                 image: name(sample),
-                class: dataset.labels.get(sample.class).unwrap_or_default().to_owned(),
+                class: dataset.labels_of(sample).collect::<Vec<_>>().join(", "),
                 subset: sample.subset.map(|subset| subset.name().to_owned()),
             };
             CopyGroup { kind, across_classes, across_subsets, images: samples.iter().map(copy).collect() }
@@ -190,7 +190,7 @@ impl Groups {
 
 fn imbalance(dataset: &Dataset, images: &[(&Sample, &InspectedImage)]) -> Option<Imbalance> {
     let mut counts = vec![0_usize; dataset.labels.len()];
-    images.iter().for_each(|(sample, _)| counts[sample.class] += 1);
+    images.iter().flat_map(|(sample, _)| dataset.classes_of(sample)).for_each(|&class| counts[class] += 1);
     let numbered = || counts.iter().copied().enumerate();
     let (largest, most) = numbered().max_by_key(|&(class, count)| (count, std::cmp::Reverse(class)))?;
     let (smallest, fewest) = numbered().min_by_key(|&(_, count)| count)?;

@@ -66,10 +66,12 @@ pub enum Doubt {
         /// The tables.
         tables: Vec<String>,
     },
-    /// A table with a column for each class: pictures may have several.
-    MultiLabel {
-        /// The table.
-        table: String,
+    /// Folders whose names are made of other classes' with `+` between: pictures of several classes.
+    CombinedClasses {
+        /// The folders.
+        folders: Vec<String>,
+        /// The classes of the first of them.
+        classes: Vec<String>,
     },
 }
 
@@ -126,10 +128,14 @@ impl fmt::Display for Doubt {
                 "the tables {} all name pictures here; name the one that is meant as the data set, with its path",
                 quoted(tables, NAMED)
             ),
-            Self::MultiLabel { table } => write!(
+            Self::CombinedClasses { folders, classes } => write!(
                 f,
-                "`{table}` has a column for each class, as Roboflow's multi-label export: a picture may have several \
-                 classes, and graft trains one class for each picture; export as folders of classes instead"
+                "the folders {} are named for several classes each; write a table for pictures of several classes, with a \
+                 row such as `{}/1.jpg,{}` for each picture, and name it as the data set; if each folder is a class of its \
+                 own, say `--layout class_folders` (or `subset_folders`)",
+                quoted(folders, NAMED),
+                folders.first().map_or("", String::as_str),
+                classes.join("|")
             ),
         }
     }

@@ -179,7 +179,7 @@ pub enum DatasetError {
     /// A path that holds no known kind of data set.
     #[error(
         "{} holds no data set that graft knows: it looked for a folder of pictures for each class, the same under train/, \
-         val/ and test/, a table that ends in .csv, image_0001.jpg to image_1360.jpg (Oxford-17), data_batch_1 or \
+         val/ and test/, a table that ends in .csv, .json or .jsonl, image_0001.jpg to image_1360.jpg (Oxford-17), data_batch_1 or \
          data_batch_1.bin (CIFAR-10), or a .zip, .tar or .tar.gz of one of these{}",
         .path.display(),
         joined(holds)

@@ -18,7 +18,8 @@ use super::{DatasetError, FileAccess};
 pub struct Sample {
     /// The file; of a member of an archive, the archive's path and its name in it.
     pub path: PathBuf,
-    /// The class number, an index into the labels.
+    /// The class number, an index into the labels. Where images may have several classes it is the number of their set: see
+    /// [`LabelSets`](super::LabelSets).
     pub class: usize,
     /// The subset that the data set puts it in, if it does.
     pub subset: Option<Subset>,

@@ -5,6 +5,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::LabelSets;
+use super::stratify::stratified;
+
 /// The use of an image: to train on, to choose the best epoch by, or to measure the result by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -105,6 +108,44 @@ impl Split {
     }
 }
 
+impl Split {
+    /// As [`Split::new`] for images that may have several classes each, which are given by the numbers of their sets: every
+    /// class has about the same shares.
+    #[must_use]
+    pub fn of_sets(images: &[(usize, Option<Subset>)], sets: &LabelSets, partition: Partition, seed: u64) -> Self {
+        let pinned =
+            |subset| (0..images.len()).filter(|&image| images[image].1 == Some(subset)).collect::<Vec<usize>>();
+        let mut split = Split { train: vec![], validation: pinned(Subset::Validation), test: pinned(Subset::Test) };
+        let trains = |image: &usize| matches!(images[*image].1, None | Some(Subset::Train));
+        let own: Vec<usize> = (0..images.len()).filter(trains).collect();
+        let Fractions { validation, test } = partition.shares(own.len(), sets.classes());
+        let validation = if split.validation.is_empty() { validation } else { 0.0 };
+        let test = if split.test.is_empty() { test } else { 0.0 };
+        let shares = [1.0 - validation - test, validation, test];
+        let numbers: Vec<usize> = own.iter().map(|&image| images[image].0).collect();
+        let subsets = stratified(&numbers, sets, &shares, &mut ChaCha8Rng::seed_from_u64(seed));
+        for (image, subset) in own.into_iter().zip(subsets) {
+            [&mut split.train, &mut split.validation, &mut split.test][subset].push(image);
+        }
+        split
+    }
+}
+
+/// Divides images by their classes, or by the sets of them, into so many parts; each class is spread over all. Gives the part of
+/// each image.
+pub(crate) fn folds(images: &[usize], sets: Option<&LabelSets>, count: usize, seed: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    if let Some(sets) = sets {
+        return stratified(images, sets, &vec![1.0 / count as f64; count], &mut rng);
+    }
+    let mut order: Vec<usize> = (0..images.len()).collect();
+    order.shuffle(&mut rng);
+    order.sort_by_key(|&image| images[image]);
+    let mut parts = vec![0; images.len()];
+    order.into_iter().enumerate().for_each(|(position, image)| parts[image] = position % count);
+    parts
+}
+
 /// The subsets that the data set does not give.
 #[derive(Debug, Clone, Copy)]
 struct WantedSubsets {
@@ -118,6 +159,17 @@ impl Partition {
         match self {
             Partition::Fractions(fractions) => fractions.validation > 0.0,
             Partition::Counts(counts) => counts.validation > 0,
+        }
+    }
+
+    /// The shares of so many images of so many classes.
+    fn shares(self, images: usize, classes: usize) -> Fractions {
+        let share = |count: usize| ((count * classes) as f64 / images.max(1) as f64).min(0.45);
+        match self {
+            Partition::Fractions(fractions) => fractions,
+            Partition::Counts(Counts { validation, test }) => {
+                Fractions { validation: share(validation), test: share(test) }
+            }
         }
     }
 
@@ -187,6 +239,18 @@ mod tests {
             let count = |subset: &[usize]| subset.iter().filter(|&&image| image / 80 == class).count();
             assert_eq!([60, 0, 20], [&split.train, &split.validation, &split.test].map(|subset| count(subset)));
         }
+    }
+
+    #[test]
+    fn folds_have_every_image_once_and_spread_each_class() {
+        let classes: Vec<usize> = (0..103).map(|image| image % 4).collect();
+        let parts = folds(&classes, None, 5, 1);
+        for class in 0..4 {
+            let counts = [0, 1, 2, 3, 4]
+                .map(|part| (0..103).filter(|&image| classes[image] == class && parts[image] == part).count());
+            assert!(counts.iter().all(|&count| count == 5 || count == 6), "{counts:?}");
+        }
+        assert_ne!(parts, folds(&classes, None, 5, 2));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct DatasetSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub snapshot: Option<SnapshotId>,
+    /// Whether images may have several classes, or none (multi-label).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub multi_label: bool,
     /// The classes in the order of their numbers.
     pub classes: Vec<ClassSummary>,
     /// How many images there are in all.
@@ -35,7 +38,7 @@ pub struct DatasetSummary {
     pub warnings: Vec<String>,
 }
 
-/// The images of a class.
+/// The images of a class. One that has several classes counts for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClassSummary {
@@ -60,7 +63,9 @@ impl DatasetSummary {
         let names = dataset.labels.names().iter().enumerate();
         let counts = |subset: &[usize]| {
             let mut counts = vec![0; dataset.labels.len()];
-            subset.iter().for_each(|&at| counts[dataset.samples[at].class] += 1);
+            for &at in subset {
+                dataset.classes_of(&dataset.samples[at]).iter().for_each(|&class| counts[class] += 1);
+            }
             counts
         };
         let [train, validation, test] = [&split.train, &split.validation, &split.test].map(|subset| counts(subset));
@@ -76,6 +81,7 @@ impl DatasetSummary {
             layout: dataset.layout,
             evidence: dataset.evidence.clone(),
             snapshot: dataset.snapshot.clone(),
+            multi_label: dataset.is_multi_label(),
             classes: names.map(class).collect(),
             images: dataset.samples.len(),
             given_subsets: subsets

@@ -16,7 +16,7 @@ pub struct UnknownClass {
     /// Its name.
     #[cfg_attr(feature = "openapi", schema(example = "roze"))]
     pub name: String,
-    /// How many images of it were left out.
+    /// How many images show it.
     pub images: usize,
     /// The class of the model that is called nearly so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,10 +24,10 @@ pub enum EvaluateError {
     /// The model has no classes.
     #[error("`{0}` is a backbone without classes; graft a head onto it with `graft finetune` first")]
     Backbone(String),
-    /// The model's classes do not exclude each other.
+    /// Images of several classes, and a model whose classes exclude each other.
     #[error(
-        "the classes of `{0}` stand beside each other (multi-label), and images in folders have one class each; such models \
-         cannot be evaluated yet"
+        "the images have several classes each (multi-label), and those of `{0}` exclude each other; evaluate it on images of \
+         one class each, or train a model on images of several classes"
     )]
     MultiLabel(String),
     /// The images are not a data set.

@@ -1,14 +1,15 @@
 //! The images that a model is evaluated on, with the numbers that their classes have in the model.
 
 use models::Labels;
+use models::scores::ScoreKind;
 use models::spec::TrainingRecord;
 use rayon::prelude::*;
 
 use super::classes::{UnknownClass, matches};
 use super::{EvaluateError, EvaluateTask, EvaluatedSubset};
 use crate::data::{
-    BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, DatasetSource, DatasetSummary, OpenOptions, Sample, Split,
-    Subset, checksum,
+    BadFile, BadFilePolicy, Checksum, Dataset, DatasetError, DatasetSource, DatasetSummary, LabelSets, OpenOptions,
+    Sample, Split, Subset, checksum,
 };
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::FinetuneOptions;
@@ -18,14 +19,18 @@ const CHUNK: usize = 64;
 
 /// Images with their classes.
 pub(super) struct LabeledImages {
-    /// Each with the number of its class in the model.
+    /// Each with the number of its class in the model, or of its set of them.
     pub(super) samples: Vec<(Sample, usize)>,
+    /// The sets of the model's classes, where those stand beside each other.
+    pub(super) sets: Option<LabelSets>,
     /// How the data set was understood.
     pub(super) summary: DatasetSummary,
     /// Which images they are; never `auto`.
     pub(super) subset: EvaluatedSubset,
-    /// Classes whose images were left out.
+    /// Classes that the model does not know.
     pub(super) unknown: Vec<UnknownClass>,
+    /// How many images show none but those, and are left out.
+    pub(super) left_out: usize,
     /// Files that cannot be used, as far as their headers tell.
     pub(super) unusable: usize,
 }
@@ -38,7 +43,15 @@ impl LabeledImages {
         observer: &mut dyn Observer,
     ) -> Result<Self, EvaluateError> {
         let dataset = list(task, known)?;
+        let independent = task.spec.scores.kind == ScoreKind::Sigmoid;
+        if dataset.is_multi_label() && !independent {
+            return Err(EvaluateError::MultiLabel(task.model.to_owned()));
+        }
         let numbers = matches(&dataset.labels, known)?;
+        let sets = match &dataset.label_sets {
+            Some(sets) => Some(sets.renumbered(&numbers, known.len())),
+            None => independent.then(|| LabelSets::singletons(known.len())),
+        };
         let ReadImages { samples, checksums, unusable } = read(task, &dataset, observer)?;
         let trained_on = split_of_training(task.spec.training.as_ref(), &dataset, &samples, &checksums);
         let chosen = choose(task.options.subset, &samples, trained_on.as_ref())?;
@@ -55,16 +68,25 @@ impl LabeledImages {
         let mut counts = vec![0; dataset.labels.len()];
         let mut labeled = Vec::new();
         for &row in &chosen.rows {
-            counts[samples[row].class] += 1;
-            labeled.extend(numbers[samples[row].class].map(|number| (samples[row].clone(), number)));
+            let (sample, classes) = (&samples[row], dataset.classes_of(&samples[row]));
+            classes.iter().for_each(|&class| counts[class] += 1);
+            // An image of no class is one that shows none of the model's either.
+            let known = classes.is_empty() || classes.iter().any(|&class| numbers[class].is_some());
+            let number = if dataset.is_multi_label() { Some(sample.class) } else { numbers[sample.class] };
+            labeled.extend(number.filter(|_| known).map(|number| (sample.clone(), number)));
         }
+        let left_out = chosen.rows.len() - labeled.len();
         let classes = dataset.labels.names().iter().zip(&numbers).zip(&counts);
         let unknown: Vec<UnknownClass> = classes
             .filter(|((_, number), count)| number.is_none() && **count > 0)
             .map(|((name, _), &count)| UnknownClass::new(name, count, known))
             .collect();
         for class in &unknown {
-            observer.event(Event::Warning { message: class.warning() });
+            let message = match dataset.is_multi_label() {
+                true => format!("{}; images that show other classes too are kept", class.warning()),
+                false => class.warning(),
+            };
+            observer.event(Event::Warning { message });
         }
         let everything = Split { test: (0..dataset.samples.len()).collect(), ..Split::default() };
         let summary = DatasetSummary::new(&dataset, &everything);
@@ -72,7 +94,7 @@ impl LabeledImages {
         if labeled.is_empty() {
             return Err(EvaluateError::NoImages);
         }
-        Ok(Self { samples: labeled, summary, subset: chosen.subset, unknown, unusable })
+        Ok(Self { samples: labeled, sets, summary, subset: chosen.subset, unknown, left_out, unusable })
     }
 }
 
@@ -140,13 +162,12 @@ fn split_of_training(
     checksums: &[Checksum],
 ) -> Option<Split> {
     let record = record?;
-    let images = checksums.iter().zip(samples.iter().map(|sample| sample.class));
-    if record.dataset_sha256 != checksum(&dataset.labels, images) {
+    let images = checksums.iter().zip(samples.iter().map(|sample| dataset.labels_of(sample)));
+    if record.dataset_sha256 != checksum(images) {
         return None;
     }
     let options: FinetuneOptions = serde_json::from_value(record.options.clone()).ok()?;
-    let subsets: Vec<_> = samples.iter().map(|sample| (sample.class, sample.subset)).collect();
-    Some(Split::new(&subsets, options.partition(), options.seed))
+    Some(options.split(dataset, samples))
 }
 
 /// Rows of images, and which they are.

@@ -8,13 +8,13 @@ mod report;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
 use models::ModelSpec;
-use models::scores::ScoreKind;
 use onnx::EngineKind;
 use serde_json::json;
 
@@ -23,10 +23,11 @@ pub use error::EvaluateError;
 pub use options::{EvaluateOptions, EvaluatedSubset};
 pub use report::{EvaluatedImages, EvaluationReport};
 pub use runner::ModelRunner;
+pub use views::TestViews;
 
 use crate::data::{BadFile, BadFilePolicy, DatasetError, DatasetSource, FileAccess, Sample};
 use crate::events::{Event, Observer, Phase};
-use crate::metrics::{Evaluation, NotableAnswers, RankedAnswers};
+use crate::metrics::{Evaluation, NotableAnswers, RankedAnswers, Truths};
 use images::LabeledImages;
 
 /// Images decoded at a time: enough to keep every thread busy, few enough to fit in memory.
@@ -61,26 +62,26 @@ pub struct EvaluateTask<'a> {
 /// said to be.
 ///
 /// # Errors
-/// [`EvaluateError`] for a model without exclusive classes, images that are no data set or of no class of the model, files that
+/// [`EvaluateError`] for a model without classes, images of several classes where the model's exclude each other, images that are no data set or of no class of the model, files that
 /// cannot be read, and an engine that fails.
 pub fn evaluate(task: &EvaluateTask<'_>, observer: &mut dyn Observer) -> Result<EvaluationReport, EvaluateError> {
     let start = Instant::now();
     task.options.validate()?;
     let labels = task.spec.labels.as_ref().ok_or_else(|| EvaluateError::Backbone(task.model.to_owned()))?;
-    if task.spec.scores.kind == ScoreKind::Sigmoid {
-        return Err(EvaluateError::MultiLabel(task.model.to_owned()));
-    }
     observer.event(Event::Phase { phase: Phase::Data });
     let images = LabeledImages::of(task, labels, observer)?;
     observer.event(Event::Phase { phase: Phase::Evaluation });
     let answers = answer(task, &images.samples, observer)?;
-    let evaluation = Evaluation::new(&answers.logits, &answers.truths, labels.len());
+    let truths = Truths { numbers: &answers.truths, classes: labels.len(), sets: images.sets.as_ref() };
+    let thresholds = task.spec.scores.thresholds.as_deref();
+    let evaluation = Evaluation::of(&answers.logits, truths, thresholds);
     let metrics = json!({
         "top1": evaluation.top1, "top5": evaluation.top5, "macro_f1": evaluation.macro_f1, "images": evaluation.images,
+        "map": evaluation.mean_average_precision, "micro_f1": evaluation.micro_f1,
         "ece": evaluation.reliability.as_ref().map(|reliability| reliability.ece),
     });
     observer.event(Event::Metrics { metrics });
-    let ranked = RankedAnswers { logits: &answers.logits, truths: &answers.truths, labels };
+    let ranked = RankedAnswers { logits: &answers.logits, truths, labels, thresholds };
     let name = |row: usize| answers.samples[row].name_below(task.source.path());
     Ok(EvaluationReport {
         model: task.model.to_owned(),
@@ -90,7 +91,7 @@ pub fn evaluate(task: &EvaluateTask<'_>, observer: &mut dyn Observer) -> Result<
         subset: images.subset,
         images: EvaluatedImages {
             evaluated: answers.truths.len(),
-            unknown_class: images.unknown.iter().map(|class| class.images).sum(),
+            unknown_class: images.left_out,
             unusable: images.unusable + answers.unusable,
         },
         absent_classes: absent(labels.names(), &evaluation),
@@ -122,7 +123,8 @@ fn answer<'a>(
         let input = preprocess.apply(&sample.read(&limits)?, &limits);
         input.map_err(|source| DatasetError::image(&sample.path, source))
     };
-    let mut runner = ModelRunner::open(task.onnx, task.spec, task.engine, task.threads)?;
+    let runner = ModelRunner::open(task.onnx, task.spec, task.engine, task.threads)?;
+    let mut runner = runner.with_views(task.options.tta);
     let mut answers = Answers { samples: vec![], truths: vec![], logits: vec![], unusable: 0 };
     let mut bad = Vec::new();
     for chunk in images.chunks(CHUNK) {

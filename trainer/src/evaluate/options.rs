@@ -3,7 +3,7 @@
 use models::preprocess::Limits;
 use serde::{Deserialize, Serialize};
 
-use super::EvaluateError;
+use super::{EvaluateError, TestViews};
 use crate::data::BadFilePolicy;
 use crate::finetune::FinetuneOptions;
 use crate::options::{self, Bound, Interval};
@@ -17,6 +17,10 @@ pub struct EvaluateOptions {
     /// Which of the images.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_SUBSET", value_enum, default_value_t))]
     pub subset: EvaluatedSubset,
+
+    /// Views of each image whose answers are averaged.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_TTA", value_enum, default_value_t))]
+    pub tta: TestViews,
 
     /// What to do with images that cannot be read.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_BAD_FILES", value_enum, default_value_t))]
@@ -49,7 +53,7 @@ pub enum EvaluatedSubset {
 impl Default for EvaluateOptions {
     fn default() -> Self {
         let FinetuneOptions { bad_files, max_megapixels, .. } = FinetuneOptions::default();
-        Self { subset: EvaluatedSubset::Auto, bad_files, max_megapixels }
+        Self { subset: EvaluatedSubset::Auto, tta: TestViews::None, bad_files, max_megapixels }
     }
 }
 

@@ -7,6 +7,8 @@ use models::preprocess::{ImageBatch, PreparedImage};
 use onnx::{Engine, EngineError, EngineKind, engine};
 use rayon::prelude::*;
 
+use super::TestViews;
+
 /// Images in one run of the engine.
 const BATCH: usize = 8;
 
@@ -14,6 +16,7 @@ const BATCH: usize = 8;
 pub struct ModelRunner {
     engine: Box<dyn Engine>,
     classes: usize,
+    views: TestViews,
 }
 
 impl ModelRunner {
@@ -23,7 +26,13 @@ impl ModelRunner {
     /// [`EngineError`] for a file that the engine refuses.
     pub fn open(onnx: &[u8], spec: &ModelSpec, kind: EngineKind, threads: NonZeroUsize) -> Result<Self, EngineError> {
         let classes = spec.labels.as_ref().map_or(0, models::Labels::len);
-        Ok(Self { engine: engine::open(kind, onnx, threads)?, classes })
+        Ok(Self { engine: engine::open(kind, onnx, threads)?, classes, views: TestViews::None })
+    }
+
+    /// The same, which averages the answers to these views of each image.
+    #[must_use]
+    pub fn with_views(self, views: TestViews) -> Self {
+        Self { views, ..self }
     }
 
     /// The logits of each image, or why it cannot be used. Images are prepared on all threads, and are all in memory: give some
@@ -37,7 +46,8 @@ impl ModelRunner {
         prepare: impl Fn(&T) -> Result<PreparedImage, E> + Sync,
     ) -> Result<Vec<Result<Vec<f32>, E>>, EngineError> {
         let prepared: Vec<Result<PreparedImage, E>> = images.par_iter().map(&prepare).collect();
-        let inputs: Vec<PreparedImage> = prepared.iter().filter_map(|input| input.as_ref().ok()).cloned().collect();
+        let usable = prepared.iter().filter_map(|input| input.as_ref().ok()).cloned();
+        let inputs: Vec<PreparedImage> = usable.flat_map(|input| self.views.of(input)).collect();
         let mut rows = Vec::with_capacity(inputs.len());
         // Models that take images of any size are given those of one size together.
         for equal in inputs.chunk_by(|a, b| a.shape() == b.shape()) {
@@ -45,7 +55,7 @@ impl ModelRunner {
                 rows.extend(self.run(batch)?);
             }
         }
-        let mut rows = rows.into_iter();
+        let mut rows = rows.chunks(self.views.count()).map(TestViews::mean);
         Ok(prepared.into_iter().map(|input| input.map(|_| rows.next().unwrap_or_default())).collect())
     }
 

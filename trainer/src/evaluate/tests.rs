@@ -6,7 +6,7 @@ use std::path::Path;
 use models::ops::{Flatten, GlobalAvgPool, Linear, Normalize, Shape};
 use models::preprocess::{Filter, Resize};
 use models::scores::ScoreKind;
-use models::spec::TrainingRecord;
+use models::spec::{ScoreSpec, TrainingRecord};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tensor};
 use onnx::{EngineKind, ExportOptions};
 use serde_json::json;
@@ -225,7 +225,7 @@ fn the_images_that_training_left_out_are_drawn_again_and_others_warned_of() {
     let record = TrainingRecord {
         base: "base".to_owned(),
         base_sha256: String::new(),
-        dataset_sha256: checksum(&dataset.labels, sums.iter().zip(dataset.samples.iter().map(|sample| sample.class))),
+        dataset_sha256: checksum(sums.iter().zip(dataset.samples.iter().map(|sample| dataset.labels_of(sample)))),
         snapshot: None,
         strategy: "head".to_owned(),
         seed: 3,
@@ -249,15 +249,67 @@ fn the_images_that_training_left_out_are_drawn_again_and_others_warned_of() {
 }
 
 #[test]
-fn models_without_exclusive_classes_are_refused() {
+fn a_backbone_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     three(folder.path());
     let mut backbone = network().spec;
     backbone.labels = None;
     let error = Run { spec: backbone, ..Run::default() }.on(folder.path()).unwrap_err();
     assert!(matches!(error, EvaluateError::Backbone(_)), "{error}");
-    let mut multi = network().spec;
-    multi.scores.kind = ScoreKind::Sigmoid;
-    let error = Run { spec: multi, ..Run::default() }.on(folder.path()).unwrap_err();
+}
+
+/// Scores of a channel that is on are above 0.99, and of one that is off 0.55 to 0.6.
+fn multi_label(thresholds: Option<Vec<f32>>) -> Run {
+    let mut spec = network().spec;
+    spec.scores = ScoreSpec { kind: ScoreKind::Sigmoid, thresholds, evidence: None };
+    Run { spec, ..Run::default() }
+}
+
+/// An image of one class, one of two and one of none, and a class that the model does not know.
+fn several(folder: &Path) {
+    let yellow = [250, 240, 20];
+    write(folder, [("1.bmp", bmp(RED, 1)), ("2.bmp", bmp(yellow, 2)), ("3.bmp", bmp([10, 10, 20], 3))]);
+    write(
+        folder,
+        [("4.bmp", bmp(BLUE, 4)), ("labels.csv", b"file,labels\n1,red\n2,red|green|bright\n3,\n4,bright\n".to_vec())],
+    );
+}
+
+#[test]
+fn classes_beside_each_other_are_measured_at_the_thresholds_of_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    several(folder.path());
+    let (report, warnings) = multi_label(Some(vec![0.9; 3])).on(folder.path()).unwrap();
+    assert_eq!((report.images.evaluated, report.images.unknown_class), (3, 1));
+    assert!(warnings[0].contains("2 image(s) of `bright`"), "{warnings:?}");
+    let result = &report.result;
+    assert_eq!((result.exact, result.mean_average_precision, result.micro_f1), (Some(1.0), Some(1.0), Some(1.0)));
+    assert_eq!((result.classes[0].support, result.classes[1].support, result.classes[2].support), (2, 1, 0));
+    assert_eq!((result.classes[0].threshold, result.classes[2].average_precision), (Some(0.9), None));
+    assert!(report.answers.mistakes.is_empty() && result.confusion.is_empty());
+    assert_eq!(report.answers.uncertain.len(), 3);
+    // Without thresholds of its own each of nine answers is a yes, and three are right.
+    let (report, _) = multi_label(None).on(folder.path()).unwrap();
+    assert_eq!((report.result.micro_f1, report.result.exact), (Some(0.5), Some(0.0)));
+    let wrong = &report.answers.mistakes[0];
+    assert_eq!(wrong.predicted, "red, green, blue");
+    assert!(report.answers.mistakes.iter().any(|answer| answer.truth == "none"), "{:?}", report.answers.mistakes);
+}
+
+#[test]
+fn images_of_one_class_each_measure_a_model_whose_classes_stand_beside_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    three(folder.path());
+    let (report, _) = multi_label(Some(vec![0.9; 3])).on(folder.path()).unwrap();
+    // One of the two reds is green: (1 + 2/3) / 2 for red, whose second is one of two equal scores, and 1/2 for green.
+    let expected = (5.0 / 6.0 + 0.5) / 2.0;
+    assert!((report.result.mean_average_precision.unwrap() - expected).abs() < 1e-9, "{:?}", report.result);
+}
+
+#[test]
+fn images_of_several_classes_do_not_measure_a_model_whose_classes_exclude_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    several(folder.path());
+    let error = Run::default().on(folder.path()).unwrap_err();
     assert!(matches!(error, EvaluateError::MultiLabel(_)), "{error}");
 }

@@ -35,7 +35,7 @@ impl TuneContext<'_> {
         let paths: Vec<_> = self.samples.iter().map(|sample| sample.path.to_string_lossy()).collect();
         let identity = Identity::new("graft.tuning", 1)
             .with("weights", self.network.params.checksum())
-            .with("options", self.task.options)
+            .with("options", &self.task.options)
             .with("backend", self.task.backend.identity())
             .with("images", paths);
         Ok(self.task.folders.runs.join(&identity.sha256()?[..16]))

@@ -66,6 +66,14 @@ pub enum FinetuneError {
     /// The feature cache cannot be written.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// A weight for a class that there is not.
+    #[error("`class_weights` names `{class}`, which is no class of these images{}", did_you_mean(nearest.as_deref()))]
+    ClassWeights {
+        /// The name.
+        class: String,
+        /// The class that is called nearly so.
+        nearest: Option<String>,
+    },
     /// Layers of the base cannot be trained.
     #[error(transparent)]
     Fit(FitError),
@@ -94,6 +102,19 @@ pub enum FinetuneError {
         /// What they may take, in MiB.
         limit: usize,
     },
+    /// A head whose weights do not fit into memory.
+    #[error(
+        "two layers of 4096 on {features} features take {needed} MiB to train, more than {limit}; use `--head linear`, or a \
+         base with fewer features"
+    )]
+    HeadMemory {
+        /// How many features an image has.
+        features: usize,
+        /// What training takes, in MiB.
+        needed: usize,
+        /// What it may take, in MiB.
+        limit: usize,
+    },
     /// The exported file gives other answers than the trained network.
     #[error("the exported model disagrees with the trained one on {engine}: {reason}; nothing is published")]
     Parity {
@@ -111,4 +132,8 @@ impl From<FitError> for FinetuneError {
             error => FinetuneError::Fit(error),
         }
     }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"))
 }

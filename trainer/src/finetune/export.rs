@@ -25,16 +25,17 @@ pub(super) struct Export {
 
 /// Writes the file, and computes the golden answers.
 pub(super) fn export(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outcome) -> Result<Export, FinetuneError> {
-    let images = table.samples.iter().map(|image| (&image.checksum, image.sample.class));
+    let dataset = &table.preparation.dataset;
+    let images = table.samples.iter().map(|image| (&image.checksum, dataset.labels_of(&image.sample)));
     let mut network = outcome.network.clone();
     network.spec.training = Some(TrainingRecord {
         base: task.base_name.to_owned(),
         base_sha256: task.base.sha256(),
-        dataset_sha256: checksum(&table.preparation.dataset.labels, images),
-        snapshot: table.preparation.dataset.snapshot.as_ref().map(ToString::to_string),
+        dataset_sha256: checksum(images),
+        snapshot: dataset.snapshot.as_ref().map(ToString::to_string),
         strategy: outcome.strategy.name().to_owned(),
         seed: task.options.seed,
-        options: json!(task.options),
+        options: json!(&task.options),
         metrics: metrics(outcome),
         created_by: concat!("graft ", env!("CARGO_PKG_VERSION")).to_owned(),
     });
@@ -45,12 +46,14 @@ pub(super) fn export(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outcom
 
 /// The results by name; shares are 0..1.
 pub(super) fn metrics(outcome: &Outcome) -> Value {
-    let (validation, test) = (&outcome.validation.evaluation, &outcome.test.evaluation);
+    let (validation, test) = (&outcome.validation.evaluation, &outcome.result().evaluation);
     json!({
         "test_top1": test.top1, "test_top5": test.top5, "test_images": test.images,
         "validation_top1": (validation.images > 0).then_some(validation.top1), "best_epoch": outcome.best_epoch,
         "test_macro_f1": test.macro_f1, "test_ece": test.reliability.as_ref().map(|reliability| reliability.ece),
         "temperature": outcome.calibration.map(|calibration| calibration.temperature),
+        "folds": outcome.folds.as_ref().map(|folds| folds.folds.len()),
+        "test_map": test.mean_average_precision, "test_micro_f1": test.micro_f1, "test_exact": test.exact,
     })
 }
 

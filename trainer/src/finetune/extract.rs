@@ -13,8 +13,9 @@ use super::stage::{BadFiles, Progress};
 use super::{FinetuneError, Task};
 use crate::backend::CpuExecutor;
 use crate::data::augment::{View, views};
-use crate::data::{BadFile, DatasetError, Sample, Split, check_classes};
+use crate::data::{BadFile, DatasetError, LabelSets, Sample, Split, check_classes};
 use crate::events::{Observer, Phase};
+use crate::metrics::Truths;
 
 /// Images decoded at a time: enough to keep every thread busy, few enough to fit in memory.
 const CHUNK: usize = 64;
@@ -30,6 +31,8 @@ pub(super) struct FeatureTable<'a> {
     pub(super) views: Vec<LabeledFeatures>,
     /// Which rows train, choose the epoch and measure.
     pub(super) split: Split,
+    /// What each class counts in training.
+    pub(super) class_weights: Option<Vec<f32>>,
     /// How many rows were in the cache.
     pub(super) cached: usize,
 }
@@ -38,6 +41,21 @@ impl FeatureTable<'_> {
     /// The plain view of these rows.
     pub(super) fn plain(&self, rows: &[usize]) -> LabeledFeatures {
         self.views[0].rows(rows)
+    }
+
+    /// The classes of these rows, or the numbers of their sets.
+    pub(super) fn numbers(&self, rows: &[usize]) -> Vec<usize> {
+        rows.iter().map(|&row| self.samples[row].sample.class).collect()
+    }
+
+    /// What images show whose classes, or the numbers of their sets, these are.
+    pub(super) fn truths<'t>(&'t self, numbers: &'t [usize]) -> Truths<'t> {
+        Truths { numbers, classes: self.preparation.dataset.labels.len(), sets: self.sets() }
+    }
+
+    /// The sets of classes, where an image may have several.
+    pub(super) fn sets(&self) -> Option<&LabelSets> {
+        self.preparation.dataset.label_sets.as_ref()
     }
 
     /// All views of the rows that train.
@@ -74,10 +92,12 @@ pub(super) fn extract<'a>(
     compute(task, &missing, &mut cache, observer)?;
     let (samples, views) = collect(images, &views, &cache)?;
     check_finite(&samples, &views[0])?;
-    check_classes(&dataset.labels, samples.iter().map(|image| &image.sample))?;
-    let subsets: Vec<_> = samples.iter().map(|image| (image.sample.class, image.sample.subset)).collect();
-    let split = Split::new(&subsets, task.options.partition(), task.options.seed);
-    Ok(FeatureTable { preparation, samples, split, cached: cached / views.len(), views })
+    let listed = || samples.iter().map(|image| &image.sample);
+    check_classes(dataset, listed())?;
+    let split = task.options.split(dataset, listed());
+    let training: Vec<usize> = split.train.iter().map(|&row| samples[row].sample.class).collect();
+    let class_weights = task.options.class_weights.resolve(&dataset.labels, &training, dataset.label_sets.as_ref())?;
+    Ok(FeatureTable { preparation, samples, split, class_weights, cached: cached / views.len(), views })
 }
 
 /// What is still to be computed.

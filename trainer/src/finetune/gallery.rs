@@ -35,10 +35,10 @@ pub(super) struct Gallery {
 /// The notable test images, and training images that heads without them take for another class.
 pub(super) fn gallery(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outcome) -> Gallery {
     let labels = &table.preparation.dataset.labels;
-    let classes = |rows: &[usize]| rows.iter().map(|&row| table.samples[row].sample.class).collect::<Vec<usize>>();
     let mut painter = Painter { task, table, pictures: vec![] };
     let test = &table.split.test;
-    let ranked = RankedAnswers { logits: &outcome.test.logits, truths: &classes(test), labels };
+    let (numbers, thresholds) = (table.numbers(test), outcome.network.spec.scores.thresholds.as_deref());
+    let ranked = RankedAnswers { logits: &outcome.result().logits, truths: table.truths(&numbers), labels, thresholds };
     let NotableRows { mistakes, uncertain } = ranked.notable();
     let NotableAnswers { mistakes: wrong, uncertain: close } =
         NotableAnswers::new(&ranked, |at| painter.name(test[at]));
@@ -50,7 +50,8 @@ pub(super) fn gallery(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outco
         None => vec![],
         Some(OutOfFold { images, logits }) => {
             let rows: Vec<usize> = images.iter().map(|&image| table.split.train[image]).collect();
-            let ranked = RankedAnswers { logits, truths: &classes(&rows), labels };
+            let numbers = table.numbers(&rows);
+            let ranked = RankedAnswers { logits, truths: table.truths(&numbers), labels, thresholds };
             let mut doubtful = ranked.doubtful();
             doubtful.truncate(SUSPECTS);
             let answers = doubtful.iter().map(|&at| ranked.answer(at, painter.name(rows[at]))).collect();

@@ -5,6 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
 
+/// What the head is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum), value(rename_all = "snake_case"))]
+pub enum HeadKind {
+    /// One linear layer.
+    #[default]
+    Linear,
+    /// The head of VGG's article: two layers of 4096 with ReLU and dropout of one half, then the linear one. It is trained by SGD
+    /// on features as they are.
+    Article,
+}
+
 /// How the head's weights are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,7 +37,9 @@ pub enum HeadSolver {
 /// How a head is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeadOptions {
-    /// How its weights are found. What is below down to the smoothing is for SGD alone.
+    /// What it is.
+    pub kind: HeadKind,
+    /// How the weights of a linear head are found. What is below down to the smoothing is for SGD alone.
     pub solver: HeadSolver,
     /// Passes over the training images.
     pub epochs: usize,

@@ -3,11 +3,13 @@
 mod auto;
 mod base;
 mod calibration;
+mod class_weights;
 mod context;
 mod error;
 mod export;
 mod extract;
 pub mod features;
+mod folds;
 mod gallery;
 pub mod golden;
 pub mod head;
@@ -26,7 +28,9 @@ mod verify;
 
 pub use base::{Base, FileBase, ModelContent, head_alone};
 pub use calibration::{Calibration, CalibrationImages};
+pub use class_weights::{ClassWeighting, InvalidClassWeights};
 pub use error::FinetuneError;
+pub use folds::{FoldResult, FoldResults};
 pub use gallery::Picture;
 pub use options::{FinetuneOptions, TuningOptions};
 pub use probe::{
@@ -65,25 +69,15 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     let preparation = prepare::prepare(task, observer)?;
 
     clock.enter(Phase::Features, observer);
-    let table = extract::extract(task, &preparation, observer)?;
+    let mut table = extract::extract(task, &preparation, observer)?;
 
     clock.enter(Phase::Training, observer);
-    let probe = probe(
-        &ProbeTask {
-            training: &table.training(),
-            validation: &table.plain(&table.split.validation),
-            shape: preparation.features.shape(),
-            views: table.views.len(),
-            classes: preparation.dataset.labels.len(),
-            transforms: &FeatureTransform::all(preparation.features.shape()),
-            options: task.options.head(),
-        },
-        observer,
-    )?;
-    let outcome = tune::tune(task, &table, probe, observer)?;
-    let outcome = calibration::calibrate(outcome, &table, observer);
+    let outcome = match task.options.folds {
+        1 => train_model(task, &table, observer)?,
+        _ => folds::cross_validate(task, &mut table, observer)?,
+    };
     observer.event(Event::Metrics { metrics: export::metrics(&outcome) });
-    if let Some(message) = outcome.test.evaluation.poverty() {
+    if let Some(message) = outcome.result().evaluation.poverty() {
         observer.event(Event::Warning { message });
     }
 
@@ -103,21 +97,45 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
     Ok(Finetuned { content, report, golden: export.golden, pictures })
 }
 
+/// A head, layers of the base with it if the strategy says so, and calibrated scores.
+fn train_model(
+    task: &Task<'_>,
+    table: &FeatureTable<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, FinetuneError> {
+    let probe = probe(
+        &ProbeTask {
+            training: &table.training(),
+            validation: &table.plain(&table.split.validation),
+            shape: table.preparation.features.shape(),
+            views: table.views.len(),
+            classes: table.preparation.dataset.labels.len(),
+            sets: table.sets(),
+            weights: table.class_weights.as_deref(),
+            transforms: &FeatureTransform::all(table.preparation.features.shape()),
+            options: task.options.head(),
+        },
+        observer,
+    )?;
+    let outcome = tune::tune(task, table, probe, observer)?;
+    Ok(calibration::calibrate(outcome, table, observer))
+}
+
 /// Everything but what is only known when the model is verified.
 fn report(task: &Task<'_>, table: &FeatureTable<'_>, outcome: Outcome) -> FinetuneReport {
     let dataset = &table.preparation.dataset;
     FinetuneReport {
         base: task.base_name.to_owned(),
         labels: dataset.labels.names().to_vec(),
-        dataset: Some(DatasetSummary::new(dataset, &dataset.split(task.options.partition(), task.options.seed))),
+        dataset: Some(DatasetSummary::new(dataset, &task.options.split(dataset, &dataset.samples))),
         images: ImageCounts {
             train: table.split.train.len(),
             validation: table.split.validation.len(),
-            test: table.split.test.len(),
+            test: if task.options.folds > 1 { 0 } else { table.split.test.len() },
             skipped: dataset.samples.len() + dataset.account.faults().len() - table.samples.len(),
             cached: table.cached,
         },
-        options: task.options,
+        options: task.options.clone(),
         engine: task.engine,
         kernels: task.backend.to_string(),
         seconds: PhaseSeconds::default(),
@@ -126,7 +144,8 @@ fn report(task: &Task<'_>, table: &FeatureTable<'_>, outcome: Outcome) -> Finetu
         best_epoch: outcome.best_epoch,
         epochs: outcome.history,
         validation: outcome.validation.evaluation,
-        test: outcome.test.evaluation,
+        test: outcome.measured.unwrap_or(outcome.test).evaluation,
+        folds: outcome.folds,
         calibration: outcome.calibration,
         answers: NotableAnswers::default(),
         suspects: vec![],

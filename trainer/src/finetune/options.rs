@@ -4,14 +4,15 @@
 use models::preprocess::Limits;
 use serde::{Deserialize, Serialize};
 
+use super::class_weights::ClassWeighting;
 use super::{FinetuneError, FinetuneStrategy};
 use crate::data::augment::AugmentationPolicy;
-use crate::data::{BadFilePolicy, Fractions, Partition};
-use crate::finetune::head::{HeadOptions, HeadSolver};
+use crate::data::{BadFilePolicy, Dataset, Fractions, Partition, Sample, Split};
+use crate::finetune::head::{HeadKind, HeadOptions, HeadSolver};
 use crate::options::{self, Bound, Interval};
 
 /// How to train; each option has a default.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
@@ -28,11 +29,15 @@ pub struct FinetuneOptions {
     #[cfg_attr(feature = "clap", command(flatten))]
     pub tuning: TuningOptions,
 
-    /// How the head's weights are found.
+    /// What the head is: one linear layer, or VGG's three with dropout.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_HEAD", value_enum, default_value_t))]
+    pub head: HeadKind,
+
+    /// How the weights of a linear head are found.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_HEAD_SOLVER", value_enum, default_value_t))]
     pub head_solver: HeadSolver,
 
-    /// Passes of the head over the features, by SGD.
+    /// Passes of the head over the features, by SGD; of the article's head 30 where nothing else is set.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_EPOCHS", default_value_t = Self::default().epochs))]
     pub epochs: usize,
 
@@ -44,13 +49,22 @@ pub struct FinetuneOptions {
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_LEARNING_RATE", default_value_t = Self::default().learning_rate))]
     pub learning_rate: f64,
 
-    /// L2 penalty on the head's weights by SGD while the head is trained alone.
+    /// L2 penalty on the head's weights by SGD while the head is trained alone; of the article's head 5e-4 where nothing else is
+    /// set.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_WEIGHT_DECAY", default_value_t = Self::default().weight_decay))]
     pub weight_decay: f64,
 
     /// The share of each target that is spread over all classes.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_LABEL_SMOOTHING", default_value_t = Self::default().label_smoothing))]
     pub label_smoothing: f64,
+
+    /// What an image of each class counts: `none` all alike, `balanced` so much that all classes count alike, or numbers for
+    /// some classes, as in `rose=3,tulip=0.5`.
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, env = "GRAFT_CLASS_WEIGHTS", value_name = "none|balanced|CLASS=N,...", default_value_t)
+    )]
+    pub class_weights: ClassWeighting,
 
     /// Seeds the split and the order of the images.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_SEED", default_value_t = Self::default().seed))]
@@ -60,6 +74,12 @@ pub struct FinetuneOptions {
     /// and takes none.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_VALIDATION", default_value_t = Self::default().validation))]
     pub validation: f64,
+
+    /// Into how many parts the images are divided, each of which measures a model that is trained on the others, so that every
+    /// image is tested once; the model itself is trained on all of them. 1 for one part that measures. For few images; training
+    /// takes so many times as long.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_FOLDS", default_value_t = Self::default().folds))]
+    pub folds: usize,
 
     /// The share of each class that measures the result.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_TEST", default_value_t = Self::default().test))]
@@ -126,6 +146,7 @@ impl Default for FinetuneOptions {
         Self {
             strategy: FinetuneStrategy::Head,
             views: 1,
+            head: HeadKind::Linear,
             head_solver: HeadSolver::Auto,
             tuning: TuningOptions::default(),
             epochs: 60,
@@ -133,8 +154,10 @@ impl Default for FinetuneOptions {
             learning_rate: 0.01,
             weight_decay: 0.03,
             label_smoothing: 0.1,
+            class_weights: ClassWeighting::None,
             seed: 0,
             validation: 0.05,
+            folds: 1,
             test: 0.25,
             bad_files: BadFilePolicy::Refuse,
             max_megapixels: 50,
@@ -155,6 +178,10 @@ impl Default for TuningOptions {
         }
     }
 }
+
+/// Of the article's head, where nothing else is asked for.
+const ARTICLE_EPOCHS: usize = 30;
+const ARTICLE_WEIGHT_DECAY: f64 = 5e-4;
 
 /// The largest integer that every JSON parser keeps: 2^53 - 1.
 const LARGEST_SEED: f64 = 9_007_199_254_740_991.0;
@@ -185,6 +212,7 @@ impl FinetuneOptions {
             options.validation
         }),
         Bound::new("test", Interval::at_least(0.0).below(0.9), "a share from 0 to 0.9", |options| options.test),
+        Bound::new("folds", Interval::at_least(1.0).at_most(20.0), "from 1 to 20", |options| options.folds as f64),
         Bound::new("max_megapixels", Interval::at_least(1.0).at_most(1000.0), "from 1 to 1000", |options| {
             options.max_megapixels as f64
         }),
@@ -198,14 +226,27 @@ impl FinetuneOptions {
         options::check_bounds(TuningOptions::BOUNDS, &self.tuning)?;
         options::check_bounds(Self::BOUNDS, self)?;
         let measured = (self.validation + self.test < 0.9, "validation", "together with `test` less than 0.9");
-        Ok(options::check(&[measured])?)
+        let weighted = (self.class_weights.is_positive(), "class_weights", "positive numbers, from 1e-6 to 1e6");
+        Ok(options::check(&[measured, weighted])?)
     }
 
     /// The shares of the subsets that the data set does not give.
     #[must_use]
     pub fn partition(&self) -> Partition {
-        let epochs = self.strategy != FinetuneStrategy::Head || self.solver() == HeadSolver::Sgd;
+        let by_epochs = self.head == HeadKind::Article || self.solver() == HeadSolver::Sgd;
+        let epochs = self.strategy != FinetuneStrategy::Head || by_epochs;
         Partition::Fractions(Fractions { validation: if epochs { self.validation } else { 0.0 }, test: self.test })
+    }
+
+    /// Which of these images train, choose the epoch and measure. With folds none measures: all train in the end.
+    #[must_use]
+    pub fn split<'a>(&self, dataset: &Dataset, samples: impl IntoIterator<Item = &'a Sample>) -> Split {
+        let mut split = dataset.split_of(samples, self.partition(), self.seed);
+        if self.folds > 1 {
+            split.train.append(&mut split.test);
+            split.train.sort_unstable();
+        }
+        split
     }
 
     /// How large an image may be.
@@ -229,12 +270,18 @@ impl FinetuneOptions {
     /// The options of the head alone.
     #[must_use]
     pub fn head(&self) -> HeadOptions {
+        let usual = Self::default();
+        // The article's head has defaults of its own: fewer passes, since each takes long, and its weight decay.
+        let article = self.head == HeadKind::Article;
+        let epochs = if article && self.epochs == usual.epochs { ARTICLE_EPOCHS } else { self.epochs };
+        let own_decay = article && self.weight_decay == usual.weight_decay;
         HeadOptions {
+            kind: self.head,
             solver: self.solver(),
-            epochs: self.epochs,
+            epochs,
             batch_size: self.batch_size,
             learning_rate: self.learning_rate,
-            weight_decay: self.weight_decay,
+            weight_decay: if own_decay { ARTICLE_WEIGHT_DECAY } else { self.weight_decay },
             label_smoothing: self.label_smoothing,
             seed: self.seed,
         }
@@ -272,7 +319,7 @@ impl TuningOptions {
 mod tests {
     use super::*;
 
-    fn refusal(options: FinetuneOptions) -> String {
+    fn refusal(options: &FinetuneOptions) -> String {
         options.validate().unwrap_err().to_string()
     }
 
@@ -280,60 +327,63 @@ mod tests {
     fn defaults_are_valid_and_numbers_out_of_bounds_are_named() {
         let defaults = FinetuneOptions::default();
         defaults.validate().unwrap();
-        FinetuneOptions { views: 64, label_smoothing: 0.0, validation: 0.0, ..defaults }.validate().unwrap();
-        assert_eq!(refusal(FinetuneOptions { views: 65, ..defaults }), "`views` must be from 1 to 64");
+        FinetuneOptions { views: 64, label_smoothing: 0.0, validation: 0.0, ..defaults.clone() }.validate().unwrap();
+        assert_eq!(refusal(&FinetuneOptions { views: 65, ..defaults.clone() }), "`views` must be from 1 to 64");
         assert_eq!(
-            refusal(FinetuneOptions { learning_rate: 0.0, ..defaults }),
+            refusal(&FinetuneOptions { learning_rate: 0.0, ..defaults.clone() }),
             "`learning_rate` must be above 0 and 1000 at most"
         );
         assert_eq!(
-            refusal(FinetuneOptions { weight_decay: f64::INFINITY, ..defaults }),
+            refusal(&FinetuneOptions { weight_decay: f64::INFINITY, ..defaults.clone() }),
             "`weight_decay` must be from 0 to 1000"
         );
         assert_eq!(
-            refusal(FinetuneOptions { label_smoothing: 1.0, ..defaults }),
+            refusal(&FinetuneOptions { label_smoothing: 1.0, ..defaults.clone() }),
             "`label_smoothing` must be a share from 0 to 1"
         );
         assert_eq!(
-            refusal(FinetuneOptions { validation: 0.5, test: 0.4, ..defaults }),
+            refusal(&FinetuneOptions { validation: 0.5, test: 0.4, ..defaults.clone() }),
             "`validation` must be together with `test` less than 0.9"
         );
         let tuning = TuningOptions { layer_decay: f64::NAN, ..TuningOptions::default() };
         assert_eq!(
-            refusal(FinetuneOptions { tuning, ..defaults }),
+            refusal(&FinetuneOptions { tuning, ..defaults.clone() }),
             "`tuning.layer_decay` must be above 0 and 1 at most"
         );
     }
 
     #[test]
     fn a_head_that_has_no_epochs_takes_no_validation_images() {
-        let validation = |options: FinetuneOptions| match options.partition() {
+        let validation = |options: &FinetuneOptions| match options.partition() {
             Partition::Fractions(Fractions { validation, .. }) => validation,
             Partition::Counts(_) => panic!("shares"),
         };
         let defaults = FinetuneOptions::default();
-        assert_eq!(validation(defaults), 0.0);
-        assert_eq!(validation(FinetuneOptions { head_solver: HeadSolver::Sgd, ..defaults }), 0.05);
-        assert_eq!(validation(FinetuneOptions { strategy: FinetuneStrategy::Staged, ..defaults }), 0.05);
+        assert_eq!(validation(&defaults), 0.0);
+        assert_eq!(validation(&FinetuneOptions { head_solver: HeadSolver::Sgd, ..defaults.clone() }), 0.05);
+        assert_eq!(validation(&FinetuneOptions { strategy: FinetuneStrategy::Staged, ..defaults.clone() }), 0.05);
         // Whoever sets epochs means them.
-        assert_eq!(validation(FinetuneOptions { epochs: 20, ..defaults }), 0.05);
-        assert_eq!(validation(FinetuneOptions { epochs: 20, head_solver: HeadSolver::Lbfgs, ..defaults }), 0.0);
+        assert_eq!(validation(&FinetuneOptions { epochs: 20, ..defaults.clone() }), 0.05);
+        assert_eq!(
+            validation(&FinetuneOptions { epochs: 20, head_solver: HeadSolver::Lbfgs, ..defaults.clone() }),
+            0.0
+        );
     }
 
     #[test]
     fn every_number_has_an_upper_bound_that_its_refusal_names() {
         let defaults = FinetuneOptions::default();
         let tuning = TuningOptions::default();
-        let tuned = |tuning| FinetuneOptions { tuning, ..defaults };
+        let tuned = |tuning| FinetuneOptions { tuning, ..defaults.clone() };
         let huge = 1 << 63;
         let (count, seed) = (usize::MAX, u64::MAX);
         let refused = [
-            (FinetuneOptions { epochs: 1_000_000_000_000_000, ..defaults }, "1000000"),
-            (FinetuneOptions { batch_size: count, ..defaults }, "65536"),
-            (FinetuneOptions { learning_rate: 1e308, ..defaults }, "1000"),
-            (FinetuneOptions { weight_decay: 1e308, ..defaults }, "1000"),
-            (FinetuneOptions { seed, ..defaults }, "9007199254740991"),
-            (FinetuneOptions { seed: 1 << 53, ..defaults }, "9007199254740991"),
+            (FinetuneOptions { epochs: 1_000_000_000_000_000, ..defaults.clone() }, "1000000"),
+            (FinetuneOptions { batch_size: count, ..defaults.clone() }, "65536"),
+            (FinetuneOptions { learning_rate: 1e308, ..defaults.clone() }, "1000"),
+            (FinetuneOptions { weight_decay: 1e308, ..defaults.clone() }, "1000"),
+            (FinetuneOptions { seed, ..defaults.clone() }, "9007199254740991"),
+            (FinetuneOptions { seed: 1 << 53, ..defaults.clone() }, "9007199254740991"),
             (tuned(TuningOptions { epochs: huge, ..tuning }), "100000"),
             (tuned(TuningOptions { batch_size: count, ..tuning }), "4096"),
             (tuned(TuningOptions { learning_rate: 1e308, ..tuning }), "1000"),
@@ -341,10 +391,11 @@ mod tests {
             (tuned(TuningOptions { stages: count, ..tuning }), "1000"),
         ];
         for (options, bound) in refused {
-            assert!(refusal(options).contains(bound), "{}", refusal(options));
+            let refusal = refusal(&options);
+            assert!(refusal.contains(bound), "{refusal}");
         }
         assert!(FinetuneOptions::BOUNDS.iter().all(|bound| bound.interval.upper.is_some()));
         assert!(TuningOptions::BOUNDS.iter().all(|bound| bound.interval.upper.is_some()));
-        FinetuneOptions { epochs: 1_000_000, seed: (1 << 53) - 1, ..defaults }.validate().unwrap();
+        FinetuneOptions { epochs: 1_000_000, seed: (1 << 53) - 1, ..defaults.clone() }.validate().unwrap();
     }
 }

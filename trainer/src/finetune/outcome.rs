@@ -7,11 +7,12 @@ use models::graph::NodeId;
 use onnx::parity::propagated_noise;
 
 use super::calibration::Calibration;
+use super::folds::FoldResults;
 use super::probe::OutOfFold;
 use super::{FinetuneStrategy, HeadChoice};
 use crate::events::Event;
 use crate::fit::Progress;
-use crate::metrics::Evaluation;
+use crate::metrics::{Evaluation, Truths};
 
 /// The head that training began with.
 #[derive(Clone)]
@@ -37,6 +38,11 @@ pub(super) struct Outcome {
     pub(super) history: Vec<Event>,
     pub(super) validation: SubsetResult,
     pub(super) test: SubsetResult,
+    /// What models said to images that they were not trained on, each once, where images were divided into folds. Then the test
+    /// images are those of the training, and measure nothing.
+    pub(super) measured: Option<SubsetResult>,
+    /// The same, fold by fold.
+    pub(super) folds: Option<FoldResults>,
     /// What heads said to training images that they were not trained on, where nothing but the head was trained.
     pub(super) out_of_fold: Option<OutOfFold>,
     /// How its logits were divided, once they are.
@@ -46,6 +52,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// What measures it.
+    pub(super) fn result(&self) -> &SubsetResult {
+        self.measured.as_ref().unwrap_or(&self.test)
+    }
+
     /// The difference of a logit that comes from the noise of the features, by the weights of the new head.
     pub(super) fn noise(&self) -> f64 {
         let head = self.network.graph.node(self.head.node);
@@ -66,8 +77,8 @@ pub(super) struct SubsetResult {
 }
 
 impl SubsetResult {
-    pub(super) fn new(logits: Vec<f32>, truths: &[usize], classes: usize) -> Self {
-        let evaluation = Evaluation::new(&logits, truths, classes);
+    pub(super) fn new(logits: Vec<f32>, truths: Truths<'_>, thresholds: Option<&[f32]>) -> Self {
+        let evaluation = Evaluation::of(&logits, truths, thresholds);
         Self { logits, evaluation }
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::base::head_alone;
 use super::image::ImageFile;
 use super::stage::{BadFiles, Progress};
-use super::{Base, FeatureTransform, FinetuneError, HEAD, Task};
+use super::{Base, FinetuneError, HEAD, LinearProbe, Task};
 use crate::data::{BadFile, Checksum, Dataset, DatasetSummary, OpenOptions, check_classes, duplicates};
 use crate::events::{Event, Observer, Phase};
 
@@ -57,8 +57,8 @@ impl FeatureNode {
     }
 
     /// The base with a new head on these features.
-    pub(super) fn graft(&self, transform: &FeatureTransform, classes: usize) -> Result<GraftedGraph, GraphError> {
-        let steps = transform.steps(self.shape());
+    pub(super) fn graft(&self, probe: &LinearProbe, classes: usize) -> Result<GraftedGraph, GraphError> {
+        let steps = probe.steps(self.shape());
         self.graph.graft_behind(&NewHead { name: HEAD, classes, behind: self.node, steps: &steps })
     }
 }
@@ -71,10 +71,10 @@ pub(super) fn prepare(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Pr
     }
     let options = OpenOptions { archives: Some(&task.folders.archives), access: task.access, ..OpenOptions::default() };
     let dataset = task.source.list_in(&options)?;
-    let split = dataset.split(task.options.partition(), task.options.seed);
+    let split = task.options.split(&dataset, &dataset.samples);
     observer.event(Event::Dataset { summary: Box::new(DatasetSummary::new(&dataset, &split)) });
     let images = read(&dataset, task, observer)?;
-    check_classes(&dataset.labels, images.iter().map(|image| &image.sample))?;
+    check_classes(&dataset, images.iter().map(|image| &image.sample))?;
     let base = task.base.network();
     let features = FeatureNode::of(&base.graph, images.len() * task.options.views)?;
     let spec = base.spec.with_head(None);

@@ -4,6 +4,7 @@ use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
+use super::folds::FoldResults;
 use super::options::FinetuneOptions;
 use super::probe::HeadChoice;
 pub use super::stage::PhaseSeconds;
@@ -53,6 +54,10 @@ pub struct FinetuneReport {
     pub validation: Evaluation,
     /// The result on the test images, which chose nothing.
     pub test: Evaluation,
+    /// The results of the folds, where images were divided into some: `test` has all their images then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub folds: Option<FoldResults>,
     /// How scores were calibrated; missing where they were not, and from reports of versions before 0.3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]

@@ -14,12 +14,13 @@ use crate::metrics::{ImageAnswer, RankedAnswers};
 /// # Errors
 /// [`FinetuneError`] for images that cannot be trained on or read, and when the observer asks to stop.
 pub fn suspects(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Option<Vec<ImageAnswer>>, FinetuneError> {
-    let options = FinetuneOptions { views: 1, ..task.options };
+    let options = FinetuneOptions { views: 1, ..task.options.clone() };
     let task = &Task { options, ..task.clone() };
     observer.event(Event::Phase { phase: Phase::Data });
     let preparation = prepare::prepare(task, observer)?;
     observer.event(Event::Phase { phase: Phase::Features });
-    let FeatureTable { samples, views, .. } = extract::extract(task, &preparation, observer)?;
+    let table = extract::extract(task, &preparation, observer)?;
+    let FeatureTable { samples, views, .. } = &table;
     observer.event(Event::Phase { phase: Phase::Training });
     let (shape, labels) = (preparation.features.shape(), &preparation.dataset.labels);
     // Images that measure have labels too.
@@ -29,12 +30,14 @@ pub fn suspects(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Option<V
         shape,
         views: 1,
         classes: labels.len(),
+        sets: table.sets(),
+        weights: table.class_weights.as_deref(),
         transforms: &FeatureTransform::all(shape),
-        options: options.head(),
+        options: task.options.head(),
     };
     let Some(OutOfFold { images, logits }) = out_of_fold(&probe, observer)? else { return Ok(None) };
     let truths: Vec<usize> = images.iter().map(|&image| views[0].classes[image]).collect();
-    let ranked = RankedAnswers { logits: &logits, truths: &truths, labels };
+    let ranked = RankedAnswers { logits: &logits, truths: table.truths(&truths), labels, thresholds: None };
     let answer = |at: usize| {
         let name = samples[images[at]].sample.name_below(task.source.path());
         ranked.answer(at, name)

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use models::graph::{GraftedGraph, NodeId};
+use models::ops::Op;
+use models::scores::ScoreKind;
 use models::{Graph, Network};
 
 use super::auto;
@@ -16,11 +18,13 @@ use super::probe::LinearProbe;
 use super::strategy::FinetuneStrategy;
 use super::{FinetuneError, Task};
 use crate::backend::{CpuExecutor, Parameter};
-use crate::data::Sample;
 use crate::data::augment::{Augmentation, views};
 use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
+use crate::data::{LabelSets, Sample};
 use crate::events::{Event, Observer};
-use crate::fit::{self, CheckpointOptions, Examples, FeatureExamples, FitOptions, ImageExamples, LossOptions};
+use crate::fit::{
+    self, CheckpointOptions, ClassWeights, Examples, FeatureExamples, FitOptions, ImageExamples, LossOptions,
+};
 use crate::optim::schedule::{Clock, Ramp, Schedule};
 use crate::optim::{Groups, OptimizerKind};
 
@@ -37,7 +41,7 @@ pub(super) fn tune(
 ) -> Result<Outcome, FinetuneError> {
     let (network, node) = with_head(task, table.preparation, &probe)?;
     let inputs = probe.transform.apply(table.preparation.features.shape(), &table.views[0].features);
-    let largest_input = inputs.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+    let largest_input = probe.hidden(&inputs).iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
     let samples: Vec<&Sample> = table.samples.iter().map(|image| &image.sample).collect();
     let mut context = TuneContext {
         task,
@@ -54,7 +58,7 @@ pub(super) fn tune(
     }
     match context.strategy {
         FinetuneStrategy::Head => Ok(head_alone(&context, table, probe)),
-        _ => train(&context, observer),
+        _ => train(&context, table, observer),
     }
 }
 
@@ -66,12 +70,18 @@ fn with_head(
 ) -> Result<(Network, NodeId), FinetuneError> {
     let base = task.base.network();
     let labels = preparation.dataset.labels.clone();
-    let GraftedGraph { graph, head, .. } = preparation.features.graft(&probe.transform, labels.len())?;
+    let GraftedGraph { graph, head, .. } = preparation.features.graft(probe, labels.len())?;
     let mut params = base.params.clone();
-    for (name, tensor) in graph.node(head).params.iter().zip([&probe.head.weight, &probe.head.bias]) {
-        params.insert(name, tensor.clone());
+    let layers = graph.iter().filter(|(id, node)| *id > preparation.features.node && matches!(node.op, Op::Linear(_)));
+    for ((_, node), layer) in layers.zip(probe.hidden.iter().chain([&probe.head])) {
+        for (name, tensor) in node.params.iter().zip([&layer.weight, &layer.bias]) {
+            params.insert(name, tensor.clone());
+        }
     }
-    let spec = base.spec.with_head(Some(labels));
+    let mut spec = base.spec.with_head(Some(labels));
+    if preparation.dataset.is_multi_label() {
+        spec.scores.kind = ScoreKind::Sigmoid;
+    }
     Ok((Network::new(graph, &params, spec)?, head))
 }
 
@@ -80,7 +90,7 @@ fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: Linear
     let result = |rows: &[usize]| {
         let plain = table.plain(rows);
         let logits = probe.logits(table.preparation.features.shape(), &plain.features);
-        SubsetResult::new(logits, &plain.classes, probe.head.bias.data().len())
+        SubsetResult::new(logits, table.truths(&plain.classes), None)
     };
     Outcome {
         network: context.network.clone(),
@@ -89,6 +99,8 @@ fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: Linear
         best_epoch: probe.best_epoch,
         validation: result(&table.split.validation),
         test: result(&table.split.test),
+        measured: None,
+        folds: None,
         out_of_fold: probe.out_of_fold,
         calibration: None,
         history: probe.history,
@@ -96,11 +108,19 @@ fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: Linear
     }
 }
 
-fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outcome, FinetuneError> {
-    let TuneContext { task, network, samples, split, strategy, .. } = *context;
+fn train(
+    context: &TuneContext<'_>,
+    table: &FeatureTable<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, FinetuneError> {
+    let TuneContext { task, network, split, strategy, .. } = *context;
     let tuning = task.options.tuning;
-    let run =
-        TuneRun { context, options: fit_options(&tuning, task, split.train.len()), folder: context.run_folder()? };
+    let run = TuneRun {
+        context,
+        sets: table.sets(),
+        options: fit_options(&tuning, task, table),
+        folder: context.run_folder()?,
+    };
     let fitted = match strategy {
         FinetuneStrategy::LastStage => run.on_feature_maps(observer)?,
         _ => run.on_images(observer)?,
@@ -111,8 +131,7 @@ fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outco
     let result = |rows: &[usize]| -> Result<SubsetResult, FinetuneError> {
         let images = images(context, rows, Augmentation::default())?;
         let logits = fit::logits(&executor, &images, tuning.batch_size)?;
-        let truths: Vec<usize> = rows.iter().map(|&row| samples[row].class).collect();
-        Ok(SubsetResult::new(logits, &truths, executor.outputs()))
+        Ok(SubsetResult::new(logits, table.truths(&table.numbers(rows)), None))
     };
     Ok(Outcome {
         network: Network::new(network.graph.clone(), &params, network.spec.clone())?,
@@ -122,6 +141,8 @@ fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outco
         history: epochs(&fitted.progress, tuning.epochs as usize),
         validation: result(&split.validation)?,
         test: result(&split.test)?,
+        measured: None,
+        folds: None,
         out_of_fold: None,
         calibration: None,
         checkpoints: Some(run.folder),
@@ -131,6 +152,8 @@ fn train(context: &TuneContext<'_>, observer: &mut dyn Observer) -> Result<Outco
 /// A tuning with its checkpoints.
 struct TuneRun<'a> {
     context: &'a TuneContext<'a>,
+    /// The sets of classes, where an image may have several.
+    sets: Option<&'a LabelSets>,
     options: FitOptions,
     folder: PathBuf,
 }
@@ -186,6 +209,7 @@ impl TuneRun<'_> {
             params: &network.params,
             trains: part.trains,
             training: part.training,
+            label_sets: self.sets,
             validation: (!split.validation.is_empty()).then_some(part.validation),
             options: &self.options,
             backend: task.backend,
@@ -196,8 +220,8 @@ impl TuneRun<'_> {
     }
 }
 
-fn fit_options(tuning: &TuningOptions, task: &Task<'_>, images: usize) -> FitOptions {
-    let steps = tuning.epochs * images.div_ceil(tuning.batch_size) as u64;
+fn fit_options(tuning: &TuningOptions, task: &Task<'_>, table: &FeatureTable<'_>) -> FitOptions {
+    let steps = tuning.epochs * table.split.train.len().div_ceil(tuning.batch_size) as u64;
     let warm_up = steps / 20;
     let cosine = Schedule::Cosine { rate: tuning.learning_rate, end: 0.0, steps: steps - warm_up };
     FitOptions {
@@ -214,7 +238,10 @@ fn fit_options(tuning: &TuningOptions, task: &Task<'_>, images: usize) -> FitOpt
                 then: Box::new(cosine),
             },
         },
-        loss: LossOptions { label_smoothing: task.options.label_smoothing, class_weights: None },
+        loss: LossOptions {
+            label_smoothing: task.options.label_smoothing,
+            class_weights: table.class_weights.clone().map(ClassWeights::Listed),
+        },
         seed: task.options.seed,
         checkpoints: CheckpointOptions { every_steps: Some(50), ..CheckpointOptions::default() },
         ..FitOptions::default()

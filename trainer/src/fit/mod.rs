@@ -32,6 +32,7 @@ pub use weights::{ClassWeights, LossOptions};
 pub use range_test::{Probe, RangeOptions, RangeTest, Suggestion, range_test};
 
 use crate::backend::{ComputeBackend, ExecError, Executor, Parameter};
+use crate::data::LabelSets;
 use crate::data::loader::LoaderError;
 use crate::data::mixing::MixError;
 use crate::events::Observer;
@@ -52,6 +53,8 @@ pub struct Task<'a> {
     pub trains: &'a dyn Fn(&Parameter) -> bool,
     /// What it learns from.
     pub training: &'a dyn Examples,
+    /// Where an example may have several classes, the sets whose numbers the examples have for classes.
+    pub label_sets: Option<&'a LabelSets>,
     /// What chooses the best epoch; with none, the last is the best.
     pub validation: Option<&'a dyn Examples>,
     /// How.

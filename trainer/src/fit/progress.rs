@@ -65,6 +65,9 @@ pub struct EpochResult {
     pub validation_loss: Option<f64>,
     /// Share of validation examples whose highest logit is their class's, 0..1.
     pub validation_top1: Option<f64>,
+    /// Mean average precision of the validation examples, where an example may have several classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_map: Option<f64>,
 }
 
 /// The best epoch.
@@ -72,7 +75,7 @@ pub struct EpochResult {
 pub struct Best {
     /// Counted from 1.
     pub epoch: u64,
-    /// Its validation result: more hits are better, and of as many a smaller loss.
+    /// Its validation result: more hits are better, or a higher mean average precision, and of as many a smaller loss.
     pub top1: f64,
     /// See `top1`.
     pub loss: f64,
@@ -81,7 +84,8 @@ pub struct Best {
 impl Best {
     /// This epoch, if it is better than the best so far; without validation examples, the later epoch is.
     pub(super) fn beaten_by(best: Option<&Self>, epoch: u64, result: &EpochResult, ties: TieBreak) -> Option<Self> {
-        let (Some(top1), Some(loss)) = (result.validation_top1, result.validation_loss) else {
+        let rank = result.validation_map.or(result.validation_top1);
+        let (Some(top1), Some(loss)) = (rank, result.validation_loss) else {
             return Some(Self { epoch, top1: result.train_top1, loss: result.train_loss });
         };
         let wins_tie = |best: &Self| ties == TieBreak::Later || loss < best.loss;

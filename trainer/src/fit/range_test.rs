@@ -90,12 +90,13 @@ impl RangeOptions {
 pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Observer) -> Result<RangeTest, FitError> {
     options.validate()?;
     let (examples, fit) = (task.training, task.options);
-    let Task { graph, params, trains, backend, .. } = *task;
+    let Task { graph, params, trains, label_sets, backend, .. } = *task;
     let alone = Task {
         graph,
         params,
         trains,
         training: examples,
+        label_sets,
         validation: None,
         options: fit,
         backend,
@@ -189,6 +190,7 @@ mod tests {
             params: &init::he(&graph, 3),
             trains: &|_| true,
             training: &training,
+            label_sets: None,
             validation: None,
             options: &fit,
             backend: &ComputeBackend::Rust,

@@ -1,8 +1,10 @@
 //! What a classifier gets wrong.
 
 use models::Labels;
-use models::scores::{softmax, top_k};
+use models::scores::{ScoreKind, softmax, top_k};
 use serde::{Deserialize, Serialize};
+
+use super::truths::Truths;
 
 /// A class and another that images of it are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,16 +39,16 @@ pub struct ImageAnswer {
     /// The image, below the data set's folder.
     #[cfg_attr(feature = "openapi", schema(example = "tulip/image_0612.jpg"))]
     pub image: String,
-    /// The class that the image is of.
+    /// The class that the image is of; several are separated by commas.
     #[cfg_attr(feature = "openapi", schema(example = "tulip"))]
     pub truth: String,
-    /// The class with the highest score.
+    /// The class with the highest score; where images have several classes, those that are said to be there.
     #[cfg_attr(feature = "openapi", schema(example = "crocus"))]
     pub predicted: String,
-    /// That score.
+    /// That score; of several classes that of the surest wrong one, or the highest.
     #[cfg_attr(feature = "openapi", schema(example = 0.91))]
     pub score: f64,
-    /// The score of the class that the image is of.
+    /// The score of the class that the image is of; of several the lowest.
     #[cfg_attr(feature = "openapi", schema(example = 0.06))]
     pub truth_score: f64,
     /// The file of a small picture of it among the model's files, where there is one.
@@ -70,10 +72,12 @@ pub struct NotableAnswers {
 pub struct RankedAnswers<'a> {
     /// `[n, classes]`, row-major.
     pub logits: &'a [f32],
-    /// The class of each row.
-    pub truths: &'a [usize],
+    /// What each row's image shows.
+    pub truths: Truths<'a>,
     /// The names of the classes.
     pub labels: &'a Labels,
+    /// The scores from which on classes count as said, where an image may have several.
+    pub thresholds: Option<&'a [f32]>,
 }
 
 impl NotableAnswers {
@@ -101,48 +105,96 @@ impl RankedAnswers<'_> {
     #[must_use]
     pub fn notable(&self) -> NotableRows {
         let (mut mistakes, mut margins) = (Vec::new(), Vec::new());
-        for (row, &truth) in self.truths.iter().enumerate() {
+        for row in 0..self.truths.numbers.len() {
             let scores = self.scores(row);
-            let best = top_k(&scores, 2);
-            if best[0] != truth {
-                mistakes.push((-scores[best[0]], row));
+            if let Some(surprise) = self.surprise(row, &scores) {
+                mistakes.push((-surprise, row));
             }
-            margins.push((best.get(1).map_or(1.0, |&second| scores[best[0]] - scores[second]), row));
+            margins.push((self.margin(&scores), row));
         }
-        let [mistakes, uncertain] = [mistakes, margins].map(|mut keyed: Vec<(f32, usize)>| {
-            keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-            keyed.into_iter().take(NAMED).map(|(_, row)| row).collect()
+        let [mistakes, uncertain] = [mistakes, margins].map(|keyed| {
+            let rows = sorted(keyed).into_iter();
+            rows.take(NAMED).collect()
         });
         NotableRows { mistakes, uncertain }
     }
 
-    /// All rows where another class has a higher score than their own, those first whose own has the least: their labels may
-    /// be wrong.
+    /// All rows that are answered wrongly, those first whose own class has the least score: their labels may be wrong. Where
+    /// images have several classes, those first whose surest wrong class is surest.
     #[must_use]
     pub fn doubtful(&self) -> Vec<usize> {
-        let mut doubtful: Vec<(f32, usize)> = Vec::new();
-        for (row, &truth) in self.truths.iter().enumerate() {
+        let doubt = |row: usize| {
             let scores = self.scores(row);
-            if top_k(&scores, 1)[0] != truth {
-                doubtful.push((scores[truth], row));
-            }
-        }
-        doubtful.sort_by(|a, b| a.0.total_cmp(&b.0));
-        doubtful.into_iter().map(|(_, row)| row).collect()
+            let surprise = self.surprise(row, &scores)?;
+            let key = if self.truths.sets.is_some() { -surprise } else { scores[self.truths.numbers[row]] };
+            Some((key, row))
+        };
+        sorted((0..self.truths.numbers.len()).filter_map(doubt).collect())
     }
 
     /// The answer of a row, to the image of this name.
     #[must_use]
     pub fn answer(&self, row: usize, image: String) -> ImageAnswer {
-        let (scores, truth) = (self.scores(row), self.truths[row]);
-        let label = |class: usize| self.labels.get(class).unwrap_or_default().to_owned();
+        let (scores, own) = (self.scores(row), self.truths.of(row));
+        let named = |classes: &[usize]| {
+            let labels: Vec<&str> = classes.iter().map(|&class| self.labels.get(class).unwrap_or_default()).collect();
+            if labels.is_empty() { "none".to_owned() } else { labels.join(", ") }
+        };
         let best = top_k(&scores, 1)[0];
-        let (predicted, score) = (label(best), scores[best].into());
-        ImageAnswer { image, truth: label(truth), predicted, score, truth_score: scores[truth].into(), picture: None }
+        let (predicted, score) = match self.truths.sets {
+            None => (vec![best], scores[best]),
+            Some(_) => {
+                let said: Vec<usize> = (0..scores.len()).filter(|&class| self.said(&scores, class)).collect();
+                let wrong = said.iter().filter(|class| !own.contains(class)).map(|&class| scores[class]);
+                let surest = wrong.fold(f32::NEG_INFINITY, f32::max);
+                (said, if surest.is_finite() { surest } else { scores[best] })
+            }
+        };
+        let least = own.iter().map(|&class| scores[class]).fold(1.0, f32::min);
+        let truth_score = if own.is_empty() { 0.0 } else { least.into() };
+        let (truth, predicted, score) = (named(own), named(&predicted), score.into());
+        ImageAnswer { image, truth, predicted, score, truth_score, picture: None }
+    }
+
+    /// How sure the answer is that is wrong; `None` if it is right. Of several classes, how far the score of one is from what
+    /// it should be.
+    fn surprise(&self, row: usize, scores: &[f32]) -> Option<f32> {
+        let own = self.truths.of(row);
+        if self.truths.sets.is_none() {
+            let best = top_k(scores, 1)[0];
+            return (!own.contains(&best)).then(|| scores[best]);
+        }
+        let wrong = (0..scores.len()).filter(|class| self.said(scores, *class) != own.contains(class));
+        wrong.map(|class| if own.contains(&class) { 1.0 - scores[class] } else { scores[class] }).reduce(f32::max)
+    }
+
+    /// How close an answer was to being another one.
+    fn margin(&self, scores: &[f32]) -> f32 {
+        if self.truths.sets.is_some() {
+            let distances = (0..scores.len()).map(|class| (scores[class] - self.threshold(class)).abs());
+            return distances.fold(1.0, f32::min);
+        }
+        let best = top_k(scores, 2);
+        best.get(1).map_or(1.0, |&second| scores[best[0]] - scores[second])
+    }
+
+    fn said(&self, scores: &[f32], class: usize) -> bool {
+        scores[class] >= self.threshold(class)
+    }
+
+    fn threshold(&self, class: usize) -> f32 {
+        self.thresholds.and_then(|thresholds| thresholds.get(class)).copied().unwrap_or(ScoreKind::THRESHOLD)
     }
 
     fn scores(&self, row: usize) -> Vec<f32> {
         let classes = self.labels.len();
-        softmax(&self.logits[row * classes..][..classes], 1.0)
+        let logits = &self.logits[row * classes..][..classes];
+        if self.truths.sets.is_some() { ScoreKind::Sigmoid.scores(logits) } else { softmax(logits, 1.0) }
     }
+}
+
+/// The rows in the order of their keys, the least first.
+fn sorted(mut keyed: Vec<(f32, usize)>) -> Vec<usize> {
+    keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
+    keyed.into_iter().map(|(_, row)| row).collect()
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// How many bins there are.
 const BINS: usize = 15;
 
-/// The scores of a classifier against how often it is right.
+/// The scores of a classifier against how often it is right. Where images have several classes, the score of each class of each
+/// image counts as an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reliability {

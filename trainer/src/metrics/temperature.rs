@@ -25,14 +25,46 @@ pub fn fit_temperature(logits: &[f32], truths: &[usize], classes: usize) -> Opti
         (1.0 - slack - others) * f64::from(row[truth]) + others * all
     };
     let rows = || logits.chunks(classes).zip(truths);
-    // The loss is convex in the factor, the divisor's inverse: between these ends its slope rises through zero.
+    Some(divisor(|factor| {
+        rows().fold((0.0, 0.0), |(slope, curvature), (row, &truth)| {
+            let (mean, variance) = moments(row, factor);
+            (slope + mean - target(row, truth), curvature + variance)
+        })
+    }))
+}
+
+/// The same for classes that stand beside each other: logits and targets `[n, classes]`, row-major, and the sum of the binary
+/// cross-entropies of all classes. The targets of a class with `p` images of `n` are `(p + 1) / (p + 2)` and
+/// `1 / (n - p + 2)`, which is Platt's for two classes.
+#[must_use]
+pub(crate) fn fit_joint_temperature(logits: &[f32], targets: &[f32], classes: usize) -> Option<f64> {
+    if classes == 0 || logits.iter().any(|logit| !logit.is_finite()) || logits.iter().all(|logit| *logit == 0.0) {
+        return None;
+    }
+    let images = targets.len() / classes;
+    let ends = |class: usize| {
+        let there = targets.iter().skip(class).step_by(classes).filter(|target| **target > 0.5).count();
+        [1.0 / ((images - there) as f64 + 2.0), (there as f64 + 1.0) / (there as f64 + 2.0)]
+    };
+    let ends: Vec<[f64; 2]> = (0..classes).map(ends).collect();
+    Some(divisor(|factor| {
+        let numbers = logits.iter().zip(targets).zip(ends.iter().cycle());
+        numbers.fold((0.0, 0.0), |(slope, curvature), ((&logit, &target), ends)| {
+            let logit = f64::from(logit);
+            let score = 1.0 / (1.0 + (-factor * logit).exp());
+            let target = ends[usize::from(target > 0.5)];
+            (slope + (score - target) * logit, curvature + score * (1.0 - score) * logit * logit)
+        })
+    }))
+}
+
+/// The inverse of the factor where a convex loss is least, given its slope and curvature at a factor.
+fn divisor(at: impl Fn(f64) -> (f64, f64)) -> f64 {
+    // The slope rises through zero between these ends.
     let (mut low, mut high) = (1.0 / RANGE.end(), 1.0 / RANGE.start());
     let mut factor = 1.0;
     for _ in 0..STEPS {
-        let (slope, curvature) = rows().fold((0.0, 0.0), |(slope, curvature), (row, &truth)| {
-            let (mean, variance) = moments(row, factor);
-            (slope + mean - target(row, truth), curvature + variance)
-        });
+        let (slope, curvature) = at(factor);
         if slope > 0.0 {
             high = factor
         } else {
@@ -46,7 +78,7 @@ pub fn fit_temperature(logits: &[f32], truths: &[usize], classes: usize) -> Opti
             break;
         }
     }
-    Some(1.0 / factor)
+    1.0 / factor
 }
 
 /// Mean and variance of logits by the scores that they have when multiplied by a factor.

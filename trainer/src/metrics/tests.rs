@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{ConfidenceInterval, ConfusedPair, Evaluation, confused_pairs, fit_temperature};
+use super::{
+    ConfidenceInterval, ConfusedPair, Evaluation, Truths, best_thresholds, confused_pairs, fit_joint_temperature,
+    fit_temperature,
+};
+use crate::data::LabelSets;
 
 /// Scores are f32: seven digits, and sums of up to 200 of them.
 const TOLERANCE: f64 = 1e-6;
@@ -170,4 +174,106 @@ fn pairs_are_confused_in_the_order_of_their_images() {
     let pairs = confused_pairs(&[vec![5, 1, 0], vec![3, 9, 0], vec![0, 1, 7]]);
     let expected = [(1, 0, 3), (0, 1, 1), (2, 1, 1)];
     assert_eq!(pairs, expected.map(|(truth, predicted, images)| ConfusedPair { truth, predicted, images }));
+}
+
+/// Written by `trainer/reference/multi_label.py`.
+#[derive(Deserialize)]
+struct MultiLabelCase {
+    images: usize,
+    classes: usize,
+    helped: usize,
+    thresholds: Vec<f32>,
+    average_precision: Vec<Option<f64>>,
+    mean_average_precision: f64,
+    precision: Vec<Option<f64>>,
+    recall: Vec<Option<f64>>,
+    f1: Vec<Option<f64>>,
+    micro_f1: f64,
+    macro_f1: f64,
+    exact: f64,
+    top1: f64,
+    loss: f64,
+    temperature: f64,
+    best_f1: Vec<Option<f64>>,
+}
+
+impl MultiLabelCase {
+    fn all() -> Vec<Self> {
+        serde_json::from_str(include_str!("../../tests/data/multi_label_metrics.json")).unwrap()
+    }
+
+    fn has(&self, i: usize, k: usize) -> bool {
+        ((i * 31 + k * 17 + i * k * 7) % 101).is_multiple_of(k + 2) && !(self.classes == 9 && k == 8)
+    }
+
+    fn truths(&self) -> (LabelSets, Vec<usize>) {
+        let classes = |i: usize| (0..self.classes).filter(|&k| self.has(i, k)).collect();
+        LabelSets::number(self.classes, (0..self.images).map(classes))
+    }
+
+    fn logits(&self) -> Vec<f32> {
+        let number = |i: usize, j: usize| (((i * 37 + j * 101 + i * j * 13) * 7919 % 257) as f32 - 128.0) / 64.0;
+        let help = |i: usize, k: usize| if self.has(i, k) && i % 10 < self.helped { 3.0 } else { 0.0 };
+        (0..self.images).flat_map(|i| (0..self.classes).map(move |k| number(i, k) + help(i, k))).collect()
+    }
+
+    fn evaluation(&self, thresholds: &[f32]) -> Evaluation {
+        let (sets, numbers) = self.truths();
+        let truths = Truths { numbers: &numbers, classes: self.classes, sets: Some(&sets) };
+        Evaluation::of(&self.logits(), truths, Some(thresholds))
+    }
+}
+
+#[test]
+fn measures_of_classes_beside_each_other_are_those_of_scikit_learn() {
+    for case in MultiLabelCase::all() {
+        let result = case.evaluation(&case.thresholds);
+        let found = [result.mean_average_precision, result.micro_f1, result.macro_f1, result.exact, Some(result.top1)];
+        let expected = [case.mean_average_precision, case.micro_f1, case.macro_f1, case.exact, case.top1];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!(close(found, Some(expected)), "{found:?} {expected}");
+        }
+        assert!((result.loss - case.loss).abs() < TOLERANCE * case.loss, "{} {}", result.loss, case.loss);
+        for (class, result) in result.classes.iter().enumerate() {
+            assert!(close(result.average_precision, case.average_precision[class]), "{class}: {result:?}");
+            assert!(close(result.precision, case.precision[class]), "{class}: {result:?}");
+            assert!(close(result.recall, case.recall[class]), "{class}: {result:?}");
+            assert!(close(result.f1, case.f1[class]), "{class}: {result:?}");
+        }
+    }
+}
+
+#[test]
+fn the_best_thresholds_reach_the_best_f1_of_scikit_learns_curve() {
+    for case in MultiLabelCase::all() {
+        let (sets, numbers) = case.truths();
+        let thresholds = best_thresholds(&case.logits(), &numbers, &sets);
+        for (class, result) in case.evaluation(&thresholds).classes.iter().enumerate() {
+            match case.best_f1[class] {
+                Some(best) => assert!(close(result.f1, Some(best)), "{class}: {result:?} {best}"),
+                None => assert_eq!(thresholds[class], 0.5),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_joint_temperature_is_that_of_the_least_cross_entropy() {
+    for case in MultiLabelCase::all() {
+        let (sets, numbers) = case.truths();
+        let found = fit_joint_temperature(&case.logits(), &sets.targets(&numbers), case.classes).unwrap();
+        assert!((found / case.temperature - 1.0).abs() < 1e-5, "{found} {}", case.temperature);
+    }
+    assert_eq!(fit_joint_temperature(&[0.0; 4], &[1.0, 0.0, 0.0, 1.0], 2), None);
+    assert_eq!(fit_joint_temperature(&[f32::NAN], &[1.0], 1), None);
+}
+
+#[test]
+fn random_scores_of_several_classes_are_called_so() {
+    let (sets, numbers) = LabelSets::number(2, [vec![0], vec![1], vec![0, 1], vec![]]);
+    let truths = Truths { numbers: &numbers, classes: 2, sets: Some(&sets) };
+    let poverty = Evaluation::of(&[0.0; 8], truths, None).poverty().unwrap();
+    assert!(poverty.starts_with("the mean average precision is 50.0 %"), "{poverty}");
+    let right = [1.0, -1.0, -1.0, 1.0, 1.0, 1.0, -1.0, -1.0];
+    assert_eq!(Evaluation::of(&right, truths, None).poverty(), None);
 }

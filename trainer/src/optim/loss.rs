@@ -121,7 +121,7 @@ fn loss(logits: &[f32], classes: usize, whole: f64, target: impl Fn(usize, usize
     Loss { mean: sum / whole, gradient, weight: whole }
 }
 
-fn length(what: &'static str, expected: usize, found: usize) -> Result<(), LossError> {
+pub(super) fn length(what: &'static str, expected: usize, found: usize) -> Result<(), LossError> {
     if found == expected { Ok(()) } else { Err(LossError::Length { what, expected, found }) }
 }
 

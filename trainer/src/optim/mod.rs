@@ -4,6 +4,7 @@
 //! Everything here is elementwise on slices, so any layout works that weights and gradient share.
 
 mod averages;
+pub mod binary;
 mod clip;
 mod elementwise;
 mod groups;

@@ -53,6 +53,12 @@ pub enum RecipeError {
         /// The nearest name, if one is near.
         hint: String,
     },
+    /// Images of several classes.
+    #[error(
+        "these images have several classes each, and recipes train networks whose classes exclude each other; \
+         `graft finetune` trains on them"
+    )]
+    MultiLabel,
     /// A recipe upon a pretrained network that is not there.
     #[error(
         "this recipe needs the base `{base}`, and no model of that name is stored; get it with `graft pull {base}`"

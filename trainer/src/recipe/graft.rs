@@ -67,6 +67,8 @@ impl Plan {
             shape: self.graph.shape(*features),
             views: 1,
             classes: self.labels.len(),
+            sets: None,
+            weights: None,
             transforms: &[],
             options,
         };

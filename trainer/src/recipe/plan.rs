@@ -230,6 +230,9 @@ fn fresh(
 
 /// Which images are for what.
 fn divide(recipe: &Recipe, dataset: &Dataset) -> Result<Split, RecipeError> {
+    if dataset.is_multi_label() {
+        return Err(RecipeError::MultiLabel);
+    }
     let all = || 0..dataset.samples.len();
     let is_test = |&index: &usize| dataset.samples[index].subset == Some(Subset::Test);
     let (train, given): (Vec<usize>, Vec<usize>) = all().partition(|index| !is_test(index));

@@ -124,6 +124,7 @@ impl<'a> RunFolder<'a> {
             params: &plan.params,
             trains: &*plan.trains,
             training: &plan.training,
+            label_sets: None,
             validation: plan.validation.as_ref().map(|images| images as &dyn fit::Examples),
             options: &plan.options,
             backend,
@@ -203,7 +204,7 @@ impl OpenRun<'_> {
             None => None,
             Some(images) => {
                 let executor = CpuExecutor::new(&plan.graph, &fitted.params).map_err(fit::FitError::from)?;
-                Some(fit::evaluate(&executor, images, plan.options.batch_size)?)
+                Some(fit::evaluate(&executor, images, None, plan.options.batch_size)?)
             }
         };
         let model = folder.join(format!("{}.onnx", recipe.run.model));
@@ -263,7 +264,8 @@ fn dataset_checksum(plan: &Plan) -> Result<String, RecipeError> {
         Err(error) => Err(error),
     };
     let checksums = plan.samples.par_iter().map(of).collect::<Result<Vec<_>, _>>()?;
-    Ok(checksum(&plan.labels, checksums.iter().flatten().map(|(checksum, class)| (checksum, *class))))
+    let images = checksums.iter().flatten();
+    Ok(checksum(images.map(|(checksum, class)| (checksum, plan.labels.get(*class).into_iter()))))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RecipeError> {

@@ -122,6 +122,7 @@ fn the_recipe_that_learns_says_what_it_needs() {
     assert_eq!((recipe.base.as_deref(), recipe.strategy), (Some("vgg16"), Some(FinetuneStrategy::Staged)));
     let dataset = crate::data::Dataset {
         labels: models::Labels::new(vec!["a".to_owned(), "b".to_owned()]),
+        label_sets: None,
         samples: vec![],
         layout: crate::data::Layout::ClassFolders,
         evidence: String::new(),

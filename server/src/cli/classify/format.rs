@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use models::Labels;
 use models::scores::{ScoreKind, top_k};
+use models::spec::ScoreSpec;
 use serde_json::{Value, json};
 use server::failure::chain;
 
@@ -28,8 +29,7 @@ pub(super) struct Answers<'a> {
     pub(super) labels: &'a Labels,
     pub(super) format: Format,
     pub(super) top_k: usize,
-    pub(super) kind: ScoreKind,
-    /// For classes that do not exclude each other.
+    /// The threshold that was asked for, for classes that do not exclude each other.
     pub(super) threshold: Option<f32>,
 }
 
@@ -38,6 +38,11 @@ impl Answers<'_> {
     pub(super) fn heading(&self) -> Option<String> {
         (self.format == Format::Csv).then(|| {
             let ranks = (1..=self.top_k).flat_map(|rank| [format!("label_{rank}"), format!("score_{rank}")]);
+            let ranks: Vec<String> = if self.is_multi_label() {
+                ["labels", "scores"].map(str::to_owned).into_iter().chain(ranks).collect()
+            } else {
+                ranks.collect()
+            };
             let columns = ["file", "model", "version"].map(str::to_owned).into_iter().chain(ranks);
             row(columns.chain(["error".to_owned()]))
         })
@@ -46,7 +51,7 @@ impl Answers<'_> {
     /// What is said to an image, without the end of its last line; `None` where that is an error for people, which goes
     /// elsewhere.
     pub(super) fn answer(&self, path: &Path, logits: &Result<Vec<f32>>) -> Option<String> {
-        let scores = logits.as_ref().map(|logits| self.kind.scores(logits));
+        let scores = logits.as_ref().map(|logits| self.spec().kind.scores(logits));
         match (self.format, scores) {
             (Format::Text, Ok(scores)) => Some(self.text(path, &scores)),
             (Format::Text, Err(_)) => None,
@@ -65,14 +70,28 @@ impl Answers<'_> {
         self.labels.get(class).unwrap_or_default()
     }
 
-    fn present(&self, score: f32) -> Option<bool> {
-        self.threshold.map(|threshold| score >= threshold)
+    fn spec(&self) -> &ScoreSpec {
+        &self.model.spec.scores
+    }
+
+    /// Whether an image may show several classes.
+    fn is_multi_label(&self) -> bool {
+        self.spec().kind == ScoreKind::Sigmoid
+    }
+
+    fn present(&self, scores: &[f32], class: usize) -> Option<bool> {
+        self.spec().threshold(class, self.threshold).map(|threshold| scores[class] >= threshold)
+    }
+
+    /// The classes to answer, best first.
+    fn answered(&self, scores: &[f32]) -> Vec<usize> {
+        self.spec().answered(scores, self.top_k, self.threshold)
     }
 
     fn text(&self, path: &Path, scores: &[f32]) -> String {
         let mut lines = vec![path.display().to_string()];
-        lines.extend(top_k(scores, self.top_k).into_iter().map(|class| {
-            let absent = if self.present(scores[class]) == Some(false) { "  (below the threshold)" } else { "" };
+        lines.extend(self.answered(scores).into_iter().map(|class| {
+            let absent = if self.present(scores, class) == Some(false) { "  (below the threshold)" } else { "" };
             format!("  {:6.2} %  {}{absent}", 100.0 * scores[class], self.label(class))
         }));
         lines.join("\n")
@@ -81,24 +100,37 @@ impl Answers<'_> {
     fn predictions(&self, scores: &[f32]) -> Value {
         let prediction = |class: usize| {
             let mut prediction = json!({"label": self.label(class), "class": class, "score": scores[class]});
-            if let Some(present) = self.present(scores[class]) {
+            if let Some(present) = self.present(scores, class) {
                 prediction["present"] = json!(present);
+                prediction["threshold"] = json!(self.spec().threshold(class, self.threshold));
             }
             prediction
         };
-        top_k(scores, self.top_k).into_iter().map(prediction).collect()
+        self.answered(scores).into_iter().map(prediction).collect()
     }
 
     /// The file, the model, and what came of it.
     fn object(&self, path: &Path, key: &str, value: Value) -> String {
         let ModelSource { name, version, .. } = self.model;
         let mut object =
-            json!({"file": path.display().to_string(), "model": name, "version": version, "scores": self.kind});
+            json!({"file": path.display().to_string(), "model": name, "version": version, "scores": self.spec().kind});
         if let Some(threshold) = self.threshold {
             object["threshold"] = json!(threshold);
         }
         object[key] = value;
         object.to_string()
+    }
+
+    /// All classes that an image shows and their scores, each joined; nothing where classes exclude each other.
+    fn all_present(&self, scores: &[f32]) -> Vec<String> {
+        if !self.is_multi_label() {
+            return vec![];
+        }
+        let present: Vec<usize> =
+            self.answered(scores).into_iter().filter(|&class| self.present(scores, class) == Some(true)).collect();
+        let labels: Vec<&str> = present.iter().map(|&class| self.label(class)).collect();
+        let scores: Vec<String> = present.iter().map(|&class| scores[class].to_string()).collect();
+        vec![labels.join("|"), scores.join("|")]
     }
 
     fn row(&self, path: &Path, scores: Result<Vec<f32>, &anyhow::Error>) -> String {
@@ -107,11 +139,11 @@ impl Answers<'_> {
             Ok(scores) => {
                 let best = top_k(&scores, self.top_k).into_iter();
                 let cells = best.flat_map(|class| [self.label(class).to_owned(), scores[class].to_string()]);
-                (cells.collect(), String::new())
+                (self.all_present(&scores).into_iter().chain(cells).collect::<Vec<_>>(), String::new())
             }
             Err(error) => (vec![], chain(error.as_ref())),
         };
-        cells.resize(2 * self.top_k, String::new());
+        cells.resize(2 * (self.top_k + usize::from(self.is_multi_label())), String::new());
         let start = [path.display().to_string(), model, version];
         row(start.into_iter().chain(cells).chain([error]))
     }

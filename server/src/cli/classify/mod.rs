@@ -13,7 +13,7 @@ use clap::Args;
 use models::preprocess::PreparedImage;
 use models::scores::ScoreKind;
 use server::config::LimitArgs;
-use trainer::evaluate::ModelRunner;
+use trainer::evaluate::{ModelRunner, TestViews};
 use trainer::events::{Event, Observer, Phase};
 
 use super::model::{ModelArg, ModelSource};
@@ -38,9 +38,14 @@ pub(super) struct ClassifyArgs {
     #[arg(long, env = "GRAFT_TOP_K", default_value = "5", value_name = "K")]
     top_k: NonZeroUsize,
 
-    /// The score from which on a class counts as present, for a model whose classes do not exclude each other [default: 0.5]
+    /// The score from which on a class counts as present, for a model whose classes do not exclude each other [default: that of
+    /// each class which the model was trained with, or 0.5]
     #[arg(long, env = "GRAFT_THRESHOLD", value_name = "SCORE", value_parser = parse_threshold)]
     threshold: Option<f32>,
+
+    /// Views of each image whose answers are averaged
+    #[arg(long, env = "GRAFT_TTA", value_enum, default_value_t)]
+    tta: TestViews,
 
     /// How to print the result
     #[arg(long, visible_alias = "output", env = "GRAFT_FORMAT", value_enum, default_value_t = Format::Text)]
@@ -79,7 +84,8 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
         output::note(format_args!("{} of {all} images are answered already", all - images.len()));
     }
     let engine = context.select()?;
-    let mut runner = ModelRunner::open(&model.onnx, &model.spec, engine.kind, engine.threads)?;
+    let runner = ModelRunner::open(&model.onnx, &model.spec, engine.kind, engine.threads)?;
+    let mut runner = runner.with_views(args.tta);
     let limits = args.limits.limits();
     let prepare =
         |path: &PathBuf| -> Result<PreparedImage> { Ok(model.spec.preprocess.apply(&std::fs::read(path)?, &limits)?) };
@@ -113,14 +119,11 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
 
 impl ClassifyArgs {
     fn answers<'a>(&self, model: &'a ModelSource) -> Result<Answers<'a>> {
-        let kind = model.spec.scores.kind;
-        let threshold = match (kind, self.threshold) {
-            (ScoreKind::Sigmoid, asked) => Some(asked.unwrap_or(ScoreKind::THRESHOLD)),
-            (_, None) => None,
-            (_, Some(_)) => bail!("the classes of `{}` exclude each other; leave out --threshold", model.name),
-        };
+        if self.threshold.is_some() && model.spec.scores.kind != ScoreKind::Sigmoid {
+            bail!("the classes of `{}` exclude each other; leave out --threshold", model.name);
+        }
         let labels = model.spec.labels.as_ref().context("a classifier has classes")?;
         let top_k = self.top_k.get().min(labels.len());
-        Ok(Answers { model, labels, format: self.format, top_k, kind, threshold })
+        Ok(Answers { model, labels, format: self.format, top_k, threshold: self.threshold })
     }
 }

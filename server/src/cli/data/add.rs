@@ -29,7 +29,7 @@ pub(in crate::cli) struct AddArgs {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
 
-    /// The label of all images; each PATH is an image file then
+    /// The label of all images; each PATH is an image file then. Several labels have slashes between, as in rose/tulip
     #[arg(long, env = "GRAFT_LABEL")]
     label: Option<Label>,
 

@@ -74,7 +74,7 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
     let options = OpenOptions { archives: Some(&context.data.archives_dir()), ..OpenOptions::default() };
     let dataset = source.list_in(&options)?;
     let finetune = FinetuneOptions { max_megapixels: args.max_megapixels, ..FinetuneOptions::default() };
-    let mut summary = DatasetSummary::new(&dataset, &dataset.split(finetune.partition(), finetune.seed));
+    let mut summary = DatasetSummary::new(&dataset, &finetune.split(&dataset, &dataset.samples));
     let inspection = dataset.inspect(BadFilePolicy::Skip, &finetune.limits())?;
     let Inspection { bad, warnings, .. } = &inspection;
     summary.unusable = bad.len();
@@ -122,7 +122,7 @@ fn suspects(check: &LabelCheck<'_>, context: &CommandContext) -> Result<Option<V
         base: &base,
         source: check.source,
         access: &FileAccess::Everywhere,
-        options: FinetuneOptions { bad_files: BadFilePolicy::Skip, ..check.options },
+        options: FinetuneOptions { bad_files: BadFilePolicy::Skip, ..check.options.clone() },
         folders: &context.data.training_folders(),
         engine: engine.kind,
         threads: engine.threads,

@@ -20,7 +20,7 @@ pub(in crate::cli) struct ExportArgs {
     out: PathBuf,
 }
 
-/// Writes a zip of class folders.
+/// Writes a zip of class folders, or of images with a table of their classes.
 pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
     let (local, StoredDataset { name, snapshot }) = (LocalStore::open(context)?, &args.dataset);
     let images = match snapshot {

@@ -1,9 +1,11 @@
-//! A data set as a zip archive of class folders, written from its first byte to its last.
+//! A data set as a zip archive of class folders, or, where images have several classes, of images with a table, written from its
+//! first byte to its last.
 //!
 //! Members are not compressed, because images are already: so the length is known before the first image is read, and a
 //! server can send the archive while it writes it.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -33,8 +35,14 @@ pub struct Archive {
 #[derive(Debug, Clone)]
 struct Member {
     name: String,
-    file: PathBuf,
+    content: Content,
     bytes: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    File(PathBuf),
+    Table(Vec<u8>),
 }
 
 /// A member that is written, as the directory at the end has it.
@@ -45,16 +53,22 @@ struct Entry<'a> {
 }
 
 impl Archive {
-    /// The archive of these images, a folder for each class; in folders for the subsets if any image was given to one.
+    /// The archive of these images, a folder for each class; in folders for the subsets if any image was given to one. Where an
+    /// image has several classes or none, all are in one folder, and `labels.csv` beside it has a column for each class.
     ///
     /// # Errors
     /// The operating system's, when a file is not there.
     pub fn new(folder: &DatasetFolder, images: &[SnapshotImage]) -> io::Result<Self> {
+        let several = images.iter().any(|image| image.labels().count() != 1);
         let subsets = images.iter().any(|image| image.subset.is_some());
         let mut names = HashSet::new();
         let member = |image: &SnapshotImage| {
             let subset = image.subset.map_or("train", trainer::data::Subset::name);
-            let class = if subsets { format!("{subset}/{}", image.label) } else { image.label.clone() };
+            let class = match (several, subsets) {
+                (true, _) => "images".to_owned(),
+                (false, true) => format!("{subset}/{}", image.label),
+                (false, false) => image.label.clone(),
+            };
             let mut name = format!("{class}/{}", image.name());
             // Where upper and lower case are one, two such names are one file.
             if !names.insert(name.to_lowercase()) {
@@ -63,9 +77,15 @@ impl Archive {
             }
             let file = folder.image(&image.sha256);
             let bytes = fs::metadata(&file)?.len();
-            Ok(Member { name, file, bytes })
+            Ok(Member { name, content: Content::File(file), bytes })
         };
-        Ok(Self { members: images.iter().map(member).collect::<io::Result<_>>()? })
+        let mut members = images.iter().map(member).collect::<io::Result<Vec<Member>>>()?;
+        if several {
+            let table = table(images, &members).into_bytes();
+            let bytes = table.len() as u64;
+            members.push(Member { name: "labels.csv".to_owned(), content: Content::Table(table), bytes });
+        }
+        Ok(Self { members })
     }
 
     /// How long it will be, in bytes.
@@ -88,10 +108,7 @@ impl Archive {
         let mut offset = 0;
         let mut entries = Vec::with_capacity(self.members.len());
         for member in &self.members {
-            let bytes = fs::read(&member.file)?;
-            if bytes.len() as u64 != member.bytes {
-                return Err(io::Error::other(format!("{} has changed meanwhile", member.file.display())));
-            }
+            let bytes = member.read()?;
             let entry = Entry { member, crc: crc32fast::hash(&bytes), offset };
             let mut header = 0x0403_4b50_u32.to_le_bytes().to_vec();
             entry.describe(&mut header, 0);
@@ -139,6 +156,43 @@ impl Archive {
         end.extend([0; 2]);
         end
     }
+}
+
+impl Member {
+    fn read(&self) -> io::Result<Cow<'_, [u8]>> {
+        match &self.content {
+            Content::Table(bytes) => Ok(Cow::Borrowed(bytes)),
+            Content::File(file) => {
+                let bytes = fs::read(file)?;
+                if bytes.len() as u64 != self.bytes {
+                    return Err(io::Error::other(format!("{} has changed meanwhile", file.display())));
+                }
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+}
+
+/// A row for each image, with 1 in the columns of its classes.
+fn table(images: &[SnapshotImage], members: &[Member]) -> String {
+    let classes: BTreeSet<&str> = images.iter().flat_map(SnapshotImage::labels).collect();
+    let subsets = images.iter().any(|image| image.subset.is_some());
+    let subset = |cell: &str| if subsets { vec![cell.to_owned()] } else { vec![] };
+    let header =
+        [vec!["file".to_owned()], subset("split"), classes.iter().map(|class| quoted(class)).collect()].concat();
+    let row = |(image, member): (&SnapshotImage, &Member)| {
+        let own: BTreeSet<&str> = image.labels().collect();
+        let bit = |class: &&str| if own.contains(class) { "1" } else { "0" }.to_owned();
+        let given = image.subset.map_or("", trainer::data::Subset::name);
+        [vec![quoted(&member.name)], subset(given), classes.iter().map(bit).collect()].concat().join(",")
+    };
+    let rows = std::iter::once(header.join(",")).chain(images.iter().zip(members).map(row));
+    rows.map(|row| row + "\n").collect()
+}
+
+/// A cell of a table (RFC 4180).
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', ';', '\t']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }
 
 impl Entry<'_> {
@@ -244,6 +298,33 @@ mod tests {
             (Layout::SubsetFolders, &["rose".to_owned(), "tulip".to_owned()][..])
         );
         assert_eq!(dataset.samples.iter().filter(|sample| sample.subset == Some(Subset::Test)).count(), 2);
+    }
+
+    #[test]
+    fn images_of_several_classes_are_in_one_folder_with_a_table_that_the_trainer_understands() {
+        let (root, folder, images) = folder(&[
+            ("rose/tulip", "a.jpg", Some(Subset::Test)),
+            ("rose", "b,c.jpg", None),
+            ("/", "d.jpg", None),
+            ("lily, white/tulip", "a.jpg", None),
+        ]);
+        let path = root.path().join("flowers.zip");
+        let mut file = fs::File::create(&path).unwrap();
+        let archive = Archive::new(&folder, &images).unwrap();
+        archive.write(&mut file).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), archive.length());
+        let dataset = DatasetSource::new(Layout::Auto, path).list().unwrap();
+        assert_eq!((dataset.layout, dataset.is_multi_label()), (Layout::Csv, true));
+        assert_eq!(dataset.labels.names(), ["lily, white", "rose", "tulip"]);
+        let found: Vec<(Vec<&str>, Option<Subset>)> =
+            dataset.samples.iter().map(|sample| (dataset.labels_of(sample).collect(), sample.subset)).collect();
+        let expected = [
+            (vec!["rose", "tulip"], Some(Subset::Test)),
+            (vec!["rose"], None),
+            (vec![], None),
+            (vec!["lily, white", "tulip"], None),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -207,7 +207,11 @@ impl DatasetStore {
                 "SELECT * FROM images WHERE dataset = $1 AND seq > $2 AND label IS NOT NULL ORDER BY seq LIMIT $3",
             ),
             Some(_) => {
-                sqlx::query("SELECT * FROM images WHERE dataset = $1 AND seq > $2 AND label = $4 ORDER BY seq LIMIT $3")
+                // Labels hold no slash, which stands between several.
+                sqlx::query(
+                    "SELECT * FROM images WHERE dataset = $1 AND seq > $2
+                     AND (label = $4 OR instr('/' || label || '/', '/' || $4 || '/') > 0) ORDER BY seq LIMIT $3",
+                )
             }
         };
         let query = query.bind(id).bind(filter.after).bind(filter.limit as i64 + 1);

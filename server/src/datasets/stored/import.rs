@@ -156,7 +156,7 @@ impl Import {
         }
         content::settle(&self.folder, &images.iter().map(|image| image.sha256).collect::<Vec<_>>())?;
         let defaults = FinetuneOptions::default();
-        let understood = DatasetSummary::new(dataset, &dataset.split(defaults.partition(), defaults.seed));
+        let understood = DatasetSummary::new(dataset, &defaults.split(dataset, &dataset.samples));
         Ok(ImportedFiles { images, paths, refusals, understood, guard })
     }
 
@@ -168,8 +168,7 @@ impl Import {
         limits: &Limits,
     ) -> Result<Result<NewImage, String>, DatasetStoreError> {
         let shown = sample.path.display();
-        let label = dataset.labels.get(sample.class).unwrap_or_default();
-        let label = match label.parse::<Label>() {
+        let label = match Label::of(dataset.labels_of(sample)) {
             Ok(label) => label,
             Err(error) => return Ok(Err(format!("{shown}: {error}"))),
         };

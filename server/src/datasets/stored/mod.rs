@@ -168,7 +168,7 @@ impl DatasetStore {
         let snapshots = sqlx::query(sql).bind(id).fetch_all(&mut *transaction).await?;
         Ok(DatasetDetail {
             record,
-            classes: classes.iter().map(ClassCount::read).collect::<Result<_, _>>()?,
+            classes: ClassCount::of_each(&classes.iter().map(ClassCount::read).collect::<Result<Vec<_>, _>>()?),
             snapshots: snapshots.iter().map(SnapshotRecord::read).collect::<Result<_, _>>()?,
         })
     }

@@ -21,7 +21,8 @@ pub struct DatasetName(String);
 pub struct InvalidDatasetName(String);
 
 /// The class of an image: 1 to 200 characters in composed form, without control characters and slashes and not beginning
-/// with a dot, so that it can be a folder's name.
+/// with a dot, so that it can be a folder's name. An image of several classes has them sorted, with slashes between, and one
+/// of none a slash alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
@@ -29,11 +30,13 @@ pub struct Label(String);
 /// A text that is no label.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "`{0}` cannot be a label; use 1 to 200 characters without slashes, backslashes and control characters, not beginning \
-     with a dot, because it is a folder's name when the data set is exported"
+    "`{0}` cannot be a label; use 1 to 200 characters without backslashes and control characters, not beginning with a dot, \
+     because it is a folder's name when the data set is exported; slashes separate several labels of an image"
 )]
 pub struct InvalidLabel(String);
 
+/// The most labels of an image.
+const MOST_LABELS: usize = 256;
 /// The longest label, in characters; four bytes each and an ending still make a file's name.
 const LONGEST_LABEL: usize = 200;
 /// The longest name of a file, in bytes.
@@ -91,19 +94,44 @@ impl Label {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Of an image that shows these classes.
+    ///
+    /// # Errors
+    /// [`InvalidLabel`] naming the first that cannot be one.
+    pub fn of<'a>(classes: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidLabel> {
+        let mut labels = classes.into_iter().map(single).collect::<Result<Vec<_>, _>>()?;
+        labels.sort();
+        labels.dedup();
+        let joined = labels.join("/");
+        if labels.len() > MOST_LABELS {
+            return Err(InvalidLabel::new(&joined));
+        }
+        Ok(Self(if labels.is_empty() { "/".to_owned() } else { joined }))
+    }
+}
+
+impl InvalidLabel {
+    fn new(text: &str) -> Self {
+        Self(text.chars().take(LONGEST_LABEL).collect())
+    }
+}
+
+/// One label in composed form.
+fn single(text: &str) -> Result<String, InvalidLabel> {
+    let label = normalized(text);
+    let forbidden = |letter: char| letter.is_control() || letter == '/' || letter == '\\';
+    let fits = (1..=LONGEST_LABEL).contains(&label.chars().count());
+    if fits && !label.starts_with('.') && !label.contains(forbidden) { Ok(label) } else { Err(InvalidLabel::new(text)) }
 }
 
 impl TryFrom<String> for Label {
     type Error = InvalidLabel;
 
     fn try_from(text: String) -> Result<Self, InvalidLabel> {
-        let label = normalized(&text);
-        let forbidden = |letter: char| letter.is_control() || letter == '/' || letter == '\\';
-        let fits = (1..=LONGEST_LABEL).contains(&label.chars().count());
-        if fits && !label.starts_with('.') && !label.contains(forbidden) {
-            Ok(Self(label))
-        } else {
-            Err(InvalidLabel(text.chars().take(LONGEST_LABEL).collect()))
+        match text.trim() {
+            "/" => Self::of([]),
+            labels => Self::of(labels.split('/')).map_err(|_| InvalidLabel::new(&text)),
         }
     }
 }
@@ -138,9 +166,23 @@ mod tests {
             assert_eq!(text.parse::<Label>().unwrap().as_str(), expected);
         }
         let long = "x".repeat(201);
-        for text in ["", "  ", ".hidden", "..", "a/b", "a\\b", "a\nb", "a\0b", long.as_str()] {
+        for text in ["", "  ", ".hidden", "..", "a/../b", "/a", "a/", "a//b", "a\\b", "a\nb", "a\0b", long.as_str()] {
             assert!(text.parse::<Label>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn several_labels_are_a_sorted_set_and_a_slash_alone_is_none() {
+        for (text, expected) in [("tulip/rose", "rose/tulip"), (" rose / rose", "rose"), ("/", "/"), (" / ", "/")] {
+            assert_eq!(text.parse::<Label>().unwrap().as_str(), expected);
+        }
+        assert_eq!(Label::of(["b", "a"]).unwrap().as_str(), "a/b");
+        assert_eq!(Label::of([]).unwrap().as_str(), "/");
+        // A class with a slash in its name is no two classes.
+        assert!(Label::of(["a/b"]).is_err());
+        assert!(Label::of((0..257).map(|_| "x").collect::<Vec<_>>()).is_ok());
+        let many: Vec<String> = (0..257).map(|number| number.to_string()).collect();
+        assert!(many.join("/").parse::<Label>().is_err());
     }
 
     #[test]

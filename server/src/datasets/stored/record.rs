@@ -1,10 +1,12 @@
 //! Rows of the database.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use trainer::data::{Checksum, Subset};
+use trainer::data::{Checksum, Subset, labels_of};
 use utoipa::ToSchema;
 
 use crate::database::{damaged, number, time};
@@ -48,7 +50,7 @@ pub struct ClassCount {
     /// The label.
     #[schema(example = "tulip")]
     pub label: String,
-    /// How many images have it.
+    /// How many images have it, alone or with others.
     #[schema(example = 80)]
     pub images: u64,
 }
@@ -77,7 +79,7 @@ pub struct StoredImage {
     pub seq: i64,
     /// The checksum of the file, which is the image's id.
     pub sha256: Checksum,
-    /// The class.
+    /// The class. Several are sorted, with slashes between; a slash alone is none.
     pub label: String,
     /// What the file was called.
     pub file_name: Option<String>,
@@ -108,6 +110,15 @@ impl DatasetRecord {
 impl ClassCount {
     pub(super) fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self { label: row.try_get("label")?, images: number(row, "images")? })
+    }
+
+    /// Of each class, from counts of images that may have several; sorted.
+    pub(super) fn of_each(combined: &[Self]) -> Vec<Self> {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for Self { label, images } in combined {
+            labels_of(label).for_each(|label| *counts.entry(label.to_owned()).or_default() += images);
+        }
+        counts.into_iter().map(|(label, images)| Self { label, images }).collect()
     }
 }
 

@@ -35,7 +35,7 @@ impl DatasetStore {
         }
         let images = current(&mut transaction, id).await?;
         let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
-        images.iter().for_each(|image| *classes.entry(&image.label).or_default() += 1);
+        images.iter().flat_map(SnapshotImage::labels).for_each(|label| *classes.entry(label).or_default() += 1);
         let classes = serde_json::to_string(&classes.iter().collect::<Vec<_>>())?;
         let (count, snapshot) = (images.len(), SnapshotId { dataset: name.to_string(), number: next });
         // A killed process leaves a manifest that no row names; the next snapshot of its number replaces it.

@@ -103,7 +103,7 @@ codes! {
     DatasetExists: CONFLICT, "dataset_exists", "There is a data set of this name", "Add images to it, or choose another name.";
     DatasetInUse: CONFLICT, "dataset_in_use", "A job uses the data set", "Wait until the job that is named has ended, or cancel it.";
     DatasetLimit: UNPROCESSABLE_ENTITY, "dataset_limit", "As much is stored as may be", "Delete what is not needed, or raise the limit that is named on the server.";
-    InvalidLabel: UNPROCESSABLE_ENTITY, "invalid_label", "The text cannot be a label", "Use 1 to 200 characters without slashes and control characters, not beginning with a dot.";
+    InvalidLabel: UNPROCESSABLE_ENTITY, "invalid_label", "The text cannot be a label", "Use 1 to 200 characters without control characters, not beginning with a dot; slashes separate several labels.";
     ImageNotFound: NOT_FOUND, "image_not_found", "There is no such image", "`GET /datasets/{name}/images` lists the images.";
     ImageLabeledOtherwise: CONFLICT, "image_labeled_otherwise", "The image has another label already", "Change its label with `PATCH /datasets/{name}/images/{id}`.";
     SnapshotNotFound: NOT_FOUND, "snapshot_not_found", "There is no such snapshot", "`GET /datasets/{name}` lists the snapshots.";

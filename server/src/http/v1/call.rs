@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::Request;
+use trainer::evaluate::TestViews;
 
 use crate::http::middleware::body::Intake;
 use crate::http::middleware::deadline::Deadline;
 use crate::http::problem::ApiError;
 use crate::http::record::RequestRecord;
 use crate::http::state::AppState;
-use crate::inference::{InferenceError, InferenceResult, Model};
+use crate::inference::{ImageRequest, InferenceError, InferenceResult, Model};
 use crate::metrics::Stage;
 
 /// What a request brings along beside its body.
@@ -66,10 +67,16 @@ impl ModelCall {
     ///
     /// # Errors
     /// [`InferenceError`].
-    pub(super) async fn run(&self, state: &AppState, images: Vec<Bytes>) -> Result<InferenceResult, InferenceError> {
+    pub(super) async fn run(
+        &self,
+        state: &AppState,
+        images: Vec<Bytes>,
+        views: TestViews,
+    ) -> Result<InferenceResult, InferenceError> {
         let read = self.intake.as_ref().map(|intake| intake.read_time()).unwrap_or_default();
         self.model.metrics().stage(Stage::Read, read);
-        let result = self.model.run(&state.decoder, images, self.deadline).await?;
+        let request = ImageRequest { images, views, deadline: self.deadline };
+        let result = self.model.run(&state.decoder, request).await?;
         if let Some(record) = &self.record {
             record.add_stage(Stage::Read, read);
             record.add_stage(Stage::Decode, result.prepare);

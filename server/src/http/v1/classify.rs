@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use models::preprocess::ImageError;
-use models::scores::{ScoreKind, top_k};
+use models::scores::ScoreKind;
 use serde::{Deserialize, Serialize};
+use trainer::evaluate::TestViews;
 use utoipa::{IntoParams, ToSchema};
 
 use super::call::{CallContext, ModelCall};
@@ -28,14 +29,20 @@ pub struct ClassifyQuery {
     /// The model's name. May be left out where there is only one classifier.
     #[param(nullable = false, example = "flowers")]
     model: Option<String>,
-    /// How many classes to answer for each image, best first. More than the model has is all of them.
+    /// How many classes to answer for each image, best first. More than the model has is all of them. Where classes do not
+    /// exclude each other, all that are present are answered, however many they are.
     #[serde(default = "default_top_k")]
     #[param(minimum = 1, maximum = 1_000_000, default = 5, example = 5)]
     top_k: usize,
     /// The score from which on a class counts as present, for a model whose classes do not exclude each other (`scores` is
-    /// `sigmoid`) [default: 0.5].
+    /// `sigmoid`) [default: the threshold of each class that the model was trained with, or 0.5].
     #[param(nullable = false, minimum = 0, maximum = 1, example = 0.5)]
     threshold: Option<f32>,
+    /// Views of each image whose answers are averaged: `flip` is the image and the image in a mirror, which is a little better and
+    /// takes twice as long. Each view counts as an image in the queue.
+    #[serde(default)]
+    #[param(inline, default = "none")]
+    tta: TestViews,
 }
 
 fn default_top_k() -> usize {
@@ -73,7 +80,7 @@ pub struct Classification {
     /// other (multi-label), `none` for scores that the network makes itself.
     #[schema(value_type = String, example = "softmax")]
     pub scores: ScoreKind,
-    /// The score from which on a class counts as present; for `sigmoid` alone.
+    /// The score from which on every class counts as present; for `sigmoid` alone, and missing where each class has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 0.5)]
     pub threshold: Option<f32>,
@@ -93,7 +100,8 @@ pub struct ImageResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "rose.jpg")]
     pub file_name: Option<String>,
-    /// The classes, best first.
+    /// The classes, best first. Where classes do not exclude each other those with `present` are what the image shows, which may
+    /// be none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub predictions: Option<Vec<Prediction>>,
@@ -129,10 +137,14 @@ pub struct Prediction {
     /// How sure the model is, 0 to 1. Scores made by `softmax` add up to 1 over all classes; others stand alone.
     #[schema(example = 0.9731)]
     pub score: f32,
-    /// Whether the score reaches the threshold; for `sigmoid` alone.
+    /// Whether the score reaches the threshold of the class; for `sigmoid` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = true)]
     pub present: Option<bool>,
+    /// That threshold; for `sigmoid` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 0.41)]
+    pub threshold: Option<f32>,
 }
 
 /// Milliseconds. With several images those of the slowest, where they ran side by side.
@@ -212,7 +224,7 @@ pub async fn classify_bytes(
 async fn admit(state: &AppState, query: &ClassifyQuery, context: CallContext) -> Result<ModelCall, ApiError> {
     within("top_k", query.top_k, &(1..=MOST_CLASSES))?;
     let call = ModelCall::admit(state, query.model.as_deref(), context).await?;
-    threshold(query.threshold, call.model().scores())?;
+    check_threshold(query.threshold, call.model().scores().kind)?;
     Ok(call)
 }
 
@@ -223,22 +235,23 @@ async fn classify(
     uploads: Vec<Upload>,
 ) -> Result<Classification, ApiError> {
     let (started, model) = (Instant::now(), call.model());
-    let threshold = threshold(query.threshold, model.scores())?;
+    let (spec, asked) = (model.scores(), query.threshold);
     let (names, images): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| (upload.file_name, upload.bytes)).unzip();
-    let InferenceResult { logits, prepare, queue, inference, batch } = call.run(state, images).await?;
+    let InferenceResult { logits, prepare, queue, inference, batch } = call.run(state, images, query.tta).await?;
     refuse_all(&names, &logits)?;
     let predictions = |logits: &[f32]| {
-        let scores = model.scores().scores(logits);
-        let best = top_k(&scores, query.top_k).into_iter();
-        let label = |class| model.labels().get(class).unwrap_or_default().to_owned();
-        let present = |score: f32| threshold.map(|threshold| score >= threshold);
-        let prediction = |class: usize| Prediction {
-            label: label(class),
-            class,
-            score: scores[class],
-            present: present(scores[class]),
+        let scores = spec.kind.scores(logits);
+        let prediction = |class: usize| {
+            let (score, threshold) = (scores[class], spec.threshold(class, asked));
+            Prediction {
+                label: model.labels().get(class).unwrap_or_default().to_owned(),
+                class,
+                score,
+                present: threshold.map(|threshold| score >= threshold),
+                threshold,
+            }
         };
-        best.map(prediction).collect()
+        spec.answered(&scores, query.top_k, asked).into_iter().map(prediction).collect()
     };
     let result = |(file_name, row): (Option<String>, &Result<Vec<f32>, ImageError>)| match row {
         Ok(logits) => ImageResult { file_name, predictions: Some(predictions(logits)), problem: None },
@@ -249,8 +262,8 @@ async fn classify(
         model: model.name().to_string(),
         version: model.version(),
         engine: state.engine.kind.to_string(),
-        scores: model.scores(),
-        threshold,
+        scores: spec.kind,
+        threshold: if spec.thresholds.is_some() { asked } else { spec.threshold(0, asked) },
         results,
         batch_size: batch,
         timings_ms: Timings {
@@ -287,15 +300,14 @@ impl ImageProblem {
     }
 }
 
-/// The threshold of a model with independent classes; no other has one.
-fn threshold(asked: Option<f32>, scores: ScoreKind) -> Result<Option<f32>, ApiError> {
+/// Whether a threshold makes sense: only classes that stand beside each other have one.
+fn check_threshold(asked: Option<f32>, scores: ScoreKind) -> Result<(), ApiError> {
     match (asked, scores) {
         (Some(threshold), _) if !(0.0..=1.0).contains(&threshold) => Err(ApiError::new(
             Code::InvalidParameter,
             format!("`threshold` is {threshold}; it must be between 0 and 1"),
         )),
-        (asked, ScoreKind::Sigmoid) => Ok(Some(asked.unwrap_or(ScoreKind::THRESHOLD))),
-        (None, _) => Ok(None),
+        (None, _) | (_, ScoreKind::Sigmoid) => Ok(()),
         (Some(_), _) => Err(ApiError::new(
             Code::InvalidParameter,
             "the classes of this model exclude each other, so there is no `threshold`; leave it out",
@@ -337,15 +349,17 @@ mod tests {
 
     #[test]
     fn only_classes_that_stand_beside_each_other_have_a_threshold() {
-        assert_eq!(threshold(None, ScoreKind::Sigmoid).unwrap(), Some(0.5));
-        assert_eq!(threshold(Some(0.25), ScoreKind::Sigmoid).unwrap(), Some(0.25));
-        assert_eq!(threshold(None, ScoreKind::Softmax).unwrap(), None);
+        for (asked, scores) in
+            [(None, ScoreKind::Sigmoid), (Some(0.25), ScoreKind::Sigmoid), (None, ScoreKind::Softmax)]
+        {
+            check_threshold(asked, scores).unwrap();
+        }
         for (asked, scores, expected) in [
             (0.5, ScoreKind::Softmax, "exclude each other"),
             (1.5, ScoreKind::Sigmoid, "between 0 and 1"),
             (f32::NAN, ScoreKind::Sigmoid, "between 0 and 1"),
         ] {
-            let error = threshold(Some(asked), scores).unwrap_err();
+            let error = check_threshold(Some(asked), scores).unwrap_err();
             assert_eq!(error.code(), Code::InvalidParameter);
             assert!(error.detail().unwrap().contains(expected), "{error:?}");
         }

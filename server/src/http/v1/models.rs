@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use models::Preprocess;
 use models::scores::ScoreKind;
 use models::spec::TrainingRecord;
+use models::{ModelSpec, Preprocess};
 use serde::Serialize;
 use trainer::finetune::report::FinetuneReport;
 use utoipa::ToSchema;
@@ -46,7 +46,8 @@ pub struct ModelSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 17)]
     pub classes: Option<usize>,
-    /// How its scores are made: `softmax`, `sigmoid` (multi-label) or `none`.
+    /// How its scores are made: `softmax` of classes that exclude each other, `sigmoid` of classes that stand beside each other,
+    /// so that an image may show several or none (multi-label), or `none` for scores that the network makes itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "softmax")]
     pub scores: Option<ScoreKind>,
@@ -73,6 +74,10 @@ pub struct Model {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!(["daffodil", "snowdrop", "lily valley"]))]
     pub labels: Option<Vec<String>>,
+    /// Where classes do not exclude each other: the score from which on each counts as present, in the order of the labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = json!([0.41, 0.5, 0.36]))]
+    pub thresholds: Option<Vec<f32>>,
     /// What says how an imported file's outputs are to be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "output `scores` [n, 17]: probabilities (ends in Softmax)")]
@@ -152,6 +157,7 @@ pub async fn get_model(State(state): State<AppState>, Path(name): Path<String>) 
         summary,
         engine: Engine::from(&*state.engine),
         labels: spec.and_then(|spec| spec.labels.as_ref()).map(|labels| labels.names().to_vec()),
+        thresholds: spec.and_then(thresholds),
         scores_evidence: spec.and_then(|spec| spec.scores.evidence.clone()),
         preprocess: spec.map(|spec| spec.preprocess.clone()),
         training: spec.and_then(|spec| spec.training.clone()),
@@ -168,6 +174,10 @@ impl From<&SelectedEngine> for Engine {
             threads: engine.threads.get(),
         }
     }
+}
+
+fn thresholds(spec: &ModelSpec) -> Option<Vec<f32>> {
+    (0..spec.labels.as_ref()?.len()).map(|class| spec.scores.threshold(class, None)).collect()
 }
 
 fn summary(status: &ModelStatus) -> ModelSummary {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::inference::testing::{
-    EngineRecord, GREEN, RED, RecordingEngine, bmp, colors, golden, network, options, publish,
+    EngineRecord, GREEN, RED, RecordingEngine, bmp, colors, golden, network, options, publish, request,
 };
 use crate::inference::{Decoder, InferenceError};
 
@@ -125,12 +125,12 @@ async fn a_model_that_panics_has_failed_and_says_so() {
     let model = classifier(&registry, None).await.unwrap();
     let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default(), 1_000_000);
     let deadline = Instant::now() + Duration::from_secs(60);
-    let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
+    let answer = model.run(&decoder, request(vec![bmp(RED)], deadline)).await;
     assert!(matches!(answer, Err(InferenceError::Failed(_))), "{answer:?}");
     assert_eq!(registry.get("colors").unwrap().state, ModelState::Failed);
     assert!(matches!(classifier(&registry, None).await, Err(LookupError::Failed { .. })));
     // Who has found the model before it failed.
-    let answer = model.run(&decoder, vec![bmp(RED)], deadline).await;
+    let answer = model.run(&decoder, request(vec![bmp(RED)], deadline)).await;
     assert!(matches!(answer, Err(InferenceError::Stopped(_))), "{answer:?}");
 }
 
@@ -147,7 +147,7 @@ async fn a_request_of_more_images_than_are_decoded_at_a_time_is_answered_in_orde
     let mut images = vec![bmp(RED); 20];
     images[13] = b"no image".to_vec();
     images[17] = bmp(GREEN);
-    let answer = model.run(&decoder, images, deadline).await.unwrap();
+    let answer = model.run(&decoder, request(images, deadline)).await.unwrap();
     let top = |logits: &Vec<f32>| (0..3).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
     let classes: Vec<_> = answer.logits.iter().map(|logits| logits.as_ref().ok().map(top)).collect();
     let mut expected = vec![Some(0); 20];

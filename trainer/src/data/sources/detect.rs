@@ -27,7 +27,7 @@ pub(super) fn list(tree: Tree) -> Result<Dataset, DatasetError> {
     if let Some(table) = lone_table(&tree) {
         return table::of_file(&table, &OpenOptions { access: &tree.access, ..OpenOptions::default() });
     }
-    let tables = table::candidates(&tree)?;
+    let tables = table::candidates(&tree);
     let by_folders = folders::Reading::of(&tree);
     match by_folders {
         Ok(reading) if tables.is_empty() => reading.list(tree),

@@ -9,7 +9,7 @@ pub(in crate::data) enum FileKind {
     Picture,
     /// A picture in another format, with the format's name.
     ForeignPicture(&'static str),
-    /// A CSV or TSV table.
+    /// A table, as CSV, TSV or lines of JSON.
     Table,
     /// Anything else.
     Other,
@@ -18,7 +18,7 @@ pub(in crate::data) enum FileKind {
 /// Endings of the formats that the decoder reads.
 const PICTURES: [&str; 13] =
     ["jpg", "jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp", "png", "gif", "bmp", "dib", "webp", "apng"];
-const TABLES: [&str; 2] = ["csv", "tsv"];
+const TABLES: [&str; 3] = ["csv", "tsv", "jsonl"];
 /// Endings of formats that the decoder does not read.
 const FOREIGN: [(&str, &str); 28] = [
     ("tif", "TIFF"),
@@ -51,9 +51,9 @@ const FOREIGN: [(&str, &str); 28] = [
     ("raf", "a camera's raw format"),
 ];
 /// Endings of files that are certainly no pictures, and are not opened to find out.
-const OTHERS: [&str; 32] = [
-    "txt", "md", "rst", "html", "htm", "pdf", "doc", "docx", "xls", "xlsx", "json", "jsonl", "xml", "yaml", "yml",
-    "toml", "py", "ipynb", "m", "sh", "mat", "npy", "npz", "pkl", "h5", "onnx", "zip", "tar", "gz", "mp4", "db", "log",
+const OTHERS: [&str; 31] = [
+    "txt", "md", "rst", "html", "htm", "pdf", "doc", "docx", "xls", "xlsx", "json", "xml", "yaml", "yml", "toml", "py",
+    "ipynb", "m", "sh", "mat", "npy", "npz", "pkl", "h5", "onnx", "zip", "tar", "gz", "mp4", "db", "log",
 ];
 
 impl FileKind {

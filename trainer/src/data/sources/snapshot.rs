@@ -96,7 +96,7 @@ pub struct SnapshotHeader {
 pub struct SnapshotImage {
     /// The checksum of the file.
     pub sha256: Checksum,
-    /// The class.
+    /// The class. Several are separated by slashes, which no class has in its name; a slash alone is none.
     pub label: String,
     /// What the file was called where it came from, for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,11 +107,21 @@ pub struct SnapshotImage {
 }
 
 impl SnapshotImage {
+    /// Its classes.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        labels_of(&self.label)
+    }
+
     /// The file's name, or one made of the checksum.
     #[must_use]
     pub fn name(&self) -> String {
         self.file_name.clone().unwrap_or_else(|| self.sha256.to_string()[..12].to_owned())
     }
+}
+
+/// The classes of an image of a stored data set: several have slashes between, and none is a slash alone.
+pub fn labels_of(label: &str) -> impl Iterator<Item = &str> {
+    label.split('/').filter(|label| !label.is_empty())
 }
 
 /// A manifest, read.
@@ -152,24 +162,29 @@ pub(super) fn list(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset, Da
     let SnapshotManifest { snapshot, images } = SnapshotManifest::read(&options.access.file(path))?;
     // The manifest is in the folder `snapshots` of the data set's.
     let folder = DatasetFolder::new(path.parent().and_then(Path::parent).unwrap_or(Path::new("")));
-    let names: BTreeSet<&str> = images.iter().map(|image| image.label.as_str()).collect();
+    let names: BTreeSet<&str> = images.iter().flat_map(SnapshotImage::labels).collect();
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    let class = |label: &String| names.binary_search(label).unwrap_or_default();
+    let class = |label: &str| names.binary_search_by(|name| name.as_str().cmp(label)).unwrap_or_default();
+    let classes = images.iter().map(|image| image.labels().map(class).collect()).collect();
     let sample = |image: &SnapshotImage| {
-        let shown = Path::new(&snapshot.to_string()).join(&image.label).join(image.name());
+        let folders = image.labels().collect::<Vec<_>>().join("+");
+        let shown = Path::new(&snapshot.to_string()).join(folders).join(image.name());
         let content = Content::File(options.access.file(folder.image(&image.sha256)));
-        Sample::new(shown, class(&image.label), content).within(image.subset)
+        // Its classes are said below.
+        Sample::new(shown, 0, content).within(image.subset)
     };
-    Ok(Dataset {
+    let dataset = Dataset {
         samples: images.iter().map(sample).collect(),
         layout: Layout::Snapshot,
         evidence: format!("snapshot {} of the stored data set `{}`", snapshot.number, snapshot.dataset),
         account: Account::default(),
         warnings: vec![],
         splits: vec![],
-        labels: Labels::new(names),
+        labels: Labels::new(names.clone()),
+        label_sets: None,
         snapshot: Some(snapshot),
-    })
+    };
+    Ok(dataset.with_classes(classes))
 }
 
 #[cfg(test)]
@@ -211,6 +226,18 @@ mod tests {
         assert_eq!(samples, [(1, Some(Subset::Test)), (0, None)]);
         let shown: Vec<_> = dataset.samples.iter().map(|sample| sample.path.display().to_string()).collect();
         assert_eq!(shown, ["flowers@1/tulip/a.jpg".to_owned(), format!("flowers@1/rose/{}", &other[..12])]);
+    }
+
+    #[test]
+    fn images_of_several_classes_have_them_all() {
+        let line = |sum: &str, label: &str| format!("{{\"sha256\":\"{}\",\"label\":\"{label}\"}}\n", sum.repeat(32));
+        let header = "{\"snapshot\":{\"dataset\":\"flowers\",\"number\":1},\"images\":3}\n";
+        let manifest = [header, &line("ab", "rose/tulip"), &line("cd", "/"), &line("ef", "rose")].concat();
+        let (_root, folder) = folder(&manifest);
+        let dataset = folder.source(1).list().unwrap();
+        assert!(dataset.is_multi_label());
+        let labels: Vec<Vec<&str>> = dataset.samples.iter().map(|sample| dataset.labels_of(sample).collect()).collect();
+        assert_eq!(labels, [vec!["rose", "tulip"], vec![], vec!["rose"]]);
     }
 
     #[test]

@@ -30,10 +30,10 @@ impl Design<'_> {
 
     /// The derivatives by the coefficients, `[size, count]`, of what has these derivatives by the logits, `[n, count]`. Of
     /// products, they are told as coefficients too.
-    pub(super) fn transposed_product(&self, residuals: &[f32], count: usize) -> Vec<f32> {
+    pub(super) fn transposed_product(&self, residuals: Vec<f32>, count: usize) -> Vec<f32> {
         match self {
-            Design::Features(features) => product(features.transposed(), Matrix::new(residuals, self.rows(), count)),
-            Design::Products(_) => residuals.to_vec(),
+            Design::Features(features) => product(features.transposed(), Matrix::new(&residuals, self.rows(), count)),
+            Design::Products(_) => residuals,
         }
     }
 

@@ -1,28 +1,32 @@
-//! Multinomial logistic regression with an L2 penalty, by L-BFGS (Liu and Nocedal 1989).
+//! Logistic regression with an L2 penalty, multinomial or of each class by itself, by L-BFGS (Liu and Nocedal 1989).
 //!
 //! The loss is `Σ cross-entropy / n + penalty/2 · ‖W‖²`; biases are not penalized. It is convex, so the result does not
 //! depend on where the search begins, and nothing is drawn at random.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 use super::design::Design;
+use super::targets::{Line, Losses};
 
 /// Steps whose changes of the gradient are remembered.
 const MEMORY: usize = 8;
 /// Evaluations along a direction, at most.
 const EVALUATIONS: usize = 12;
+/// By how much of itself a loss may seem to rise because its terms are rounded.
+const ROUNDING: f64 = 1e-8;
 
 /// What is minimized.
 pub(super) struct Logistic<'a> {
     pub(super) design: &'a Design<'a>,
-    /// The class of each row.
-    pub(super) classes: &'a [usize],
+    /// Of the rows of the design.
+    pub(super) losses: &'a Losses,
     /// How many classes there are.
     pub(super) count: usize,
-    /// The share of each target that is spread over all classes.
-    pub(super) smoothing: f32,
     /// The factor of `‖W‖²/2`.
     pub(super) penalty: f64,
+    /// The square of the gradient's length where all coefficients are zero, which no penalty changes.
+    pub(super) scale: &'a OnceCell<f64>,
 }
 
 /// When a search is over.
@@ -83,28 +87,52 @@ struct Pair {
     curvature: f64,
 }
 
+/// Where a search is.
+struct State {
+    at: Solution,
+    /// The scores of all rows there.
+    scores: Vec<f32>,
+    loss: f64,
+    gradient: Solution,
+}
+
+/// A direction from a point.
+struct Ray<'a> {
+    at: &'a Solution,
+    direction: &'a Solution,
+    /// The products of point with point, point with direction and direction with direction.
+    products: [f64; 3],
+}
+
+/// The loss at a point of a line, with its derivatives along it.
+#[derive(Debug, Clone, Copy)]
+struct Evaluated {
+    loss: f64,
+    slope: f64,
+    curvature: f64,
+}
+
 impl Logistic<'_> {
     /// The coefficients of the least loss.
     pub(super) fn minimize(&self, Search { start, stopping }: Search) -> Solution {
-        let mut at = start.unwrap_or_else(|| Solution::zero(self.design, self.count));
-        let mut gradient = self.gradient(&at);
-        let zero = Solution::zero(self.design, self.count);
-        let least = stopping.gradient.powi(2) * self.square(&self.gradient(&zero));
+        let mut state = self.state(start.unwrap_or_else(|| Solution::zero(self.design, self.count)));
+        let zero = || self.state(Solution::zero(self.design, self.count)).gradient;
+        let least = stopping.gradient.powi(2) * self.scale.get_or_init(|| self.square(&zero()));
         let mut memory: VecDeque<Pair> = VecDeque::new();
         for _ in 0..stopping.steps {
-            if self.square(&gradient) <= least {
+            if self.square(&state.gradient) <= least {
                 break;
             }
-            let direction = self.direction(&gradient, &memory);
+            let direction = self.direction(&state.gradient, &memory);
             let first = if memory.is_empty() { None } else { Some(1.0) };
-            let Some(length) = self.line_search(&at, &direction, first) else { break };
+            let Some(length) = self.line_search(&mut state, &direction, first) else { break };
             let mut step = direction;
             step.scale(length);
-            at.add(1.0, &step);
-            let mut change = self.gradient(&at);
-            std::mem::swap(&mut change, &mut gradient);
+            state.at.add(1.0, &step);
+            let mut change = self.gradient(&state.at, &state.scores);
+            std::mem::swap(&mut change, &mut state.gradient);
             change.scale(-1.0);
-            change.add(1.0, &gradient);
+            change.add(1.0, &state.gradient);
             let curvature = self.dot(&step, &change);
             if curvature > 1e-12 * self.square(&change) {
                 memory.push_back(Pair { step, change, curvature });
@@ -113,16 +141,21 @@ impl Logistic<'_> {
                 memory.pop_front();
             }
         }
-        at
+        state.at
+    }
+
+    /// The state at a point.
+    fn state(&self, at: Solution) -> State {
+        let mut scores = vec![0.0; at.logits.len()];
+        let nowhere = Solution::zero(self.design, self.count);
+        let loss = self.evaluate(&self.ray(&at, &nowhere), 0.0, &mut scores).loss;
+        let gradient = self.gradient(&at, &scores);
+        State { at, scores, loss, gradient }
     }
 
     /// The product of two solutions in the space of weights.
     fn dot(&self, a: &Solution, b: &Solution) -> f64 {
-        let weights = match self.design {
-            Design::Features(_) => dot(&a.coefficients, &b.coefficients),
-            Design::Products(_) => dot(&a.coefficients, &b.logits),
-        };
-        weights + dot(&a.bias, &b.bias)
+        self.weights(a, b) + dot(&a.bias, &b.bias)
     }
 
     fn square(&self, a: &Solution) -> f64 {
@@ -131,38 +164,24 @@ impl Logistic<'_> {
 
     /// The product without the biases, which no penalty is on.
     fn weights(&self, a: &Solution, b: &Solution) -> f64 {
-        self.dot(a, b) - dot(&a.bias, &b.bias)
+        match self.design {
+            Design::Features(_) => dot(&a.coefficients, &b.coefficients),
+            Design::Products(_) => dot(&a.coefficients, &b.logits),
+        }
     }
 
-    fn gradient(&self, at: &Solution) -> Solution {
-        let residuals = self.residuals(at);
-        let mut coefficients = self.design.transposed_product(&residuals, self.count);
-        let penalty = self.penalty as f32;
-        coefficients.iter_mut().zip(&at.coefficients).for_each(|(slope, weight)| *slope += penalty * weight);
+    /// The gradient where the rows have these scores.
+    fn gradient(&self, at: &Solution, scores: &[f32]) -> Solution {
+        let residuals = self.losses.residuals(scores, 1.0 / self.design.rows() as f32);
         let mut bias = vec![0.0; self.count];
         for row in residuals.chunks(self.count) {
             bias.iter_mut().zip(row).for_each(|(sum, residual)| *sum += residual);
         }
+        let mut coefficients = self.design.transposed_product(residuals, self.count);
+        let penalty = self.penalty as f32;
+        coefficients.iter_mut().zip(&at.coefficients).for_each(|(slope, weight)| *slope += penalty * weight);
         let logits = self.design.product(&coefficients, self.count);
         Solution { coefficients, logits, bias }
-    }
-
-    /// The derivatives of the loss by the logits, `[n, count]`: (probability - target) / n.
-    fn residuals(&self, at: &Solution) -> Vec<f32> {
-        let mut residuals = Vec::with_capacity(at.logits.len());
-        let n = self.classes.len() as f32;
-        let spread = self.smoothing / self.count as f32;
-        for (logits, &class) in at.logits.chunks(self.count).zip(self.classes) {
-            let start = residuals.len();
-            residuals.extend(logits.iter().zip(&at.bias).map(|(logit, bias)| logit + bias));
-            let row = &mut residuals[start..];
-            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            row.iter_mut().for_each(|logit| *logit = (*logit - largest).exp());
-            let sum: f32 = row.iter().sum();
-            row.iter_mut().for_each(|share| *share = (*share / sum - spread) / n);
-            row[class] -= (1.0 - self.smoothing) / n;
-        }
-        residuals
     }
 
     /// Minus the gradient, by what the last steps tell of the curvature.
@@ -186,21 +205,26 @@ impl Logistic<'_> {
     }
 
     /// How far to go: to where the slope is at most half of what it was, by Newton's method in one variable. Logits are
-    /// linear in the coefficients, so no product with the design is needed. `None` where the loss does not fall.
-    fn line_search(&self, at: &Solution, direction: &Solution, first: Option<f64>) -> Option<f64> {
-        let line = Line { problem: self, at, direction, penalties: self.penalties(at, direction) };
-        let start = line.evaluate(0.0);
-        if start.slope >= 0.0 {
+    /// linear in the coefficients, so no product with the design is needed. The scores and the loss become those of that place.
+    /// `None` where the loss does not fall.
+    fn line_search(&self, state: &mut State, direction: &Solution, first: Option<f64>) -> Option<f64> {
+        let State { at, scores, loss, gradient } = state;
+        let ray = self.ray(at, direction);
+        let mut evaluate = |length: f64| self.evaluate(&ray, length, scores);
+        let start = self.dot(gradient, direction);
+        if start >= 0.0 {
             return None;
         }
-        let mut length = first.unwrap_or(-start.slope / start.curvature);
+        let mut length = first.unwrap_or_else(|| -start / evaluate(0.0).curvature);
         let (mut low, mut high) = (0.0, f64::INFINITY);
+        let highest = *loss + ROUNDING * loss.abs();
         for _ in 0..EVALUATIONS {
-            let here = line.evaluate(length);
-            if here.slope.abs() <= 0.5 * start.slope.abs() && here.loss < start.loss {
+            let here = evaluate(length);
+            if here.slope.abs() <= 0.5 * start.abs() && here.loss <= highest {
+                *loss = here.loss;
                 return Some(length);
             }
-            if here.slope > 0.0 || here.loss >= start.loss {
+            if here.slope > 0.0 || here.loss > highest {
                 high = length
             } else {
                 low = length
@@ -213,72 +237,48 @@ impl Logistic<'_> {
                 (false, false) => 2.0 * length,
             };
         }
-        (low > 0.0).then_some(low)
+        (low > 0.0).then(|| {
+            *loss = evaluate(low).loss;
+            low
+        })
     }
 
-    fn penalties(&self, at: &Solution, direction: &Solution) -> [f64; 3] {
-        [self.weights(at, at), self.weights(at, direction), self.weights(direction, direction)]
-            .map(|product| self.penalty * product)
+    /// A direction from a point.
+    fn ray<'s>(&self, at: &'s Solution, direction: &'s Solution) -> Ray<'s> {
+        let products = [self.weights(at, at), self.weights(at, direction), self.weights(direction, direction)];
+        Ray { at, direction, products }
     }
-}
 
-/// The loss along a direction.
-struct Line<'a> {
-    problem: &'a Logistic<'a>,
-    at: &'a Solution,
-    direction: &'a Solution,
-    /// The penalty's products of point with point, point with direction, direction with direction.
-    penalties: [f64; 3],
-}
-
-/// The loss at a point of a line, with its derivatives along it.
-struct Evaluated {
-    loss: f64,
-    slope: f64,
-    curvature: f64,
-}
-
-impl Line<'_> {
-    fn evaluate(&self, length: f64) -> Evaluated {
-        let Logistic { classes, count, smoothing, .. } = *self.problem;
-        let (mut loss, mut slope, mut curvature) = (0.0, 0.0, 0.0);
-        let (mut logits, mut changes) = (vec![0.0_f32; count], vec![0.0_f32; count]);
-        let (spread, own) = (f64::from(smoothing) / count as f64, 1.0 - f64::from(smoothing));
-        let rows = self.at.logits.chunks(count).zip(self.direction.logits.chunks(count)).zip(classes);
-        for ((at, direction), &class) in rows {
-            let biases = self.at.bias.iter().zip(&self.direction.bias);
-            for (index, ((at, direction), (bias, bias_change))) in at.iter().zip(direction).zip(biases).enumerate() {
-                changes[index] = direction + bias_change;
-                logits[index] = at + bias + length as f32 * changes[index];
-            }
-            let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let (mut sum, mut mean, mut square, mut all, mut all_changes) = (0.0, 0.0, 0.0, 0.0, 0.0);
-            for (&logit, &change) in logits.iter().zip(&changes) {
-                let share = f64::from((logit - largest).exp());
-                let change = f64::from(change);
-                sum += share;
-                mean += share * change;
-                square += share * change * change;
-                all += f64::from(logit);
-                all_changes += change;
-            }
-            let (mean, square) = (mean / sum, square / sum);
-            loss += f64::from(largest) + sum.ln() - own * f64::from(logits[class]) - spread * all;
-            slope += mean - own * f64::from(changes[class]) - spread * all_changes;
-            curvature += square - mean * mean;
-        }
-        let n = classes.len() as f64;
-        let [point, cross, along] = self.penalties;
+    /// The loss at this length along a direction. The scores become those of that place.
+    fn evaluate(&self, ray: &Ray<'_>, length: f64, scores: &mut [f32]) -> Evaluated {
+        let Ray { at, direction, products } = ray;
+        let line = Line {
+            base: &at.logits,
+            step: &direction.logits,
+            biases: [&at.bias, &direction.bias],
+            length: length as f32,
+        };
+        let sums = self.losses.along(&line, scores);
+        let n = self.design.rows() as f64;
+        let [point, cross, along] = products.map(|product| self.penalty * product);
         Evaluated {
-            loss: loss / n + 0.5 * (point + 2.0 * length * cross + length * length * along),
-            slope: slope / n + cross + length * along,
-            curvature: curvature / n + along,
+            loss: sums.loss / n + 0.5 * (point + 2.0 * length * cross + length * length * along),
+            slope: sums.slope / n + cross + length * along,
+            curvature: sums.curvature / n + along,
         }
     }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     // Partial sums keep f32's rounding small and let the loop be vectorized.
-    let partial = |(a, b): (&[f32], &[f32])| -> f64 { f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>()) };
-    a.chunks(64).zip(b.chunks(64)).map(partial).sum()
+    let partial = |(a, b): (&[f32], &[f32])| -> f64 {
+        let mut sums = [0.0_f32; 16];
+        let (a, b) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+        for (a, b) in a.0.iter().zip(b.0) {
+            sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
+        }
+        let rest: f32 = a.1.iter().zip(b.1).map(|(a, b)| a * b).sum();
+        f64::from(sums.iter().sum::<f32>() + rest)
+    };
+    a.chunks(512).zip(b.chunks(512)).map(partial).sum()
 }

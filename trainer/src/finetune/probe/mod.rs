@@ -3,24 +3,28 @@
 //! Every strategy begins with it: from a head that fits, layers of the base change less, and forget less (Kumar et al.
 //! 2022). Recipes upon a pretrained network use it too.
 
+mod article;
 mod design;
+mod exponential;
 mod logistic;
 mod rows;
 mod search;
 mod sgd;
+mod targets;
 mod transform;
 
 #[cfg(test)]
 mod tests;
 
-use models::ops::Shape;
+use models::ops::{Op, Shape};
 use serde::{Deserialize, Serialize};
 
 pub use search::OutOfFold;
 pub use transform::{FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform};
 
 use super::FinetuneError;
-use super::head::{HeadOptions, HeadSolver, LabeledFeatures, LinearHead};
+use super::head::{HeadKind, HeadOptions, HeadSolver, LabeledFeatures, LinearHead};
+use crate::data::LabelSets;
 use crate::events::{Event, Observer};
 use rows::SearchTask;
 use search::{Candidate, SearchResult};
@@ -41,6 +45,11 @@ pub struct ProbeTask<'a> {
     pub views: usize,
     /// How many classes there are.
     pub classes: usize,
+    /// Where classes stand beside each other, the sets whose numbers the features have for classes.
+    pub sets: Option<&'a LabelSets>,
+    /// What each class counts: of exclusive classes every image of it, of others an image that shows it against one that does
+    /// not. Without it all count alike.
+    pub weights: Option<&'a [f32]>,
     /// The transforms to choose from; without any, features are only standardized.
     pub transforms: &'a [FeatureTransform],
     /// How to train.
@@ -52,7 +61,9 @@ pub struct ProbeTask<'a> {
 pub struct LinearProbe {
     /// What is done to features before the head takes them.
     pub transform: FeatureTransform,
-    /// The head; of transformed features.
+    /// Layers with a ReLU behind each, which take the transformed features before the head does.
+    pub hidden: Vec<LinearHead>,
+    /// The head; of transformed features, or of the last hidden layer.
     pub head: LinearHead,
     /// How the transform was chosen; missing where nothing was.
     pub choice: Option<HeadChoice>,
@@ -84,13 +95,22 @@ pub struct HeadCandidate {
     /// The mean square of the features' length over the penalty of all images: scikit-learn's `C` times the former, if each
     /// image has one view.
     pub strength: f64,
+    /// How many images it was tried on: all, or fewer if it was clearly worse than the best on them. 0 in reports of versions
+    /// before 0.3.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub images: usize,
     /// The share of the images that were classified correctly while they were left out, 0 to 1.
     pub top1: f64,
+    /// The mean average precision, where images have several classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub mean_average_precision: Option<f64>,
     /// Their mean cross-entropy.
     pub loss: f64,
 }
 
-/// Trains a linear classifier by softmax cross-entropy.
+/// Trains a linear classifier by softmax cross-entropy, or by the binary cross-entropy of each class.
 ///
 /// All features are looked at together, by L-BFGS: transform and penalty are chosen by cross-validation, and no validation
 /// images are needed. Where they are too many, or the options ask for it, by stochastic gradient descent.
@@ -110,6 +130,8 @@ pub struct HeadCandidate {
 ///     shape: &shape,
 ///     views: 1,
 ///     classes: 2,
+///     sets: None,
+///     weights: None,
 ///     transforms: &[],
 ///     options: FinetuneOptions::default().head(),
 /// };
@@ -122,6 +144,9 @@ pub struct HeadCandidate {
 /// # Errors
 /// [`FinetuneError::Fit`] for options that make no sense, [`FinetuneError::Stopped`] when the observer asks for it.
 pub fn probe(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
+    if task.options.kind == HeadKind::Article {
+        return article::train(task, observer);
+    }
     match task.options.solver {
         HeadSolver::Sgd => sgd::train(task, observer),
         HeadSolver::Auto if size_of_val(task.training.features.as_slice()) > LBFGS_BYTES => {
@@ -150,7 +175,7 @@ fn by_lbfgs(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearP
         None => format!("the head takes {transform}: there are too few training images to choose another"),
     };
     observer.event(Event::Note { message });
-    Ok(LinearProbe { transform, head, choice, out_of_fold, best_epoch: None, history: Vec::new() })
+    Ok(LinearProbe { transform, hidden: vec![], head, choice, out_of_fold, best_epoch: None, history: Vec::new() })
 }
 
 /// What heads by L-BFGS say to each training image when they are trained without it. `None` where there are too few images
@@ -177,6 +202,8 @@ impl<'a> ProbeTask<'a> {
             views: self.views,
             transforms: if self.transforms.is_empty() { plain } else { self.transforms },
             classes: self.classes,
+            sets: self.sets,
+            weights: self.weights,
             smoothing: self.options.label_smoothing as f32,
             seed: self.options.seed,
         }
@@ -192,23 +219,45 @@ impl LinearProbe {
     /// Logits `[n, classes]` for features `[n, shape]`.
     #[must_use]
     pub fn logits(&self, shape: &Shape, features: &[f32]) -> Vec<f32> {
-        self.head.logits(&self.transform.apply(shape, features))
+        self.head.logits(&self.hidden(&self.transform.apply(shape, features)))
+    }
+
+    /// What the head takes, given transformed features.
+    #[must_use]
+    pub fn hidden(&self, features: &[f32]) -> Vec<f32> {
+        self.hidden.iter().fold(features.to_vec(), |x, layer| {
+            let mut y = layer.logits(&x);
+            y.iter_mut().for_each(|y| *y = y.max(0.0));
+            y
+        })
+    }
+
+    /// The operators from features of this shape to the head.
+    #[must_use]
+    pub fn steps(&self, shape: &Shape) -> Vec<Op> {
+        let hidden = if self.hidden.is_empty() { vec![] } else { article::steps(self.transform.pooling.width(shape)) };
+        [self.transform.steps(shape), hidden].concat()
     }
 }
 
 impl From<&Candidate> for HeadCandidate {
     fn from(candidate: &Candidate) -> Self {
-        let Candidate { transform, strength, top1, loss, .. } = *candidate;
-        Self { transform, strength, top1, loss }
+        let Candidate { transform, strength, images, top1, mean_average_precision, loss } = *candidate;
+        Self { transform, strength, images, top1, mean_average_precision, loss }
     }
 }
 
 impl std::fmt::Display for HeadChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { images, candidates } = self;
-        let Some(HeadCandidate { transform, top1, .. }) = candidates.first() else { return Ok(()) };
-        let top1 = 100.0 * top1;
-        write!(f, "the head takes {transform}: {top1:.1} % in cross-validation on {images} training images")?;
+        let Some(HeadCandidate { transform, top1, mean_average_precision, .. }) = candidates.first() else {
+            return Ok(());
+        };
+        let result = match mean_average_precision {
+            Some(precision) => format!("mAP {:.1} %", 100.0 * precision),
+            None => format!("{:.1} %", 100.0 * top1),
+        };
+        write!(f, "the head takes {transform}: {result} in cross-validation on {images} training images")?;
         match candidates.len() {
             1 => Ok(()),
             tried => write!(f, ", the best of {tried} kinds"),

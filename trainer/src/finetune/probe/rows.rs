@@ -1,14 +1,17 @@
 //! Rows of transformed features, and parts of them to fit a head on.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use models::Tensor;
 use models::ops::Shape;
 
 use super::design::{Design, product};
 use super::logistic::{Logistic, Search, Solution};
+use super::targets::{Losses, Targets};
 use super::transform::{FeatureScaling, FeatureTransform};
 use crate::backend::cpu::kernels::matmul::Matrix;
+use crate::data::LabelSets;
 use crate::finetune::head::{LabeledFeatures, LinearHead, Standardization};
 
 /// What a head is searched for.
@@ -21,8 +24,20 @@ pub(super) struct SearchTask<'a> {
     pub(super) views: usize,
     pub(super) transforms: &'a [FeatureTransform],
     pub(super) classes: usize,
+    /// The sets of classes that images show, where classes stand beside each other.
+    pub(super) sets: Option<&'a LabelSets>,
+    /// What each class counts.
+    pub(super) weights: Option<&'a [f32]>,
     pub(super) smoothing: f32,
     pub(super) seed: u64,
+}
+
+impl SearchTask<'_> {
+    /// How rows of these classes are judged.
+    fn losses(&self, numbers: &[usize]) -> Losses {
+        let Self { classes, sets, weights, smoothing, .. } = *self;
+        Targets { numbers, classes, sets, weights, smoothing }.losses()
+    }
 }
 
 /// Rows of features as a head takes them.
@@ -64,15 +79,17 @@ impl TransformedRows {
     }
 
     /// All rows.
-    pub(super) fn all(&self) -> RowSubset<'_> {
+    pub(super) fn all(&self, task: &SearchTask<'_>) -> RowSubset<'_> {
         let matrix = Cow::Borrowed(self.products.as_ref().unwrap_or(&self.features).as_slice());
-        RowSubset { table: self, rows: (0..self.classes.len()).collect(), images: self.images, matrix }
+        let (rows, losses) = ((0..self.classes.len()).collect(), task.losses(&self.classes));
+        RowSubset { table: self, rows, images: self.images, matrix, losses, scale: OnceCell::new() }
     }
 
     /// These rows alone.
-    pub(super) fn subset(&self, rows: Vec<usize>) -> RowSubset<'_> {
+    pub(super) fn subset(&self, task: &SearchTask<'_>, rows: Vec<usize>) -> RowSubset<'_> {
         let matrix = Cow::Owned(self.matrix(&rows, &rows));
-        RowSubset { table: self, images: rows.len(), rows, matrix }
+        let (images, losses) = (rows.len(), task.losses(&self.classes_of(&rows)));
+        RowSubset { table: self, images, rows, matrix, losses, scale: OnceCell::new() }
     }
 
     pub(super) fn classes_of(&self, rows: &[usize]) -> Vec<usize> {
@@ -126,6 +143,8 @@ pub(super) struct RowSubset<'a> {
     images: usize,
     /// Their features, or their products with each other.
     matrix: Cow<'a, [f32]>,
+    losses: Losses,
+    scale: OnceCell<f64>,
 }
 
 impl RowSubset<'_> {
@@ -138,10 +157,10 @@ impl RowSubset<'_> {
         };
         let problem = Logistic {
             design: &design,
-            classes: &self.table.classes_of(&self.rows),
+            losses: &self.losses,
             count: task.classes,
-            smoothing: task.smoothing,
             penalty: self.table.square / (strength * self.images as f64),
+            scale: &self.scale,
         };
         problem.minimize(search)
     }

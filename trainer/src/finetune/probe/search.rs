@@ -1,5 +1,8 @@
 //! Which transform of the features, and how strong a penalty: chosen by cross-validation on the training images.
 
+use std::cmp::Ordering;
+
+use models::scores::top_k;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -7,11 +10,12 @@ use rand_chacha::ChaCha8Rng;
 use super::logistic::{Search, Solution, Stopping};
 use super::rows::{RowSubset, SearchTask, TransformedRows};
 use super::transform::FeatureTransform;
+use crate::data::folds;
 use crate::events::{Observer, Phase};
 use crate::finetune::FinetuneError;
 use crate::finetune::head::LinearHead;
 use crate::finetune::stage::Progress;
-use crate::metrics::Evaluation;
+use crate::metrics::{Evaluation, Truths, joint_cross_entropy};
 
 /// Parts that the training images are divided into; each is left out once.
 const FOLDS: usize = 5;
@@ -24,6 +28,10 @@ const STRENGTHS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
 const FALLBACK: f64 = 30.0;
 /// The path ends when this many weaker penalties in a row were no better.
 const PATIENCE: usize = 2;
+/// Parts that every transform is tried on. Those that are clearly worse there go no further.
+const HEAT: usize = 2;
+/// A transform is clearly worse if its errors exceed the best one's by so many standard errors of their difference.
+const CLEARLY: f64 = 1.0;
 
 const CHOOSING: Stopping = Stopping { gradient: 3e-3, steps: 60 };
 const FINAL: Stopping = Stopping { gradient: 3e-4, steps: 500 };
@@ -37,6 +45,8 @@ pub(super) struct Candidate {
     pub(super) images: usize,
     /// The share of them that were classified correctly.
     pub(super) top1: f64,
+    /// Where classes stand beside each other.
+    pub(super) mean_average_precision: Option<f64>,
     /// Their mean cross-entropy.
     pub(super) loss: f64,
 }
@@ -58,22 +68,49 @@ pub struct OutOfFold {
     pub logits: Vec<f32>,
 }
 
-/// Tries every transform.
+/// Tries every transform on some parts of the images, and those that are not clearly worse than the best on all.
 pub(super) fn search(task: &SearchTask<'_>, observer: &mut dyn Observer) -> Result<SearchResult, FinetuneError> {
     let folds = Folds::new(task, ROWS);
-    if folds.images.len() < 2 * task.classes.max(FOLDS) {
+    let classes = if task.sets.is_some() { FOLDS } else { task.classes };
+    if folds.images.len() < 2 * classes.max(FOLDS) {
         return Ok(SearchResult { candidates: vec![], out_of_fold: None });
     }
-    let mut candidates: Vec<(Candidate, Vec<f32>)> = Vec::new();
+    let total = task.transforms.len() + 2;
+    let mut trials: Vec<Trial> = Vec::new();
     for (done, &transform) in task.transforms.iter().enumerate() {
-        Progress { phase: Phase::Training, done, total: task.transforms.len() + 1 }.report(observer)?;
-        candidates.push(evaluate(task, transform, &folds));
+        Progress { phase: Phase::Training, done, total }.report(observer)?;
+        let mut trial = Trial::new(transform);
+        trial.advance(task, &folds, if task.transforms.len() == 1 { FOLDS } else { HEAT });
+        trials.push(trial);
     }
-    let rank = |a: &Candidate, b: &Candidate| b.top1.total_cmp(&a.top1).then(a.loss.total_cmp(&b.loss));
-    candidates.sort_by(|(a, _), (b, _)| rank(a, b));
-    let logits = candidates.first_mut().map(|(_, logits)| std::mem::take(logits));
+    let dropped = left_behind(&mut trials, task, &folds);
+    for trial in trials.iter_mut().filter(|trial| trial.parts < FOLDS) {
+        Progress { phase: Phase::Training, done: total - 2, total }.report(observer)?;
+        trial.advance(task, &folds, FOLDS);
+    }
+    trials.sort_by(Trial::order);
+    let logits = trials.first_mut().map(|trial| std::mem::take(&mut trial.logits));
     let out_of_fold = logits.map(|logits| OutOfFold { images: folds.images, logits });
-    Ok(SearchResult { candidates: candidates.into_iter().map(|(candidate, _)| candidate).collect(), out_of_fold })
+    let candidates = trials.iter().chain(&dropped).map(|trial| trial.best).collect();
+    Ok(SearchResult { candidates, out_of_fold })
+}
+
+/// Takes away the trials that are clearly worse than the best, and gives them, the best first.
+fn left_behind(trials: &mut Vec<Trial>, task: &SearchTask<'_>, folds: &Folds) -> Vec<Trial> {
+    trials.sort_by(Trial::order);
+    let Some(best) = trials.first() else { return vec![] };
+    let errors = best.errors(task, folds);
+    let worse = |trial: &Trial| {
+        let differences: Vec<f64> =
+            trial.errors(task, folds).iter().zip(&errors).map(|(own, best)| own - best).collect();
+        let n = differences.len().max(2) as f64;
+        let mean = differences.iter().sum::<f64>() / n;
+        let variance = differences.iter().map(|difference| (difference - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        mean > CLEARLY * (variance / n).sqrt()
+    };
+    let (dropped, kept) = std::mem::take(trials).into_iter().partition(|trial| trial.parts < FOLDS && worse(trial));
+    *trials = kept;
+    dropped
 }
 
 /// The logits of every training image by heads of this kind.
@@ -82,8 +119,9 @@ pub(super) fn out_of_fold(task: &SearchTask<'_>, candidate: &Candidate) -> OutOf
     let Candidate { transform, strength, .. } = *candidate;
     let rows = TransformedRows::new(task, transform, Some(&folds.images));
     let mut logits = vec![0.0; folds.images.len() * task.classes];
-    for fold in &mut folds.split(&rows) {
-        fold.predict(task, strength, &mut logits);
+    for part in 0..FOLDS {
+        let search = Search { start: None, stopping: CHOOSING };
+        folds.fold(task, &rows, part).predict(strength, search, &mut logits);
     }
     OutOfFold { images: folds.images, logits }
 }
@@ -92,7 +130,7 @@ pub(super) fn out_of_fold(task: &SearchTask<'_>, candidate: &Candidate) -> OutOf
 pub(super) fn fit(task: &SearchTask<'_>, transform: FeatureTransform, strength: Option<f64>) -> LinearHead {
     let strength = strength.unwrap_or(FALLBACK);
     let rows = TransformedRows::new(task, transform, None);
-    let all = rows.all();
+    let all = rows.all(task);
     let path = STRENGTHS.into_iter().filter(|&weaker| weaker < strength).map(|weaker| (weaker, CHOOSING));
     let start =
         path.fold(None, |start, (weaker, stopping)| Some(all.minimize(task, weaker, Search { start, stopping })));
@@ -115,69 +153,133 @@ impl Folds {
         let mut order: Vec<usize> = (0..images).collect();
         order.shuffle(&mut rng);
         order.truncate(most);
-        order.sort_by_key(|&image| task.training.classes[image]);
-        let mut parts: Vec<(usize, usize)> =
-            (0..).zip(order).map(|(position, image)| (image, position % FOLDS)).collect();
-        parts.sort_unstable();
-        let (images, parts) = parts.into_iter().unzip();
-        Self { images, parts }
+        order.sort_unstable();
+        let numbers: Vec<usize> = order.iter().map(|&image| task.training.classes[image]).collect();
+        Self { parts: folds(&numbers, task.sets, FOLDS, task.seed), images: order }
     }
 
-    /// The rows of each part, and those that are trained on while it is left out.
-    fn split<'a>(&self, rows: &'a TransformedRows) -> Vec<Fold<'a>> {
-        let fold = |part: usize| {
-            let (held_out, training) = (0..self.images.len()).partition(|&row: &usize| self.parts[row] == part);
-            Fold { rows, subset: rows.subset(training), held_out, solution: None }
-        };
-        (0..FOLDS).map(fold).collect()
+    /// The rows of a part, and those that are trained on while it is left out.
+    fn fold<'a>(&self, task: &'a SearchTask<'a>, rows: &'a TransformedRows, part: usize) -> Fold<'a> {
+        let (held_out, training) = (0..self.images.len()).partition(|&row: &usize| self.parts[row] == part);
+        Fold { task, rows, subset: rows.subset(task, training), held_out }
+    }
+
+    /// The rows of the first parts.
+    fn rows_below(&self, part: usize) -> Vec<usize> {
+        (0..self.images.len()).filter(|&row| self.parts[row] < part).collect()
     }
 }
 
-/// The strength that suits a transform best, and its logits: the strengths from the weakest head on, each from the last one's
-/// coefficients, until the head no longer gets better.
-fn evaluate(task: &SearchTask<'_>, transform: FeatureTransform, folds: &Folds) -> (Candidate, Vec<f32>) {
-    // The plain views alone: the others cost as much again and choose the same.
-    let rows = TransformedRows::new(task, transform, Some(&folds.images));
-    let truths = rows.classes_of(&(0..folds.images.len()).collect::<Vec<_>>());
-    let mut folds = folds.split(&rows);
-    let mut best = (Candidate { transform, strength: FALLBACK, images: 0, top1: 0.0, loss: f64::INFINITY }, vec![]);
-    let mut worse = 0;
-    for strength in STRENGTHS {
-        let mut logits = vec![0.0; truths.len() * task.classes];
-        for fold in &mut folds {
-            fold.predict(task, strength, &mut logits);
-        }
-        let Evaluation { images, top1, loss, .. } = Evaluation::new(&logits, &truths, task.classes);
-        if loss < best.0.loss {
-            (best, worse) = ((Candidate { transform, strength, images, top1, loss }, logits), 0);
-        } else {
-            worse += 1;
-        }
-        if worse == PATIENCE {
-            break;
+/// A transform on its way through the parts and the strengths.
+struct Trial {
+    /// How many parts were left out.
+    parts: usize,
+    /// Of each strength, from the weakest head on, the logits of the images of those parts, `[n, classes]`.
+    tried: Vec<Vec<f32>>,
+    /// The last solution of each part.
+    solutions: [Option<Solution>; FOLDS],
+    best: Candidate,
+    /// The same of the best strength.
+    logits: Vec<f32>,
+}
+
+impl Trial {
+    fn new(transform: FeatureTransform) -> Self {
+        let best = Candidate {
+            transform,
+            strength: FALLBACK,
+            images: 0,
+            top1: 0.0,
+            mean_average_precision: None,
+            loss: f64::INFINITY,
+        };
+        Self { parts: 0, tried: vec![], solutions: [const { None }; FOLDS], best, logits: vec![] }
+    }
+
+    /// The better of two first.
+    fn order(&self, other: &Self) -> Ordering {
+        let rank = |trial: &Self| trial.best.mean_average_precision.unwrap_or(trial.best.top1);
+        rank(other).total_cmp(&rank(self)).then(self.best.loss.total_cmp(&other.best.loss))
+    }
+
+    /// Leaves out so many parts: each strength from the last one's coefficients, until the head no longer gets better.
+    fn advance(&mut self, task: &SearchTask<'_>, folds: &Folds, parts: usize) {
+        // The plain views alone: the others cost as much again and choose the same.
+        let rows = TransformedRows::new(task, self.best.transform, Some(&folds.images));
+        let measured = folds.rows_below(parts);
+        let truths = rows.classes_of(&measured);
+        let mut subsets: [Option<Fold<'_>>; FOLDS] = [const { None }; FOLDS];
+        let before = std::mem::replace(&mut self.parts, parts);
+        let earlier = folds.rows_below(before);
+        let known = std::mem::take(&mut self.tried);
+        let mut worse = 0;
+        self.best.loss = f64::INFINITY;
+        for (number, strength) in STRENGTHS.into_iter().enumerate() {
+            let mut all = vec![0.0; folds.images.len() * task.classes];
+            let tried = known.get(number);
+            for (&row, logits) in earlier.iter().zip(tried.into_iter().flat_map(|tried| tried.chunks(task.classes))) {
+                all[row * task.classes..][..task.classes].copy_from_slice(logits);
+            }
+            let first = if tried.is_some() { before } else { 0 };
+            let folding = subsets.iter_mut().zip(&mut self.solutions).enumerate();
+            for (part, (fold, solution)) in folding.take(parts).skip(first) {
+                let fold = fold.get_or_insert_with(|| folds.fold(task, &rows, part));
+                let search = Search { start: solution.take(), stopping: CHOOSING };
+                *solution = Some(fold.predict(strength, search, &mut all));
+            }
+            let row = |&row: &usize| all[row * task.classes..][..task.classes].iter().copied();
+            let logits: Vec<f32> = measured.iter().flat_map(row).collect();
+            let truths = Truths { numbers: &truths, classes: task.classes, sets: task.sets };
+            let Evaluation { images, top1, mean_average_precision, loss, .. } = Evaluation::of(&logits, truths, None);
+            if loss < self.best.loss {
+                self.best = Candidate { strength, images, top1, mean_average_precision, loss, ..self.best };
+                (self.logits, worse) = (logits.clone(), 0);
+            } else {
+                worse += 1;
+            }
+            self.tried.push(logits);
+            if worse == PATIENCE {
+                break;
+            }
         }
     }
-    best
+
+    /// How wrong each image is that was left out: 1 or 0, or the cross-entropy where classes stand beside each other.
+    fn errors(&self, task: &SearchTask<'_>, folds: &Folds) -> Vec<f64> {
+        let error = |(row, logits): (usize, &[f32])| {
+            let number = task.training.classes[folds.images[row]];
+            match task.sets {
+                None => {
+                    if top_k(logits, 1).first() == Some(&number) {
+                        0.0
+                    } else {
+                        1.0
+                    }
+                }
+                Some(sets) => joint_cross_entropy(logits, &sets.targets(&[number])),
+            }
+        };
+        folds.rows_below(self.parts).into_iter().zip(self.logits.chunks(task.classes)).map(error).collect()
+    }
 }
 
 /// The rows that are trained on while others are left out.
 struct Fold<'a> {
+    task: &'a SearchTask<'a>,
     rows: &'a TransformedRows,
     subset: RowSubset<'a>,
     held_out: Vec<usize>,
-    /// For the last strength.
-    solution: Option<Solution>,
 }
 
 impl Fold<'_> {
     /// Writes the logits of the rows that are left out into those of all rows, `[n, classes]`.
-    fn predict(&mut self, task: &SearchTask<'_>, strength: f64, logits: &mut [f32]) {
-        let search = Search { start: self.solution.take(), stopping: CHOOSING };
-        let solution = self.subset.minimize(task, strength, search);
-        let predicted = self.rows.logits(&self.held_out, &self.subset, &solution);
+    fn predict(&self, strength: f64, search: Search, logits: &mut [f32]) -> Solution {
+        let Self { task, rows, subset, .. } = self;
+        let solution = subset.minimize(task, strength, search);
+        let predicted = rows.logits(&self.held_out, subset, &solution);
         for (&row, predicted) in self.held_out.iter().zip(predicted.chunks(task.classes)) {
             logits[row * task.classes..][..task.classes].copy_from_slice(predicted);
         }
-        self.solution = Some(solution);
+        solution
     }
 }

@@ -10,7 +10,7 @@ use crate::events::Observer;
 use crate::finetune::FinetuneError;
 use crate::finetune::head::{HeadOptions, LabeledFeatures, LinearHead, Standardization};
 use crate::finetune::outcome::epochs;
-use crate::fit::{self, Examples, FeatureExamples, FitOptions, LossOptions, TieBreak};
+use crate::fit::{self, ClassWeights, Examples, FeatureExamples, FitOptions, LossOptions, TieBreak};
 use crate::optim::schedule::Schedule;
 use crate::optim::{Groups, OptimizerKind};
 
@@ -37,13 +37,14 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
     let examples =
         |table: &LabeledFeatures| FeatureExamples::new(vec![scale.apply(table)], table.classes.clone(), options.seed);
     let (training_examples, validation_examples) = (examples(&training), examples(&validation));
-    let fit_options = fit_options(&options, training.classes.len());
+    let fit_options = fit_options(task, training.classes.len());
     let fitted = fit::fit(
         fit::Task {
             graph: &graph,
             params: &params,
             trains: &|_| true,
             training: &training_examples,
+            label_sets: task.sets,
             validation: (!validation.classes.is_empty()).then_some(&validation_examples as &dyn Examples),
             options: &fit_options,
             backend: &ComputeBackend::Rust,
@@ -60,6 +61,7 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
     }
     Ok(LinearProbe {
         transform,
+        hidden: vec![],
         head,
         choice: None,
         out_of_fold: None,
@@ -76,14 +78,16 @@ fn linear(width: usize, classes: usize) -> Result<(Graph, NodeId), GraphError> {
     Ok((builder.finish(head), head))
 }
 
-fn fit_options(options: &HeadOptions, examples: usize) -> FitOptions {
-    let HeadOptions { epochs, batch_size, learning_rate, weight_decay, label_smoothing, seed, .. } = *options;
+/// How a head is trained on so many examples.
+pub(super) fn fit_options(task: &ProbeTask<'_>, examples: usize) -> FitOptions {
+    let HeadOptions { epochs, batch_size, learning_rate, weight_decay, label_smoothing, seed, .. } = task.options;
+    let class_weights = task.weights.map(|weights| ClassWeights::Listed(weights.to_vec()));
     let fit = FitOptions {
         epochs: epochs as u64,
         batch_size,
         optimizer: OptimizerKind::Sgd { momentum: 0.9, nesterov: true },
         groups: Groups { weight_decay, ..Groups::default() },
-        loss: LossOptions { label_smoothing, class_weights: None },
+        loss: LossOptions { label_smoothing, class_weights },
         ties: TieBreak::Later,
         seed,
         ..FitOptions::default()

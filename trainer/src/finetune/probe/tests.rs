@@ -1,12 +1,16 @@
 //! The solver against other solvers, and the choice against arithmetic.
 
+use std::cell::OnceCell;
+
 use models::ops::Shape;
 use serde::Deserialize;
 
 use super::design::{Design, product};
 use super::logistic::{Logistic, Search, Stopping};
+use super::targets::Targets;
 use super::{FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform, LinearProbe, ProbeTask, probe};
 use crate::backend::cpu::kernels::matmul::Matrix;
+use crate::data::LabelSets;
 use crate::events::Unobserved;
 use crate::finetune::FinetuneOptions;
 use crate::finetune::head::LabeledFeatures;
@@ -21,12 +25,20 @@ struct Case {
     width: usize,
     classes: usize,
     c: f64,
+    #[serde(default)]
     smoothing: f32,
+    #[serde(default)]
+    weights: Option<Vec<f32>>,
     logits: Vec<Vec<f64>>,
 }
 
 fn cases() -> Vec<Case> {
     serde_json::from_str(include_str!("../../../tests/data/logistic.json")).unwrap()
+}
+
+/// Written by `trainer/reference/multi_label.py`.
+fn multi_label_cases() -> Vec<Case> {
+    serde_json::from_str(include_str!("../../../tests/data/multi_label_heads.json")).unwrap()
 }
 
 impl Case {
@@ -35,7 +47,38 @@ impl Case {
         (0..self.rows).flat_map(|i| (0..self.width).map(move |j| number(i, j))).collect()
     }
 
-    /// The largest difference from the reference, relative to its largest logit. Each row's mean is taken off.
+    /// The logits of the solver, from features and from products.
+    fn solved(&self, sets: Option<&LabelSets>, numbers: &[usize]) -> [Vec<f32>; 2] {
+        let features = self.features();
+        let matrix = Matrix::new(&features, self.rows, self.width);
+        let products = product(matrix, matrix.transposed());
+        let weights = self.weights.as_deref();
+        let targets = Targets { numbers, classes: self.classes, sets, weights, smoothing: self.smoothing };
+        let losses = targets.losses();
+        [Design::Features(matrix), Design::Products(Matrix::new(&products, self.rows, self.rows))].map(|design| {
+            let problem = Logistic {
+                design: &design,
+                losses: &losses,
+                count: self.classes,
+                penalty: 1.0 / (self.c * self.rows as f64),
+                scale: &OnceCell::new(),
+            };
+            let solution = problem.minimize(Search { start: None, stopping: Stopping { gradient: 1e-5, steps: 2000 } });
+            let mut logits = design.product(&solution.coefficients, self.classes);
+            logits.iter_mut().zip(solution.bias.iter().cycle()).for_each(|(logit, bias)| *logit += bias);
+            logits
+        })
+    }
+
+    /// The largest difference from the reference, relative to its largest logit.
+    fn plain_difference(&self, logits: &[f32]) -> f64 {
+        let expected: Vec<f64> = self.logits.iter().flatten().copied().collect();
+        let largest = expected.iter().fold(0.0_f64, |largest, logit| largest.max(logit.abs()));
+        let differences = logits.iter().zip(&expected).map(|(&logit, expected)| (f64::from(logit) - expected).abs());
+        differences.fold(0.0, f64::max) / largest
+    }
+
+    /// The same where all logits of a row can be shifted together: each row's mean is taken off.
     fn difference(&self, logits: &[f32]) -> f64 {
         let largest = self.logits.iter().flatten().fold(0.0_f64, |largest, logit| largest.max(logit.abs()));
         let rows = logits.chunks(self.classes).zip(&self.logits);
@@ -50,24 +93,28 @@ impl Case {
 #[test]
 fn the_solver_finds_what_scikit_learn_and_scipy_find_from_features_and_from_products() {
     for case in cases() {
-        let features = case.features();
-        let matrix = Matrix::new(&features, case.rows, case.width);
-        let products = product(matrix, matrix.transposed());
         let classes: Vec<usize> = (0..case.rows).map(|i| (i * i * 3 + i * 7) / 2 % case.classes).collect();
-        for design in [Design::Features(matrix), Design::Products(Matrix::new(&products, case.rows, case.rows))] {
-            let problem = Logistic {
-                design: &design,
-                classes: &classes,
-                count: case.classes,
-                smoothing: case.smoothing,
-                penalty: 1.0 / (case.c * case.rows as f64),
-            };
-            let solution = problem.minimize(Search { start: None, stopping: Stopping { gradient: 1e-5, steps: 2000 } });
-            let mut logits = design.product(&solution.coefficients, case.classes);
-            logits.iter_mut().zip(solution.bias.iter().cycle()).for_each(|(logit, bias)| *logit += bias);
+        for logits in case.solved(None, &classes) {
             let difference = case.difference(&logits);
             let Case { rows, width, classes, c, .. } = case;
             assert!(difference < TOLERANCE, "{rows}x{width}, {classes} classes, C = {c}: {difference:.1e}");
+        }
+    }
+}
+
+#[test]
+fn of_classes_beside_each_other_the_solver_finds_what_scikit_learn_finds_for_each() {
+    for case in multi_label_cases() {
+        let has = |i: usize, k: usize| ((i * 31 + k * 17 + i * k * 7) % 101).is_multiple_of(k + 2);
+        let classes = |i: usize| (0..case.classes).filter(|&k| has(i, k)).collect();
+        let (sets, numbers) = LabelSets::number(case.classes, (0..case.rows).map(classes));
+        for logits in case.solved(Some(&sets), &numbers) {
+            let difference = case.plain_difference(&logits);
+            let Case { rows, width, classes, c, ref weights, .. } = case;
+            assert!(
+                difference < TOLERANCE,
+                "{rows}x{width}, {classes} classes, C = {c}, {weights:?}: {difference:.1e}"
+            );
         }
     }
 }
@@ -116,6 +163,8 @@ fn trained(training: &LabeledFeatures) -> LinearProbe {
         shape: &shape,
         views: 1,
         classes: 3,
+        sets: None,
+        weights: None,
         transforms: &FeatureTransform::all(&shape),
         options: FinetuneOptions::default().head(),
     };

@@ -12,7 +12,7 @@ impl Training<'_> {
         let options = self.task.options;
         // Averages are what is evaluated and chosen from, where there are any.
         self.executor.swap_averages()?;
-        let evaluate = |examples| evaluate(&*self.executor, examples, options.batch_size);
+        let evaluate = |examples| evaluate(&*self.executor, examples, self.task.label_sets, options.batch_size);
         let validation = self.task.validation.map(evaluate).transpose()?;
         let sums = std::mem::take(&mut self.progress.sums);
         let result = EpochResult {
@@ -20,6 +20,7 @@ impl Training<'_> {
             train_top1: sums.accuracy(),
             validation_loss: validation.as_ref().map(|validation| validation.loss),
             validation_top1: validation.as_ref().map(|validation| validation.top1),
+            validation_map: validation.as_ref().and_then(|validation| validation.mean_average_precision),
         };
         let rate = self.rate();
         self.progress.epoch += 1;

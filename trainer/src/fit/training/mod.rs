@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use models::Params;
 
 use super::checkpoint::Checkpoints;
+use super::weights::Objective;
 use super::{FitError, Fitted, Logs, Progress, Task};
 use crate::backend::Executor;
 use crate::events::Observer;
-use crate::optim::loss::CrossEntropy;
 
 pub(crate) use report::evaluate;
 
 pub(super) struct Training<'a> {
     task: Task<'a>,
-    loss: CrossEntropy,
+    loss: Objective<'a>,
     /// Height, width and channels of an example; of what is no image its numbers as channels.
     shape: [usize; 3],
     executor: Box<dyn Executor>,

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::Training;
 use crate::backend::Executor;
+use crate::data::LabelSets;
 use crate::events::{Event, Observer};
 use crate::fit::progress::Sums;
 use crate::fit::{Batch, Examples, FitError, FitOptions};
-use crate::metrics::Evaluation;
+use crate::metrics::{Evaluation, Truths};
 
 /// How often the observer hears of a step.
 pub(super) const REPORT: Duration = Duration::from_millis(200);
@@ -47,6 +48,7 @@ impl Training<'_> {
 pub(crate) fn evaluate(
     executor: &dyn Executor,
     examples: &dyn Examples,
+    sets: Option<&LabelSets>,
     batch_size: usize,
 ) -> Result<Evaluation, FitError> {
     let all = (0..examples.classes().len()).collect();
@@ -56,5 +58,6 @@ pub(crate) fn evaluate(
         logits.extend(executor.infer_nhwc(&inputs)?);
         truths.extend(classes);
     }
-    Ok(Evaluation::new(&logits, &truths, executor.outputs()))
+    let truths = Truths { numbers: &truths, classes: executor.outputs(), sets };
+    Ok(Evaluation::of(&logits, truths, None))
 }

@@ -19,7 +19,7 @@ impl<'a> Training<'a> {
         let update = UpdateRule { kind: options.optimizer, groups: options.groups, ema: options.ema };
         let Task { graph, params, trains, .. } = task;
         let executor = task.backend.open(&ExecutorSpec { graph, params, trains, update: Some(update) })?;
-        let loss = options.loss.resolve(task.training.classes(), executor.outputs())?;
+        let loss = options.loss.resolve(task.training.classes(), executor.outputs(), task.label_sets)?;
         if let Sampling::Weighted(weights) = &options.sampling {
             per_class("sampling.weighted", weights.len(), executor.outputs())?;
         }

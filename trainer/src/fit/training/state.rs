@@ -18,12 +18,15 @@ pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> Result<String, Iden
     let checkpoints = CheckpointOptions::default();
     let logging = LogOptions::default();
     let options = FitOptions { epochs: 0, steps: None, checkpoints, logging, ..task.options.clone() };
-    Identity::new("graft.fit", 1)
+    let identity = Identity::new("graft.fit", 1)
         .with("graph", task.graph)
         .with("params", task.params.checksum())
         .with("options", options)
         .with("trained", trained)
         .with("backend", task.backend.identity())
-        .with("classes", task.training.classes())
-        .sha256()
+        .with("classes", task.training.classes());
+    match task.label_sets {
+        None => identity.sha256(),
+        Some(sets) => identity.with("label_sets", sets).sha256(),
+    }
 }

@@ -1,7 +1,8 @@
 //! A batch forward and backward, and the step that its gradients make.
 
 use super::{Gathered, Training};
-use crate::data::mixing::{Mixable, shares};
+use crate::data::classes_of;
+use crate::data::mixing::Mixable;
 use crate::data::sampling::generator;
 use crate::fit::progress::Sums;
 use crate::fit::{Batch, FitError};
@@ -17,7 +18,7 @@ impl Training<'_> {
         let outputs = self.executor.outputs();
         let mixing = options.mixing();
         let targets = if mixing.is_any() {
-            let mut shares = shares(&classes, outputs);
+            let mut shares = self.loss.shares(&classes, outputs);
             let mut mixable = Mixable { images: &mut inputs, shape: self.shape, shares: &mut shares, classes: outputs };
             mixing.mix(&mut mixable, &mut generator(options.seed ^ MIXING, number))?;
             Some(shares)
@@ -32,7 +33,9 @@ impl Training<'_> {
         if !loss.mean.is_finite() {
             return Err(FitError::Diverged { step: self.progress.step, rate: self.rate() });
         }
-        let hits = logits.chunks_exact(outputs).zip(&classes).filter(|(row, class)| highest(row) == **class);
+        let sets = self.task.label_sets;
+        let hits = logits.chunks_exact(outputs).zip(&classes);
+        let hits = hits.filter(|(row, class)| classes_of(sets, class).contains(&highest(row)));
         let sums = &mut self.progress.sums;
         sums.hits += hits.count() as u64;
         sums.loss += loss.mean * labels as f64;

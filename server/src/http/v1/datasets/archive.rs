@@ -37,7 +37,9 @@ documents! {
 
 /// Get a data set as a zip
 ///
-/// A folder for each class, in folders for the subsets where an archive gave them. `graft finetune --data` reads it.
+/// A folder for each class, in folders for the subsets where an archive gave them. Where an image has several classes or none,
+/// all images are in one folder, beside a table `labels.csv` with a column of 0 and 1 for each class. `graft finetune --data`
+/// reads both.
 #[utoipa::path(
     get, path = "/datasets/{name}/archive", operation_id = "get_dataset_archive", tag = "datasets",
     params(("name" = String, Path, description = "The data set's name.", example = "flowers"), ArchiveQuery),

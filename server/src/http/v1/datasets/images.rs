@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use models::preprocess::{ImageError, ImageFormat};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
-use trainer::data::{Checksum, Subset};
+use trainer::data::{Checksum, Subset, labels_of};
 use utoipa::{IntoParams, ToSchema};
 
 use super::dataset;
@@ -35,7 +35,8 @@ pub struct LabeledImagesForm {
     /// One part for each image file: JPEG, PNG, WebP, GIF or BMP.
     #[schema(value_type = Vec<String>, format = Binary, min_items = 1)]
     image: Vec<Vec<u8>>,
-    /// The label of all images. A program that writes its forms itself may send a part for each image, in the same order.
+    /// The label of all images. Several labels of an image are separated by slashes, as in `rose/tulip`, and a slash alone is
+    /// none; then the data set is of images with several classes each. A program that writes its forms itself may send a part for each image, in the same order.
     #[schema(example = "tulip")]
     label: String,
 }
@@ -87,9 +88,12 @@ pub struct DatasetImage {
     /// Its place in the order in which images came, with gaps; `after` of the next request.
     #[schema(example = 42)]
     pub seq: i64,
-    /// The class.
+    /// The class. Several are separated by slashes, and a slash alone is none.
     #[schema(example = "tulip")]
     pub label: String,
+    /// The classes, sorted.
+    #[schema(example = json!(["tulip"]))]
+    pub labels: Vec<String>,
     /// What the file was called.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "rose.jpg")]
@@ -126,7 +130,7 @@ pub struct DatasetImagePage {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ImagesQuery {
-    /// Images of this class alone.
+    /// Images of this class alone, or of this class and others.
     #[param(nullable = false, example = "tulip")]
     label: Option<String>,
     /// The `seq` of the last image of the previous page.
@@ -143,7 +147,7 @@ pub struct ImagesQuery {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageChange {
-    /// The new label.
+    /// The new label; several are separated by slashes, as in `rose/tulip`, and a slash alone is none.
     #[schema(example = "tulip")]
     label: String,
 }
@@ -378,6 +382,7 @@ impl From<StoredImage> for DatasetImage {
         Self {
             id: image.sha256.to_string(),
             seq: image.seq,
+            labels: labels_of(&image.label).map(str::to_owned).collect(),
             label: image.label,
             file_name: image.file_name,
             subset: image.subset,

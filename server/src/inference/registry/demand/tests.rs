@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colors, golden, options, publish};
+use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colors, golden, options, publish, request};
 use crate::inference::{Decoder, InferenceOptions, MemoryOptions, ModelState};
 use crate::store::ModelStore;
 
@@ -88,7 +88,7 @@ async fn a_model_with_requests_in_flight_stays() {
 
     let decoder = Decoder::new(std::num::NonZeroUsize::MIN, models::preprocess::Limits::default(), 1_000_000);
     let deadline = Instant::now() + Duration::from_secs(30);
-    let answer = a.run(&decoder, vec![bmp(RED)], deadline).await.unwrap();
+    let answer = a.run(&decoder, request(vec![bmp(RED)], deadline)).await.unwrap();
     assert_eq!(answer.logits.len(), 1);
     // While `c` waits for room, the request for `b` ends.
     let waiting = shop.ask("c");

@@ -8,5 +8,5 @@ pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod response;
-mod simd;
+pub(crate) mod simd;
 pub(crate) mod strided;

@@ -144,7 +144,7 @@ impl Reading {
             let file = &tree.files[file];
             let FileUse::Sample { class, .. } = self.place(file) else { return None };
             let folder = &self.names[class];
-            (caseless(folder) != caseless(label)).then(|| (file.parts.join("/"), label.to_owned(), folder.clone()))
+            (caseless(folder) != caseless(&label)).then(|| (file.parts.join("/"), label, folder.clone()))
         })
     }
 

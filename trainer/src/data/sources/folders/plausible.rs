@@ -8,7 +8,7 @@ use crate::data::doubt::Doubt;
 use crate::data::sources::survey::{FolderCounts, Survey};
 use crate::data::sources::tree::Tree;
 use crate::data::sources::{file_names, foreign, subset_name};
-use crate::data::text::words;
+use crate::data::text::{caseless, words};
 
 /// What the folders of data sets for detection and segmentation are called.
 const PARTS: [&str; 17] = [
@@ -49,6 +49,7 @@ pub(super) fn in_classes(tree: &Tree, survey: &Survey) -> Result<(), Doubt> {
             false => Doubt::NoTraining { folders },
         });
     }
+    combined(&names)?;
     if names.len() > 1 && names.iter().all(|name| is_part(name)) {
         return Err(Doubt::PartsOfImages { folders: owned(&names) });
     }
@@ -69,6 +70,7 @@ pub(super) fn in_subsets(tree: &Tree, reading: &Reading) -> Result<(), Doubt> {
     let Some(train) = reading.subsets.get(&Subset::Train) else { return Ok(()) };
     let survey = Survey::of(tree, train);
     let folders: Vec<(&str, &FolderCounts)> = survey.with_pictures().collect();
+    combined(&reading.names.iter().map(String::as_str).collect::<Vec<_>>())?;
     if reading.names.iter().all(|name| is_part(name)) {
         return Err(Doubt::PartsOfImages { folders: reading.names.clone() });
     }
@@ -78,6 +80,23 @@ pub(super) fn in_subsets(tree: &Tree, reading: &Reading) -> Result<(), Doubt> {
         }
         None => Ok(()),
     }
+}
+
+/// Refuses folders such as `rose+tulip` beside `rose`, or beside `rose+lily`. A `+` alone is no evidence: `C++`, `18+`.
+fn combined(names: &[&str]) -> Result<(), Doubt> {
+    let parts = |name: &str| -> Vec<String> {
+        let parts = name.split('+').map(caseless).filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>()
+    };
+    let shared = |name: &str| {
+        let own = parts(name);
+        let others = names.iter().filter(|other| **other != name).flat_map(|other| parts(other)).collect::<Vec<_>>();
+        own.len() > 1 && own.iter().any(|part| others.contains(part))
+    };
+    let folders: Vec<String> = names.iter().filter(|name| shared(name)).map(|&name| name.to_owned()).collect();
+    let Some(first) = folders.first() else { return Ok(()) };
+    let classes = first.split('+').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect();
+    Err(Doubt::CombinedClasses { classes, folders })
 }
 
 fn is_part(name: &str) -> bool {

@@ -79,3 +79,26 @@ fn an_empty_folder_is_a_class_that_lacks_images() {
     let refused = open(root.path()).unwrap_err().to_string();
     assert!(refused.contains("class `b` (0)"), "{refused}");
 }
+
+#[test]
+fn folders_named_for_several_classes_are_refused_with_advice_and_a_plus_alone_is_a_name() {
+    for (folders, named) in [
+        (&["rose", "tulip", "rose+tulip"][..], "`rose+tulip`"),
+        (&["rose + lily", "Lily+tulip"][..], "`Lily+tulip`, `rose + lily`"),
+        (&["train/rose", "train/tulip+Rose"][..], "`tulip+Rose`"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        fill(root.path(), &folders.iter().map(|folder| (*folder, 3)).collect::<Vec<_>>());
+        let refused = open(root.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("the folders {named} are named for several classes")), "{refused}");
+        assert!(refused.contains("write a table") && refused.contains("/1.jpg,"), "{refused}");
+    }
+    let root = tempfile::tempdir().unwrap();
+    fill(root.path(), &[("C++", 3), ("18+", 3), ("salt+pepper", 3)]);
+    assert_eq!(open(root.path()).unwrap().labels.names(), ["18+", "C++", "salt+pepper"]);
+    // Whoever says so has classes of these names.
+    let root = tempfile::tempdir().unwrap();
+    fill(root.path(), &[("rose", 3), ("rose+tulip", 3)]);
+    let dataset = DatasetSource::new(Layout::ClassFolders, root.path()).open().unwrap();
+    assert_eq!(dataset.labels.names(), ["rose", "rose+tulip"]);
+}

@@ -1,7 +1,9 @@
-//! CSV tables of images and their classes.
+//! Tables of images and their classes, as CSV or JSON.
 
 mod columns;
 mod files;
+mod json;
+mod row;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -9,7 +11,6 @@ mod text;
 use std::collections::HashMap;
 use std::path::Path;
 
-use csv::StringRecord;
 use models::Labels;
 
 use super::OpenOptions;
@@ -23,8 +24,8 @@ use crate::data::doubt::Doubt;
 use crate::data::files::TABLE_BYTES;
 use crate::data::text::{normalized, quoted, words};
 use crate::data::{BadFile, Dataset, DatasetError, Layout, Subset};
-use columns::{Columns, LABELS, PATHS, is_multi_label};
-use files::{FileIndex, Meaning};
+use files::FileIndex;
+use row::{Row, Rows};
 use text::Line;
 
 /// Rows that are looked at to learn what the columns are.
@@ -38,17 +39,7 @@ pub(super) struct Table {
     /// The position of the table in the tree, and its path from the root.
     file: usize,
     name: String,
-    rows: Vec<Row>,
-    faults: Vec<String>,
-}
-
-/// A row with an image and its class.
-#[derive(Debug, Clone)]
-struct Row {
-    /// The position of the image in the tree, or among the files that the table alone names.
-    file: usize,
-    label: String,
-    subset: Option<Subset>,
+    content: Rows,
 }
 
 impl Table {
@@ -61,26 +52,24 @@ impl Table {
         self.name.clone()
     }
 
-    /// The position of each image in the tree, with its label.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.rows.iter().map(|row| (row.file, row.label.as_str()))
+    /// The position of each image in the tree, with its label, or its labels with commas between them.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, String)> {
+        self.content.rows.iter().map(|row| (row.file, row.labels.join(", ")))
     }
 
     pub(super) fn has_subsets(&self) -> bool {
-        self.rows.iter().any(|row| row.subset.is_some())
+        self.content.rows.iter().any(|row| row.subset.is_some())
     }
 }
 
 /// Whether a file is a table by its ending.
 pub(super) fn is_name(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ["csv", "tsv"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+    json::is_name(path)
+        || path.extension().is_some_and(|ending| ["csv", "tsv"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
 /// The tables of a tree that name its pictures.
-///
-/// # Errors
-/// [`DatasetError::Doubtful`] for a table with a column for each class.
-pub(super) fn candidates(tree: &Tree) -> Result<Vec<Table>, DatasetError> {
+pub(super) fn candidates(tree: &Tree) -> Vec<Table> {
     let mut index = None;
     let mut tables = vec![];
     for (number, entry) in of(tree) {
@@ -88,18 +77,11 @@ pub(super) fn candidates(tree: &Tree) -> Result<Vec<Table>, DatasetError> {
         let path = tree.display_path(entry);
         // A table that is no UTF-8 or no table at all is some other file, unless the user says that it is meant.
         let Ok(lines) = tree.read(entry).and_then(|bytes| text::lines(&path, &bytes)) else { continue };
-        match read(entry, &lines, index) {
-            Ok((rows, faults)) if !rows.is_empty() => {
-                tables.push(Table { file: number, name: entry.parts.join("/"), rows, faults });
-            }
-            Err(Refusal::MultiLabel) => {
-                let doubt = Doubt::MultiLabel { table: entry.parts.join("/") };
-                return Err(DatasetError::Doubtful { path: tree.root.clone(), doubt });
-            }
-            _ => {}
+        if let Some(content) = Rows::read(entry, &lines, index).ok().filter(|content| !content.rows.is_empty()) {
+            tables.push(Table { file: number, name: entry.parts.join("/"), content });
         }
     }
-    Ok(tables)
+    tables
 }
 
 /// Files that are tables by their endings, but for examples of what a competition wants back.
@@ -114,8 +96,10 @@ pub(super) fn hints(tree: &Tree) -> Vec<String> {
     let hint = |(_, entry): (usize, &SourceFile)| {
         let path = tree.display_path(entry);
         let lines = tree.read(entry).and_then(|bytes| text::lines(&path, &bytes));
-        match lines.and_then(|lines| read(entry, &lines, &index).map_err(|refusal| refusal.explain(&path, &lines))) {
-            Ok((_, faults)) => faults.first().map(|fault| format!("{}, {fault}", path.display())),
+        let read =
+            |lines: Vec<Line>| Rows::read(entry, &lines, &index).map_err(|refusal| refusal.explain(&path, &lines));
+        match lines.and_then(read) {
+            Ok(Rows { faults, .. }) => faults.first().map(|fault| format!("{}, {fault}", path.display())),
             Err(error) => Some(error.to_string()),
         }
     };
@@ -124,7 +108,7 @@ pub(super) fn hints(tree: &Tree) -> Vec<String> {
 
 /// The tables of a folder whose layout is said to be a table.
 pub(super) fn only(tree: Tree) -> Result<Dataset, DatasetError> {
-    let tables = candidates(&tree)?;
+    let tables = candidates(&tree);
     if !tables.is_empty() {
         return list(tree, tables);
     }
@@ -133,8 +117,9 @@ pub(super) fn only(tree: Tree) -> Result<Dataset, DatasetError> {
     };
     let path = tree.display_path(entry);
     let lines = text::lines(&path, &tree.read(entry)?)?;
-    let rows = read(entry, &lines, &FileIndex::new(&tree)).map_err(|refusal| refusal.explain(&path, &lines))?;
-    let reason = rows.1.first().cloned().unwrap_or_else(|| "the table is empty".to_owned());
+    let content = Rows::read(entry, &lines, &FileIndex::new(&tree));
+    let content = content.map_err(|refusal| refusal.explain(&path, &lines))?;
+    let reason = content.faults.first().cloned().unwrap_or_else(|| "the table is empty".to_owned());
     Err(DatasetError::Table { path, line: lines.first().map_or(1, |line| line.number), reason })
 }
 
@@ -150,39 +135,41 @@ pub(super) fn list(mut tree: Tree, mut tables: Vec<Table>) -> Result<Dataset, Da
             return Err(DatasetError::Doubtful { path: tree.root, doubt: Doubt::SeveralTables { tables } });
         }
         for (table, subset) in tables.iter_mut().zip(named) {
-            table.rows.iter_mut().for_each(|row| row.subset = row.subset.or(subset));
+            table.content.rows.iter_mut().for_each(|row| row.subset = row.subset.or(subset));
         }
     }
     for table in &tables {
         let path = tree.display_path(&tree.files[table.file]);
-        for reason in &table.faults {
+        for reason in &table.content.faults {
             tree.account.fault(BadFile { path: path.clone(), reason: format!("{}, {reason}", path.display()) });
         }
     }
-    let names = names(tables.iter().flat_map(|table| &table.rows));
+    let names = names(&tables);
     let labels = Labels::new(names.clone());
     let numbers: HashMap<&str, usize> =
         names.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
     let by_path: HashMap<String, (usize, &Row)> = tables
         .iter()
-        .flat_map(|table| &table.rows)
+        .flat_map(|table| &table.content.rows)
         .enumerate()
         .map(|(order, row)| (tree.files[row.file].parts.join("/"), (order, row)))
         .collect();
     let used: Vec<String> = tables.iter().map(Table::name).collect();
-    let evidence = format!("the table {} names the pictures and their labels", quoted(&used, 3));
-    let order: HashMap<_, usize> =
-        by_path.values().map(|(order, row)| (tree.display_path(&tree.files[row.file]), *order)).collect();
+    let evidence = format!("the table {} names the pictures and their labels{}", quoted(&used, 3), separation(&tables));
+    let order: HashMap<_, (usize, &Row)> =
+        by_path.values().map(|(order, row)| (tree.display_path(&tree.files[row.file]), (*order, *row))).collect();
     let mut dataset = Dataset::sort_out(tree, labels, |file| match by_path.get(&file.parts.join("/")) {
-        Some((_, row)) => {
-            FileUse::Sample { class: numbers.get(row.label.as_str()).copied().unwrap_or(0), subset: row.subset }
-        }
+        // Its classes are said below.
+        Some((_, row)) => FileUse::Sample { class: 0, subset: row.subset },
         None if file.is_picture() => FileUse::Omitted(OmissionReason::NotInTable),
         None if used.contains(&file.parts.join("/")) => FileUse::Read,
         None => FileUse::Omitted(OmissionReason::OtherFile),
     });
-    dataset.samples.sort_by_key(|sample| order.get(&sample.path).copied());
-    Ok(dataset.understood(Layout::Csv, evidence))
+    dataset.samples.sort_by_key(|sample| order.get(&sample.path).map(|(order, _)| *order));
+    let classes = |row: &Row| row.labels.iter().filter_map(|label| numbers.get(label.as_str()).copied()).collect();
+    let classes = dataset.samples.iter().map(|sample| order.get(&sample.path).map(|(_, row)| classes(row)));
+    let classes: Vec<Vec<usize>> = classes.map(Option::unwrap_or_default).collect();
+    Ok(dataset.with_classes(classes).understood(Layout::Csv, evidence))
 }
 
 /// A table that is named itself. Its paths lead from its folder, or are whole; where they do not, the files below its folder
@@ -209,10 +196,10 @@ pub(super) fn of_file(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset,
     let mut tree = if alone.files.is_empty() { Tree::walk(folder, options.access)? } else { alone };
     tree.files.retain(|file| file.kind != FileKind::Table);
     let index = FileIndex::new(&tree);
-    let (rows, faults) = read(&table, &lines, &index).map_err(|refusal| refusal.explain(path, &lines))?;
+    let content = Rows::read(&table, &lines, &index).map_err(|refusal| refusal.explain(path, &lines))?;
+    let name = table.parts.join("/");
     tree.files.push(table);
-    let table =
-        Table { file: tree.files.len() - 1, name: tree.files[tree.files.len() - 1].parts.join("/"), rows, faults };
+    let table = Table { file: tree.files.len() - 1, name, content };
     list(tree, vec![table])
 }
 
@@ -224,99 +211,6 @@ fn path_column(lines: &[Line], is_file: impl Fn(&str) -> bool) -> Option<usize> 
     (0..columns).find(|&column| files(column) * 2 >= sample.len().max(1))
 }
 
-/// Why a table says no classes.
-enum Refusal {
-    /// Its columns are not understood.
-    Columns,
-    /// It has a column for each class.
-    MultiLabel,
-}
-
-impl Refusal {
-    fn explain(self, path: &Path, lines: &[Line]) -> DatasetError {
-        if matches!(self, Self::MultiLabel) {
-            let table = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return DatasetError::Doubtful { path: path.to_owned(), doubt: Doubt::MultiLabel { table } };
-        }
-        let header = lines.first().map(|line| quoted(line.record.iter(), 8)).unwrap_or_default();
-        let reason = format!(
-            "the columns are {header}, and graft does not see which holds the paths and which the labels; call them `{}` and \
-             `{}`",
-            PATHS[0], LABELS[0]
-        );
-        DatasetError::Table { path: path.to_owned(), line: lines.first().map_or(1, |line| line.number), reason }
-    }
-}
-
-/// The rows of a table, and what is wrong with others.
-fn read(table: &SourceFile, lines: &[Line], index: &FileIndex<'_>) -> Result<(Vec<Row>, Vec<String>), Refusal> {
-    let subset = table_subset(table.name());
-    let meaning = |name: &str, own: Option<Subset>| index.find(name, table.folders(), own.or(subset));
-    let is_file = |name: &str| matches!(meaning(name, None), Meaning::File(_) | Meaning::Ambiguous);
-    let Some(first) = lines.first() else { return Ok((vec![], vec![])) };
-    let sample: Vec<StringRecord> = lines.iter().skip(1).take(SAMPLE).map(|line| line.record.clone()).collect();
-    let (columns, header) = match Columns::named(&first.record) {
-        Some(columns) => (columns, 1),
-        None if is_multi_label(&sample) && sample.iter().any(|row| row.get(0).is_some_and(is_file)) => {
-            return Err(Refusal::MultiLabel);
-        }
-        None if first.record.get(0).is_some_and(is_file) || first.record.len() < 2 => (Columns::PLAIN, 0),
-        None => match Columns::by_rows(&first.record, &sample, is_file) {
-            Some(columns) => (columns, 1),
-            // Nothing that is named is there: the paths are wrong rather than the columns.
-            None if !sample.iter().flatten().any(is_file) && first.record.len() <= 3 => (Columns::PLAIN, 0),
-            None => return Err(Refusal::Columns),
-        },
-    };
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    let mut seen: HashMap<usize, (u64, String)> = HashMap::new();
-    for Line { number, record } in &lines[header..] {
-        let row = Row::read(record, columns, meaning);
-        let row = row.and_then(|row| match seen.get(&row.file) {
-            Some((_, label)) if *label == row.label => Ok(None),
-            Some((line, label)) => Err(format!("the image is `{label}` on line {line} too; an image has one class")),
-            None => Ok(Some(row)),
-        });
-        match row {
-            Ok(Some(row)) => {
-                seen.insert(row.file, (*number, row.label.clone()));
-                rows.push(row);
-            }
-            Ok(None) => {}
-            Err(reason) => faults.push(format!("line {number}: {reason}")),
-        }
-    }
-    Ok((rows, faults))
-}
-
-impl Row {
-    fn read(
-        record: &StringRecord,
-        columns: Columns,
-        meaning: impl Fn(&str, Option<Subset>) -> Meaning,
-    ) -> Result<Self, String> {
-        let field = |column: usize| record.get(column).unwrap_or("");
-        let (path, label) = (field(columns.path), field(columns.label));
-        if path.is_empty() || label.is_empty() {
-            return Err("it needs a path and a label, as in `images/1.jpg,rose`".to_owned());
-        }
-        let subset = match columns.subset.map_or("", field) {
-            "" => None,
-            name => {
-                let subset = subset_name::named(name);
-                Some(subset.ok_or_else(|| format!("`{name}` is not a subset; use train, val or test"))?)
-            }
-        };
-        match meaning(path, subset) {
-            Meaning::File(file) => Ok(Self { file, label: normalized(label), subset }),
-            Meaning::Ambiguous => {
-                Err(format!("several files are called `{path}`; name the one that is meant with its folder"))
-            }
-            Meaning::None => Err(format!("there is no picture `{path}`")),
-        }
-    }
-}
-
 /// The subset that a table is for, by its name.
 fn table_subset(name: &str) -> Option<Subset> {
     let name = name.rsplit('/').next().unwrap_or(name);
@@ -325,8 +219,10 @@ fn table_subset(name: &str) -> Option<Subset> {
 }
 
 /// The labels in alphabetical order, or, if all of them are whole numbers, in that of the numbers.
-fn names<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
-    let mut names: Vec<String> = rows.map(|row| row.label.clone()).collect();
+fn names(tables: &[Table]) -> Vec<String> {
+    let of_rows = |table: &Table| table.content.rows.iter().flat_map(|row| row.labels.clone()).collect::<Vec<_>>();
+    let mut names: Vec<String> =
+        tables.iter().flat_map(|table| [table.content.classes.clone(), of_rows(table)].concat()).collect();
     names.sort();
     names.dedup();
     let numbers: Option<Vec<i64>> = names.iter().map(|name| name.parse().ok()).collect();
@@ -334,4 +230,15 @@ fn names<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
         names.sort_by_key(|name| name.parse::<i64>().unwrap_or(0));
     }
     names
+}
+
+/// How several labels of an image are told apart, as the end of a sentence.
+fn separation(tables: &[Table]) -> String {
+    let separator = |table: &Table| table.content.separator.filter(|separator| *separator != json::ITEM_END);
+    let columns = tables.iter().any(|table| !table.content.classes.is_empty());
+    match tables.iter().find_map(separator) {
+        Some(separator) => format!(", several of them with `{separator}` between"),
+        None if columns => ", in a column for each class".to_owned(),
+        None => String::new(),
+    }
 }

@@ -91,7 +91,8 @@ fn all_wrong_lines_are_faults_with_the_numbers_that_an_editor_shows() {
         "line 3: it needs a path and a label, as in `images/1.jpg,rose`",
         "line 5: there is no picture `x/8.bmp`",
         "line 6: `later` is not a subset; use train, val or test",
-        "line 7: the image is `rose` on line 2 too; an image has one class",
+        "line 7: the image is `rose` on line 2 too; an image has one row, with all of its classes, as in \
+         `images/1.jpg,rose|tulip`",
     ];
     for end in ["\n", "\r\n", "\r"] {
         let dataset = read(&(table.join(end) + end));
@@ -134,7 +135,7 @@ fn absolute_paths_lead_to_files_wherever_the_table_is() {
 #[test]
 fn a_table_that_is_not_understood_says_what_it_has_and_what_is_wanted() {
     let cases: [(&[u8], &str); 5] = [
-        (b"image,healthy,rust,scab\n1.bmp,1,0,0\n2.bmp,0,1,1\n", "a column for each class"),
+        (b"image,healthy,rust,scab\n1.bmp,1,0,9\n2.bmp,0,1,1\n", "make a column of 0 and 1 for each class"),
         (b"file,healthy,damage in %\n1.bmp,yes,9\n2.bmp,no,8\n", "the columns are `file`, `healthy`, `damage in %`"),
         (b"\xff\xfep\0a\0", "line 1: the table is UTF-16"),
         (b"1.bmp,rose\n2.bmp,\xfcbel\n", "line 2: the line is not UTF-8 text"),
@@ -162,4 +163,112 @@ fn damaged_tables_are_refused_in_our_words() {
             assert_eq!(foreign_words(&message), [""; 0], "{}: {message}", bytes.escape_ascii());
         }
     }
+}
+
+/// The names of the files with their classes.
+fn labels(dataset: &Dataset) -> Vec<(String, Vec<&str>)> {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    dataset.samples.iter().map(|sample| (name(&sample.path), dataset.labels_of(sample).collect())).collect()
+}
+
+/// One of three images has two classes, and one has none.
+fn expected() -> Vec<(String, Vec<&'static str>)> {
+    [("1.bmp", vec!["rose", "tulip"]), ("2.bmp", vec![]), ("3.bmp", vec!["rose"])]
+        .map(|(name, labels)| (name.to_owned(), labels))
+        .to_vec()
+}
+
+#[test]
+fn several_classes_of_an_image_are_columns_of_bits_or_separated_in_one_column() {
+    let tables = [
+        ("image,tulip,rose\n1.bmp,1,1\n2.bmp,0,0\n3.bmp,0,1\n", "in a column for each class"),
+        ("filename, rose, tulip\n1.bmp, 1.0, True\n2.bmp, 0.0, False\n3.bmp, 1, 0\n", "in a column for each class"),
+        ("image,labels\n1.bmp,tulip|rose\n2.bmp,\n3.bmp,rose\n", "several of them with `|` between"),
+        ("image,labels\n1.bmp,rose; tulip\n2.bmp,\n3.bmp,rose\n", "several of them with `;` between"),
+        ("image_name,tags\n1,tulip rose\n2,\n3,rose\n", "several of them with ` ` between"),
+    ];
+    for (table, evidence) in tables {
+        let dataset = read(table);
+        assert_eq!((labels(&dataset), faults(&dataset)), (expected(), vec![]), "{table}");
+        assert!(dataset.is_multi_label() && dataset.evidence.ends_with(evidence), "{}", dataset.evidence);
+        assert_eq!(dataset.labels.names(), ["rose", "tulip"]);
+    }
+}
+
+#[test]
+fn columns_of_bits_with_one_class_for_each_image_are_classes_that_exclude_each_other() {
+    let dataset = read("image,rose,tulip,split\n1.bmp,1,0,train\n2.bmp,0,1,test\n");
+    assert!(!dataset.is_multi_label());
+    assert_eq!(
+        rows(&dataset),
+        [("1.bmp".into(), "rose", Some(Subset::Train)), ("2.bmp".into(), "tulip", Some(Subset::Test))]
+    );
+}
+
+#[test]
+fn a_class_that_no_image_has_is_a_class_if_it_has_a_column() {
+    let dataset = read("image,rose,tulip,lily\n1.bmp,1,1,0\n2.bmp,0,1,0\n");
+    assert_eq!(dataset.labels.names(), ["lily", "rose", "tulip"]);
+}
+
+#[test]
+fn a_field_that_is_no_bit_is_a_fault_of_its_line() {
+    let many: String = (0..SAMPLE).map(|_| "1.bmp,1,1\n").collect();
+    let dataset = read(&format!("image,rose,tulip\n{many}2.bmp,1,-1\n"));
+    assert_eq!(faults(&dataset), [format!("line {}: the column `tulip` holds `-1`; it must be 0 or 1", SAMPLE + 2)]);
+}
+
+#[test]
+fn json_says_the_same_as_lists_lines_and_one_object() {
+    let files = [
+        (
+            "labels.json",
+            r#"[{"file": "1.bmp", "labels": ["tulip", "rose"]}, {"file": "2.bmp", "labels": []},
+            {"file": "3.bmp", "labels": "rose"}]"#,
+        ),
+        ("labels.json", r#"{"1.bmp": ["rose", "tulip"], "2.bmp": [], "images/3.bmp": ["rose"]}"#),
+        (
+            "metadata.jsonl",
+            "{\"file_name\": \"1.bmp\", \"labels\": [\"rose\", \"tulip\"]}\n\n\
+            {\"file_name\": \"2.bmp\", \"labels\": []}\n{\"file_name\": \"3.bmp\", \"labels\": [\"rose\"]}\n",
+        ),
+        (
+            "bits.json",
+            r#"[{"image": "1.bmp", "rose": 1, "tulip": true}, {"image": "2.bmp", "rose": 0, "tulip": false},
+            {"image": "3.bmp", "rose": 1, "tulip": 0}]"#,
+        ),
+    ];
+    for (name, text) in files {
+        let root = folder(b"");
+        std::fs::write(root.path().join(name), text).unwrap();
+        std::fs::remove_file(root.path().join("labels.csv")).unwrap();
+        let dataset = list(&root.path().join(name), Layout::Auto).unwrap();
+        assert_eq!(labels(&dataset), expected(), "{text}");
+        // Lines of JSON are found in a folder, as Hugging Face's are.
+        if name.ends_with("jsonl") {
+            assert_eq!(labels(&list(root.path(), Layout::Auto).unwrap()), expected());
+        }
+    }
+}
+
+#[test]
+fn json_that_is_not_understood_is_refused_by_line_or_item() {
+    let cases = [
+        ("a.json", "[{\"file\": \"1.bmp\",\n", "line 2: it is not JSON"),
+        ("a.json", "{\"images\": [{\"id\": 1}]}", "it does not say the labels of a picture, as {\"file\""),
+        ("a.json", "[1, 2]", "it does not say the labels of a picture"),
+        ("a.jsonl", "{\"file\": \"1.bmp\", \"label\": \"rose\"}\nrose\n", "line 2: it is not JSON"),
+        ("a.jsonl", "{\"file\": \"1.bmp\", \"label\": {\"a\": 1}}\n", "line 1: it does not say the labels"),
+    ];
+    for (name, text, expected) in cases {
+        let root = folder(b"");
+        std::fs::write(root.path().join(name), text).unwrap();
+        let refused = list(&root.path().join(name), Layout::Auto).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}, expected {expected}");
+    }
+    let root = folder(b"");
+    std::fs::write(root.path().join("a.json"), r#"[{"file": "1.bmp", "label": "a"}, {"file": "x.bmp", "label": "b"}]"#)
+        .unwrap();
+    let dataset = list(&root.path().join("a.json"), Layout::Auto).unwrap();
+    assert!(dataset.account.faults()[0].reason.ends_with("item 2: there is no picture `x.bmp`"));
 }

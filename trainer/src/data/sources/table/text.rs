@@ -4,6 +4,7 @@ use std::path::Path;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
+use super::json;
 use crate::data::DatasetError;
 
 /// A row and the line that it begins on, counted from 1.
@@ -14,6 +15,9 @@ pub(super) struct Line {
 
 /// Every row that is not empty, the header too.
 pub(super) fn lines(table: &Path, bytes: &[u8]) -> Result<Vec<Line>, DatasetError> {
+    if json::is_name(table) {
+        return json::lines(table, bytes);
+    }
     let refused =
         |line: u64, reason: &str| DatasetError::Table { path: table.to_owned(), line, reason: reason.to_owned() };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {

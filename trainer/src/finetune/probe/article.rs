@@ -1,0 +1,121 @@
+//! The head of VGG's article: two hidden layers of 4096 with dropout (Simonyan and Zisserman 2015).
+
+use models::graph::{Graph, GraphBuilder, GraphError, NodeId};
+use models::init;
+use models::ops::{Dropout, Linear, Op, Relu, Shape};
+use models::{Params, Tensor};
+
+use super::sgd::fit_options;
+use super::transform::FeatureTransform;
+use super::{LinearProbe, ProbeTask};
+use crate::backend::ComputeBackend;
+use crate::events::{Event, Observer};
+use crate::finetune::FinetuneError;
+use crate::finetune::head::LinearHead;
+use crate::finetune::outcome::epochs;
+use crate::fit::{self, Examples, FeatureExamples};
+
+/// Numbers in each hidden layer, and the share of them that an image trains without.
+const WIDTH: usize = 4096;
+const DROPOUT: f32 = 0.5;
+/// How often the weights are in memory at the same time: as trained, as gradients, as the optimizer's momentum, as those of the
+/// best epoch, in the network, and in its file.
+const COPIES: usize = 6;
+/// The most bytes of all of them.
+const LIMIT: usize = 4 << 30;
+
+/// The operators of the hidden layers.
+pub(super) fn steps(width: usize) -> Vec<Op> {
+    let layer =
+        |width: usize| -> [Op; 3] { [Linear::new(width, WIDTH).into(), Relu.into(), Dropout { p: DROPOUT }.into()] };
+    [layer(width), layer(WIDTH)].concat()
+}
+
+/// Trains on all features as they are, over their root mean square, by SGD. The epoch with the best validation result is kept.
+pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<LinearProbe, FinetuneError> {
+    let ProbeTask { training, validation, classes, options, .. } = *task;
+    let width = training.width();
+    let (graph, layers) = graph(width, classes)?;
+    let weights = graph.counts().parameters;
+    let bytes = COPIES * weights as usize * size_of::<f32>();
+    if bytes > LIMIT {
+        let mib = |bytes: usize| bytes >> 20;
+        return Err(FinetuneError::HeadMemory { features: width, needed: mib(bytes), limit: mib(LIMIT) });
+    }
+    let message = format!(
+        "the head is the article's: two layers of {WIDTH} on {width} features, {:.1} million weights; its training takes about \
+         {} MiB",
+        weights as f64 / 1e6,
+        bytes >> 20
+    );
+    observer.event(Event::Note { message });
+    let scale = 1.0 / root_mean_square(&training.features);
+    let scaled = |features: &[f32]| features.iter().map(|x| x * scale).collect::<Vec<f32>>();
+    let images = training.classes.len() / task.views;
+    let views = training.features.chunks(images * width).map(scaled).collect();
+    let training_examples = FeatureExamples::new(views, training.classes[..images].to_vec(), options.seed);
+    let validation_examples =
+        FeatureExamples::new(vec![scaled(&validation.features)], validation.classes.clone(), options.seed);
+    let fit_options = fit_options(task, images);
+    let params = init::he(&graph, options.seed);
+    let fitted = fit::fit(
+        fit::Task {
+            graph: &graph,
+            params: &params,
+            trains: &|_| true,
+            training: &training_examples,
+            label_sets: task.sets,
+            validation: (!validation.classes.is_empty()).then_some(&validation_examples as &dyn Examples),
+            options: &fit_options,
+            backend: &ComputeBackend::Rust,
+            checkpoints: None,
+            logs: fit::Logs::default(),
+        },
+        observer,
+    )?;
+    drop(params);
+    let mut layers: Vec<LinearHead> = layers.iter().map(|&layer| of_node(&graph, layer, &fitted.params)).collect();
+    // The first layer takes features as they are.
+    if let Some(first) = layers.first_mut() {
+        let numbers = first.weight.data().iter().map(|weight| weight * scale).collect();
+        first.weight = Tensor::new(first.weight.shape(), numbers);
+    }
+    let head = layers
+        .pop()
+        .filter(LinearHead::is_finite)
+        .ok_or(fit::FitError::Diverged { step: fitted.progress.step, rate: options.learning_rate })?;
+    Ok(LinearProbe {
+        transform: FeatureTransform::PLAIN,
+        hidden: layers,
+        head,
+        choice: None,
+        out_of_fold: None,
+        best_epoch: Some(fitted.progress.best.map_or(options.epochs, |best| best.epoch as usize)),
+        history: epochs(&fitted.progress, options.epochs),
+    })
+}
+
+/// The hidden layers and the last, and which nodes have weights.
+fn graph(width: usize, classes: usize) -> Result<(Graph, Vec<NodeId>), GraphError> {
+    let mut builder = GraphBuilder::new("features", Shape::vector(width));
+    let mut last = builder.input();
+    for (number, step) in steps(width).into_iter().enumerate() {
+        last = builder.push(&format!("hidden.{number}"), step, &[last])?;
+    }
+    last = builder.push("head", Linear::new(WIDTH, classes), &[last])?;
+    let graph = builder.finish(last);
+    let layers = graph.iter().filter(|(_, node)| matches!(node.op, Op::Linear(_))).map(|(id, _)| id).collect();
+    Ok((graph, layers))
+}
+
+/// A layer's weight and bias.
+fn of_node(graph: &Graph, layer: NodeId, params: &Params) -> LinearHead {
+    let tensor = |at: usize| graph.node(layer).params.get(at).and_then(|name| params.get(name)).cloned();
+    let empty = || Tensor::new([0], vec![]);
+    LinearHead { weight: tensor(0).unwrap_or_else(empty), bias: tensor(1).unwrap_or_else(empty) }
+}
+
+fn root_mean_square(numbers: &[f32]) -> f32 {
+    let square = numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / numbers.len().max(1) as f64;
+    if square > 0.0 { square.sqrt() as f32 } else { 1.0 }
+}

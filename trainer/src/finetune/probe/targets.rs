@@ -1,0 +1,190 @@
+//! What logits should say, and how far they are from it.
+
+use super::exponential::exp;
+use crate::backend::cpu::kernels::simd::arch;
+use crate::data::LabelSets;
+
+/// What the rows of a regression show.
+#[derive(Clone, Copy)]
+pub(super) struct Targets<'a> {
+    /// The class of each row, or the number of its set.
+    pub(super) numbers: &'a [usize],
+    /// How many classes there are.
+    pub(super) classes: usize,
+    /// The sets, where classes stand beside each other.
+    pub(super) sets: Option<&'a LabelSets>,
+    /// What each class counts: of exclusive classes every row of it, of others an image that shows it against one that does not.
+    pub(super) weights: Option<&'a [f32]>,
+    /// The share of each target that is spread over all classes, or over both answers for a class by itself.
+    pub(super) smoothing: f32,
+}
+
+/// The loss of a row of logits, as numbers for loops without branches.
+pub(super) struct Losses {
+    kind: LossKind,
+    /// `[n, classes]`: the share of each class in each row, smoothed.
+    targets: Vec<f32>,
+    classes: usize,
+}
+
+enum LossKind {
+    /// Softmax cross-entropy, with what each row counts.
+    Exclusive(Vec<f32>),
+    /// Binary cross-entropy of each class, with what its images count.
+    Independent(Option<Vec<f32>>),
+}
+
+/// The sum of the losses of all rows at a point of a line, with its derivatives along the line.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LineSums {
+    pub(super) loss: f64,
+    pub(super) slope: f64,
+    pub(super) curvature: f64,
+}
+
+/// Logits on a line: `base + length · step`, each `[n, classes]`.
+pub(super) struct Line<'a> {
+    pub(super) base: &'a [f32],
+    pub(super) step: &'a [f32],
+    /// What is added to each row of them.
+    pub(super) biases: [&'a [f32]; 2],
+    pub(super) length: f32,
+}
+
+impl Targets<'_> {
+    /// What the losses of these rows are computed from.
+    pub(super) fn losses(&self) -> Losses {
+        let Self { numbers, classes, sets, weights, smoothing } = *self;
+        let (kind, mut targets, spread) = match sets {
+            None => {
+                let mut targets = vec![0.0; numbers.len() * classes];
+                numbers.iter().enumerate().for_each(|(row, &class)| targets[row * classes + class] = 1.0);
+                let weight = |&class: &usize| weights.map_or(1.0, |weights| weights[class]);
+                let mut rows: Vec<f32> = numbers.iter().map(weight).collect();
+                // Their mean is 1, so that a penalty means the same with weights and without.
+                let mean = rows.iter().sum::<f32>() / rows.len().max(1) as f32;
+                rows.iter_mut().filter(|_| mean > 0.0).for_each(|weight| *weight /= mean);
+                (LossKind::Exclusive(rows), targets, smoothing / classes as f32)
+            }
+            Some(sets) => (LossKind::Independent(weights.map(<[f32]>::to_vec)), sets.targets(numbers), smoothing / 2.0),
+        };
+        targets.iter_mut().for_each(|target| *target = (1.0 - smoothing) * *target + spread);
+        Losses { kind, targets, classes }
+    }
+}
+
+impl Losses {
+    /// The sums at a point of a line. `scores` becomes the scores of the logits there, `[n, classes]`.
+    pub(super) fn along(&self, line: &Line<'_>, scores: &mut [f32]) -> LineSums {
+        let mut sums = LineSums::default();
+        let mut steps = vec![0.0; self.classes];
+        let classes = self.classes;
+        arch().dispatch(|| {
+            let rows = scores.chunks_mut(classes).zip(line.base.chunks(classes)).zip(line.step.chunks(classes));
+            for (row, ((scores, base), step)) in rows.enumerate() {
+                let targets = &self.targets[row * classes..][..classes];
+                let [bias, bias_step] = line.biases;
+                for class in 0..classes {
+                    steps[class] = step[class] + bias_step[class];
+                    scores[class] = base[class] + bias[class] + line.length * steps[class];
+                }
+                match &self.kind {
+                    LossKind::Exclusive(weights) => {
+                        softmax_row(&mut sums, f64::from(weights[row]), [targets, &steps], scores)
+                    }
+                    LossKind::Independent(weights) => {
+                        sigmoid_row(&mut sums, weights.as_deref(), [targets, &steps], scores);
+                    }
+                }
+            }
+        });
+        sums
+    }
+
+    /// The derivatives of the sum of the losses by the logits whose scores these are.
+    pub(super) fn residuals(&self, scores: &[f32], factor: f32) -> Vec<f32> {
+        let mut residuals = scores.to_vec();
+        let rows = residuals.chunks_mut(self.classes).zip(self.targets.chunks(self.classes)).enumerate();
+        arch().dispatch(|| {
+            for (row, (residuals, targets)) in rows {
+                match &self.kind {
+                    LossKind::Exclusive(weights) => {
+                        let factor = factor * weights[row];
+                        residuals
+                            .iter_mut()
+                            .zip(targets)
+                            .for_each(|(score, target)| *score = (*score - target) * factor);
+                    }
+                    LossKind::Independent(None) => {
+                        residuals
+                            .iter_mut()
+                            .zip(targets)
+                            .for_each(|(score, target)| *score = (*score - target) * factor);
+                    }
+                    LossKind::Independent(Some(weights)) => {
+                        for ((score, target), weight) in residuals.iter_mut().zip(targets).zip(weights) {
+                            *score = (weight * target * (*score - 1.0) + (1.0 - target) * *score) * factor;
+                        }
+                    }
+                }
+            }
+        });
+        residuals
+    }
+}
+
+/// Logits become the scores of exclusive classes.
+#[inline(always)]
+fn softmax_row(sums: &mut LineSums, weight: f64, [targets, steps]: [&[f32]; 2], logits: &mut [f32]) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut aim, mut aim_step) = (0.0_f32, 0.0_f32);
+    for ((logit, target), step) in logits.iter_mut().zip(targets).zip(steps) {
+        *logit -= largest;
+        aim += target * *logit;
+        aim_step += target * step;
+    }
+    logits.iter_mut().for_each(|logit| *logit = exp(*logit));
+    let sum: f32 = logits.iter().sum();
+    let (mut mean, mut square) = (0.0_f32, 0.0_f32);
+    for (score, step) in logits.iter_mut().zip(steps) {
+        *score /= sum;
+        mean += *score * step;
+        square += *score * step * step;
+    }
+    sums.loss += weight * (f64::from(sum).ln() - f64::from(aim));
+    sums.slope += weight * (f64::from(mean) - f64::from(aim_step));
+    sums.curvature += weight * (f64::from(square) - f64::from(mean) * f64::from(mean));
+}
+
+/// So many factors of at most 2 fit into an f32 as a product.
+const FACTORS: usize = 64;
+
+/// Logits become the scores of classes that stand beside each other.
+#[inline(always)]
+fn sigmoid_row(sums: &mut LineSums, weights: Option<&[f32]>, [targets, steps]: [&[f32]; 2], logits: &mut [f32]) {
+    let (mut loss, mut slope, mut curvature, mut product) = (0.0_f64, 0.0_f32, 0.0_f32, 1.0_f32);
+    for (class, logit) in logits.iter_mut().enumerate() {
+        let (z, target, step) = (*logit, targets[class], steps[class]);
+        let tail = exp(-z.abs());
+        let score = if z < 0.0 { tail / (1.0 + tail) } else { 1.0 / (1.0 + tail) };
+        // Weighted, the parts of the target and of the rest.
+        let there = weights.map_or(1.0, |weights| weights[class]) * target;
+        let rest = 1.0 - target;
+        loss += f64::from(there * (-z).max(0.0) + rest * z.max(0.0));
+        match weights {
+            // The sum of logarithms is the logarithm of a product.
+            None => product *= 1.0 + tail,
+            Some(_) => loss += f64::from((there + rest) * tail.ln_1p()),
+        }
+        if class % FACTORS == FACTORS - 1 {
+            loss += f64::from(product).ln();
+            product = 1.0;
+        }
+        slope += (there * (score - 1.0) + rest * score) * step;
+        curvature += (there + rest) * score * (1.0 - score) * step * step;
+        *logit = score;
+    }
+    sums.loss += loss + f64::from(product).ln();
+    sums.slope += f64::from(slope);
+    sums.curvature += f64::from(curvature);
+}
