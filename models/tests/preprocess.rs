@@ -6,8 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use models::preprocess::{
-    Crop, Filter, ImageBatch, ImageError, ImageFormat, Limits, Preprocess, PreprocessError, Region, Resize, RgbImage,
-    decode, probe, resample,
+    ColorMode, Crop, Filter, ImageBatch, ImageError, ImageFormat, Limits, Preprocess, PreprocessError, Region, Resize,
+    RgbImage, decode, probe, resample, traits,
 };
 use serde::Deserialize;
 
@@ -449,4 +449,37 @@ fn noise_is_the_same_for_the_same_seed() {
     let mean = noise.data().iter().sum::<f32>() / noise.data().len() as f32;
     assert!((mean - 127.5).abs() < 15.0, "uniform in 0..=255, so about 127.5, not {mean}");
     assert_eq!(noise.data()[..2], [35.700867, 40.238007], "ChaCha8 is the same everywhere");
+}
+
+#[test]
+fn a_file_says_how_it_stores_its_pixels() {
+    use ColorMode::{Cmyk, Gray, GrayAlpha, Palette, Rgb, Rgba};
+    // What `PIL.Image.open(file)` gives as `mode` (`1` and `I;16` are gray) and as EXIF tag 0x0112, but for three: PIL reads 16-bit
+    // gray with transparency as RGBA, a gray palette of BMP as gray, and knows no transparency of BMP.
+    for (name, mode, deep, turned) in [
+        ("orientation_1.jpg", Rgb, false, false),
+        ("orientation_2.jpg", Rgb, false, true),
+        ("orientation_6.jpg", Rgb, false, true),
+        ("orientation_6.png", Rgb, false, true),
+        ("orientation_6.webp", Rgb, false, true),
+        ("grey.jpg", Gray, false, false),
+        ("cmyk.jpg", Cmyk, false, false),
+        ("black_and_white.png", Gray, false, false),
+        ("rgba.png", Rgba, false, false),
+        ("grey_alpha.png", GrayAlpha, false, false),
+        ("palette_transparent.png", Palette, false, false),
+        ("rgb_16.png", Rgb, true, false),
+        ("rgba_16.png", Rgba, true, false),
+        ("grey_16.png", Gray, true, false),
+        ("grey_alpha_16.png", GrayAlpha, true, false),
+        ("lossless.webp", Rgb, false, false),
+        ("lossy_alpha.webp", Rgba, false, false),
+        ("animated.gif", Palette, false, false),
+        ("rgb.bmp", Rgb, false, false),
+        ("grey.bmp", Palette, false, false),
+        ("palette.bmp", Palette, false, false),
+    ] {
+        let found = traits(&file(&format!("decode/{name}")), &Limits::default()).unwrap();
+        assert_eq!((found.mode, found.deep, found.turned), (mode, deep, turned), "{name}");
+    }
 }

@@ -14,7 +14,7 @@ In a data folder of its own that is removed at the end:
 6. generates a client from openapi/openapi.json;
 7. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
    model, stops the server with SIGTERM, which must end it cleanly, and checks the fine-tuned model's file; before the
-   last stop, schemathesis sends some hundred requests, and every answer must be as described;
+   last stop, the schema of fine-tunes is compared with what the server takes, and schemathesis sends some hundred requests, and every answer must be as described;
 8. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
 
 ONNX Runtime's library is the one of this Python, unless ORT_DYLIB_PATH names another.
@@ -198,6 +198,7 @@ def main() -> None:
             with serving(graft, data, engine) as url:
                 python("client/use_client.py", url, engine, folder / "colours", PYTHONPATH=str(client))
                 if engine == ENGINES[-1]:
+                    python("check_schema.py", url)
                     fuzz(url, folder)
             export(graft, data, "colours", folder / f"colours-{engine}.onnx")
 

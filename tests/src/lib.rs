@@ -6,5 +6,6 @@ pub mod images;
 pub mod library;
 pub mod pair;
 pub mod parity;
+pub mod receiver;
 pub mod recorded;
 pub mod server;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::DatasetSummary;
+use crate::estimate::PhaseEstimate;
 use crate::metrics::null_is_nan;
 
 /// The phases of a fine-tuning run, in order, and that of an evaluation behind `data`.
@@ -17,6 +18,8 @@ pub enum Phase {
     Features,
     /// Training the head.
     Training,
+    /// Training layers of the base.
+    Tuning,
     /// Writing the model.
     Export,
     /// Comparing the written model with the trained one on every engine.
@@ -45,6 +48,12 @@ pub enum Event {
         done: u64,
         /// The same in all.
         total: u64,
+    },
+    /// How long the run expects its phases to take, those that are over included. Said again when it is better known.
+    #[cfg_attr(feature = "openapi", schema(title = "EstimateEvent"))]
+    Estimate {
+        /// In their order.
+        phases: Vec<PhaseEstimate>,
     },
     /// The weights have changed. Only some steps are reported.
     #[cfg_attr(feature = "openapi", schema(title = "StepEvent"))]

@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod data;
+pub mod estimate;
 pub mod evaluate;
 pub mod events;
 pub mod explain;

@@ -12,7 +12,7 @@ use image::metadata::Orientation;
 use mozjpeg::{ColorSpace, Decompress, Marker};
 
 use super::source::{Exhausted, Source};
-use super::{ImageError, ImageFormat, ImageInfo, Limits, RgbImage, orientation};
+use super::{ColorMode, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
 
 /// Scans of a progressive file. Encoders write about ten; each further one costs the whole picture's time again, so a
 /// file of a megabyte could occupy a core for minutes.
@@ -50,6 +50,16 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Jpeg<'a>, Ima
 impl Jpeg<'_> {
     pub(super) fn info(&self) -> ImageInfo {
         self.info
+    }
+
+    /// How it stores its pixels. What has other than one, three or four channels is refused when it is decoded.
+    pub(super) fn traits(&self) -> ImageTraits {
+        let mode = match self.decoder.components().len() {
+            1 => ColorMode::Gray,
+            4 => ColorMode::Cmyk,
+            _ => ColorMode::Rgb,
+        };
+        ImageTraits::of_8_bits(mode, self.orientation)
     }
 
     /// Upright RGB.

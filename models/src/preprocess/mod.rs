@@ -29,6 +29,7 @@ mod resample;
 mod simple;
 mod source;
 mod thumbnail;
+mod traits;
 
 pub use batch::{ImageBatch, PreparedImage};
 pub use card::test_card;
@@ -41,3 +42,4 @@ pub use pixels::RgbImage;
 pub use preset::Preset;
 pub use resample::{Region, resample};
 pub use thumbnail::thumbnail;
+pub use traits::{ColorMode, ImageTraits, traits};

@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use png::{BitDepth, ColorType, DecodeOptions, DecodingError, InterlaceInfo, Reader, Transformations};
 
 use super::limits::METADATA_BYTES;
-use super::{ImageError, ImageFormat, ImageInfo, Limits, RgbImage, orientation};
+use super::{ColorMode, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
 
 /// The keyword of the text chunk that holds XMP.
 const XMP: &str = "XML:com.adobe.xmp";
@@ -30,13 +30,7 @@ pub(super) fn probe(bytes: &[u8], limits: &Limits) -> Result<ImageInfo, ImageErr
 /// stays; of an animation it is the default image.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, Orientation), ImageError> {
     let ImageInfo { width, height, .. } = probe(bytes, limits)?;
-    // A row of 16-bit RGBA, and what metadata unpack to, is all that the decoder holds.
-    let bytes_allowed = width as usize * 8 + METADATA_BYTES;
-    let mut options = DecodeOptions::default();
-    // PIL's zlib checks it, and it is the only witness of changed pixels whose chunk was signed again.
-    options.set_ignore_adler32(false);
-    let mut decoder = png::Decoder::new_with_options(Cursor::new(bytes), options);
-    decoder.set_limits(png::Limits { bytes: bytes_allowed });
+    let mut decoder = open(bytes, width);
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(refusal)?;
     let pixels = if reader.info().interlaced { interlaced(&mut reader)? } else { rows(&mut reader)? };
@@ -46,6 +40,31 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, Orienta
         Err(error) => return Err(error),
     }
     Ok((RgbImage::new(width, height, pixels)?, turned(&reader)))
+}
+
+/// How the file stores its pixels.
+pub(super) fn traits(bytes: &[u8], limits: &Limits) -> Result<ImageTraits, ImageError> {
+    let reader = open(bytes, probe(bytes, limits)?.width).read_info().map_err(refusal)?;
+    let mode = match reader.info().color_type {
+        ColorType::Grayscale => ColorMode::Gray,
+        ColorType::GrayscaleAlpha => ColorMode::GrayAlpha,
+        ColorType::Indexed => ColorMode::Palette,
+        ColorType::Rgb => ColorMode::Rgb,
+        ColorType::Rgba => ColorMode::Rgba,
+    };
+    let deep = reader.info().bit_depth == BitDepth::Sixteen;
+    Ok(ImageTraits { deep, ..ImageTraits::of_8_bits(mode, turned(&reader)) })
+}
+
+fn open(bytes: &[u8], width: u32) -> png::Decoder<Cursor<&[u8]>> {
+    // A row of 16-bit RGBA, and what metadata unpack to, is all that the decoder holds.
+    let bytes_allowed = width as usize * 8 + METADATA_BYTES;
+    let mut options = DecodeOptions::default();
+    // PIL's zlib checks it, and it is the only witness of changed pixels whose chunk was signed again.
+    options.set_ignore_adler32(false);
+    let mut decoder = png::Decoder::new_with_options(Cursor::new(bytes), options);
+    decoder.set_limits(png::Limits { bytes: bytes_allowed });
+    decoder
 }
 
 fn rows(reader: &mut Source<'_>) -> Result<Vec<u8>, ImageError> {

@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use super::limits::METADATA_BYTES;
-use super::{ImageError, ImageFormat, ImageInfo, Limits, RgbImage, orientation};
+use super::{ColorMode, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
 
 /// The header, held against the limits.
 pub(super) fn probe(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<ImageInfo, ImageError> {
@@ -26,13 +26,30 @@ pub(super) fn decode(
     let failed = |error| ImageError::from_decoder(format, &error);
     let pixels = u64::from(info.width) * u64::from(info.height);
     decoder.set_limits(decoder_limits(pixels)).map_err(failed)?;
-    // Metadata that cannot be read is no reason to refuse a picture that can.
+    let orientation = turned(&mut decoder);
+    let image = DynamicImage::from_decoder(decoder).map_err(failed)?.into_rgb8();
+    Ok((RgbImage::new(image.width(), image.height(), image.into_raw())?, orientation))
+}
+
+/// Which way up the picture is. Metadata that cannot be read is no reason to refuse a picture that can.
+fn turned(decoder: &mut impl ImageDecoder) -> Orientation {
     let exif = decoder.exif_metadata().ok().flatten();
     let xmp = decoder.xmp_metadata().ok().flatten();
     let orientation = exif.and_then(|exif| orientation::of_exif(&exif));
-    let orientation = orientation.or_else(|| orientation::of_xmp(&xmp?)).unwrap_or(Orientation::NoTransforms);
-    let image = DynamicImage::from_decoder(decoder).map_err(failed)?.into_rgb8();
-    Ok((RgbImage::new(image.width(), image.height(), image.into_raw())?, orientation))
+    orientation.or_else(|| orientation::of_xmp(&xmp?)).unwrap_or(Orientation::NoTransforms)
+}
+
+/// How the file stores its pixels.
+pub(super) fn traits(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<ImageTraits, ImageError> {
+    let (_, mut decoder) = open(format, bytes, limits)?;
+    // Bits for a pixel, which the decoder does not tell apart once colors are looked up.
+    let few = |bytes: &[u8]| bytes.get(28..30).is_some_and(|bits| u16::from_le_bytes([bits[0], bits[1]]) <= 8);
+    let mode = match format {
+        ImageFormat::Bmp if few(bytes) => ColorMode::Palette,
+        _ if decoder.color_type().has_alpha() => ColorMode::Rgba,
+        _ => ColorMode::Rgb,
+    };
+    Ok(ImageTraits::of_8_bits(mode, turned(&mut decoder)))
 }
 
 fn open<'a>(

@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use server::finetune::{self, FinetuneContext, FinetuneSpec};
+use server::runtime::Backends;
 use server::store::ModelName;
 use trainer::data::FileAccess;
+use trainer::estimate::PhaseEstimate;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{FinetuneOptions, FinetuneStrategy};
 use trainer::metrics::ClassResult;
 
 use super::images::DatasetArgs;
 use super::measures::{print_labels, summary};
-use super::progress::Progress;
-use super::{CommandContext, output, percent};
+use super::progress::{Progress, Quiet};
+use super::{CommandContext, findings, output, percent};
 
 #[derive(Debug, Args)]
 pub(super) struct FinetuneArgs {
@@ -35,20 +37,42 @@ pub(super) struct FinetuneArgs {
     #[arg(long, env = "GRAFT_NAME")]
     name: ModelName,
 
+    /// Train nothing: say what is wrong with the images, every option in force and why, and how long it would take and how much
+    /// memory; `--plan=json` for programs
+    #[arg(long, env = "GRAFT_PLAN", value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    plan: Option<PlanFormat>,
+
     #[command(flatten)]
     options: FinetuneOptions,
+}
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PlanFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 /// How many of the hardest classes are shown.
 const HARDEST: usize = 5;
 
 pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
-    let mut progress = Progress::new();
+    let mut progress = if args.plan.is_some() { Progress::on_stderr() } else { Progress::new() };
     let dataset = args.dataset.locate(&args.data, context, &mut progress)?;
     let dataset = dataset.into();
-    let spec =
-        FinetuneSpec { base_model: args.base.clone(), dataset, name: args.name.clone(), options: args.options.clone() };
+    let spec = FinetuneSpec {
+        base_model: args.base.clone(),
+        dataset,
+        name: args.name.clone(),
+        options: args.options.clone(),
+        webhook: None,
+    };
     let backends = context.backends()?;
+    if let Some(format) = args.plan {
+        return plan(&spec, format, (context, &backends));
+    }
     let (engine, kernels) = (&backends.engine, &backends.kernels);
     output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;
     if args.options.strategy != FinetuneStrategy::Head {
@@ -63,6 +87,29 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     output::line(format_args!("stored `{}` version {}", published.name, published.version))?;
     output::line(format_args!("try it:  graft classify --model {} PHOTO.jpg", published.name))?;
     Ok(())
+}
+
+/// Plans the fine-tune and trains nothing.
+fn plan(spec: &FinetuneSpec, format: PlanFormat, (context, backends): (&CommandContext, &Backends)) -> Result<()> {
+    let mut progress = Quiet::new();
+    let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
+    let plan = finetune::plan(&place, spec, backends, &mut progress);
+    progress.finish();
+    let plan = plan?;
+    if format == PlanFormat::Json {
+        return Ok(output::json(&plan)?);
+    }
+    findings::print(&plan.dataset)?;
+    let options = plan.plan.options.iter();
+    let rows: Vec<[String; 3]> =
+        options.map(|planned| [planned.option.clone(), planned.value.to_string(), planned.reason.clone()]).collect();
+    output::table(["OPTION", "VALUE", "WHY"], &rows)?;
+    let row = |phase: &PhaseEstimate| [format!("{:?}", phase.phase).to_lowercase(), format!("{:.1}", phase.seconds)];
+    output::table(["PHASE", "SECONDS"], &plan.plan.phases.iter().map(row).collect::<Vec<_>>())?;
+    let (seconds, mib) = (plan.plan.seconds, plan.plan.memory_bytes >> 20);
+    Ok(output::line(format_args!(
+        "about {seconds:.0} s on this machine, and up to {mib} MiB of memory; nothing was trained"
+    ))?)
 }
 
 /// Prints the result for people; everything is in the report.
@@ -80,13 +127,14 @@ fn summarize(report: &FinetuneReport) -> Result<()> {
         output::line(format_args!("{folds}"))?;
     }
     output::line(format_args!(
-        "{:.1} s: data {:.1}, features {:.1} ({} of {} images cached), training {:.1}, export {:.1}, parity {:.1}",
+        "{:.1} s: data {:.1}, features {:.1} ({} of {} images cached), training {:.1}, {}export {:.1}, parity {:.1}",
         seconds.total,
         seconds.data,
         seconds.features,
         images.cached,
         images.train + images.validation + images.test,
         seconds.training,
+        if seconds.tuning > 0.0 { format!("tuning {:.1}, ", seconds.tuning) } else { String::new() },
         seconds.export,
         seconds.parity,
     ))?;

@@ -8,6 +8,7 @@ mod data;
 mod destination;
 mod evaluate;
 mod export;
+mod findings;
 mod finetune;
 mod health;
 mod images;

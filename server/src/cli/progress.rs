@@ -1,9 +1,10 @@
 //! Following a run: a bar on a terminal, plain lines otherwise.
 
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use trainer::estimate::Estimator;
 use trainer::events::{Event, Observer, Phase};
 
 use super::images::describe;
@@ -16,6 +17,10 @@ pub(super) struct Progress {
     phase: Phase,
     /// Tenths of the phase that a plain line has told of.
     told: u64,
+    started: Instant,
+    estimator: Estimator,
+    /// How many seconds the whole run still takes, once that is known.
+    seconds_left: Option<f64>,
     metric: Metric,
     interrupt: Interrupt,
     lines: Lines,
@@ -50,10 +55,20 @@ impl Progress {
     /// Of a run that ends when it is interrupted.
     pub(super) fn until(interrupt: Interrupt) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix:10} {wide_bar} {pos}/{len} {msg} {eta}");
+            let style = ProgressStyle::with_template("{prefix:10} {wide_bar} {pos}/{len} {msg}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, phase: Phase::Data, told: 0, metric: Metric::Shown, interrupt, lines: Lines::Output }
+        Self {
+            bar,
+            phase: Phase::Data,
+            told: 0,
+            started: Instant::now(),
+            estimator: Estimator::default(),
+            seconds_left: None,
+            metric: Metric::Shown,
+            interrupt,
+            lines: Lines::Output,
+        }
     }
 
     pub(super) fn show(&mut self, metric: Metric) {
@@ -81,7 +96,10 @@ impl Progress {
             Some(bar) => {
                 bar.set_length(total);
                 bar.set_position(done);
-                bar.set_message(detail.to_owned());
+                let left = self.seconds_left.map(|seconds| format!("{} left", human(seconds)));
+                let parts: Vec<&str> =
+                    [detail, left.as_deref().unwrap_or_default()].into_iter().filter(|part| !part.is_empty()).collect();
+                bar.set_message(parts.join(", "));
             }
             None if done * 10 / total.max(1) > self.told || (done == total && self.told < 10) => {
                 self.told = done * 10 / total.max(1);
@@ -94,6 +112,9 @@ impl Progress {
 
 impl Observer for Progress {
     fn event(&mut self, event: Event) {
+        if let Some(progress) = self.estimator.update(&event, self.started.elapsed()) {
+            self.seconds_left = progress.seconds_left;
+        }
         match event {
             Event::Phase { phase } => {
                 (self.phase, self.told) = (phase, 0);
@@ -105,17 +126,14 @@ impl Observer for Progress {
             Event::Progress { done, total, .. } => self.progress(done, total, ""),
             Event::Step { epoch, epochs, loss, accuracy, images_per_second, seconds_left, .. } => {
                 if let Some(bar) = &self.bar {
-                    let left = Duration::from_secs_f64(seconds_left.clamp(0.0, 1e9));
+                    let left = human(self.seconds_left.unwrap_or(seconds_left));
                     bar.set_length(epochs);
                     bar.set_position(epoch - 1);
                     let metric = match self.metric {
                         Metric::Shown => format!(", accuracy {:.1} %", 100.0 * accuracy),
                         Metric::Hidden => String::new(),
                     };
-                    bar.set_message(format!(
-                        "loss {loss:.3}{metric}, {images_per_second:.1} images/s, {} left",
-                        HumanDuration(left)
-                    ));
+                    bar.set_message(format!("loss {loss:.3}{metric}, {images_per_second:.1} images/s, {left} left"));
                 }
             }
             Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 } => {
@@ -128,7 +146,7 @@ impl Observer for Progress {
             Event::Note { message } => self.tell(&message),
             Event::Warning { message } => self.tell(&format!("warning: {message}")),
             Event::Dataset { summary } => describe(&summary).iter().for_each(|line| self.tell(line)),
-            Event::Metrics { .. } => {}
+            Event::Metrics { .. } | Event::Estimate { .. } => {}
         }
     }
 
@@ -163,11 +181,16 @@ impl Observer for Quiet {
     }
 }
 
+fn human(seconds: f64) -> HumanDuration {
+    HumanDuration(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))
+}
+
 fn name(phase: Phase) -> &'static str {
     match phase {
         Phase::Data => "data",
         Phase::Features => "features",
         Phase::Training => "training",
+        Phase::Tuning => "tuning",
         Phase::Export => "export",
         Phase::Parity => "parity",
         Phase::Evaluation => "evaluation",

@@ -109,6 +109,12 @@ impl DataDir {
         DatasetFolder::new(self.datasets_dir().join(name.as_str()))
     }
 
+    /// Classified images that wait for feedback, under their checksums. No data set has a name that begins with a dot.
+    #[must_use]
+    pub fn inbox(&self) -> DatasetFolder {
+        DatasetFolder::new(self.datasets_dir().join(".inbox"))
+    }
+
     /// The database of stored data sets: which there are, and the labels of their images.
     #[must_use]
     pub fn datasets_database(&self) -> PathBuf {

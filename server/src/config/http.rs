@@ -43,6 +43,10 @@ pub struct HttpLimitArgs {
     #[arg(long, env = "GRAFT_MAX_INFLIGHT_MB", default_value_t = 256, value_name = "MB")]
     max_inflight_mb: usize,
 
+    /// The most clients that follow jobs by server-sent events at a time
+    #[arg(long, env = "GRAFT_MAX_EVENT_STREAMS", default_value_t = 256, value_name = "N")]
+    max_event_streams: usize,
+
     /// The most images in one form
     #[arg(long, env = "GRAFT_MAX_IMAGES", default_value_t = NonZeroUsize::new(64).unwrap_or(NonZeroUsize::MIN), value_name = "N")]
     max_images: NonZeroUsize,
@@ -90,6 +94,8 @@ pub struct HttpLimits {
     pub json_bytes: usize,
     /// The bodies of all requests together, in bytes.
     pub inflight_bytes: usize,
+    /// Clients that follow jobs at a time.
+    pub event_streams: usize,
     /// Images in one form.
     pub images: usize,
     /// The largest image.
@@ -119,6 +125,7 @@ impl HttpLimitArgs {
             body_bytes: self.max_body_mb.saturating_mul(1 << 20).min(inflight_bytes),
             json_bytes: self.max_json_kb.saturating_mul(1 << 10),
             inflight_bytes,
+            event_streams: self.max_event_streams,
             images: self.max_images.get(),
             image: Limits { max_pixels: image.max_pixels.min(inflight_pixels), ..image },
             inflight_pixels,

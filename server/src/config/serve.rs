@@ -6,10 +6,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use clap::Args;
 
 use super::{
-    AccessArgs, DataDir, DataRootArgs, DatasetLimitArgs, DatasetLimits, HttpLimitArgs, HttpLimits, JobArgs,
-    KernelOptions, LogArgs, MemoryArgs, MemoryConfig, ReadyPolicy,
+    AccessArgs, CollectArgs, CollectOptions, DataDir, DataRootArgs, DatasetLimitArgs, DatasetLimits, HttpLimitArgs,
+    HttpLimits, JobArgs, KernelOptions, LabelStudioArgs, LogArgs, MemoryArgs, MemoryConfig, ReadyPolicy, TrackingArgs,
+    WebhookArgs,
 };
 use crate::jobs::JobOptions;
+use crate::tracking::TrackingOptions;
 
 /// Where the server listens.
 #[derive(Debug, Clone, Args)]
@@ -74,6 +76,22 @@ pub struct ServeArgs {
     /// How much stored data sets may take.
     #[command(flatten)]
     pub datasets: DatasetLimitArgs,
+
+    /// Which classified images wait for feedback.
+    #[command(flatten)]
+    pub collect: CollectArgs,
+
+    /// Whom the server tells when a job has ended.
+    #[command(flatten)]
+    pub webhooks: WebhookArgs,
+
+    /// Where fine-tunes are recorded.
+    #[command(flatten)]
+    pub tracking: TrackingArgs,
+
+    /// The Label Studio that the server works with.
+    #[command(flatten)]
+    pub label_studio: LabelStudioArgs,
 }
 
 /// How the server serves, as plain values.
@@ -104,6 +122,14 @@ pub struct ServeConfig {
     pub jobs: JobOptions,
     /// How much stored data sets may take.
     pub datasets: DatasetLimits,
+    /// Which classified images wait for feedback, if any.
+    pub collect: Option<CollectOptions>,
+    /// Whom the server tells when a job has ended.
+    pub webhooks: WebhookArgs,
+    /// Where fine-tunes are recorded, if anywhere.
+    pub tracking: Option<TrackingOptions>,
+    /// The Label Studio that the server works with.
+    pub label_studio: LabelStudioArgs,
     /// How many versions of each model are kept; `None` for all.
     pub retention: Option<NonZeroU32>,
     /// What the training process logs.
@@ -134,6 +160,10 @@ impl ServeArgs {
             otlp_endpoint: self.otlp_endpoint.clone(),
             jobs: self.jobs.options(),
             datasets: self.datasets.resolve(),
+            collect: self.collect.resolve(),
+            webhooks: self.webhooks.clone(),
+            tracking: self.tracking.resolve(),
+            label_studio: self.label_studio.clone(),
             retention: self.jobs.retention(),
             log,
             roots: self.roots.clone(),

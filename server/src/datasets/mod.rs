@@ -1,6 +1,7 @@
 //! Published data sets by name, which are fetched when the user allows it, and the data sets that users store.
 
 mod fetch;
+mod findings;
 mod proof;
 mod source;
 pub mod stored;
@@ -12,6 +13,7 @@ use thiserror::Error;
 use trainer::events::{Event, Observer};
 
 pub use fetch::{FetchError, fetch};
+pub use findings::{BadImage, DatasetFindings};
 pub use proof::Proof;
 pub use source::{JobDataset, MissingSnapshot, StoredKind, StoredSource};
 pub use stored::{DatasetName, DatasetStore};

@@ -1,6 +1,7 @@
 //! A fine-tuning run on the store: what `graft finetune` and a job's process do alike.
 
 mod checker;
+mod plan;
 
 use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,11 @@ use utoipa::ToSchema;
 use crate::config::DataDir;
 use crate::datasets::{JobDataset, MissingSnapshot};
 use crate::failure::is_full_disk;
+use crate::outbound::HttpUrl;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
 pub use checker::JobChecker;
+pub use plan::{FinetunePlan, plan};
 
 /// A request for a fine-tune, over HTTP and in the job database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -34,6 +37,10 @@ pub struct FinetuneSpec {
     /// How to train; each option has a default.
     #[serde(default)]
     pub options: FinetuneOptions,
+    /// The address that is told when the fine-tune has ended; its host is one of the server's `--webhook-host`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, format = "uri", max_length = 2048, example = "https://hooks.example.org/graft")]
+    pub webhook: Option<HttpUrl>,
 }
 
 /// The code of a failure of the store.

@@ -4,6 +4,7 @@ mod bounds;
 pub mod budget;
 pub mod connection;
 pub mod extract;
+mod json_schema;
 pub(crate) mod middleware;
 pub mod problem;
 pub mod record;

@@ -14,6 +14,7 @@ pub struct RequestRecord(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    id: String,
     route: String,
     model: OnceLock<String>,
     caller: OnceLock<String>,
@@ -28,12 +29,24 @@ struct Stages {
 }
 
 impl RequestRecord {
-    /// A record of the request that goes this way.
+    /// A record of the request of this id that goes this way.
     #[must_use]
-    pub fn new(request: &Request) -> Self {
+    pub fn new(request: &Request, id: &str) -> Self {
         let matched = request.extensions().get::<MatchedPath>();
         let route = matched.map_or("other", MatchedPath::as_str).to_owned();
-        Self(Arc::new(Inner { route, model: OnceLock::new(), caller: OnceLock::new(), stages: Mutex::default() }))
+        Self(Arc::new(Inner {
+            id: id.to_owned(),
+            route,
+            model: OnceLock::new(),
+            caller: OnceLock::new(),
+            stages: Mutex::default(),
+        }))
+    }
+
+    /// The id of the request.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
     }
 
     /// The address with its variable parts by name.

@@ -15,7 +15,9 @@ use crate::http::bounds;
 use crate::http::middleware::{body, deadline, guard, respond, security};
 use crate::http::problem::{ApiError, Code, Problem};
 use crate::http::state::AppState;
-use crate::http::v1::{classify, datasets, evaluate, finetune, health, metrics, models, report};
+use crate::http::v1::{
+    classify, datasets, evaluate, feedback, finetune, health, label_studio, metrics, models, report,
+};
 
 /// The description of the interface as a whole.
 #[derive(OpenApi)]
@@ -31,6 +33,7 @@ use crate::http::v1::{classify, datasets, evaluate, finetune, health, metrics, m
         (name = "finetune", description = "New classes from folders of images. A fine-tune is a job: start it, follow it, use its model."),
         (name = "evaluate", description = "How good a model is on labeled images. An evaluation is a job."),
         (name = "datasets", description = "Images with labels that stay on the server, and snapshots of them."),
+        (name = "label-studio", description = "Models as ML backends of Label Studio."),
         (name = "models", description = "What there is to classify with and to fine-tune."),
         (name = "health", description = "For whoever runs the server: probes and metrics."),
     ),
@@ -101,9 +104,17 @@ fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(classify::classify_images))
         .routes(routes!(classify::classify_bytes))
+        .routes(routes!(feedback::give_feedback))
+        .routes(routes!(feedback::list_inbox))
+        .routes(routes!(feedback::get_inbox_image, feedback::delete_inbox_image))
         .routes(routes!(finetune::create_finetune, finetune::list_finetunes))
+        .routes(routes!(finetune::schema::get_finetune_schema))
+        .routes(routes!(finetune::plan::plan_finetune))
         .routes(routes!(finetune::get_finetune))
-        .routes(routes!(finetune::cancel_finetune))
+        .routes(routes!(finetune::control::cancel_finetune))
+        .routes(routes!(finetune::control::pause_finetune))
+        .routes(routes!(finetune::control::resume_finetune))
+        .routes(routes!(finetune::control::retry_finetune))
         .routes(routes!(finetune::events::list_finetune_events))
         .routes(routes!(evaluate::create_evaluation, evaluate::list_evaluations))
         .routes(routes!(evaluate::get_evaluation))
@@ -114,6 +125,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(datasets::images::add_images, datasets::images::list_images))
         .routes(routes!(datasets::images::get_image, datasets::images::change_image, datasets::images::delete_image))
         .routes(routes!(datasets::images::get_thumbnail))
+        .routes(routes!(datasets::images::move_images))
         .routes(routes!(datasets::snapshots::create_snapshot))
         .routes(routes!(datasets::snapshots::get_snapshot))
         .routes(routes!(datasets::archive::get_archive))
@@ -129,6 +141,10 @@ fn routes() -> OpenApiRouter<AppState> {
             datasets::uploads::delete_upload
         ))
         .routes(routes!(datasets::uploads::import_upload))
+        .routes(routes!(label_studio::get_label_studio_health))
+        .routes(routes!(label_studio::set_up_label_studio))
+        .routes(routes!(label_studio::predict_label_studio))
+        .routes(routes!(label_studio::take_label_studio_event))
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
         .routes(routes!(report::get_report))

@@ -2,22 +2,26 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
 use crate::access::{Access, AccessError};
-use crate::config::{DataDir, HttpLimits, ReadyPolicy, ServeConfig};
+use crate::config::{
+    CollectOptions, DataDir, HttpLimits, LabelStudioConfigError, ReadyPolicy, ServeConfig, WebhookConfigError,
+};
 use crate::datasets::DatasetStore;
 use crate::finetune::{FinetuneContext, JobChecker};
 use crate::http::budget::ByteBudget;
 use crate::http::middleware::refusals::RefusalLog;
 use crate::inference::{Decoder, InferenceOptions, MemoryOptions, Registry};
-use crate::jobs::JobsHandle;
+use crate::jobs::{ChildCommand, JobsHandle, Planner};
+use crate::label_studio::{LabelStudioOptions, Trainings};
 use crate::metrics::{Metrics, resident_bytes};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
+use crate::webhooks::WebhookOptions;
 
 /// Everything a handler may need. Each layer of the router clones it for each request, so it is one pointer.
 #[derive(Clone)]
@@ -31,6 +35,18 @@ pub struct Services {
     pub decoder: Decoder,
     /// Fine-tunes.
     pub jobs: JobsHandle,
+    /// Plans fine-tunes.
+    pub planner: Planner,
+    /// Clients that may follow jobs at a time.
+    pub streams: Arc<Semaphore>,
+    /// Which classified images wait for feedback, if any.
+    pub collect: Option<CollectOptions>,
+    /// The Label Studio that it works with, if any.
+    pub label_studio: Option<LabelStudioOptions>,
+    /// What became of the trainings that it has asked for.
+    pub trainings: Trainings,
+    /// Whom the server may tell when a job has ended, if anybody.
+    pub webhooks: Option<WebhookOptions>,
     /// What runs the models, and why.
     pub engine: Arc<SelectedEngine>,
     /// Where everything is kept.
@@ -72,19 +88,31 @@ impl Deref for AppState {
 }
 
 /// Whether the server is shutting down.
-#[derive(Debug, Clone, Default)]
-pub struct DrainState(Arc<AtomicBool>);
+#[derive(Debug, Clone)]
+pub struct DrainState(watch::Sender<bool>);
+
+impl Default for DrainState {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
 
 impl DrainState {
     /// The server is going: it is not ready any more.
     pub fn begin(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.send_replace(true);
     }
 
     /// Whether it is.
     #[must_use]
     pub fn begun(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        *self.0.borrow()
+    }
+
+    /// Becomes true when it is.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
     }
 }
 
@@ -97,9 +125,18 @@ pub enum OpenError {
     /// The keys.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] WebhookConfigError),
+    /// Label Studio.
+    #[error(transparent)]
+    LabelStudio(#[from] LabelStudioConfigError),
     /// A memory budget where the memory of the process cannot be measured.
     #[error("--memory-budget needs /proc/self/status, which this system does not have; leave it out")]
     Unmeasured,
+    /// The program does not find itself.
+    #[error("cannot find this program")]
+    Program(#[source] std::io::Error),
     /// The work was not done.
     #[error("opening the model store was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -114,6 +151,7 @@ impl AppState {
         if config.memory.budget.is_some() && resident_bytes().is_none() {
             return Err(OpenError::Unmeasured);
         }
+        let command = ChildCommand::of_this_program(config, &engine).map_err(OpenError::Program)?;
         let access = Access::open(&config.access, config.host)?;
         let folder = config.data.models_dir();
         let store = spawn_blocking(move || ModelStore::open(&folder)).await??;
@@ -135,6 +173,12 @@ impl AppState {
             registry: Registry::new(store, &engine, options),
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
+            planner: Planner::new(command),
+            streams: Arc::new(Semaphore::new(limits.event_streams)),
+            collect: config.collect.clone(),
+            label_studio: config.label_studio.resolve()?,
+            trainings: Trainings::default(),
+            webhooks: config.webhooks.resolve()?,
             engine: Arc::new(engine),
             datasets: DatasetStore::new(config.data.clone(), config.datasets.clone()),
             checker: JobChecker::new(FinetuneContext {

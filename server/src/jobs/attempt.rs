@@ -9,19 +9,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior, interval, sleep_until, timeout};
+use trainer::estimate::RunProgress;
 use trainer::events::Event;
 
 use super::error::JobsError;
-use super::lease::{Claim, Heartbeat};
+use super::lease::{Claim, ClientOrder, Heartbeat};
 use super::process::{ChildCommand, Process, describe};
 use super::protocol::{ChildMessage, ControlMessage};
-use super::record::{JobError, JobProgress, JobResult};
+use super::record::{JobError, JobResult};
 use super::store::Jobs;
 use crate::failure::chain;
 use crate::finetune::is_transient;
 
 /// How long a training process may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long it may take to reach its next checkpoint when it is paused. Without that its work since the last one is lost.
+const PAUSE_GRACE: Duration = Duration::from_secs(60);
 /// How long it may take to exit after its last word.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,7 @@ pub(super) enum AttemptOutcome {
     /// The process died through no fault of the request; another attempt may succeed.
     Crashed(JobError),
     Cancelled,
+    Paused,
     /// The server stops.
     Released,
     /// The job is not ours any more.
@@ -50,6 +54,7 @@ pub(super) enum AttemptOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopReason {
     Cancel,
+    Pause,
     Release,
     /// The job has run for as long as a job may.
     TimeUp(Duration),
@@ -134,7 +139,7 @@ impl Supervision<'_> {
     /// Takes what the process has said; `None` or an error when it has ended.
     async fn hear(&mut self, report: io::Result<Option<ChildMessage>>) -> Step {
         let outcome = match report {
-            Ok(Some(ChildMessage::Event { event })) => match self.recorder.record(&event).await {
+            Ok(Some(ChildMessage::Event { event, progress })) => match self.recorder.record(&event, progress).await {
                 true => return Step::Continue(()),
                 false => AttemptOutcome::Lost,
             },
@@ -147,6 +152,8 @@ impl Supervision<'_> {
             Ok(Some(ChildMessage::Failed { error })) => AttemptOutcome::Failed(error),
             // Without being told to, it stops only when it has not heard from us for the time of the lease.
             Ok(Some(ChildMessage::Stopped)) => self.stop_reason.map_or(AttemptOutcome::Lost, StopReason::outcome),
+            // Nobody has asked this process for a plan.
+            Ok(Some(ChildMessage::Planned { .. })) => return Step::Continue(()),
             Ok(None) | Err(_) => return Step::Break(None),
         };
         Step::Break(Some(outcome))
@@ -156,11 +163,15 @@ impl Supervision<'_> {
     async fn renew(&mut self) -> Result<Step, JobsError> {
         let Attempt { jobs, claim, .. } = *self.attempt;
         match jobs.heartbeat(claim).await {
-            Ok(Heartbeat::Ours { lease_until: until, cancel_requested }) => {
+            Ok(Heartbeat::Ours { lease_until: until, order }) => {
                 self.lease_until = until;
                 self.process.send(&ControlMessage::Lease { until }).await?;
-                if cancel_requested && self.stop_reason.is_none() {
-                    self.stop_by_message(StopReason::Cancel).await?;
+                match (order, self.stop_reason) {
+                    (ClientOrder::Cancel, None | Some(StopReason::Pause)) => {
+                        self.stop_by_message(StopReason::Cancel).await?
+                    }
+                    (ClientOrder::Pause, None) => self.stop_by_message(StopReason::Pause).await?,
+                    _ => {}
                 }
             }
             // The database may answer again while the lease lasts.
@@ -190,11 +201,12 @@ impl Supervision<'_> {
 
     async fn stop_by_message(&mut self, reason: StopReason) -> Result<(), JobsError> {
         self.give_grace(reason);
-        Ok(self.process.send(&ControlMessage::Cancel).await?)
+        Ok(self.process.send(&ControlMessage::Stop).await?)
     }
 
     fn give_grace(&mut self, reason: StopReason) {
-        (self.stop_reason, self.deadline) = (Some(reason), time::Instant::now() + STOP_GRACE);
+        let grace = if reason == StopReason::Pause { PAUSE_GRACE } else { STOP_GRACE };
+        (self.stop_reason, self.deadline) = (Some(reason), time::Instant::now() + grace);
     }
 }
 
@@ -206,13 +218,13 @@ struct Recorder<'a> {
 
 impl Recorder<'_> {
     /// `false`: the job is not ours any more.
-    async fn record(&mut self, event: &Event) -> bool {
+    async fn record(&mut self, event: &Event, progress: Option<RunProgress>) -> bool {
         let Attempt { jobs, claim, .. } = *self.attempt;
-        self.note(jobs.record(claim, event).await)
+        self.note(jobs.record_with(claim, event, progress).await)
     }
 
     /// `false`: the job is not ours any more.
-    async fn progress(&mut self, progress: &JobProgress) -> bool {
+    async fn progress(&mut self, progress: &RunProgress) -> bool {
         let Attempt { jobs, claim, .. } = *self.attempt;
         self.note(jobs.progress(claim, progress).await)
     }
@@ -232,6 +244,7 @@ impl StopReason {
     fn outcome(self) -> AttemptOutcome {
         match self {
             StopReason::Cancel => AttemptOutcome::Cancelled,
+            StopReason::Pause => AttemptOutcome::Paused,
             StopReason::Release => AttemptOutcome::Released,
             StopReason::TimeUp(limit) => {
                 let message = format!(
@@ -253,6 +266,7 @@ impl fmt::Display for AttemptOutcome {
             AttemptOutcome::Failed(JobError { message, .. }) => write!(f, "failed: {message}"),
             AttemptOutcome::Crashed(JobError { message, .. }) => write!(f, "crashed: {message}"),
             AttemptOutcome::Cancelled => f.write_str("cancelled"),
+            AttemptOutcome::Paused => f.write_str("paused"),
             AttemptOutcome::Released => f.write_str("put back, because the server stops"),
             AttemptOutcome::Lost => f.write_str("lost to another server, or its lease ran out"),
         }
@@ -272,7 +286,7 @@ async fn died(status: io::Result<ExitStatus>, stop: &mut watch::Receiver<bool>) 
     AttemptOutcome::Crashed(JobError { code: "process_died".to_owned(), message })
 }
 
-fn not_started(error: &io::Error) -> JobError {
+pub(super) fn not_started(error: &io::Error) -> JobError {
     let message = format!("the training process cannot be started: {error}");
     JobError { code: "process_not_started".to_owned(), message }
 }

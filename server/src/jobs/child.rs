@@ -11,12 +11,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde_json::Value;
 use thiserror::Error;
+use trainer::estimate::Estimator;
 use trainer::evaluate::EvaluateError;
 use trainer::events::{Event, Observer};
 use trainer::finetune::FinetuneError;
 
 use super::protocol::{ChildMessage, ControlMessage};
-use super::record::{JobError, JobProgress, JobResult};
+use super::record::{JobError, JobResult};
 use super::spec::JobSpec;
 use super::thinning::{Thinning, Worth};
 use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
@@ -45,17 +46,23 @@ pub enum ChildError {
 /// [`ChildError`] when it was not started by a server, or the server has gone.
 pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, ChildError> {
     let control = Arc::new(Control::default());
-    let Order { spec, origin } = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
+    let order = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
     // Set before any thread of the training is started, because each inherits it. Without it training is only ruder.
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!(%error, "the training process keeps its priority");
     }
-    let thinning = Thinning::new(Instant::now());
-    let mut reporter = Reporter { control, metrics: Value::Null, thinning };
-    let context = FinetuneContext { origin: Some(origin), ..context.clone() };
-    let message = match &spec {
-        JobSpec::Finetune(spec) => finetune(&context, spec, backends, &mut reporter),
-        JobSpec::Evaluate(spec) => evaluate(&context, spec, backends, &mut reporter),
+    let started = Instant::now();
+    let (thinning, estimator) = (Thinning::new(started), Estimator::default());
+    let mut reporter = Reporter { control, metrics: Value::Null, started, thinning, estimator };
+    let message = match order {
+        Order::Job { spec, origin } => {
+            let context = FinetuneContext { origin: Some(origin), ..context.clone() };
+            match &*spec {
+                JobSpec::Finetune(spec) => finetune(&context, spec, backends, &mut reporter),
+                JobSpec::Evaluate(spec) => evaluate(&context, spec, backends, &mut reporter),
+            }
+        }
+        Order::Plan(spec) => plan(context, &spec, backends, &mut reporter),
     };
     write(&message).map_err(ChildError::Reports)?;
     Ok(if matches!(message, ChildMessage::Failed { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -74,6 +81,13 @@ fn finetune(
             ChildMessage::Finished { result }
         }
         Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => ChildMessage::Stopped,
+        Err(failure) => failed(failure.code(), &failure),
+    }
+}
+
+fn plan(context: &FinetuneContext, spec: &FinetuneSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
+    match finetune::plan(context, spec, backends, reporter) {
+        Ok(plan) => ChildMessage::Planned { plan: Box::new(plan) },
         Err(failure) => failed(failure.code(), &failure),
     }
 }
@@ -117,10 +131,10 @@ impl Control {
     }
 }
 
-/// The job of this process.
-struct Order {
-    spec: JobSpec,
-    origin: JobOrigin,
+/// What this process is to do.
+enum Order {
+    Job { spec: Box<JobSpec>, origin: JobOrigin },
+    Plan(Box<FinetuneSpec>),
 }
 
 /// Reads commands on a thread of its own. The first is answered through the channel.
@@ -131,10 +145,15 @@ fn listen(control: Arc<Control>) -> Receiver<Order> {
             match serde_json::from_str(&line) {
                 Ok(ControlMessage::Start { spec, job: id, attempt, lease_until }) => {
                     control.lease_until.store(lease_until, Ordering::Release);
-                    drop(start.send(Order { spec: *spec, origin: JobOrigin { id, attempt } }));
+                    drop(start.send(Order::Job { spec, origin: JobOrigin { id, attempt } }));
+                }
+                Ok(ControlMessage::Plan { spec }) => {
+                    // Nobody else may do it, so that there is no lease: it ends with its input.
+                    control.lease_until.store(i64::MAX, Ordering::Release);
+                    drop(start.send(Order::Plan(spec)));
                 }
                 Ok(ControlMessage::Lease { until }) => control.lease_until.store(until, Ordering::Release),
-                Ok(ControlMessage::Cancel) => control.stop.store(true, Ordering::Release),
+                Ok(ControlMessage::Stop) => control.stop.store(true, Ordering::Release),
                 Err(error) => {
                     tracing::error!(%error, "the server sends what is no command");
                     break;
@@ -150,7 +169,9 @@ fn listen(control: Arc<Control>) -> Receiver<Order> {
 struct Reporter {
     control: Arc<Control>,
     metrics: Value,
+    started: Instant,
     thinning: Thinning,
+    estimator: Estimator,
 }
 
 impl Observer for Reporter {
@@ -158,11 +179,11 @@ impl Observer for Reporter {
         if let Event::Metrics { metrics } = &event {
             self.metrics = metrics.clone();
         }
-        let message = match (self.thinning.judge(&event, Instant::now()), event) {
-            (Worth::Stored, event) => ChildMessage::Event { event },
-            (Worth::Shown, Event::Progress { phase, done, total }) => {
-                ChildMessage::Progress { progress: JobProgress { phase, done, total } }
-            }
+        let now = Instant::now();
+        let progress = self.estimator.update(&event, now.saturating_duration_since(self.started));
+        let message = match (self.thinning.judge(&event, now), progress) {
+            (Worth::Stored, progress) => ChildMessage::Event { event, progress },
+            (Worth::Shown, Some(progress)) => ChildMessage::Progress { progress },
             _ => return,
         };
         if write(&message).is_err() {

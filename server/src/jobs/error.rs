@@ -39,6 +39,16 @@ pub enum JobsError {
         /// How it ended.
         state: JobState,
     },
+    /// Its state does not allow what was asked for.
+    #[error("job {id} is `{}`; {wanted}", .state.as_str())]
+    State {
+        /// The job.
+        id: JobId,
+        /// The state that it is in.
+        state: JobState,
+        /// Which states allow it, as the end of a sentence.
+        wanted: &'static str,
+    },
 }
 
 impl JobsError {

@@ -15,14 +15,19 @@
 //!   not count.
 //! - somebody is killed around publishing: the version's manifest names the job. The next attempt finds the version and
 //!   finishes the job. A job publishes once, even if two servers believe that it is theirs.
+//! - a client pauses the job: the training process stops at its next checkpoint, and the server takes the next job. A resumed
+//!   job goes back to the queue and on from the checkpoint.
 //! - the disk is full: no job is accepted, a running one keeps its lease while it lasts, and events are lost before jobs.
 
 mod attempt;
 pub mod child;
+mod control;
 mod error;
 mod handle;
 mod lease;
 mod options;
+mod outbox;
+mod planner;
 mod process;
 mod protocol;
 mod record;
@@ -31,13 +36,17 @@ mod schema;
 mod spec;
 mod store;
 mod thinning;
+mod tracking;
 
 pub use error::JobsError;
 pub use handle::{JobsHandle, JobsUnavailable};
-pub use lease::{Claim, Heartbeat};
+pub use lease::{Claim, ClientOrder, Heartbeat};
 pub use options::JobOptions;
+pub use outbox::Message;
+pub use planner::{PlanError, Planner};
 pub use process::ChildCommand;
-pub use record::{JobError, JobEvent, JobId, JobProgress, JobRecord, JobResult, JobState, Page};
+pub use record::{JobError, JobEvent, JobId, JobRecord, JobResult, JobState, Page};
 pub use runner::Runner;
 pub use spec::{JobKind, JobSpec};
 pub use store::{JobRequest, Jobs, Submission};
+pub use tracking::{Recorder, TrackedJob};

@@ -2,10 +2,12 @@
 //! reports on its standard output.
 
 use serde::{Deserialize, Serialize};
+use trainer::estimate::RunProgress;
 use trainer::events::Event;
 
-use super::record::{JobError, JobProgress, JobResult};
+use super::record::{JobError, JobResult};
 use super::spec::JobSpec;
+use crate::finetune::{FinetunePlan, FinetuneSpec};
 
 /// From the server. The end of the input means: the server has ended or is ending, stop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,13 +24,18 @@ pub(super) enum ControlMessage {
         /// The end of the server's lease, in milliseconds since 1970.
         lease_until: i64,
     },
+    /// The first line, in the place of `Start`: make a plan and end.
+    Plan {
+        /// The fine-tune.
+        spec: Box<FinetuneSpec>,
+    },
     /// The lease was renewed.
     Lease {
         /// Its new end, in milliseconds since 1970.
         until: i64,
     },
-    /// A client cancelled the job.
-    Cancel,
+    /// A client cancelled or paused the job, or its time is up. The process writes a checkpoint, where it has one to write.
+    Stop,
 }
 
 /// To the server.
@@ -39,11 +46,18 @@ pub(super) enum ChildMessage {
     Event {
         /// The event.
         event: Event,
+        /// How far the run is, if the event says something about it.
+        progress: Option<RunProgress>,
     },
     /// Progress to show and not to store as an event.
     Progress {
         /// The progress.
-        progress: JobProgress,
+        progress: RunProgress,
+    },
+    /// The plan that was asked for; the last line.
+    Planned {
+        /// The plan.
+        plan: Box<FinetunePlan>,
     },
     /// The work is done; the last line.
     Finished {

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use trainer::estimate::RunProgress;
 use trainer::evaluate::EvaluationReport;
-use trainer::events::{Event, Phase};
+use trainer::events::Event;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -48,6 +49,8 @@ pub enum JobState {
     Queued,
     /// A server works on it.
     Running,
+    /// A client paused it. It goes on from its last checkpoint when it is resumed.
+    Paused,
     /// Its work is done: `result` has what came of it.
     Succeeded,
     /// It ended without a result; `error` says why.
@@ -63,30 +66,25 @@ impl JobState {
         match self {
             JobState::Queued => "queued",
             JobState::Running => "running",
+            JobState::Paused => "paused",
             JobState::Succeeded => "succeeded",
             JobState::Failed => "failed",
             JobState::Cancelled => "cancelled",
         }
     }
 
-    pub(super) const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    pub(super) const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Paused, Self::Succeeded, Self::Failed, Self::Cancelled];
 
     fn read(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
-}
-
-/// Progress within the current phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct JobProgress {
-    /// The current phase.
-    pub phase: Phase,
-    /// Images or epochs done.
-    #[schema(example = 512)]
-    pub done: u64,
-    /// Images or epochs in all; 0 if unknown.
-    #[schema(example = 1360)]
-    pub total: u64,
 }
 
 /// Why a job failed.
@@ -133,14 +131,16 @@ pub struct JobRecord {
     pub attempt: u32,
     /// Whether a client cancelled it while it ran.
     pub cancel_requested: bool,
+    /// Whether a client paused it while it ran.
+    pub pause_requested: bool,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When the last attempt began.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// Progress within the current phase.
-    pub progress: Option<JobProgress>,
+    /// How far it is.
+    pub progress: Option<RunProgress>,
     /// Why it failed.
     pub error: Option<JobError>,
     /// The published version, or what was measured.
@@ -190,6 +190,7 @@ impl JobRecord {
             spec: json(row, "spec")?.ok_or_else(|| damaged("spec", "null"))?,
             attempt: number(row, "attempt")?,
             cancel_requested: row.try_get("cancel_requested")?,
+            pause_requested: row.try_get("pause_requested")?,
             created_at: time(row, "created_at")?.ok_or_else(|| damaged("created_at", "null"))?,
             started_at: time(row, "started_at")?,
             finished_at: time(row, "finished_at")?,

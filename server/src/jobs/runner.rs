@@ -81,6 +81,7 @@ impl Runner {
             AttemptOutcome::Failed(error) => self.insist(claim, || self.jobs.fail(claim, &error)).await,
             AttemptOutcome::Crashed(error) => self.retry(claim, error).await,
             AttemptOutcome::Cancelled => self.insist(claim, || self.jobs.cancelled(claim)).await,
+            AttemptOutcome::Paused => self.insist(claim, || self.jobs.paused(claim)).await,
             AttemptOutcome::Released => {
                 let message = "the server stops; the job goes on when it starts again".to_owned();
                 self.jobs.record(claim, &Event::Warning { message }).await?;
@@ -128,6 +129,9 @@ impl Runner {
         let (attempt, most) = (claim.job.attempt, self.jobs.options.attempts);
         if claim.job.cancel_requested {
             return Ok(AttemptOutcome::Cancelled);
+        }
+        if claim.job.pause_requested {
+            return Ok(AttemptOutcome::Paused);
         }
         if claim.counted_attempt > most {
             let message = format!("the server went away during the last of {most} attempts; its log may say why");
@@ -249,7 +253,7 @@ mod tests {
     use crate::store::{Artifacts, JobOrigin, ModelContent, ModelStore, Publication};
 
     /// Waits for the word to stop, in either form, and obeys.
-    const PATIENT: &str = r#"while read -r line; do case "$line" in *cancel*) break;; esac; done
+    const PATIENT: &str = r#"while read -r line; do case "$line" in *stop*) break;; esac; done
         echo '{"report": "stopped"}'"#;
     const PUBLISHES: &str = r#"read -r line
         echo 'not a report'
@@ -288,7 +292,7 @@ mod tests {
     }
 
     fn over(job: &JobRecord) -> bool {
-        !matches!(job.state, JobState::Queued | JobState::Running)
+        job.state.is_over()
     }
 
     async fn messages(jobs: &Jobs, job: &JobRecord) -> Vec<String> {
@@ -353,6 +357,22 @@ mod tests {
         assert_eq!(jobs.cancel(job.id).await.unwrap().state, JobState::Running);
         let (job, _stop, _task) = until(&jobs, &runner, &job, over).await;
         assert_eq!(job.state, JobState::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_paused_job_frees_its_server_for_the_next() {
+        let (folder, jobs) = jobs().await;
+        let (first, next) = (create(&jobs, "flowers").await, create(&jobs, "birds").await);
+        let runner = runner(&jobs, &folder, PATIENT);
+        let (first, _stop, _task) = until(&jobs, &runner, &first, |job| job.state == JobState::Running).await;
+        jobs.pause(first.id).await.unwrap();
+        let begun = async {
+            while jobs.get(next.id).await.unwrap().state != JobState::Running {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), begun).await.unwrap();
+        assert_eq!(jobs.get(first.id).await.unwrap().state, JobState::Paused);
     }
 
     #[tokio::test]

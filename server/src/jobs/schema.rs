@@ -40,6 +40,26 @@ pub(super) const MIGRATIONS: &[&str] = &[
     "ALTER TABLE jobs ADD COLUMN events INTEGER NOT NULL DEFAULT 0",
     // The name of the API key that asked for the job.
     "ALTER TABLE jobs ADD COLUMN owner TEXT",
+    // Whether a client asked to pause the job while it ran.
+    "ALTER TABLE jobs ADD COLUMN pause_requested INTEGER NOT NULL DEFAULT 0",
+    // Messages to the webhooks of jobs that have ended, until they are delivered or given up.
+    "CREATE TABLE messages (
+        id TEXT PRIMARY KEY,
+        url TEXT NOT NULL,
+        body TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        not_before INTEGER NOT NULL
+    )",
+    // How far each job is recorded by a tracking server.
+    "CREATE TABLE tracking (
+        job_id TEXT PRIMARY KEY REFERENCES jobs (id),
+        run TEXT,
+        seq INTEGER NOT NULL DEFAULT 0,
+        ended INTEGER NOT NULL DEFAULT 0,
+        -- The server that records the job, and until when it alone does.
+        holder TEXT NOT NULL,
+        held_until INTEGER NOT NULL
+    )",
 ];
 
 /// The jobs that a server may take: those that wait and whose time has come, and those whose server has gone.

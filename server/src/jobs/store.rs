@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use trainer::data::DatasetSummary;
 use trainer::events::Event;
 
@@ -28,6 +28,8 @@ pub struct Jobs {
     pub(super) options: JobOptions,
     /// Wakes this process's runner. Runners of other processes poll.
     pub(super) changed: Arc<Notify>,
+    /// Wakes those who follow jobs of this process.
+    pub(super) news: watch::Sender<()>,
 }
 
 /// A request for a job.
@@ -64,12 +66,25 @@ impl Jobs {
 
     async fn connect(connection: SqliteConnectOptions, options: JobOptions) -> Result<Self, JobsError> {
         let pool = database::connect(connection, MIGRATIONS).await?;
-        Ok(Self { pool, options, changed: Arc::new(Notify::new()) })
+        Ok(Self { pool, options, changed: Arc::new(Notify::new()), news: watch::Sender::new(()) })
     }
 
     /// A transaction that may write. Its writes are on the disk when its commit has succeeded.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, JobsError> {
         Ok(database::begin(&self.pool).await?)
+    }
+
+    /// Ends a transaction of which those who follow a job may want to know.
+    pub(super) async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), JobsError> {
+        transaction.commit().await?;
+        self.news.send_replace(());
+        Ok(())
+    }
+
+    /// Tells that something was written about a job by this process. What other processes write is found by asking.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
     /// Queues a job. With an idempotency key, the same request twice is one job.
@@ -84,7 +99,6 @@ impl Jobs {
         {
             return Ok(Submission::Existing(job));
         }
-        self.check_queue(&mut transaction, owner).await?;
         let sql = concat!(
             "INSERT INTO jobs (id, state, spec, idempotency_key, owner, created_at) VALUES ($1, 'queued', $2, $3, $4, ",
             now!(),
@@ -93,22 +107,27 @@ impl Jobs {
         let query = sqlx::query(sql).bind(JobId::new().to_string()).bind(serde_json::to_string(spec)?);
         let row = query.bind(idempotency_key).bind(owner).fetch_one(&mut *transaction).await?;
         let job = JobRecord::read(&row)?;
-        transaction.commit().await?;
+        self.check_room(&mut transaction, owner).await?;
+        self.commit(transaction).await?;
         self.changed.notify_one();
         Ok(Submission::New(job))
     }
 
-    /// Refuses a job when as many wait as may, in all or of one owner.
-    async fn check_queue(&self, connection: &mut SqliteConnection, owner: Option<&str>) -> Result<(), JobsError> {
+    /// Refuses a job that has been put into the queue when more wait than may, in all or of one owner.
+    pub(super) async fn check_room(
+        &self,
+        connection: &mut SqliteConnection,
+        owner: Option<&str>,
+    ) -> Result<(), JobsError> {
         let sql =
             "SELECT COUNT(*) AS queued, COUNT(*) FILTER (WHERE owner = $1) AS own FROM jobs WHERE state = 'queued'";
         let row = sqlx::query(sql).bind(owner).fetch_one(connection).await?;
         let (queued, own): (i64, i64) = (row.try_get("queued")?, row.try_get("own")?);
         let JobOptions { queued: most, queued_per_key: most_own, .. } = self.options;
-        if own >= i64::from(most_own) {
+        if own > i64::from(most_own) {
             return Err(JobsError::QueueFull { limit: most_own, flag: "--max-queued-jobs-per-key" });
         }
-        if queued >= i64::from(most) {
+        if queued > i64::from(most) {
             return Err(JobsError::QueueFull { limit: most, flag: "--max-queued-jobs" });
         }
         Ok(())
@@ -185,40 +204,16 @@ impl Jobs {
         }))
     }
 
-    /// A job that waits or runs and uses this stored data set, if there is one.
+    /// A job that is not over and uses this stored data set, if there is one.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
     pub async fn using(&self, dataset: &DatasetName) -> Result<Option<JobId>, JobsError> {
-        let sql = "SELECT * FROM jobs WHERE state IN ('queued', 'running')
+        let sql = "SELECT * FROM jobs WHERE state IN ('queued', 'running', 'paused')
                    AND json_extract(spec, '$.dataset.kind') = 'stored' AND json_extract(spec, '$.dataset.name') = $1
                    ORDER BY id LIMIT 1";
         let row = sqlx::query(sql).bind(dataset.as_str()).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(JobRecord::read).transpose()?.map(|job| job.id))
-    }
-
-    /// Cancels a job. A queued one ends at once, a running one at the next heartbeat of its server.
-    ///
-    /// # Errors
-    /// [`JobsError::Unknown`], [`JobsError::Finished`].
-    pub async fn cancel(&self, id: JobId) -> Result<JobRecord, JobsError> {
-        let sql = concat!(
-            "UPDATE jobs SET cancel_requested = 1, finished_at = CASE state WHEN 'queued' THEN ",
-            now!(),
-            " END, state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END
-             WHERE id = $1 AND state IN ('queued', 'running') RETURNING *"
-        );
-        let mut transaction = self.begin().await?;
-        let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&mut *transaction).await?;
-        if let Some(row) = row {
-            let job = JobRecord::read(&row)?;
-            transaction.commit().await?;
-            self.changed.notify_one();
-            return Ok(job);
-        }
-        drop(transaction);
-        let state = self.get(id).await?.state;
-        Err(JobsError::Finished { id, state })
     }
 
     /// How many jobs wait for a server.
@@ -254,6 +249,7 @@ pub(super) mod tests {
             dataset: DatasetSource::new(Layout::Folder, "flowers").into(),
             name: name.parse().unwrap(),
             options: trainer::finetune::FinetuneOptions::default(),
+            webhook: None,
         })
     }
 

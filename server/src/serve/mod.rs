@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::OptionFuture;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -27,6 +28,8 @@ use crate::http::state::AppState;
 use crate::jobs::{ChildCommand, Runner};
 use crate::runtime::SelectedEngine;
 use crate::telemetry::{self, TelemetryError};
+use crate::tracking::{Tracker, TrackingOptions};
+use crate::webhooks::WebhookSender;
 use connection::{Routers, told};
 use listener::Listener;
 use signals::{Order, Signals, Stop};
@@ -81,6 +84,7 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
             Runner::new(jobs, registry, command, config.retention).run(stopped).await;
         }
     });
+    let telling = tokio::spawn(tell(&state, config.tracking.clone(), stopped.clone()));
     let importer = Importer::new(state.datasets.clone(), state.limits.image);
     let importing = tokio::spawn(importer.run(stopped.clone()));
     let listener = Listener::new(socket, &state, certificates.clone());
@@ -103,12 +107,29 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     losses.abort();
     trimming.abort();
     let finish = async {
-        let (server, jobs, importing) = tokio::join!(&mut server, jobs, importing);
+        let (server, jobs, importing, telling) = tokio::join!(&mut server, jobs, importing, telling);
         jobs.context("the job runner panicked")?;
         importing.context("the importer of uploads panicked")?;
+        telling.context("what tells others about jobs panicked")?;
         server.context("the server panicked")
     };
     drain(finish, Duration::from_secs(config.drain_seconds), &mut signals).await
+}
+
+/// Tells other servers about jobs: webhooks when they have ended, a tracking server how they go.
+fn tell(
+    state: &AppState,
+    tracking: Option<TrackingOptions>,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let sender = state.webhooks.clone().map(|options| WebhookSender::new(state.jobs.clone(), options));
+    let store = state.registry.store().clone();
+    let tracker = tracking.map(|options| Tracker::new(state.jobs.clone(), store, options));
+    let (sending, tracking) =
+        (sender.map(|sender| sender.run(stopped.clone())), tracker.map(|tracker| tracker.run(stopped)));
+    async {
+        tokio::join!(OptionFuture::from(sending), OptionFuture::from(tracking));
+    }
 }
 
 /// Goes on answering while load balancers learn from `/health/ready` that they should send requests elsewhere. A person at

@@ -1,7 +1,7 @@
 //! What became of the entries of a folder or archive that are not samples.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,8 @@ use super::BadFile;
 
 /// How many names an omission carries.
 const EXAMPLES: usize = 5;
+/// How many folders are remembered.
+const FOLDERS: usize = 1000;
 
 /// Why an entry is left out. The order is the one in which omissions are shown: pictures first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,6 +88,8 @@ pub struct Omission {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
     omissions: BTreeMap<OmissionReason, (usize, Vec<String>)>,
+    /// How many entries of each folder are left out that somebody may have put there.
+    folders: BTreeMap<PathBuf, usize>,
     faults: Vec<BadFile>,
 }
 
@@ -96,6 +100,17 @@ impl Account {
         if examples.len() < EXAMPLES {
             examples.push(path.display().to_string());
         }
+        let placed = !matches!(reason, OmissionReason::Litter | OmissionReason::Hidden | OmissionReason::Unfinished);
+        if let Some(folder) = path.parent().filter(|folder| placed && !folder.as_os_str().is_empty())
+            && (self.folders.len() < FOLDERS || self.folders.contains_key(folder))
+        {
+            *self.folders.entry(folder.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// The folders in which entries are left out, with their number; what systems and programs leave is not counted.
+    pub fn folders(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.folders.iter().map(|(folder, &entries)| (folder.as_path(), entries))
     }
 
     pub(super) fn fault(&mut self, fault: BadFile) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use models::preprocess::{Limits, decode};
+use models::preprocess::{ImageTraits, Limits, decode, traits};
 use rayon::prelude::*;
 
 use super::sketch::ImageSketch;
@@ -28,6 +28,8 @@ pub struct InspectedImage {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
+    /// How its pixels are stored.
+    pub traits: ImageTraits,
     /// What it looks like from afar.
     pub sketch: Option<ImageSketch>,
 }
@@ -35,9 +37,10 @@ pub struct InspectedImage {
 impl InspectedImage {
     fn of(sample: &Sample, limits: &Limits) -> Result<Self, DatasetError> {
         let bytes = sample.read(limits)?;
-        let image = decode(&bytes, limits).map_err(|source| DatasetError::image(&sample.path, source))?;
+        let failed = |source| DatasetError::image(&sample.path, source);
+        let (image, traits) = (decode(&bytes, limits).map_err(failed)?, traits(&bytes, limits).map_err(failed)?);
         let (width, height) = (image.width(), image.height());
-        Ok(Self { checksum: Checksum::of(&bytes), width, height, sketch: ImageSketch::of(&image) })
+        Ok(Self { checksum: Checksum::of(&bytes), width, height, traits, sketch: ImageSketch::of(&image) })
     }
 }
 

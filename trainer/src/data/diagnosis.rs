@@ -1,5 +1,7 @@
 //! What is wrong with a data set beside files that cannot be used.
 
+mod storage;
+
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::InspectedImage;
 use super::{Dataset, Inspection, Sample};
+pub use storage::{ImageGroup, ModeGroup, Storage, StrayFolder};
 
 /// The shorter side, in pixels, from which on an image is not tiny: networks look at 224, and those for CIFAR at 32.
 const TINY: u32 = 32;
@@ -27,6 +30,9 @@ pub struct Diagnosis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub imbalance: Option<Imbalance>,
+    /// How the images are stored.
+    #[serde(default)]
+    pub storage: Storage,
 }
 
 /// An image that has hardly any pixels.
@@ -121,7 +127,8 @@ impl Diagnosis {
         };
         let mut copies: Vec<CopyGroup> = copies(&usable).into_iter().map(group).collect();
         copies.sort_by_key(|group| (!group.across_classes, !group.across_subsets));
-        Self { tiny: tiny.collect(), copies, imbalance: imbalance(dataset, &usable) }
+        let (tiny, imbalance) = (tiny.collect(), imbalance(dataset, &usable));
+        Self { tiny, copies, imbalance, storage: storage::storage(dataset, &usable, &name) }
     }
 }
 

@@ -26,7 +26,9 @@ mod text;
 pub use account::{Account, Omission, OmissionReason};
 pub use check::{InspectedImage, Inspection, check_classes, duplicates};
 pub use dataset::{BadFilePolicy, Dataset, checksum};
-pub use diagnosis::{CopyGroup, CopyKind, Diagnosis, ImageCopy, Imbalance, TinyImage};
+pub use diagnosis::{
+    CopyGroup, CopyKind, Diagnosis, ImageCopy, ImageGroup, Imbalance, ModeGroup, Storage, StrayFolder, TinyImage,
+};
 pub use doubt::Doubt;
 pub use error::{BadFile, DatasetError, Warning};
 pub use files::{DataFile, FileAccess};

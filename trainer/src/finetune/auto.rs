@@ -1,18 +1,14 @@
 //! Choosing a strategy.
 
-use std::time::Instant;
-
 use super::context::TuneContext;
+use super::forecast::{StepTask, Workload};
 use super::strategy::FinetuneStrategy;
 use super::{Base, FinetuneError};
-use crate::backend::{CpuExecutor, Parameter};
 
 /// Fewer images of a class than this do not train layers of a base better than they fit a head.
 const FEW: usize = 15;
 /// How long layers of the base may be trained, in seconds.
-const PATIENCE: f64 = 30.0 * 60.0;
-/// Images whose step is timed.
-const TIMED: usize = 8;
+pub(super) const PATIENCE: f64 = 30.0 * 60.0;
 
 /// A strategy, and the reason for it in a sentence.
 pub(super) struct Choice {
@@ -23,6 +19,36 @@ pub(super) struct Choice {
 impl Choice {
     fn new(strategy: FinetuneStrategy, reason: &str) -> Self {
         Self { strategy, why: format!("strategy {}: {reason}", strategy.name()) }
+    }
+}
+
+/// Whether a base can be trained, and there are so many images of a class that it gains by it.
+pub(super) fn has_enough(base: &Base, images: usize, classes: usize) -> bool {
+    matches!(base, Base::Network(_)) && images / classes.max(1) >= FEW
+}
+
+/// Why a run would choose what the workload says.
+pub(super) fn expected(base: &Base, workload: &Workload, classes: usize) -> String {
+    let each = workload.train / classes.max(1);
+    match workload.tuning {
+        Some((_, epochs, seconds)) => {
+            let minutes = workload.train as f64 * epochs * seconds.train / 60.0;
+            format!(
+                "{each} training images a class are enough, and tuning takes about {minutes:.0} min on this machine"
+            )
+        }
+        None if matches!(base, Base::File(_)) => {
+            "the base is an opaque ONNX file, so its layers cannot be trained".to_owned()
+        }
+        None if each < FEW => {
+            format!("{each} training images a class are fewer than the {FEW} from which layers of the base gain")
+        }
+        None => {
+            let limit = PATIENCE / 60.0;
+            format!(
+                "training layers of the base takes more than {limit:.0} min on this machine, or it has too few stages"
+            )
+        }
     }
 }
 
@@ -45,13 +71,20 @@ pub(super) fn choose(context: &TuneContext<'_>) -> Result<Choice, FinetuneError>
             format!("{each} training images a class are fewer than the {FEW} from which layers of the base gain");
         return Ok(Choice::new(FinetuneStrategy::Head, &reason));
     }
-    match seconds_per_image(&staged) {
-        Ok(seconds) => Ok(by_time(context, each, seconds)),
-        Err(FinetuneError::Option(_)) => {
+    let step = StepTask {
+        graph: &context.network.graph,
+        params: &context.network.params,
+        head: context.head.node,
+        strategy: FinetuneStrategy::Staged,
+        stages: context.task.options.tuning.stages,
+        backend: context.task.backend,
+    };
+    match step.time()? {
+        Some(seconds) => Ok(by_time(context, each, seconds.train)),
+        None => {
             let reason = "the base has fewer stages than `tuning.stages` asks for";
             Ok(Choice::new(FinetuneStrategy::Head, reason))
         }
-        Err(error) => Err(error),
     }
 }
 
@@ -71,18 +104,4 @@ fn by_time(context: &TuneContext<'_>, each: usize, seconds: f64) -> Choice {
     let limit = PATIENCE / 60.0;
     let reason = format!("{measured}, more than the {limit:.0} allowed; ask for `staged` to train them anyway");
     Choice::new(FinetuneStrategy::Head, &reason)
-}
-
-/// How long a training step takes for each image.
-fn seconds_per_image(context: &TuneContext<'_>) -> Result<f64, FinetuneError> {
-    let names = context.trained_names()?;
-    let (graph, params) = (&context.network.graph, &context.network.params);
-    let trains = |parameter: &Parameter| names.contains(&parameter.name);
-    let mut executor = CpuExecutor::with_backend(graph, params, trains, context.task.backend)?;
-    let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
-    // The first step also makes plans; the second is like all others.
-    executor.profile(&noise)?;
-    let clock = Instant::now();
-    executor.profile(&noise)?;
-    Ok(clock.elapsed().as_secs_f64() / TIMED as f64)
 }

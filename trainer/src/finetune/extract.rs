@@ -1,11 +1,13 @@
 //! Stage 2: the features of every image, computed once by the frozen part.
 
 use std::path::Path;
+use std::time::Instant;
 
 use models::preprocess::{ImageBatch, PreparedImage, RgbImage};
 use rayon::prelude::*;
 
 use super::features::{CacheKey, FeatureCache};
+use super::forecast;
 use super::head::LabeledFeatures;
 use super::image::{ImageFile, decode_view, pixels};
 use super::prepare::Preparation;
@@ -88,6 +90,7 @@ pub(super) fn extract<'a>(
     }
     let missing = Missing { prefix: &preparation.prefix, rows, total };
     let cached = total - missing.rows.len();
+    forecast::announce(task, preparation, missing.rows.len(), observer)?;
     Progress { phase: Phase::Features, done: cached, total }.report(observer)?;
     compute(task, &missing, &mut cache, observer)?;
     let (samples, views) = collect(images, &views, &cache)?;
@@ -98,6 +101,41 @@ pub(super) fn extract<'a>(
     let training: Vec<usize> = split.train.iter().map(|&row| samples[row].sample.class).collect();
     let class_weights = task.options.class_weights.resolve(&dataset.labels, &training, dataset.label_sets.as_ref())?;
     Ok(FeatureTable { preparation, samples, split, class_weights, cached: cached / views.len(), views })
+}
+
+/// How many rows of features are not in the cache.
+pub(super) fn missing(task: &Task<'_>, preparation: &Preparation) -> Result<usize, FinetuneError> {
+    let identity = task.base.features_identity(&preparation.prefix, task.engine)?;
+    let cache = FeatureCache::open(&task.folders.features, &identity, preparation.features.shape().len())?;
+    let mut missing = 0;
+    for view in views(task.options.views) {
+        for image in &preparation.images {
+            missing += usize::from(cache.get(&CacheKey::new(&image.checksum, view)?).is_none());
+        }
+    }
+    Ok(missing)
+}
+
+/// How long a row takes, measured on images from all over the data set. `None` where none of them can be read.
+pub(super) fn row_seconds(task: &Task<'_>, preparation: &Preparation) -> Result<Option<f64>, FinetuneError> {
+    let mut engine = onnx::engine::open(task.engine, &preparation.prefix, task.threads)?;
+    let apart = (preparation.images.len() / (3 * BATCH)).max(1);
+    let images: Vec<&ImageFile> = preparation.images.iter().step_by(apart).take(3 * BATCH).collect();
+    let mut fastest = None;
+    for chunk in images.chunks(BATCH) {
+        let clock = Instant::now();
+        let inputs = chunk.par_iter().filter_map(|image| decode_view(task, &image.sample, View::Plain).ok());
+        let inputs: Vec<PreparedImage> = inputs.collect();
+        if inputs.is_empty() {
+            continue;
+        }
+        let batch = ImageBatch::stack(&inputs).map_err(|error| onnx::EngineError::Run(error.to_string()))?;
+        engine.run(&batch)?;
+        let seconds = clock.elapsed().as_secs_f64() / inputs.len() as f64;
+        // The first run also makes plans, and another program may hold up any of them.
+        fastest = Some(fastest.map_or(seconds, |fastest: f64| fastest.min(seconds)));
+    }
+    Ok(fastest)
 }
 
 /// What is still to be computed.

@@ -10,12 +10,14 @@ mod export;
 mod extract;
 pub mod features;
 mod folds;
+mod forecast;
 mod gallery;
 pub mod golden;
 pub mod head;
 mod image;
 mod options;
 mod outcome;
+mod plan;
 mod prepare;
 mod probe;
 pub mod report;
@@ -33,6 +35,7 @@ pub use error::FinetuneError;
 pub use folds::{FoldResult, FoldResults};
 pub use gallery::Picture;
 pub use options::{FinetuneOptions, TuningOptions};
+pub use plan::{PlannedOption, TrainingPlan, plan};
 pub use probe::{
     FeaturePooling, FeaturePower, FeatureScaling, FeatureTransform, HeadCandidate, HeadChoice, LinearProbe, OutOfFold,
     ProbeTask, out_of_fold, probe,
@@ -73,7 +76,13 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
 
     clock.enter(Phase::Training, observer);
     let outcome = match task.options.folds {
-        1 => train_model(task, &table, observer)?,
+        1 => {
+            let probe = probe_head(task, &table, observer)?;
+            if task.options.strategy != FinetuneStrategy::Head {
+                clock.enter(Phase::Tuning, observer);
+            }
+            tune_model(task, &table, probe, observer)?
+        }
         _ => folds::cross_validate(task, &mut table, observer)?,
     };
     observer.event(Event::Metrics { metrics: export::metrics(&outcome) });
@@ -103,7 +112,17 @@ fn train_model(
     table: &FeatureTable<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, FinetuneError> {
-    let probe = probe(
+    let probe = probe_head(task, table, observer)?;
+    tune_model(task, table, probe, observer)
+}
+
+/// The head alone.
+fn probe_head(
+    task: &Task<'_>,
+    table: &FeatureTable<'_>,
+    observer: &mut dyn Observer,
+) -> Result<LinearProbe, FinetuneError> {
+    probe(
         &ProbeTask {
             training: &table.training(),
             validation: &table.plain(&table.split.validation),
@@ -116,7 +135,16 @@ fn train_model(
             options: task.options.head(),
         },
         observer,
-    )?;
+    )
+}
+
+/// Layers of the base with the head, if the strategy says so, and calibrated scores.
+fn tune_model(
+    task: &Task<'_>,
+    table: &FeatureTable<'_>,
+    probe: LinearProbe,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, FinetuneError> {
     let outcome = tune::tune(task, table, probe, observer)?;
     Ok(calibration::calibrate(outcome, table, observer))
 }

@@ -18,6 +18,9 @@ pub struct PhaseSeconds {
     pub features: f64,
     /// Training the head.
     pub training: f64,
+    /// Training layers of the base.
+    #[serde(default)]
+    pub tuning: f64,
     /// Writing the file.
     pub export: f64,
     /// Comparing it on every engine.
@@ -58,6 +61,7 @@ impl PhaseClock {
             Phase::Data => &mut self.seconds.data,
             Phase::Features => &mut self.seconds.features,
             Phase::Training => &mut self.seconds.training,
+            Phase::Tuning => &mut self.seconds.tuning,
             Phase::Export => &mut self.seconds.export,
             Phase::Parity => &mut self.seconds.parity,
             Phase::Evaluation => return,

@@ -6,17 +6,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use server::datasets::DatasetFindings;
 use server::store::{ModelName, ModelStore};
 use trainer::backend::ComputeBackend;
-use trainer::data::{
-    BadFilePolicy, CopyGroup, CopyKind, Dataset, DatasetSource, DatasetSummary, Diagnosis, FileAccess, Inspection,
-    OpenOptions,
-};
+use trainer::data::{BadFilePolicy, Dataset, DatasetSource, FileAccess, OpenOptions};
 use trainer::finetune::{self, Base, FinetuneOptions, Task};
 use trainer::metrics::ImageAnswer;
 
 use super::Format;
-use crate::cli::images::{DatasetArgs, describe};
+use crate::cli::findings::{self, SHOWN, rest};
+use crate::cli::images::DatasetArgs;
 use crate::cli::progress::{Progress, Quiet};
 use crate::cli::{CommandContext, output, percent};
 
@@ -44,27 +43,14 @@ pub(in crate::cli) struct CheckArgs {
     format: Format,
 }
 
-/// How many findings of a kind are shown.
-const SHOWN: usize = 20;
-
 /// Everything that is found.
 #[derive(Serialize)]
 struct CheckReport {
     #[serde(flatten)]
-    summary: DatasetSummary,
-    bad_files: Vec<BadImage>,
-    #[serde(flatten)]
-    diagnosis: Diagnosis,
+    findings: DatasetFindings,
     /// Labels that may be wrong, the most doubtful first; missing where nobody asked or there are too few images.
     #[serde(skip_serializing_if = "Option::is_none")]
     suspects: Option<Vec<ImageAnswer>>,
-}
-
-/// A file that cannot be used.
-#[derive(Serialize)]
-struct BadImage {
-    image: String,
-    reason: String,
 }
 
 /// Says how the images are understood and what is wrong with them, and trains nothing. Fails if a fine-tune with the same
@@ -74,16 +60,9 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
     let options = OpenOptions { archives: Some(&context.data.archives_dir()), ..OpenOptions::default() };
     let dataset = source.list_in(&options)?;
     let finetune = FinetuneOptions { max_megapixels: args.max_megapixels, ..FinetuneOptions::default() };
-    let mut summary = DatasetSummary::new(&dataset, &finetune.split(&dataset, &dataset.samples));
     let inspection = dataset.inspect(BadFilePolicy::Skip, &finetune.limits())?;
-    let Inspection { bad, warnings, .. } = &inspection;
-    summary.unusable = bad.len();
-    summary.warnings.extend(warnings.iter().map(ToString::to_string));
-    let below = |path: &std::path::Path| path.strip_prefix(source.path()).unwrap_or(path).display().to_string();
     let report = CheckReport {
-        summary,
-        bad_files: bad.iter().map(|file| BadImage { image: below(&file.path), reason: file.reason.clone() }).collect(),
-        diagnosis: Diagnosis::new(&dataset, &inspection, |sample| sample.name_below(source.path())),
+        findings: DatasetFindings::new(&source, &dataset, &inspection, &finetune),
         suspects: match &args.base {
             Some(base) => {
                 suspects(&LabelCheck { base, source: &source, dataset: &dataset, options: finetune }, context)?
@@ -96,7 +75,7 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
         Format::Text => print(&report, args.base.is_some())?,
     }
     dataset.check(BadFilePolicy::Skip)?;
-    Ok(if bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if inspection.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Whose labels are to be checked, and by which features.
@@ -135,27 +114,7 @@ fn suspects(check: &LabelCheck<'_>, context: &CommandContext) -> Result<Option<V
 }
 
 fn print(report: &CheckReport, labels_are_checked: bool) -> Result<()> {
-    for line in describe(&report.summary) {
-        output::line(format_args!("{line}"))?;
-    }
-    for file in &report.bad_files {
-        output::line(format_args!("cannot be used: {}", file.reason))?;
-    }
-    for image in report.diagnosis.tiny.iter().take(SHOWN) {
-        output::line(format_args!("tiny: {} has {}x{} pixels", image.image, image.width, image.height))?;
-    }
-    rest("tiny images", report.diagnosis.tiny.len())?;
-    for group in report.diagnosis.copies.iter().take(SHOWN) {
-        output::line(format_args!("{}", copies(group)))?;
-    }
-    rest("groups of copies", report.diagnosis.copies.len())?;
-    if let Some(imbalance) = &report.diagnosis.imbalance {
-        output::line(format_args!(
-            "imbalance: `{}` has {} images and `{}` has {}; add images of the smaller classes, or the model will prefer the \
-             larger ones",
-            imbalance.largest, imbalance.largest_images, imbalance.smallest, imbalance.smallest_images
-        ))?;
-    }
+    findings::print(&report.findings)?;
     match &report.suspects {
         Some(suspects) if suspects.is_empty() => output::line(format_args!("no label looks wrong"))?,
         Some(suspects) => {
@@ -171,32 +130,4 @@ fn print(report: &CheckReport, labels_are_checked: bool) -> Result<()> {
         None => {}
     }
     Ok(())
-}
-
-/// How many findings are not shown.
-fn rest(what: &str, count: usize) -> Result<()> {
-    match count.saturating_sub(SHOWN) {
-        0 => Ok(()),
-        more => Ok(output::line(format_args!("and {more} more {what}; `--format json` has all"))?),
-    }
-}
-
-fn copies(group: &CopyGroup) -> String {
-    let alike = match group.kind {
-        CopyKind::Exact => "the same image",
-        CopyKind::Similar => "looks the same",
-    };
-    let mut where_found = Vec::new();
-    if group.across_classes {
-        where_found.push("in several classes");
-    }
-    if group.across_subsets {
-        where_found.push("in several subsets");
-    }
-    let where_found = if where_found.is_empty() { String::new() } else { format!(", {}", where_found.join(" and ")) };
-    let images = group.images.iter().map(|copy| match &copy.subset {
-        Some(subset) => format!("{} ({}, {subset})", copy.image, copy.class),
-        None => format!("{} ({})", copy.image, copy.class),
-    });
-    format!("copies: {alike}{where_found}: {}", images.collect::<Vec<_>>().join(", "))
 }

@@ -4,6 +4,7 @@ mod add;
 mod check;
 mod export;
 mod list;
+mod relocate;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ pub(super) enum DataCommand {
     Add(add::AddArgs),
     /// List the stored data sets, or the classes and snapshots of one
     List(list::ListArgs),
+    /// Move images of a stored data set to the images that train, validate or test
+    Move(relocate::MoveArgs),
     /// Write a stored data set as a zip of class folders
     Export(export::ExportArgs),
 }
@@ -37,6 +40,7 @@ pub(super) fn run(command: &DataCommand, context: &CommandContext) -> Result<Exi
         DataCommand::Check(args) => return check::run(args, context),
         DataCommand::Add(args) => return add::run(args, context),
         DataCommand::List(args) => list::run(args, context)?,
+        DataCommand::Move(args) => relocate::run(args, context)?,
         DataCommand::Export(args) => export::run(args, context)?,
     }
     Ok(ExitCode::SUCCESS)

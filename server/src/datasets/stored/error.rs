@@ -48,6 +48,9 @@ pub enum DatasetStoreError {
         /// The image.
         sha256: Checksum,
     },
+    /// No such image in the inbox.
+    #[error("the inbox has no image {0}; it was not kept, has made room for others, or has got its label")]
+    UnknownInboxImage(String),
     /// No such snapshot.
     #[error("the data set `{dataset}` has no snapshot {number}; {}", known_snapshots(*.latest))]
     UnknownSnapshot {

@@ -254,30 +254,6 @@ impl DatasetStore {
         spawn_blocking(move || content::thumbnail_of(&folder, &sha256, &limits)).await?
     }
 
-    /// Gives an image another label.
-    ///
-    /// # Errors
-    /// As [`image`](Self::image).
-    pub async fn relabel(
-        &self,
-        name: &DatasetName,
-        sha256: Checksum,
-        label: &Label,
-    ) -> Result<StoredImage, DatasetStoreError> {
-        let mut transaction = begin(self.pool().await?).await?;
-        let id = self.id(&mut transaction, name).await?;
-        let image = StoredImage::read(&self.row(&mut transaction, id, (name, sha256)).await?)?;
-        if image.label == label.as_str() {
-            return Ok(image);
-        }
-        let sql = "UPDATE images SET label = $2 WHERE seq = $1";
-        sqlx::query(sql).bind(image.seq).bind(label.as_str()).execute(&mut *transaction).await?;
-        let sql = "UPDATE datasets SET revision = revision + 1 WHERE id = $1";
-        sqlx::query(sql).bind(id).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(StoredImage { label: label.to_string(), ..image })
-    }
-
     /// Removes an image. Snapshots keep it.
     ///
     /// # Errors
@@ -306,7 +282,7 @@ impl DatasetStore {
         current(&mut connection, id).await
     }
 
-    async fn row(
+    pub(super) async fn row(
         &self,
         connection: &mut SqliteConnection,
         id: i64,

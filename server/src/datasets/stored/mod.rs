@@ -9,10 +9,12 @@
 
 mod archive;
 mod content;
+mod edit;
 mod error;
 mod images;
 mod import;
 mod importer;
+mod inbox;
 mod name;
 mod record;
 mod schema;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection, SqlitePool};
-use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::sync::{Mutex, Notify, OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 use trainer::data::DatasetFolder;
 use uuid::Uuid;
@@ -35,10 +37,12 @@ use crate::config::{DataDir, DatasetLimits};
 use crate::database::{self, now};
 pub use archive::Archive;
 pub use content::THUMBNAIL_SIDE;
+pub use edit::{ImageEdit, SubsetChoice};
 pub use error::DatasetStoreError;
 pub use images::{Addition, ImageFilter, ImageUpload, NewImage};
 pub use import::{Import, ImportError, ImportOptions, ImportReport, ImportedFiles};
 pub use importer::Importer;
+pub use inbox::{ClassifiedImage, Feedback, InboxImage, InboxLimits};
 pub(crate) use name::file_name;
 pub use name::{DatasetName, InvalidDatasetName, InvalidLabel, Label};
 pub use record::{ClassCount, DatasetDetail, DatasetRecord, SnapshotRecord, StoredImage};
@@ -62,6 +66,8 @@ struct Inner {
     limits: DatasetLimits,
     pool: OnceCell<SqlitePool>,
     decoders: Semaphore,
+    /// Held while images come into the inbox or go from it.
+    inbox: Mutex<()>,
     /// Wakes the importer of this process when an upload is complete.
     completed: Notify,
 }
@@ -75,6 +81,7 @@ impl DatasetStore {
             limits,
             pool: OnceCell::new(),
             decoders: Semaphore::new(DECODERS),
+            inbox: Mutex::new(()),
             completed: Notify::new(),
         }))
     }

@@ -40,4 +40,20 @@ pub(super) const MIGRATIONS: &[&str] = &[
         classes TEXT NOT NULL,
         PRIMARY KEY (dataset, number)
     )",
+    // Classified images that wait for feedback.
+    "CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        request_id TEXT NOT NULL,
+        image INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        file_name TEXT,
+        model TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        label TEXT NOT NULL,
+        score REAL NOT NULL,
+        bytes INTEGER NOT NULL,
+        kept_at INTEGER NOT NULL,
+        UNIQUE (request_id, image)
+    )",
+    "CREATE INDEX inbox_by_sha256 ON inbox (sha256)",
 ];

@@ -125,7 +125,8 @@ async fn a_snapshot_stays_as_it_was_whatever_becomes_of_the_data_set() {
     let first = of.store.snapshot(&of.flowers).await.unwrap();
     assert_eq!((first.number, first.images), (1, 4));
     assert_eq!(of.again().snapshot(&of.flowers).await.unwrap(), first, "nothing has changed");
-    of.store.relabel(&of.flowers, id(0), &"tulip".parse().unwrap()).await.unwrap();
+    let tulip = "tulip".parse().unwrap();
+    of.store.edit(&of.flowers, &[id(0)], &ImageEdit { label: Some(&tulip), subset: None }).await.unwrap();
     of.store.remove(&of.flowers, id(1)).await.unwrap();
     of.store.remove(&of.flowers, id(2)).await.unwrap();
     let second = of.store.snapshot(&of.flowers).await.unwrap();

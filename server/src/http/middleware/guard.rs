@@ -4,6 +4,8 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::access::{Access, Caller, Role};
 use crate::http::connection::ConnectionState;
@@ -31,6 +33,9 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/finetune", Requirement::Role(Role::Train)),
     ("/evaluate", Requirement::Role(Role::Train)),
     ("/datasets", Requirement::Role(Role::Train)),
+    ("/feedback", Requirement::Role(Role::Infer)),
+    ("/inbox", Requirement::Role(Role::Train)),
+    ("/label-studio", Requirement::Role(Role::Train)),
     ("/models", Requirement::AnyKey),
     ("/metrics", Requirement::AnyKey),
     ("/", Requirement::AnyKey),
@@ -39,7 +44,7 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
 /// Lets a request through whose connection, host, origin, key and rate are in order.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let keys = state.access.keys();
-    let secret = secret(request.headers()).map(str::to_owned);
+    let secret = secret(request.headers());
     match check(&state.access, keys.caller(secret.as_deref()), &request) {
         Ok(()) => next.run(request).await,
         Err(error) => {
@@ -90,12 +95,19 @@ fn requirement(route: Option<&str>) -> Requirement {
         .map_or(Requirement::AnyKey, |(_, requirement)| *requirement)
 }
 
-/// The key of a request: `Authorization: Bearer …` or `X-API-Key: …`.
-fn secret(headers: &HeaderMap) -> Option<&str> {
+/// The key of a request: `Authorization: Bearer …`, `X-API-Key: …`, or the password of `Authorization: Basic …` for programs that
+/// know no other way, as Label Studio.
+fn secret(headers: &HeaderMap) -> Option<String> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = authorization.and_then(|value| value.split_once(' '));
-    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
-    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+    let (scheme, credentials) = authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.trim().to_owned());
+    }
+    if scheme.eq_ignore_ascii_case("basic") {
+        let text = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+        return text.split_once(':').map(|(_user, password)| password.to_owned());
+    }
+    headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 fn check_host(access: &Access, request: &Request) -> Result<(), ApiError> {

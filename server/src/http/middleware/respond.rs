@@ -27,7 +27,7 @@ const LONGEST_ID: usize = 128;
 pub(crate) async fn respond(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let name = id.to_str().unwrap_or_default();
-    let record = RequestRecord::new(&request);
+    let record = RequestRecord::new(&request, name);
     let trace = RequestTrace::begin(&request, &record);
     let span = span(name, &request, &trace);
     let watch = RequestWatch::begin(state.clone(), record.clone(), (span.clone(), trace));

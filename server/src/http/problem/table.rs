@@ -58,6 +58,7 @@ codes! {
     BodyTimeout: REQUEST_TIMEOUT, "body_timeout", "The body arrived too slowly", "Send it again over a faster connection; the server's `--body-timeout-seconds` is the limit.";
     ServerBusy: SERVICE_UNAVAILABLE, "server_busy", "The server holds as many bytes of requests as it may", "Try again after the seconds in `Retry-After`.";
     TooManyConnections: SERVICE_UNAVAILABLE, "too_many_connections", "The server has too many connections", "Close connections that are not used, or try again; the server's `--max-connections` is the limit.";
+    TooManyStreams: SERVICE_UNAVAILABLE, "too_many_streams", "The server has too many clients that follow jobs", "Ask for pages of events instead, or try again after the seconds in `Retry-After`; the server's `--max-event-streams` is the limit.";
     DeadlineExceeded: GATEWAY_TIMEOUT, "deadline_exceeded", "The answer came too late", "Allow more time in `X-Request-Timeout-Ms`, or send fewer requests.";
 
     // Callers.
@@ -90,13 +91,17 @@ codes! {
 
     // Fine-tunes and evaluations.
     FinetuneRefused: UNPROCESSABLE_ENTITY, "finetune_refused", "The fine-tune cannot be done as asked", "Correct the option, data set or file that is named.";
+    WebhookRefused: UNPROCESSABLE_ENTITY, "webhook_refused", "The webhook is not allowed", "Leave `webhook` out, or have its host listed by the server's `--webhook-host`.";
+    LabelStudioOff: UNPROCESSABLE_ENTITY, "label_studio_off", "The server knows no Label Studio", "Start it with `--label-studio-url`, a token and `--label-studio-base`.";
+    PlannerBusy: SERVICE_UNAVAILABLE, "planner_busy", "Another plan is being made", "Try again after the seconds in `Retry-After`.";
     EvaluationRefused: UNPROCESSABLE_ENTITY, "evaluation_refused", "The evaluation cannot be done as asked", "Correct the model, option or data set that is named.";
     IdempotencyKeyReused: CONFLICT, "idempotency_key_reused", "The `Idempotency-Key` belongs to another request", "Use a new key for a new request.";
     JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune` and `GET /evaluate` list the jobs.";
     TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune` and `GET /evaluate` list the jobs.";
     JobsUnavailable: SERVICE_UNAVAILABLE, "jobs_unavailable", "The server has no jobs for now", "The file that is named has to be repaired or moved away on the server; models are served meanwhile.";
     StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The server's disk is full", "Nothing was accepted. Free space on the server's disk, then send it again.";
-    JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to cancel.";
+    JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to stop; `POST …/retry` runs a job again that failed or was cancelled.";
+    JobState: CONFLICT, "job_state", "The job's state does not allow that", "`GET` on the job says its state; the one that is wanted is named.";
 
     // Data sets.
     DatasetNotFound: NOT_FOUND, "dataset_not_found", "There is no such data set", "`GET /datasets` lists the data sets.";
@@ -106,6 +111,8 @@ codes! {
     InvalidLabel: UNPROCESSABLE_ENTITY, "invalid_label", "The text cannot be a label", "Use 1 to 200 characters without control characters, not beginning with a dot; slashes separate several labels.";
     ImageNotFound: NOT_FOUND, "image_not_found", "There is no such image", "`GET /datasets/{name}/images` lists the images.";
     ImageLabeledOtherwise: CONFLICT, "image_labeled_otherwise", "The image has another label already", "Change its label with `PATCH /datasets/{name}/images/{id}`.";
+    InboxImageNotFound: NOT_FOUND, "inbox_image_not_found", "The image does not wait for feedback", "`GET /inbox` lists the images that wait.";
+    CollectionOff: UNPROCESSABLE_ENTITY, "collection_off", "The server keeps no images", "Leave `keep` out, or start the server with `--collect`.";
     SnapshotNotFound: NOT_FOUND, "snapshot_not_found", "There is no such snapshot", "`GET /datasets/{name}` lists the snapshots.";
     UploadNotFound: NOT_FOUND, "upload_not_found", "There is no such upload", "`GET /datasets/{name}/uploads` lists the uploads; begin it anew.";
     UploadOffsetMismatch: CONFLICT, "upload_offset_mismatch", "The piece begins elsewhere than the bytes end", "Ask with HEAD where to go on.";
@@ -123,8 +130,14 @@ impl Code {
     /// Whether the server refuses because of its load, so that the same request may succeed later or elsewhere.
     #[must_use]
     pub fn sheds_load(self) -> bool {
-        let load =
-            [Self::Overloaded, Self::RateLimited, Self::ServerBusy, Self::TooManyConnections, Self::DeadlineExceeded];
+        let load = [
+            Self::Overloaded,
+            Self::RateLimited,
+            Self::ServerBusy,
+            Self::TooManyConnections,
+            Self::TooManyStreams,
+            Self::DeadlineExceeded,
+        ];
         load.contains(&self)
     }
 }

@@ -15,8 +15,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::config::{
-    AccessArgs, DataDir, DataRootArgs, DatasetLimits, HttpLimits, KernelOptions, LogArgs, LogFormat, MemoryConfig,
-    ReadyPolicy, ServeConfig, http,
+    AccessArgs, DataDir, DataRootArgs, DatasetLimits, HttpLimits, KernelOptions, LabelStudioArgs, LogArgs, LogFormat,
+    MemoryConfig, ReadyPolicy, ServeConfig, WebhookArgs, http,
 };
 use crate::inference::Registry;
 use crate::inference::testing::{
@@ -78,6 +78,10 @@ impl TestServer {
                 uploads: 2,
                 upload_expiry: Duration::from_secs(3600),
             },
+            collect: None,
+            webhooks: WebhookArgs::default(),
+            tracking: None,
+            label_studio: LabelStudioArgs::default(),
             retention: None,
             log: LogArgs { log: "info".to_owned(), log_format: LogFormat::Text },
             roots: DataRootArgs { data_roots: vec![folder.path().to_owned()] },
@@ -471,5 +475,5 @@ async fn the_description_is_served_and_complete() {
             "#/components/schemas/Problem"
         );
     }
-    assert_eq!(ids.len(), 39);
+    assert_eq!(ids.len(), 53);
 }

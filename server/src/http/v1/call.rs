@@ -58,6 +58,11 @@ impl ModelCall {
         Ok(Self { model, deadline, record, intake })
     }
 
+    /// The id of the request; empty outside the router.
+    pub(super) fn request_id(&self) -> &str {
+        self.record.as_ref().map_or("", RequestRecord::id)
+    }
+
     /// The model.
     pub(super) fn model(&self) -> &Model {
         &self.model

@@ -11,7 +11,9 @@ use trainer::evaluate::TestViews;
 use utoipa::{IntoParams, ToSchema};
 
 use super::call::{CallContext, ModelCall};
+use super::feedback::keep;
 use super::{refusal, within};
+use crate::config::CollectOptions;
 use crate::http::extract::{ImageBytes, Images, Query, Upload};
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
@@ -43,10 +45,25 @@ pub struct ClassifyQuery {
     #[serde(default)]
     #[param(inline, default = "none")]
     tta: TestViews,
+    /// Whether the images may wait for feedback. The server must collect images (`--collect`), and keeps those that its policy wants.
+    #[serde(default)]
+    #[param(default = false, example = false)]
+    keep: bool,
 }
 
 fn default_top_k() -> usize {
     5
+}
+
+impl ClassifyQuery {
+    /// What may be kept of the images, if they may.
+    fn collection<'a>(&self, state: &'a AppState) -> Result<Option<&'a CollectOptions>, ApiError> {
+        match (&state.collect, self.keep) {
+            (_, false) => Ok(None),
+            (Some(options), true) => Ok(Some(options)),
+            (None, true) => Err(Code::CollectionOff.into()),
+        }
+    }
 }
 
 /// Image files as a form.
@@ -67,6 +84,9 @@ pub struct ImageFile(Vec<u8>);
 /// What the images show.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Classification {
+    /// Names the request, in the server's log and in `POST /feedback`; also in the header `x-request-id`.
+    #[schema(example = "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55")]
+    pub request_id: String,
     /// The model that answered.
     #[schema(example = "flowers")]
     pub model: String,
@@ -109,6 +129,10 @@ pub struct ImageResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub problem: Option<ImageProblem>,
+    /// Whether the image waits for feedback, where the request asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = true)]
+    pub kept: Option<bool>,
 }
 
 /// Why one of several images cannot be used.
@@ -169,7 +193,7 @@ documents! {
     ClassifyErrors:
         InvalidParameter, InvalidMultipart, BodyUnreadable, ImageMissing, ImageEmpty, ModelNotNamed, ModelNotFound,
         BodyTooLarge, UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        TooManyImages, NotAClassifier, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        TooManyImages, NotAClassifier, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
 }
 
 documents! {
@@ -177,7 +201,7 @@ documents! {
     ClassifyBytesErrors:
         InvalidParameter, BodyUnreadable, ImageEmpty, ModelNotNamed, ModelNotFound, BodyTooLarge,
         UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        NotAClassifier, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        NotAClassifier, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Classify images of a form
@@ -197,7 +221,7 @@ pub async fn classify_images(
 ) -> Result<Json<Classification>, ApiError> {
     let call = admit(&state, &query, CallContext::of(&request)).await?;
     let Images(uploads) = Images::from_request(request, &state).await?;
-    classify(&state, &query, &call, uploads).await.map(Json)
+    classify_and_keep(&state, &query, &call, uploads).await.map(Json)
 }
 
 /// Classify one image
@@ -217,7 +241,7 @@ pub async fn classify_bytes(
 ) -> Result<Json<Classification>, ApiError> {
     let call = admit(&state, &query, CallContext::of(&request)).await?;
     let ImageBytes(bytes) = ImageBytes::from_request(request, &state).await?;
-    classify(&state, &query, &call, vec![Upload { file_name: None, bytes }]).await.map(Json)
+    classify_and_keep(&state, &query, &call, vec![Upload { file_name: None, bytes }]).await.map(Json)
 }
 
 /// Everything that can be refused is refused before the body is read.
@@ -225,7 +249,20 @@ async fn admit(state: &AppState, query: &ClassifyQuery, context: CallContext) ->
     within("top_k", query.top_k, &(1..=MOST_CLASSES))?;
     let call = ModelCall::admit(state, query.model.as_deref(), context).await?;
     check_threshold(query.threshold, call.model().scores().kind)?;
+    query.collection(state)?;
     Ok(call)
+}
+
+async fn classify_and_keep(
+    state: &AppState,
+    query: &ClassifyQuery,
+    call: &ModelCall,
+    uploads: Vec<Upload>,
+) -> Result<Classification, ApiError> {
+    let Some(options) = query.collection(state)? else { return classify(state, query, call, uploads).await };
+    let mut answer = classify(state, query, call, uploads.clone()).await?;
+    keep(state, options, uploads, &mut answer).await;
+    Ok(answer)
 }
 
 async fn classify(
@@ -254,11 +291,12 @@ async fn classify(
         spec.answered(&scores, query.top_k, asked).into_iter().map(prediction).collect()
     };
     let result = |(file_name, row): (Option<String>, &Result<Vec<f32>, ImageError>)| match row {
-        Ok(logits) => ImageResult { file_name, predictions: Some(predictions(logits)), problem: None },
-        Err(error) => ImageResult { file_name, predictions: None, problem: Some(ImageProblem::of(error)) },
+        Ok(logits) => ImageResult { file_name, predictions: Some(predictions(logits)), problem: None, kept: None },
+        Err(error) => ImageResult { file_name, predictions: None, problem: Some(ImageProblem::of(error)), kept: None },
     };
     let results = names.into_iter().zip(&logits).map(result).collect();
     Ok(Classification {
+        request_id: call.request_id().to_owned(),
         model: model.name().to_string(),
         version: model.version(),
         engine: state.engine.kind.to_string(),

@@ -1,17 +1,15 @@
 //! What all kinds of jobs have in common.
 
-use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use trainer::estimate::RunProgress;
 use utoipa::{IntoParams, ToSchema};
 
 use super::within;
 use crate::http::problem::{ApiError, Code};
-use crate::jobs::{
-    JobError, JobEvent, JobId, JobKind, JobProgress, JobRecord, JobRequest, JobSpec, JobState, Jobs, Submission,
-};
+use crate::jobs::{JobError, JobId, JobKind, JobRecord, JobRequest, JobSpec, JobState, Jobs, Submission};
 
 /// The state of a job, whatever its work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -37,10 +35,12 @@ pub struct JobStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, format = DateTime, example = "2026-11-23T18:53:10.005Z")]
     pub finished_at: Option<Timestamp>,
-    /// Progress within the current phase.
+    /// Whether a client asked to pause it. It is paused when it has reached its next checkpoint.
+    pub pause_requested: bool,
+    /// How far it is, and how long it still takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub progress: Option<JobProgress>,
+    pub progress: Option<RunProgress>,
     /// Why it failed, if it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -54,6 +54,7 @@ impl From<&JobRecord> for JobStatus {
             state: job.state,
             attempt: job.attempt,
             cancel_requested: job.cancel_requested,
+            pause_requested: job.pause_requested,
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
@@ -89,45 +90,6 @@ impl JobQuery {
             |text: &str| ApiError::new(Code::InvalidParameter, format!("after: `{text}` is not the id of a job"));
         Ok((self.after.as_deref().map(|text| text.parse().map_err(|_| invalid(text))).transpose()?, limit))
     }
-}
-
-/// The page of a job's events.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct EventsQuery {
-    /// The `seq` of the last event already received.
-    #[serde(default)]
-    #[param(minimum = 0, default = 0)]
-    after: i64,
-    /// The maximum number of events in the answer.
-    #[serde(default = "default_events")]
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: usize,
-}
-
-fn default_events() -> usize {
-    100
-}
-
-impl EventsQuery {
-    /// The number behind which the page begins, and its length.
-    fn page(&self) -> Result<(i64, usize), ApiError> {
-        let limit = within("limit", self.limit, &(1..=1000))?;
-        if self.after < 0 {
-            return Err(ApiError::new(Code::InvalidParameter, "after: it must not be negative"));
-        }
-        Ok((self.after, limit))
-    }
-}
-
-/// A page of events.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct JobEventPage {
-    /// In the order in which they happened.
-    pub data: Vec<JobEvent>,
-    /// Whether there are more already. If not, ask again later with the same `after`.
-    pub has_more: bool,
 }
 
 /// Parses the id in a path. A malformed id is an unknown job.
@@ -166,13 +128,6 @@ pub(super) async fn submit(
     let (Submission::New(job) | Submission::Existing(job)) =
         jobs.create(&JobRequest { spec: &spec, ..request }).await?;
     Ok(job)
-}
-
-/// A page of the events of a job.
-pub(super) async fn events(jobs: &Jobs, id: JobId, query: &EventsQuery) -> Result<Json<JobEventPage>, ApiError> {
-    let (after, limit) = query.page()?;
-    let page = jobs.events(id, after, limit).await?;
-    Ok(Json(JobEventPage { data: page.data, has_more: page.has_more }))
 }
 
 /// The answer to a request for a job that is accepted.

@@ -67,6 +67,7 @@ impl From<JobsError> for ApiError {
         match error {
             JobsError::Unknown(_) => ApiError::new(Code::JobNotFound, detail),
             JobsError::Finished { .. } => ApiError::new(Code::JobFinished, detail),
+            JobsError::State { .. } => ApiError::new(Code::JobState, detail),
             JobsError::KeyReused(_) => ApiError::new(Code::IdempotencyKeyReused, detail),
             JobsError::QueueFull { .. } => ApiError::new(Code::TooManyJobs, detail).retry_after(JOBS_TAKE),
             JobsError::Database(_) if error.is_full() => ApiError::from(Code::StorageFull).caused_by(error),
@@ -86,6 +87,7 @@ impl From<DatasetStoreError> for ApiError {
             DatasetStoreError::Unknown { .. } => ApiError::new(Code::DatasetNotFound, detail),
             DatasetStoreError::Exists(_) => ApiError::new(Code::DatasetExists, detail),
             DatasetStoreError::UnknownImage { .. } => ApiError::new(Code::ImageNotFound, detail),
+            DatasetStoreError::UnknownInboxImage(_) => ApiError::new(Code::InboxImageNotFound, detail),
             DatasetStoreError::UnknownSnapshot { .. } => ApiError::new(Code::SnapshotNotFound, detail),
             DatasetStoreError::Full { .. } => ApiError::new(Code::DatasetLimit, detail),
             DatasetStoreError::UnknownUpload(_) => ApiError::new(Code::UploadNotFound, detail),

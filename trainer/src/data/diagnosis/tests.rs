@@ -1,8 +1,8 @@
 //! Findings in folders that have them.
 
-use models::preprocess::{Filter, Limits, Region, decode, resample, test_card};
+use models::preprocess::{ColorMode, Filter, Limits, Region, decode, resample, test_card};
 
-use super::{CopyKind, Diagnosis};
+use super::{CopyKind, Diagnosis, ImageGroup};
 use crate::data::testing::write;
 use crate::data::{BadFilePolicy, DatasetSource, Layout};
 
@@ -73,10 +73,35 @@ fn tiny_images_and_classes_of_very_different_size_are_named() {
     }
     let card = |seed| test_card(seed, 64, 64);
     write(folder.path(), [("few/1.png", card(20)), ("few/2.png", card(21)), ("few/3.png", test_card(22, 40, 31))]);
-    let Diagnosis { tiny, copies, imbalance } = diagnosis(folder.path());
+    let Diagnosis { tiny, copies, imbalance, .. } = diagnosis(folder.path());
     let tiny: Vec<_> = tiny.iter().map(|image| (&*image.image, image.width, image.height)).collect();
     assert_eq!((tiny, copies.len()), (vec![("few/3.png", 40, 31)], 0));
     let imbalance = imbalance.unwrap();
     assert_eq!((&*imbalance.largest, imbalance.largest_images), ("many", 10));
     assert_eq!((&*imbalance.smallest, imbalance.smallest_images), ("few", 3));
+}
+
+#[test]
+fn turned_images_unusual_colors_and_stray_folders_are_named() {
+    let reference = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/data/preprocess/decode");
+    let reference = |name: &str| std::fs::read(reference.join(name)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        ("a/1.png", test_card(1, 40, 40)),
+        ("a/2.png", test_card(2, 40, 40)),
+        ("a/turned.jpg", reference("orientation_6.jpg")),
+        ("b/3.png", test_card(3, 40, 40)),
+        ("b/inks.jpg", reference("cmyk.jpg")),
+        ("b/deep.png", reference("rgb_16.png")),
+        ("notes/plan.txt", b"what we want to do".to_vec()),
+        ("notes/costs.txt", b"what it costs".to_vec()),
+    ];
+    write(folder.path(), files);
+    let storage = diagnosis(folder.path()).storage;
+    assert_eq!(storage.turned, ImageGroup { count: 1, examples: vec!["a/turned.jpg".to_owned()] });
+    assert_eq!(storage.deep.examples, ["b/deep.png"]);
+    let modes: Vec<_> = storage.modes.iter().map(|group| (group.mode, group.images.count)).collect();
+    assert_eq!(modes, [(ColorMode::Rgb, 5), (ColorMode::Cmyk, 1)]);
+    let stray: Vec<_> = storage.stray_folders.iter().map(|stray| (stray.folder.as_str(), stray.entries)).collect();
+    assert!(matches!(stray[..], [(name, 2)] if name.ends_with("notes")), "{stray:?}");
 }

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
-use super::dataset;
+use super::path::DatasetPath;
 use crate::datasets::stored::Archive;
-use crate::http::extract::{Path, Query};
+use crate::http::extract::Query;
 use crate::http::problem::{ApiError, documents};
 use crate::http::state::AppState;
 use crate::http::written;
@@ -42,7 +42,7 @@ documents! {
 /// reads both.
 #[utoipa::path(
     get, path = "/datasets/{name}/archive", operation_id = "get_dataset_archive", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers"), ArchiveQuery),
+    params(DatasetPath, ArchiveQuery),
     responses(
         (status = 200, description = "The archive.", body = ArchiveContent, content_type = "application/zip"),
         GetArchiveErrors
@@ -50,10 +50,9 @@ documents! {
 )]
 pub async fn get_archive(
     State(state): State<AppState>,
-    Path(name): Path<String>,
+    DatasetPath { name }: DatasetPath,
     Query(query): Query<ArchiveQuery>,
 ) -> Result<Response, ApiError> {
-    let name = dataset(&name)?;
     let (images, file_name) = match query.snapshot {
         None => (state.datasets.content(&name).await?, format!("{name}.zip")),
         Some(number) => (state.datasets.snapshot_images(&name, number).await?, format!("{name}-{number}.zip")),

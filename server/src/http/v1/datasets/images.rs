@@ -11,12 +11,14 @@ use jiff::Timestamp;
 use models::preprocess::{ImageError, ImageFormat};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
-use trainer::data::{Checksum, Subset, labels_of};
+use trainer::data::{Subset, labels_of};
 use utoipa::{IntoParams, ToSchema};
 
-use super::dataset;
-use crate::datasets::stored::{Addition, ImageFilter, ImageUpload, Label, StoredImage, file_name};
-use crate::http::extract::{self, LabeledImages, Path, Query};
+use super::path::{DatasetPath, ImagePath, image_id};
+use crate::datasets::stored::{
+    Addition, ImageEdit, ImageFilter, ImageUpload, Label, StoredImage, SubsetChoice, file_name,
+};
+use crate::http::extract::{self, LabeledImages, Query};
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::http::v1::classify::{ImageProblem, refuse_all};
@@ -143,13 +145,36 @@ pub struct ImagesQuery {
     limit: usize,
 }
 
-/// A change of an image.
+/// A change of an image. What is left out stays.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageChange {
     /// The new label; several are separated by slashes, as in `rose/tulip`, and a slash alone is none.
-    #[schema(example = "tulip")]
-    label: String,
+    #[serde(default)]
+    #[schema(nullable = false, example = "tulip")]
+    label: Option<String>,
+    /// The new subset.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    subset: Option<SubsetChoice>,
+}
+
+/// Images that are to be in another subset.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageMove {
+    /// The ids of the images.
+    #[schema(min_items = 1, example = json!(["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]))]
+    images: Vec<String>,
+    /// Their new subset.
+    subset: SubsetChoice,
+}
+
+/// The images that were moved.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct MovedImages {
+    /// In the order of the request.
+    pub data: Vec<DatasetImage>,
 }
 
 /// The bytes of an image file.
@@ -189,6 +214,13 @@ documents! {
 }
 
 documents! {
+    /// The errors of `POST /datasets/{name}/move`.
+    MoveImagesErrors:
+        InvalidJson, BodyUnreadable, DatasetNotFound, ImageNotFound, BodyTooLarge, UnsupportedMediaType, InvalidBody,
+        BodyTimeout, ServerBusy, DatasetsUnavailable, StorageFull
+}
+
+documents! {
     /// The errors of `DELETE /datasets/{name}/images/{id}`.
     DeleteImageErrors: DatasetNotFound, ImageNotFound, DatasetsUnavailable, StorageFull
 }
@@ -201,7 +233,7 @@ documents! {
 /// that a request may be repeated.
 #[utoipa::path(
     post, path = "/datasets/{name}/images", operation_id = "add_dataset_images", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers")),
+    params(DatasetPath),
     request_body(content = LabeledImagesForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "What became of each; at least one is in the data set.", body = ImageAdditions),
@@ -210,10 +242,9 @@ documents! {
 )]
 pub async fn add_images(
     State(state): State<AppState>,
-    Path(name): Path<String>,
+    DatasetPath { name }: DatasetPath,
     request: Request,
 ) -> Result<Json<ImageAdditions>, ApiError> {
-    let name = dataset(&name)?;
     // Before the body is read.
     state.datasets.check(&name).await?;
     let LabeledImages(files) = LabeledImages::from_request(request, &state).await?;
@@ -262,12 +293,12 @@ fn addition(file_name: Option<String>, file: Result<Addition, ImageError>) -> Im
 /// As they are now, in the order in which they came.
 #[utoipa::path(
     get, path = "/datasets/{name}/images", operation_id = "list_dataset_images", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers"), ImagesQuery),
+    params(DatasetPath, ImagesQuery),
     responses((status = 200, description = "A page of images.", body = DatasetImagePage), ListImagesErrors)
 )]
 pub async fn list_images(
     State(state): State<AppState>,
-    Path(name): Path<String>,
+    DatasetPath { name }: DatasetPath,
     Query(query): Query<ImagesQuery>,
 ) -> Result<Json<DatasetImagePage>, ApiError> {
     let limit = within("limit", query.limit, &(1..=1000))?;
@@ -275,7 +306,7 @@ pub async fn list_images(
         return Err(ApiError::new(Code::InvalidParameter, "after: it must not be negative"));
     }
     let filter = ImageFilter { label: query.label.as_deref(), after: query.after, limit };
-    let page = state.datasets.images(&dataset(&name)?, &filter).await?;
+    let page = state.datasets.images(&name, &filter).await?;
     Ok(Json(DatasetImagePage {
         data: page.data.into_iter().map(DatasetImage::from).collect(),
         has_more: page.has_more,
@@ -287,20 +318,14 @@ pub async fn list_images(
 /// The file as it came.
 #[utoipa::path(
     get, path = "/datasets/{name}/images/{id}", operation_id = "get_dataset_image", tag = "datasets",
-    params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
-        ("id" = String, Path, description = "The image's id."),
-    ),
+    params(ImagePath),
     responses(
         (status = 200, description = "The image file.", body = ImageContent, content_type = "application/octet-stream"),
         GetImageErrors
     )
 )]
-pub async fn get_image(
-    State(state): State<AppState>,
-    Path((name, id)): Path<(String, String)>,
-) -> Result<Response, ApiError> {
-    let path = state.datasets.file(&dataset(&name)?, image_id(&id)?).await?;
+pub async fn get_image(State(state): State<AppState>, ImagePath { name, id }: ImagePath) -> Result<Response, ApiError> {
+    let path = state.datasets.file(&name, id).await?;
     let opened = spawn_blocking(move || {
         let mut head = Vec::new();
         File::open(&path)?.take(HEAD).read_to_end(&mut head)?;
@@ -319,10 +344,7 @@ pub async fn get_image(
 /// A JPEG no longer than 256 pixels on either side, made when it is first asked for.
 #[utoipa::path(
     get, path = "/datasets/{name}/images/{id}/thumbnail", operation_id = "get_dataset_thumbnail", tag = "datasets",
-    params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
-        ("id" = String, Path, description = "The image's id."),
-    ),
+    params(ImagePath),
     responses(
         (status = 200, description = "The picture.", body = ImageContent, content_type = "image/jpeg"),
         GetThumbnailErrors
@@ -330,32 +352,56 @@ pub async fn get_image(
 )]
 pub async fn get_thumbnail(
     State(state): State<AppState>,
-    Path((name, id)): Path<(String, String)>,
+    ImagePath { name, id }: ImagePath,
 ) -> Result<Response, ApiError> {
-    let bytes = state.datasets.thumbnail(&dataset(&name)?, image_id(&id)?, state.limits.image).await?;
+    let bytes = state.datasets.thumbnail(&name, id, state.limits.image).await?;
     Ok((headers("image/jpeg"), bytes).into_response())
 }
 
-/// Change the label of an image
+/// Change the label or the subset of an image
 ///
-/// Snapshots keep the label that the image had when they were made.
+/// Snapshots keep what the image had when they were made. An image that is in a subset is only there; the subsets that no image is
+/// given to are drawn for each run, as far as its options ask for them.
 #[utoipa::path(
     patch, path = "/datasets/{name}/images/{id}", operation_id = "change_dataset_image", tag = "datasets",
-    params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
-        ("id" = String, Path, description = "The image's id."),
-    ),
+    params(ImagePath),
     request_body = ImageChange,
     responses((status = 200, description = "The image.", body = DatasetImage), ChangeImageErrors)
 )]
 pub async fn change_image(
     State(state): State<AppState>,
-    Path((name, id)): Path<(String, String)>,
+    ImagePath { name, id }: ImagePath,
     extract::Json(change): extract::Json<ImageChange>,
 ) -> Result<Json<DatasetImage>, ApiError> {
-    let label = change.label.parse::<Label>();
+    let label = change.label.as_deref().map(str::parse::<Label>).transpose();
     let label = label.map_err(|error| ApiError::new(Code::InvalidLabel, error.to_string()))?;
-    Ok(Json(state.datasets.relabel(&dataset(&name)?, image_id(&id)?, &label).await?.into()))
+    if label.is_none() && change.subset.is_none() {
+        return Err(ApiError::new(Code::InvalidBody, "nothing is changed; send `label`, `subset` or both"));
+    }
+    let (name, id, edit) = (name, id, ImageEdit { label: label.as_ref(), subset: change.subset });
+    let edited = state.datasets.edit(&name, &[id], &edit).await?.pop();
+    let missing = || ApiError::new(Code::ImageNotFound, format!("there is no image `{id}`"));
+    Ok(Json(edited.ok_or_else(missing)?.into()))
+}
+
+/// Move images to another subset
+///
+/// All of them or, if one is not there, none.
+#[utoipa::path(
+    post, path = "/datasets/{name}/move", operation_id = "move_dataset_images", tag = "datasets",
+    params(DatasetPath),
+    request_body = ImageMove,
+    responses((status = 200, description = "The images.", body = MovedImages), MoveImagesErrors)
+)]
+pub async fn move_images(
+    State(state): State<AppState>,
+    DatasetPath { name }: DatasetPath,
+    extract::Json(request): extract::Json<ImageMove>,
+) -> Result<Json<MovedImages>, ApiError> {
+    let ids = request.images.iter().map(|id| image_id(id)).collect::<Result<Vec<_>, _>>()?;
+    let edit = ImageEdit { label: None, subset: Some(request.subset) };
+    let moved = state.datasets.edit(&name, &ids, &edit).await?;
+    Ok(Json(MovedImages { data: moved.into_iter().map(DatasetImage::from).collect() }))
 }
 
 /// Remove an image
@@ -363,17 +409,14 @@ pub async fn change_image(
 /// Snapshots that have it keep it.
 #[utoipa::path(
     delete, path = "/datasets/{name}/images/{id}", operation_id = "delete_dataset_image", tag = "datasets",
-    params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
-        ("id" = String, Path, description = "The image's id."),
-    ),
+    params(ImagePath),
     responses((status = 204, description = "It is removed."), DeleteImageErrors)
 )]
 pub async fn delete_image(
     State(state): State<AppState>,
-    Path((name, id)): Path<(String, String)>,
+    ImagePath { name, id }: ImagePath,
 ) -> Result<StatusCode, ApiError> {
-    state.datasets.remove(&dataset(&name)?, image_id(&id)?).await?;
+    state.datasets.remove(&name, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -392,11 +435,6 @@ impl From<StoredImage> for DatasetImage {
             added_at: image.added_at,
         }
     }
-}
-
-/// Parses the id in a path. A malformed one is that of no image.
-fn image_id(text: &str) -> Result<Checksum, ApiError> {
-    text.parse().map_err(|_| ApiError::new(Code::ImageNotFound, format!("there is no image `{text}`")))
 }
 
 fn headers(media_type: &'static str) -> [(HeaderName, HeaderValue); 2] {

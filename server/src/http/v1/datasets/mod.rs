@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod images;
+mod path;
 pub mod snapshots;
 pub mod uploads;
 
@@ -13,9 +14,10 @@ use utoipa::ToSchema;
 
 use crate::datasets::DatasetName;
 use crate::datasets::stored::{ClassCount, DatasetDetail, DatasetRecord, SnapshotRecord};
-use crate::http::extract::{self, Path};
+use crate::http::extract;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
+use path::DatasetPath;
 
 /// A new data set.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -104,14 +106,14 @@ pub async fn list_datasets(State(state): State<AppState>) -> Result<Json<Dataset
 /// With its classes as they are now, and its snapshots.
 #[utoipa::path(
     get, path = "/datasets/{name}", operation_id = "get_dataset", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers")),
+    params(DatasetPath),
     responses((status = 200, description = "The data set.", body = StoredDatasetDetail), GetDatasetErrors)
 )]
 pub async fn get_dataset(
     State(state): State<AppState>,
-    Path(name): Path<String>,
+    DatasetPath { name }: DatasetPath,
 ) -> Result<Json<StoredDatasetDetail>, ApiError> {
-    let DatasetDetail { record, classes, snapshots } = state.datasets.get(&dataset(&name)?).await?;
+    let DatasetDetail { record, classes, snapshots } = state.datasets.get(&name).await?;
     Ok(Json(StoredDatasetDetail { record, classes, snapshots }))
 }
 
@@ -120,11 +122,13 @@ pub async fn get_dataset(
 /// With all images and snapshots, unless a job that waits or runs uses it. Models that were made of it stay.
 #[utoipa::path(
     delete, path = "/datasets/{name}", operation_id = "delete_dataset", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers")),
+    params(DatasetPath),
     responses((status = 204, description = "It is deleted."), DeleteDatasetErrors)
 )]
-pub async fn delete_dataset(State(state): State<AppState>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
-    let name = dataset(&name)?;
+pub async fn delete_dataset(
+    State(state): State<AppState>,
+    DatasetPath { name }: DatasetPath,
+) -> Result<StatusCode, ApiError> {
     // Without their database no job runs.
     if let Ok(jobs) = state.jobs.ready()
         && let Some(job) = jobs.using(&name).await?
@@ -134,9 +138,4 @@ pub async fn delete_dataset(State(state): State<AppState>, Path(name): Path<Stri
     }
     state.datasets.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Parses the name in a path. A malformed name is that of no data set.
-pub(super) fn dataset(text: &str) -> Result<DatasetName, ApiError> {
-    text.parse().map_err(|_| ApiError::new(Code::DatasetNotFound, format!("there is no stored data set `{text}`")))
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::dataset;
+use super::path::{DatasetPath, dataset};
 use crate::datasets::stored::SnapshotRecord;
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, documents};
@@ -26,7 +26,7 @@ documents! {
 /// is the answer. A fine-tune makes one when it is accepted.
 #[utoipa::path(
     post, path = "/datasets/{name}/snapshots", operation_id = "create_dataset_snapshot", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers")),
+    params(DatasetPath),
     responses(
         (status = 201, description = "The snapshot.", body = SnapshotRecord,
          headers(("Location" = String, description = "The address of the snapshot."))),
@@ -35,9 +35,8 @@ documents! {
 )]
 pub async fn create_snapshot(
     State(state): State<AppState>,
-    Path(name): Path<String>,
+    DatasetPath { name }: DatasetPath,
 ) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<SnapshotRecord>), ApiError> {
-    let name = dataset(&name)?;
     let snapshot = state.datasets.snapshot(&name).await?;
     let location = format!("/datasets/{name}/snapshots/{}", snapshot.number);
     let location = HeaderValue::try_from(location).map_err(ApiError::internal)?;
@@ -50,7 +49,7 @@ pub async fn create_snapshot(
 #[utoipa::path(
     get, path = "/datasets/{name}/snapshots/{number}", operation_id = "get_dataset_snapshot", tag = "datasets",
     params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
+        DatasetPath,
         ("number" = u32, Path, description = "The snapshot's number.", example = 3),
     ),
     responses((status = 200, description = "The snapshot.", body = SnapshotRecord), GetSnapshotErrors)

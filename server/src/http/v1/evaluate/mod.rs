@@ -9,7 +9,8 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::jobs::{EventsQuery, JobEventPage, JobQuery, accepted, events, idempotency_key, job_id, submit};
+use super::follow::{EventsQuery, JobEventPage, events};
+use super::jobs::{JobQuery, accepted, idempotency_key, job_id, submit};
 use crate::evaluate::EvaluateSpec;
 use crate::http::extract::{self, Path, Query};
 use crate::http::problem::{ApiError, documents};
@@ -46,7 +47,7 @@ documents! {
 
 documents! {
     /// The errors of `GET /evaluate/{id}/events`.
-    EventsErrors: InvalidParameter, JobNotFound, JobsUnavailable
+    EventsErrors: InvalidParameter, JobNotFound, JobsUnavailable, TooManyStreams, ShuttingDown
 }
 
 documents! {
@@ -129,22 +130,29 @@ pub async fn get_evaluation(
     Ok(Json(state.jobs.ready()?.get(job_id(&id)?).await?.try_into()?))
 }
 
-/// List the events of an evaluation
+/// List or follow the events of an evaluation
 ///
-/// In order; ask again with `after` set to the last `seq` to follow it.
+/// In order; ask again with `after` set to the last `seq` to follow it. With `Accept: text/event-stream` the events are
+/// sent as they happen, as those of a fine-tune are.
 #[utoipa::path(
     get, path = "/evaluate/{id}/events", operation_id = "list_evaluation_events", tag = "evaluate",
     params(("id" = String, Path, description = "The evaluation's id."), EventsQuery),
-    responses((status = 200, description = "A page of events.", body = JobEventPage), EventsErrors)
+    responses(
+        (status = 200, description = "A page of events, or all of them as they happen.",
+         content((JobEventPage = "application/json"), (String = "text/event-stream"))),
+        (status = 204, description = "To a stream that goes on: it has ended, and the client has had every event."),
+        EventsErrors
+    )
 )]
 pub async fn list_evaluation_events(
     State(state): State<AppState>,
     Path(id): Path<String>,
     Query(query): Query<EventsQuery>,
-) -> Result<Json<JobEventPage>, ApiError> {
-    let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
-    EvaluationJob::try_from(jobs.get(id).await?)?;
-    events(&jobs, id, &query).await
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = job_id(&id)?;
+    EvaluationJob::try_from(state.jobs.ready()?.get(id).await?)?;
+    events(&state, id, &query, &headers).await
 }
 
 /// Cancel an evaluation

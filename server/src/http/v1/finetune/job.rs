@@ -27,6 +27,10 @@ pub struct Job {
     pub name: String,
     /// The options in force, defaults included.
     pub options: FinetuneOptions,
+    /// The address that is told when it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = "uri", example = "https://hooks.example.org/graft")]
+    pub webhook: Option<String>,
     /// How the data set was understood, once the images were listed. The list of fine-tunes leaves it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -43,10 +47,11 @@ impl TryFrom<JobRecord> for Job {
     /// A job of another kind is no fine-tune.
     fn try_from(job: JobRecord) -> Result<Self, ApiError> {
         let status = JobStatus::from(&job);
-        let JobSpec::Finetune(FinetuneSpec { base_model, dataset, name, options }) = job.spec else {
+        let JobSpec::Finetune(FinetuneSpec { base_model, dataset, name, options, webhook }) = job.spec else {
             return Err(of_other_kind(&job));
         };
         let (base_model, name) = (base_model.to_string(), name.to_string());
-        Ok(Self { status, base_model, dataset, name, options, understood: None, result: job.result })
+        let webhook = webhook.map(|url| url.to_string());
+        Ok(Self { status, base_model, dataset, name, options, webhook, understood: None, result: job.result })
     }
 }

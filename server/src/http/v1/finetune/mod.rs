@@ -1,10 +1,13 @@
-//! Fine-tunes: start, follow and cancel them.
+//! Fine-tunes: start, follow and control them.
 
+pub mod control;
 pub mod events;
 pub mod job;
+pub mod plan;
+pub mod schema;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Serialize;
@@ -13,10 +16,11 @@ use utoipa::ToSchema;
 use super::jobs::{JobQuery, accepted, idempotency_key, job_id, submit};
 use crate::finetune::FinetuneSpec;
 use crate::http::extract::{self, Path, Query};
-use crate::http::problem::{ApiError, documents};
+use crate::http::problem::{ApiError, Code, documents};
 use crate::http::record::RequestRecord;
 use crate::http::state::AppState;
 use crate::jobs::{JobKind, JobRequest, JobSpec};
+use crate::outbound::HttpUrl;
 use job::Job;
 
 /// A page of fine-tunes.
@@ -32,7 +36,7 @@ documents! {
     /// The errors of `POST /finetune`.
     CreateErrors:
         InvalidJson, InvalidParameter, BodyUnreadable, IdempotencyKeyReused, BodyTooLarge, UnsupportedMediaType,
-        InvalidBody, FinetuneRefused, DatasetNotFound, SnapshotNotFound, TooManyJobs, JobsUnavailable,
+        InvalidBody, FinetuneRefused, WebhookRefused, DatasetNotFound, SnapshotNotFound, TooManyJobs, JobsUnavailable,
         DatasetsUnavailable, StorageFull, BodyTimeout, ServerBusy
 }
 
@@ -44,11 +48,6 @@ documents! {
 documents! {
     /// The errors of `GET /finetune/{id}`.
     GetErrors: JobNotFound, JobsUnavailable
-}
-
-documents! {
-    /// The errors of `POST /finetune/{id}/cancel`.
-    CancelErrors: JobNotFound, JobFinished, JobsUnavailable, StorageFull
 }
 
 /// Start a fine-tune
@@ -79,6 +78,9 @@ pub async fn create_finetune(
     let jobs = state.jobs.ready()?;
     let spec = JobSpec::Finetune(request.clone());
     let complete = async {
+        if let Some(webhook) = &request.webhook {
+            check_webhook(&state, webhook)?;
+        }
         let dataset = state.datasets.pin(request.dataset).await?;
         let request = FinetuneSpec { dataset, ..request };
         state.checker.check(request.clone()).await?;
@@ -88,6 +90,16 @@ pub async fn create_finetune(
     let job = submit(&jobs, client, complete).await?;
     let job = Job::try_from(job)?;
     accepted(JobKind::Finetune, &job.status.id.clone(), Json(job))
+}
+
+/// Refuses an address whose host is not listed.
+fn check_webhook(state: &AppState, webhook: &HttpUrl) -> Result<(), ApiError> {
+    let Some(options) = &state.webhooks else {
+        let detail = "this server has no webhooks; its operator allows hosts with `--webhook-host`";
+        return Err(ApiError::new(Code::WebhookRefused, detail));
+    };
+    let checked = webhook.uri().and_then(|uri| options.hosts.check(&uri));
+    checked.map_err(|error| ApiError::new(Code::WebhookRefused, format!("webhook: {error}")))
 }
 
 /// List the fine-tunes
@@ -120,22 +132,4 @@ pub async fn get_finetune(State(state): State<AppState>, Path(id): Path<String>)
     let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
     let job = Job::try_from(jobs.get(id).await?)?;
     Ok(Json(Job { understood: jobs.dataset(id).await?, ..job }))
-}
-
-/// Cancel a fine-tune
-///
-/// A queued one ends at once, a running one within moments; its `state` says when. Nothing is published after that, unless
-/// the model was published already.
-#[utoipa::path(
-    post, path = "/finetune/{id}/cancel", operation_id = "cancel_finetune", tag = "finetune",
-    params(("id" = String, Path, description = "The fine-tune's id.")),
-    responses((status = 202, description = "It will end.", body = Job), CancelErrors)
-)]
-pub async fn cancel_finetune(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<(StatusCode, Json<Job>), ApiError> {
-    let (jobs, id) = (state.jobs.ready()?, job_id(&id)?);
-    Job::try_from(jobs.get(id).await?)?;
-    Ok((StatusCode::ACCEPTED, Json(jobs.cancel(id).await?.try_into()?)))
 }

@@ -17,7 +17,7 @@ use trainer::data::Layout;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::dataset;
+use super::path::{DatasetPath, dataset};
 use crate::datasets::stored::{ImportOutcome, Reception, UploadRecord};
 use crate::failure::is_full_disk;
 use crate::http::extract::Path;
@@ -150,7 +150,7 @@ documents! {
 /// The version of tus, its extensions, and the largest upload.
 #[utoipa::path(
     options, path = "/datasets/{name}/uploads", operation_id = "describe_uploads", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers")),
+    params(DatasetPath),
     responses((status = 204, description = "In the headers `Tus-Version`, `Tus-Extension` and `Tus-Max-Size`."), DescribeUploadsErrors)
 )]
 pub async fn describe_uploads(State(state): State<AppState>) -> Response {
@@ -171,7 +171,7 @@ pub async fn describe_uploads(State(state): State<AppState>) -> Response {
 #[utoipa::path(
     post, path = "/datasets/{name}/uploads", operation_id = "create_upload", tag = "datasets",
     params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
+        DatasetPath,
         ("Tus-Resumable" = String, Header, description = "`1.0.0`.", example = "1.0.0"),
         ("Upload-Length" = u64, Header, description = "The size of the archive in bytes.", example = 2_147_483_648_u64),
         (
@@ -211,7 +211,7 @@ pub async fn create_upload(State(state): State<AppState>, Path(name): Path<Strin
 /// Those that are not complete, and those whose images are being read or were read of late.
 #[utoipa::path(
     get, path = "/datasets/{name}/uploads", operation_id = "list_uploads", tag = "datasets",
-    params(("name" = String, Path, description = "The data set's name.", example = "flowers")),
+    params(DatasetPath),
     responses((status = 200, description = "The uploads.", body = UploadList), ListUploadsErrors)
 )]
 pub async fn list_uploads(
@@ -228,7 +228,7 @@ pub async fn list_uploads(
 #[utoipa::path(
     get, path = "/datasets/{name}/uploads/{id}", operation_id = "get_upload", tag = "datasets",
     params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
+        DatasetPath,
         ("id" = String, Path, description = "The upload's id."),
     ),
     responses((status = 200, description = "The upload.", body = Upload), GetUploadErrors)
@@ -246,7 +246,7 @@ pub async fn get_upload(
 #[utoipa::path(
     head, path = "/datasets/{name}/uploads/{id}", operation_id = "get_upload_offset", tag = "datasets",
     params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
+        DatasetPath,
         ("id" = String, Path, description = "The upload's id."),
         ("Tus-Resumable" = String, Header, description = "`1.0.0`.", example = "1.0.0"),
     ),
@@ -286,7 +286,7 @@ pub async fn get_upload_offset(
 #[utoipa::path(
     patch, path = "/datasets/{name}/uploads/{id}", operation_id = "append_upload", tag = "datasets",
     params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
+        DatasetPath,
         ("id" = String, Path, description = "The upload's id."),
         ("Tus-Resumable" = String, Header, description = "`1.0.0`.", example = "1.0.0"),
         ("Upload-Offset" = u64, Header, description = "How many bytes have come before.", example = 0),
@@ -368,7 +368,7 @@ async fn receive(mut body: Body, file: &mut tokio::fs::File, missing: u64) -> Re
 #[utoipa::path(
     delete, path = "/datasets/{name}/uploads/{id}", operation_id = "delete_upload", tag = "datasets",
     params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
+        DatasetPath,
         ("id" = String, Path, description = "The upload's id."),
         ("Tus-Resumable" = String, Header, description = "`1.0.0`.", example = "1.0.0"),
     ),
@@ -393,7 +393,7 @@ pub async fn delete_upload(
 #[utoipa::path(
     post, path = "/datasets/{name}/uploads/{id}/import", operation_id = "import_upload", tag = "datasets",
     params(
-        ("name" = String, Path, description = "The data set's name.", example = "flowers"),
+        DatasetPath,
         ("id" = String, Path, description = "The upload's id."),
     ),
     request_body = ImportRequest,
