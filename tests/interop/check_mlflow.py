@@ -89,7 +89,7 @@ def recorded(client, experiment: str, name: str):
 
 def check(client, run, job: dict) -> None:
     params, metrics, tags = run.data.params, run.data.metrics, run.data.tags
-    expected = {"base_model": "tiny", "views": "2", "epochs": "7", "tuning.epochs": "12", "dataset.kind": "folder"}
+    expected = {"base_model": "tiny", "views": "2", "epochs": "7", "tuning.epochs": "12", "dataset.layout": "folder"}
     assert expected.items() <= params.items(), params
     assert tags["graft.job"] == job["id"] and tags["graft.model_version"] == str(job["result"]["version"]), tags
     assert metrics["test_top1"] == job["result"]["metrics"]["test_top1"], metrics
