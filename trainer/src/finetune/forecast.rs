@@ -7,24 +7,28 @@ use models::ops::Shape;
 use models::{Graph, Params, Tensor};
 
 use super::auto;
-use super::head::HeadSolver;
+use super::head::{HeadSolver, LabeledFeatures};
 use super::prepare::Preparation;
-use super::probe::FeatureTransform;
+use super::probe::{FeatureTransform, ProbeTask, probe};
 use super::strategy::{FinetuneStrategy, trained};
 use super::{Base, FinetuneError, Task};
 use crate::backend::{ComputeBackend, CpuExecutor, Parameter};
 use crate::estimate::PhaseEstimate;
-use crate::events::{Event, Observer, Phase};
+use crate::events::{Event, Observer, Phase, Unobserved};
 
 /// Multiply-accumulates a second of an engine, from measurements on the machine of `docs/performance.md`. The run replaces it by
 /// its own pace within seconds.
 const ENGINE_MACS: f64 = 30e9;
 /// Reading, decoding and resizing a photograph, in seconds.
 const DECODE: f64 = 0.005;
-/// Passes over the features for one transform of a head: eight strengths, five folds, and the iterations of each.
-const PASSES: f64 = 420.0;
-/// Multiply-accumulates a second in such a pass.
-const HEAD_MACS: f64 = 20e9;
+/// Multiply-accumulates a second in the passes of SGD over the features.
+const HEAD_MACS: f64 = 4e9;
+/// Multiply-accumulates of a trial of the head's solver: half a second at most.
+const TRIAL_MACS: usize = 2_000_000_000;
+/// Passes over the features for one transform: eight strengths, five folds, and the iterations of each.
+const PASSES: usize = 1000;
+/// How many transforms take as long as the head that is trained in the end on all images.
+const FINAL_FIT: f64 = 0.5;
 /// Writing the model, in seconds for each multiply-accumulate of it that the golden images take, and at least.
 const EXPORT: f64 = 0.3;
 /// Images that are compared at most, and how many times as long as an engine all engines and the executor take for them.
@@ -82,8 +86,8 @@ pub(super) struct Workload {
     pub(super) row_seconds: f64,
     /// Multiply-accumulates of the base for an image.
     pub(super) macs: f64,
-    /// Of all passes over the features for the head.
-    pub(super) head_macs: f64,
+    /// Seconds for the head.
+    pub(super) head_seconds: f64,
     /// Passes over the training images while layers of the base are trained, and what a step takes; missing for `head`.
     pub(super) tuning: Option<(FinetuneStrategy, f64, StepSeconds)>,
 }
@@ -109,7 +113,7 @@ impl Workload {
             missing,
             row_seconds: macs / ENGINE_MACS + DECODE,
             macs,
-            head_macs: head_macs(task, features.shape(), (train, dataset.labels.len())),
+            head_seconds: head_seconds(task, features.shape(), (train, dataset.labels.len()))?,
             tuning: None,
         };
         workload.tuning = workload.time_tuning(task, preparation)?;
@@ -153,10 +157,10 @@ impl Workload {
 
     /// How long each phase may take.
     pub(super) fn phases(&self) -> Vec<PhaseEstimate> {
-        let Self { train, validation, test, missing, row_seconds, macs, head_macs, tuning } = self;
+        let Self { train, validation, test, missing, row_seconds, macs, head_seconds, tuning } = self;
         let [train, validation, test, missing] = [*train, *validation, *test, *missing].map(|count| count as f64);
         let engine = macs / ENGINE_MACS;
-        let mut phases = vec![(Phase::Features, missing * row_seconds), (Phase::Training, head_macs / HEAD_MACS)];
+        let mut phases = vec![(Phase::Features, missing * row_seconds), (Phase::Training, *head_seconds)];
         if let Some((strategy, epochs, StepSeconds { train: step, infer })) = *tuning {
             let measured = (validation + test) * infer;
             let epoch = match strategy {
@@ -186,15 +190,36 @@ pub(super) fn announce(
     Ok(())
 }
 
-/// Multiply-accumulates of all passes over the features of the training images.
-fn head_macs(task: &Task<'_>, shape: &Shape, (images, classes): (usize, usize)) -> f64 {
-    let rows = (images * task.options.views) as f64;
-    match task.options.solver() {
-        HeadSolver::Sgd => 3.0 * task.options.epochs as f64 * rows * (shape.len() * classes) as f64,
-        HeadSolver::Auto | HeadSolver::Lbfgs => {
-            let widths: usize =
-                FeatureTransform::all(shape).iter().map(|transform| transform.pooling.width(shape)).sum();
-            PASSES * rows * (widths * classes) as f64
-        }
+/// How long the head takes: SGD by its arithmetic, the search of L-BFGS by a trial on some rows of noise around the classes.
+fn head_seconds(task: &Task<'_>, shape: &Shape, (images, classes): (usize, usize)) -> Result<f64, FinetuneError> {
+    let rows = images * task.options.views;
+    if task.options.solver() == HeadSolver::Sgd {
+        return Ok((3 * task.options.epochs * rows * shape.len() * classes) as f64 / HEAD_MACS);
     }
+    let widths = FeatureTransform::all(shape).into_iter().map(|transform| transform.pooling.width(shape));
+    let narrow = widths.clone().min().unwrap_or(1).max(1);
+    let few = (TRIAL_MACS / (PASSES * narrow * classes)).clamp(4 * classes.max(5), rows.max(4 * classes.max(5)));
+    let noise = |at: usize| (at.wrapping_mul(2_654_435_761) >> 7) % 1000;
+    let classes_of: Vec<usize> = (0..few).map(|row| row % classes).collect();
+    let number = |at: usize| {
+        let own = at % narrow == classes_of[at / narrow] % narrow;
+        noise(at) as f32 / 1000.0 + f32::from(u8::from(own))
+    };
+    let training = LabeledFeatures { features: (0..few * narrow).map(number).collect(), classes: classes_of.clone() };
+    let trial = ProbeTask {
+        training: &training,
+        validation: &LabeledFeatures::default(),
+        shape: &Shape::vector(narrow),
+        views: 1,
+        classes,
+        transforms: &[],
+        options: task.options.head(),
+    };
+    let clock = Instant::now();
+    probe(&trial, &mut Unobserved)?;
+    let each = clock.elapsed().as_secs_f64() / (1.0 + FINAL_FIT) / few as f64 / narrow as f64;
+    // Of more images than these only some choose.
+    let choosing = rows.min(4096 * task.options.views) as f64;
+    let (all, widest) = (widths.clone().sum::<usize>() as f64, widths.max().unwrap_or(1) as f64);
+    Ok(each * (choosing * all + FINAL_FIT * rows as f64 * widest))
 }
