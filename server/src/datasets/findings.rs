@@ -33,7 +33,7 @@ impl DatasetFindings {
     /// Of a data set, its files as they were read, and the options that divide it.
     #[must_use]
     pub fn new(source: &DatasetSource, dataset: &Dataset, inspection: &Inspection, options: &FinetuneOptions) -> Self {
-        let mut summary = DatasetSummary::new(dataset, &dataset.split(options.partition(), options.seed));
+        let mut summary = DatasetSummary::new(dataset, &options.split(dataset, &dataset.samples));
         let Inspection { bad, warnings, .. } = inspection;
         summary.unusable = bad.len();
         summary.warnings.extend(warnings.iter().map(ToString::to_string));

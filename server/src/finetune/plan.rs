@@ -51,7 +51,7 @@ pub fn plan(
         base: &base,
         source: &images.source,
         access: &images.access,
-        options: spec.options,
+        options: spec.options.clone(),
         folders: &folders,
         engine: backends.engine.kind,
         threads: backends.engine.threads,

@@ -80,6 +80,8 @@ pub(super) struct Workload {
     pub(super) train: usize,
     pub(super) validation: usize,
     pub(super) test: usize,
+    /// Trainings: one, or with folds one for each of them and one on all images.
+    pub(super) trainings: usize,
     /// Rows of features that are not in the cache.
     pub(super) missing: usize,
     /// Seconds for one of them.
@@ -96,7 +98,7 @@ impl Workload {
     /// What is to be done, with so many rows of features to compute.
     pub(super) fn new(task: &Task<'_>, preparation: &Preparation, missing: usize) -> Result<Self, FinetuneError> {
         let Preparation { dataset, features, images, .. } = preparation;
-        let split = dataset.split(task.options.partition(), task.options.seed);
+        let split = task.options.split(dataset, &dataset.samples);
         // Images that cannot be read are left out of every subset alike.
         let usable = images.len() as f64 / dataset.samples.len().max(1) as f64;
         let [train, validation, test] = [&split.train, &split.validation, &split.test]
@@ -110,6 +112,7 @@ impl Workload {
             train,
             validation,
             test,
+            trainings: if task.options.folds > 1 { task.options.folds + 1 } else { 1 },
             missing,
             row_seconds: macs / ENGINE_MACS + DECODE,
             macs,
@@ -134,7 +137,7 @@ impl Workload {
             FinetuneStrategy::Auto => FinetuneStrategy::Staged,
             strategy => strategy,
         };
-        let GraftedGraph { graph, head, .. } = preparation.features.graft(&FeatureTransform::PLAIN, classes)?;
+        let GraftedGraph { graph, head, .. } = preparation.features.graft_plain(classes)?;
         let mut params = base.params.clone();
         for (name, param) in graph.node(head).params() {
             let numbers = param.shape.iter().product();
@@ -157,7 +160,7 @@ impl Workload {
 
     /// How long each phase may take.
     pub(super) fn phases(&self) -> Vec<PhaseEstimate> {
-        let Self { train, validation, test, missing, row_seconds, macs, head_seconds, tuning } = self;
+        let Self { train, validation, test, trainings, missing, row_seconds, macs, head_seconds, tuning } = self;
         let [train, validation, test, missing] = [*train, *validation, *test, *missing].map(|count| count as f64);
         let engine = macs / ENGINE_MACS;
         let mut phases = vec![(Phase::Features, missing * row_seconds), (Phase::Training, *head_seconds)];
@@ -172,6 +175,11 @@ impl Workload {
             phases.push((Phase::Tuning, once + epochs * epoch + measured));
         }
         let compared = if validation > 0.0 { validation } else { test }.min(COMPARED);
+        if *trainings > 1 {
+            // The trainings follow each other in one phase.
+            let once: f64 = phases.drain(1..).map(|(_, seconds)| seconds).sum();
+            phases.push((Phase::Training, once * *trainings as f64));
+        }
         phases.push((Phase::Export, EXPORT + engine));
         phases.push((Phase::Parity, compared * (engine + DECODE) * ENGINES));
         phases.into_iter().map(|(phase, seconds)| PhaseEstimate { phase, seconds }).collect()
@@ -212,6 +220,8 @@ fn head_seconds(task: &Task<'_>, shape: &Shape, (images, classes): (usize, usize
         shape: &Shape::vector(narrow),
         views: 1,
         classes,
+        sets: None,
+        weights: None,
         transforms: &[],
         options: task.options.head(),
     };

@@ -60,7 +60,7 @@ pub struct PlannedOption {
 /// # Errors
 /// [`FinetuneError`] for what [`finetune`](super::finetune) refuses as well.
 pub fn plan(task: &Task<'_>, observer: &mut dyn Observer) -> Result<TrainingPlan, FinetuneError> {
-    let options = FinetuneOptions { bad_files: BadFilePolicy::Skip, ..task.options };
+    let options = FinetuneOptions { bad_files: BadFilePolicy::Skip, ..task.options.clone() };
     let lenient = &Task { options, ..task.clone() };
     observer.event(Event::Phase { phase: Phase::Data });
     let preparation = prepare::prepare(lenient, observer)?;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::base::head_alone;
 use super::image::ImageFile;
 use super::stage::{BadFiles, Progress};
-use super::{Base, FinetuneError, HEAD, LinearProbe, Task};
+use super::{Base, FeatureTransform, FinetuneError, HEAD, LinearProbe, Task};
 use crate::data::{BadFile, Checksum, Dataset, DatasetSummary, OpenOptions, check_classes, duplicates};
 use crate::events::{Event, Observer, Phase};
 
@@ -59,6 +59,12 @@ impl FeatureNode {
     /// The base with a new head on these features.
     pub(super) fn graft(&self, probe: &LinearProbe, classes: usize) -> Result<GraftedGraph, GraphError> {
         let steps = probe.steps(self.shape());
+        self.graph.graft_behind(&NewHead { name: HEAD, classes, behind: self.node, steps: &steps })
+    }
+
+    /// The base with a new head on these features as they are, for measurements.
+    pub(super) fn graft_plain(&self, classes: usize) -> Result<GraftedGraph, GraphError> {
+        let steps = FeatureTransform::PLAIN.steps(self.shape());
         self.graph.graft_behind(&NewHead { name: HEAD, classes, behind: self.node, steps: &steps })
     }
 }

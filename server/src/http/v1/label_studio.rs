@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
+use trainer::evaluate::TestViews;
 use utoipa::ToSchema;
 
 use super::call::{CallContext, ModelCall};
@@ -249,9 +250,9 @@ async fn classify(
         return Ok(classes);
     }
     let model = call.model();
-    for (place, logits) in places.into_iter().zip(call.run(state, images).await?.logits) {
+    for (place, logits) in places.into_iter().zip(call.run(state, images, TestViews::None).await?.logits) {
         let Ok(logits) = logits else { continue };
-        let scores = model.scores().scores(&logits);
+        let scores = model.scores().kind.scores(&logits);
         let label = |class: usize| (model.labels().get(class).unwrap_or_default().to_owned(), scores[class]);
         classes[place] = models::scores::top_k(&scores, scores.len()).into_iter().map(label).collect();
     }
