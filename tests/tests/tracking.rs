@@ -1,4 +1,4 @@
-//! Fine-tunes as runs of a tracking server, which answers as MLflow 3.17 does. `tests/interop/check_mlflow.py` asks the real one.
+//! Fine-tunes as runs of a tracking server, which answers as `MLflow` 3.17 does. `tests/interop/check_mlflow.py` asks the real one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use tests::images::{color_folders, tiny_base_model, write};
 use tests::receiver::{Received, Receiver};
 use tests::server::{Sandbox, json, text};
 
-/// MLflow's answers, shortened to what is read of them.
+/// `MLflow`'s answers, shortened to what is read of them.
 fn mlflow(request: &Received) -> (u16, Value) {
     let path = request.path.split('?').next().unwrap_or_default();
     let info = json!({"run_id": "5f3c", "artifact_uri": "mlflow-artifacts:/1/5f3c/artifacts"});

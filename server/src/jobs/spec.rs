@@ -9,6 +9,7 @@ use crate::finetune::FinetuneSpec;
 
 /// The work of one job. In the database and between processes it is a JSON object whose field `job` names the kind.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a page of jobs is the most of them that is in memory")]
 pub enum JobSpec {
     /// Train a new model on a stored one and publish it.
     Finetune(FinetuneSpec),
