@@ -5,14 +5,17 @@ use std::time::Instant;
 use models::graph::{GraftedGraph, NodeId};
 use models::ops::Shape;
 use models::{Graph, Params, Tensor};
+use rayon::prelude::*;
 
 use super::auto;
 use super::head::{HeadSolver, LabeledFeatures};
+use super::image::{ImageFile, decode_view};
 use super::prepare::Preparation;
 use super::probe::{FeatureTransform, ProbeTask, probe};
 use super::strategy::{FinetuneStrategy, trained};
 use super::{Base, FinetuneError, Task};
 use crate::backend::{ComputeBackend, CpuExecutor, Parameter};
+use crate::data::augment::View;
 use crate::estimate::PhaseEstimate;
 use crate::events::{Event, Observer, Phase, Unobserved};
 
@@ -151,7 +154,10 @@ impl Workload {
             stages: options.tuning.stages,
             backend: task.backend,
         };
-        let Some(seconds) = step.time()? else { return Ok(None) };
+        let Some(step) = step.time()? else { return Ok(None) };
+        // Every image is read and changed anew in each epoch, on the threads that compute.
+        let read = read_seconds(task, preparation);
+        let seconds = StepSeconds { train: step.train + read, infer: step.infer + read };
         let epochs = options.tuning.epochs as f64;
         let patient =
             options.strategy != FinetuneStrategy::Auto || seconds.train * self.train as f64 * epochs <= auto::PATIENCE;
@@ -184,6 +190,15 @@ impl Workload {
         phases.push((Phase::Parity, compared * (engine + DECODE) * ENGINES));
         phases.into_iter().map(|(phase, seconds)| PhaseEstimate { phase, seconds }).collect()
     }
+}
+
+/// How long reading and preparing an image takes, all threads together, measured on some images.
+fn read_seconds(task: &Task<'_>, preparation: &Preparation) -> f64 {
+    let apart = (preparation.images.len() / TIMED).max(1);
+    let images: Vec<&ImageFile> = preparation.images.iter().step_by(apart).take(TIMED).collect();
+    let clock = Instant::now();
+    let read = images.par_iter().filter(|image| decode_view(task, &image.sample, View::Plain).is_ok()).count();
+    clock.elapsed().as_secs_f64() / read.max(1) as f64
 }
 
 /// Says how long the phases may take, as soon as it is known how many rows of features are to be computed.
