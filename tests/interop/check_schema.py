@@ -13,7 +13,7 @@ import urllib.request
 
 from jsonschema import Draft202012Validator
 
-BASE = {"base_model": "tiny", "name": "new", "dataset": {"kind": "folder", "path": "nowhere"}}
+BASE = {"base_model": "tiny", "name": "new", "dataset": {"layout": "folder", "path": "nowhere"}}
 
 
 def options(**values: object) -> dict:
@@ -38,7 +38,7 @@ BAD = {
     "a share of one": options(label_smoothing=1.0),
     "a nested bound": options(tuning={"layer_decay": 0}),
     "a text for a number": options(epochs="many"),
-    "a data set without a kind": BASE | {"dataset": {"path": "nowhere"}},
+    "a data set without a path": BASE | {"dataset": {"layout": "folder"}},
     "a list": [BASE],
 }
 
