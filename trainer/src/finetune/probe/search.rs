@@ -33,8 +33,8 @@ const HEAT: usize = 2;
 /// A transform is clearly worse if its errors exceed the best one's by so many standard errors of their difference.
 const CLEARLY: f64 = 1.0;
 
-const CHOOSING: Stopping = Stopping { gradient: 3e-3, steps: 60 };
-const FINAL: Stopping = Stopping { gradient: 3e-4, steps: 500 };
+const CHOOSING: Stopping = Stopping { gradient: 5e-3, steps: 40 };
+const FINAL: Stopping = Stopping { gradient: 1e-3, steps: 500 };
 
 /// A transform with the strength that suits it best.
 #[derive(Debug, Clone, Copy, PartialEq)]
