@@ -6,6 +6,7 @@ pub mod config;
 mod database;
 pub mod datasets;
 pub mod evaluate;
+pub mod explain;
 pub mod failure;
 pub mod finetune;
 pub mod http;

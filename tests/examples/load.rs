@@ -3,6 +3,10 @@
 //! Measures the capacity by a closed loop, then sends 1, 2, 3 and 10 times as many requests a second, whatever becomes of
 //! the ones before, and prints goodput, latencies from the moment when a request was due, and whether the server counted
 //! what the clients did. Clients share the processors with the server here, so its own processor time is printed too.
+//!
+//! With `refusals` in place of SECONDS it measures what a refusal costs the server instead, in a closed loop of requests for
+//! a model that there is not: they are refused where those of a full queue are, by their heads. Start the server with
+//! `--log warn` for that, since of refusals by load only twenty lines a second are written.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
@@ -18,8 +22,11 @@ const CONNECTIONS: usize = 256;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, model, image, rest @ ..] = &arguments[..] else { panic!("HOST:PORT MODEL IMAGE [SECONDS]") };
-    let seconds = rest.first().map_or(10, |text| text.parse().expect("SECONDS is a whole number"));
     let image = std::fs::read(image).expect("the image can be read");
+    if rest.first().is_some_and(|word| word == "refusals") {
+        return refusals(address, &image);
+    }
+    let seconds = rest.first().map_or(10, |text| text.parse().expect("SECONDS is a whole number"));
     let target = Target { address, request: request(address, model, &image), duration: Duration::from_secs(seconds) };
     let closed = target.run(4, None);
     let capacity = closed.goodput();
@@ -29,6 +36,21 @@ fn main() {
     closed.print("closed", capacity);
     for times in [1.0, 2.0, 3.0, 10.0] {
         target.run(CONNECTIONS, Some(times * capacity)).print(&format!("{times} x"), capacity);
+    }
+}
+
+/// The server's processor time for each refusal, with the body of the image and with one of a kilobyte.
+fn refusals(address: &str, image: &[u8]) {
+    for round in 1..=5 {
+        for body in [image, &image[..image.len().min(1 << 10)]] {
+            let request = request(address, "a-model-that-there-is-not", body);
+            let outcome = Target { address, request, duration: Duration::from_secs(5) }.run(4, None);
+            let (refused, all) =
+                (outcome.statuses.get(&404).copied().unwrap_or_default(), outcome.statuses.values().sum());
+            assert_eq!(refused, all, "only refusals are measured; the statuses were {:?}", outcome.statuses);
+            let millis = 1000.0 * outcome.counted("process_cpu_seconds_total") / refused as f64;
+            println!("round {round}: {refused:7} refusals of {:6} bytes, {millis:.4} CPU ms each", body.len());
+        }
     }
 }
 

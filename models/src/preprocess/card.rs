@@ -24,10 +24,15 @@ pub fn test_card(seed: u64, width: u32, height: u32) -> Vec<u8> {
             }
         }
     }
+    encode_png(width, height, &pixels)
+}
+
+/// A PNG file of `[height, width, 3]` pixels.
+pub(super) fn encode_png(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
-    let result = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
+    let result = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
     // Writing into memory fails only for sizes that do not match the pixels, and these do.
     debug_assert!(result.is_ok(), "{result:?}");
     bytes

@@ -11,12 +11,16 @@ use super::images::describe;
 use super::interrupt::Interrupt;
 use super::output;
 
+/// A run that says nothing for longer seems to hang.
+const BETWEEN_LINES: Duration = Duration::from_secs(15);
+
 /// What a run shows.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     phase: Phase,
     /// Tenths of the phase that a plain line has told of.
     told: u64,
+    last_line: Instant,
     started: Instant,
     estimator: Estimator,
     /// How many seconds the whole run still takes, once that is known.
@@ -62,6 +66,7 @@ impl Progress {
             bar,
             phase: Phase::Data,
             told: 0,
+            last_line: Instant::now(),
             started: Instant::now(),
             estimator: Estimator::default(),
             seconds_left: None,
@@ -82,7 +87,8 @@ impl Progress {
         }
     }
 
-    fn tell(&self, text: &str) {
+    fn tell(&mut self, text: &str) {
+        self.last_line = Instant::now();
         // The run goes on when nobody reads.
         match (&self.bar, self.lines) {
             (Some(bar), _) => bar.println(text),
@@ -101,7 +107,10 @@ impl Progress {
                     [detail, left.as_deref().unwrap_or_default()].into_iter().filter(|part| !part.is_empty()).collect();
                 bar.set_message(parts.join(", "));
             }
-            None if done * 10 / total.max(1) > self.told || (done == total && self.told < 10) => {
+            None if done * 10 / total.max(1) > self.told
+                || (done == total && self.told < 10)
+                || self.last_line.elapsed() >= BETWEEN_LINES =>
+            {
                 self.told = done * 10 / total.max(1);
                 self.tell(format!("{:10} {done}/{total} {detail}", name(self.phase)).trim_end());
             }
@@ -125,15 +134,22 @@ impl Observer for Progress {
             }
             Event::Progress { done, total, .. } => self.progress(done, total, ""),
             Event::Step { epoch, epochs, loss, accuracy, images_per_second, seconds_left, .. } => {
-                if let Some(bar) = &self.bar {
-                    let left = human(self.seconds_left.unwrap_or(seconds_left));
-                    bar.set_length(epochs);
-                    bar.set_position(epoch - 1);
-                    let metric = match self.metric {
-                        Metric::Shown => format!(", accuracy {:.1} %", 100.0 * accuracy),
-                        Metric::Hidden => String::new(),
-                    };
-                    bar.set_message(format!("loss {loss:.3}{metric}, {images_per_second:.1} images/s, {left} left"));
+                let left = human(self.seconds_left.unwrap_or(seconds_left));
+                let metric = match self.metric {
+                    Metric::Shown => format!(", accuracy {:.1} %", 100.0 * accuracy),
+                    Metric::Hidden => String::new(),
+                };
+                let detail = format!("loss {loss:.3}{metric}, {images_per_second:.1} images/s, {left} left");
+                match &self.bar {
+                    Some(bar) => {
+                        bar.set_length(epochs);
+                        bar.set_position(epoch - 1);
+                        bar.set_message(detail);
+                    }
+                    None if self.last_line.elapsed() >= BETWEEN_LINES => {
+                        self.tell(&format!("{:10} epoch {epoch} of {epochs}, {detail}", name(self.phase)));
+                    }
+                    None => {}
                 }
             }
             Event::Epoch { epoch, epochs, train_loss, validation_loss, validation_top1 } => {

@@ -12,6 +12,7 @@ use crate::config::{
     CollectOptions, DataDir, HttpLimits, LabelStudioConfigError, ReadyPolicy, ServeConfig, WebhookConfigError,
 };
 use crate::datasets::DatasetStore;
+use crate::explain::Explanations;
 use crate::finetune::{FinetuneContext, JobChecker};
 use crate::http::budget::ByteBudget;
 use crate::http::middleware::refusals::RefusalLog;
@@ -33,6 +34,8 @@ pub struct Services {
     pub registry: Registry,
     /// Decodes images.
     pub decoder: Decoder,
+    /// Shows where models look.
+    pub explanations: Explanations,
     /// Fine-tunes.
     pub jobs: JobsHandle,
     /// Plans fine-tunes.
@@ -172,6 +175,7 @@ impl AppState {
         Ok(Self(Arc::new(Services {
             registry: Registry::new(store, &engine, options),
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
+            explanations: Explanations::default(),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             planner: Planner::new(command),
             streams: Arc::new(Semaphore::new(limits.event_streams)),

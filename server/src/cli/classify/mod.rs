@@ -2,6 +2,7 @@
 
 mod format;
 mod images;
+mod overlays;
 mod results;
 
 use std::num::NonZeroUsize;
@@ -21,6 +22,7 @@ use super::progress::Progress;
 use super::{CommandContext, output};
 use format::{Answers, Format};
 use images::ImageArgs;
+use overlays::Overlays;
 use results::Results;
 
 /// Answers every image that can be used and names the others. The exit code is 0 when all were answered, 3 when some could
@@ -56,6 +58,10 @@ pub(super) struct ClassifyArgs {
     #[arg(long, env = "GRAFT_OUT", value_name = "FILE")]
     out: Option<PathBuf>,
 
+    /// Write a picture for each image into this folder that shows where the model sees its best class (class activation map)
+    #[arg(long, env = "GRAFT_EXPLAIN", value_name = "FOLDER")]
+    explain: Option<PathBuf>,
+
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -87,6 +93,8 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
     let runner = ModelRunner::open(&model.onnx, &model.spec, engine.kind, engine.threads)?;
     let mut runner = runner.with_views(args.tta);
     let limits = args.limits.limits();
+    let overlays = args.explain.as_deref().map(|folder| Overlays::open(folder, &model, limits));
+    let mut overlays = overlays.transpose()?;
     let prepare =
         |path: &PathBuf| -> Result<PreparedImage> { Ok(model.spec.preprocess.apply(&std::fs::read(path)?, &limits)?) };
     let mut progress = (images.len() > CHUNK).then(Progress::on_stderr);
@@ -99,6 +107,9 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
         for (path, logits) in chunk.iter().zip(rows) {
             failures += usize::from(logits.is_err());
             results.add(path, &logits)?;
+            if let (Some(overlays), Ok(logits)) = (&mut overlays, &logits) {
+                overlays.add(path, logits)?;
+            }
         }
         results.flush()?;
         done += chunk.len();

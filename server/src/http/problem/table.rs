@@ -83,6 +83,7 @@ codes! {
     ReportNotFound: NOT_FOUND, "report_not_found", "The version has no report", "Only versions that a fine-tune made have one; `POST /evaluate` measures any.";
     ModelNotNamed: BAD_REQUEST, "model_not_named", "The model must be named", "Add `?model=` with one of the names in the answer.";
     NotAClassifier: UNPROCESSABLE_ENTITY, "not_a_classifier", "The model is a backbone without classes", "Fine-tune it first: `POST /finetune` with it as `base_model`.";
+    NotExplainable: UNPROCESSABLE_ENTITY, "not_explainable", "The model cannot show where it looks", "Leave out `explain`, or ask a model that graft's own executor runs; `graft check` says which those are.";
     ModelLoading: SERVICE_UNAVAILABLE, "model_loading", "The model is being loaded", "Try again after the seconds in `Retry-After`.";
     ModelFailed: SERVICE_UNAVAILABLE, "model_failed", "The model cannot serve", "`GET /models/{name}` gives the reason.";
     Overloaded: TOO_MANY_REQUESTS, "overloaded", "The wait for the model would be too long", "Try again after the seconds in `Retry-After`.";

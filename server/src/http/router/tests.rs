@@ -27,6 +27,7 @@ use crate::runtime::SelectedEngine;
 use crate::store::ModelStore;
 
 mod datasets;
+mod explanations;
 mod forms;
 mod front;
 mod uploads;

@@ -11,6 +11,7 @@ use trainer::evaluate::TestViews;
 use utoipa::{IntoParams, ToSchema};
 
 use super::call::{CallContext, ModelCall};
+use super::explanation::{ExplainMethod, ImageExplanation, explain};
 use super::feedback::keep;
 use super::{refusal, within};
 use crate::config::CollectOptions;
@@ -49,6 +50,9 @@ pub struct ClassifyQuery {
     #[serde(default)]
     #[param(default = false, example = false)]
     keep: bool,
+    /// Whether to show where the model sees the best class, and how. Takes about as long as training on the image does.
+    #[param(nullable = false, inline, example = "cam")]
+    explain: Option<ExplainMethod>,
 }
 
 fn default_top_k() -> usize {
@@ -133,6 +137,10 @@ pub struct ImageResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = true)]
     pub kept: Option<bool>,
+    /// Where the model sees the best class, where the request asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub explanation: Option<ImageExplanation>,
 }
 
 /// Why one of several images cannot be used.
@@ -193,7 +201,7 @@ documents! {
     ClassifyErrors:
         InvalidParameter, InvalidMultipart, BodyUnreadable, ImageMissing, ImageEmpty, ModelNotNamed, ModelNotFound,
         BodyTooLarge, UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        TooManyImages, NotAClassifier, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        TooManyImages, NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
 }
 
 documents! {
@@ -201,7 +209,7 @@ documents! {
     ClassifyBytesErrors:
         InvalidParameter, BodyUnreadable, ImageEmpty, ModelNotNamed, ModelNotFound, BodyTooLarge,
         UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        NotAClassifier, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Classify images of a form
@@ -274,6 +282,7 @@ async fn classify(
     let (started, model) = (Instant::now(), call.model());
     let (spec, asked) = (model.scores(), query.threshold);
     let (names, images): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| (upload.file_name, upload.bytes)).unzip();
+    let explained = query.explain.map(|method| (method, images.clone()));
     let InferenceResult { logits, prepare, queue, inference, batch } = call.run(state, images, query.tta).await?;
     refuse_all(&names, &logits)?;
     let predictions = |logits: &[f32]| {
@@ -291,10 +300,25 @@ async fn classify(
         spec.answered(&scores, query.top_k, asked).into_iter().map(prediction).collect()
     };
     let result = |(file_name, row): (Option<String>, &Result<Vec<f32>, ImageError>)| match row {
-        Ok(logits) => ImageResult { file_name, predictions: Some(predictions(logits)), problem: None, kept: None },
-        Err(error) => ImageResult { file_name, predictions: None, problem: Some(ImageProblem::of(error)), kept: None },
+        Ok(logits) => ImageResult {
+            file_name,
+            predictions: Some(predictions(logits)),
+            problem: None,
+            explanation: None,
+            kept: None,
+        },
+        Err(error) => ImageResult {
+            file_name,
+            predictions: None,
+            problem: Some(ImageProblem::of(error)),
+            explanation: None,
+            kept: None,
+        },
     };
-    let results = names.into_iter().zip(&logits).map(result).collect();
+    let mut results: Vec<ImageResult> = names.into_iter().zip(&logits).map(result).collect();
+    if let Some((ExplainMethod::Cam, images)) = explained {
+        explain(state, model, images, &mut results).await?;
+    }
     Ok(Classification {
         request_id: call.request_id().to_owned(),
         model: model.name().to_string(),

@@ -4,6 +4,7 @@ mod call;
 pub mod classify;
 pub mod datasets;
 pub mod evaluate;
+mod explanation;
 pub mod feedback;
 pub mod finetune;
 mod follow;
