@@ -180,14 +180,14 @@ impl WithSimd for OuterImage<'_> {
                     // As many taps at once as the usual windows are wide, so that a gradient that is loaded serves all.
                     let taps = run.taps.len();
                     let width = if [3, 5].contains(&taps) { taps } else { 1 };
-                    let place = Place { run, row, first_tap, first_pixel };
+                    let tap_row = TapRow { run, row, first_tap, first_pixel };
                     for first in (0..self.layer.channels).step_by(step) {
                         let channels = first..(first + step).min(self.layer.channels);
                         for tap in (0..taps).step_by(width) {
                             match width {
-                                5 => self.row::<S, 5>(simd, &place, tap, channels.clone()),
-                                3 => self.row::<S, 3>(simd, &place, tap, channels.clone()),
-                                _ => self.row::<S, 1>(simd, &place, tap, channels.clone()),
+                                5 => self.row::<S, 5>(simd, &tap_row, tap, channels.clone()),
+                                3 => self.row::<S, 3>(simd, &tap_row, tap, channels.clone()),
+                                _ => self.row::<S, 1>(simd, &tap_row, tap, channels.clone()),
                             }
                         }
                     }
@@ -198,7 +198,7 @@ impl WithSimd for OuterImage<'_> {
 }
 
 /// Columns of one row of the destination, and the row of taps and of the source that they meet.
-struct Place<'a> {
+struct TapRow<'a> {
     run: &'a Run,
     row: usize,
     first_tap: usize,
@@ -211,11 +211,11 @@ impl OuterImage<'_> {
     fn row<S: Simd, const T: usize>(
         &mut self,
         simd: S,
-        place: &Place<'_>,
+        tap_row: &TapRow<'_>,
         tap: usize,
         channels: std::ops::Range<usize>,
     ) {
-        let Place { run, row, first_tap, first_pixel } = *place;
+        let TapRow { run, row, first_tap, first_pixel } = *tap_row;
         let Depthwise { channels: stride, axes, .. } = *self.layer;
         let count = channels.len();
         let sources: [&[usize]; T] = std::array::from_fn(|t| run.sources(tap + t));
