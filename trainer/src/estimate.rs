@@ -252,7 +252,10 @@ mod tests {
         run.update(&images(900, 1000), seconds(10.0));
         // Half of what is left in 5 s.
         let half = run.update(&images(950, 1000), seconds(15.0)).unwrap();
-        assert_eq!((half.seconds_left, half.images_per_second), (Some(5.0 + 30.0), Some(10.0)));
+        let left = half.seconds_left.unwrap();
+        // Shares of a phase are rounded.
+        assert!((left - (5.0 + 30.0)).abs() < 1e-9, "{left}");
+        assert_eq!(half.images_per_second, Some(10.0));
     }
 
     #[test]
