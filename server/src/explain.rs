@@ -19,6 +19,8 @@ const WAITING: usize = 8;
 /// graft's own executor: engines give logits alone.
 #[derive(Clone)]
 pub struct Explanations {
+    store: ModelStore,
+    limits: Limits,
     /// One permit for each that may wait or be computed.
     waiting: Arc<Semaphore>,
     open: Arc<Mutex<Option<OpenModel>>>,
@@ -78,26 +80,25 @@ pub enum ExplainFailure {
     Interrupted(#[from] tokio::task::JoinError),
 }
 
-impl Default for Explanations {
-    fn default() -> Self {
-        Self { waiting: Arc::new(Semaphore::new(WAITING)), open: Arc::default() }
-    }
-}
-
 impl Explanations {
+    /// Explains models of this store. Images beyond the limits are refused by their headers.
+    #[must_use]
+    pub fn new(store: ModelStore, limits: Limits) -> Self {
+        Self { store, limits, waiting: Arc::new(Semaphore::new(WAITING)), open: Arc::default() }
+    }
+
     /// Explains the answers of a version of a model, one image after the other.
     ///
     /// # Errors
     /// [`ExplainFailure`].
     pub async fn explain(
         &self,
-        store: &ModelStore,
-        (name, version): (&ModelName, u32),
+        name: &ModelName,
+        version: u32,
         questions: Vec<Question>,
-        limits: Limits,
     ) -> Result<Vec<Explanation>, ExplainFailure> {
         let permit = self.waiting.clone().try_acquire_owned().map_err(|_| ExplainFailure::Busy)?;
-        let (open, store, name) = (self.open.clone(), store.clone(), name.clone());
+        let (open, store, limits, name) = (self.open.clone(), self.store.clone(), self.limits, name.clone());
         spawn_blocking(move || {
             let _permit = permit;
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,18 +161,17 @@ mod tests {
         let store = ModelStore::open(folder.path()).unwrap();
         let network = colors();
         let versions = [(); 2].map(|()| publish(&store, "colors", &network, &golden(&network)));
-        let (explanations, name) = (Explanations::default(), "colors".parse().unwrap());
+        let explanations = Explanations::new(store, Limits::default());
+        let name = "colors".parse().unwrap();
         for version in [versions[0], versions[1], versions[1]] {
             let asked = vec![question(bmp(RED), 0), question(bmp(GREEN), 0)];
-            let answers = explanations.explain(&store, (&name, version), asked, Limits::default()).await.unwrap();
+            let answers = explanations.explain(&name, version, asked).await.unwrap();
             // Red is high in the one and low in the other.
             assert!(answers[0].map.values[0] > 5.0 * answers[1].map.values[0], "{answers:?}");
             let open = explanations.open.lock().unwrap();
             assert_eq!(open.as_ref().map(|model| model.version), Some(version));
         }
-        let unreadable = explanations
-            .explain(&store, (&name, versions[0]), vec![question(b"oops".to_vec(), 0)], Limits::default())
-            .await;
+        let unreadable = explanations.explain(&name, versions[0], vec![question(b"oops".to_vec(), 0)]).await;
         assert!(matches!(unreadable, Err(ExplainFailure::Image(ImageError::NotAnImage))), "{unreadable:?}");
     }
 
@@ -179,8 +179,9 @@ mod tests {
     async fn more_than_may_wait_are_told_to_come_back() {
         let folder = tempfile::tempdir().unwrap();
         let store = ModelStore::open(folder.path()).unwrap();
-        let explanations = Explanations { waiting: Arc::new(Semaphore::new(0)), ..Explanations::default() };
-        let refused = explanations.explain(&store, (&"colors".parse().unwrap(), 1), vec![], Limits::default()).await;
+        let none = Arc::new(Semaphore::new(0));
+        let explanations = Explanations { waiting: none, ..Explanations::new(store, Limits::default()) };
+        let refused = explanations.explain(&"colors".parse().unwrap(), 1, vec![]).await;
         assert!(matches!(refused, Err(ExplainFailure::Busy)), "{refused:?}");
     }
 }

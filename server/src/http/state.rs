@@ -173,9 +173,9 @@ impl AppState {
             metrics: metrics.clone(),
         };
         Ok(Self(Arc::new(Services {
+            explanations: Explanations::new(store.clone(), limits.image),
             registry: Registry::new(store, &engine, options),
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
-            explanations: Explanations::default(),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             planner: Planner::new(command),
             streams: Arc::new(Semaphore::new(limits.event_streams)),

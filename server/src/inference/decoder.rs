@@ -38,12 +38,6 @@ impl Decoder {
         Self { turns: ModelTurns::new(threads.get()), pixels: Arc::new(PixelBudget::new(inflight_pixels)), limits }
     }
 
-    /// The images that are decoded at all.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.limits
-    }
-
     /// Pixels of the images that are being decoded.
     #[must_use]
     pub fn pixels_in_flight(&self) -> u64 {

@@ -61,9 +61,8 @@ pub(super) async fn explain(
     let answered = results.iter_mut().zip(images);
     let (answered, questions): (Vec<_>, Vec<_>) =
         answered.filter_map(|(result, image)| best(result).map(|class| (result, Question { image, class }))).unzip();
-    let version = (model.name(), model.version());
-    let explained = state.explanations.explain(state.registry.store(), version, questions, state.decoder.limits());
-    for (result, explanation) in answered.into_iter().zip(explained.await?) {
+    let explained = state.explanations.explain(model.name(), model.version(), questions).await?;
+    for (result, explanation) in answered.into_iter().zip(explained) {
         result.explanation = Some(explanation.into());
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! in registers for all taps, and a weight that is loaded serves several columns.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -117,23 +118,31 @@ impl WithSimd for SweepRow<'_> {
             for first in (0..self.layer.channels).step_by(step) {
                 let channels = first..(first + step).min(self.layer.channels);
                 for at in (0..whole).step_by(COLUMNS) {
-                    self.tile::<S, COLUMNS>(simd, (run, at), channels.clone());
+                    self.tile::<S, COLUMNS>(simd, &Tile { run, at, channels: channels.clone() });
                 }
                 for at in whole..run.columns.len() {
-                    self.tile::<S, 1>(simd, (run, at), channels.clone());
+                    self.tile::<S, 1>(simd, &Tile { run, at, channels: channels.clone() });
                 }
             }
         }
     }
 }
 
+/// Columns of a run from `at`, of some channels.
+struct Tile<'a> {
+    run: &'a Run,
+    at: usize,
+    channels: Range<usize>,
+}
+
 impl SweepRow<'_> {
-    /// `M` columns of a run from `at`, of some channels.
+    /// `M` columns.
     #[inline(always)]
-    fn tile<S: Simd, const M: usize>(&mut self, simd: S, (run, at): (&Run, usize), channels: std::ops::Range<usize>) {
+    fn tile<S: Simd, const M: usize>(&mut self, simd: S, tile: &Tile<'_>) {
+        let Tile { run, at, channels } = tile;
         let Depthwise { channels: stride, .. } = *self.layer;
         let count = channels.len();
-        let outs: [usize; M] = std::array::from_fn(|m| run.columns[at + m] * stride + channels.start);
+        let outs: [usize; M] = std::array::from_fn(|m| run.columns[*at + m] * stride + channels.start);
         let mut sums = match self.filter.start {
             SumStart::Zero => [[simd.splat_f32s(0.0); REGISTERS]; M],
             SumStart::Bias(bias) => [load::<S, REGISTERS>(simd, &bias[channels.clone()]); M],
@@ -143,7 +152,7 @@ impl SweepRow<'_> {
             for (position, tap) in run.taps.iter().enumerate() {
                 let weight = &self.filter.weight[(first_tap + tap) * stride + channels.start..][..count];
                 let weight = load::<S, REGISTERS>(simd, weight);
-                let columns = &run.sources(position)[at..at + M];
+                let columns = &run.sources(position)[*at..*at + M];
                 for (sums, column) in sums.iter_mut().zip(columns) {
                     let x = &self.source[(first_pixel + column) * stride + channels.start..][..count];
                     let x = load::<S, REGISTERS>(simd, x);
@@ -180,14 +189,15 @@ impl WithSimd for OuterImage<'_> {
                     // As many taps at once as the usual windows are wide, so that a gradient that is loaded serves all.
                     let taps = run.taps.len();
                     let width = if [3, 5].contains(&taps) { taps } else { 1 };
-                    let tap_row = TapRow { run, row, first_tap, first_pixel };
                     for first in (0..self.layer.channels).step_by(step) {
                         let channels = first..(first + step).min(self.layer.channels);
                         for tap in (0..taps).step_by(width) {
+                            let channels = channels.clone();
+                            let tap_row = TapRow { run, row, first_tap, first_pixel, tap, channels };
                             match width {
-                                5 => self.row::<S, 5>(simd, &tap_row, tap, channels.clone()),
-                                3 => self.row::<S, 3>(simd, &tap_row, tap, channels.clone()),
-                                _ => self.row::<S, 1>(simd, &tap_row, tap, channels.clone()),
+                                5 => self.row::<S, 5>(simd, &tap_row),
+                                3 => self.row::<S, 3>(simd, &tap_row),
+                                _ => self.row::<S, 1>(simd, &tap_row),
                             }
                         }
                     }
@@ -203,19 +213,16 @@ struct TapRow<'a> {
     row: usize,
     first_tap: usize,
     first_pixel: usize,
+    /// The first of the taps, among those of the run.
+    tap: usize,
+    channels: Range<usize>,
 }
 
 impl OuterImage<'_> {
-    /// `T` taps from `tap` of the run, over its columns.
+    /// `T` taps, over the columns of the run.
     #[inline(always)]
-    fn row<S: Simd, const T: usize>(
-        &mut self,
-        simd: S,
-        tap_row: &TapRow<'_>,
-        tap: usize,
-        channels: std::ops::Range<usize>,
-    ) {
-        let TapRow { run, row, first_tap, first_pixel } = *tap_row;
+    fn row<S: Simd, const T: usize>(&mut self, simd: S, tap_row: &TapRow<'_>) {
+        let TapRow { run, row, first_tap, first_pixel, tap, ref channels } = *tap_row;
         let Depthwise { channels: stride, axes, .. } = *self.layer;
         let count = channels.len();
         let sources: [&[usize]; T] = std::array::from_fn(|t| run.sources(tap + t));
