@@ -3,7 +3,7 @@
 use models::preprocess::PreparedImage;
 use serde::{Deserialize, Serialize};
 
-/// Views of an image whose answers are averaged (test-time augmentation): a little better, and as many times as slow.
+/// Views of an image whose answers are averaged (test-time augmentation): it may be better, and takes as many times as long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

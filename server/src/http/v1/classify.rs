@@ -41,7 +41,7 @@ pub struct ClassifyQuery {
     /// `sigmoid`) [default: the threshold of each class that the model was trained with, or 0.5].
     #[param(nullable = false, minimum = 0, maximum = 1, example = 0.5)]
     threshold: Option<f32>,
-    /// Views of each image whose answers are averaged: `flip` is the image and the image in a mirror, which is a little better and
+    /// Views of each image whose answers are averaged: `flip` is the image and the image in a mirror, which may be better and
     /// takes twice as long. Each view counts as an image in the queue.
     #[serde(default)]
     #[param(inline, default = "none")]
