@@ -78,6 +78,12 @@ impl ScoreSpec {
         (self.kind == ScoreKind::Sigmoid).then(|| asked.or_else(own).unwrap_or(ScoreKind::THRESHOLD))
     }
 
+    /// The one threshold of all classes; `None` where each has its own, and where classes exclude each other.
+    #[must_use]
+    pub fn common_threshold(&self, asked: Option<f32>) -> Option<f32> {
+        if self.thresholds.is_some() { asked } else { self.threshold(0, asked) }
+    }
+
     /// The classes to answer, best first: so many of the highest scores, and whatever else is present.
     #[must_use]
     pub fn answered(&self, scores: &[f32], most: usize, asked: Option<f32>) -> Vec<usize> {

@@ -134,7 +134,7 @@ fn summarize(report: &FinetuneReport) -> Result<()> {
         images.cached,
         images.train + images.validation + images.test,
         seconds.training,
-        if seconds.tuning > 0.0 { format!("tuning {:.1}, ", seconds.tuning) } else { String::new() },
+        seconds.tuning.map_or(String::new(), |tuning| format!("tuning {tuning:.1}, ")),
         seconds.export,
         seconds.parity,
     ))?;

@@ -382,8 +382,13 @@ fn record(model: &ModelReport) -> String {
         text(
             "seconds",
             format!(
-                "data {:.1}, features {:.1}, training {:.1}, tuning {:.1}, export {:.1}, parity {:.1}",
-                seconds.data, seconds.features, seconds.training, seconds.tuning, seconds.export, seconds.parity
+                "data {:.1}, features {:.1}, training {:.1}, {}export {:.1}, parity {:.1}",
+                seconds.data,
+                seconds.features,
+                seconds.training,
+                seconds.tuning.map_or(String::new(), |tuning| format!("tuning {tuning:.1}, ")),
+                seconds.export,
+                seconds.parity
             ),
         ),
     ];

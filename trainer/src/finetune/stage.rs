@@ -18,9 +18,10 @@ pub struct PhaseSeconds {
     pub features: f64,
     /// Training the head.
     pub training: f64,
-    /// Training layers of the base.
-    #[serde(default)]
-    pub tuning: f64,
+    /// Training layers of the base, where that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub tuning: Option<f64>,
     /// Writing the file.
     pub export: f64,
     /// Comparing it on every engine.
@@ -61,7 +62,7 @@ impl PhaseClock {
             Phase::Data => &mut self.seconds.data,
             Phase::Features => &mut self.seconds.features,
             Phase::Training => &mut self.seconds.training,
-            Phase::Tuning => &mut self.seconds.tuning,
+            Phase::Tuning => self.seconds.tuning.insert(0.0),
             Phase::Export => &mut self.seconds.export,
             Phase::Parity => &mut self.seconds.parity,
             Phase::Evaluation => return,

@@ -114,7 +114,7 @@ impl Answers<'_> {
         let ModelSource { name, version, .. } = self.model;
         let mut object =
             json!({"file": path.display().to_string(), "model": name, "version": version, "scores": self.spec().kind});
-        if let Some(threshold) = self.threshold {
+        if let Some(threshold) = self.spec().common_threshold(self.threshold) {
             object["threshold"] = json!(threshold);
         }
         object[key] = value;

@@ -42,9 +42,9 @@ pub struct ClassifyQuery {
     #[param(nullable = false, minimum = 0, maximum = 1, example = 0.5)]
     threshold: Option<f32>,
     /// Views of each image whose answers are averaged: `flip` is the image and the image in a mirror, which may be better and
-    /// takes twice as long. Each view counts as an image in the queue.
+    /// takes twice as long. Each view counts as an image in the queue [default: none].
     #[serde(default)]
-    #[param(inline, default = "none")]
+    #[param(inline)]
     tta: TestViews,
     /// Whether the images may wait for feedback. The server must collect images (`--collect`), and keeps those that its policy wants.
     #[serde(default)]
@@ -325,7 +325,7 @@ async fn classify(
         version: model.version(),
         engine: state.engine.kind.to_string(),
         scores: spec.kind,
-        threshold: if spec.thresholds.is_some() { asked } else { spec.threshold(0, asked) },
+        threshold: spec.common_threshold(asked),
         results,
         batch_size: batch,
         timings_ms: Timings {
