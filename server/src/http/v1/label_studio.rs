@@ -59,11 +59,10 @@ pub struct LabelStudioVersion {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct LabelStudioTasks {
     /// Each has `data` with the image in the field that the configuration names.
-    #[schema(value_type = Vec<Object>, example = json!([{"id": 1, "data": {"image": "/data/upload/1/rose.jpg"}}]))]
+    #[schema(value_type = Vec<Value>, example = json!([{"id": 1, "data": {"image": "/data/upload/1/rose.jpg"}}]))]
     tasks: Vec<Value>,
-    /// The labeling configuration.
+    /// The labeling configuration; null is the same as none.
     #[serde(default)]
-    #[schema(nullable = false)]
     label_config: Option<String>,
 }
 

@@ -145,17 +145,16 @@ pub struct ImagesQuery {
     limit: usize,
 }
 
-/// A change of an image. What is left out stays.
+/// A change of an image. What is left out, or null, stays.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageChange {
     /// The new label; several are separated by slashes, as in `rose/tulip`, and a slash alone is none.
     #[serde(default)]
-    #[schema(nullable = false, example = "tulip")]
+    #[schema(example = "tulip")]
     label: Option<String>,
     /// The new subset.
     #[serde(default)]
-    #[schema(nullable = false)]
     subset: Option<SubsetChoice>,
 }
 
@@ -164,7 +163,7 @@ pub struct ImageChange {
 #[serde(deny_unknown_fields)]
 pub struct ImageMove {
     /// The ids of the images.
-    #[schema(min_items = 1, example = json!(["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]))]
+    #[schema(example = json!(["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]))]
     images: Vec<String>,
     /// Their new subset.
     subset: SubsetChoice,
