@@ -96,18 +96,22 @@ fn requirement(route: Option<&str>) -> Requirement {
 }
 
 /// The key of a request: `Authorization: Bearer …`, `X-API-Key: …`, or the password of `Authorization: Basic …` for programs that
-/// know no other way, as Label Studio.
+/// know no other way, as Label Studio. In this order: a proxy may have a basic authentication of its own.
 fn secret(headers: &HeaderMap) -> Option<String> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, credentials) = authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(credentials.trim().to_owned());
-    }
-    if scheme.eq_ignore_ascii_case("basic") {
-        let text = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
-        return text.split_once(':').map(|(_user, password)| password.to_owned());
-    }
-    headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::to_owned)
+    let credentials = |name: &str| {
+        let (scheme, credentials) = authorization?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case(name).then(|| credentials.trim())
+    };
+    let bearer = credentials("bearer").map(str::to_owned);
+    let header = || headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    bearer.or_else(header).or_else(|| credentials("basic").and_then(password))
+}
+
+/// Of `USER:PASSWORD` in base64; `None` for anything else, which is no key.
+fn password(credentials: &str) -> Option<String> {
+    let text = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    text.split_once(':').map(|(_user, password)| password.to_owned())
 }
 
 fn check_host(access: &Access, request: &Request) -> Result<(), ApiError> {
@@ -138,4 +142,26 @@ fn check_origin(access: &Access, request: &Request) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::new(Code::OriginNotAllowed, format!("the request comes from a page of `{origin}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret_of(headers: &[(&'static str, &'static str)]) -> Option<String> {
+        let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+        secret(&pairs.collect())
+    }
+
+    #[test]
+    fn a_key_is_a_bearer_token_a_header_or_the_password_of_basic_authentication() {
+        // `echo -n user:secret | base64`
+        let (basic, header) = (("authorization", "Basic dXNlcjpzZWNyZXQ="), ("x-api-key", "other"));
+        assert_eq!(secret_of(&[("authorization", "bearer  token ")]).as_deref(), Some("token"));
+        assert_eq!(secret_of(&[header]).as_deref(), Some("other"));
+        assert_eq!(secret_of(&[basic]).as_deref(), Some("secret"));
+        assert_eq!(secret_of(&[basic, header]).as_deref(), Some("other"), "the basic authentication is a proxy's");
+        assert_eq!(secret_of(&[("authorization", "Basic ???"), header]).as_deref(), Some("other"));
+        assert_eq!(secret_of(&[("authorization", "Basic ???")]), None);
+    }
 }
