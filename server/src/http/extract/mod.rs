@@ -10,6 +10,6 @@ mod query;
 
 pub use bytes::ImageBytes;
 pub use images::{Images, LabeledImages, Upload};
-pub use json::Json;
+pub use json::{Json, not_null};
 pub use path::Path;
 pub use query::Query;

@@ -61,8 +61,9 @@ pub struct LabelStudioTasks {
     /// Each has `data` with the image in the field that the configuration names.
     #[schema(value_type = Vec<Value>, example = json!([{"id": 1, "data": {"image": "/data/upload/1/rose.jpg"}}]))]
     tasks: Vec<Value>,
-    /// The labeling configuration; null is the same as none.
-    #[serde(default)]
+    /// The labeling configuration.
+    #[serde(default, deserialize_with = "extract::not_null")]
+    #[schema(nullable = false)]
     label_config: Option<String>,
 }
 

@@ -145,16 +145,17 @@ pub struct ImagesQuery {
     limit: usize,
 }
 
-/// A change of an image. What is left out, or null, stays.
+/// A change of an image. What is left out stays.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageChange {
     /// The new label; several are separated by slashes, as in `rose/tulip`, and a slash alone is none.
-    #[serde(default)]
-    #[schema(example = "tulip")]
+    #[serde(default, deserialize_with = "extract::not_null")]
+    #[schema(nullable = false, example = "tulip")]
     label: Option<String>,
     /// The new subset.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "extract::not_null")]
+    #[schema(nullable = false)]
     subset: Option<SubsetChoice>,
 }
 
