@@ -7,11 +7,11 @@ use axum::http::{HeaderName, HeaderValue, header};
 use serde_json::Value;
 
 use crate::http::json_schema::json_schema;
-use crate::http::problem::documents;
+use crate::http::problem::{ApiError, documents};
 use crate::http::router::openapi;
 
 /// It is the same for the life of the program.
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| json_schema(&openapi(), "FinetuneRequest").unwrap_or_default());
+static SCHEMA: LazyLock<Option<Value>> = LazyLock::new(|| json_schema(&openapi(), "FinetuneRequest"));
 
 const SCHEMA_JSON: HeaderValue = HeaderValue::from_static("application/schema+json");
 
@@ -28,6 +28,8 @@ documents! {
     get, path = "/finetune/schema", operation_id = "get_finetune_schema", tag = "finetune",
     responses((status = 200, description = "The schema.", body = Object, content_type = "application/schema+json"), SchemaErrors)
 )]
-pub async fn get_finetune_schema() -> ([(HeaderName, HeaderValue); 1], Json<&'static Value>) {
-    ([(header::CONTENT_TYPE, SCHEMA_JSON)], Json(&SCHEMA))
+pub async fn get_finetune_schema() -> Result<([(HeaderName, HeaderValue); 1], Json<&'static Value>), ApiError> {
+    let schema = SCHEMA.as_ref();
+    let schema = schema.ok_or_else(|| ApiError::internal("the interface describes no `FinetuneRequest`".to_owned()))?;
+    Ok(([(header::CONTENT_TYPE, SCHEMA_JSON)], Json(schema)))
 }
