@@ -3,17 +3,18 @@
 use models::graph::{Graph, GraphBuilder, GraphError, NodeId};
 use models::init;
 use models::ops::{Dropout, Linear, Op, Relu, Shape};
+use models::params::ParamsError;
 use models::{Params, Tensor};
 
-use super::sgd::fit_options;
+use super::sgd::HeadNetwork;
 use super::transform::FeatureTransform;
 use super::{LinearProbe, ProbeTask};
-use crate::backend::ComputeBackend;
+use crate::backend::ExecError;
 use crate::events::{Event, Observer};
 use crate::finetune::FinetuneError;
 use crate::finetune::head::LinearHead;
 use crate::finetune::outcome::epochs;
-use crate::fit::{self, Examples, FeatureExamples};
+use crate::fit::{self, FeatureExamples};
 
 /// Numbers in each hidden layer, and the share of them that an image trains without.
 const WIDTH: usize = 4096;
@@ -56,25 +57,12 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
     let training_examples = FeatureExamples::new(views, training.classes[..images].to_vec(), options.seed);
     let validation_examples =
         FeatureExamples::new(vec![scaled(&validation.features)], validation.classes.clone(), options.seed);
-    let fit_options = fit_options(task, images);
     let params = init::he(&graph, options.seed);
-    let fitted = fit::fit(
-        fit::Task {
-            graph: &graph,
-            params: &params,
-            trains: &|_| true,
-            training: &training_examples,
-            label_sets: task.sets,
-            validation: (!validation.classes.is_empty()).then_some(&validation_examples as &dyn Examples),
-            options: &fit_options,
-            backend: &ComputeBackend::Rust,
-            checkpoints: None,
-            logs: fit::Logs::default(),
-        },
-        observer,
-    )?;
+    let network = HeadNetwork { graph: &graph, params: &params };
+    let fitted = network.fit(task, [&training_examples, &validation_examples], observer)?;
     drop(params);
-    let mut layers: Vec<LinearHead> = layers.iter().map(|&layer| of_node(&graph, layer, &fitted.params)).collect();
+    let layers = layers.iter().map(|&layer| of_node(&graph, layer, &fitted.params));
+    let mut layers = layers.collect::<Result<Vec<LinearHead>, ParamsError>>().map_err(ExecError::from)?;
     // The first layer takes features as they are.
     if let Some(first) = layers.first_mut() {
         let numbers = first.weight.data().iter().map(|weight| weight * scale).collect();
@@ -109,10 +97,10 @@ fn graph(width: usize, classes: usize) -> Result<(Graph, Vec<NodeId>), GraphErro
 }
 
 /// A layer's weight and bias.
-fn of_node(graph: &Graph, layer: NodeId, params: &Params) -> LinearHead {
-    let tensor = |at: usize| graph.node(layer).params.get(at).and_then(|name| params.get(name)).cloned();
-    let empty = || Tensor::new([0], vec![]);
-    LinearHead { weight: tensor(0).unwrap_or_else(empty), bias: tensor(1).unwrap_or_else(empty) }
+fn of_node(graph: &Graph, layer: NodeId, params: &Params) -> Result<LinearHead, ParamsError> {
+    let names = &graph.node(layer).params;
+    let tensor = |name: &String| params.get(name).cloned().ok_or_else(|| ParamsError::Missing { name: name.clone() });
+    Ok(LinearHead { weight: tensor(&names[0])?, bias: tensor(&names[1])? })
 }
 
 fn root_mean_square(numbers: &[f32]) -> f32 {

@@ -37,22 +37,8 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
     let examples =
         |table: &LabeledFeatures| FeatureExamples::new(vec![scale.apply(table)], table.classes.clone(), options.seed);
     let (training_examples, validation_examples) = (examples(&training), examples(&validation));
-    let fit_options = fit_options(task, training.classes.len());
-    let fitted = fit::fit(
-        fit::Task {
-            graph: &graph,
-            params: &params,
-            trains: &|_| true,
-            training: &training_examples,
-            label_sets: task.sets,
-            validation: (!validation.classes.is_empty()).then_some(&validation_examples as &dyn Examples),
-            options: &fit_options,
-            backend: &ComputeBackend::Rust,
-            checkpoints: None,
-            logs: fit::Logs::default(),
-        },
-        observer,
-    )?;
+    let network = HeadNetwork { graph: &graph, params: &params };
+    let fitted = network.fit(task, [&training_examples, &validation_examples], observer)?;
     let [weight, bias] = [0, 1].map(|at| fitted.params.get(&names[at]).unwrap_or(&start[at]).clone());
     let head = scale.fold(&LinearHead { weight, bias });
     if !head.is_finite() {
@@ -78,8 +64,41 @@ fn linear(width: usize, classes: usize) -> Result<(Graph, NodeId), GraphError> {
     Ok((builder.finish(head), head))
 }
 
+/// A network from features to logits, with its first weights.
+pub(super) struct HeadNetwork<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) params: &'a Params,
+}
+
+impl HeadNetwork<'_> {
+    /// Trains on the first examples, and keeps the epoch that does best on the second, if there are any.
+    pub(super) fn fit(
+        &self,
+        task: &ProbeTask<'_>,
+        [training, validation]: [&FeatureExamples; 2],
+        observer: &mut dyn Observer,
+    ) -> Result<fit::Fitted, fit::FitError> {
+        let options = fit_options(task, training.classes().len());
+        fit::fit(
+            fit::Task {
+                graph: self.graph,
+                params: self.params,
+                trains: &|_| true,
+                training,
+                label_sets: task.sets,
+                validation: (!validation.classes().is_empty()).then_some(validation as &dyn Examples),
+                options: &options,
+                backend: &ComputeBackend::Rust,
+                checkpoints: None,
+                logs: fit::Logs::default(),
+            },
+            observer,
+        )
+    }
+}
+
 /// How a head is trained on so many examples.
-pub(super) fn fit_options(task: &ProbeTask<'_>, examples: usize) -> FitOptions {
+fn fit_options(task: &ProbeTask<'_>, examples: usize) -> FitOptions {
     let HeadOptions { epochs, batch_size, learning_rate, weight_decay, label_smoothing, seed, .. } = task.options;
     let class_weights = task.weights.map(|weights| ClassWeights::Listed(weights.to_vec()));
     let fit = FitOptions {
