@@ -61,7 +61,7 @@ impl Explainer {
     /// # Errors
     /// [`ExplainError::NoFeatureMap`], and whatever is wrong with the network.
     pub fn new(graph: &Graph, params: &Params) -> Result<Self, ExplainError> {
-        let graph = without_dropout(graph);
+        let graph = without_dropout(graph)?;
         let at = last_feature_map(&graph).ok_or(ExplainError::NoFeatureMap)?;
         let (channels, ..) = graph.chw(at)?;
         let cut = graph.cut(at)?;
@@ -118,13 +118,11 @@ impl Explainer {
 }
 
 /// In training, dropout would make another network of it each time.
-fn without_dropout(graph: &Graph) -> Graph {
-    let changed = graph.rebuild(|builder, _, node| match node.op {
+fn without_dropout(graph: &Graph) -> Result<Graph, GraphError> {
+    graph.rebuild(|builder, _, node| match node.op {
         Op::Dropout(_) => Ok(node.inputs[0]),
         _ => builder.push_node(node),
-    });
-    // What was a graph stays one: dropout changes no shape.
-    changed.unwrap_or_else(|_: GraphError| graph.clone())
+    })
 }
 
 /// The last node with rows and columns that all scores go through.

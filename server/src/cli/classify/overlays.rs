@@ -1,6 +1,7 @@
 //! Pictures of where a model looks.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -17,7 +18,7 @@ pub(super) struct Overlays {
     explainer: ModelExplainer,
     limits: Limits,
     /// How many pictures have been written for images of each file name.
-    written: HashMap<String, usize>,
+    written: HashMap<OsString, usize>,
 }
 
 impl Overlays {
@@ -36,13 +37,13 @@ impl Overlays {
         let Some(class) = top_k(logits, 1).first().copied() else { return Ok(()) };
         let image = std::fs::read(path).with_context(|| path.display().to_string())?;
         let explanation = self.explainer.answer(&Question { image: image.into(), class }, &self.limits)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let number = self.written.entry(name.clone()).or_default();
+        let mut picture = path.file_name().with_context(|| format!("{} has no name", path.display()))?.to_owned();
+        let number = self.written.entry(picture.clone()).or_default();
         *number += 1;
-        let picture = match *number {
-            1 => format!("{name}.cam.png"),
-            number => format!("{name}.{number}.cam.png"),
-        };
+        if *number > 1 {
+            picture.push(format!(".{number}"));
+        }
+        picture.push(".cam.png");
         let picture = self.folder.join(picture);
         write_atomically(&picture, &explanation.overlay).with_context(|| picture.display().to_string())
     }

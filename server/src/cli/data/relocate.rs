@@ -71,7 +71,10 @@ fn stored(args: &MoveArgs, local: &LocalStore) -> Result<Vec<(Checksum, Option<S
 fn named(args: &MoveArgs, local: &LocalStore) -> Result<Vec<Checksum>> {
     let mut names: HashMap<String, Vec<Checksum>> = HashMap::new();
     for (sha256, name) in stored(args, local)? {
-        names.entry(name.unwrap_or_default()).or_default().push(sha256);
+        // An image without a name is named by its id.
+        if let Some(name) = name {
+            names.entry(name).or_default().push(sha256);
+        }
     }
     let find = |text: &String| {
         if let Ok(sha256) = text.parse() {
