@@ -11,7 +11,6 @@ five-fold cross-validation by mean average precision.
 """
 
 import csv
-import hashlib
 import json
 import os
 import pathlib
@@ -21,13 +20,14 @@ import time
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, f1_score
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+
+from heads import features
 
 CLASSES, IMAGES, TRAINING, SIDE = 17, 80, 60, 160
 MOSAICS = {"train": 900, "test": 300}
@@ -75,19 +75,6 @@ def finetune(graft, base, table):
     return json.loads((newest / "report.json").read_text())
 
 
-def features(rows, width):
-    checksums = [hashlib.sha256(path.read_bytes()).digest() for path, _, _ in rows]
-    for cache in (pathlib.Path(os.environ["GRAFT_DATA_DIR"]) / "cache" / "features").iterdir():
-        known = {}
-        for file in cache.glob("*.safetensors"):
-            tensors = load_file(file)
-            if tensors["features"].shape[1] == width:
-                known.update(zip(map(bytes, tensors["images"]), tensors["features"]))
-        if all(checksum in known for checksum in checksums):
-            return np.stack([known[checksum] for checksum in checksums])
-    raise SystemExit(f"no cache has {width} features of all mosaics")
-
-
 def scikit_learn(x, y, train, test):
     """mAP, micro and macro F1 at 0.5 on the test images, and seconds."""
     start = time.perf_counter()
@@ -118,7 +105,7 @@ def main(graft, source, target, *bases):
         result = report["test"]
         ours = result["mean_average_precision"], result["micro_f1"], result["macro_f1"], report["seconds"]["training"]
         with threadpool_limits(1):
-            theirs = scikit_learn(features(rows, int(width)), y, train, test)
+            theirs = scikit_learn(features([path for path, _, _ in rows], int(width)), y, train, test)
         for program, (precision, micro, macro, seconds) in [("graft", ours), ("scikit-learn", theirs)]:
             print(f"{name:16} {program:12} {100 * precision:6.2f} {100 * micro:9.2f} {100 * macro:9.2f} {seconds:8.2f}", flush=True)
 
