@@ -190,7 +190,11 @@ fn the_dashboard_shows_metrics_that_exist() {
     let server = server(&sandbox, &[]);
     assert_eq!(server.post("/classify/bytes", "image/png", example("red")).status(), 200);
     assert!(ask_closing(&server, "/health/live").starts_with("HTTP/1.1 200"));
-    let metrics = server.get("/metrics").text().unwrap();
+    // A client sees the end of its connection a moment before the server counts it.
+    let metrics = server.wait("an ended connection is counted", || {
+        let metrics = server.get("/metrics").text().unwrap();
+        metrics.contains("\ngraft_connections_ended_total{").then_some(metrics)
+    });
     let exists = |name: &str| {
         metrics.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
     };
