@@ -21,6 +21,7 @@ pub mod cifar;
 pub mod files;
 pub mod graph;
 pub mod init;
+pub mod inverted;
 pub mod labels;
 pub mod network;
 pub mod ops;

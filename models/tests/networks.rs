@@ -56,7 +56,7 @@ fn networks() -> impl Iterator<Item = (&'static str, Graph)> {
 fn parameters_are_as_many_as_published() {
     // VGG by arithmetic on table 1 of the paper, ResNet as torchvision's `num_params`, CIFAR ResNets as in the list of
     // github.com/akamaster/pytorch_resnet_cifar10, pre-activation counted in github.com/KaimingHe/resnet-1k-layers,
-    // tflearn's with the biases of its convolutions.
+    // tflearn's with the biases of its convolutions, starter by arithmetic on its table of blocks.
     let table = [
         ("vgg11", 132_863_336),
         ("vgg11_lrn", 132_863_336),
@@ -91,6 +91,7 @@ fn parameters_are_as_many_as_published() {
         ("tflearn_resnet56_mean", 855_050),
         ("tflearn_resnet110", 1_732_010),
         ("tflearn_resnet110_mean", 1_732_010),
+        ("starter", 2_211_168),
     ];
     let counted: Vec<_> = networks().map(|(name, graph)| (name, graph.counts().parameters)).collect();
     assert_eq!(counted, table);

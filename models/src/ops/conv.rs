@@ -54,6 +54,12 @@ impl Conv2d {
         Self { padding: Padding::all(padding), ..self }
     }
 
+    /// With the channels divided into so many independent convolutions.
+    #[must_use]
+    pub fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
     /// Without a bias, as before a batch normalization.
     #[must_use]
     pub fn without_bias(self) -> Self {

@@ -6,6 +6,7 @@ pub use published::{PUBLISHED, PublishedWeights};
 
 use crate::cifar::{ORIGINAL, Original, PREACTIVATION, Pooling, PreActivation, TFLEARN, TfLearn};
 use crate::graph::{Folding, Graph, GraphError};
+use crate::inverted::{self, InvertedResNet};
 use crate::resnet::{self, ResNet};
 use crate::vgg::{self, Vgg};
 
@@ -22,6 +23,8 @@ pub enum Architecture {
     PreActivation(&'static PreActivation),
     /// tflearn's example.
     TfLearn(&'static TfLearn),
+    /// A network of inverted residuals.
+    Inverted(&'static InvertedResNet),
 }
 
 /// Every network, family by family in the order of their tables.
@@ -33,6 +36,7 @@ pub fn all() -> impl Iterator<Item = Architecture> {
         .chain(ORIGINAL.iter().map(Architecture::Original))
         .chain(PREACTIVATION.iter().map(Architecture::PreActivation))
         .chain(TFLEARN.iter().map(Architecture::TfLearn))
+        .chain(inverted::TABLE.iter().map(Architecture::Inverted))
 }
 
 /// The network of this name. A VGG is also known by the paper's column, as `vgg_d` or `vgg_a_lrn`.
@@ -76,6 +80,7 @@ impl Architecture {
             Architecture::Original(row) => row.name,
             Architecture::PreActivation(row) => row.name,
             Architecture::TfLearn(row) => row.name,
+            Architecture::Inverted(row) => row.name,
         }
     }
 
@@ -102,24 +107,27 @@ impl Architecture {
                 let pooling = if row.pooling == Pooling::Mean { ", shortcuts averaged (2017)" } else { "" };
                 format!("tflearn's residual_network_cifar10 example, n = {}{pooling}", row.n)
             }
+            Architecture::Inverted(_) => "graft's own, of inverted residuals (Sandler et al. 2018)".to_owned(),
         }
     }
 
-    /// Height and width of the images that its paper trains on.
+    /// Height and width of the images that its paper, or graft's recipe, trains on.
     #[must_use]
     pub fn input(self) -> [usize; 2] {
         match self {
             Architecture::Vgg(_) | Architecture::ResNet(_) => [224; 2],
             Architecture::Original(_) | Architecture::PreActivation(_) | Architecture::TfLearn(_) => [32; 2],
+            Architecture::Inverted(_) => [64; 2],
         }
     }
 
-    /// The number of classes in its paper.
+    /// The number of classes in its paper or recipe.
     #[must_use]
     pub fn classes(self) -> usize {
         match self {
             Architecture::Vgg(_) | Architecture::ResNet(_) => 1000,
             Architecture::Original(_) | Architecture::PreActivation(_) | Architecture::TfLearn(_) => 10,
+            Architecture::Inverted(_) => 200,
         }
     }
 
@@ -134,6 +142,7 @@ impl Architecture {
             Architecture::Original(row) => row.graph(input, classes),
             Architecture::PreActivation(row) => row.graph(input, classes),
             Architecture::TfLearn(row) => row.graph(input, classes),
+            Architecture::Inverted(row) => row.graph(input, classes),
         }
     }
 }
