@@ -83,6 +83,31 @@ fn half_precision_rounds_once() {
 }
 
 #[test]
+fn eight_bits_round_to_the_nearest_step_of_each_output() {
+    let network = network();
+    let int8 = ExportOptions { weights: WeightPrecision::Int8, ..KEEP };
+    let file = export(&network, &int8).unwrap();
+    let whole = export(&network, &KEEP).unwrap();
+    // A quarter of the weights' bytes, and nodes and names that are the same.
+    assert!(file.len() * 2 < whole.len(), "{} {}", file.len(), whole.len());
+    let imported = import(file).unwrap();
+    assert_eq!(imported.graph, network.graph);
+    for (name, tensor) in network.params.iter() {
+        let back = imported.params.get(name).unwrap();
+        if tensor.shape().len() < 2 {
+            assert_eq!(back, tensor, "{name}");
+            continue;
+        }
+        let row = tensor.data().len() / tensor.shape()[0];
+        for (ours, theirs) in tensor.data().chunks(row).zip(back.data().chunks(row)) {
+            // Half a step of 127, and the rounding of quotient and product in f32.
+            let bound = ours.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs())) / 253.9;
+            assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() <= bound), "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_network_that_was_written_without_its_normalization_has_it_again() {
     let network = network();
     let outside = ExportOptions { normalization: PixelNormalization::Outside, ..KEEP };

@@ -15,7 +15,9 @@ pub(crate) use outputs::{OutputSpec, scores};
 
 use crate::check::{self, Violation};
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto, data_type};
-use crate::write::{Attribute, GraphParts, GraphWriter, WriterNames, image_input, initializers, value_info};
+use crate::write::{
+    Attribute, GraphParts, GraphWriter, WriterNames, has_outputs, image_input, initializers, scales_name, value_info,
+};
 use crate::{fold, metadata, ops};
 
 /// The operator set versions in which every operator that graft writes means the same.
@@ -68,14 +70,17 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
         BatchNormalization::Fold => fold::batch_norm(&graph, &network.params)?,
         BatchNormalization::Keep => (graph, network.params.clone()),
     };
-    let converted = match options.weights {
+    let real: HashMap<String, String> = match options.weights {
         WeightPrecision::Single => HashMap::new(),
-        WeightPrecision::Half => params.iter().map(|(name, _)| (name.to_owned(), format!("{name}.float"))).collect(),
+        WeightPrecision::Half => params.iter().map(|(name, _)| converted(name)).collect(),
+        WeightPrecision::Int8 => {
+            params.iter().filter(|(_, tensor)| has_outputs(tensor)).map(|(name, _)| converted(name)).collect()
+        }
     };
-    let names = WriterNames { input: INPUT, output: &heading, converted: converted.clone() };
+    let names = WriterNames { input: INPUT, output: &heading, converted: real.clone() };
     let GraphParts { nodes, constants, shapes, values } = ops::write(GraphWriter::new(&graph, *options, names));
-    let casts = params.iter().filter_map(|(name, _)| Some(cast(name, converted.get(name)?)));
-    let nodes: Vec<NodeProto> = casts.chain(nodes).chain(scores).collect();
+    let conversions = params.iter().filter_map(|(name, _)| Some(conversion(name, real.get(name)?, options.weights)));
+    let nodes: Vec<NodeProto> = conversions.chain(nodes).chain(scores).collect();
     let model = ModelProto {
         ir_version: IR_VERSION,
         producer_name: "graft".to_owned(),
@@ -122,14 +127,27 @@ fn inner_values(graph: &Graph, values: &[String], nodes: &[NodeProto]) -> Vec<Va
     inner.into_iter().map(|id| value_info(&values[id.index()], graph.shape(id))).collect()
 }
 
-/// From a weight of half precision to the number that is computed with.
-fn cast(name: &str, converted: &str) -> NodeProto {
+/// The name of a weight as it is stored, and as it is computed with.
+fn converted(name: &str) -> (String, String) {
+    (name.to_owned(), format!("{name}.float"))
+}
+
+/// From a weight as it is stored to the number that is computed with.
+fn conversion(name: &str, converted: &str, precision: WeightPrecision) -> NodeProto {
+    let (op_type, input, attribute) = match precision {
+        WeightPrecision::Int8 => {
+            ("DequantizeLinear", vec![name.to_owned(), scales_name(name)], Attribute::int("axis", 0))
+        }
+        WeightPrecision::Single | WeightPrecision::Half => {
+            ("Cast", vec![name.to_owned()], Attribute::int("to", data_type::FLOAT as usize))
+        }
+    };
     NodeProto {
         name: converted.to_owned(),
-        op_type: "Cast".to_owned(),
-        input: vec![name.to_owned()],
+        op_type: op_type.to_owned(),
+        input,
         output: vec![converted.to_owned()],
-        attribute: vec![Attribute::int("to", data_type::FLOAT as usize).into_proto()],
+        attribute: vec![attribute.into_proto()],
         ..NodeProto::default()
     }
 }

@@ -16,16 +16,27 @@ pub(crate) fn initializers<'p>(
     precision: WeightPrecision,
 ) -> impl Iterator<Item = TensorProto> + 'p {
     let shapes = shapes.clone();
-    params.iter().map(move |(name, tensor)| {
+    params.iter().flat_map(move |(name, tensor)| {
         let tensor = match shapes.get(name) {
             Some(shape) => Tensor::new(shape.clone(), tensor.data().to_vec()),
             None => tensor.clone(),
         };
         match precision {
-            WeightPrecision::Single => floats(name, &tensor),
-            WeightPrecision::Half => halves(name, &tensor),
+            WeightPrecision::Half => vec![halves(name, &tensor)],
+            WeightPrecision::Int8 if has_outputs(&tensor) => bytes(name, &tensor),
+            WeightPrecision::Single | WeightPrecision::Int8 => vec![floats(name, &tensor)],
         }
     })
+}
+
+/// Whether this is a matrix or a kernel, whose first dimension is its outputs.
+pub(crate) fn has_outputs(tensor: &Tensor) -> bool {
+    tensor.shape().len() > 1
+}
+
+/// The name of the scales of a tensor of 8-bit numbers.
+pub(crate) fn scales_name(name: &str) -> String {
+    format!("{name}.scale")
 }
 
 /// Real numbers.
@@ -38,6 +49,21 @@ pub(super) fn floats(name: &str, tensor: &Tensor) -> TensorProto {
 fn halves(name: &str, tensor: &Tensor) -> TensorProto {
     let bytes = tensor.data().iter().flat_map(|&number| f16::from_f32(number).to_le_bytes()).collect();
     raw(name, tensor.shape(), data_type::FLOAT16, bytes)
+}
+
+/// Whole numbers from -127 to 127, and for each output what they are multiplied by: the largest weight is 127 of it.
+fn bytes(name: &str, tensor: &Tensor) -> Vec<TensorProto> {
+    let outputs = tensor.shape()[0];
+    let (mut whole, mut scales) = (Vec::with_capacity(tensor.data().len()), Vec::with_capacity(outputs));
+    for row in tensor.data().chunks(tensor.data().len().div_ceil(outputs.max(1)).max(1)) {
+        let largest = row.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
+        // Any scale serves an output without weights.
+        let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        whole.extend(row.iter().map(|weight| (weight / scale).round() as i8 as u8));
+        scales.push(scale);
+    }
+    let scales = Tensor::new(vec![outputs], scales);
+    vec![raw(name, tensor.shape(), data_type::INT8, whole), floats(&scales_name(name), &scales)]
 }
 
 /// A vector of whole numbers.

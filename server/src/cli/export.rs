@@ -47,6 +47,8 @@ enum Weights {
     Single,
     /// 16 bits a number, converted when the file is loaded.
     Half,
+    /// Matrices and kernels in 8 bits a number with a scale for each output, multiplied when the file is loaded.
+    Int8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -76,6 +78,7 @@ impl ExportArgs {
             weights: match self.weights {
                 Weights::Single => WeightPrecision::Single,
                 Weights::Half => WeightPrecision::Half,
+                Weights::Int8 => WeightPrecision::Int8,
             },
             normalization: match self.normalization {
                 Normalization::Inside => PixelNormalization::Inside,
