@@ -4,15 +4,16 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use models::ops::{Conv2d, Op, Padding, Shape};
+use models::ops::{Conv2d, Flatten, GlobalAvgPool, Linear, Op, Padding, Shape};
 use models::preprocess::Limits;
-use models::{Graph, GraphBuilder, Params, Tensor, zoo};
+use models::spec::ScoreSpec;
+use models::{Graph, GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tensor, zoo};
 use trainer::backend::{ComputeBackend, CpuExecutor};
 use trainer::data::{BadFilePolicy, DatasetSource, Layout};
 use trainer::events::Unobserved;
 use trainer::fit::{Examples, FitOptions, Logs, Task, fit};
 use trainer::optim::{Groups, Parameter};
-use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting, find};
+use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting, Teacher, TeacherOptions, find};
 
 /// A BMP file of one colour, red, green, blue, whose width is a multiple of four.
 fn bmp(side: u32, [red, green, blue]: [u8; 3]) -> Vec<u8> {
@@ -80,6 +81,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         trains: &|_| true,
         training: &plan.training,
         label_sets: None,
+        teacher: None,
         validation: None,
         options,
         backend: &ComputeBackend::Rust,
@@ -179,4 +181,72 @@ fn counts_of_epochs_become_counts_of_steps() {
     ];
     let plan = plan(&recipe("he2015-cifar10", &settings), folder.path()).unwrap();
     assert_eq!([7, 8].map(|step| plan.options.schedule.at(step)), [1.0, 0.1]);
+}
+
+/// A classifier that tells red from blue by the mean of an image: what it calls nothing, blue and red.
+fn red_or_blue(labels: [&str; 3]) -> Network {
+    let mut builder = GraphBuilder::new("x", Shape::image(3, 32, 32));
+    let mean = builder.push("mean", GlobalAvgPool, &[builder.input()]).unwrap();
+    let flat = builder.push("flat", Flatten, &[mean]).unwrap();
+    let logits = builder.push("fc", Linear::new(3, 3), &[flat]).unwrap();
+    let weight = vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+    let params = Params::from_iter([
+        ("fc.weight".to_owned(), Tensor::new([3, 3], weight)),
+        ("fc.bias".to_owned(), Tensor::new([3], vec![0.0; 3])),
+    ]);
+    let spec = ModelSpec {
+        architecture: "means".to_owned(),
+        labels: Some(Labels::new(labels.map(str::to_owned).to_vec())),
+        preprocess: Preprocess::torchvision(32, 32),
+        scores: ScoreSpec::default(),
+        training: None,
+    };
+    Network::new(builder.finish(logits), &params, spec).unwrap()
+}
+
+fn asked(plan: &mut Plan, network: &Network, cache: &Path) -> Result<(), RecipeError> {
+    let options = TeacherOptions { model: "colors".to_owned(), share: 1.0, temperature: 1.0 };
+    let teacher = Teacher { options: &options, network, cache, backend: &ComputeBackend::Rust };
+    plan.ask_teacher(teacher, &mut Unobserved)
+}
+
+#[test]
+fn a_teacher_that_is_sure_of_the_classes_teaches_the_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    dataset(&data, 4, [[220, 40, 40], [40, 40, 220]]);
+    let recipe = recipe("tflearn-resnet-cifar10", &["validation_set=0", "n_epoch=1"]);
+    let mut plan = plan(&recipe, &data).unwrap();
+    let alone = stepped(&plan, &plan.options);
+    let cache = folder.path().join("answers");
+    // Its classes stand in another order, beside one that the images do not have. The lower of two logits is lower by 180,
+    // and e^-180 is no number of f32.
+    asked(&mut plan, &red_or_blue(["gray", "b", "a"]), &cache).unwrap();
+    assert_eq!(plan.soft_targets.as_ref().unwrap().len(), 8);
+    assert_eq!(stepped(&plan, &plan.options), alone);
+    // One that calls red blue teaches that.
+    asked(&mut plan, &red_or_blue(["gray", "a", "b"]), &cache).unwrap();
+    assert_ne!(stepped(&plan, &plan.options), alone);
+    let error = asked(&mut plan, &red_or_blue(["gray", "a", "c"]), &cache).unwrap_err().to_string();
+    assert!(error.contains("no class `b` (1 of the 2 classes are missing)"), "{error}");
+}
+
+#[test]
+fn a_teacher_is_asked_about_an_image_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    dataset(&data, 4, [[220, 40, 40], [40, 40, 220]]);
+    let recipe = recipe("tflearn-resnet-cifar10", &["validation_set=0", "n_epoch=1"]);
+    let mut plan = plan(&recipe, &data).unwrap();
+    let (teacher, cache) = (red_or_blue(["gray", "b", "a"]), folder.path().join("answers"));
+    asked(&mut plan, &teacher, &cache).unwrap();
+    let written = || -> Vec<_> {
+        let folders = fs::read_dir(&cache).unwrap().map(|folder| folder.unwrap().path());
+        folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|file| file.unwrap().path())).collect()
+    };
+    let before = written();
+    assert!(!before.is_empty());
+    let first = plan.soft_targets.take();
+    asked(&mut plan, &teacher, &cache).unwrap();
+    assert_eq!((plan.soft_targets, written()), (first, before));
 }

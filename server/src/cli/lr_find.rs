@@ -58,6 +58,7 @@ pub(super) fn run(args: &LrFindArgs, context: &CommandContext) -> Result<()> {
         trains: &*plan.trains,
         training: &plan.training,
         label_sets: None,
+        teacher: plan.soft_targets.as_ref(),
         validation: None,
         options: &plan.options,
         backend: &kernels.kernels,

@@ -11,7 +11,7 @@ use server::store::{ModelContent, ModelName, ModelStore, OpaqueModel, StoreError
 use trainer::data::{BadFilePolicy, OpenOptions};
 use trainer::events::{Event, Observer, Phase};
 use trainer::finetune::FinetuneOptions;
-use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting};
+use trainer::recipe::{LoadOptions, Plan, Recipe, RecipeError, Setting, Teacher, TeacherError};
 
 use super::images::DatasetArgs;
 use super::{CommandContext, output};
@@ -82,7 +82,7 @@ impl RecipeArgs {
         drop(rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global());
         observer.event(Event::Phase { phase: Phase::Data });
         let recipe_base = recipe.base.as_deref().map(str::parse).transpose()?;
-        let base = base.cloned().or(recipe_base).map(|name| network(&name, context)).transpose()?;
+        let base = base.cloned().or(recipe_base).map(|name| stored_base(&name, context)).transpose()?;
         let source = self.dataset.locate(data, context, observer)?;
         let plan_of = |dataset| {
             let loading =
@@ -101,14 +101,29 @@ impl RecipeArgs {
         observer.event(Event::Dataset { summary: Box::new(summary) });
         let (mut plan, kernels) = (plan_of(dataset)?, context.kernels()?);
         plan.fit_head(&kernels.kernels, observer)?;
+        if let Some(options) = &recipe.teacher {
+            let name = options.model.parse()?;
+            let missing = || TeacherError::Missing { model: options.model.clone() }.into();
+            let network = network(&name, context, missing)?;
+            let cache = context.data.cache_dir();
+            plan.ask_teacher(
+                Teacher { options, network: &network, cache: &cache, backend: &kernels.kernels },
+                observer,
+            )?;
+        }
         Ok(TrainingSetup { name, recipe, plan, kernels })
     }
 }
 
-fn network(name: &ModelName, context: &CommandContext) -> Result<Network> {
+fn stored_base(name: &ModelName, context: &CommandContext) -> Result<Network> {
+    network(name, context, || RecipeError::Base { base: name.to_string() })
+}
+
+/// The stored network of this name, or this error where there is none.
+fn network(name: &ModelName, context: &CommandContext, unknown: impl FnOnce() -> RecipeError) -> Result<Network> {
     let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(name, None).map_err(|error| match error {
-        StoreError::Unknown { .. } => RecipeError::Base { base: name.to_string() }.into(),
+        StoreError::Unknown { .. } => unknown().into(),
         error => anyhow::Error::from(error),
     })?;
     match store.content(name, version)? {

@@ -210,6 +210,7 @@ impl TuneRun<'_> {
             trains: part.trains,
             training: part.training,
             label_sets: self.sets,
+            teacher: None,
             validation: (!split.validation.is_empty()).then_some(part.validation),
             options: &self.options,
             backend: task.backend,

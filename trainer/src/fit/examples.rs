@@ -29,6 +29,8 @@ pub struct Batch {
     pub inputs: Vec<f32>,
     /// `[n]`.
     pub classes: Vec<usize>,
+    /// The position of each among the examples, `[n]`.
+    pub examples: Vec<usize>,
 }
 
 /// Images that threads decode and augment.
@@ -72,7 +74,7 @@ impl Iterator for LoadedBatches<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.batches.next()?;
-        let batch = batch.map(|batch| Batch { inputs: batch.images, classes: batch.classes });
+        let batch = batch.map(|batch| Batch { inputs: batch.images, classes: batch.classes, examples: batch.samples });
         Some(batch.map_err(|error| self.loader.name_all(error).into()))
     }
 }
@@ -132,10 +134,11 @@ impl Iterator for FeatureBatches<'_> {
     type Item = Result<Batch, FitError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let examples = self.order.get(self.behind..)?.chunks(self.batch_size).next()?;
+        let examples = self.order.get(self.behind..)?.chunks(self.batch_size).next()?.to_vec();
         self.behind += examples.len();
         let inputs = examples.iter().flat_map(|&example| self.features.view(example, self.epoch)).copied().collect();
-        Some(Ok(Batch { inputs, classes: examples.iter().map(|&example| self.features.classes[example]).collect() }))
+        let classes = examples.iter().map(|&example| self.features.classes[example]).collect();
+        Some(Ok(Batch { inputs, classes, examples }))
     }
 }
 

@@ -10,6 +10,7 @@ mod examples;
 mod options;
 mod progress;
 mod range_test;
+mod soft_targets;
 pub mod stopping;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use checkpoint::{CheckpointError, Checkpoints};
 pub use examples::{Batch, Batches, Examples, FeatureExamples, ImageExamples};
 pub use options::{CheckpointOptions, FitOptions, LogOptions, Sampling, TieBreak};
 pub use progress::{Best, EpochResult, Progress};
+pub use soft_targets::{SoftTargets, TeacherAnswers};
 pub(crate) use training::evaluate;
 pub use weights::{ClassWeights, LossOptions};
 
@@ -55,6 +57,8 @@ pub struct Task<'a> {
     pub training: &'a dyn Examples,
     /// Where an example may have several classes, the sets whose numbers the examples have for classes.
     pub label_sets: Option<&'a LabelSets>,
+    /// What a teacher answers to each of `training`, if it has one.
+    pub teacher: Option<&'a SoftTargets>,
     /// What chooses the best epoch; with none, the last is the best.
     pub validation: Option<&'a dyn Examples>,
     /// How.

@@ -90,13 +90,14 @@ impl RangeOptions {
 pub fn range_test(task: &Task<'_>, options: &RangeOptions, observer: &mut dyn Observer) -> Result<RangeTest, FitError> {
     options.validate()?;
     let (examples, fit) = (task.training, task.options);
-    let Task { graph, params, trains, label_sets, backend, .. } = *task;
+    let Task { graph, params, trains, label_sets, teacher, backend, .. } = *task;
     let alone = Task {
         graph,
         params,
         trains,
         training: examples,
         label_sets,
+        teacher,
         validation: None,
         options: fit,
         backend,
@@ -191,6 +192,7 @@ mod tests {
             trains: &|_| true,
             training: &training,
             label_sets: None,
+            teacher: None,
             validation: None,
             options: &fit,
             backend: &ComputeBackend::Rust,

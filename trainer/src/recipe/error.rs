@@ -7,7 +7,7 @@ use models::params::ParamsError;
 use onnx::ExportError;
 use thiserror::Error;
 
-use super::{BUILTIN, SettingError};
+use super::{BUILTIN, SettingError, TeacherError};
 use crate::data::DatasetError;
 use crate::data::augment::AugmentError;
 use crate::data::loader::LoaderError;
@@ -67,6 +67,9 @@ pub enum RecipeError {
         /// The base model's name.
         base: String,
     },
+    /// A teacher that cannot teach these classes.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
     /// The new head cannot be trained.
     #[error(transparent)]
     Head(FinetuneError),

@@ -91,7 +91,7 @@ fn features_of(
     let all: Vec<usize> = (0..images.classes().len()).collect();
     let total = all.len() as u64;
     for batch in images.epoch(all, 0, batch_size) {
-        let fit::Batch { inputs, classes } = batch?;
+        let fit::Batch { inputs, classes, .. } = batch?;
         table.features.extend(frozen.infer_nhwc(&inputs).map_err(FitError::from)?);
         table.classes.extend(classes);
         let done = table.classes.len() as u64;

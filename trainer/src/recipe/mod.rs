@@ -10,6 +10,7 @@ mod graft;
 mod plan;
 mod run;
 mod settings;
+mod teacher;
 #[cfg(test)]
 mod tests;
 pub mod tflearn;
@@ -27,6 +28,7 @@ pub use error::RecipeError;
 pub use plan::{LoadOptions, Plan, PlanCounts};
 pub use run::{OpenRun, Resume, RunFolder, RunPaths, RunResult};
 pub use settings::{Setting, SettingError};
+pub use teacher::{Teacher, TeacherError, TeacherOptions};
 
 use crate::data::augment::Augmentation;
 use crate::finetune::FinetuneStrategy;
@@ -54,8 +56,12 @@ pub struct Recipe {
     /// How many of its last stages are, where the strategy is `staged`; one where nothing is said. Others do not ask.
     #[serde(default)]
     pub stages: Option<usize>,
-    /// How images are prepared.
-    pub input: InputOptions,
+    /// A trained classifier whose answers the network learns beside the classes.
+    #[serde(default)]
+    pub teacher: Option<TeacherOptions>,
+    /// How images are prepared for a network that is trained from the beginning. A base knows it itself.
+    #[serde(default)]
+    pub input: Option<InputOptions>,
     /// What is done to training images at random.
     #[serde(default)]
     pub augmentation: Augmentation,
@@ -236,6 +242,12 @@ impl Recipe {
             ),
             (self.stages != Some(0), "stages", "at least 1"),
             (self.strategy.is_none() || self.base.is_some(), "strategy", "left out where there is no `base`"),
+            (self.input.is_some() || self.network.is_none(), "input", "given where a `network` is trained"),
+            (
+                self.input.is_none() || self.base.is_none(),
+                "input",
+                "left out where there is a `base`: images are prepared as it was trained with",
+            ),
             (
                 !matches!(self.validation, ValidationSource::Share(number) if !share(number)),
                 "validation",
@@ -251,19 +263,23 @@ impl Recipe {
             ),
         ];
         options::check(&table)?;
+        self.teacher.as_ref().map_or(Ok(()), TeacherOptions::validate)?;
         if let Some(name) = self.network.as_deref().filter(|name| zoo::find(name).is_none()) {
             return Err(RecipeError::network(name));
         }
         self.augmentation.validate()?;
-        self.preprocess([0.0; 3]).validate().map_err(|error| RecipeError::Augment(error.into()))?;
+        if let Some(input) = &self.input {
+            input.preprocess([0.0; 3]).validate().map_err(|error| RecipeError::Augment(error.into()))?;
+        }
         Ok(self.training.validate()?)
     }
+}
 
-    /// How images are prepared, with what was measured over the training images (means of values in `0..=1`) where the
-    /// recipe wants it.
+impl InputOptions {
+    /// The preprocessing, with what was measured over the training images (means of values in `0..=1`) where it is wanted.
     #[must_use]
     pub fn preprocess(&self, measured: [f32; 3]) -> Preprocess {
-        let InputOptions { size: [height, width], fit, filter, values } = self.input;
+        let Self { size: [height, width], fit, filter, values } = *self;
         let imagenet = Preprocess::torchvision(height, width);
         let (mean, std) = match values {
             InputValues::Levels => ([0.0; 3], [1.0 / 255.0; 3]),

@@ -7,7 +7,7 @@ use models::preprocess::Limits;
 use models::{Graph, Labels, Network, Params, Preprocess, zoo};
 
 use super::graft::{GraftedBase, HeadFirst};
-use super::{InputValues, Recipe, RecipeError, ScheduleUnit, SubsetPolicy, ValidationSource};
+use super::{InputOptions, InputValues, Recipe, RecipeError, ScheduleUnit, SubsetPolicy, ValidationSource};
 use crate::backend::Parameter;
 use crate::data::augment::{Augmentation, Statistics};
 use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
@@ -15,7 +15,8 @@ use crate::data::{
     BadFilePolicy, Counts, Dataset, DatasetSummary, Fractions, Partition, Sample, SnapshotId, Split, Subset,
 };
 use crate::finetune::FinetuneStrategy;
-use crate::fit::{FitOptions, ImageExamples};
+use crate::fit::{FitOptions, ImageExamples, SoftTargets};
+use crate::options::OptionError;
 
 /// A recipe and a data set together: everything that a run needs.
 pub struct Plan {
@@ -41,10 +42,13 @@ pub struct Plan {
     pub validation: Option<ImageExamples>,
     /// The images that measure the result, if the data set has a test subset.
     pub test: Option<ImageExamples>,
+    /// What the teacher answers to the images to train on, once [`Plan::ask_teacher`] has asked it.
+    pub soft_targets: Option<SoftTargets>,
     /// How many images and steps there are.
     pub counts: PlanCounts,
     /// The training images.
     pub(super) samples: Arc<[Sample]>,
+    pub(super) loading: LoadOptions,
     pub(super) head_first: Option<HeadFirst>,
 }
 
@@ -178,6 +182,8 @@ impl Plan {
             training: images(&training, recipe.augmentation.clone())?,
             validation: plain(&validation)?,
             test: plain(&test)?,
+            soft_targets: None,
+            loading,
             labels: dataset.labels.clone(),
             snapshot: dataset.snapshot.clone(),
             samples: training,
@@ -221,8 +227,10 @@ fn fresh(
 ) -> Result<(Graph, Params, Preprocess), RecipeError> {
     let name = recipe.network.as_deref().unwrap_or_default();
     let row = zoo::find(name).ok_or_else(|| RecipeError::network(name))?;
-    let preprocess = recipe.preprocess(measured(recipe, training, loading)?);
-    let size = recipe.input.size.map(|side| side as usize);
+    let wanted = "given where a `network` is trained";
+    let input = recipe.input.as_ref().ok_or(OptionError { option: "input", wanted })?;
+    let preprocess = input.preprocess(measured(input, training, loading)?);
+    let size = input.size.map(|side| side as usize);
     let graph = row.graph(size, classes)?.normalized(&preprocess.normalize())?;
     let params = recipe.initialization.params(&graph, recipe.training.seed);
     Ok((graph, params, preprocess))
@@ -269,13 +277,13 @@ fn enough(dataset: &Dataset, validation: usize) -> Result<(), RecipeError> {
     }
 }
 
-/// What the recipe wants to know of the training images.
-fn measured(recipe: &Recipe, samples: &[Sample], loading: LoadOptions) -> Result<[f32; 3], RecipeError> {
-    if !matches!(recipe.input.values, InputValues::ZeroCenter | InputValues::ZeroCenterPerChannel) {
+/// What the preprocessing has to know of the training images.
+fn measured(input: &InputOptions, samples: &[Sample], loading: LoadOptions) -> Result<[f32; 3], RecipeError> {
+    if !matches!(input.values, InputValues::ZeroCenter | InputValues::ZeroCenterPerChannel) {
         return Ok([0.0; 3]);
     }
-    let found = Statistics::of(samples, &recipe.preprocess([0.0; 3]), loading.bad_files, &loading.limits)?;
-    let mean = match (found, recipe.input.values) {
+    let found = Statistics::of(samples, &input.preprocess([0.0; 3]), loading.bad_files, &loading.limits)?;
+    let mean = match (found, input.values) {
         (None, _) => [0.0; 3],
         (Some(found), InputValues::ZeroCenter) => [found.overall_mean; 3],
         (Some(found), _) => found.mean,

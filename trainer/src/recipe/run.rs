@@ -125,6 +125,7 @@ impl<'a> RunFolder<'a> {
             trains: &*plan.trains,
             training: &plan.training,
             label_sets: None,
+            teacher: plan.soft_targets.as_ref(),
             validation: plan.validation.as_ref().map(|images| images as &dyn fit::Examples),
             options: &plan.options,
             backend,

@@ -20,7 +20,7 @@ fn refused(name: &str, settings: &[&str]) -> String {
 }
 
 fn parameters(recipe: &Recipe, classes: usize) -> u64 {
-    let side = recipe.input.size.map(|side| side as usize);
+    let side = recipe.input.as_ref().unwrap().size.map(|side| side as usize);
     zoo::find(recipe.network.as_deref().unwrap()).unwrap().graph(side, classes).unwrap().counts().parameters
 }
 
@@ -78,7 +78,10 @@ fn tflearns_residual_network_is_as_the_example_has_it() {
     assert_eq!((recipe.validation, recipe.run.id.as_deref()), (ValidationSource::Test, Some("resnet_cifar10")));
     let flip = Transform::HorizontalFlip { probability: 0.5 };
     assert_eq!(recipe.augmentation, Augmentation(vec![flip, Transform::PadAndCrop { padding: 4, fill: [0; 3] }]));
-    assert_eq!((recipe.input.values, recipe.initialization), (InputValues::ZeroCenterPerChannel, Scheme::TfLearn));
+    assert_eq!(
+        (recipe.input.as_ref().unwrap().values, recipe.initialization),
+        (InputValues::ZeroCenterPerChannel, Scheme::TfLearn)
+    );
     // 50,000 images: 391 steps an epoch, 78,200 in all, so that the second fall is at 64,000 and there is no third.
     let steps = recipe.training.steps_per_epoch(50_000);
     assert_eq!((steps, steps * recipe.training.epochs), (391, 78_200));
@@ -102,7 +105,7 @@ fn tflearns_vgg_is_as_the_article_has_it() {
     assert_eq!(recipe.training.groups, Groups::default());
     assert_eq!(recipe.training.checkpoints, CheckpointOptions { every_steps: Some(500), every_epoch: false, keep: 1 });
     assert_eq!((recipe.validation, recipe.subsets), (ValidationSource::None, SubsetPolicy::Ignored));
-    let preprocess = recipe.preprocess([0.5; 3]);
+    let preprocess = recipe.input.as_ref().unwrap().preprocess([0.5; 3]);
     assert_eq!((preprocess.mean, preprocess.std), ([0.0; 3], [1.0; 3]));
     assert_eq!((preprocess.resize, preprocess.filter), (Resize::Exact { width: 224, height: 224 }, Filter::Lanczos));
     let steps = recipe.training.steps_per_epoch(1360);
@@ -248,6 +251,26 @@ fn the_documentation_has_every_name() {
     }
     for named in BUILTIN {
         assert!(readme.contains(&format!("`{}`", named.name)), "{}", named.name);
+    }
+}
+
+#[test]
+fn a_base_knows_how_its_images_are_prepared() {
+    let error = refused("vgg16-oxflower17", &["input={ size = [224, 224], values = \"unit\" }"]);
+    assert!(error.contains("`input` must be left out where there is a `base`"), "{error}");
+    let error = Recipe::parse("summary = \"\"\nnetwork = \"vgg16\"\n", &[]).unwrap_err().to_string();
+    assert!(error.contains("`input` must be given where a `network` is trained"), "{error}");
+}
+
+#[test]
+fn a_teacher_has_a_share_of_the_targets() {
+    let recipe = named("starter", &["teacher={ model = 'efficientnet_lite0', share = 0.75 }"]);
+    let teacher = TeacherOptions { model: "efficientnet_lite0".to_owned(), share: 0.75, temperature: 1.0 };
+    assert_eq!(recipe.teacher, Some(teacher));
+    assert_eq!(Recipe::parse(&toml::to_string(&recipe).unwrap(), &[]).unwrap(), recipe);
+    for (setting, wanted) in [("share = 0", "above 0 and at most 1"), ("temperature = -1", "a positive number")] {
+        let error = refused("starter", &[&format!("teacher={{ model = 'x', {setting} }}")]);
+        assert!(error.contains(wanted), "{setting}: {error}");
     }
 }
 

@@ -86,6 +86,7 @@ impl HeadNetwork<'_> {
                 trains: &|_| true,
                 training,
                 label_sets: task.sets,
+                teacher: None,
                 validation: (!validation.classes().is_empty()).then_some(validation as &dyn Examples),
                 options: &options,
                 backend: &ComputeBackend::Rust,

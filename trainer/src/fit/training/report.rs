@@ -54,7 +54,7 @@ pub(crate) fn evaluate(
     let all = (0..examples.classes().len()).collect();
     let (mut logits, mut truths) = (Vec::new(), Vec::new());
     for batch in examples.epoch(all, 0, batch_size) {
-        let Batch { inputs, classes } = batch?;
+        let Batch { inputs, classes, .. } = batch?;
         logits.extend(executor.infer_nhwc(&inputs)?);
         truths.extend(classes);
     }

@@ -9,6 +9,7 @@ use crate::fit::checkpoint::Checkpoints;
 use crate::fit::stopping::EarlyStopping;
 use crate::fit::weights::per_class;
 use crate::fit::{FitError, Progress, Sampling, Task};
+use crate::optim::loss::LossError;
 use crate::optim::schedule::Plateau;
 use crate::options::OptionError;
 
@@ -20,6 +21,12 @@ impl<'a> Training<'a> {
         let Task { graph, params, trains, .. } = task;
         let executor = task.backend.open(&ExecutorSpec { graph, params, trains, update: Some(update) })?;
         let loss = options.loss.resolve(task.training.classes(), executor.outputs(), task.label_sets)?;
+        if let Some(teacher) = task.teacher {
+            let (expected, found) = (task.training.classes().len(), teacher.len());
+            if found != expected {
+                return Err(LossError::Length { what: "answers of the teacher", expected, found }.into());
+            }
+        }
         if let Sampling::Weighted(weights) = &options.sampling {
             per_class("sampling.weighted", weights.len(), executor.outputs())?;
         }

@@ -25,8 +25,12 @@ pub(super) fn identity(task: &Task<'_>, trained: &[bool]) -> Result<String, Iden
         .with("trained", trained)
         .with("backend", task.backend.identity())
         .with("classes", task.training.classes());
-    match task.label_sets {
+    let identity = match task.label_sets {
+        None => identity,
+        Some(sets) => identity.with("label_sets", sets),
+    };
+    match task.teacher {
         None => identity.sha256(),
-        Some(sets) => identity.with("label_sets", sets).sha256(),
+        Some(teacher) => identity.with("teacher", teacher.checksum()).sha256(),
     }
 }

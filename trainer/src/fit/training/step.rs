@@ -12,19 +12,20 @@ impl Training<'_> {
     /// A batch forward and backward.
     pub(super) fn gather(&mut self, batch: Batch, gathered: &mut Gathered) -> Result<(), FitError> {
         let options = self.task.options;
-        let Batch { mut inputs, classes } = batch;
+        let Batch { mut inputs, classes, examples } = batch;
         let number = self.progress.epoch << 32 | self.progress.batch as u64;
         let labels = classes.len();
         let outputs = self.executor.outputs();
         let mixing = options.mixing();
-        let targets = if mixing.is_any() {
-            let mut shares = self.loss.shares(&classes, outputs);
-            let mut mixable = Mixable { images: &mut inputs, shape: self.shape, shares: &mut shares, classes: outputs };
+        let mut targets = None;
+        if mixing.is_any() || self.task.teacher.is_some() {
+            let shares = targets.insert(self.loss.shares(&classes, outputs));
+            if let Some(teacher) = self.task.teacher {
+                teacher.blend(&examples, shares);
+            }
+            let mut mixable = Mixable { images: &mut inputs, shape: self.shape, shares, classes: outputs };
             mixing.mix(&mut mixable, &mut generator(options.seed ^ MIXING, number))?;
-            Some(shares)
-        } else {
-            None
-        };
+        }
         let logits = self.executor.forward_train(&inputs, seed(options.seed, number))?;
         let loss = match &targets {
             None => self.loss.of_classes(&logits, &classes, outputs)?,
