@@ -42,7 +42,7 @@ mod prune;
 mod read;
 mod write;
 
-pub use engine::{Engine, EngineError, EngineKind, Outputs};
+pub use engine::{Engine, EngineError, EngineKind, EngineSet, Outputs};
 pub use error::ImportError;
 pub use export::{ExportError, ExportOptions, export};
 pub use features::{FeatureExtractor, FeatureExtractorError};

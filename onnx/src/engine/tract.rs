@@ -15,7 +15,7 @@ use tract_onnx::prelude::{
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
-use super::{Engine, EngineError, EngineKind, Outputs};
+use super::{Engine, EngineError, EngineKind, EngineSet, Outputs};
 
 /// A model in tract, compiled for batches of one.
 ///
@@ -34,6 +34,17 @@ impl TractEngine {
             compile(file).map_err(|error| EngineError::open(EngineKind::Tract, format!("{error:#}")))?;
         let threads = threads.get();
         Ok(Self { plan, outputs, executor: executor(threads), threads })
+    }
+
+    /// An engine with all threads for an image that is alone, and one with a single thread for each of them, of one plan.
+    pub(super) fn open_set(file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
+        let wide = Self::open(file, threads)?;
+        let narrow = || -> Box<dyn Engine> {
+            let (plan, outputs) = (wide.plan.clone(), wide.outputs.clone());
+            Box::new(Self { plan, outputs, executor: executor(1), threads: 1 })
+        };
+        let narrow = (0..threads.get()).map(|_| narrow()).collect();
+        Ok(EngineSet { wide: Box::new(wide), narrow })
     }
 
     /// The outputs for one image `[c, h, w]`.

@@ -10,6 +10,7 @@ use super::{
     HttpLimits, JobArgs, KernelOptions, LabelStudioArgs, LogArgs, MemoryArgs, MemoryConfig, ReadyPolicy, TrackingArgs,
     WebhookArgs,
 };
+use crate::inference::RunProfile;
 use crate::jobs::JobOptions;
 use crate::tracking::TrackingOptions;
 
@@ -51,6 +52,10 @@ pub struct ServeArgs {
     /// The most images in one run of a model; it takes what is waiting and never waits for more
     #[arg(long, env = "GRAFT_MAX_BATCH", default_value_t = NonZeroUsize::MIN, value_name = "N")]
     pub max_batch: NonZeroUsize,
+
+    /// What the engines of a model are chosen for
+    #[arg(long, env = "GRAFT_PROFILE", value_enum, default_value_t, value_name = "PROFILE")]
+    pub profile: RunProfile,
 
     /// What models may take.
     #[command(flatten)]
@@ -109,6 +114,8 @@ pub struct ServeConfig {
     pub ready: ReadyPolicy,
     /// The most images in one run of a model.
     pub max_batch: usize,
+    /// What the engines of a model are chosen for.
+    pub profile: RunProfile,
     /// What models may take.
     pub memory: MemoryConfig,
     /// How long the server still answers after SIGTERM.
@@ -153,6 +160,7 @@ impl ServeArgs {
             access: self.access.clone(),
             ready: self.ready.clone(),
             max_batch: self.max_batch.get(),
+            profile: self.profile,
             memory: self.memory.resolve(),
             drain_delay_seconds: self.drain_delay_seconds,
             drain_seconds: self.drain_seconds,

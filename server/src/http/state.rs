@@ -161,6 +161,7 @@ impl AppState {
         let (limits, metrics) = (&config.limits, Metrics::default());
         let options = InferenceOptions {
             max_batch: config.max_batch.max(1),
+            profile: config.profile,
             decoders: engine.threads.get(),
             queue: limits.queue,
             max_wait: limits.queue_wait,

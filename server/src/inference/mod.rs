@@ -2,14 +2,18 @@
 //!
 //! A model admits an image only if its predicted wait is short enough; otherwise the client learns at once when to come
 //! back. Admitted images are decoded on a bounded pool, where models take turns, and queued. One task for each model owns
-//! the engine, runs what is waiting and never waits for more; it has a thread only while it runs. A request whose client
-//! has gone, or whose deadline has passed, releases its queue permits and is not run.
+//! its engines and never waits for more images than there are: an image that is alone runs on all threads, one among others
+//! on one thread beside them. A thread is taken only for a run. A request whose client has gone, or whose deadline has
+//! passed, releases its queue permits and is not run.
 
 mod admission;
 mod decoder;
+mod lanes;
 mod memory;
 mod model;
 mod registry;
+mod rehearsal;
+mod run;
 mod self_test;
 mod status;
 #[cfg(test)]
@@ -24,9 +28,11 @@ use thiserror::Error;
 use crate::metrics::Metrics;
 
 pub use decoder::Decoder;
+pub use lanes::RunProfile;
 pub use memory::MemoryOptions;
 pub use model::{ImageRequest, InferenceResult, Model};
 pub use registry::{LookupError, Registry};
+pub use rehearsal::RunPlan;
 pub use status::{ModelDescription, ModelState, ModelStatus};
 
 /// How models are run.
@@ -34,6 +40,8 @@ pub use status::{ModelDescription, ModelState, ModelStatus};
 pub struct InferenceOptions {
     /// The most images in one run.
     pub max_batch: usize,
+    /// What a model's engines are chosen for.
+    pub profile: RunProfile,
     /// How many images are decoded at a time.
     pub decoders: usize,
     /// The most images that wait for one model.

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use models::preprocess::ImageError;
 use models::spec::ScoreSpec;
 use models::{Labels, Preprocess};
-use onnx::{Engine, EngineError};
+use onnx::{EngineError, EngineSet};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -15,17 +15,18 @@ use trainer::evaluate::TestViews;
 
 use super::admission::{Admission, QueuePermit};
 use super::decoder::{DecodeContext, Decoder};
-use super::self_test::{self_test, settle};
+use super::lanes::Lanes;
+use super::rehearsal::{Rehearsal, RunPlan};
 use super::turns::ModelTurns;
-use super::worker::{ImageLogits, QueuedImage, RunHistory, Worker};
+use super::worker::{ImageLogits, Pace, QueuedImage, Worker};
 use super::{InferenceError, InferenceOptions};
 use crate::allocator;
 use crate::failure::panic_message;
 use crate::metrics::ModelMetrics;
 use crate::store::{ModelName, StoredModel};
 
-/// Opens an engine on the bytes of an ONNX file.
-pub(crate) type Opener = Arc<dyn Fn(&[u8]) -> Result<Box<dyn Engine>, EngineError> + Send + Sync>;
+/// Opens engines on the bytes of an ONNX file.
+pub(crate) type Opener = Arc<dyn Fn(&[u8]) -> Result<EngineSet, EngineError> + Send + Sync>;
 
 /// A model that has passed its self-test and answers. Its worker ends when the last reference is gone and what was queued
 /// is answered.
@@ -38,6 +39,7 @@ pub struct Model {
     admission: Arc<Admission>,
     metrics: ModelMetrics,
     memory: u64,
+    plan: RunPlan,
     queue: UnboundedSender<QueuedImage>,
     failure: Arc<OnceLock<String>>,
     worker: JoinHandle<()>,
@@ -118,29 +120,33 @@ impl Model {
         let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
         let tested = admission.clone();
         let metrics = options.metrics.clone();
-        let max_batch = options.max_batch;
+        let (max_batch, profile) = (options.max_batch, options.profile);
         let opened = spawn_blocking(move || {
             let resident = || {
                 allocator::trim();
                 (options.memory.resident)()
             };
             let before = resident();
-            let mut engine = open(&stored.onnx).map_err(|error| error.to_string())?;
-            self_test(&mut *engine, &stored, max_batch, tested.throughput())?;
+            let mut engines = open(&stored.onnx).map_err(|error| error.to_string())?;
+            let throughput = tested.throughput();
+            let plan = Rehearsal { model: &stored, profile, max_batch, throughput }.run(&mut engines)?;
+            let lanes = Lanes::new(engines, plan.profile);
             let memory = plausible(resident().saturating_sub(before), stored.onnx.len() as u64);
-            settle(&mut *engine, &stored);
             // The file and the golden images are not needed any more.
             drop(stored);
             allocator::trim();
-            Ok::<_, String>((engine, memory))
+            Ok::<_, String>((lanes, plan, memory))
         });
-        let (engine, memory) = opened.await.unwrap_or_else(|error| Err(ended(error)))?;
-        let metrics = metrics.of_model(name.as_str(), &engine.kind().to_string());
+        let (lanes, plan, memory) = opened.await.unwrap_or_else(|error| Err(ended(error)))?;
+        let RunPlan { profile, alone_ms, busy_ms, .. } = plan;
+        tracing::info!(model = %name, version, ?profile, lanes = plan.lanes, alone_ms, busy_ms, "measured");
+        let kind = lanes.kind().ok_or("it has no engine")?;
+        let metrics = metrics.of_model(name.as_str(), &kind.to_string());
         let failure = Arc::new(OnceLock::new());
         let (queue, entries) = unbounded_channel();
         let worker = Worker {
             name: name.clone(),
-            engine,
+            lanes,
             entries,
             turns,
             classes,
@@ -148,10 +154,10 @@ impl Model {
             admission: admission.clone(),
             metrics: metrics.clone(),
             failure: failure.clone(),
-            history: RunHistory::default(),
+            pace: Pace::default(),
         };
         let worker = tokio::spawn(worker.work());
-        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, queue, failure, worker })
+        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, plan, queue, failure, worker })
     }
 
     /// Ends the model and waits until its memory is free.
@@ -196,6 +202,12 @@ impl Model {
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.memory
+    }
+
+    /// How it is run, and what was measured for that.
+    #[must_use]
+    pub fn run_plan(&self) -> RunPlan {
+        self.plan
     }
 
     /// What is counted for it.

@@ -7,7 +7,7 @@ use onnx::Engine;
 use onnx::parity::{TOLERANCE, agree};
 
 use super::admission::Throughput;
-use super::worker::{logits, rows};
+use super::run::{logits, rows};
 use crate::store::{Golden, StoredModel};
 
 /// Runs the golden images from their bytes to their logits, each alone and then all in one batch of the largest size,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use models::ops::{Flatten, GlobalAvgPool, Linear, Normalize, Shape};
 use models::preprocess::{Filter, ImageBatch, Resize};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tensor};
-use onnx::{Engine, EngineError, EngineKind, Outputs};
+use onnx::{Engine, EngineError, EngineKind, EngineSet, Outputs};
 use trainer::finetune::golden::{Golden, answers};
 
-use super::{InferenceOptions, MemoryOptions};
+use super::{InferenceOptions, MemoryOptions, RunProfile};
 use crate::metrics::Metrics;
 use crate::store::{Artifacts, ModelContent, ModelStore};
 
@@ -17,7 +17,7 @@ use crate::store::{Artifacts, ModelContent, ModelStore};
 pub(crate) fn options(max_batch: usize, queue: usize) -> InferenceOptions {
     let memory = MemoryOptions { budget: None, load_wait: Duration::from_secs(60), resident: Arc::new(|| 0) };
     let (max_wait, metrics) = (Duration::from_secs(3600), Metrics::default());
-    InferenceOptions { max_batch, decoders: 1, queue, max_wait, memory, metrics }
+    InferenceOptions { max_batch, profile: RunProfile::Auto, decoders: 1, queue, max_wait, memory, metrics }
 }
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];
@@ -101,6 +101,13 @@ impl RecordingEngine {
         counts.most_open = counts.most_open.max(counts.open);
         drop(counts);
         Ok(Box::new(Self { inner, record }))
+    }
+}
+
+impl RecordingEngine {
+    /// The engine alone, without one for images in company.
+    pub(crate) fn set(file: &[u8], record: Arc<Mutex<EngineRecord>>) -> Result<EngineSet, EngineError> {
+        Ok(EngineSet { wide: Self::open(file, record)?, narrow: vec![] })
     }
 }
 

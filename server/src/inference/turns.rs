@@ -14,6 +14,8 @@ pub(super) struct ModelTurns(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// Free ones and taken ones.
+    all: usize,
     /// Models that wait, the next one first, and each model's requests in order.
     waiting: VecDeque<(ModelName, VecDeque<oneshot::Sender<ModelTurn>>)>,
 }
@@ -24,7 +26,7 @@ pub(super) struct ModelTurn(Option<ModelTurns>);
 
 impl ModelTurns {
     pub(super) fn new(turns: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { free: turns, waiting: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(State { free: turns, all: turns, waiting: VecDeque::new() })))
     }
 
     /// Waits for the model's turn. Dropping the future gives the turn to the next.
@@ -45,9 +47,10 @@ impl ModelTurns {
         turn.await.ok()
     }
 
-    /// Whether another model waits for a turn.
-    pub(super) fn contended(&self) -> bool {
-        !self.lock().waiting.is_empty()
+    /// How many turns are taken.
+    pub(super) fn taken(&self) -> usize {
+        let state = self.lock();
+        state.all - state.free
     }
 
     /// Hands a turn to the model that is next, or keeps it free.

@@ -1,26 +1,22 @@
-//! The task that owns a model's engine.
+//! The task that owns a model's engines.
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use models::preprocess::{ImageBatch, PreparedImage};
-use onnx::Engine;
+use models::preprocess::PreparedImage;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use trainer::evaluate::TestViews;
 
 use super::InferenceError;
 use super::admission::{Admission, QueuePermit};
-use super::turns::ModelTurns;
-use crate::failure::panic_message;
-use crate::metrics::{ModelMetrics, Stage};
+use super::lanes::{Company, Lanes};
+use super::run::{DequeuedImage, EndedRun, Run};
+use super::turns::{ModelTurn, ModelTurns};
+use crate::metrics::ModelMetrics;
 use crate::store::ModelName;
-
-/// How often an engine gives back the memory that its largest batch took.
-const RELEASE_EVERY: Duration = Duration::from_secs(10);
 
 /// An image that waits.
 pub(super) struct QueuedImage {
@@ -61,7 +57,7 @@ impl ImageLogits {
 /// What the task works with.
 pub(super) struct Worker {
     pub(super) name: ModelName,
-    pub(super) engine: Box<dyn Engine>,
+    pub(super) lanes: Lanes,
     pub(super) entries: UnboundedReceiver<QueuedImage>,
     /// Which models run; each has a thread only while it does.
     pub(super) turns: ModelTurns,
@@ -69,163 +65,89 @@ pub(super) struct Worker {
     pub(super) max_batch: usize,
     pub(super) admission: Arc<Admission>,
     pub(super) metrics: ModelMetrics,
-    /// Set once, when the worker ends because the engine panicked.
+    /// Set once, when the worker ends because an engine panicked.
     pub(super) failure: Arc<OnceLock<String>>,
-    pub(super) history: RunHistory,
+    pub(super) pace: Pace,
 }
 
-/// What a worker remembers of its runs.
-pub(super) struct RunHistory {
-    /// The end of the last run, if images were waiting then: from one such end to the next, the model was busy.
+/// The end of the last run, if images were waiting then: from one such end to the next, the model was busy.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
     busy_since: Option<Instant>,
-    /// When the engine last gave memory back.
-    released: Instant,
+    last_end: Option<Instant>,
 }
 
-impl Default for RunHistory {
-    fn default() -> Self {
-        Self { busy_since: None, released: Instant::now() }
+impl Pace {
+    /// How much of the time of a run that began then counts for its images alone: what passed since another run ended, or
+    /// since this one began if the model had nothing to do before.
+    fn elapsed(&mut self, started: Instant, is_busy: bool) -> Duration {
+        let now = Instant::now();
+        let since = self.busy_since.take().unwrap_or_else(|| self.last_end.map_or(started, |end| end.max(started)));
+        (self.busy_since, self.last_end) = (is_busy.then_some(now), Some(now));
+        now.saturating_duration_since(since)
     }
 }
 
 impl Worker {
-    /// Works until nobody can queue anything any more, or the engine panics. What is queued then is answered as stopped,
-    /// because its `reply` is dropped. When it returns, the engine's memory is free.
+    /// Works until nobody can queue anything any more, or an engine panics. What is queued then is answered as stopped,
+    /// because its `reply` is dropped. When it returns, the engines' memory is free.
     pub(super) async fn work(mut self) {
-        while let Some(first) = self.entries.recv().await {
-            let Some(turn) = self.turns.acquire(&self.name).await else { break };
-            let run = spawn_blocking(move || {
-                let flow = self.run_waiting(first);
-                drop(turn);
-                (self, flow)
-            });
-            match run.await {
-                Ok((worker, ControlFlow::Continue(()))) => self = worker,
-                Ok((worker, ControlFlow::Break(()))) => {
-                    self = worker;
-                    break;
+        let mut runs = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(ended) = runs.join_next(), if !runs.is_empty() => {
+                    if self.end(ended).is_break() {
+                        break;
+                    }
                 }
-                // The runtime is going.
-                Err(_) => return,
+                Some(first) = self.entries.recv(), if self.lanes.is_free() => {
+                    let Some(turn) = self.turns.acquire(&self.name).await else { break };
+                    if let Some(run) = self.begin(first, turn) {
+                        runs.spawn_blocking(move || run.finish());
+                    }
+                }
+                else => break,
             }
+        }
+        while let Some(ended) = runs.join_next().await {
+            // An engine that panics after another has ended as well.
+            let _flow = self.end(ended);
         }
         // An engine takes a moment to free what it has; those who wait for it are told by the end of this task.
         drop(spawn_blocking(move || drop(self)).await);
     }
 
-    /// Runs what waits, batch after batch, until nothing does or another model waits for its turn.
-    fn run_waiting(&mut self, first: QueuedImage) -> ControlFlow<()> {
-        let mut next = Some(first);
-        while let Some(first) = next.take() {
-            self.run_batch(first)?;
-            if !self.turns.contended() {
-                next = self.entries.try_recv().ok();
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Runs this image with others that wait, up to the largest batch.
-    fn run_batch(&mut self, first: QueuedImage) -> ControlFlow<()> {
+    /// Takes this image and others that wait, up to the largest batch, and an engine for them.
+    fn begin(&mut self, first: QueuedImage, turn: ModelTurn) -> Option<Run> {
         let mut batch: Vec<DequeuedImage> = DequeuedImage::take(first).into_iter().collect();
         while batch.len() < self.max_batch
             && let Ok(entry) = self.entries.try_recv()
         {
             batch.extend(DequeuedImage::take(entry));
         }
-        let images = batch.len();
-        let started = self.history.busy_since.take().unwrap_or_else(Instant::now);
-        // Without a crop, images have different sizes; only equal ones can be stacked.
-        while !batch.is_empty() {
-            let shape = batch[0].input.shape();
-            let (equal, others) = batch.into_iter().partition(|entry| entry.input.shape() == shape);
-            batch = others;
-            self.run(equal)?;
-        }
-        if images > 0 {
-            self.admission.throughput().record(images, started.elapsed());
-        }
-        self.history.busy_since = (self.admission.waiting() > 0).then(Instant::now);
-        ControlFlow::Continue(())
-    }
-
-    /// Runs one batch and answers everyone in it. Breaks when the engine panicked: it is not used again, so nobody can
-    /// see what the panic left behind.
-    fn run(&mut self, batch: Vec<DequeuedImage>) -> ControlFlow<()> {
-        let images = batch.len();
-        let (inputs, replies): (Vec<PreparedImage>, Vec<_>) =
-            batch.into_iter().map(|waiting| (waiting.input, (waiting.queue, waiting.reply))).unzip();
-        if self.history.released.elapsed() > RELEASE_EVERY {
-            self.engine.release_memory();
-            self.history.released = Instant::now();
-        }
-        let started = Instant::now();
-        let caught = catch_unwind(AssertUnwindSafe(|| logits(&mut *self.engine, &inputs, self.classes)));
-        let inference = started.elapsed();
-        let (answers, flow): (Vec<_>, _) = match caught {
-            Ok(Ok(rows)) => {
-                self.metrics.batch(images);
-                (rows.into_iter().map(Ok).collect(), ControlFlow::Continue(()))
-            }
-            Ok(Err(reason)) => (vec![Err(InferenceError::Failed(reason)); images], ControlFlow::Continue(())),
-            Err(panic) => {
-                let reason = format!("the engine panicked: {}", panic_message(&*panic));
-                tracing::error!(reason, "a model stops serving");
-                // Before anyone is answered, so that who is told can also see it.
-                let _first = self.failure.set(reason.clone());
-                (vec![Err(InferenceError::Failed(reason)); images], ControlFlow::Break(()))
-            }
-        };
-        for ((queue, reply), answer) in replies.into_iter().zip(answers) {
-            self.metrics.stage(Stage::Queue, queue);
-            self.metrics.stage(Stage::Inference, inference);
-            // A client that has gone meanwhile does not want to know.
-            let _gone = reply.send(answer.map(|logits| ImageLogits { logits, queue, inference, batch: images }));
-        }
-        flow
-    }
-}
-
-/// An entry that was taken out of the queue: its permit is free for another.
-struct DequeuedImage {
-    input: PreparedImage,
-    queue: Duration,
-    reply: oneshot::Sender<Result<ImageLogits, InferenceError>>,
-}
-
-impl DequeuedImage {
-    /// `None` when the client has gone or the deadline has passed.
-    fn take(entry: QueuedImage) -> Option<Self> {
-        let QueuedImage { input, permit, waited, queued, deadline, reply } = entry;
-        drop(permit);
-        if Instant::now() >= deadline {
-            // A client that has gone meanwhile does not want to know.
-            let _gone = reply.send(Err(InferenceError::Late));
+        if batch.is_empty() {
             return None;
         }
-        (!reply.is_closed()).then(|| Self { input, queue: waited + queued.elapsed(), reply })
+        let is_alone = self.admission.waiting() == 0 && self.turns.taken() <= 1;
+        let engine = self.lanes.take(if is_alone { Company::Alone } else { Company::Others })?;
+        let (classes, metrics, failure) = (self.classes, self.metrics.clone(), self.failure.clone());
+        Some(Run { engine, batch, turn, classes, metrics, failure, started: Instant::now() })
     }
-}
 
-/// One row of logits an image.
-pub(super) fn logits(
-    engine: &mut dyn Engine,
-    inputs: &[PreparedImage],
-    classes: usize,
-) -> Result<Vec<Vec<f32>>, String> {
-    let batch = ImageBatch::stack(inputs).map_err(|error| error.to_string())?;
-    rows(engine, &batch, classes)
-}
-
-/// As [`logits`], for a batch that is stacked already.
-pub(super) fn rows(engine: &mut dyn Engine, batch: &ImageBatch, classes: usize) -> Result<Vec<Vec<f32>>, String> {
-    let outputs = engine.run(batch).map_err(|error| error.to_string())?;
-    let output = outputs.first().map_err(|error| error.to_string())?;
-    if output.data().len() != batch.len() * classes {
-        let (shape, images) = (output.shape(), batch.len());
-        return Err(format!("the model answers {shape:?} for {images} image(s), not {classes} logits each"));
+    /// Has the engine back, unless it panicked: nobody shall see what the panic left behind.
+    fn end(&mut self, run: Result<EndedRun, JoinError>) -> ControlFlow<()> {
+        // The runtime is going.
+        let Ok(EndedRun { engine, images, started }) = run else { return ControlFlow::Break(()) };
+        let is_busy = self.admission.waiting() > 0;
+        self.admission.throughput().record(images, self.pace.elapsed(started, is_busy));
+        match engine {
+            Some(engine) => {
+                self.lanes.give_back(engine);
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        }
     }
-    Ok(output.data().chunks(classes).map(<[f32]>::to_vec).collect())
 }
 
 #[cfg(test)]
@@ -236,6 +158,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
+    use crate::inference::RunProfile;
     use crate::inference::testing::{EngineRecord, RED, RecordingEngine, bmp, colors};
     use crate::metrics::Metrics;
 
@@ -263,7 +186,7 @@ mod tests {
         let failure = Arc::default();
         let worker = Worker {
             name: "colors".parse().unwrap(),
-            engine,
+            lanes: Lanes::new(onnx::EngineSet { wide: engine, narrow: vec![] }, RunProfile::Auto),
             entries,
             turns: ModelTurns::new(1),
             classes: 3,
@@ -271,7 +194,7 @@ mod tests {
             admission,
             metrics,
             failure,
-            history: RunHistory::default(),
+            pace: Pace::default(),
         };
         (worker, replies)
     }
@@ -288,6 +211,41 @@ mod tests {
             // The network's mean of a channel, as a share of 255.
             let expected = RED.map(|value| f32::from(value) / 255.0);
             assert!(answer.logits.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{:?}", answer.logits);
+        }
+    }
+
+    #[tokio::test]
+    async fn several_images_run_at_the_same_time_on_a_thread_each() {
+        let gate = Arc::new(Mutex::new(()));
+        let watch = Arc::new(Mutex::new(EngineRecord { gate: Some(gate.clone()), ..EngineRecord::default() }));
+        let (mut worker, replies) = worker(3, &watch);
+        let file = onnx::export(&colors(), &onnx::ExportOptions::default()).unwrap();
+        let engine = || RecordingEngine::open(&file, watch.clone()).unwrap();
+        let engines = onnx::EngineSet { wide: engine(), narrow: vec![engine(), engine()] };
+        (worker.lanes, worker.turns, worker.max_batch) =
+            (Lanes::new(engines, RunProfile::Auto), ModelTurns::new(16), 1);
+        let (open, opened) = std::sync::mpsc::channel::<()>();
+        let (close, closed) = std::sync::mpsc::channel();
+        let keeper = std::thread::spawn(move || {
+            let _held = gate.lock().unwrap();
+            close.send(()).unwrap();
+            // Until the sender goes.
+            let _gone = opened.recv();
+        });
+        closed.recv().unwrap();
+        let work = tokio::spawn(worker.work());
+        // Both wait at the gate; the third image has no engine yet.
+        while watch.lock().unwrap().batches.len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(watch.lock().unwrap().batches, [1, 1]);
+        drop(open);
+        keeper.join().unwrap();
+        work.await.unwrap();
+        assert_eq!(watch.lock().unwrap().batches, [1, 1, 1]);
+        for mut reply in replies {
+            assert!(reply.try_recv().unwrap().is_ok());
         }
     }
 

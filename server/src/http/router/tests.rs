@@ -67,6 +67,7 @@ impl TestServer {
             access,
             ready: ReadyPolicy::Any,
             max_batch: 2,
+            profile: crate::inference::RunProfile::Auto,
             memory: MemoryConfig { budget: None, load_wait: Duration::from_secs(10) },
             drain_delay_seconds: 0,
             drain_seconds: 1,

@@ -56,7 +56,7 @@ impl Registry {
     #[must_use]
     pub fn new(store: ModelStore, engine: &SelectedEngine, options: InferenceOptions) -> Self {
         let (kind, threads) = (engine.kind, engine.threads);
-        Self::with_opener(store, Arc::new(move |file| onnx::engine::open(kind, file, threads)), options)
+        Self::with_opener(store, Arc::new(move |file| onnx::engine::open_set(kind, file, threads)), options)
     }
 
     pub(crate) fn with_opener(store: ModelStore, open: Opener, options: InferenceOptions) -> Self {

@@ -9,11 +9,7 @@ use crate::inference::{Decoder, InferenceError};
 
 fn registry(store: &ModelStore, watch: &Arc<Mutex<EngineRecord>>) -> Registry {
     let watch = watch.clone();
-    Registry::with_opener(
-        store.clone(),
-        Arc::new(move |file| RecordingEngine::open(file, watch.clone())),
-        options(2, 4),
-    )
+    Registry::with_opener(store.clone(), Arc::new(move |file| RecordingEngine::set(file, watch.clone())), options(2, 4))
 }
 
 fn store() -> (tempfile::TempDir, ModelStore) {
@@ -118,8 +114,8 @@ async fn a_model_that_panics_has_failed_and_says_so() {
     let (_folder, store) = store();
     let network = colors();
     publish(&store, "colors", &network, &golden(&network));
-    // Two golden images alone, one batch, and one run that gives its memory back; then the request.
-    let watch = Arc::new(Mutex::new(EngineRecord { panics: Some(4), ..EngineRecord::default() }));
+    // Two golden images alone, one batch, two runs that are timed, and one that gives its memory back; then the request.
+    let watch = Arc::new(Mutex::new(EngineRecord { panics: Some(6), ..EngineRecord::default() }));
     let registry = registry(&store, &watch);
     registry.scan().await.unwrap();
     let model = classifier(&registry, None).await.unwrap();
@@ -138,7 +134,7 @@ async fn a_model_that_panics_has_failed_and_says_so() {
 async fn a_request_of_more_images_than_are_decoded_at_a_time_is_answered_in_order() {
     let (_folder, store) = store();
     publish(&store, "colors", &colors(), &[]);
-    let open = Arc::new(|file: &[u8]| RecordingEngine::open(file, Arc::default()));
+    let open = Arc::new(|file: &[u8]| RecordingEngine::set(file, Arc::default()));
     let registry = Registry::with_opener(store, open, options(1, 64));
     registry.scan().await.unwrap();
     let model = classifier(&registry, None).await.unwrap();

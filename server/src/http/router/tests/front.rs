@@ -211,7 +211,7 @@ async fn a_full_queue_is_answered_at_once() {
     let gate = Arc::new(Mutex::new(()));
     let watch = Arc::new(Mutex::new(EngineRecord::default()));
     let opened = watch.clone();
-    let open = Arc::new(move |file: &[u8]| RecordingEngine::open(file, opened.clone()));
+    let open = Arc::new(move |file: &[u8]| RecordingEngine::set(file, opened.clone()));
     server.state.services_mut().registry = Registry::with_opener(server.store(), open, options(2, 3));
     server.state.registry.scan().await.unwrap();
     let tested = watch.lock().unwrap().batches.len();

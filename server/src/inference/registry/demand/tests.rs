@@ -32,7 +32,7 @@ impl Shop {
             load_wait: Duration::from_secs(30),
             resident: Arc::new(move || counted.lock().unwrap().open * ENGINE),
         };
-        let open = Arc::new(move |file: &[u8]| RecordingEngine::open(file, opened.clone()));
+        let open = Arc::new(move |file: &[u8]| RecordingEngine::set(file, opened.clone()));
         let registry = Registry::with_opener(store.clone(), open, InferenceOptions { memory, ..options(2, 4) });
         registry.scan().await.unwrap();
         Self { _folder: folder, store, registry, record }

@@ -1,5 +1,8 @@
 //! ONNX Runtime, from a library that is loaded at run time.
 
+mod shared;
+
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,10 +13,11 @@ use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::logging::LoggerFunction;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{NoSelectedOutputs, RunOptions, Session};
-use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 use thiserror::Error;
 
-use super::{Engine, EngineError, EngineKind, Outputs, library};
+use super::{Engine, EngineError, EngineKind, EngineSet, Outputs, library};
+use shared::OptimizedModel;
 
 /// The loaded library. There is at most one in a process.
 #[derive(Clone)]
@@ -138,23 +142,45 @@ pub(super) struct OrtEngine {
     releasing: bool,
 }
 
+/// How a session is opened.
+struct SessionSpec<'a> {
+    file: &'a [u8],
+    threads: NonZeroUsize,
+    optimization: GraphOptimizationLevel,
+    /// Weights that are used in the place of those in the file.
+    weights: &'a [(String, Arc<DynValue>)],
+}
+
 impl OrtEngine {
     pub(super) fn open(file: &[u8], threads: NonZeroUsize) -> Result<Self, EngineError> {
+        Self::of(SessionSpec { file, threads, optimization: GraphOptimizationLevel::All, weights: &[] })
+    }
+
+    /// An engine with all threads for an image that is alone, and one with a single thread for each of them. They have the
+    /// same weights in memory.
+    pub(super) fn open_set(file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
+        let model = OptimizedModel::new(file)?;
+        let narrow = || Ok(Box::new(model.open(NonZeroUsize::MIN)?) as Box<dyn Engine>);
+        let narrow = (0..threads.get()).map(|_| narrow()).collect::<Result<Vec<_>, EngineError>>()?;
+        Ok(EngineSet { wide: Box::new(model.open(threads)?), narrow })
+    }
+
+    fn of(spec: SessionSpec<'_>) -> Result<Self, EngineError> {
+        let SessionSpec { file, threads, optimization, weights } = spec;
         let runtime = loaded().ok_or(EngineError::NotLoaded)?;
-        let refused = |reason: String| EngineError::open(EngineKind::Ort, reason);
-        let builder = Session::builder(&runtime.environment)
-            .map_err(|error| refused(error.to_string()))?
-            .with_optimization_level(GraphOptimizationLevel::All);
-        let builder = if threads == runtime.threads {
-            builder
-        } else {
-            builder
+        let mut builder =
+            Session::builder(&runtime.environment).map_err(refused)?.with_optimization_level(optimization);
+        if threads != runtime.threads {
+            builder = builder
                 .and_then(SessionBuilder::with_independent_thread_pool)
                 .and_then(|builder| builder.with_intra_threads(threads.get()))
-                .and_then(|builder| builder.with_intra_op_spinning(false))
-        };
-        let mut builder = builder.map_err(|error| refused(error.to_string()))?;
-        let session = builder.commit_from_memory(file).map_err(|error| refused(error.to_string()))?;
+                .and_then(|builder| builder.with_intra_op_spinning(false));
+        }
+        for (name, weight) in weights {
+            builder = builder.and_then(|builder| builder.with_initializer(name, weight.clone()));
+        }
+        let mut builder = builder.map_err(refused)?;
+        let session = builder.commit_from_memory(file).map_err(refused)?;
         let fixed_batch = match session.inputs().first().map(Outlet::dtype) {
             Some(ValueType::Tensor { shape, .. }) => shape.first().and_then(|&dim| usize::try_from(dim).ok()),
             _ => None,
@@ -205,6 +231,10 @@ impl OrtEngine {
         });
         outputs.collect()
     }
+}
+
+fn refused(reason: impl fmt::Display) -> EngineError {
+    EngineError::open(EngineKind::Ort, reason)
 }
 
 /// A run that gives back every region of the arena that holds nothing when it ends.

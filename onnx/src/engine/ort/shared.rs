@@ -1,0 +1,91 @@
+//! Sessions of one model that share its weights.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use ort::memory::Allocator;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
+use prost::Message;
+
+use super::{OrtEngine, SessionSpec, loaded, refused};
+use crate::engine::EngineError;
+use crate::proto::{ModelProto, TensorProto, data_type};
+
+/// Weights of fewer bytes are left in the file: to share them would save nothing.
+const LEAST: usize = 4096;
+
+/// A model as ONNX Runtime has optimized it for this processor, with weights that every session of it can use.
+///
+/// ONNX Runtime copies the weights of a model into every session, in a layout that it makes while it optimizes; nothing that
+/// it offers shares that copy. Here one session optimizes and writes what it has made, and the others are opened on that
+/// without optimization, with tensors of ours for its weights.
+pub(super) struct OptimizedModel {
+    file: Vec<u8>,
+    weights: Vec<(String, Arc<DynValue>)>,
+}
+
+impl OptimizedModel {
+    /// Optimizes a file, by way of a temporary one.
+    ///
+    /// # Errors
+    /// [`EngineError::Open`] when ONNX Runtime refuses the file, or there is no room for another.
+    pub(super) fn new(file: &[u8]) -> Result<Self, EngineError> {
+        let runtime = loaded().ok_or(EngineError::NotLoaded)?;
+        let folder = tempfile::tempdir().map_err(refused)?;
+        let path = folder.path().join("optimized.onnx");
+        let builder = Session::builder(&runtime.environment).map_err(refused)?;
+        let builder = builder
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .and_then(|builder| builder.with_optimized_model_path(&path));
+        let mut builder = builder.map_err(refused)?;
+        drop(builder.commit_from_memory(file).map_err(refused)?);
+        let file = std::fs::read(&path).map_err(refused)?;
+        let model = ModelProto::decode(file.as_slice()).map_err(refused)?;
+        let mut weights = Vec::new();
+        for initializer in model.graph.iter().flat_map(|graph| &graph.initializer) {
+            if let Some(tensor) = shared(initializer).map_err(refused)? {
+                weights.push((initializer.name.clone(), Arc::new(tensor)));
+            }
+        }
+        Ok(Self { file, weights })
+    }
+
+    /// A session with so many threads.
+    ///
+    /// # Errors
+    /// [`EngineError::Open`].
+    pub(super) fn open(&self, threads: NonZeroUsize) -> Result<OrtEngine, EngineError> {
+        let (file, weights) = (self.file.as_slice(), self.weights.as_slice());
+        OrtEngine::of(SessionSpec { file, threads, optimization: GraphOptimizationLevel::Disable, weights })
+    }
+}
+
+/// A tensor of ours, at an address that vector instructions like, or nothing for one that is small or of a kind that weights
+/// seldom are.
+fn shared(initializer: &TensorProto) -> ort::Result<Option<DynValue>> {
+    let bytes = initializer.raw_data.as_ref();
+    if bytes.len() < LEAST {
+        return Ok(None);
+    }
+    let dims = &initializer.dims;
+    Ok(match initializer.data_type {
+        data_type::FLOAT => {
+            Some(filled(dims, bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)))?)
+        }
+        data_type::INT8 => Some(filled(dims, bytes.iter().map(|&byte| byte as i8))?),
+        data_type::UINT8 => Some(filled(dims, bytes.iter().copied())?),
+        _ => None,
+    })
+}
+
+fn filled<T: PrimitiveTensorElementType + Copy + std::fmt::Debug>(
+    dims: &[i64],
+    numbers: impl Iterator<Item = T>,
+) -> ort::Result<DynValue> {
+    let mut tensor = Tensor::<T>::new(&Allocator::default(), dims.to_vec())?;
+    let (_, data) = tensor.extract_tensor_mut();
+    data.iter_mut().zip(numbers).for_each(|(to, from)| *to = from);
+    Ok(tensor.into_dyn())
+}
