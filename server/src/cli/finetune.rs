@@ -1,8 +1,8 @@
 //! `graft finetune`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use server::finetune::{self, FinetuneContext, FinetuneSpec};
 use server::runtime::Backends;
@@ -33,9 +33,9 @@ pub(super) struct FinetuneArgs {
     #[command(flatten)]
     dataset: DatasetArgs,
 
-    /// The name under which the result is stored
+    /// The name under which the result is stored [default: that of the folder, archive or data set]
     #[arg(long, env = "GRAFT_NAME")]
-    name: ModelName,
+    name: Option<ModelName>,
 
     /// Train nothing: say what is wrong with the images, every option in force and why, and how long it would take and how much
     /// memory; `--plan=json` for programs
@@ -55,6 +55,9 @@ enum PlanFormat {
     Json,
 }
 
+/// Letters of a name that is made of a folder's: short enough to be read in a table.
+const LONGEST_NAME: usize = 40;
+
 /// How many of the hardest classes are shown.
 const HARDEST: usize = 5;
 
@@ -62,25 +65,43 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let mut progress = if args.plan.is_some() { Progress::on_stderr() } else { Progress::new() };
     let dataset = args.dataset.locate(&args.data, context, &mut progress)?;
     let dataset = dataset.into();
-    let spec = FinetuneSpec {
-        base_model: args.base.clone(),
-        dataset,
-        name: args.name.clone(),
-        options: args.options.clone(),
-        webhook: None,
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => name_of(&args.data)?,
     };
-    let backends = context.backends()?;
-    if let Some(format) = args.plan {
-        return plan(&spec, format, (context, &backends));
+    let options = args.options.clone();
+    let spec = FinetuneSpec { base_model: args.base.clone(), dataset, name, options, webhook: None };
+    match args.plan {
+        Some(format) => plan(&spec, format, (context, &context.backends()?)),
+        None => train(&spec, context),
     }
+}
+
+/// A model's name from that of its images: `Photos of 2024.zip` makes `photos-of-2024`.
+fn name_of(data: &Path) -> Result<ModelName> {
+    let whole = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+    let stem = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
+    let stem = stem.map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let stem = stem.strip_prefix("stored:").unwrap_or(&stem).split('@').next().unwrap_or_default();
+    let plain: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let words: Vec<&str> = plain.split('-').filter(|word| !word.is_empty()).collect();
+    let name: String = words.join("-").chars().take(LONGEST_NAME).collect();
+    name.parse().map_err(|_| anyhow!("{} gives no name for the model; choose one with --name", data.display()))
+}
+
+/// Trains, stores the model, and says what came of it.
+fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()> {
+    let mut progress = Progress::new();
+    let backends = context.backends()?;
+    output::line(format_args!("grafts `{}` upon `{}`", spec.name, spec.base_model))?;
     let (engine, kernels) = (&backends.engine, &backends.kernels);
     output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;
-    if args.options.strategy != FinetuneStrategy::Head {
+    if spec.options.strategy != FinetuneStrategy::Head {
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
     }
     // The user's own command reads what the user may read.
     let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
-    let published = finetune::run(&place, &spec, &backends, &mut progress);
+    let published = finetune::run(&place, spec, &backends, &mut progress);
     progress.finish();
     let published = published?;
     summarize(&published.report)?;
