@@ -80,6 +80,7 @@ pub(crate) fn check(model: &ModelProto) -> Vec<Violation> {
         let width = match tensor.data_type {
             data_type::FLOAT => 4,
             data_type::FLOAT16 => 2,
+            data_type::INT8 => 1,
             data_type::INT64 => 8,
             _ => 0,
         };

@@ -81,7 +81,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         trains: &|_| true,
         training: &plan.training,
         label_sets: None,
-        teacher: None,
+        teacher: plan.soft_targets.as_ref(),
         validation: None,
         options,
         backend: &ComputeBackend::Rust,

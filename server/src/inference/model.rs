@@ -18,7 +18,7 @@ use super::decoder::{DecodeContext, Decoder};
 use super::lanes::Lanes;
 use super::rehearsal::{Rehearsal, RunPlan};
 use super::turns::ModelTurns;
-use super::worker::{ImageLogits, Pace, QueuedImage, Worker};
+use super::worker::{ImageLogits, QueuedImage, RunClock, Worker};
 use super::{InferenceError, InferenceOptions};
 use crate::allocator;
 use crate::failure::panic_message;
@@ -154,7 +154,7 @@ impl Model {
             admission: admission.clone(),
             metrics: metrics.clone(),
             failure: failure.clone(),
-            pace: Pace::default(),
+            clock: RunClock::default(),
         };
         let worker = tokio::spawn(worker.work());
         Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, plan, queue, failure, worker })

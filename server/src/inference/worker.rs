@@ -67,17 +67,17 @@ pub(super) struct Worker {
     pub(super) metrics: ModelMetrics,
     /// Set once, when the worker ends because an engine panicked.
     pub(super) failure: Arc<OnceLock<String>>,
-    pub(super) pace: Pace,
+    pub(super) clock: RunClock,
 }
 
 /// The end of the last run, if images were waiting then: from one such end to the next, the model was busy.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct RunClock {
     busy_since: Option<Instant>,
     last_end: Option<Instant>,
 }
 
-impl Pace {
+impl RunClock {
     /// How much of the time of a run that began then counts for its images alone: what passed since another run ended, or
     /// since this one began if the model had nothing to do before.
     fn elapsed(&mut self, started: Instant, is_busy: bool) -> Duration {
@@ -139,7 +139,7 @@ impl Worker {
         // The runtime is going.
         let Ok(EndedRun { engine, images, started }) = run else { return ControlFlow::Break(()) };
         let is_busy = self.admission.waiting() > 0;
-        self.admission.throughput().record(images, self.pace.elapsed(started, is_busy));
+        self.admission.throughput().record(images, self.clock.elapsed(started, is_busy));
         match engine {
             Some(engine) => {
                 self.lanes.give_back(engine);
@@ -194,7 +194,7 @@ mod tests {
             admission,
             metrics,
             failure,
-            pace: Pace::default(),
+            clock: RunClock::default(),
         };
         (worker, replies)
     }
