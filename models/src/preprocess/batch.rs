@@ -5,8 +5,9 @@ use super::{PreprocessError, RgbImage};
 
 /// One prepared image: `[3, height, width]`, red, green, blue, each value in `0.0..=255.0`.
 ///
-/// Only [`Preprocess::apply`](super::Preprocess::apply) makes one, so whatever an engine is given has been prepared by
-/// the one set of rules.
+/// [`Preprocess::apply`](super::Preprocess::apply) makes one from a file, and [`Preprocess::accept`](super::Preprocess::accept)
+/// from pixels that a client has prepared, once it has checked their shape and range. Nothing else does, so whatever an
+/// engine is given has the size that the model's parameters say and values that pixels have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreparedImage {
     shape: [usize; 3],
@@ -16,6 +17,11 @@ pub struct PreparedImage {
 impl PreparedImage {
     pub(super) fn new(image: &RgbImage) -> Self {
         Self { shape: [3, image.height() as usize, image.width() as usize], data: image.to_planar() }
+    }
+
+    /// From pixels that have been checked.
+    pub(super) fn from_parts(shape: [usize; 3], data: Vec<f32>) -> Self {
+        Self { shape, data }
     }
 
     /// The image in a mirror: left and right exchanged.

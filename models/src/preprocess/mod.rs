@@ -6,6 +6,9 @@
 //! [`Preprocess::apply`] does all three. Training replaces `fit` by augmentation, built from [`resample`], and
 //! nothing else.
 //!
+//! A client that has prepared its pixels itself sends them as they are: [`Preprocess::accept`] checks what `apply` would
+//! have guaranteed.
+//!
 //! The parameters are data, [`Preprocess`], and travel with the weights. Mean and standard deviation are among them
 //! but are applied *inside* the exported network, where every engine computes them alike; resizing stays here,
 //! because no ONNX operator resizes as PIL does.
@@ -29,6 +32,7 @@ mod preset;
 mod resample;
 mod simple;
 mod source;
+mod tensor;
 mod thumbnail;
 mod traits;
 
@@ -43,5 +47,6 @@ pub use parameters::{Crop, Filter, Preprocess, Resize};
 pub use pixels::RgbImage;
 pub use preset::Preset;
 pub use resample::{Region, resample};
+pub use tensor::TensorError;
 pub use thumbnail::thumbnail;
 pub use traits::{ColorMode, ImageTraits, traits};
