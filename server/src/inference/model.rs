@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use models::preprocess::ImageError;
+use models::preprocess::{ImageError, PreparedImage};
 use models::spec::ScoreSpec;
 use models::{Labels, Preprocess};
 use onnx::{EngineError, EngineSet};
@@ -88,6 +88,15 @@ struct AdmittedImage<B> {
     deadline: Instant,
 }
 
+/// A prepared image on its way into the queue.
+struct PermittedImage {
+    input: PreparedImage,
+    permit: QueuePermit,
+    /// How long it waited before it was decoded.
+    waited: Duration,
+    deadline: Instant,
+}
+
 /// What one image shows, or why it cannot be used.
 struct ImageRun {
     prepare: Duration,
@@ -104,6 +113,11 @@ impl InferenceResult {
             batch: answers().map(|answer| answer.batch).max().unwrap_or_default(),
             logits: images.into_iter().map(|image| image.answer.map(|answer| answer.logits)).collect(),
         }
+    }
+
+    /// Whether no image could be used.
+    fn is_refusal(&self) -> bool {
+        self.logits.iter().all(Result::is_err)
     }
 }
 
@@ -141,7 +155,7 @@ impl Model {
         let RunPlan { profile, alone_ms, busy_ms, .. } = plan;
         tracing::info!(model = %name, version, ?profile, lanes = plan.lanes, alone_ms, busy_ms, "measured");
         let kind = lanes.kind().ok_or("it has no engine")?;
-        let metrics = metrics.of_model(name.as_str(), &kind.to_string());
+        let metrics = metrics.of_model(name.as_str(), version, &kind.to_string());
         let failure = Arc::new(OnceLock::new());
         let (queue, entries) = unbounded_channel();
         let worker = Worker {
@@ -190,6 +204,12 @@ impl Model {
     #[must_use]
     pub fn scores(&self) -> &ScoreSpec {
         &self.scores
+    }
+
+    /// How an image becomes its input.
+    #[must_use]
+    pub fn preprocess(&self) -> &Arc<Preprocess> {
+        &self.preprocess
     }
 
     /// How many images are being decoded for it or wait in its queue.
@@ -244,6 +264,48 @@ impl Model {
     where
         B: AsRef<[u8]> + Send + 'static,
     {
+        self.counted(self.run_files(decoder, request)).await
+    }
+
+    /// The logits of images that are prepared already.
+    ///
+    /// # Errors
+    /// [`InferenceError`].
+    pub async fn run_prepared(
+        &self,
+        inputs: Vec<PreparedImage>,
+        deadline: Instant,
+    ) -> Result<InferenceResult, InferenceError> {
+        self.counted(async {
+            let permits = self.admission.admit(inputs.len(), deadline)?;
+            let images = inputs.into_iter().zip(permits);
+            let answers = images
+                .map(|(input, permit)| self.answer(PermittedImage { input, permit, waited: Duration::ZERO, deadline }));
+            let answers = try_join_all(answers).await?.into_iter();
+            let images = answers.map(|answer| ImageRun { prepare: Duration::ZERO, answer: Ok(answer) });
+            Ok(InferenceResult::of(images.collect()))
+        })
+        .await
+    }
+
+    /// Counts a request as answered or failed.
+    async fn counted(
+        &self,
+        request: impl Future<Output = Result<InferenceResult, InferenceError>>,
+    ) -> Result<InferenceResult, InferenceError> {
+        let started = Instant::now();
+        let result = request.await;
+        match &result {
+            Ok(result) if !result.is_refusal() => self.metrics.succeeded(started.elapsed()),
+            _ => self.metrics.failed(started.elapsed()),
+        }
+        result
+    }
+
+    async fn run_files<B>(&self, decoder: &Decoder, request: ImageRequest<B>) -> Result<InferenceResult, InferenceError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
         let ImageRequest { images, views, deadline } = request;
         let mut permits = self.admission.admit(images.len() * views.count(), deadline)?.into_iter();
         let images = images.into_iter().map(|image| {
@@ -274,16 +336,19 @@ impl Model {
             Ok(input) => input,
             Err(error) => return Ok(ImageRun { prepare, answer: Err(error) }),
         };
-        let mut replies = Vec::new();
-        for (input, permit) in views.of(input).into_iter().zip(permits) {
-            let (reply, answer) = oneshot::channel();
-            let entry = QueuedImage { input, permit, waited, queued: Instant::now(), deadline, reply };
-            self.queue.send(entry).map_err(|_| self.stopped())?;
-            replies.push(answer);
-        }
-        let answers = replies.into_iter().map(async |answer| answer.await.map_err(|_| self.stopped())?);
+        let views = views.of(input).into_iter().zip(permits);
+        let answers = views.map(|(input, permit)| self.answer(PermittedImage { input, permit, waited, deadline }));
         let answers = try_join_all(answers).await?;
         Ok(ImageRun { prepare, answer: Ok(ImageLogits::mean(&answers)) })
+    }
+
+    /// Queues an image, when it is first polled, and waits for its logits.
+    async fn answer(&self, image: PermittedImage) -> Result<ImageLogits, InferenceError> {
+        let PermittedImage { input, permit, waited, deadline } = image;
+        let (reply, answer) = oneshot::channel();
+        let entry = QueuedImage { input, permit, waited, queued: Instant::now(), deadline, reply };
+        self.queue.send(entry).map_err(|_| self.stopped())?;
+        answer.await.map_err(|_| self.stopped())?
     }
 
     fn stopped(&self) -> InferenceError {

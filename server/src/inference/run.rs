@@ -63,7 +63,7 @@ impl Run {
         let inference = started.elapsed();
         let (answers, flow): (Vec<_>, _) = match caught {
             Ok(Ok(rows)) => {
-                self.metrics.batch(images);
+                self.metrics.batch(images, inference);
                 (rows.into_iter().map(Ok).collect(), ControlFlow::Continue(()))
             }
             Ok(Err(reason)) => (vec![Err(InferenceError::Failed(reason)); images], ControlFlow::Continue(())),

@@ -182,7 +182,7 @@ mod tests {
         let replies = admission.admit(images, Instant::now() + HOUR).unwrap().into_iter().map(entry).collect();
         let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
         let engine = RecordingEngine::open(&file, watch.clone()).unwrap();
-        let metrics = Metrics::default().of_model("colors", "tract");
+        let metrics = Metrics::default().of_model("colors", 1, "tract");
         let failure = Arc::default();
         let worker = Worker {
             name: "colors".parse().unwrap(),

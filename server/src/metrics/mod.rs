@@ -7,6 +7,7 @@
 mod gauges;
 mod labels;
 mod process;
+mod statistics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub use gauges::{Gauges, ModelGauges};
 pub use labels::{ConnectionEnd, Outcome, Stage};
 use labels::{ConnectionLabels, ModelLabels, NameLabels, RequestLabels, RouteLabels, StageLabels};
 pub use process::resident_bytes;
+pub use statistics::{DurationSum, RunStatistics, VersionStatistics};
+use statistics::{Statistics, VersionCounter};
 
 /// From half a millisecond, which a small image takes to decode, to a minute.
 const SECONDS: [f64; 15] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
@@ -46,6 +49,7 @@ struct Inner {
     connections: Gauge,
     connections_ended: Family<ConnectionLabels, Counter>,
     gauges: Gauges,
+    statistics: Statistics,
 }
 
 impl Default for Metrics {
@@ -65,6 +69,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             connections_ended: Family::default(),
             gauges: Gauges::new(&mut registry),
+            statistics: Statistics::default(),
             registry: Registry::default(),
         };
         let mut add = Registered(&mut registry);
@@ -132,11 +137,17 @@ impl Metrics {
         self.0.unloads.get_or_create(&NameLabels { model: model.to_owned() }).inc();
     }
 
-    /// What is counted for a model; the numbers outlive it.
+    /// What is counted for a version of a model; the numbers outlive it.
     #[must_use]
-    pub fn of_model(&self, model: &str, engine: &str) -> ModelMetrics {
+    pub fn of_model(&self, model: &str, version: u32, engine: &str) -> ModelMetrics {
         let labels = ModelLabels { model: model.to_owned(), engine: engine.to_owned() };
-        ModelMetrics { metrics: self.clone(), labels }
+        ModelMetrics { metrics: self.clone(), labels, counter: self.0.statistics.of_version(model, version) }
+    }
+
+    /// What each version of each model has done since the server started, by name and number.
+    #[must_use]
+    pub fn statistics(&self) -> Vec<VersionStatistics> {
+        self.0.statistics.read()
     }
 
     /// All metrics in the `OpenMetrics` text format. `read` sets the gauges; they belong to one scrape at a time.
@@ -172,6 +183,7 @@ pub struct EndedRequest<'a> {
 pub struct ModelMetrics {
     metrics: Metrics,
     labels: ModelLabels,
+    counter: VersionCounter,
 }
 
 impl ModelMetrics {
@@ -180,12 +192,24 @@ impl ModelMetrics {
         let ModelLabels { model, engine } = self.labels.clone();
         let labels = StageLabels { stage: stage.name(), model, engine };
         self.metrics.0.stage_seconds.get_or_create(&labels).observe(duration.as_secs_f64());
+        self.counter.stage(stage, duration);
     }
 
-    /// One run of the model.
-    pub fn batch(&self, images: usize) {
+    /// One run of the model, and how long it took.
+    pub fn batch(&self, images: usize, duration: Duration) {
         self.metrics.0.batches.get_or_create(&self.labels).observe(images as f64);
         self.metrics.0.images.get_or_create(&self.labels).inc_by(images as u64);
+        self.counter.batch(images, duration);
+    }
+
+    /// A request's images have their logits.
+    pub fn succeeded(&self, duration: Duration) {
+        self.counter.succeeded(duration);
+    }
+
+    /// A request for the model was refused, or none of its images could be answered.
+    pub fn failed(&self, duration: Duration) {
+        self.counter.failed(duration);
     }
 }
 
@@ -201,7 +225,7 @@ mod tests {
             let duration = Duration::from_millis(30);
             metrics.ended(EndedRequest { route: "/classify", model: "flowers", outcome, reason, duration });
         }
-        metrics.of_model("flowers", "tract").stage(Stage::Decode, Duration::from_millis(3));
+        metrics.of_model("flowers", 1, "tract").stage(Stage::Decode, Duration::from_millis(3));
         let text = metrics.encode(|_| {});
         for line in [
             "graft_requests_received_total{route=\"/classify\"} 3",
