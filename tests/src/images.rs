@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use models::{Labels, ModelSpec, Network, Preprocess, init, zoo};
+use models::ops::{Flatten, GlobalAvgPool, Linear, Shape};
+use models::preprocess::Resize;
+use models::{GraphBuilder, GraphError, Labels, ModelSpec, Network, Params, Preprocess, Tensor, init, zoo};
 
 /// Class names and their colors, RGB.
 const CLASSES: [(&str, [u8; 3]); 3] = [("blue", [40, 60, 200]), ("green", [50, 180, 60]), ("red", [210, 50, 40])];
@@ -95,6 +97,47 @@ pub fn base_model() -> Vec<u8> {
 #[must_use]
 pub fn tiny_base_model() -> Vec<u8> {
     random_network("resnet20_cifar", 32)
+}
+
+/// A network of 8x8 pixels whose logits are the mean of each channel as a share of 255, as an ONNX file: what it answers is
+/// arithmetic. Without class names it is a backbone, which gives the means alone.
+///
+/// # Panics
+/// Never, for this network.
+#[must_use]
+pub fn channel_means(labels: Option<&[&str]>) -> Vec<u8> {
+    let resize = Resize::Exact { width: 8, height: 8 };
+    let preprocess = Preprocess { resize, crop: None, mean: [0.0; 3], std: [1.0; 3], ..Preprocess::torchvision(8, 8) };
+    let build = || {
+        let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
+        let input = graph.input();
+        let x = graph.push("normalize", preprocess.normalize(), &[input])?;
+        let x = graph.push("pool", GlobalAvgPool, &[x])?;
+        let x = graph.push("flatten", Flatten, &[x])?;
+        let x = if labels.is_some() { graph.push("head", Linear::new(3, 3), &[x])? } else { x };
+        Ok::<_, GraphError>(graph.finish(x))
+    };
+    let graph = build().unwrap_or_else(|error| panic!("{error}"));
+    let mut params = Params::default();
+    if labels.is_some() {
+        params.insert("head.weight", Tensor::new([3, 3], vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
+        params.insert("head.bias", Tensor::new([3], vec![0.0; 3]));
+    }
+    let labels = labels.map(|names| Labels::new(names.iter().map(|&name| name.to_owned()).collect()));
+    let spec = ModelSpec::new("channel means", labels, preprocess);
+    let network = Network::new(graph, &params, spec).unwrap_or_else(|error| panic!("{error}"));
+    onnx::export(&network, &onnx::ExportOptions::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// An image of one color, 8x8 pixels, as a BMP file.
+#[must_use]
+pub fn plain([red, green, blue]: [u8; 3]) -> Vec<u8> {
+    let mut file = b"BM".to_vec();
+    for word in [54 + 192_u32, 0, 54, 40, 8, 8, 1 | 24 << 16, 0, 192, 0, 0, 0, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([blue, green, red].repeat(64));
+    file
 }
 
 fn random_network(architecture: &str, side: u32) -> Vec<u8> {

@@ -12,9 +12,24 @@ pub(super) fn describe(openapi: &mut OpenApi) {
     apply(openapi, "FinetuneOptions", FinetuneOptions::BOUNDS);
     apply(openapi, "TuningOptions", TuningOptions::BOUNDS);
     apply(openapi, "EvaluateOptions", EvaluateOptions::BOUNDS);
+    plain_references(openapi);
     // Generators of clients take no object as a default, and each of its fields has its own.
     if let Some(RefOr::Ref(tuning)) = property(openapi, "FinetuneOptions", "tuning") {
         tuning.default = None;
+    }
+}
+
+/// Takes the descriptions off references that stand for each other: with one beside it, the generator of TypeScript clients does
+/// not import what a reference names.
+fn plain_references(openapi: &mut OpenApi) {
+    let schemas = openapi.components.iter_mut().flat_map(|components| components.schemas.values_mut());
+    for schema in schemas {
+        let RefOr::T(Schema::OneOf(choices)) = schema else { continue };
+        for item in &mut choices.items {
+            if let RefOr::Ref(reference) = item {
+                reference.description.clear();
+            }
+        }
     }
 }
 

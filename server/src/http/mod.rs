@@ -1,5 +1,6 @@
 //! The HTTP interface: one list of routes, what surrounds every request, and a file for each resource.
 
+pub mod adapters;
 mod bounds;
 pub mod budget;
 pub mod connection;
@@ -11,4 +12,5 @@ pub mod record;
 pub mod router;
 pub mod state;
 pub mod v1;
+pub mod v2;
 mod written;

@@ -2,7 +2,7 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::response::Redirect;
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -11,13 +11,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::http::adapters::{custom_vision, hugging_face, sagemaker, tf_serving, torch_serve, vertex};
 use crate::http::bounds;
 use crate::http::middleware::{body, deadline, guard, respond, security};
-use crate::http::problem::{ApiError, Code, Problem};
+use crate::http::problem::{
+    ApiError, Code, CustomVisionError, ErrorText, GoogleError, GoogleErrorStatus, Problem, TorchServeError,
+};
 use crate::http::state::AppState;
 use crate::http::v1::{
     classify, datasets, evaluate, feedback, finetune, health, label_studio, metrics, models, report,
 };
+use crate::http::v2;
 
 /// The description of the interface as a whole.
 #[derive(OpenApi)]
@@ -34,10 +38,21 @@ use crate::http::v1::{
         (name = "evaluate", description = "How good a model is on labeled images. An evaluation is a job."),
         (name = "datasets", description = "Images with labels that stay on the server, and snapshots of them."),
         (name = "label-studio", description = "Models as ML backends of Label Studio."),
+        (name = "inference-protocol", description = "The Open Inference Protocol v2, as KServe and Triton speak it."),
+        (name = "clients", description = "Addresses of other services, for their clients."),
         (name = "models", description = "What there is to classify with and to fine-tune."),
         (name = "health", description = "For whoever runs the server: probes and metrics."),
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, ErrorText, CustomVisionError, GoogleError, GoogleErrorStatus, TorchServeError)),
+    // One route answers all verbs of an address.
+    paths(
+        tf_serving::tf_serving_predict,
+        tf_serving::tf_serving_predict_version,
+        tf_serving::tf_serving_classify,
+        tf_serving::tf_serving_classify_version,
+        vertex::vertex_predict,
+        vertex::vertex_predict_deployed,
+    ),
     modifiers(&Keys),
     // A server without keys asks for none.
     security((), ("bearer" = []), ("api_key" = [])),
@@ -145,12 +160,85 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(label_studio::set_up_label_studio))
         .routes(routes!(label_studio::predict_label_studio))
         .routes(routes!(label_studio::take_label_studio_event))
+        .merge(inference_protocol())
+        .merge(clients())
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
         .routes(routes!(report::get_report))
         .routes(routes!(health::get_liveness))
         .routes(routes!(health::get_readiness))
         .routes(routes!(metrics::get_metrics))
+}
+
+fn inference_protocol() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(v2::health::v2_get_server))
+        .routes(routes!(v2::health::v2_get_liveness))
+        .routes(routes!(v2::health::v2_get_readiness))
+        .routes(routes!(v2::health::v2_get_model_readiness))
+        .routes(routes!(v2::health::v2_get_version_readiness))
+        .routes(routes!(v2::metadata::v2_get_model))
+        .routes(routes!(v2::metadata::v2_get_version))
+        .routes(routes!(v2::config::v2_get_config))
+        .routes(routes!(v2::config::v2_get_version_config))
+        .routes(routes!(v2::statistics::v2_list_statistics))
+        .routes(routes!(v2::statistics::v2_get_statistics))
+        .routes(routes!(v2::statistics::v2_get_version_statistics))
+        .routes(routes!(v2::infer::v2_infer))
+        .routes(routes!(v2::infer::v2_infer_version))
+        .routes(routes!(v2::repository::v2_list_repository))
+}
+
+/// Routes beside their description are those that a description cannot have: a verb within the last part of an address, and
+/// other spellings of addresses that are described.
+fn clients() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(custom_vision::custom_vision_classify))
+        .route(
+            "/customvision/{api}/prediction/{project}/classify/iterations/{model}/image/nostore",
+            post(custom_vision::custom_vision_classify),
+        )
+        .route(
+            "/customvision/{api}/prediction/{project}/classify/iterations/{model}/url",
+            post(custom_vision::custom_vision_refuse_url),
+        )
+        .route(
+            "/customvision/{api}/prediction/{project}/classify/iterations/{model}/url/nostore",
+            post(custom_vision::custom_vision_refuse_url),
+        )
+        .route(
+            "/customvision/{api}/Prediction/{project}/classify/iterations/{model}/image",
+            post(custom_vision::custom_vision_classify),
+        )
+        .route(
+            "/customvision/{api}/Prediction/{project}/classify/iterations/{model}/image/nostore",
+            post(custom_vision::custom_vision_classify),
+        )
+        .route(
+            "/customvision/{api}/Prediction/{project}/classify/iterations/{model}/url",
+            post(custom_vision::custom_vision_refuse_url),
+        )
+        .route(
+            "/customvision/{api}/Prediction/{project}/classify/iterations/{model}/url/nostore",
+            post(custom_vision::custom_vision_refuse_url),
+        )
+        .routes(routes!(hugging_face::hugging_face_classify))
+        .routes(routes!(sagemaker::sagemaker_invoke))
+        .routes(routes!(sagemaker::sagemaker_invoke_endpoint))
+        .routes(routes!(tf_serving::tf_serving_get_status))
+        .routes(routes!(tf_serving::tf_serving_get_version_status))
+        .routes(routes!(tf_serving::tf_serving_get_metadata))
+        .routes(routes!(tf_serving::tf_serving_get_version_metadata))
+        .route("/v1/models/{model}", post(tf_serving::tf_serving_predict))
+        .route("/v1/models/{model}/versions/{version}", post(tf_serving::tf_serving_predict_version))
+        .routes(routes!(torch_serve::get_ping))
+        .routes(routes!(torch_serve::torch_serve_predict))
+        .routes(routes!(torch_serve::torch_serve_predict_version))
+        .route("/predictions/{model}", put(torch_serve::torch_serve_predict))
+        .route("/predictions/{model}/{version}", put(torch_serve::torch_serve_predict_version))
+        .routes(routes!(vertex::vertex_get_health))
+        .route("/v1/projects/{project}/locations/{location}/endpoints/{endpoint}", post(vertex::vertex_predict))
+        .route("/v1/endpoints/{endpoint}/deployedModels/{deployed}", post(vertex::vertex_predict_deployed))
 }
 
 #[cfg(test)]

@@ -32,7 +32,13 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // What `curl --data-binary` sends unless it is told otherwise.
     let careless = essence == "application/x-www-form-urlencoded";
-    if careless || essence.is_empty() || essence == "application/octet-stream" || essence.starts_with("image/") {
+    // What SageMaker's examples send for any format.
+    if careless
+        || essence == "application/x-image"
+        || essence.is_empty()
+        || essence == "application/octet-stream"
+        || essence.starts_with("image/")
+    {
         return Ok(());
     }
     let advice = match essence.as_str() {

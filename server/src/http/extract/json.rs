@@ -1,9 +1,11 @@
 //! A JSON body.
 
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
+use super::encoding;
 use crate::http::problem::{ApiError, Code};
 
 /// The body, which is JSON, as `T`.
@@ -19,6 +21,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Err(rejection) => Err(refusal(&rejection)),
         }
     }
+}
+
+/// A whole body as `T`, whatever its content type says: `curl -d` calls everything a form.
+///
+/// # Errors
+/// It broke off, is not JSON, or is not `T`.
+pub async fn read_json<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) -> Result<T, ApiError> {
+    encoding::check(request.headers())?;
+    let bytes = Bytes::from_request(request, state).await;
+    parse_json(&bytes.map_err(|rejection| ApiError::new(Code::BodyUnreadable, rejection.body_text()))?)
+}
+
+/// JSON as `T`.
+///
+/// # Errors
+/// [`Code::InvalidJson`] for what is no JSON, [`Code::InvalidBody`] for JSON that is no `T`.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let code = if error.is_data() { Code::InvalidBody } else { Code::InvalidJson };
+        ApiError::new(code, error.to_string())
+    })
 }
 
 /// A field that may be left out, and is not null where it is there: serde takes null for left out, the description of the

@@ -1,7 +1,9 @@
 //! What handlers take from a request. Each answers what it cannot read with a problem from the table of errors, where
 //! axum's own would answer plain text.
 
+pub mod base64;
 mod bytes;
+mod coding;
 mod encoding;
 mod images;
 mod json;
@@ -9,7 +11,8 @@ mod path;
 mod query;
 
 pub use bytes::ImageBytes;
+pub use coding::ContentCoding;
 pub use images::{Images, LabeledImages, Upload};
-pub use json::{Json, not_null};
+pub use json::{Json, not_null, parse_json, read_json};
 pub use path::Path;
 pub use query::Query;

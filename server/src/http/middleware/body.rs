@@ -30,6 +30,8 @@ const CHEAP_TO_DRAIN: u64 = 256 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 /// How long an answer waits for the rest of a small body.
 const PROMPT: Duration = Duration::from_millis(5);
+/// Addresses of other programs' clients, which send tensors and base64.
+const IMAGES_IN_JSON: [&str; 5] = ["/v2/models/", "/v1/", "/hf/", "/invocations", "/endpoints/"];
 /// Room for bodies comes back as soon as one request has been answered.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 
@@ -45,7 +47,7 @@ pub(crate) async fn bound(State(state): State<AppState>, request: Request, next:
     let streamed = is_streamed(&parts);
     let limit = match () {
         () if streamed => usize::try_from(state.datasets.limits().upload_bytes).unwrap_or(usize::MAX),
-        () if is_json(&parts.headers) => state.limits.json_bytes,
+        () if is_json(&parts.headers) && !holds_images(parts.uri.path()) => state.limits.json_bytes,
         () => state.limits.body_bytes,
     };
     let budget = (!streamed).then(|| state.budget.clone());
@@ -86,6 +88,11 @@ pub(crate) async fn bound(State(state): State<AppState>, request: Request, next:
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/json"))
+}
+
+/// Whether JSON at this address has images in it, and is as large as they are.
+fn holds_images(path: &str) -> bool {
+    IMAGES_IN_JSON.iter().any(|start| path.starts_with(start))
 }
 
 /// Whether the bytes of a body go to the disk as they come, so that only a few of them are in memory.
@@ -147,7 +154,8 @@ impl Intake {
         Duration::from_micros(self.read_micros.load(Ordering::Relaxed))
     }
 
-    fn take_in(&self, bytes: usize) -> Result<(), BodyFailure> {
+    /// Charges bytes that a body has become in memory, beside those that arrived.
+    pub(crate) fn take_in(&self, bytes: usize) -> Result<(), BodyFailure> {
         if self.bytes.load(Ordering::Relaxed) + bytes > self.limit {
             return Err(BodyFailure::TooLarge { limit: self.limit });
         }

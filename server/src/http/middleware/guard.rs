@@ -27,9 +27,20 @@ enum Requirement {
 /// The first row whose start fits counts.
 const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/health/", Requirement::Public),
+    ("/v2/health/", Requirement::Public),
+    ("/ping", Requirement::Public),
     ("/docs", Requirement::Public),
     ("/openapi.json", Requirement::Public),
     ("/classify", Requirement::Role(Role::Infer)),
+    ("/v2/models/{model}/infer", Requirement::Role(Role::Infer)),
+    ("/v2/models/{model}/versions/{version}/infer", Requirement::Role(Role::Infer)),
+    ("/v2/repository/models/", Requirement::Role(Role::Admin)),
+    ("/v1/", Requirement::Role(Role::Infer)),
+    ("/customvision/", Requirement::Role(Role::Infer)),
+    ("/hf/", Requirement::Role(Role::Infer)),
+    ("/invocations", Requirement::Role(Role::Infer)),
+    ("/endpoints/", Requirement::Role(Role::Infer)),
+    ("/predictions/", Requirement::Role(Role::Infer)),
     ("/finetune", Requirement::Role(Role::Train)),
     ("/evaluate", Requirement::Role(Role::Train)),
     ("/datasets", Requirement::Role(Role::Train)),
@@ -44,7 +55,7 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
 /// Lets a request through whose connection, host, origin, key and rate are in order.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let keys = state.access.keys();
-    let secret = secret(request.headers());
+    let secret = secret(request.headers(), request.uri().path());
     match check(&state.access, keys.caller(secret.as_deref()), &request) {
         Ok(()) => next.run(request).await,
         Err(error) => {
@@ -59,7 +70,7 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
 
 fn check(access: &Access, caller: Option<Caller<'_>>, request: &Request) -> Result<(), ApiError> {
     let requirement = requirement(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-    let health = request.uri().path().starts_with("/health/");
+    let health = is_probe(request.uri().path());
     let reserve = request.extensions().get::<ConnectionState>().is_some_and(ConnectionState::of_reserve);
     if reserve && !health {
         return Err(Code::TooManyConnections.into());
@@ -86,6 +97,11 @@ fn check(access: &Access, caller: Option<Caller<'_>>, request: &Request) -> Resu
     caller.spend().map_err(|limited| ApiError::from(Code::RateLimited).retry_after(limited.retry_after))
 }
 
+/// Whether supervisors and load balancers ask this address every few seconds.
+pub(super) fn is_probe(path: &str) -> bool {
+    path.starts_with("/health/") || path.starts_with("/v2/health/") || path == "/ping"
+}
+
 fn requirement(route: Option<&str>) -> Requirement {
     // An address that does not exist tells a stranger nothing but that.
     let Some(route) = route.filter(|route| *route != "/") else { return Requirement::Public };
@@ -96,16 +112,33 @@ fn requirement(route: Option<&str>) -> Requirement {
 }
 
 /// The key of a request: `Authorization: Bearer …`, `X-API-Key: …`, or the password of `Authorization: Basic …` for programs that
-/// know no other way, as Label Studio. In this order: a proxy may have a basic authentication of its own.
-fn secret(headers: &HeaderMap) -> Option<String> {
+/// know no other way, as Label Studio. In this order: a proxy may have a basic authentication of its own. Two vendors' clients
+/// can send none of these: Custom Vision's has `Prediction-Key`, Amazon's names its access key in the signature.
+fn secret(headers: &HeaderMap, path: &str) -> Option<String> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credentials = |name: &str| {
         let (scheme, credentials) = authorization?.split_once(' ')?;
         scheme.eq_ignore_ascii_case(name).then(|| credentials.trim())
     };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let prediction_key = || text("prediction-key").filter(|_| path.starts_with("/customvision/"));
+    let access_key = || {
+        let amazon = path.starts_with("/endpoints/") || path == "/invocations";
+        credentials("aws4-hmac-sha256").filter(|_| amazon).and_then(access_key)
+    };
     let bearer = credentials("bearer").map(str::to_owned);
-    let header = || headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    bearer.or_else(header).or_else(|| credentials("basic").and_then(password))
+    bearer
+        .or_else(|| text("x-api-key"))
+        .or_else(prediction_key)
+        .or_else(access_key)
+        .or_else(|| credentials("basic").and_then(password))
+}
+
+/// The access key of `Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders=…, Signature=…`. The signature is not
+/// looked at: the key is the secret here, and whoever knows it may sign as he likes.
+fn access_key(credentials: &str) -> Option<String> {
+    let credential = credentials.split(',').find_map(|part| part.trim().strip_prefix("Credential="))?;
+    credential.split('/').next().map(str::to_owned)
 }
 
 /// Of `USER:PASSWORD` in base64; `None` for anything else, which is no key.
@@ -149,8 +182,12 @@ mod tests {
     use super::*;
 
     fn secret_of(headers: &[(&'static str, &'static str)]) -> Option<String> {
+        secret_at("/classify", headers)
+    }
+
+    fn secret_at(path: &str, headers: &[(&'static str, &'static str)]) -> Option<String> {
         let pairs = headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
-        secret(&pairs.collect())
+        secret(&pairs.collect(), path)
     }
 
     #[test]
@@ -163,5 +200,20 @@ mod tests {
         assert_eq!(secret_of(&[basic, header]).as_deref(), Some("other"), "the basic authentication is a proxy's");
         assert_eq!(secret_of(&[("authorization", "Basic ???"), header]).as_deref(), Some("other"));
         assert_eq!(secret_of(&[("authorization", "Basic ???")]), None);
+    }
+
+    #[test]
+    fn a_vendors_header_counts_where_its_clients_send_nothing_else() {
+        let vision = [("prediction-key", "token")];
+        let path = "/customvision/v3.1/prediction/0/classify/iterations/flowers/image";
+        assert_eq!(secret_at(path, &vision).as_deref(), Some("token"));
+        assert_eq!(secret_of(&vision), None, "elsewhere the header means nothing");
+        // The form of Signature Version 4: "Credential=<access key>/<date>/<region>/<service>/aws4_request".
+        let signature = [(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=token/20261130/us-east-1/sagemaker/aws4_request, SignedHeaders=host, Signature=0",
+        )];
+        assert_eq!(secret_at("/endpoints/flowers/invocations", &signature).as_deref(), Some("token"));
+        assert_eq!(secret_of(&signature), None);
     }
 }

@@ -12,7 +12,8 @@ use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 use crate::failure::panic_message;
-use crate::http::problem::{ApiError, Code};
+use crate::http::middleware::guard;
+use crate::http::problem::{ApiError, Code, ErrorFormat};
 use crate::http::record::{RequestRecord, TraceParent};
 use crate::http::state::AppState;
 use crate::metrics::{EndedRequest, Outcome};
@@ -32,12 +33,13 @@ pub(crate) async fn respond(State(state): State<AppState>, mut request: Request,
     let span = span(name, &request, &trace);
     let watch = RequestWatch::begin(state.clone(), record.clone(), (span.clone(), trace));
     request.extensions_mut().insert(record.clone());
+    let format = ErrorFormat::of_path(request.uri().path());
     let mut response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
     let error = response.extensions_mut().remove::<ApiError>();
     if let Some(error) = &error {
         error.log();
-        error.complete(&mut response, name);
+        error.complete(&mut response, name, format);
     }
     if let Some(timing) = record.server_timing(watch.started.elapsed()) {
         response.headers_mut().insert(SERVER_TIMING, timing);
@@ -109,7 +111,7 @@ impl RequestWatch {
         let (status, outcome, model, caller) =
             (status.as_u16(), outcome.name(), record.model(), record.caller().unwrap_or_default());
         // Probes and scrapes come every few seconds and say nothing new.
-        if record.route().starts_with("/health") || record.route() == "/metrics" {
+        if guard::is_probe(record.route()) || record.route() == "/metrics" {
             tracing::debug!(status, outcome, reason, duration_ms, "answered");
         } else if outcome == Outcome::Shed.name() {
             if let Some(left_out) = self.state.refusal_log.admit(Instant::now()) {

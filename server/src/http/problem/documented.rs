@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
 use utoipa::openapi::response::Response;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
-use super::{Code, PROBLEM_JSON, Problem};
+use super::{Code, ErrorFormat, Problem};
 
-/// Names a type that documents the errors of an operation, for the `responses(…)` of its handler.
+/// Names a type that documents the errors of an operation, for the `responses(…)` of its handler: `Name: Code, …`, or
+/// `Name as FORMAT: Code, …` where another program's clients read them.
 macro_rules! documents {
     ($(#[$meta:meta])* $name:ident: $($code:ident),* $(,)?) => {
+        $crate::http::problem::documents! { $(#[$meta])* $name as $crate::http::problem::PROBLEM: $($code),* }
+    };
+    ($(#[$meta:meta])* $name:ident as $format:path: $($code:ident),* $(,)?) => {
         $(#[$meta])*
         pub(crate) struct $name;
 
         impl utoipa::IntoResponses for $name {
             fn responses()
             -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::response::Response>> {
-                $crate::http::problem::documented(&[$($crate::http::problem::Code::$code),*])
+                $crate::http::problem::documented(&[$($crate::http::problem::Code::$code),*], &$format)
             }
         }
     };
@@ -38,22 +41,28 @@ const COMMON: &[Code] = &[
 ];
 
 /// One response a status, with the codes that it may carry.
-pub(crate) fn documented(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
+pub(crate) fn documented(codes: &[Code], format: &ErrorFormat) -> BTreeMap<String, RefOr<Response>> {
     let mut statuses: BTreeMap<String, Vec<Code>> = BTreeMap::new();
     for &code in codes.iter().chain(COMMON) {
-        statuses.entry(code.entry().status.as_str().to_owned()).or_default().push(code);
+        let status = (format.status)(code.entry().status);
+        statuses.entry(status.as_str().to_owned()).or_default().push(code);
     }
-    statuses.into_iter().map(|(status, codes)| (status, response(&codes).into())).collect()
+    statuses.into_iter().map(|(status, codes)| (status, response(&codes, format).into())).collect()
 }
 
-fn response(codes: &[Code]) -> Response {
+fn response(codes: &[Code], format: &ErrorFormat) -> Response {
     let lines = codes.iter().map(|code| {
         let entry = code.entry();
         format!("`{}`: {}. {}", entry.name, entry.title, entry.remedy)
     });
+    let example = |&code: &Code| {
+        let problem = Problem::of(code, None, "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55");
+        (format.body)(&Problem { status: (format.status)(code.entry().status).as_u16(), ..problem })
+    };
     let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
-        .example(codes.first().map(|&code| json!(Problem::of(code, None, "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55"))))
+        .schema(Some(Ref::from_schema_name(format.schema)))
+        .example(codes.first().map(example))
         .build();
-    ResponseBuilder::new().description(lines.collect::<Vec<_>>().join("\n\n")).content(PROBLEM_JSON, content).build()
+    let description = lines.collect::<Vec<_>>().join("\n\n");
+    ResponseBuilder::new().description(description).content(format.content_type, content).build()
 }

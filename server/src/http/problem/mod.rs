@@ -4,6 +4,7 @@
 //! cannot disagree. What a client reads says what to do; what caused it goes to the log and nowhere else.
 
 mod documented;
+mod format;
 mod table;
 
 use std::error::Error;
@@ -18,6 +19,10 @@ use utoipa::ToSchema;
 
 use crate::failure::chain;
 pub(crate) use documented::{documented, documents};
+pub(crate) use format::{
+    CUSTOM_VISION, CustomVisionError, ERROR_TEXT, ErrorFormat, ErrorText, GOOGLE, GoogleError, GoogleErrorStatus,
+    PROBLEM, TORCH_SERVE, TorchServeError,
+};
 pub use table::{Code, ErrorEntry};
 
 /// The content type of every error (RFC 9457).
@@ -115,13 +120,15 @@ impl ApiError {
         }
     }
 
-    /// Replaces the empty body of the answer by the problem, now that the request's id is known.
-    pub(crate) fn complete(&self, response: &mut Response, request_id: &str) {
-        let problem = Problem::of(self.code, self.detail(), request_id);
-        let body = serde_json::to_vec(&problem).expect("text and a number can be written as JSON");
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    /// Replaces the empty body of the answer by the problem in the format of its address, now that the request's id is
+    /// known.
+    pub(crate) fn complete(&self, response: &mut Response, request_id: &str, format: &ErrorFormat) {
+        let status = (format.status)(response.status());
+        let problem = Problem { status: status.as_u16(), ..Problem::of(self.code, self.detail(), request_id) };
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type));
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        *response.body_mut() = body.into();
+        *response.body_mut() = (format.body)(&problem).to_string().into();
     }
 }
 

@@ -76,10 +76,16 @@ codes! {
     ImageTruncated: UNPROCESSABLE_ENTITY, "image_truncated", "The image file ends too early", "Send the whole file.";
     ImageCorrupt: UNPROCESSABLE_ENTITY, "image_corrupt", "The image does not decode", "Save it again with an ordinary encoder.";
     ImageTooLarge: UNPROCESSABLE_ENTITY, "image_too_large", "The image has too many pixels", "Make it smaller; it was refused by its header and not decoded.";
+    ImageUrlRefused: BAD_REQUEST, "image_url_refused", "The server fetches no images", "Send the image itself, to the same address with `/image` in place of `/url`.";
     TooManyImages: UNPROCESSABLE_ENTITY, "too_many_images", "The request has more images than one may have", "Send them in several requests.";
+
+    // Tensors.
+    InvalidTensor: BAD_REQUEST, "invalid_tensor", "The tensor is not what the model takes", "`GET /v2/models/{model}` names the tensors with their types and shapes.";
+    InvalidHeaderLength: BAD_REQUEST, "invalid_header_length", "The body is not as long as its parts", "Correct `Inference-Header-Content-Length` and the `binary_data_size` of each input.";
 
     // Models.
     ModelNotFound: NOT_FOUND, "model_not_found", "There is no such model", "`GET /models` lists the models.";
+    VersionNotServed: NOT_FOUND, "version_not_served", "The version does not answer", "Leave the version out, or name the one that answers.";
     ReportNotFound: NOT_FOUND, "report_not_found", "The version has no report", "Only versions that a fine-tune made have one; `POST /evaluate` measures any.";
     ModelNotNamed: BAD_REQUEST, "model_not_named", "The model must be named", "Add `?model=` with one of the names in the answer.";
     NotAClassifier: UNPROCESSABLE_ENTITY, "not_a_classifier", "The model is a backbone without classes", "Fine-tune it first: `POST /finetune` with it as `base_model`.";

@@ -26,6 +26,7 @@ use crate::jobs::JobOptions;
 use crate::runtime::SelectedEngine;
 use crate::store::ModelStore;
 
+mod clients;
 mod datasets;
 mod explanations;
 mod forms;
@@ -463,19 +464,23 @@ async fn the_description_is_served_and_complete() {
         assert!(schemas.contains_key(name), "{name} is referred to and not there");
     }
     assert!(!text.contains("\"null\""), "clients turn nullable fields into something ugly");
-    let operations =
-        described["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+    let paths = described["paths"].as_object().unwrap();
+    let operations = paths
+        .iter()
+        .flat_map(|(path, methods)| methods.as_object().unwrap().values().map(move |operation| (path, operation)));
     let mut ids = std::collections::HashSet::new();
-    for operation in operations {
+    for (path, operation) in operations {
         let id = operation["operationId"].as_str().unwrap();
         assert!(ids.insert(id) && !id.ends_with("raw"), "{id}");
         assert!(
             !operation["summary"].as_str().unwrap().is_empty() && !operation["tags"].as_array().unwrap().is_empty()
         );
+        let format = crate::http::problem::ErrorFormat::of_path(path);
         assert_eq!(
-            operation["responses"]["500"]["content"]["application/problem+json"]["schema"]["$ref"],
-            "#/components/schemas/Problem"
+            operation["responses"]["500"]["content"][format.content_type]["schema"]["$ref"],
+            format!("#/components/schemas/{}", format.schema),
+            "{path}"
         );
     }
-    assert_eq!(ids.len(), 53);
+    assert_eq!(ids.len(), 86);
 }

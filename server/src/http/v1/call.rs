@@ -1,10 +1,11 @@
 //! What can be refused before the body of a classification is read.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::Request;
+use models::preprocess::PreparedImage;
 use trainer::evaluate::TestViews;
 
 use crate::http::middleware::body::Intake;
@@ -16,14 +17,14 @@ use crate::inference::{ImageRequest, InferenceError, InferenceResult, Model};
 use crate::metrics::Stage;
 
 /// What a request brings along beside its body.
-pub(super) struct CallContext {
+pub(in crate::http) struct CallContext {
     deadline: Option<Deadline>,
     record: Option<RequestRecord>,
     intake: Option<Arc<Intake>>,
 }
 
 impl CallContext {
-    pub(super) fn of(request: &Request) -> Self {
+    pub(in crate::http) fn of(request: &Request) -> Self {
         let extensions = request.extensions();
         Self {
             deadline: extensions.get::<Deadline>().copied(),
@@ -34,7 +35,7 @@ impl CallContext {
 }
 
 /// A call of a model that is there and has room.
-pub(super) struct ModelCall {
+pub(in crate::http) struct ModelCall {
     model: Arc<Model>,
     deadline: Instant,
     record: Option<RequestRecord>,
@@ -46,7 +47,11 @@ impl ModelCall {
     ///
     /// # Errors
     /// No such model, or it does not answer, or its queue is too long.
-    pub(super) async fn admit(state: &AppState, name: Option<&str>, context: CallContext) -> Result<Self, ApiError> {
+    pub(in crate::http) async fn admit(
+        state: &AppState,
+        name: Option<&str>,
+        context: CallContext,
+    ) -> Result<Self, ApiError> {
         let CallContext { deadline, record, intake } = context;
         let latest = Instant::now() + state.limits.request_timeout;
         let deadline = deadline.map_or(latest, |deadline| deadline.0);
@@ -59,35 +64,70 @@ impl ModelCall {
     }
 
     /// The id of the request; empty outside the router.
-    pub(super) fn request_id(&self) -> &str {
+    pub(in crate::http) fn request_id(&self) -> &str {
         self.record.as_ref().map_or("", RequestRecord::id)
     }
 
     /// The model.
-    pub(super) fn model(&self) -> &Model {
+    pub(in crate::http) fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The same call, to be answered within this time from now if that is sooner.
+    pub(in crate::http) fn within(self, timeout: Duration) -> Self {
+        let deadline = Instant::now().checked_add(timeout).map_or(self.deadline, |latest| latest.min(self.deadline));
+        Self { deadline, ..self }
+    }
+
+    /// What the body has become in memory counts like the body.
+    ///
+    /// # Errors
+    /// The body is larger than it may be, or the server holds as many bytes as it may.
+    pub(in crate::http) fn charge(&self, bytes: usize) -> Result<(), ApiError> {
+        self.intake.as_ref().map_or(Ok(()), |intake| intake.take_in(bytes).map_err(ApiError::from))
     }
 
     /// The logits of image files, the stages put on record.
     ///
     /// # Errors
     /// [`InferenceError`].
-    pub(super) async fn run(
+    pub(in crate::http) async fn run(
         &self,
         state: &AppState,
         images: Vec<Bytes>,
         views: TestViews,
     ) -> Result<InferenceResult, InferenceError> {
+        let read = self.read_time();
+        let request = ImageRequest { images, views, deadline: self.deadline };
+        Ok(self.recorded(read, self.model.run(&state.decoder, request).await?))
+    }
+
+    /// The logits of images that are prepared already, the stages put on record.
+    ///
+    /// # Errors
+    /// [`InferenceError`].
+    pub(in crate::http) async fn run_prepared(
+        &self,
+        inputs: Vec<PreparedImage>,
+    ) -> Result<InferenceResult, InferenceError> {
+        let read = self.read_time();
+        Ok(self.recorded(read, self.model.run_prepared(inputs, self.deadline).await?))
+    }
+
+    /// How long the body took to arrive, which is counted.
+    fn read_time(&self) -> Duration {
         let read = self.intake.as_ref().map(|intake| intake.read_time()).unwrap_or_default();
         self.model.metrics().stage(Stage::Read, read);
-        let request = ImageRequest { images, views, deadline: self.deadline };
-        let result = self.model.run(&state.decoder, request).await?;
+        read
+    }
+
+    fn recorded(&self, read: Duration, result: InferenceResult) -> InferenceResult {
         if let Some(record) = &self.record {
             record.add_stage(Stage::Read, read);
             record.add_stage(Stage::Decode, result.prepare);
             record.add_stage(Stage::Queue, result.queue);
             record.add_stage(Stage::Inference, result.inference);
         }
-        Ok(result)
+        result
     }
 }

@@ -277,6 +277,8 @@ pub async fn get_inbox_image(State(state): State<AppState>, Path(id): Path<Strin
 }
 
 /// Remove an image that waits for feedback
+///
+/// It goes into no data set, and its file is deleted.
 #[utoipa::path(
     delete, path = "/inbox/{id}", operation_id = "delete_inbox_image", tag = "datasets",
     params(("id" = i64, Path, description = "The image's `id` in the inbox.")),

@@ -88,6 +88,15 @@ pub async fn get_liveness() -> Json<Health> {
     responses((status = 200, description = "It should.", body = Readiness), ReadinessErrors)
 )]
 pub async fn get_readiness(State(state): State<AppState>) -> Result<Json<Readiness>, ApiError> {
+    let models = check_ready(&state)?;
+    Ok(Json(Readiness { status: "ok".to_owned(), models }))
+}
+
+/// The classifiers of a server that should be sent requests.
+///
+/// # Errors
+/// It should not, or not any more.
+pub(in crate::http) fn check_ready(state: &AppState) -> Result<Vec<ModelReadiness>, ApiError> {
     if state.draining.begun() {
         return Err(Code::ShuttingDown.into());
     }
@@ -96,7 +105,7 @@ pub async fn get_readiness(State(state): State<AppState>) -> Result<Json<Readine
     }
     let models: Vec<ModelReadiness> = state.registry.list().into_iter().filter_map(ModelReadiness::of).collect();
     match missing(&state.ready, &models) {
-        None => Ok(Json(Readiness { status: "ok".to_owned(), models })),
+        None => Ok(models),
         Some(detail) => Err(ApiError::new(Code::NotReady, detail)),
     }
 }

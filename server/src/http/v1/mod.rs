@@ -1,6 +1,6 @@
 //! The HTTP interface: a file a resource, each with its handlers, requests and answers.
 
-mod call;
+pub(in crate::http) mod call;
 pub mod classify;
 pub mod datasets;
 pub mod evaluate;
@@ -13,7 +13,7 @@ mod jobs;
 pub mod label_studio;
 pub mod metrics;
 pub mod models;
-mod refusal;
+pub(in crate::http) mod refusal;
 pub mod report;
 
 use std::ops::RangeInclusive;

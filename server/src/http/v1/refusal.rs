@@ -47,7 +47,7 @@ impl From<InferenceError> for ApiError {
 }
 
 /// An image that cannot be used.
-pub(super) fn image(error: &ImageError) -> ApiError {
+pub(in crate::http) fn image(error: &ImageError) -> ApiError {
     let code = match error {
         ImageError::Empty => Code::ImageEmpty,
         ImageError::NotAnImage | ImageError::OtherFile { .. } => Code::NotAnImage,
@@ -59,6 +59,23 @@ pub(super) fn image(error: &ImageError) -> ApiError {
         _ => Code::ImageCorrupt,
     };
     ApiError::new(code, error.to_string())
+}
+
+/// The rows of all images, for answers that have no place for an image's problem: the first image that cannot be used refuses
+/// them all.
+pub(in crate::http) fn every_image<T>(rows: Vec<Result<T, ImageError>>) -> Result<Vec<T>, ApiError> {
+    let count = rows.len();
+    let row = |(index, row): (usize, Result<T, ImageError>)| {
+        row.map_err(|error| {
+            let refused = image(&error);
+            match count {
+                1 => refused,
+                _ if refused.code() == Code::Internal => refused,
+                _ => ApiError::new(refused.code(), format!("image {} of {count}: {error}", index + 1)),
+            }
+        })
+    };
+    rows.into_iter().enumerate().map(row).collect()
 }
 
 impl From<JobsError> for ApiError {

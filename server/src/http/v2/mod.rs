@@ -1,0 +1,18 @@
+//! The Open Inference Protocol (version 2 of KServe's predict protocol) over HTTP, with Triton's extensions: the addresses,
+//! field names and statuses are theirs. Errors are `{"error": …}` ([`ERROR_TEXT`](crate::http::problem::ERROR_TEXT)).
+//!
+//! Images and tensors meet the same admission, queue, limits and counters as at `/classify`.
+
+mod body;
+pub mod config;
+pub mod health;
+pub mod infer;
+mod input;
+pub mod metadata;
+mod output;
+pub mod repository;
+pub mod request;
+pub mod response;
+pub mod statistics;
+mod target;
+pub mod tensors;

@@ -1,0 +1,191 @@
+//! What models have done, as sums: `perf_analyzer` reads them before and after.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::target::ModelTarget;
+use crate::http::extract::Path;
+use crate::http::problem::{ApiError, ERROR_TEXT, documents};
+use crate::http::state::AppState;
+use crate::metrics::{DurationSum, RunStatistics, VersionStatistics};
+
+/// What models have done since the server started.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelStatistics {
+    /// By name and version. A version that no longer answers keeps its sums.
+    model_stats: Vec<ModelStatistic>,
+}
+
+/// What a version has done.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelStatistic {
+    /// The model.
+    #[schema(example = "flowers")]
+    name: String,
+    /// The version.
+    #[schema(example = "3")]
+    version: String,
+    /// When it last ran, in milliseconds since 1970; 0 if it has not.
+    #[schema(example = 1_764_489_600_000_u64)]
+    last_inference: u64,
+    /// Images that were answered.
+    #[schema(example = 120)]
+    inference_count: u64,
+    /// Runs of the model, each of one image or several.
+    #[schema(example = 40)]
+    execution_count: u64,
+    /// Requests by their end, and images by their stages.
+    inference_stats: InferenceStatistics,
+    /// Runs by how many images were in them.
+    batch_stats: Vec<BatchStatistic>,
+}
+
+/// Requests by their end, and images by their stages. Each image counts with the whole duration of the run it was in.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct InferenceStatistics {
+    /// Requests that were answered.
+    success: DurationStatistic,
+    /// Requests that were refused or failed, those for which the queue was full included.
+    fail: DurationStatistic,
+    /// Images that waited.
+    queue: DurationStatistic,
+    /// Images that were decoded and resized.
+    compute_input: DurationStatistic,
+    /// Images that were run.
+    compute_infer: DurationStatistic,
+    /// Always 0: outputs are read within the run.
+    compute_output: DurationStatistic,
+    /// Always 0: no answer is cached.
+    cache_hit: DurationStatistic,
+    /// Always 0: no answer is cached.
+    cache_miss: DurationStatistic,
+}
+
+/// Runs of one size.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BatchStatistic {
+    /// Images in each run.
+    #[schema(example = 4)]
+    batch_size: usize,
+    /// Always 0: images are prepared one by one, before they are in a run.
+    compute_input: DurationStatistic,
+    /// The runs.
+    compute_infer: DurationStatistic,
+    /// Always 0: outputs are read within the run.
+    compute_output: DurationStatistic,
+}
+
+/// How often, and how long together.
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+pub struct DurationStatistic {
+    /// How often.
+    #[schema(example = 40)]
+    count: u64,
+    /// Nanoseconds.
+    #[schema(example = 392_000_000)]
+    ns: u64,
+}
+
+documents! {
+    /// The errors of `GET /v2/models/{model}/stats`.
+    StatisticsErrors as ERROR_TEXT: ModelNotFound, VersionNotServed
+}
+
+documents! {
+    /// Nothing of its own.
+    AllStatisticsErrors as ERROR_TEXT:
+}
+
+/// What all models have done (Open Inference Protocol)
+///
+/// Sums since the server started. They belong to the process: loading a model again does not set them back.
+#[utoipa::path(
+    get, path = "/v2/models/stats", operation_id = "v2_list_statistics", tag = "inference-protocol",
+    responses((status = 200, description = "The sums.", body = ModelStatistics), AllStatisticsErrors)
+)]
+pub async fn v2_list_statistics(State(state): State<AppState>) -> Json<ModelStatistics> {
+    statistics(&state, |_| true)
+}
+
+/// What a model has done (Open Inference Protocol)
+///
+/// All its versions that have answered since the server started.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/stats", operation_id = "v2_get_statistics", tag = "inference-protocol",
+    params(("model" = String, Path, description = "The model's name.", example = "flowers")),
+    responses((status = 200, description = "The sums.", body = ModelStatistics), StatisticsErrors)
+)]
+pub async fn v2_get_statistics(
+    State(state): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<ModelStatistics>, ApiError> {
+    let target = ModelTarget::live(model);
+    target.find(&state)?;
+    Ok(statistics(&state, |version| version.model == target.name))
+}
+
+/// What a version has done (Open Inference Protocol)
+///
+/// The version must be the one that answers.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/versions/{version}/stats", operation_id = "v2_get_version_statistics",
+    tag = "inference-protocol",
+    params(
+        ("model" = String, Path, description = "The model's name.", example = "flowers"),
+        ("version" = String, Path, description = "The version that answers.", example = "3"),
+    ),
+    responses((status = 200, description = "The sums.", body = ModelStatistics), StatisticsErrors)
+)]
+pub async fn v2_get_version_statistics(
+    State(state): State<AppState>,
+    Path(target): Path<(String, String)>,
+) -> Result<Json<ModelStatistics>, ApiError> {
+    let target = ModelTarget::version(target);
+    let serving = target.find(&state)?.serving;
+    Ok(statistics(&state, |version| version.model == target.name && Some(version.version) == serving))
+}
+
+fn statistics(state: &AppState, wanted: impl Fn(&VersionStatistics) -> bool) -> Json<ModelStatistics> {
+    let versions = state.metrics.statistics().into_iter();
+    Json(ModelStatistics { model_stats: versions.filter(wanted).map(ModelStatistic::from).collect() })
+}
+
+impl From<VersionStatistics> for ModelStatistic {
+    fn from(VersionStatistics { model, version, runs: statistics }: VersionStatistics) -> Self {
+        let RunStatistics { last_run_ms, images, runs, succeeded, failed, queue, decode, inference, batches } =
+            statistics;
+        let none = DurationStatistic::default();
+        let batch = |(batch_size, sum): (usize, DurationSum)| BatchStatistic {
+            batch_size,
+            compute_input: none,
+            compute_infer: sum.into(),
+            compute_output: none,
+        };
+        Self {
+            name: model,
+            version: version.to_string(),
+            last_inference: last_run_ms,
+            inference_count: images,
+            execution_count: runs,
+            inference_stats: InferenceStatistics {
+                success: succeeded.into(),
+                fail: failed.into(),
+                queue: queue.into(),
+                compute_input: decode.into(),
+                compute_infer: inference.into(),
+                compute_output: none,
+                cache_hit: none,
+                cache_miss: none,
+            },
+            batch_stats: batches.into_iter().map(batch).collect(),
+        }
+    }
+}
+
+impl From<DurationSum> for DurationStatistic {
+    fn from(DurationSum { count, nanos }: DurationSum) -> Self {
+        Self { count, ns: nanos }
+    }
+}
