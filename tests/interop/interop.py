@@ -11,11 +11,13 @@ In a data folder of its own that is removed at the end:
 3. imports networks with every kind of end and start, and compares their scores with ONNX Runtime's;
 4. imports a small classifier that another program wrote, exports it, and checks the file with ONNX's own tools;
 5. compares docs/compose.yaml with the program's settings and with the Dockerfile;
-6. generates a client from openapi/openapi.json;
-7. for each engine starts the server on a free port, lets the client classify, start a fine-tune, follow it and use its
+6. generates clients from openapi/openapi.json, in Python and, where there is Node, in TypeScript;
+7. for each engine starts the server on a free port, lets the clients classify, start a fine-tune, follow it and use its
    model, stops the server with SIGTERM, which must end it cleanly, and checks the fine-tuned model's file; before the
-   last stop, the schema of fine-tunes is compared with what the server takes, and schemathesis sends some hundred requests, and every answer must be as described;
-8. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
+   last stop, the schema of fine-tunes is compared with what the server takes, and schemathesis sends some hundred requests,
+   and every answer must be as described;
+8. lets the clients of other services call a server: Triton's, Hugging Face's, Custom Vision's, Amazon's;
+9. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
 
 ONNX Runtime's library is the one of this Python, unless ORT_DYLIB_PATH names another.
 """
@@ -23,6 +25,7 @@ ONNX Runtime's library is the one of this Python, unless ORT_DYLIB_PATH names an
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -190,19 +193,31 @@ def main() -> None:
         say("docs/compose.yaml: the program's settings and the Dockerfile's folders")
         python("check_compose.py", graft)
 
-        say("a client generated from openapi/openapi.json")
+        say("clients generated from openapi/openapi.json")
         client = folder / "client"
-        python("client/generate.py", REPOSITORY / "openapi" / "openapi.json", client)
+        description = REPOSITORY / "openapi" / "openapi.json"
+        python("client/generate.py", description, client)
+        typescript = folder / "typescript"
+        typescript.mkdir()
+        if shutil.which("npm"):
+            python("client/typescript.py", description, typescript)
+        else:
+            say("a client in TypeScript: SKIPPED, there is no npm")
         for engine in ENGINES:
             say(f"the client and a server with {engine}")
             data = folder / engine
             import_tiny(graft, folder, data)
             with serving(graft, data, engine) as url:
                 python("client/use_client.py", url, engine, folder / "colours", PYTHONPATH=str(client))
+                if (typescript / "out").is_dir():
+                    run("node", typescript / "out" / "use_client.js", url, folder / "colours")
                 if engine == ENGINES[-1]:
                     python("check_schema.py", url)
                     fuzz(url, folder)
             export(graft, data, "colours", folder / f"colours-{engine}.onnx")
+
+        say("clients of other services")
+        python("check_clients.py", graft, folder)
 
         if (test_data / "imagenet").is_dir():
             say("real photographs")

@@ -5,7 +5,7 @@ use trainer::finetune::{FinetuneOptions, TuningOptions};
 use trainer::options::{Bound, Limit};
 use utoipa::Number;
 use utoipa::openapi::schema::{Object, Schema};
-use utoipa::openapi::{OpenApi, RefOr};
+use utoipa::openapi::{OpenApi, RefOr, Required};
 
 /// Writes the bounds of each option into its schema.
 pub(super) fn describe(openapi: &mut OpenApi) {
@@ -13,9 +13,22 @@ pub(super) fn describe(openapi: &mut OpenApi) {
     apply(openapi, "TuningOptions", TuningOptions::BOUNDS);
     apply(openapi, "EvaluateOptions", EvaluateOptions::BOUNDS);
     plain_references(openapi);
+    optional_bodies(openapi);
     // Generators of clients take no object as a default, and each of its fields has its own.
     if let Some(RefOr::Ref(tuning)) = property(openapi, "FinetuneOptions", "tuning") {
         tuning.default = None;
+    }
+}
+
+/// Says that the bodies of requests to the repository may be left out: a schema that is optional would be described as one that
+/// may be null.
+fn optional_bodies(openapi: &mut OpenApi) {
+    let paths = openapi.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/v2/repository/"));
+    for (_, item) in paths {
+        let body = item.post.as_mut().and_then(|operation| operation.request_body.as_mut());
+        if let Some(RefOr::T(body)) = body {
+            body.required = Some(Required::False);
+        }
     }
 }
 

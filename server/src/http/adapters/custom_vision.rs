@@ -24,15 +24,6 @@ const PART: &str = "imageData";
 /// DNS names.
 static NAMES: LazyLock<Uuid> = LazyLock::new(|| named(&Uuid::NAMESPACE_DNS, "graft.custom-vision"));
 
-/// An image in a form.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form that `upload::image` reads")]
-pub struct CustomVisionForm {
-    /// The image file.
-    #[schema(value_type = String, format = Binary, rename = "imageData")]
-    image_data: Vec<u8>,
-}
-
 /// What an image shows.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CustomVisionPrediction {
@@ -90,7 +81,7 @@ documents! {
         ("project" = String, Path, description = "Any; it comes back in the answer.", example = "1ea5e1b4-3b0f-4a34-9c34-5f0a7d3e6b21"),
         ("model" = String, Path, description = "The name of the published iteration: the model's name.", example = "flowers"),
     ),
-    request_body(content((ImageFile = "application/octet-stream"), (CustomVisionForm = "multipart/form-data"))),
+    request_body(content = ImageFile, content_type = "application/octet-stream"),
     responses((status = 200, description = "All classes.", body = CustomVisionPrediction), PredictionErrors)
 )]
 pub async fn custom_vision_classify(

@@ -31,15 +31,6 @@ impl TorchServeHealth {
     pub(super) const HEALTHY: Self = Self { status: "Healthy" };
 }
 
-/// An image in a form.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the form that `upload::image` reads")]
-pub struct TorchServeForm {
-    /// The image file.
-    #[schema(value_type = String, format = Binary)]
-    data: Vec<u8>,
-}
-
 /// Scores by class names, best first.
 #[derive(Debug, Clone, ToSchema)]
 #[schema(value_type = std::collections::HashMap<String, f32>, example = json!({"tulip": 0.9731, "rose": 0.0152}))]
@@ -87,7 +78,7 @@ pub async fn get_ping(State(state): State<AppState>) -> Result<Json<TorchServeHe
 #[utoipa::path(
     post, path = "/predictions/{model}", operation_id = "torch_serve_predict", tag = "clients",
     params(("model" = String, Path, description = "The model's name.", example = "flowers")),
-    request_body(content((ImageFile = "application/octet-stream"), (TorchServeForm = "multipart/form-data"))),
+    request_body(content = ImageFile, content_type = "application/octet-stream"),
     responses((status = 200, description = "The five best classes.", body = TorchServeClasses), PredictionErrors)
 )]
 pub async fn torch_serve_predict(
@@ -107,7 +98,7 @@ pub async fn torch_serve_predict(
         ("model" = String, Path, description = "The model's name.", example = "flowers"),
         ("version" = String, Path, description = "The version that answers.", example = "3"),
     ),
-    request_body(content((ImageFile = "application/octet-stream"), (TorchServeForm = "multipart/form-data"))),
+    request_body(content = ImageFile, content_type = "application/octet-stream"),
     responses((status = 200, description = "The five best classes.", body = TorchServeClasses), PredictionErrors)
 )]
 pub async fn torch_serve_predict_version(

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 use trainer::evaluate::TestViews;
 use utoipa::ToSchema;
@@ -84,7 +84,7 @@ pub struct LabelStudioEvent {
     /// The project, with `id` and `label_config`.
     #[serde(default)]
     #[schema(value_type = Object)]
-    project: Value,
+    project: Map<String, Value>,
 }
 
 /// That an event was taken.
@@ -205,10 +205,10 @@ pub async fn take_label_studio_event(
     let model = name(&model)?;
     if event.action == "START_TRAINING" {
         let options = state.label_studio.as_ref().ok_or(Code::LabelStudioOff)?;
-        let project = event.project["id"].as_i64();
+        let project = event.project.get("id").and_then(Value::as_i64);
         let project =
             project.ok_or_else(|| ApiError::new(Code::InvalidBody, "project.id: send the project's number"))?;
-        let config = event.project["label_config"].as_str().unwrap_or_default();
+        let config = event.project.get("label_config").and_then(Value::as_str).unwrap_or_default();
         labeling(config)?;
         let trainer = Trainer {
             datasets: state.datasets.clone(),
