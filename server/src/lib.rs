@@ -22,4 +22,5 @@ pub mod store;
 pub mod telemetry;
 pub mod traces;
 pub mod tracking;
+pub mod trials;
 pub mod webhooks;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tests::images::{base_model, color_folders, write};
-use tests::server::{Sandbox, text};
+use tests::server::{Sandbox, json, text};
 
 fn checked(sandbox: &Sandbox, data: &str, more: &[&str]) -> Value {
     let output = sandbox.run(&[&["data", "check", data, "--format", "json"], more].concat());
@@ -80,6 +80,40 @@ fn copies_tiny_images_damage_and_imbalance_are_named() {
     assert!(!output.status.success(), "a fine-tune would refuse the damaged files");
     for part in ["red/torn.bmp", "red/notes.jpg", "the same image", "green/copy.bmp", "blue"] {
         assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn a_stored_data_set_is_checked_over_http_and_its_findings_have_ids() {
+    let sandbox = Sandbox::default();
+    with_base(&sandbox);
+    let data = color_folders(sandbox.path("pictures"), 12);
+    // A red image among the blue ones, under a name that two classes have.
+    fs::rename(data.join("red/003.bmp"), data.join("blue/200.bmp")).unwrap();
+    let server = sandbox.serve(&[]);
+    assert_eq!(server.post_json("/datasets", &serde_json::json!({"name": "colors"})).status(), 201);
+    for class in ["blue", "green", "red"] {
+        for file in fs::read_dir(data.join(class)).unwrap() {
+            let file = file.unwrap().path();
+            let image = ("same-name.bmp", fs::read(&file).unwrap());
+            assert_eq!(server.post_labeled("/datasets/colors/images", image, class).status(), 200);
+        }
+    }
+    let found = json(server.get("/datasets/colors/findings"));
+    assert_eq!((&found["images"], found.get("suspects")), (&36.into(), None), "{found}");
+    let checked = json(server.get("/datasets/colors/findings?base_model=base"));
+    let suspect = &checked["suspects"][0];
+    assert_eq!((&suspect["truth"], &suspect["predicted"]), (&"blue".into(), &"red".into()), "{checked}");
+    // The id leads to the image, which the name does not.
+    let id = suspect["id"].as_str().expect("an id");
+    let bytes = server.get(&format!("/datasets/colors/images/{id}")).bytes().expect("bytes");
+    assert_eq!(bytes, fs::read(data.join("blue/200.bmp")).unwrap());
+    for (address, code) in [
+        ("/datasets/nope/findings", "dataset_not_found"),
+        ("/datasets/colors/findings?base_model=nope", "model_not_found"),
+        ("/datasets/colors/findings?base=base", "invalid_parameter"),
+    ] {
+        assert_eq!(json(server.get(address))["code"], code, "{address}");
     }
 }
 

@@ -45,6 +45,7 @@ fn what_somebody_says_of_a_classified_image_is_in_the_next_snapshot() {
 
     let server = sandbox.serve(&["--collect", "corrected"]);
     assert_eq!(inbox(&server), waiting);
+    assert_eq!(json(server.get("/inbox"))["dataset"], "corrected");
     let word = json!({"request_id": both["request_id"], "image": 1, "label": "sky"});
     let taken = json(server.post_json("/feedback", &word));
     assert_eq!((&taken["dataset"], &taken["label"]), (&json!("corrected"), &json!("sky")), "{taken}");

@@ -31,6 +31,21 @@ fn a_report_is_one_page_or_json_as_the_client_accepts() {
     let url = "/models/colors/versions/1/report";
     let report = json(server.get(url));
     assert_eq!(report["base"], "base");
+    // The cells name the test images that the confusion matrix counts.
+    let cells = report["answers"]["cells"].as_array().expect("cells");
+    let counted = |cell: &serde_json::Value| {
+        let [truth, predicted] = ["truth", "predicted"].map(|side| cell[side].as_u64().expect("a number") as usize);
+        report["test"]["confusion"][truth][predicted] == cell["images"].as_array().expect("images").len()
+    };
+    assert!(!cells.is_empty() && cells.iter().all(counted), "{report}");
+    let picture = report["answers"]["uncertain"][0]["picture"].as_str().expect("a picture");
+    let shown = server.get(&format!("/models/colors/versions/1/pictures/{picture}"));
+    assert_eq!((shown.status().as_u16(), &shown.headers()["content-type"]), (200, &"image/jpeg".parse().unwrap()));
+    assert!(shown.bytes().expect("bytes").starts_with(&[0xff, 0xd8]), "a JPEG file");
+    for file in ["none.jpg", "..%2fmodel.onnx", "..%2f..%2f1%2freport.json"] {
+        let answer = server.get(&format!("/models/colors/versions/1/pictures/{file}"));
+        assert_eq!((answer.status().as_u16(), &json(answer)["code"]), (404, &"image_not_found".into()), "{file}");
+    }
     let shown = server.get_with(url, "accept", "text/html");
     assert_eq!(shown.headers()["content-type"], "text/html; charset=utf-8");
     assert_eq!(shown.text().unwrap(), page);

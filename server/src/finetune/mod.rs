@@ -1,6 +1,7 @@
 //! A fine-tuning run on the store: what `graft finetune` and a job's process do alike.
 
 mod checker;
+mod dataset_check;
 mod plan;
 
 use onnx::{FeatureExtractorError, ModelFile};
@@ -19,6 +20,7 @@ use crate::outbound::HttpUrl;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
 pub use checker::JobChecker;
+pub use dataset_check::{CheckSpec, DatasetCheck, LabelCheck, check_dataset};
 pub use plan::{FinetunePlan, plan};
 
 /// A request for a fine-tune, over HTTP and in the job database.

@@ -11,6 +11,7 @@ pub mod problem;
 pub mod record;
 pub mod router;
 pub mod state;
+mod ui;
 pub mod v1;
 pub mod v2;
 mod written;

@@ -1,8 +1,7 @@
 //! The one list of addresses; routes and their documentation are made from it together.
 
 use axum::extract::DefaultBodyLimit;
-use axum::response::Redirect;
-use axum::routing::{get, post, put};
+use axum::routing::{post, put};
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -18,8 +17,9 @@ use crate::http::problem::{
     ApiError, Code, CustomVisionError, ErrorText, GoogleError, GoogleErrorStatus, Problem, TorchServeError,
 };
 use crate::http::state::AppState;
+use crate::http::ui;
 use crate::http::v1::{
-    classify, datasets, evaluate, feedback, finetune, health, label_studio, metrics, models, report,
+    classify, datasets, evaluate, feedback, finetune, health, label_studio, metrics, models, report, trial,
 };
 use crate::http::v2;
 
@@ -77,7 +77,7 @@ pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     let (routes, mut openapi) = routes().split_for_parts();
     bounds::describe(&mut openapi);
     let router = routes
-        .route("/", get(async || Redirect::temporary("/docs/")))
+        .merge(ui::routes())
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi.clone()))
         .fallback(async || ApiError::from(Code::RouteNotFound))
         .method_not_allowed_fallback(async || ApiError::from(Code::MethodNotAllowed))
@@ -119,6 +119,7 @@ fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(classify::classify_images))
         .routes(routes!(classify::classify_bytes))
+        .routes(routes!(trial::classify_with_version))
         .routes(routes!(feedback::give_feedback))
         .routes(routes!(feedback::list_inbox))
         .routes(routes!(feedback::get_inbox_image, feedback::delete_inbox_image))
@@ -140,7 +141,9 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(datasets::images::add_images, datasets::images::list_images))
         .routes(routes!(datasets::images::get_image, datasets::images::change_image, datasets::images::delete_image))
         .routes(routes!(datasets::images::get_thumbnail))
-        .routes(routes!(datasets::images::move_images))
+        .routes(routes!(datasets::changes::move_images))
+        .routes(routes!(datasets::changes::remove_images))
+        .routes(routes!(datasets::findings::get_findings))
         .routes(routes!(datasets::snapshots::create_snapshot))
         .routes(routes!(datasets::snapshots::get_snapshot))
         .routes(routes!(datasets::archive::get_archive))
@@ -165,6 +168,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
         .routes(routes!(report::get_report))
+        .routes(routes!(report::get_picture))
         .routes(routes!(health::get_liveness))
         .routes(routes!(health::get_readiness))
         .routes(routes!(metrics::get_metrics))

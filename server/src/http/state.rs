@@ -22,6 +22,7 @@ use crate::label_studio::{LabelStudioOptions, Trainings};
 use crate::metrics::{Metrics, resident_bytes};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
+use crate::trials::Trials;
 use crate::webhooks::WebhookOptions;
 
 /// Everything a handler may need. Each layer of the router clones it for each request, so it is one pointer.
@@ -36,6 +37,8 @@ pub struct Services {
     pub decoder: Decoder,
     /// Shows where models look.
     pub explanations: Explanations,
+    /// Runs versions that do not answer.
+    pub trials: Trials,
     /// Fine-tunes.
     pub jobs: JobsHandle,
     /// Plans fine-tunes.
@@ -158,7 +161,7 @@ impl AppState {
         let access = Access::open(&config.access, config.host)?;
         let folder = config.data.models_dir();
         let store = spawn_blocking(move || ModelStore::open(&folder)).await??;
-        let (limits, metrics) = (&config.limits, Metrics::default());
+        let (limits, metrics, engine) = (&config.limits, Metrics::default(), Arc::new(engine));
         let options = InferenceOptions {
             max_batch: config.max_batch.max(1),
             profile: config.profile,
@@ -175,6 +178,7 @@ impl AppState {
         };
         Ok(Self(Arc::new(Services {
             explanations: Explanations::new(store.clone(), limits.image),
+            trials: Trials::new(store.clone(), engine.clone(), limits.image),
             registry: Registry::new(store, &engine, options),
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
@@ -184,7 +188,7 @@ impl AppState {
             label_studio: config.label_studio.resolve()?,
             trainings: Trainings::default(),
             webhooks: config.webhooks.resolve()?,
-            engine: Arc::new(engine),
+            engine,
             datasets: DatasetStore::new(config.data.clone(), config.datasets.clone()),
             checker: JobChecker::new(FinetuneContext {
                 data: config.data.clone(),

@@ -152,8 +152,8 @@ impl Supervision<'_> {
             Ok(Some(ChildMessage::Failed { error })) => AttemptOutcome::Failed(error),
             // Without being told to, it stops only when it has not heard from us for the time of the lease.
             Ok(Some(ChildMessage::Stopped)) => self.stop_reason.map_or(AttemptOutcome::Lost, StopReason::outcome),
-            // Nobody has asked this process for a plan.
-            Ok(Some(ChildMessage::Planned { .. })) => return Step::Continue(()),
+            // Nobody has asked this process for a plan or a check.
+            Ok(Some(ChildMessage::Planned { .. } | ChildMessage::Checked { .. })) => return Step::Continue(()),
             Ok(None) | Err(_) => return Step::Break(None),
         };
         Step::Break(Some(outcome))

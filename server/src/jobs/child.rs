@@ -22,7 +22,7 @@ use super::spec::JobSpec;
 use super::thinning::{Thinning, Worth};
 use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
 use crate::failure::chain;
-use crate::finetune::{self, FinetuneContext, FinetuneFailure, FinetuneSpec, PublishedModel};
+use crate::finetune::{self, CheckSpec, FinetuneContext, FinetuneFailure, FinetuneSpec, PublishedModel};
 use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
@@ -63,6 +63,7 @@ pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, 
             }
         }
         Order::Plan(spec) => plan(context, &spec, backends, &mut reporter),
+        Order::Check(spec) => check(context, &spec, backends, &mut reporter),
     };
     write(&message).map_err(ChildError::Reports)?;
     Ok(if matches!(message, ChildMessage::Failed { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -88,6 +89,13 @@ fn finetune(
 fn plan(context: &FinetuneContext, spec: &FinetuneSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
     match finetune::plan(context, spec, backends, reporter) {
         Ok(plan) => ChildMessage::Planned { plan: Box::new(plan) },
+        Err(failure) => failed(failure.code(), &failure),
+    }
+}
+
+fn check(context: &FinetuneContext, spec: &CheckSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
+    match finetune::check_dataset(context, spec, backends, reporter) {
+        Ok(check) => ChildMessage::Checked { check: Box::new(check) },
         Err(failure) => failed(failure.code(), &failure),
     }
 }
@@ -135,6 +143,7 @@ impl Control {
 enum Order {
     Job { spec: Box<JobSpec>, origin: JobOrigin },
     Plan(Box<FinetuneSpec>),
+    Check(Box<CheckSpec>),
 }
 
 /// Reads commands on a thread of its own. The first is answered through the channel.
@@ -151,6 +160,10 @@ fn listen(control: Arc<Control>) -> Receiver<Order> {
                     // Nobody else may do it, so that there is no lease: it ends with its input.
                     control.lease_until.store(i64::MAX, Ordering::Release);
                     drop(start.send(Order::Plan(spec)));
+                }
+                Ok(ControlMessage::Check { spec }) => {
+                    control.lease_until.store(i64::MAX, Ordering::Release);
+                    drop(start.send(Order::Check(spec)));
                 }
                 Ok(ControlMessage::Lease { until }) => control.lease_until.store(until, Ordering::Release),
                 Ok(ControlMessage::Stop) => control.stop.store(true, Ordering::Release),

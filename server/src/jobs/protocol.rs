@@ -7,7 +7,7 @@ use trainer::events::Event;
 
 use super::record::{JobError, JobResult};
 use super::spec::JobSpec;
-use crate::finetune::{FinetunePlan, FinetuneSpec};
+use crate::finetune::{CheckSpec, DatasetCheck, FinetunePlan, FinetuneSpec};
 
 /// From the server. The end of the input means: the server has ended or is ending, stop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,11 @@ pub(super) enum ControlMessage {
     Plan {
         /// The fine-tune.
         spec: Box<FinetuneSpec>,
+    },
+    /// The first line, in the place of `Start`: check a data set and end.
+    Check {
+        /// The data set.
+        spec: Box<CheckSpec>,
     },
     /// The lease was renewed.
     Lease {
@@ -58,6 +63,11 @@ pub(super) enum ChildMessage {
     Planned {
         /// The plan.
         plan: Box<FinetunePlan>,
+    },
+    /// What was found in the data set that was to be checked; the last line.
+    Checked {
+        /// What was found.
+        check: Box<DatasetCheck>,
     },
     /// The work is done; the last line.
     Finished {

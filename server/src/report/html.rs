@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// Text that has no markup in it, wherever it stands: between tags or in an attribute.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

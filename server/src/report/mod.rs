@@ -10,7 +10,7 @@ use models::ModelSpec;
 use trainer::finetune::report::FinetuneReport;
 
 use crate::store::{ModelName, ModelStore, StoreError};
-use html::escaped;
+pub(crate) use html::escaped;
 
 /// The style of the page, for light and for dark.
 const STYLE: &str = include_str!("style.css");

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::check::InspectedImage;
-use super::{Dataset, Inspection, Sample};
+use super::{Checksum, Dataset, Inspection, Sample};
 pub use storage::{ImageGroup, ModeGroup, Storage, StrayFolder};
 
 /// The shorter side, in pixels, from which on an image is not tiny: networks look at 224, and those for CIFAR at 32.
@@ -41,6 +41,10 @@ pub struct Diagnosis {
 pub struct TinyImage {
     /// The image.
     pub image: String,
+    /// Its id, if it is of a stored data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false))]
+    pub id: Option<Checksum>,
     /// Pixels across.
     pub width: u32,
     /// Pixels down.
@@ -78,6 +82,10 @@ pub enum CopyKind {
 pub struct ImageCopy {
     /// The image.
     pub image: String,
+    /// Its id, if it is of a stored data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false))]
+    pub id: Option<Checksum>,
     /// Its class, or its classes with commas between them.
     pub class: String,
     /// The subset that the data set puts it in, if it does.
@@ -108,8 +116,12 @@ impl Diagnosis {
         let usable: Vec<(&Sample, &InspectedImage)> =
             images.filter_map(|(sample, image)| Some((sample, image.as_ref()?))).collect();
         let tiny = usable.iter().filter(|(_, image)| image.width.min(image.height) < TINY);
-        let tiny =
-            tiny.map(|(sample, image)| TinyImage { image: name(sample), width: image.width, height: image.height });
+        let tiny = tiny.map(|(sample, image)| TinyImage {
+            image: name(sample),
+            id: sample.stored_id(),
+            width: image.width,
+            height: image.height,
+        });
         let group = |(kind, members): (CopyKind, Vec<usize>)| {
             let samples: Vec<&Sample> = members.iter().map(|&at| usable[at].0).collect();
             let differ = |a: &Sample, b: &Sample| [a.class != b.class, a.subset != b.subset];
@@ -120,6 +132,7 @@ impl Diagnosis {
                 });
             let copy = |sample: &&Sample| ImageCopy {
                 image: name(sample),
+                id: sample.stored_id(),
                 class: dataset.labels_of(sample).collect::<Vec<_>>().join(", "),
                 subset: sample.subset.map(|subset| subset.name().to_owned()),
             };

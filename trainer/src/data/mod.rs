@@ -35,7 +35,7 @@ pub use files::{DataFile, FileAccess};
 pub use label_sets::LabelSets;
 pub(crate) use label_sets::classes_of;
 pub use layout::Layout;
-pub use sample::{Checksum, InvalidChecksum, Sample};
+pub use sample::{Checksum, ImageName, InvalidChecksum, Sample};
 pub use sketch::ImageSketch;
 pub use sources::{ArchiveError, ArchiveLimits, DatasetSource, OpenOptions, pictures};
 pub use sources::{DatasetFolder, SnapshotHeader, SnapshotId, SnapshotImage, SnapshotManifest, labels_of};

@@ -24,17 +24,44 @@ pub struct Sample {
     /// The subset that the data set puts it in, if it does.
     pub subset: Option<Subset>,
     content: Content,
+    stored: Option<Checksum>,
+}
+
+/// What an image is called where people read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageName {
+    /// Its path below the data set's folder.
+    pub image: String,
+    /// Its id, if it is of a stored data set.
+    pub id: Option<Checksum>,
+}
+
+impl From<String> for ImageName {
+    fn from(image: String) -> Self {
+        Self { image, id: None }
+    }
 }
 
 impl Sample {
     pub(super) fn new(path: PathBuf, class: usize, content: Content) -> Self {
-        Self { path, class, subset: None, content }
+        Self { path, class, subset: None, content, stored: None }
     }
 
     /// The same image in a subset.
     #[must_use]
     pub fn within(self, subset: Option<Subset>) -> Self {
         Self { subset, ..self }
+    }
+
+    /// The same image, which a stored data set has under this checksum.
+    pub(super) fn stored_as(self, checksum: Checksum) -> Self {
+        Self { stored: Some(checksum), ..self }
+    }
+
+    /// Its id, if it is of a stored data set.
+    #[must_use]
+    pub fn stored_id(&self) -> Option<Checksum> {
+        self.stored
     }
 
     /// A file on disk, read with the rights of this process.
@@ -48,6 +75,12 @@ impl Sample {
     #[must_use]
     pub fn name_below(&self, folder: &Path) -> String {
         self.path.strip_prefix(folder).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// What it is called in a data set of this folder.
+    #[must_use]
+    pub fn named_below(&self, folder: &Path) -> ImageName {
+        ImageName { image: self.name_below(folder), id: self.stored }
     }
 
     /// Reads the file and looks at its header: that it is an image, and not too large.

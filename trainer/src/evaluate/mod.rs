@@ -82,7 +82,7 @@ pub fn evaluate(task: &EvaluateTask<'_>, observer: &mut dyn Observer) -> Result<
     });
     observer.event(Event::Metrics { metrics });
     let ranked = RankedAnswers { logits: &answers.logits, truths, labels, thresholds };
-    let name = |row: usize| answers.samples[row].name_below(task.source.path());
+    let name = |row: usize| answers.samples[row].named_below(task.source.path());
     Ok(EvaluationReport {
         model: task.model.to_owned(),
         version: task.version,

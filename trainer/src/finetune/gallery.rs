@@ -6,13 +6,18 @@ use super::Task;
 use super::extract::FeatureTable;
 use super::outcome::Outcome;
 use super::probe::OutOfFold;
-use crate::metrics::{ImageAnswer, NotableAnswers, NotableRows, RankedAnswers};
+use crate::data::ImageName;
+use crate::metrics::{CellAnswers, CellRows, ImageAnswer, NotableAnswers, NotableRows, RankedAnswers};
 
 /// The longer side of a picture, in pixels.
 const SIDE: u32 = 192;
 
 /// How many doubtful labels are named.
 const SUSPECTS: usize = 24;
+
+/// How many images of wrong cells of the confusion matrix get a picture: each takes the time to decode a file. Images of stored
+/// data sets need none, since their data set has one.
+const CELL_PICTURES: usize = 96;
 
 /// A small picture of an image, beside the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +45,12 @@ pub(super) fn gallery(task: &Task<'_>, table: &FeatureTable<'_>, outcome: &Outco
     let (numbers, thresholds) = (table.numbers(test), outcome.network.spec.scores.thresholds.as_deref());
     let ranked = RankedAnswers { logits: &outcome.result().logits, truths: table.truths(&numbers), labels, thresholds };
     let NotableRows { mistakes, uncertain } = ranked.notable();
-    let NotableAnswers { mistakes: wrong, uncertain: close } =
+    let NotableAnswers { mistakes: wrong, uncertain: close, cells } =
         NotableAnswers::new(&ranked, |at| painter.name(test[at]));
     let answers = NotableAnswers {
         mistakes: painter.pictured(wrong, mistakes.iter().map(|&at| test[at])),
         uncertain: painter.pictured(close, uncertain.iter().map(|&at| test[at])),
+        cells: painter.cells(cells, ranked.cells(), test),
     };
     let suspects = match &outcome.out_of_fold {
         None => vec![],
@@ -69,8 +75,24 @@ struct Painter<'a> {
 }
 
 impl Painter<'_> {
-    fn name(&self, row: usize) -> String {
-        self.table.samples[row].sample.name_below(self.task.source.path())
+    fn name(&self, row: usize) -> ImageName {
+        self.table.samples[row].sample.named_below(self.task.source.path())
+    }
+
+    /// Cells with pictures of their images, as far as they are wrong and no data set has a picture.
+    fn cells(&mut self, cells: Vec<CellAnswers>, rows: Vec<CellRows>, test: &[usize]) -> Vec<CellAnswers> {
+        let mut room = CELL_PICTURES;
+        let painted = |(cell, CellRows { rows, .. }): (CellAnswers, CellRows)| {
+            if cell.truth == cell.predicted
+                || cell.images.len() > room
+                || cell.images.iter().all(|image| image.id.is_some())
+            {
+                return cell;
+            }
+            room -= cell.images.len();
+            CellAnswers { images: self.pictured(cell.images, rows.iter().map(|&at| test[at])), ..cell }
+        };
+        cells.into_iter().zip(rows).map(painted).collect()
     }
 
     /// The answers with the pictures of their images. One that cannot be made is missing.

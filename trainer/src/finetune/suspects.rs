@@ -39,7 +39,7 @@ pub fn suspects(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Option<V
     let truths: Vec<usize> = images.iter().map(|&image| views[0].classes[image]).collect();
     let ranked = RankedAnswers { logits: &logits, truths: table.truths(&truths), labels, thresholds: None };
     let answer = |at: usize| {
-        let name = samples[images[at]].sample.name_below(task.source.path());
+        let name = samples[images[at]].sample.named_below(task.source.path());
         ranked.answer(at, name)
     };
     Ok(Some(ranked.doubtful().into_iter().map(answer).collect()))

@@ -1,10 +1,13 @@
 //! What a classifier gets wrong.
 
+use std::collections::BTreeMap;
+
 use models::Labels;
 use models::scores::{ScoreKind, softmax, top_k};
 use serde::{Deserialize, Serialize};
 
 use super::truths::Truths;
+use crate::data::{Checksum, ImageName};
 
 /// A class and another that images of it are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,10 @@ pub fn confused_pairs(confusion: &[Vec<usize>]) -> Vec<ConfusedPair> {
 
 /// How many answers of a kind are named.
 const NAMED: usize = 24;
+/// How many images of a cell of the confusion matrix are named.
+const CELL_IMAGES: usize = 12;
+/// How many images of all cells are named, so that a report of hundreds of classes stays small.
+const CELLS_IMAGES: usize = 600;
 
 /// What a model said to an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +46,10 @@ pub struct ImageAnswer {
     /// The image, below the data set's folder.
     #[cfg_attr(feature = "openapi", schema(example = "tulip/image_0612.jpg"))]
     pub image: String,
+    /// Its id, if it is of a stored data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"))]
+    pub id: Option<Checksum>,
     /// The class that the image is of; several are separated by commas.
     #[cfg_attr(feature = "openapi", schema(example = "tulip"))]
     pub truth: String,
@@ -57,6 +68,20 @@ pub struct ImageAnswer {
     pub picture: Option<String>,
 }
 
+/// Images behind a cell of the confusion matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CellAnswers {
+    /// The number of the class that the images are of.
+    #[cfg_attr(feature = "openapi", schema(example = 3))]
+    pub truth: usize,
+    /// The number of the class that they are taken for.
+    #[cfg_attr(feature = "openapi", schema(example = 7))]
+    pub predicted: usize,
+    /// The images, those with the highest scores first: 12 at most.
+    pub images: Vec<ImageAnswer>,
+}
+
 /// The answers that are worth a look, 24 of a kind at most.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -65,6 +90,10 @@ pub struct NotableAnswers {
     pub mistakes: Vec<ImageAnswer>,
     /// Answers whose two highest scores are the closest, right or wrong, the closest first.
     pub uncertain: Vec<ImageAnswer>,
+    /// Where classes exclude each other: images behind the cells of the confusion matrix, wrong ones first, 600 in all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub cells: Vec<CellAnswers>,
 }
 
 /// Answers to be chosen from.
@@ -83,11 +112,16 @@ pub struct RankedAnswers<'a> {
 impl NotableAnswers {
     /// The notable ones of these answers; `name` says what the image of a row is called.
     #[must_use]
-    pub fn new(answers: &RankedAnswers<'_>, name: impl Fn(usize) -> String) -> Self {
+    pub fn new<N: Into<ImageName>>(answers: &RankedAnswers<'_>, name: impl Fn(usize) -> N) -> Self {
         let NotableRows { mistakes, uncertain } = answers.notable();
         let answer = |row: usize| answers.answer(row, name(row));
         let [mistakes, uncertain] = [mistakes, uncertain].map(|rows| rows.into_iter().map(answer).collect());
-        Self { mistakes, uncertain }
+        let cell = |cell: CellRows| CellAnswers {
+            truth: cell.truth,
+            predicted: cell.predicted,
+            images: cell.rows.into_iter().map(answer).collect(),
+        };
+        Self { mistakes, uncertain, cells: answers.cells().into_iter().map(cell).collect() }
     }
 }
 
@@ -100,7 +134,40 @@ pub struct NotableRows {
     pub uncertain: Vec<usize>,
 }
 
+/// Rows behind a cell of the confusion matrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellRows {
+    /// The number of the class that the images are of.
+    pub truth: usize,
+    /// The number of the class that they are taken for.
+    pub predicted: usize,
+    /// The rows, those with the highest scores first.
+    pub rows: Vec<usize>,
+}
+
 impl RankedAnswers<'_> {
+    /// Rows behind the cells of the confusion matrix, wrong cells first, as many as a report names. None where images have
+    /// several classes.
+    #[must_use]
+    pub fn cells(&self) -> Vec<CellRows> {
+        if self.truths.sets.is_some() {
+            return vec![];
+        }
+        let mut cells: BTreeMap<(bool, usize, usize), Vec<(f32, usize)>> = BTreeMap::new();
+        for (row, &truth) in self.truths.numbers.iter().enumerate() {
+            let scores = self.scores(row);
+            let best = top_k(&scores, 1)[0];
+            cells.entry((truth == best, truth, best)).or_default().push((-scores[best], row));
+        }
+        let mut room = CELLS_IMAGES;
+        let chosen = cells.into_iter().map(|((_, truth, predicted), keyed)| {
+            let rows: Vec<usize> = sorted(keyed).into_iter().take(CELL_IMAGES.min(room)).collect();
+            room -= rows.len();
+            CellRows { truth, predicted, rows }
+        });
+        chosen.filter(|cell| !cell.rows.is_empty()).collect()
+    }
+
     /// The rows that are worth a look.
     #[must_use]
     pub fn notable(&self) -> NotableRows {
@@ -134,7 +201,8 @@ impl RankedAnswers<'_> {
 
     /// The answer of a row, to the image of this name.
     #[must_use]
-    pub fn answer(&self, row: usize, image: String) -> ImageAnswer {
+    pub fn answer(&self, row: usize, name: impl Into<ImageName>) -> ImageAnswer {
+        let ImageName { image, id } = name.into();
         let (scores, own) = (self.scores(row), self.truths.of(row));
         let named = |classes: &[usize]| {
             let labels: Vec<&str> = classes.iter().map(|&class| self.labels.get(class).unwrap_or_default()).collect();
@@ -153,7 +221,7 @@ impl RankedAnswers<'_> {
         let least = own.iter().map(|&class| scores[class]).fold(1.0, f32::min);
         let truth_score = if own.is_empty() { 0.0 } else { least.into() };
         let (truth, predicted, score) = (named(own), named(&predicted), score.into());
-        ImageAnswer { image, truth, predicted, score, truth_score, picture: None }
+        ImageAnswer { image, id, truth, predicted, score, truth_score, picture: None }
     }
 
     /// How sure the answer is that is wrong; `None` if it is right. Of several classes, how far the score of one is from what

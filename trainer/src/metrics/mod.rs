@@ -15,7 +15,9 @@ mod truths;
 pub use evaluation::{ClassResult, Evaluation};
 pub use interval::ConfidenceInterval;
 pub(crate) use missing::null_is_nan;
-pub use mistakes::{ConfusedPair, ImageAnswer, NotableAnswers, NotableRows, RankedAnswers, confused_pairs};
+pub use mistakes::{
+    CellAnswers, CellRows, ConfusedPair, ImageAnswer, NotableAnswers, NotableRows, RankedAnswers, confused_pairs,
+};
 pub use multi_label::best_thresholds;
 pub(crate) use multi_label::joint_cross_entropy;
 pub use reliability::{Reliability, ReliabilityBin};

@@ -1,10 +1,11 @@
 //! The measures against scikit-learn, `SciPy` and arithmetic.
 
+use models::Labels;
 use serde::Deserialize;
 
 use super::{
-    ConfidenceInterval, ConfusedPair, Evaluation, Truths, best_thresholds, confused_pairs, fit_joint_temperature,
-    fit_temperature,
+    CellAnswers, ConfidenceInterval, ConfusedPair, Evaluation, NotableAnswers, RankedAnswers, Truths, best_thresholds,
+    confused_pairs, fit_joint_temperature, fit_temperature,
 };
 use crate::data::LabelSets;
 
@@ -276,4 +277,22 @@ fn random_scores_of_several_classes_are_called_so() {
     assert!(poverty.starts_with("the mean average precision is 50.0 %"), "{poverty}");
     let right = [1.0, -1.0, -1.0, 1.0, 1.0, 1.0, -1.0, -1.0];
     assert_eq!(Evaluation::of(&right, truths, None).poverty(), None);
+}
+
+#[test]
+fn the_images_behind_a_cell_are_those_with_the_highest_scores_and_wrong_cells_come_first() {
+    let labels = Labels::new(vec!["a".to_owned(), "b".to_owned()]);
+    // Of class a: one is right, and 14 are taken for b, the later the surer. Of class b: one is right.
+    let surer = |row: usize| [0.0, 1.0 + row as f32];
+    let logits: Vec<f32> =
+        std::iter::once([3.0, 0.0]).chain((0..14).map(surer)).chain([[0.0, 3.0]]).flatten().collect();
+    let numbers: Vec<usize> = std::iter::repeat_n(0, 15).chain([1]).collect();
+    let ranked =
+        RankedAnswers { logits: &logits, truths: Truths::exclusive(&numbers, 2), labels: &labels, thresholds: None };
+    let cells = NotableAnswers::new(&ranked, |row| format!("{row}.jpg")).cells;
+    let cell = |cell: &CellAnswers| (cell.truth, cell.predicted, cell.images.len());
+    assert_eq!(cells.iter().map(cell).collect::<Vec<_>>(), [(0, 1, 12), (0, 0, 1), (1, 1, 1)]);
+    let names: Vec<&str> = cells[0].images.iter().map(|answer| answer.image.as_str()).collect();
+    assert_eq!(names[..2], ["14.jpg", "13.jpg"]);
+    assert_eq!(cells[0].images[0].predicted, "b");
 }

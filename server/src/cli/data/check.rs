@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
 use server::datasets::DatasetFindings;
-use server::store::{ModelName, ModelStore};
-use trainer::backend::ComputeBackend;
-use trainer::data::{BadFilePolicy, Dataset, DatasetSource, FileAccess, OpenOptions};
-use trainer::finetune::{self, Base, FinetuneOptions, Task};
+use server::finetune::{DatasetCheck, LabelCheck};
+use server::store::ModelName;
+use trainer::data::{BadFilePolicy, FileAccess, OpenOptions};
+use trainer::finetune::FinetuneOptions;
 use trainer::metrics::ImageAnswer;
 
 use super::Format;
@@ -43,16 +42,6 @@ pub(in crate::cli) struct CheckArgs {
     format: Format,
 }
 
-/// Everything that is found.
-#[derive(Serialize)]
-struct CheckReport {
-    #[serde(flatten)]
-    findings: DatasetFindings,
-    /// Labels that may be wrong, the most doubtful first; missing where nobody asked or there are too few images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    suspects: Option<Vec<ImageAnswer>>,
-}
-
 /// Says how the images are understood and what is wrong with them, and trains nothing. Fails if a fine-tune with the same
 /// options would.
 pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode> {
@@ -61,15 +50,19 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
     let dataset = source.list_in(&options)?;
     let finetune = FinetuneOptions { max_megapixels: args.max_megapixels, ..FinetuneOptions::default() };
     let inspection = dataset.inspect(BadFilePolicy::Skip, &finetune.limits())?;
-    let report = CheckReport {
-        findings: DatasetFindings::new(&source, &dataset, &inspection, &finetune),
-        suspects: match &args.base {
-            Some(base) => {
-                suspects(&LabelCheck { base, source: &source, dataset: &dataset, options: finetune }, context)?
-            }
-            None => None,
-        },
+    let findings = DatasetFindings::new(&source, &dataset, &inspection, &finetune);
+    let suspects = match &args.base {
+        None => None,
+        Some(base) => {
+            let (data, access) = (&context.data, &FileAccess::Everywhere);
+            let check = LabelCheck { data, base, source: &source, access, dataset: &dataset, options: finetune };
+            let mut progress = Quiet::new();
+            let suspects = check.suspects(&context.select()?, &mut progress);
+            progress.finish();
+            suspects?
+        }
     };
+    let report = DatasetCheck { findings, suspects };
     match args.format {
         Format::Json => output::json(&report)?,
         Format::Text => print(&report, args.base.is_some())?,
@@ -78,42 +71,7 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
     Ok(if inspection.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whose labels are to be checked, and by which features.
-struct LabelCheck<'a> {
-    base: &'a ModelName,
-    source: &'a DatasetSource,
-    dataset: &'a Dataset,
-    options: FinetuneOptions,
-}
-
-/// The images whose labels may be wrong; `None` where there are too few to tell.
-fn suspects(check: &LabelCheck<'_>, context: &CommandContext) -> Result<Option<Vec<ImageAnswer>>> {
-    let store = ModelStore::open(&context.data.models_dir())?;
-    let content = store.content(check.base, store.resolve(check.base, None)?)?;
-    // What cannot be trained on is said at the end.
-    if check.dataset.check(BadFilePolicy::Skip).is_err() {
-        return Ok(None);
-    }
-    let engine = context.select()?;
-    let base = Base::new(content, engine.kind, engine.threads)?;
-    let task = Task {
-        base_name: check.base.as_str(),
-        base: &base,
-        source: check.source,
-        access: &FileAccess::Everywhere,
-        options: FinetuneOptions { bad_files: BadFilePolicy::Skip, ..check.options.clone() },
-        folders: &context.data.training_folders(),
-        engine: engine.kind,
-        threads: engine.threads,
-        backend: &ComputeBackend::Rust,
-    };
-    let mut progress = Quiet::new();
-    let suspects = finetune::suspects(&task, &mut progress);
-    progress.finish();
-    Ok(suspects?)
-}
-
-fn print(report: &CheckReport, labels_are_checked: bool) -> Result<()> {
+fn print(report: &DatasetCheck, labels_are_checked: bool) -> Result<()> {
     findings::print(&report.findings)?;
     match &report.suspects {
         Some(suspects) if suspects.is_empty() => output::line(format_args!("no label looks wrong"))?,

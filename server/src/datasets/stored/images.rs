@@ -1,6 +1,6 @@
 //! The images of a data set as they are now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -254,22 +254,31 @@ impl DatasetStore {
         spawn_blocking(move || content::thumbnail_of(&folder, &sha256, &limits)).await?
     }
 
-    /// Removes an image. Snapshots keep it.
+    /// Removes images, all of them or none. Snapshots keep them.
     ///
     /// # Errors
-    /// As [`image`](Self::image).
-    pub async fn remove(&self, name: &DatasetName, sha256: Checksum) -> Result<(), DatasetStoreError> {
+    /// As [`edit`](Self::edit).
+    pub async fn remove(&self, name: &DatasetName, images: &[Checksum]) -> Result<(), DatasetStoreError> {
         let mut transaction = begin(self.pool().await?).await?;
         let id = self.id(&mut transaction, name).await?;
-        let row = self.row(&mut transaction, id, (name, sha256)).await?;
-        let (image, pinned) = (StoredImage::read(&row)?, row.try_get("pinned")?);
-        let sql =
-            if pinned { "UPDATE images SET label = NULL WHERE seq = $1" } else { "DELETE FROM images WHERE seq = $1" };
-        sqlx::query(sql).bind(image.seq).execute(&mut *transaction).await?;
-        let sql = "UPDATE datasets SET images = images - 1, bytes = bytes - $2, revision = revision + 1 WHERE id = $1";
-        sqlx::query(sql).bind(id).bind(image.bytes.cast_signed()).execute(&mut *transaction).await?;
+        let mut unpinned = Vec::new();
+        // An image that is named twice is there once.
+        for &sha256 in images.iter().collect::<BTreeSet<_>>() {
+            let row = self.row(&mut transaction, id, (name, sha256)).await?;
+            let (image, pinned) = (StoredImage::read(&row)?, row.try_get("pinned")?);
+            let sql = if pinned {
+                "UPDATE images SET label = NULL WHERE seq = $1"
+            } else {
+                unpinned.push(sha256);
+                "DELETE FROM images WHERE seq = $1"
+            };
+            sqlx::query(sql).bind(image.seq).execute(&mut *transaction).await?;
+            let sql =
+                "UPDATE datasets SET images = images - 1, bytes = bytes - $2, revision = revision + 1 WHERE id = $1";
+            sqlx::query(sql).bind(id).bind(image.bytes.cast_signed()).execute(&mut *transaction).await?;
+        }
         transaction.commit().await?;
-        if pinned { Ok(()) } else { self.sweep(name, vec![sha256]).await }
+        if unpinned.is_empty() { Ok(()) } else { self.sweep(name, unpinned).await }
     }
 
     /// The images as they are now, by label and then by checksum.

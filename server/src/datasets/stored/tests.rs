@@ -127,8 +127,8 @@ async fn a_snapshot_stays_as_it_was_whatever_becomes_of_the_data_set() {
     assert_eq!(of.again().snapshot(&of.flowers).await.unwrap(), first, "nothing has changed");
     let tulip = "tulip".parse().unwrap();
     of.store.edit(&of.flowers, &[id(0)], &ImageEdit { label: Some(&tulip), subset: None }).await.unwrap();
-    of.store.remove(&of.flowers, id(1)).await.unwrap();
-    of.store.remove(&of.flowers, id(2)).await.unwrap();
+    of.store.remove(&of.flowers, &[id(1)]).await.unwrap();
+    of.store.remove(&of.flowers, &[id(2)]).await.unwrap();
     let second = of.store.snapshot(&of.flowers).await.unwrap();
     assert_eq!((second.number, second.images), (2, 2));
     assert_eq!(of.store.find_snapshot(&of.flowers, 1).await.unwrap(), first);
@@ -154,7 +154,7 @@ async fn bytes_that_no_snapshot_has_go_with_their_image() {
     let of = Fixture::new().await;
     of.add("rose", 0..2).await;
     of.store.thumbnail(&of.flowers, id(0), Limits::default()).await.unwrap();
-    of.store.remove(&of.flowers, id(0)).await.unwrap();
+    of.store.remove(&of.flowers, &[id(0)]).await.unwrap();
     assert_eq!(of.files(), [of.store.folder(&of.flowers).image(&id(1))]);
     let thumbnail = of.store.thumbnail(&of.flowers, id(0), Limits::default()).await.unwrap_err();
     assert!(matches!(thumbnail, DatasetStoreError::UnknownImage { .. }), "{thumbnail}");
@@ -171,7 +171,7 @@ async fn pages_follow_each_other_while_images_come_and_go() {
     };
     let (first, more) = page(None, 0).await;
     assert_eq!((first.iter().map(|image| image.0).collect::<Vec<_>>(), more), (vec![id(0), id(1)], true));
-    of.store.remove(&of.flowers, id(1)).await.unwrap();
+    of.store.remove(&of.flowers, &[id(1)]).await.unwrap();
     let (second, more) = page(None, first[1].1).await;
     assert_eq!((second.iter().map(|image| image.0).collect::<Vec<_>>(), more), (vec![id(2), id(3)], true));
     let (last, more) = page(None, second[1].1).await;

@@ -30,6 +30,7 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/v2/health/", Requirement::Public),
     ("/ping", Requirement::Public),
     ("/docs", Requirement::Public),
+    ("/ui/", Requirement::Public),
     ("/openapi.json", Requirement::Public),
     ("/classify", Requirement::Role(Role::Infer)),
     ("/v2/models/{model}/infer", Requirement::Role(Role::Infer)),

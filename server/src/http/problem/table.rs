@@ -100,7 +100,7 @@ codes! {
     FinetuneRefused: UNPROCESSABLE_ENTITY, "finetune_refused", "The fine-tune cannot be done as asked", "Correct the option, data set or file that is named.";
     WebhookRefused: UNPROCESSABLE_ENTITY, "webhook_refused", "The webhook is not allowed", "Leave `webhook` out, or have its host listed by the server's `--webhook-host`.";
     LabelStudioOff: UNPROCESSABLE_ENTITY, "label_studio_off", "The server knows no Label Studio", "Start it with `--label-studio-url`, a token and `--label-studio-base`.";
-    PlannerBusy: SERVICE_UNAVAILABLE, "planner_busy", "Another plan is being made", "Try again after the seconds in `Retry-After`.";
+    PlannerBusy: SERVICE_UNAVAILABLE, "planner_busy", "Another plan or check is being made", "Try again after the seconds in `Retry-After`.";
     EvaluationRefused: UNPROCESSABLE_ENTITY, "evaluation_refused", "The evaluation cannot be done as asked", "Correct the model, option or data set that is named.";
     IdempotencyKeyReused: CONFLICT, "idempotency_key_reused", "The `Idempotency-Key` belongs to another request", "Use a new key for a new request.";
     JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune` and `GET /evaluate` list the jobs.";

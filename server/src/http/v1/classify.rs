@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
+use models::Labels;
 use models::preprocess::ImageError;
 use models::scores::ScoreKind;
+use models::spec::ScoreSpec;
 use serde::{Deserialize, Serialize};
 use trainer::evaluate::TestViews;
 use utoipa::{IntoParams, ToSchema};
@@ -20,7 +22,7 @@ use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::inference::InferenceResult;
 
-const MOST_CLASSES: usize = 1_000_000;
+pub(super) const MOST_CLASSES: usize = 1_000_000;
 /// How many images the error of a form names.
 const NAMED: usize = 10;
 
@@ -55,7 +57,7 @@ pub struct ClassifyQuery {
     explain: Option<ExplainMethod>,
 }
 
-fn default_top_k() -> usize {
+pub(super) fn default_top_k() -> usize {
     5
 }
 
@@ -285,37 +287,8 @@ async fn classify(
     let explained = query.explain.map(|method| (method, images.clone()));
     let InferenceResult { logits, prepare, queue, inference, batch } = call.run(state, images, query.tta).await?;
     refuse_all(&names, &logits)?;
-    let predictions = |logits: &[f32]| {
-        let scores = spec.kind.scores(logits);
-        let prediction = |class: usize| {
-            let (score, threshold) = (scores[class], spec.threshold(class, asked));
-            Prediction {
-                label: model.labels().get(class).unwrap_or_default().to_owned(),
-                class,
-                score,
-                present: threshold.map(|threshold| score >= threshold),
-                threshold,
-            }
-        };
-        spec.answered(&scores, query.top_k, asked).into_iter().map(prediction).collect()
-    };
-    let result = |(file_name, row): (Option<String>, &Result<Vec<f32>, ImageError>)| match row {
-        Ok(logits) => ImageResult {
-            file_name,
-            predictions: Some(predictions(logits)),
-            problem: None,
-            explanation: None,
-            kept: None,
-        },
-        Err(error) => ImageResult {
-            file_name,
-            predictions: None,
-            problem: Some(ImageProblem::of(error)),
-            explanation: None,
-            kept: None,
-        },
-    };
-    let mut results: Vec<ImageResult> = names.into_iter().zip(&logits).map(result).collect();
+    let answered = AnsweredImages { names, logits: &logits, scores: spec, labels: model.labels() };
+    let mut results = answered.results(query.top_k, asked);
     if let Some((ExplainMethod::Cam, images)) = explained {
         explain(state, model, images, &mut results).await?;
     }
@@ -335,6 +308,43 @@ async fn classify(
             total: millis(started.elapsed()),
         },
     })
+}
+
+/// The logits of images, and how they are read.
+pub(super) struct AnsweredImages<'a> {
+    pub(super) names: Vec<Option<String>>,
+    pub(super) logits: &'a [Result<Vec<f32>, ImageError>],
+    pub(super) scores: &'a ScoreSpec,
+    pub(super) labels: &'a Labels,
+}
+
+impl AnsweredImages<'_> {
+    /// What each image shows, so many classes of each, by this threshold where one was asked for.
+    pub(super) fn results(self, top_k: usize, asked: Option<f32>) -> Vec<ImageResult> {
+        let Self { names, logits, scores: spec, labels } = self;
+        let predictions = |logits: &[f32]| {
+            let scores = spec.kind.scores(logits);
+            let prediction = |class: usize| {
+                let (score, threshold) = (scores[class], spec.threshold(class, asked));
+                Prediction {
+                    label: labels.get(class).unwrap_or_default().to_owned(),
+                    class,
+                    score,
+                    present: threshold.map(|threshold| score >= threshold),
+                    threshold,
+                }
+            };
+            spec.answered(&scores, top_k, asked).into_iter().map(prediction).collect()
+        };
+        let result = |(file_name, row): (Option<String>, &Result<Vec<f32>, ImageError>)| {
+            let (predictions, problem) = match row {
+                Ok(logits) => (Some(predictions(logits)), None),
+                Err(error) => (None, Some(ImageProblem::of(error))),
+            };
+            ImageResult { file_name, predictions, problem, explanation: None, kept: None }
+        };
+        names.into_iter().zip(logits).map(result).collect()
+    }
 }
 
 /// An error if no image can be used, or one not for its own sake: that of the first, with what is wrong with the others.

@@ -100,6 +100,10 @@ pub struct InboxPage {
     pub data: Vec<InboxEntry>,
     /// Whether there are more; ask for them with `after` set to the last `id`.
     pub has_more: bool,
+    /// The data set that `POST /feedback` moves images to; missing where the server keeps none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "corrected")]
+    pub dataset: Option<String>,
 }
 
 /// The page of the inbox.
@@ -248,7 +252,11 @@ pub async fn list_inbox(
         return Err(ApiError::new(Code::InvalidParameter, "after: it must not be negative"));
     }
     let page = state.datasets.inbox(query.after, limit).await?;
-    Ok(Json(InboxPage { data: page.data.into_iter().map(InboxEntry::from).collect(), has_more: page.has_more }))
+    Ok(Json(InboxPage {
+        data: page.data.into_iter().map(InboxEntry::from).collect(),
+        has_more: page.has_more,
+        dataset: state.collect.as_ref().map(|options| options.dataset.to_string()),
+    }))
 }
 
 /// Get an image that waits for feedback

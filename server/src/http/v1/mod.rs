@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod models;
 pub(in crate::http) mod refusal;
 pub mod report;
+pub mod trial;
 
 use std::ops::RangeInclusive;
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 use tokio::task::spawn_blocking;
 use trainer::finetune::report::FinetuneReport;
+use utoipa::ToSchema;
 
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, documents};
@@ -60,6 +61,51 @@ pub async fn get_report(
         }
         Err(error) => Err(ApiError::internal(error)),
     }
+}
+
+documents! {
+    /// The errors of `GET /models/{name}/versions/{version}/pictures/{file}`.
+    PictureErrors: ModelNotFound, ImageNotFound
+}
+
+/// The bytes of a picture.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes the answer")]
+pub struct PictureContent(Vec<u8>);
+
+/// Get a picture of a report
+///
+/// A small copy of an image that the report names, as a JPEG file.
+#[utoipa::path(
+    get, path = "/models/{name}/versions/{version}/pictures/{file}", operation_id = "get_report_picture", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model's name.", example = "flowers"),
+        ("version" = u32, Path, description = "The version.", minimum = 1, example = 3),
+        ("file" = String, Path, description = "The `picture` of an answer in the report.", example = "17.jpg"),
+    ),
+    responses(
+        (status = 200, description = "The picture.", body = PictureContent, content_type = "image/jpeg"),
+        PictureErrors
+    )
+)]
+pub async fn get_picture(
+    State(state): State<AppState>,
+    Path((name, version, file)): Path<(String, String, String)>,
+) -> Result<Response, ApiError> {
+    let (Ok(model), Ok(number)) = (name.parse::<ModelName>(), version.parse::<u32>()) else {
+        let detail = format!("there is no version `{version}` of a model `{name}`");
+        return Err(ApiError::new(Code::ModelNotFound, detail));
+    };
+    let (store, asked) = (state.registry.store().clone(), file.clone());
+    let read = spawn_blocking(move || store.picture(&model, number, &asked)).await.map_err(ApiError::internal)?;
+    let missing =
+        || ApiError::new(Code::ImageNotFound, format!("version {number} of `{name}` has no picture `{file}`"));
+    let bytes = read.ok_or_else(missing)?;
+    // Versions never change.
+    let headers =
+        [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=31536000, immutable")];
+    Ok((headers, bytes).into_response())
 }
 
 /// Whether a page is wanted more than JSON (RFC 9110, section 12.5.1).

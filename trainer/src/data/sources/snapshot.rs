@@ -171,7 +171,7 @@ pub(super) fn list(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset, Da
         let shown = Path::new(&snapshot.to_string()).join(folders).join(image.name());
         let content = Content::File(options.access.file(folder.image(&image.sha256)));
         // Its classes are said below.
-        Sample::new(shown, 0, content).within(image.subset)
+        Sample::new(shown, 0, content).within(image.subset).stored_as(image.sha256)
     };
     let dataset = Dataset {
         samples: images.iter().map(sample).collect(),

@@ -161,6 +161,35 @@ async fn images_are_listed_shown_relabeled_and_removed() {
 }
 
 #[tokio::test]
+async fn many_images_are_moved_and_removed_at_once_or_none_of_them() {
+    let server = TestServer::with_flowers().await;
+    server.add(&[("rose", "a.png", card(0)), ("rose", "b.png", card(1)), ("tulip", "c.png", card(2))]).await.ok();
+    let classes = async || server.get("/datasets/flowers").await.ok()["classes"].clone();
+    let post = async |what: &str, body: Value| server.post_json(&format!("/datasets/flowers/{what}"), &body).await;
+
+    let both = json!({"images": [id(0), id(1)], "label": "tulip", "subset": "test"});
+    let moved = post("move", both).await.ok()["data"].clone();
+    assert_eq!(
+        (&moved[1]["id"], &moved[1]["label"], &moved[1]["subset"]),
+        (&json!(id(1)), &json!("tulip"), &json!("test"))
+    );
+    assert_eq!(classes().await, json!([{"label": "tulip", "images": 3}]));
+    // The one that is not there keeps the others where they are.
+    post("move", json!({"images": [id(0), id(9)], "label": "rose"})).await.is(Code::ImageNotFound);
+    post("remove", json!({"images": [id(0), id(9)]})).await.is(Code::ImageNotFound);
+    assert_eq!(classes().await, json!([{"label": "tulip", "images": 3}]));
+    post("move", json!({"images": [id(0)]})).await.is(Code::InvalidBody);
+    post("move", json!({"images": [id(0)], "label": "a/../b"})).await.is(Code::InvalidLabel);
+
+    // Snapshots keep what is removed. An image that is named twice is removed once.
+    server.post_json("/datasets/flowers/snapshots", &json!({})).await.ok();
+    assert_eq!(post("remove", json!({"images": [id(0), id(0), id(2)]})).await.status, StatusCode::NO_CONTENT);
+    let detail = server.get("/datasets/flowers").await.ok().clone();
+    assert_eq!((&detail["images"], &detail["bytes"]), (&json!(1), &json!(card(1).len())));
+    assert_eq!(server.get("/datasets/flowers/snapshots/1").await.ok()["images"], 3);
+}
+
+#[tokio::test]
 async fn an_archive_has_the_images_of_now_or_of_a_snapshot() {
     let server = TestServer::with_flowers().await;
     server.add(&[("rose", "a.png", card(0)), ("tulip", "b.png", card(1))]).await.ok();

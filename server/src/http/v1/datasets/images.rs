@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use trainer::data::{Subset, labels_of};
 use utoipa::{IntoParams, ToSchema};
 
-use super::path::{DatasetPath, ImagePath, image_id};
+use super::path::{DatasetPath, ImagePath};
 use crate::datasets::stored::{
     Addition, ImageEdit, ImageFilter, ImageUpload, Label, StoredImage, SubsetChoice, file_name,
 };
@@ -159,24 +159,6 @@ pub struct ImageChange {
     subset: Option<SubsetChoice>,
 }
 
-/// Images that are to be in another subset.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImageMove {
-    /// The ids of the images.
-    #[schema(example = json!(["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]))]
-    images: Vec<String>,
-    /// Their new subset.
-    subset: SubsetChoice,
-}
-
-/// The images that were moved.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct MovedImages {
-    /// In the order of the request.
-    pub data: Vec<DatasetImage>,
-}
-
 /// The bytes of an image file.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
@@ -211,13 +193,6 @@ documents! {
     ChangeImageErrors:
         InvalidJson, BodyUnreadable, DatasetNotFound, ImageNotFound, BodyTooLarge, UnsupportedMediaType, InvalidBody,
         InvalidLabel, BodyTimeout, ServerBusy, DatasetsUnavailable, StorageFull
-}
-
-documents! {
-    /// The errors of `POST /datasets/{name}/move`.
-    MoveImagesErrors:
-        InvalidJson, BodyUnreadable, DatasetNotFound, ImageNotFound, BodyTooLarge, UnsupportedMediaType, InvalidBody,
-        BodyTimeout, ServerBusy, DatasetsUnavailable, StorageFull
 }
 
 documents! {
@@ -373,35 +348,20 @@ pub async fn change_image(
     ImagePath { name, id }: ImagePath,
     extract::Json(change): extract::Json<ImageChange>,
 ) -> Result<Json<DatasetImage>, ApiError> {
-    let label = change.label.as_deref().map(str::parse::<Label>).transpose();
-    let label = label.map_err(|error| ApiError::new(Code::InvalidLabel, error.to_string()))?;
-    if label.is_none() && change.subset.is_none() {
-        return Err(ApiError::new(Code::InvalidBody, "nothing is changed; send `label`, `subset` or both"));
-    }
-    let (name, id, edit) = (name, id, ImageEdit { label: label.as_ref(), subset: change.subset });
+    let label = new_label(change.label.as_deref(), change.subset)?;
+    let edit = ImageEdit { label: label.as_ref(), subset: change.subset };
     let edited = state.datasets.edit(&name, &[id], &edit).await?.pop();
     let missing = || ApiError::new(Code::ImageNotFound, format!("there is no image `{id}`"));
     Ok(Json(edited.ok_or_else(missing)?.into()))
 }
 
-/// Move images to another subset
-///
-/// All of them or, if one is not there, none.
-#[utoipa::path(
-    post, path = "/datasets/{name}/move", operation_id = "move_dataset_images", tag = "datasets",
-    params(DatasetPath),
-    request_body = ImageMove,
-    responses((status = 200, description = "The images.", body = MovedImages), MoveImagesErrors)
-)]
-pub async fn move_images(
-    State(state): State<AppState>,
-    DatasetPath { name }: DatasetPath,
-    extract::Json(request): extract::Json<ImageMove>,
-) -> Result<Json<MovedImages>, ApiError> {
-    let ids = request.images.iter().map(|id| image_id(id)).collect::<Result<Vec<_>, _>>()?;
-    let edit = ImageEdit { label: None, subset: Some(request.subset) };
-    let moved = state.datasets.edit(&name, &ids, &edit).await?;
-    Ok(Json(MovedImages { data: moved.into_iter().map(DatasetImage::from).collect() }))
+/// The label of a change that changes something.
+pub(super) fn new_label(label: Option<&str>, subset: Option<SubsetChoice>) -> Result<Option<Label>, ApiError> {
+    if label.is_none() && subset.is_none() {
+        return Err(ApiError::new(Code::InvalidBody, "nothing is changed; send `label`, `subset` or both"));
+    }
+    let label = label.map(str::parse::<Label>).transpose();
+    label.map_err(|error| ApiError::new(Code::InvalidLabel, error.to_string()))
 }
 
 /// Remove an image
@@ -416,7 +376,7 @@ pub async fn delete_image(
     State(state): State<AppState>,
     ImagePath { name, id }: ImagePath,
 ) -> Result<StatusCode, ApiError> {
-    state.datasets.remove(&name, id).await?;
+    state.datasets.remove(&name, &[id]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,6 +1,8 @@
 //! Stored data sets: make, look at and delete them.
 
 pub mod archive;
+pub mod changes;
+pub mod findings;
 pub mod images;
 mod path;
 pub mod snapshots;

@@ -1,0 +1,109 @@
+/** The versions of a model: which answers, and what can be done with the others. */
+
+import { call, get, part } from '../api.js';
+import { download } from '../download.js';
+import { fill, h } from '../dom.js';
+import { complain, confirmed, notify, openDialog } from '../notice.js';
+import { bytes, date, number, percent, t } from '../text.js';
+
+/** @param {any} model @param {() => Promise<void>} changed */
+export async function versionList(model, changed) {
+  const path = `/models/${part(model.name)}`;
+  const { data } = await get(`${path}/versions`);
+  const act = (/** @type {() => Promise<any>} */ action) => () => action().then(changed, complain);
+  const row = (/** @type {any} */ version) => {
+    const live = version.version === model.version;
+    const chosen = version.live;
+    const name = String(version.version);
+    const top1 = version.test_top1;
+    const promote = async () => {
+      await call('PUT', `${path}/live`, { json: { version: version.version } });
+      notify(t('serve.promoted', { model: model.name, version: name }));
+    };
+    const remove = async () => {
+      const sure = await confirmed({ title: t('serve.delete_title', { version: name }), text: t('serve.delete_text'), action: t('serve.delete') });
+      if (sure) await call('DELETE', `${path}/versions/${name}`);
+    };
+    return h('tr', { 'aria-current': live ? 'true' : null },
+      h('th', { scope: 'row' }, name),
+      h('td', null, live ? h('span.tag.live', null, t('serve.live')) : chosen ? h('span.tag', null, t('serve.chosen')) : version.shadow && h('span.tag', null, t('serve.shadow'))),
+      h('td.number', null, typeof top1 === 'number' ? percent(top1) : '–'),
+      h('td', null, version.published_at ? date(version.published_at) : '–'),
+      h('td.number', null, version.bytes ? bytes(version.bytes) : '–'),
+      h('td.wrap', null, notes(version.notes ?? '', `${path}/versions/${name}`, changed)),
+      h('td', null, h('div.row', null,
+        !live && h('button.small.primary', { type: 'button', onclick: act(promote) }, version.version < (model.version ?? 0) ? t('serve.roll_back') : t('serve.promote')),
+        !live && model.version && h('button.small', { type: 'button', onclick: () => openShadow(path, version.version, changed) }, t('serve.shadow')),
+        !live && model.version && h('a.button.small', { href: `#/try/${part(model.name)}/${part(`${model.name}@${name}`)}` }, t('serve.compare')),
+        h('a.button.small', { href: `#/look/${part(model.name)}/${name}` }, t('serve.report')),
+        h('button.small', { type: 'button', onclick: () => download(`${path}/versions/${name}/onnx`, `${model.name}-${name}.onnx`).catch(complain) }, 'ONNX'),
+        !live && h('button.small.danger', { type: 'button', onclick: act(remove) }, t('serve.delete')))));
+  };
+  const heads = ['serve.version', 'serve.state', 'look.top1', 'serve.published', 'data.size', 'serve.notes', 'serve.actions'];
+  return h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': t('serve.versions') },
+    h('table.versions', null, h('thead', null, h('tr', null, heads.map((key) => h('th', { scope: 'col' }, t(key))))),
+      h('tbody', null, [...data].sort((a, b) => b.version - a.version).map(row))));
+}
+
+/** A note that a click makes a field. @param {string} text @param {string} path @param {() => Promise<void>} changed */
+export function notes(text, path, changed) {
+  const box = h('div');
+  const edit = () => {
+    const input = h('textarea', { 'aria-label': t('serve.notes'), rows: 3, maxlength: 4000 });
+    input.value = text;
+    const save = () => call('PATCH', path, { json: { notes: input.value } }).then(changed, complain);
+    fill(box, input, h('div.row', null, h('button.small.primary', { type: 'button', onclick: save }, t('serve.save')),
+      h('button.small', { type: 'button', onclick: read }, t('dialog.cancel'))));
+    input.focus();
+  };
+  const read = () => fill(box, text && h('span.note', null, text), ' ',
+    h('button.quiet.small', { type: 'button', onclick: edit }, text ? t('serve.edit_note') : t('serve.add_note')));
+  read();
+  return box;
+}
+
+/** @param {string} path @param {number} version @param {() => Promise<void>} changed */
+function openShadow(path, version, changed) {
+  const share = h('input', { type: 'number', id: 'shadow-share', min: 1, max: 100, value: 10, required: true });
+  openDialog(t('serve.shadow_title', { version: String(version) }), (close) => {
+    const form = h('form', null, h('p', null, t('serve.shadow_help')),
+      h('label', { for: 'shadow-share' }, t('serve.shadow_share')), share,
+      h('div.actions', null, h('button', { type: 'button', onclick: close }, t('dialog.cancel')), h('button.primary', { type: 'submit' }, t('serve.shadow_start'))));
+    form.addEventListener('submit', (/** @type {Event} */ event) => {
+      event.preventDefault();
+      close();
+      call('PUT', `${path}/shadow`, { json: { version, share: Number(share.value) / 100 } }).then(changed, complain);
+    });
+    return [form];
+  });
+}
+
+/** What a shadow has found so far; nothing without one. @param {any} model @param {() => Promise<void>} changed */
+export async function shadowReport(model, changed) {
+  const path = `/models/${part(model.name)}`;
+  const shadow = await get(`${path}/shadow`).catch((error) => {
+    if (error.status === 404) return null;
+    throw error;
+  });
+  if (!shadow) return null;
+  const stop = () => call('DELETE', `${path}/shadow`).then(changed, complain);
+  const promote = () => call('PUT', `${path}/live`, { json: { version: shadow.version } }).then(changed, complain);
+  const tile = (/** @type {string} */ key, /** @type {any} */ value) => h('div.tile', null, h('b', null, value), h('span', null, t(key)));
+  const milliseconds = (/** @type {any} */ value) => (typeof value === 'number' ? `${value.toFixed(1)} ms` : '–');
+  return h('section.card', null,
+    h('h2', null, t('serve.shadow_of', { version: String(shadow.version), share: percent(shadow.share, 0) })),
+    shadow.state !== 'running' && h('p', { lang: 'en' }, shadow.reason ?? shadow.state),
+    h('div.tiles', null, tile('serve.shadow_images', number(shadow.images.compared)), tile('serve.agreement', percent(shadow.agreement)),
+      tile('serve.latency_live', milliseconds(shadow.latency_ms.live?.mean)), tile('serve.latency_shadow', milliseconds(shadow.latency_ms.shadow?.mean))),
+    shadow.disagreements.length > 0 && h('details', null, h('summary', null, t('serve.disagreements', { n: shadow.disagreements.length })),
+      h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': t('serve.disagreements_name') }, h('table', null,
+        h('thead', null, h('tr', null, [t('serve.request'), t('serve.live'), t('serve.shadow')].map((head) => h('th', { scope: 'col' }, head)))),
+        h('tbody', null, shadow.disagreements.map((/** @type {any} */ each) => h('tr', null, h('td.wrap', null, `${each.request_id} (${each.image})`),
+          h('td.wrap', null, answer(each.live)), h('td.wrap', null, answer(each.shadow)))))))),
+    h('div.actions', null, h('button.primary', { type: 'button', onclick: promote }, t('serve.promote')), h('button', { type: 'button', onclick: stop }, t('serve.shadow_stop'))));
+}
+
+/** @param {any} side */
+function answer(side) {
+  return `${side.labels.join(', ') || t('try.shows_none')} (${percent(side.score)})`;
+}
