@@ -54,6 +54,11 @@ interop python="python3":
     cargo build --workspace --all-targets --locked
     {{ python }} tests/interop/interop.py --graft target/debug/graft
 
+# Test the page in Chromium; PYTHON needs onnx, numpy and pillow
+page python="python3":
+    cargo build --workspace --bins --locked
+    bash tests/page/run target/debug/graft {{ python }}
+
 # Give a reader damaged files for so many seconds: onnx_import, onnx_opaque, weights, graph, labels
 fuzz target seconds="300":
     bash tests/fuzz/run {{ target }} {{ seconds }}
