@@ -26,6 +26,10 @@ openapi:
     cargo run --quiet --locked -- openapi > target/openapi.json
     mv target/openapi.json openapi/openapi.json
 
+# Write a manual page for each command into target/man
+man:
+    cargo run --quiet --locked -- man --out target/man
+
 # Write the numbers, images and files that tests compare with anew; PYTHON needs PyTorch and the rest of CONTRIBUTING.md's list
 reference python="python3":
     for script in models/reference/*.py trainer/reference/*.py tests/reference/*.py; do \

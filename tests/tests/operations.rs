@@ -165,6 +165,9 @@ fn old_versions_are_removed_on_request() {
     for _ in 0..3 {
         let _output = sandbox.succeed(&["import", &model, "--name", "base"]);
     }
+    // The first version goes on answering, and stays, until another one is live.
+    assert_eq!(sandbox.succeed(&["models", "prune", "--keep", "3"]), "");
+    let _output = sandbox.succeed(&["models", "live", "base", "4"]);
     let output = sandbox.succeed(&["models", "prune", "--keep", "2"]);
     assert_eq!(output, "removed `base` version 1\nremoved `base` version 2\n");
     let refused = sandbox.fail(&["models", "prune", "--keep", "1", "--model", "bsae"]);

@@ -10,16 +10,12 @@ use models::{Graph, NodeId, zoo};
 use serde_json::{Value, json};
 
 use super::import::parse_size;
-use super::output;
+use super::output::{self, OutputArgs};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ArchCommand {
     /// List every network with its size
-    List {
-        /// Print JSON
-        #[arg(long, env = "GRAFT_JSON")]
-        json: bool,
-    },
+    List(OutputArgs),
     /// Show a network layer by layer: shapes, parameters, arithmetic, and the memory of a batch
     Show(ShowArgs),
 }
@@ -41,22 +37,21 @@ pub(super) struct ShowArgs {
     #[arg(long, env = "GRAFT_BATCH", value_name = "N", default_value = "32")]
     batch: NonZeroUsize,
 
-    /// Print JSON
-    #[arg(long, env = "GRAFT_JSON")]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(super) fn run(command: &ArchCommand) -> Result<()> {
     match command {
-        ArchCommand::List { json } => list(*json),
+        ArchCommand::List(output) => list(*output),
         ArchCommand::Show(args) => show(args),
     }
 }
 
-fn list(as_json: bool) -> Result<()> {
+fn list(format: OutputArgs) -> Result<()> {
     let built = zoo::all().map(|row| Ok((row, row.graph(row.input(), row.classes())?.counts())));
     let built = built.collect::<Result<Vec<_>>>()?;
-    if as_json {
+    if format.is_json() {
         let rows = built.iter().map(|(row, counts)| {
             json!({
                 "name": row.name(), "parameters": counts.parameters, "macs": counts.macs,
@@ -90,7 +85,7 @@ fn show(args: &ShowArgs) -> Result<()> {
     let graph = row.graph(input, classes)?;
     let counts = graph.counts();
     let batch = args.batch.get() as u64;
-    if args.json {
+    if args.output.is_json() {
         return Ok(output::json(&described(&graph, &counts, batch))?);
     }
     output::line(format_args!("{}: {}", row.name(), row.source()))?;

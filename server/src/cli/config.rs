@@ -3,9 +3,10 @@
 use anyhow::Result;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args};
+use serde::Serialize;
 use server::config::ServeArgs;
 
-use super::output;
+use super::output::{self, OutputArgs};
 use super::parse::CommandLine;
 
 #[derive(Debug, Args)]
@@ -13,29 +14,47 @@ pub(super) struct ConfigArgs {
     /// The options of the server, which this command takes as `graft serve` does.
     #[command(flatten)]
     _serve: ServeArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// The name of this command.
 const NAME: &str = "config";
+/// Options that are not the server's.
+const OWN: [&str; 3] = [NAME, "output", "json"];
+
+/// An option and who said so.
+#[derive(Serialize)]
+struct Setting {
+    option: String,
+    /// As on the command line; empty for one that is not set or secret.
+    values: Vec<String>,
+    source: String,
+    #[serde(skip)]
+    line: String,
+}
 
 /// Prints every option of the server as a line of a configuration file, with its source behind it.
-pub(super) fn run(line: &CommandLine) -> Result<()> {
+pub(super) fn run(args: &ConfigArgs, line: &CommandLine) -> Result<()> {
     let Some(command) = line.command.find_subcommand(NAME) else { return Ok(()) };
     let Some(matches) = line.matches.subcommand_matches(NAME) else { return Ok(()) };
+    let shown = |option: &&Arg| {
+        let answer = matches!(option.get_action(), ArgAction::Help | ArgAction::HelpLong | ArgAction::Version);
+        !answer && !option.is_hide_set() && option.get_long().is_some_and(|flag| !OWN.contains(&flag))
+    };
+    let settings: Vec<Setting> =
+        command.get_arguments().filter(shown).map(|option| describe(option, matches, line)).collect();
+    if args.output.is_json() {
+        return Ok(output::json(&settings)?);
+    }
     if let Some(file) = &line.file {
         output::line(format_args!("# {}", file.path().display()))?;
     }
-    let shown = |option: &&Arg| !option.is_hide_set() && option.get_long().is_some_and(|flag| flag != NAME);
-    for option in command.get_arguments().filter(shown) {
-        if matches!(option.get_action(), ArgAction::Help | ArgAction::HelpLong | ArgAction::Version) {
-            continue;
-        }
-        output::line(format_args!("{}", describe(option, matches, line)))?;
-    }
-    Ok(())
+    Ok(settings.iter().try_for_each(|setting| output::line(format_args!("{}", setting.line)))?)
 }
 
-fn describe(option: &Arg, matches: &ArgMatches, line: &CommandLine) -> String {
+fn describe(option: &Arg, matches: &ArgMatches, line: &CommandLine) -> Setting {
     let (id, flag) = (option.get_id().as_str(), option.get_long().unwrap_or_default());
     let source = match matches.value_source(id) {
         Some(ValueSource::CommandLine) => format!("flag --{flag}"),
@@ -51,7 +70,8 @@ fn describe(option: &Arg, matches: &ArgMatches, line: &CommandLine) -> String {
         .get_raw(id)
         .map(|values| values.map(|value| value.to_string_lossy().into_owned()).collect())
         .unwrap_or_default();
-    match (&values[..], option.is_hide_env_values_set()) {
+    let secret = option.is_hide_env_values_set();
+    let text = match (&values[..], secret) {
         ([], _) => format!("# {flag} is not set"),
         (_, true) => format!("# {flag} is set and secret  # {source}"),
         ([value], false) if !matches!(option.get_action(), ArgAction::Append) => {
@@ -61,7 +81,8 @@ fn describe(option: &Arg, matches: &ArgMatches, line: &CommandLine) -> String {
             let list: Vec<String> = values.iter().map(|value| toml(value)).collect();
             format!("{flag} = [{}]  # {source}", list.join(", "))
         }
-    }
+    };
+    Setting { option: flag.to_owned(), values: if secret { vec![] } else { values }, source, line: text }
 }
 
 /// Numbers and truths as they are, everything else in quotes.

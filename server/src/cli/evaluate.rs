@@ -20,7 +20,7 @@ pub(super) struct EvaluateArgs {
     #[arg(long, env = "GRAFT_MODEL", value_name = "NAME|FILE")]
     model: ModelArg,
 
-    /// Which version of a stored model [default: the newest]
+    /// Which version of a stored model [default: the live one]
     #[arg(long, env = "GRAFT_VERSION", value_name = "N")]
     version: Option<u32>,
 

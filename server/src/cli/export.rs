@@ -16,7 +16,7 @@ pub(super) struct ExportArgs {
     #[arg(long, env = "GRAFT_MODEL")]
     model: ModelName,
 
-    /// Which version [default: the newest]
+    /// Which version [default: the live one]
     #[arg(long, env = "GRAFT_VERSION", value_name = "N")]
     version: Option<u32>,
 

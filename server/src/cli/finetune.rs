@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
-use server::finetune::{self, FinetuneContext, FinetuneSpec};
+use server::finetune::{self, DeployOptions, FinetuneContext, FinetuneSpec};
 use server::runtime::Backends;
-use server::store::ModelName;
+use server::store::{ModelName, ModelStore};
 use trainer::data::FileAccess;
 use trainer::estimate::PhaseEstimate;
 use trainer::finetune::report::FinetuneReport;
@@ -44,6 +44,9 @@ pub(super) struct FinetuneArgs {
 
     #[command(flatten)]
     options: FinetuneOptions,
+
+    #[command(flatten)]
+    deploy: DeployOptions,
 }
 
 /// How a plan is printed.
@@ -70,7 +73,8 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
         None => name_of(&args.data)?,
     };
     let options = args.options.clone();
-    let spec = FinetuneSpec { base_model: args.base.clone(), dataset, name, options, webhook: None };
+    let (base_model, deploy) = (args.base.clone(), args.deploy);
+    let spec = FinetuneSpec { base_model, dataset, name, options, deploy, webhook: None };
     match args.plan {
         Some(format) => plan(&spec, format, (context, &context.backends()?)),
         None => train(&spec, context),
@@ -105,7 +109,12 @@ fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()> {
     progress.finish();
     let published = published?;
     summarize(&published.report)?;
-    output::line(format_args!("stored `{}` version {}", published.name, published.version))?;
+    let (name, version) = (&published.name, published.version);
+    output::line(format_args!("stored `{name}` version {version}"))?;
+    if let Some(deployment) = &published.report.deployment {
+        spec.deploy.apply(&ModelStore::open(&context.data.models_dir())?, &published)?;
+        output::line(format_args!("{}", deployment.reason))?;
+    }
     output::line(format_args!("try it:  graft classify --model {} PHOTO.jpg", published.name))?;
     Ok(())
 }

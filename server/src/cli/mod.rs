@@ -3,6 +3,7 @@
 mod arch;
 mod check;
 mod classify;
+mod completions;
 mod config;
 mod data;
 mod destination;
@@ -43,12 +44,20 @@ use server::{allocator, http::router, jobs, serve, telemetry};
 
 use parse::CommandLine;
 
+/// For scripts; `docs/operations.md` has the same table.
+const EXIT_CODES: &str = "Exit codes:
+  0    it is done
+  1    it failed, or, where a command checks something, that is not as it should be; standard error says why
+  2    the command line or the configuration file is wrong; nothing was begun
+  3    some images could not be classified, the others are (classify)
+  130  it was interrupted";
+
 /// Takes a pretrained image network, grafts a new head onto it, and serves the result.
 ///
 /// Without a command it serves. Every option can also be given by its environment variable or in a configuration file;
 /// `graft config` prints what is in force.
 #[derive(Debug, Parser)]
-#[command(name = "graft", version, max_term_width = 100)]
+#[command(name = "graft", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     #[command(flatten)]
     data: DataArgs,
@@ -93,7 +102,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Write the report of a fine-tune as one page for browsers
     Report(report::ReportArgs),
-    /// List the stored models, or remove old versions
+    /// List the stored models, and manage them: versions, notes, names of classes
     Models(models::ModelsArgs),
     /// Print every option of the server that is in force, and where it came from: flag, environment, file or default
     Config(config::ConfigArgs),
@@ -107,6 +116,10 @@ enum Command {
     Key(key::KeyCommand),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::CompletionsArgs),
+    /// Write a manual page for each command
+    Man(completions::ManArgs),
     /// Ask a running server whether it is ready; for container health checks
     Health(health::HealthArgs),
     /// Run one job for a server, which speaks to it through standard input and output
@@ -192,7 +205,9 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Export(args)) => export::run(&args, context)?,
         Some(Command::Report(args)) => report::run(&args, context)?,
         Some(Command::Models(args)) => models::run(&args, context)?,
-        Some(Command::Config(_)) => config::run(&line)?,
+        Some(Command::Config(args)) => config::run(&args, &line)?,
+        Some(Command::Completions(args)) => completions::completions(&args)?,
+        Some(Command::Man(args)) => completions::man(&args)?,
         Some(Command::Check(args)) => return check::run(&args, context),
         Some(Command::Runtime(command)) => runtime::run(&command, context)?,
         Some(Command::Key(command)) => key::run(&command)?,

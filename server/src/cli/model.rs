@@ -41,7 +41,7 @@ impl FromStr for ModelArg {
 }
 
 impl ModelArg {
-    /// Reads the model: this version of a stored one, or the newest.
+    /// Reads the model: this version of a stored one, or the live one.
     pub(super) fn open(&self, version: Option<u32>, context: &CommandContext) -> Result<ModelSource> {
         match self {
             Self::Stored(name) => {

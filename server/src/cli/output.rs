@@ -3,8 +3,37 @@
 use std::fmt::Arguments;
 use std::io::{self, Write};
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use server::failure::chain;
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct OutputArgs {
+    /// How to print the result
+    #[arg(long, visible_alias = "format", env = "GRAFT_FORMAT", value_enum, default_value_t, global = true)]
+    output: OutputFormat,
+
+    /// The same as --output json
+    #[arg(long, env = "GRAFT_JSON", global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// JSON.
+    Json,
+}
+
+impl OutputArgs {
+    /// Whether programs read it.
+    pub(super) fn is_json(self) -> bool {
+        self.json || self.output == OutputFormat::Json
+    }
+}
 
 /// One line of a result. A closed pipe, as behind `head`, is no error.
 pub(super) fn line(text: Arguments<'_>) -> io::Result<()> {

@@ -14,7 +14,7 @@ pub(super) struct ReportArgs {
     /// The stored model, made by `graft finetune`
     name: ModelName,
 
-    /// Which version [default: the newest]
+    /// Which version [default: the live one]
     #[arg(long, env = "GRAFT_VERSION", value_name = "N")]
     version: Option<u32>,
 

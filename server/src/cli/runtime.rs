@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 use server::runtime::{self, Library};
 
-use super::{CommandContext, output};
+use super::CommandContext;
+use super::output::{self, OutputArgs};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RuntimeCommand {
@@ -20,7 +22,7 @@ pub(super) enum RuntimeCommand {
         python: PathBuf,
     },
     /// Say which engine would serve, and why, and which oneDNN there is for training
-    Show,
+    Show(OutputArgs),
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -43,20 +45,34 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
             let file = runtime::install(library, &context.data.runtime_dir(), python)?;
             output::line(format_args!("installed {}", file.display()))?;
         }
-        RuntimeCommand::Show => {
-            let engine = context.select()?;
-            output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
-            match runtime::onednn(None, &context.data) {
-                Ok((library, candidate)) => {
-                    output::line(format_args!("oneDNN {} found {}", library.version(), candidate.place))?;
-                }
-                Err(refused) if refused.is_empty() => output::line(format_args!("no oneDNN was found"))?,
-                Err(refused) => {
-                    let reasons: Vec<String> = refused.iter().map(ToString::to_string).collect();
-                    output::line(format_args!("no oneDNN: {}", reasons.join("; ")))?;
-                }
-            }
-        }
+        RuntimeCommand::Show(format) => show(*format, context)?,
     }
     Ok(())
+}
+
+fn show(format: OutputArgs, context: &CommandContext) -> Result<()> {
+    let engine = context.select()?;
+    let onednn = runtime::onednn(None, &context.data);
+    let reasons = |refused: &[_]| refused.iter().map(ToString::to_string).collect::<Vec<String>>().join("; ");
+    if format.is_json() {
+        let onednn = match &onednn {
+            Ok((library, candidate)) => {
+                json!({"version": library.version().to_string(), "place": candidate.place.to_string()})
+            }
+            Err(refused) => json!({"missing": reasons(refused)}),
+        };
+        let (kind, version, threads, reason) = (engine.kind, engine.version, engine.threads, engine.reason);
+        return Ok(output::json(&json!({
+            "engine": {"kind": kind, "version": version, "threads": threads, "reason": reason},
+            "onednn": onednn,
+        }))?);
+    }
+    output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
+    Ok(match onednn {
+        Ok((library, candidate)) => {
+            output::line(format_args!("oneDNN {} found {}", library.version(), candidate.place))?;
+        }
+        Err(refused) if refused.is_empty() => output::line(format_args!("no oneDNN was found"))?,
+        Err(refused) => output::line(format_args!("no oneDNN: {}", reasons(&refused)))?,
+    })
 }

@@ -67,6 +67,12 @@ impl DataDir {
         self.0.join("models")
     }
 
+    /// Files of models that are being uploaded, a folder each.
+    #[must_use]
+    pub fn incoming_dir(&self) -> PathBuf {
+        self.0.join("incoming")
+    }
+
     /// Features of images.
     #[must_use]
     pub fn cache_dir(&self) -> PathBuf {

@@ -21,7 +21,7 @@ pub struct EvaluateSpec {
     /// The model.
     #[schema(value_type = String, example = "flowers", min_length = 1, max_length = 64)]
     pub model: ModelName,
-    /// Which version; the newest if it is left out.
+    /// Which version; the live one if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1, example = 3)]
     pub version: Option<u32>,

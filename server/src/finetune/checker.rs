@@ -36,6 +36,7 @@ impl JobChecker {
     pub async fn check(&self, spec: FinetuneSpec) -> Result<(), FinetuneFailure> {
         // The numbers alone say so much, whatever the disks are doing.
         spec.options.validate()?;
+        spec.deploy.validate()?;
         self.within_time(move |context| check(context, &spec)).await
     }
 

@@ -2,15 +2,17 @@
 
 mod checker;
 mod dataset_check;
+mod deploy;
 mod plan;
 
 use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use trainer::data::{ArchiveError, DatasetError, FileAccess, OpenOptions};
-use trainer::events::Observer;
+use trainer::evaluate::EvaluateError;
+use trainer::events::{Event, Observer};
 use trainer::finetune::report::FinetuneReport;
-use trainer::finetune::{self as training, Base, FinetuneError, FinetuneOptions, Finetuned, Task};
+use trainer::finetune::{self as training, Base, DeployDecision, FinetuneError, FinetuneOptions, Finetuned, Task};
 use utoipa::ToSchema;
 
 use crate::config::DataDir;
@@ -21,6 +23,9 @@ use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
 pub use checker::JobChecker;
 pub use dataset_check::{CheckSpec, DatasetCheck, LabelCheck, check_dataset};
+pub(crate) use deploy::SHADOW_SHARE;
+use deploy::{Candidate, decide};
+pub use deploy::{DeployError, DeployMode, DeployOptions};
 pub use plan::{FinetunePlan, plan};
 
 /// A request for a fine-tune, over HTTP and in the job database.
@@ -33,12 +38,16 @@ pub struct FinetuneSpec {
     pub base_model: ModelName,
     /// The images.
     pub dataset: JobDataset,
-    /// The name under which the result is published. An existing model of this name gets a new version.
+    /// The name under which the result is published. An existing model of this name gets a new version, which answers if
+    /// `deploy` says so.
     #[schema(value_type = String, example = "flowers", min_length = 1, max_length = 64)]
     pub name: ModelName,
     /// How to train; each option has a default.
     #[serde(default)]
     pub options: FinetuneOptions,
+    /// What becomes of the new version. Without it, the version that answers goes on.
+    #[serde(default, skip_serializing_if = "DeployOptions::is_default")]
+    pub deploy: DeployOptions,
     /// The address that is told when the fine-tune has ended; its host is one of the server's `--webhook-host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, format = "uri", max_length = 2048, example = "https://hooks.example.org/graft")]
@@ -87,6 +96,12 @@ pub enum FinetuneFailure {
     /// The snapshot of the data set is not there.
     #[error(transparent)]
     Snapshot(#[from] MissingSnapshot),
+    /// What is to become of the new version makes no sense.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The live version cannot be compared with the new one.
+    #[error("the live version cannot be measured on the test images: {0}")]
+    Gate(EvaluateError),
     /// The training failed.
     #[error(transparent)]
     Finetune(#[from] FinetuneError),
@@ -105,7 +120,8 @@ impl FinetuneFailure {
             FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::FeatureExtractor(_)) => {
                 "not_trainable"
             }
-            FinetuneFailure::Finetune(FinetuneError::Option(_)) => "invalid_option",
+            FinetuneFailure::Finetune(FinetuneError::Option(_)) | FinetuneFailure::Deploy(_) => "invalid_option",
+            FinetuneFailure::Gate(_) => "gate_failed",
             FinetuneFailure::Finetune(FinetuneError::Dataset(_)) => "invalid_dataset",
             FinetuneFailure::Finetune(FinetuneError::Parity { .. }) => "parity_failed",
             FinetuneFailure::Finetune(_) => "training_failed",
@@ -130,6 +146,7 @@ pub fn run(
     backends: &Backends,
     observer: &mut dyn Observer,
 ) -> Result<PublishedModel, FinetuneFailure> {
+    spec.deploy.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&spec.base_model, None)?;
     let content = store.content(&spec.base_model, version)?;
@@ -146,18 +163,26 @@ pub fn run(
         threads: backends.engine.threads,
         backend: &backends.kernels.kernels,
     };
-    let Finetuned { content, report, golden, pictures } = training::finetune(&task, observer)?;
+    let Finetuned { content, mut report, golden, pictures, measured } = training::finetune(&task, observer)?;
+    let candidate = Candidate { spec, report: &report, measured: &measured, store: &store, backends };
+    let deployment = decide(&candidate, observer)?;
+    let (decision, message) = (deployment.decision, deployment.reason.clone());
+    observer.event(match decision {
+        DeployDecision::Refused => Event::Warning { message: format!("the new version is not deployed: {message}") },
+        _ => Event::Note { message: format!("the new version: {message}") },
+    });
+    report.deployment = Some(deployment);
     if observer.stopped() {
         return Err(FinetuneError::Stopped.into());
     }
     let artifacts = Artifacts { content: &content, golden: &golden, report: Some(&report), pictures: &pictures };
-    let version = match &context.origin {
-        None => store.publish(&spec.name, &artifacts),
-        Some(origin) => {
-            let permitted = || !observer.stopped();
-            let publication = Publication { origin: origin.clone(), permitted: &permitted };
-            store.publish_once(&spec.name, &artifacts, &publication)
-        }
+    let permitted = || !observer.stopped();
+    let origin = context.origin.clone();
+    let publication = origin.map(|origin| Publication { origin, permitted: &permitted });
+    let version = match (decision, &publication) {
+        (DeployDecision::Refused, publication) => store.publish_held(&spec.name, &artifacts, publication.as_ref()),
+        (_, None) => store.publish(&spec.name, &artifacts),
+        (_, Some(publication)) => store.publish_once(&spec.name, &artifacts, publication),
     };
     let version = version.map_err(|error| match error {
         StoreError::Withdrawn => FinetuneError::Stopped.into(),
@@ -173,6 +198,7 @@ pub fn run(
 /// [`FinetuneFailure`] naming the model, option, class or path.
 pub fn check(context: &FinetuneContext, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
     spec.options.validate()?;
+    spec.deploy.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;
     let (base, version) = (&spec.base_model, store.resolve(&spec.base_model, None)?);
     if store.is_opaque(base, version)? {

@@ -38,6 +38,7 @@ pub fn plan(
     observer: &mut dyn Observer,
 ) -> Result<FinetunePlan, FinetuneFailure> {
     spec.options.validate()?;
+    spec.deploy.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&spec.base_model, None)?;
     let base = Base::new(store.content(&spec.base_model, version)?, backends.engine.kind, backends.engine.threads)?;

@@ -165,8 +165,24 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(label_studio::take_label_studio_event))
         .merge(inference_protocol())
         .merge(clients())
-        .routes(routes!(models::list_models))
-        .routes(routes!(models::get_model))
+        .routes(routes!(models::list_models, models::upload::upload_model))
+        .routes(routes!(models::get_model, models::change::change_model))
+        .routes(routes!(models::versions::list_versions))
+        .routes(routes!(
+            models::versions::get_version,
+            models::change::change_version,
+            models::versions::delete_version
+        ))
+        .routes(routes!(models::versions::get_onnx))
+        .routes(routes!(models::live::set_live))
+        .routes(routes!(models::live::load_model))
+        .routes(routes!(models::live::unload_model))
+        .routes(routes!(models::shadow::get_shadow, models::shadow::set_shadow, models::shadow::clear_shadow))
+        .routes(routes!(
+            models::default::get_default_model,
+            models::default::set_default_model,
+            models::default::clear_default_model
+        ))
         .routes(routes!(report::get_report))
         .routes(routes!(report::get_picture))
         .routes(routes!(health::get_liveness))

@@ -38,6 +38,12 @@ impl Decoder {
         Self { turns: ModelTurns::new(threads.get()), pixels: Arc::new(PixelBudget::new(inflight_pixels)), limits }
     }
 
+    /// What images may be.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Pixels of the images that are being decoded.
     #[must_use]
     pub fn pixels_in_flight(&self) -> u64 {

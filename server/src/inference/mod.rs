@@ -15,6 +15,7 @@ mod registry;
 mod rehearsal;
 mod run;
 mod self_test;
+mod shadow;
 mod status;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -31,8 +32,12 @@ pub use decoder::Decoder;
 pub use lanes::RunProfile;
 pub use memory::MemoryOptions;
 pub use model::{ImageRequest, InferenceResult, Model};
-pub use registry::{LookupError, Registry};
+pub use registry::{LookupError, PromoteError, Registry, ShadowSample};
 pub use rehearsal::RunPlan;
+pub use self_test::check_version;
+pub use shadow::{
+    Disagreement, LatencyQuantiles, ShadowAnswer, ShadowCounts, ShadowLatency, ShadowReport, ShadowState,
+};
 pub use status::{ModelDescription, ModelState, ModelStatus};
 
 /// How models are run.

@@ -1,6 +1,6 @@
 //! A model that is ready to answer.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -33,7 +33,7 @@ pub(crate) type Opener = Arc<dyn Fn(&[u8]) -> Result<EngineSet, EngineError> + S
 pub struct Model {
     name: ModelName,
     version: u32,
-    labels: Labels,
+    labels: RwLock<Arc<Labels>>,
     scores: Arc<ScoreSpec>,
     preprocess: Arc<Preprocess>,
     admission: Arc<Admission>,
@@ -49,6 +49,8 @@ pub struct Model {
 #[derive(Clone)]
 pub(super) struct ModelStarter {
     pub(super) open: Opener,
+    /// Opens an engine that has no thread but its caller's.
+    pub(super) open_alone: Opener,
     pub(super) options: InferenceOptions,
     /// Which models run.
     pub(super) turns: ModelTurns,
@@ -128,7 +130,7 @@ impl Model {
         let scores = Arc::new(stored.spec.scores.clone());
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
-        let ModelStarter { open, options, turns } = starter.clone();
+        let ModelStarter { open, options, turns, .. } = starter.clone();
         // While a batch runs, the next one is decoded, and the decoders go on.
         let decoded = 2 * options.max_batch + options.decoders;
         let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
@@ -171,6 +173,7 @@ impl Model {
             clock: RunClock::default(),
         };
         let worker = tokio::spawn(worker.work());
+        let labels = RwLock::new(Arc::new(labels));
         Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, plan, queue, failure, worker })
     }
 
@@ -194,10 +197,15 @@ impl Model {
         self.version
     }
 
-    /// The class names.
+    /// The class names. They can change while the model answers, so that an answer takes them once.
     #[must_use]
-    pub fn labels(&self) -> &Labels {
-        &self.labels
+    pub fn labels(&self) -> Arc<Labels> {
+        self.labels.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls the classes otherwise, in the same order.
+    pub(super) fn rename_classes(&self, labels: Labels) {
+        *self.labels.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(labels);
     }
 
     /// How its logits become scores, and from which score on a class counts as present.

@@ -8,7 +8,11 @@ use onnx::parity::{TOLERANCE, agree};
 
 use super::admission::Throughput;
 use super::run::{logits, rows};
+use crate::runtime::SelectedEngine;
 use crate::store::{Golden, StoredModel};
+
+/// The batch that a version is checked with where no server says how large it is.
+const CHECK_BATCH: usize = 8;
 
 /// Runs the golden images from their bytes to their logits, each alone and then all in one batch of the largest size,
 /// and compares with what the trainer computed. The runs warm the engine up, and the last one gives the first measure of
@@ -50,6 +54,20 @@ pub(super) fn self_test(
         compare(golden, row).map_err(of_image)?;
     }
     Ok(())
+}
+
+/// Whether a version reproduces its golden answers on this engine, for those who do not serve it. A backbone has nothing to
+/// answer.
+///
+/// # Errors
+/// A reason that names the image and the difference.
+pub fn check_version(stored: &StoredModel, engine: &SelectedEngine) -> Result<(), String> {
+    if stored.spec.labels.is_none() {
+        return Ok(());
+    }
+    let opened = onnx::engine::open(engine.kind, &stored.onnx, engine.threads);
+    let mut engine = opened.map_err(|error| error.to_string())?;
+    self_test(&mut *engine, stored, CHECK_BATCH, &Throughput::default())
 }
 
 /// One more run, at whose end the engine gives back what the largest batch took. An error shows in the next run too.

@@ -10,7 +10,8 @@ use trainer::finetune::report::FinetuneReport;
 use utoipa::ToSchema;
 
 use super::model::Model;
-use crate::store::ModelName;
+use super::shadow::ShadowSlot;
+use crate::store::{Availability, ModelName, ModelSettings};
 
 /// Whether a model answers requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,6 +27,8 @@ pub enum ModelState {
     Failed,
     /// It has no classes and can only be fine-tuned.
     Backbone,
+    /// It was unloaded by hand, and answers when it is loaded again.
+    Stopped,
 }
 
 impl ModelState {
@@ -45,12 +48,16 @@ pub struct ModelStatus {
     pub versions: Vec<u32>,
     /// Whether it answers.
     pub state: ModelState,
-    /// The version that answers.
+    /// The version that is to answer: the one that was chosen, or the newest.
+    pub live: Option<u32>,
+    /// The version that answers; another than the live one while that is being loaded or has failed.
     pub serving: Option<u32>,
-    /// Why it does not answer, or why a newer version does not.
+    /// Why it does not answer, or why its live version does not.
     pub reason: Option<String>,
-    /// The version that answers, or else the newest that could be read.
+    /// The version that answers, or else the last that could be read.
     pub description: Option<Arc<ModelDescription>>,
+    /// What people decided about it.
+    pub settings: ModelSettings,
 }
 
 /// What a version says of itself.
@@ -68,10 +75,14 @@ pub struct ModelDescription {
 #[derive(Default)]
 pub(super) struct Slot {
     pub(super) versions: Vec<u32>,
-    /// What came of the newest version.
+    /// What people decided about it.
+    pub(super) settings: ModelSettings,
+    /// What came of the live version.
     pub(super) attempt: LoadOutcome,
-    /// Who answers; an older version while the newest is loading or has failed.
+    /// Who answers; another version while the live one is loading or has failed.
     pub(super) presence: Presence,
+    /// The version that answers copies of requests.
+    pub(super) shadow: ShadowSlot,
     pub(super) description: Option<Arc<ModelDescription>>,
     /// When it was last asked for, in microseconds of the registry.
     pub(super) used: AtomicU64,
@@ -130,9 +141,11 @@ impl Slot {
             name: name.clone(),
             versions: self.versions.clone(),
             state,
+            live: self.settings.live_of(&self.versions),
             serving: self.version().filter(|_| state.answers()),
             reason: self.reason(),
             description: self.description.clone(),
+            settings: self.settings.clone(),
         }
     }
 
@@ -140,11 +153,35 @@ impl Slot {
         match (&self.attempt, &self.presence) {
             (_, Presence::Loaded(model)) if model.failure().is_some() => ModelState::Failed,
             (LoadOutcome::Backbone(_), _) => ModelState::Backbone,
+            _ if self.settings.availability == Availability::Stopped => ModelState::Stopped,
             (_, Presence::Loaded(_)) => ModelState::Ready,
             (_, Presence::Unloaded(_)) => ModelState::Unloaded,
             (LoadOutcome::Failed(..), Presence::Absent) => ModelState::Failed,
             (_, Presence::Loading(_) | Presence::Absent) => ModelState::Loading,
         }
+    }
+
+    /// Takes over what people decided. Names of classes take effect at once.
+    pub(super) fn adopt(&mut self, settings: &ModelSettings) {
+        if self.settings == *settings {
+            return;
+        }
+        self.settings.clone_from(settings);
+        if let Some(model) = self.loaded()
+            && let Some(labels) = settings.labels(model.version())
+        {
+            model.rename_classes(labels);
+        }
+        if let Some(description) = &mut self.description
+            && let Some(labels) = settings.labels(description.version)
+        {
+            Arc::make_mut(description).spec.labels = Some(labels);
+        }
+    }
+
+    /// The model, if it is in memory and has not failed.
+    pub(super) fn answering(&self) -> Option<&Arc<Model>> {
+        self.loaded().filter(|model| model.failure().is_none())
     }
 
     /// The model, if it is in memory.
@@ -153,6 +190,11 @@ impl Slot {
             Presence::Loaded(model) => Some(model),
             _ => None,
         }
+    }
+
+    /// What it takes in memory, with its shadow.
+    pub(super) fn memory(&self) -> u64 {
+        self.loaded().map_or(0, |model| model.memory()) + self.shadow.memory()
     }
 
     /// Whether a request waits until it is loaded.
@@ -188,7 +230,7 @@ impl Slot {
         }
     }
 
-    /// Why the model does not answer, or why its newest version does not.
+    /// Why the model does not answer, or why its live version does not.
     pub(super) fn reason(&self) -> Option<String> {
         match (self.loaded().and_then(|model| model.failure()), &self.attempt) {
             (Some(failure), _) => Some(failure.to_owned()),

@@ -66,7 +66,15 @@ pub(crate) fn golden(network: &Network) -> Vec<Golden> {
     answers(network, vec![("red.bmp".to_owned(), bmp(RED)), ("green.bmp".to_owned(), bmp(GREEN))]).unwrap()
 }
 
+/// Publishes a version that is live.
 pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
+    let version = publish_only(store, name, network, golden);
+    store.set_live(&name.parse().unwrap(), version).unwrap();
+    version
+}
+
+/// Publishes a version as a job or a command does: the live one goes on.
+pub(crate) fn publish_only(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
     let content = &ModelContent::Native(Box::new(network.clone()));
     store.publish(&name.parse().unwrap(), &Artifacts { content, golden, report: None, pictures: &[] }).unwrap()
 }

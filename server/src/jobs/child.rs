@@ -76,9 +76,9 @@ fn finetune(
     reporter: &mut Reporter,
 ) -> ChildMessage {
     match finetune::run(context, spec, backends, reporter) {
-        Ok(PublishedModel { name, version, .. }) => {
-            let metrics = reporter.metrics.take();
-            let result = JobResult { model: name.to_string(), version, metrics, evaluation: None };
+        Ok(PublishedModel { name, version, report }) => {
+            let (metrics, deployment) = (reporter.metrics.take(), report.deployment);
+            let result = JobResult { model: name.to_string(), version, metrics, deployment, evaluation: None };
             ChildMessage::Finished { result }
         }
         Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => ChildMessage::Stopped,
@@ -110,7 +110,7 @@ fn evaluate(
         Ok(report) => {
             let (model, version) = (report.model.clone(), report.version.unwrap_or_default());
             let metrics = reporter.metrics.take();
-            let result = JobResult { model, version, metrics, evaluation: Some(Box::new(report)) };
+            let result = JobResult { model, version, metrics, deployment: None, evaluation: Some(Box::new(report)) };
             ChildMessage::Finished { result }
         }
         Err(EvaluateFailure::Evaluate(EvaluateError::Stopped)) => ChildMessage::Stopped,

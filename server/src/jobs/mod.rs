@@ -22,6 +22,7 @@
 mod attempt;
 pub mod child;
 mod control;
+mod deployment;
 mod error;
 mod handle;
 mod lease;
@@ -45,6 +46,7 @@ pub use options::JobOptions;
 pub use outbox::Message;
 pub use planner::{PlanError, Planner};
 pub use process::ChildCommand;
+pub(crate) use process::describe_end;
 pub use record::{JobError, JobEvent, JobId, JobRecord, JobResult, JobState, Page};
 pub use runner::Runner;
 pub use spec::{JobKind, JobSpec};

@@ -135,7 +135,13 @@ mod tests {
         let job = create(&jobs).await;
         let claim = jobs.claim("worker").await.unwrap().unwrap();
         assert_eq!(jobs.take_message(HOLD).await.unwrap(), None, "it has not ended");
-        let result = JobResult { model: "flowers".to_owned(), version: 3, evaluation: None, metrics: json!({}) };
+        let result = JobResult {
+            model: "flowers".to_owned(),
+            version: 3,
+            deployment: None,
+            evaluation: None,
+            metrics: json!({}),
+        };
         jobs.note_result(&claim, &result).await.unwrap();
         jobs.succeed(&claim).await.unwrap();
         let (message, body) = taken(&jobs).await;

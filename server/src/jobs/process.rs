@@ -109,8 +109,13 @@ impl Process {
     }
 }
 
-/// Describes the end of a process that sent no last report.
+/// Describes the end of a training process that sent no last report.
 pub(super) fn describe(status: ExitStatus) -> String {
+    describe_end("the training process", status)
+}
+
+/// Describes the end of a process that said nothing about it.
+pub(crate) fn describe_end(what: &str, status: ExitStatus) -> String {
     match std::os::unix::process::ExitStatusExt::signal(&status) {
         Some(signal) => {
             let name = match signal {
@@ -122,8 +127,8 @@ pub(super) fn describe(status: ExitStatus) -> String {
                 15 => "SIGTERM",
                 _ => "a signal without a common name",
             };
-            format!("the training process was ended by signal {signal} ({name})")
+            format!("{what} was ended by signal {signal} ({name})")
         }
-        None => format!("the training process ended early ({status}); the server's log may say why"),
+        None => format!("{what} ended early ({status}); the server's log may say why"),
     }
 }

@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use trainer::estimate::RunProgress;
 use trainer::evaluate::EvaluationReport;
 use trainer::events::Event;
+use trainer::finetune::Deployment;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -109,6 +110,10 @@ pub struct JobResult {
     /// The model's version.
     #[schema(example = 1)]
     pub version: u32,
+    /// Whether the version took the place of the one before it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub deployment: Option<Deployment>,
     /// The whole report of an evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]

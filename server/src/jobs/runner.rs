@@ -31,7 +31,7 @@ const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// Claims jobs and finishes them.
 pub struct Runner {
     jobs: Jobs,
-    registry: Registry,
+    pub(super) registry: Registry,
     command: ChildCommand,
     retention: Option<NonZeroU32>,
     worker: String,
@@ -107,9 +107,10 @@ impl Runner {
         let JobSpec::Finetune(FinetuneSpec { name, .. }) = claim.job.spec.clone() else { return None };
         let find = move || {
             let Some(version) = store.published_by(&name, &id)? else { return Ok(None) };
-            let record = store.read(&name, version)?.spec.training;
+            let record = store.spec(&name, version)?.training;
             let metrics = record.map_or_else(|| json!({}), |record| json!(record.metrics));
-            Ok(Some(JobResult { model: name.to_string(), version, metrics, evaluation: None }))
+            let deployment = store.report(&name, version)?.and_then(|report| report.deployment);
+            Ok(Some(JobResult { model: name.to_string(), version, metrics, deployment, evaluation: None }))
         };
         match spawn_blocking(find).await {
             Ok(Ok(result)) => result,
@@ -194,25 +195,27 @@ impl Runner {
 
     /// Lets the new version answer before the job is over, so that who waits for the job can use its model at once.
     async fn publish(&self, claim: &Claim, result: &JobResult) -> Result<(), JobsError> {
-        let scan = self.registry.scan();
-        tokio::pin!(scan);
+        let deploy = self.deploy(&claim.job.spec, result);
+        tokio::pin!(deploy);
         let mut beat = interval(self.jobs.options.lease / 3);
-        loop {
+        let refused = loop {
             tokio::select! {
-                scanned = &mut scan => {
-                    if let Err(error) = scanned {
-                        log(&error, "the model store cannot be read");
-                    }
-                    break;
-                }
+                refused = &mut deploy => break refused,
                 _ = beat.tick() => match self.jobs.heartbeat(claim).await {
                     Ok(Heartbeat::Lost) => return Ok(()),
                     Ok(Heartbeat::Ours { .. }) => {}
                     Err(error) => log(&error, "a lease cannot be renewed"),
                 },
             }
+        };
+        if let Some(deployment) = refused.as_ref().and_then(|result| result.deployment.as_ref()) {
+            let message = format!("the new version is not deployed: {}", deployment.reason);
+            self.jobs.record(claim, &Event::Warning { message }).await?;
         }
-        let status = self.registry.get(&result.model);
+        if let Some(refused) = &refused {
+            self.insist(claim, || self.jobs.note_result(claim, refused)).await?;
+        }
+        let status = self.registry.get(&result.model).filter(|status| status.live == Some(result.version));
         if let Some(reason) = status.and_then(|status| status.reason) {
             let message = format!("the model is published but does not answer: {reason}");
             self.jobs.record(claim, &Event::Warning { message }).await?;
@@ -237,7 +240,7 @@ impl Runner {
     }
 }
 
-fn log(error: &(dyn std::error::Error + 'static), what: &str) {
+pub(super) fn log(error: &(dyn std::error::Error + 'static), what: &str) {
     tracing::error!(cause = chain(error), "{what}");
 }
 

@@ -249,6 +249,7 @@ pub(super) mod tests {
             dataset: DatasetSource::new(Layout::Folder, "flowers").into(),
             name: name.parse().unwrap(),
             options: trainer::finetune::FinetuneOptions::default(),
+            deploy: crate::finetune::DeployOptions::default(),
             webhook: None,
         })
     }

@@ -13,7 +13,7 @@ use super::{TrainingState, Trainings};
 use crate::datasets::stored::{Addition, DatasetStoreError, ImageEdit, ImageUpload, Label, file_name};
 use crate::datasets::{DatasetName, DatasetStore, JobDataset, StoredKind, StoredSource};
 use crate::failure::chain;
-use crate::finetune::{FinetuneFailure, FinetuneSpec, JobChecker};
+use crate::finetune::{DeployOptions, FinetuneFailure, FinetuneSpec, JobChecker};
 use crate::jobs::{JobRequest, JobSpec, Jobs, JobsError, Submission};
 use crate::store::ModelName;
 
@@ -113,6 +113,8 @@ impl Trainer {
             dataset: self.datasets.pin(dataset).await?,
             name: model.clone(),
             options: FinetuneOptions::default(),
+            // Label Studio asks the model for predictions, and trains it so that they get better.
+            deploy: DeployOptions::on_success(),
             webhook: None,
         };
         self.checker.check(spec.clone()).await?;

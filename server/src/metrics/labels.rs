@@ -54,6 +54,30 @@ impl Stage {
     }
 }
 
+/// What became of an image that was chosen for a shadow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShadowOutcome {
+    /// Both versions say the same.
+    Agreed,
+    /// They do not.
+    Disagreed,
+    /// The server was busy.
+    Discarded,
+    /// The shadow could not answer.
+    Failed,
+}
+
+impl ShadowOutcome {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Agreed => "agreed",
+            Self::Disagreed => "disagreed",
+            Self::Discarded => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
@@ -113,6 +137,12 @@ pub(super) struct ModelLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ConnectionLabels {
     pub(super) reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ShadowLabels {
+    pub(super) model: String,
+    pub(super) outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -20,8 +20,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use gauges::{Gauges, ModelGauges};
-pub use labels::{ConnectionEnd, Outcome, Stage};
-use labels::{ConnectionLabels, ModelLabels, NameLabels, RequestLabels, RouteLabels, StageLabels};
+pub use labels::{ConnectionEnd, Outcome, ShadowOutcome, Stage};
+use labels::{ConnectionLabels, ModelLabels, NameLabels, RequestLabels, RouteLabels, ShadowLabels, StageLabels};
 pub use process::resident_bytes;
 pub use statistics::{DurationSum, RunStatistics, VersionStatistics};
 use statistics::{Statistics, VersionCounter};
@@ -46,6 +46,7 @@ struct Inner {
     images: Family<ModelLabels, Counter>,
     loads: Family<NameLabels, Counter>,
     unloads: Family<NameLabels, Counter>,
+    shadow_images: Family<ShadowLabels, Counter>,
     connections: Gauge,
     connections_ended: Family<ConnectionLabels, Counter>,
     gauges: Gauges,
@@ -66,6 +67,7 @@ impl Default for Metrics {
             images: Family::default(),
             loads: Family::default(),
             unloads: Family::default(),
+            shadow_images: Family::default(),
             connections: Gauge::default(),
             connections_ended: Family::default(),
             gauges: Gauges::new(&mut registry),
@@ -81,6 +83,11 @@ impl Default for Metrics {
         add.metric("graft_images", "Images that a model has answered", &inner.images);
         add.metric("graft_model_loads", "How often a version of a model was loaded", &inner.loads);
         add.metric("graft_model_unloads", "How often a model was unloaded to make room", &inner.unloads);
+        add.metric(
+            "graft_shadow_images",
+            "Images that shadows were given, by what became of them",
+            &inner.shadow_images,
+        );
         add.metric("graft_connections", "Open connections", &inner.connections);
         add.metric("graft_connections_ended", "Connections by why they ended", &inner.connections_ended);
         Self(Arc::new(Inner { registry, ..inner }))
@@ -109,6 +116,12 @@ impl Metrics {
         self.0.request_seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(duration.as_secs_f64());
         let labels = RequestLabels { route, model, outcome: outcome.name(), reason };
         self.0.requests.get_or_create(&labels).inc();
+    }
+
+    /// An image that was chosen for the shadow of a model is done with.
+    pub fn shadow_image(&self, model: &str, outcome: ShadowOutcome) {
+        let labels = ShadowLabels { model: model.to_owned(), outcome: outcome.name() };
+        self.0.shadow_images.get_or_create(&labels).inc();
     }
 
     /// A connection was accepted.

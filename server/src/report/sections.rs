@@ -3,7 +3,7 @@
 use serde_json::Value;
 use trainer::events::Event;
 use trainer::finetune::report::FinetuneReport;
-use trainer::finetune::{CalibrationImages, FoldResult, HeadCandidate};
+use trainer::finetune::{CalibrationImages, DeployDecision, FoldResult, HeadCandidate};
 use trainer::metrics::{ClassResult, ConfidenceInterval, Evaluation, ImageAnswer, confused_pairs};
 
 use super::charts::{Curve, curves, matrix, reliability};
@@ -25,6 +25,7 @@ pub(super) fn all(model: &ModelReport, picture: Pictures<'_>) -> String {
     let report = &model.report;
     let sections = [
         summary(model),
+        deployment(report),
         folds(report),
         training(report),
         calibration(report),
@@ -69,6 +70,18 @@ fn summary(model: &ModelReport) -> String {
         escaped(base),
         strategy.name()
     )
+}
+
+/// What became of the version.
+fn deployment(report: &FinetuneReport) -> String {
+    let Some(deployment) = &report.deployment else { return String::new() };
+    let title = match deployment.decision {
+        DeployDecision::Refused => "Not deployed",
+        DeployDecision::First | DeployDecision::Stored | DeployDecision::Promoted | DeployDecision::Shadow => {
+            "Deployment"
+        }
+    };
+    section(title, &paragraph(format!("When the version was published: {}.", deployment.reason)))
 }
 
 /// The main figures.

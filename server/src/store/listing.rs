@@ -4,15 +4,18 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::settings::ModelSettings;
 use super::{ModelName, ModelStore, StoreError};
 
 /// A model and its versions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelEntry {
     /// The model's name.
     pub name: ModelName,
     /// Ascending; never empty.
     pub versions: Vec<u32>,
+    /// What people decided about it.
+    pub settings: ModelSettings,
 }
 
 /// All models, and what looks like one and cannot be read.
@@ -32,9 +35,10 @@ impl ModelStore {
     pub fn list(&self) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
         for name in names(&self.root)?.iter().filter_map(|folder| folder.parse::<ModelName>().ok()) {
-            match self.versions(&name) {
-                Ok(versions) if versions.is_empty() => {}
-                Ok(versions) => listing.models.push(ModelEntry { name, versions }),
+            let found = self.versions(&name).and_then(|versions| Ok((versions, self.settings(&name)?)));
+            match found {
+                Ok((versions, _)) if versions.is_empty() => {}
+                Ok((versions, settings)) => listing.models.push(ModelEntry { name, versions, settings }),
                 Err(error) => listing.unreadable.push((name, error)),
             }
         }
@@ -43,8 +47,12 @@ impl ModelStore {
         Ok(listing)
     }
 
-    /// The numbers of a model's versions, ascending. Anything else in its folder is not a version.
-    pub(super) fn versions(&self, name: &ModelName) -> Result<Vec<u32>, StoreError> {
+    /// The numbers of a model's versions, ascending; none where there is no such model. Anything else in its folder is not a
+    /// version.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when its folder cannot be read.
+    pub fn versions(&self, name: &ModelName) -> Result<Vec<u32>, StoreError> {
         let names = names(&self.root.join(name.as_str()))?;
         let number = |name: &String| name.parse::<u32>().ok().filter(|number| number.to_string() == *name);
         let mut versions: Vec<u32> = names.iter().filter_map(number).collect();

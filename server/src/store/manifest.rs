@@ -37,8 +37,9 @@ impl ModelStore {
         Ok(versions.into_iter().rev().find(|version| origin(version).is_some_and(|origin| origin.id == job)))
     }
 
-    /// `None` for a version without a manifest, or with a damaged one: no job of this server wrote it.
-    fn manifest(&self, name: &ModelName, version: u32) -> Option<Manifest> {
+    /// Where a version comes from. `None` for a version without a manifest, or with a damaged one: no job of this server wrote it.
+    #[must_use]
+    pub fn manifest(&self, name: &ModelName, version: u32) -> Option<Manifest> {
         let bytes = fs::read(self.folder(name, version).join(MANIFEST_FILE)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }

@@ -1,15 +1,18 @@
 //! Published models.
 //!
 //! A model is a folder of numbered versions. A version is written under a temporary name and becomes visible by one rename:
-//! readers see all of it or nothing, and it never changes.
+//! readers see all of it or nothing, and it never changes. What people decide about a model is in files beside its versions.
 
 mod choices;
+mod default;
 mod listing;
 mod lock;
 mod manifest;
 mod name;
 mod prune;
 mod publish;
+mod settings;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use models::weights::SafetensorsError;
-use models::{ModelSpec, weights};
+use models::{ModelSpec, Network, weights};
 use onnx::ExportError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -31,7 +34,9 @@ pub use listing::{Listing, ModelEntry};
 pub use manifest::{JobOrigin, Manifest};
 pub(crate) use name::is_plain_name;
 pub use name::{InvalidName, ModelName};
+pub use prune::DeleteGuard;
 pub use publish::{Artifacts, Publication};
+pub use settings::{Availability, LONGEST_NOTE, ModelSettings, ShadowSettings, VersionSettings};
 
 /// The served file, which contains labels, preprocessing and training record.
 const MODEL_FILE: &str = "model.onnx";
@@ -120,6 +125,53 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// The decisions about a model cannot be read.
+    #[error(
+        "{path}: the settings are damaged: {source}; correct the file, or remove it to let the newest version answer"
+    )]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The version answers.
+    #[error(
+        "version {version} of `{name}` is live; make another version live first, or say that it may go: `?force=true`, \
+         `graft models delete --force`"
+    )]
+    Live {
+        /// The model.
+        name: ModelName,
+        /// The version.
+        version: u32,
+    },
+    /// The version cannot be a shadow.
+    #[error("version {version} of `{name}` cannot be a shadow: {reason}")]
+    Shadow {
+        /// The model.
+        name: ModelName,
+        /// The version.
+        version: u32,
+        /// Why.
+        reason: String,
+    },
+    /// The classes cannot be called so.
+    #[error("the classes of `{name}` version {version} cannot be called so: {reason}")]
+    Labels {
+        /// The model.
+        name: ModelName,
+        /// The version.
+        version: u32,
+        /// Why.
+        reason: String,
+    },
+    /// The note is too long.
+    #[error("the note has {length} bytes, and {LONGEST_NOTE} are the most; shorten it")]
+    Note {
+        /// Its length in bytes.
+        length: usize,
+    },
     /// A job whose lease has run out, or that was told to stop, publishes nothing.
     #[error("the job was told to stop before its model was published")]
     Withdrawn,
@@ -164,12 +216,13 @@ impl ModelStore {
         Ok(self.versions(name)?.last().copied())
     }
 
-    /// The version asked for, or the newest.
+    /// The version asked for, or the live one.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] or [`StoreError::UnknownVersion`] naming what there is instead.
     pub fn resolve(&self, name: &ModelName, version: Option<u32>) -> Result<u32, StoreError> {
         let known = self.versions(name)?;
+        let version = version.or(self.settings(name)?.live);
         match (version, known.last()) {
             (None, Some(&latest)) => Ok(latest),
             (Some(version), Some(_)) if known.contains(&version) => Ok(version),
@@ -189,7 +242,7 @@ impl ModelStore {
         let folder = self.folder(name, self.resolve(name, Some(version))?);
         let damaged = |reason: String| StoreError::Damaged { name: name.clone(), version, reason };
         let onnx = read(&folder.join(MODEL_FILE))?;
-        let spec = spec_of(&onnx).map_err(damaged)?;
+        let spec = self.rename_classes(name, version, spec_of(&onnx).map_err(damaged)?)?;
         let golden_dir = folder.join(GOLDEN_DIR);
         let entries: Vec<GoldenEntry> = serde_json::from_slice(&read(&golden_dir.join(GOLDEN_FILE))?)
             .map_err(|error| damaged(format!("{GOLDEN_FILE}: {error}")))?;
@@ -209,7 +262,9 @@ impl ModelStore {
     /// [`StoreError`] when there is no such version, or its file is damaged.
     pub fn spec(&self, name: &ModelName, version: u32) -> Result<ModelSpec, StoreError> {
         let file = self.folder(name, self.resolve(name, Some(version))?).join(MODEL_FILE);
-        spec_of(&read(&file)?).map_err(|reason| StoreError::Damaged { name: name.clone(), version, reason })
+        let spec = spec_of(&read(&file)?);
+        let spec = spec.map_err(|reason| StoreError::Damaged { name: name.clone(), version, reason })?;
+        self.rename_classes(name, version, spec)
     }
 
     /// The report of a version; `None` for one that no fine-tune made.
@@ -268,7 +323,16 @@ impl ModelStore {
             let reason = format!("{WEIGHTS_FILE}: {error}");
             StoreError::Damaged { name: name.clone(), version, reason }
         })?;
-        Ok(ModelContent::Native(Box::new(network)))
+        let spec = self.rename_classes(name, version, network.spec)?;
+        Ok(ModelContent::Native(Box::new(Network { spec, ..network })))
+    }
+
+    /// The ONNX file of a version, with the names of classes that it was published with.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there is no such version.
+    pub fn model_file(&self, name: &ModelName, version: u32) -> Result<PathBuf, StoreError> {
+        Ok(self.folder(name, self.resolve(name, Some(version))?).join(MODEL_FILE))
     }
 
     fn folder(&self, name: &ModelName, version: u32) -> PathBuf {

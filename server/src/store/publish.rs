@@ -13,8 +13,8 @@ use trainer::finetune::{ModelContent, Picture};
 
 use super::WEIGHTS_FILE;
 use super::lock::WriteLock;
+use super::{Availability, JobOrigin, Manifest, ModelName, ModelStore, StoreError};
 use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, PICTURES_DIR, REPORT_FILE};
-use super::{JobOrigin, Manifest, ModelName, ModelStore, StoreError};
 
 /// The parts of a new version.
 #[derive(Debug, Clone, Copy)]
@@ -37,17 +37,26 @@ pub struct Publication<'a> {
     pub permitted: &'a dyn Fn() -> bool,
 }
 
+/// How a version is published.
+struct Terms<'a> {
+    /// The job that it is published for, if it is for one.
+    publication: Option<&'a Publication<'a>>,
+    /// Whether a model that has no other version is to answer.
+    first: Availability,
+}
+
 /// The prefix of the folder of an unfinished version.
 pub(super) const STAGING: &str = ".staging-";
 
 impl ModelStore {
     /// Publishes the next version of a model and returns its number. The files are on the disk before the version can be
-    /// seen.
+    /// seen. The first version of a model answers; of one that has versions, the one that answers goes on, until
+    /// [`set_live`](Self::set_live) says otherwise.
     ///
     /// # Errors
     /// [`StoreError`] when the network cannot be exported or the disk refuses; no version is visible then.
     pub fn publish(&self, name: &ModelName, artifacts: &Artifacts<'_>) -> Result<u32, StoreError> {
-        self.publish_with(name, artifacts, None)
+        self.publish_with(name, artifacts, &Terms { publication: None, first: Availability::Served })
     }
 
     /// Publishes the one version of a job. If an earlier attempt has published it, returns that version.
@@ -60,14 +69,27 @@ impl ModelStore {
         artifacts: &Artifacts<'_>,
         publication: &Publication<'_>,
     ) -> Result<u32, StoreError> {
-        self.publish_with(name, artifacts, Some(publication))
+        self.publish_with(name, artifacts, &Terms { publication: Some(publication), first: Availability::Served })
+    }
+
+    /// Publishes a version that does not answer, not even if it is the first of its model.
+    ///
+    /// # Errors
+    /// As [`publish_once`](Self::publish_once).
+    pub fn publish_held(
+        &self,
+        name: &ModelName,
+        artifacts: &Artifacts<'_>,
+        publication: Option<&Publication<'_>>,
+    ) -> Result<u32, StoreError> {
+        self.publish_with(name, artifacts, &Terms { publication, first: Availability::Stopped })
     }
 
     fn publish_with(
         &self,
         name: &ModelName,
         artifacts: &Artifacts<'_>,
-        publication: Option<&Publication<'_>>,
+        Terms { publication, first }: &Terms<'_>,
     ) -> Result<u32, StoreError> {
         let model = self.root.join(name.as_str());
         fs::create_dir_all(&model).map_err(StoreError::io(&model))?;
@@ -87,7 +109,12 @@ impl ModelStore {
                 return Err(StoreError::Withdrawn);
             }
         }
-        let version = self.latest(name)?.unwrap_or(0) + 1;
+        let newest = self.latest(name)?;
+        self.change_locked(name, |settings| match newest {
+            Some(newest) => settings.live = settings.live.or(Some(newest)),
+            None => settings.availability = *first,
+        })?;
+        let version = newest.unwrap_or(0).max(self.settings(name)?.last_deleted) + 1;
         rename_durably(staging.path(), &self.folder(name, version)).map_err(StoreError::io(&model))?;
         // The folder has moved; there is nothing left to clean up.
         let _gone = staging.keep();

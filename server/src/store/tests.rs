@@ -1,12 +1,17 @@
 //! What the store promises.
 
+mod settings;
+
 use std::fs;
 use std::num::NonZeroU32;
 
 use models::ops::{Flatten, GlobalAvgPool, Linear, Shape};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
 
-use super::{Artifacts, Golden, JobOrigin, ModelContent, ModelEntry, ModelName, ModelStore, Publication, StoreError};
+use super::{
+    Artifacts, Golden, JobOrigin, ModelContent, ModelEntry, ModelName, ModelSettings, ModelStore, Publication,
+    StoreError,
+};
 
 fn network() -> Network {
     let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
@@ -109,7 +114,10 @@ fn stray_files_and_unreadable_folders_cost_no_other_model() {
     fs::create_dir(folder.path().join("tiny/007")).unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
     let listing = store.list().unwrap();
-    assert_eq!(listing.models, [ModelEntry { name: name.clone(), versions: vec![1] }]);
+    assert_eq!(
+        listing.models,
+        [ModelEntry { name: name.clone(), versions: vec![1], settings: ModelSettings::default() }]
+    );
     let strays: Vec<&str> = listing.unreadable.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(strays, ["README.txt"]);
     assert!(listing.unreadable[0].1.to_string().contains("README.txt"));
@@ -162,6 +170,7 @@ fn old_versions_are_removed_but_the_newest_good_and_the_served_ones_stay() {
     for _ in 0..6 {
         publish(&store, &name);
     }
+    store.set_live(&name, 6).unwrap();
     fs::create_dir(below(".removed-9")).unwrap();
     assert_eq!(store.prune(&name, keep(5), &[]).unwrap(), [1]);
     assert!(!below(".removed-9").exists(), "what an interrupted run left is removed too");

@@ -3,6 +3,7 @@
 mod classes;
 mod error;
 mod images;
+mod named;
 mod options;
 mod report;
 mod runner;
@@ -20,6 +21,7 @@ use serde_json::json;
 
 pub use classes::UnknownClass;
 pub use error::EvaluateError;
+pub use named::{NamedImage, NamedTask, top1_by_name};
 pub use options::{EvaluateOptions, EvaluatedSubset};
 pub use report::{EvaluatedImages, EvaluationReport};
 pub use runner::ModelRunner;

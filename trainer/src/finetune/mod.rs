@@ -5,6 +5,7 @@ mod base;
 mod calibration;
 mod class_weights;
 mod context;
+mod deployment;
 mod error;
 mod export;
 mod extract;
@@ -31,6 +32,7 @@ mod verify;
 pub use base::{Base, FileBase, ModelContent, head_alone};
 pub use calibration::{Calibration, CalibrationImages};
 pub use class_weights::{ClassWeighting, InvalidClassWeights};
+pub use deployment::{DeployDecision, Deployment, GateResult};
 pub use error::FinetuneError;
 pub use folds::{FoldResult, FoldResults};
 pub use gallery::Picture;
@@ -45,6 +47,7 @@ pub use suspects::suspects;
 pub use task::{Finetuned, Folders, Task};
 
 use crate::data::DatasetSummary;
+use crate::evaluate::NamedImage;
 use crate::events::{Event, Observer, Phase};
 use crate::metrics::NotableAnswers;
 use extract::FeatureTable;
@@ -101,9 +104,24 @@ pub fn finetune(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Finetune
         std::fs::remove_dir_all(folder).ok();
     }
     let Gallery { answers, suspects, pictures } = gallery::gallery(task, &table, &outcome);
+    let measured = measured(task, &table);
     let report = FinetuneReport { seconds: clock.finish(), parity, answers, suspects, ..report(task, &table, outcome) };
     let content = task.base.content(export.network, export.file);
-    Ok(Finetuned { content, report, golden: export.golden, pictures })
+    Ok(Finetuned { content, report, golden: export.golden, pictures, measured })
+}
+
+/// The images that measure the result, with what they show.
+fn measured(task: &Task<'_>, table: &FeatureTable<'_>) -> Vec<NamedImage> {
+    let dataset = &table.preparation.dataset;
+    let named = |row: usize| {
+        let sample = table.samples[row].sample.clone();
+        let classes = dataset.labels_of(&sample).map(str::to_owned).collect();
+        NamedImage { sample, classes }
+    };
+    match task.options.folds {
+        1 => table.split.test.iter().map(|&row| named(row)).collect(),
+        _ => (0..table.samples.len()).map(named).collect(),
+    }
 }
 
 /// A head, layers of the base with it if the strategy says so, and calibrated scores.
@@ -178,5 +196,6 @@ fn report(task: &Task<'_>, table: &FeatureTable<'_>, outcome: Outcome) -> Finetu
         answers: NotableAnswers::default(),
         suspects: vec![],
         parity: Vec::new(),
+        deployment: None,
     }
 }

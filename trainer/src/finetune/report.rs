@@ -4,6 +4,7 @@ use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
+use super::deployment::Deployment;
 use super::folds::FoldResults;
 use super::options::FinetuneOptions;
 use super::probe::HeadChoice;
@@ -72,6 +73,10 @@ pub struct FinetuneReport {
     pub suspects: Vec<ImageAnswer>,
     /// The exported file against the trainer's logits.
     pub parity: Vec<Parity>,
+    /// Whether the version was to take the place of the one before it, and why; missing from reports of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub deployment: Option<Deployment>,
 }
 
 /// How many images the data set gave.

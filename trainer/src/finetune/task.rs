@@ -10,6 +10,7 @@ use super::report::FinetuneReport;
 use super::{Base, FinetuneOptions, ModelContent, Picture};
 use crate::backend::ComputeBackend;
 use crate::data::{DatasetSource, FileAccess};
+use crate::evaluate::NamedImage;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -56,4 +57,6 @@ pub struct Finetuned {
     pub golden: Vec<Golden>,
     /// Small pictures of the images that the report names.
     pub pictures: Vec<Picture>,
+    /// The images that measured it, for a comparison with another model.
+    pub measured: Vec<NamedImage>,
 }

@@ -14,9 +14,10 @@ use onnx::{ImportedModel, ModelFile, SignatureOptions};
 use server::failure::chain;
 use server::runtime::SelectedEngine;
 
+use super::CommandContext;
 use super::import::source::Source;
 use super::import::{FileFacts, NetworkDraft, Preparation, weights as fitting};
-use super::{CommandContext, output};
+use super::output::{self, OutputArgs};
 use report::{Contents, FileReport};
 
 #[derive(Debug, Args)]
@@ -25,19 +26,18 @@ pub(super) struct CheckArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Print JSON
-    #[arg(long, env = "GRAFT_JSON")]
-    json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Fails when a file cannot be read, the serving engine does not run it, or engines that run it disagree.
 pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode> {
     let selected = context.select()?;
-    if !args.json {
+    if !args.output.is_json() {
         output::line(format_args!("serving engine: {} ({})", selected.kind, selected.reason))?;
     }
     let reports: Vec<FileReport> = args.files.iter().map(|path| check(path, &selected, context)).collect();
-    if args.json {
+    if args.output.is_json() {
         output::json(&reports)?;
     } else {
         reports.iter().try_for_each(FileReport::print)?;

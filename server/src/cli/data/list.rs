@@ -17,7 +17,7 @@ pub(in crate::cli) struct ListArgs {
     name: Option<DatasetName>,
 
     /// How to print the result
-    #[arg(long, env = "GRAFT_FORMAT", value_enum, default_value_t = Format::Text)]
+    #[arg(long, visible_alias = "output", env = "GRAFT_FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 

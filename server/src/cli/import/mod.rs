@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use models::scores::ScoreKind;
 use onnx::{ImportError, ModelFile, SignatureOptions};
+use server::imports::ImportSummary;
 use server::store::ModelName;
 
 use super::{CommandContext, output};
@@ -78,6 +79,14 @@ pub(super) struct ImportArgs {
     /// --preprocess the best is taken
     #[arg(long, env = "GRAFT_VERIFY", value_name = "DIR")]
     verify: Option<PathBuf>,
+
+    /// Print a summary as JSON behind everything else, in a line of its own
+    #[arg(long, env = "GRAFT_JSON")]
+    json: bool,
+
+    /// Run at a lower priority, so that a server on this machine is not slowed down
+    #[arg(long, env = "GRAFT_BACKGROUND")]
+    background: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,7 +130,25 @@ impl ImportArgs {
     }
 }
 
+/// As jobs have it.
+const NICENESS: i32 = 10;
+
 pub(super) fn run(args: &ImportArgs, context: &CommandContext) -> Result<()> {
+    // Before any thread is started, because each inherits it.
+    if args.background
+        && let Err(error) = rustix::process::nice(NICENESS)
+    {
+        tracing::warn!(%error, "the import keeps its priority");
+    }
+    let version = import(args, context)?;
+    if args.json {
+        let summary = ImportSummary { name: args.name.clone(), version };
+        output::line(format_args!("{}", serde_json::to_string(&summary)?))?;
+    }
+    Ok(())
+}
+
+fn import(args: &ImportArgs, context: &CommandContext) -> Result<u32> {
     let named = || args.named();
     let labels = args.labels.as_ref().map(NamedLabels::read).transpose()?;
     // Every engine of this machine is tried, whichever will serve.

@@ -17,7 +17,7 @@ use server::store::{Artifacts, Golden, ModelContent, ModelStore};
 use super::facts::FileFacts;
 use super::labels::{self, NamedLabels};
 use super::preparation::Preparation;
-use super::publish::cards;
+use super::publish::{cards, tell_live};
 use super::{ImportArgs, deadline, trial};
 use crate::cli::{CommandContext, output};
 
@@ -71,7 +71,7 @@ impl OpaqueImport {
         args: &ImportArgs,
         user_labels: Option<NamedLabels>,
         (selected, context): (&SelectedEngine, &CommandContext),
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let StoredForm { bytes, spec, golden } = match self.original.spec()? {
             Some(spec) => self.unwrapped(spec, (args, user_labels), selected)?,
             None => self.form(args, user_labels, selected)?,
@@ -87,13 +87,15 @@ impl OpaqueImport {
         let megabytes = bytes.len() as f64 / 1e6;
         let artifacts =
             Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None, pictures: &[] };
-        let version = ModelStore::open(&context.data.models_dir())?.publish(&args.name, &artifacts)?;
+        let store = ModelStore::open(&context.data.models_dir())?;
+        let version = store.publish(&args.name, &artifacts)?;
         let (name, architecture, classes) =
             (&args.name, &spec.architecture, spec.labels.as_ref().map_or(0, Labels::len));
         output::line(format_args!(
             "stored `{name}` version {version}: {architecture}, {classes} classes, {megabytes:.1} MB, as it is"
         ))?;
-        Ok(())
+        tell_live(&store, name, version)?;
+        Ok(version)
     }
 
     /// A foreign file, between graft's nodes.

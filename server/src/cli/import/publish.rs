@@ -14,7 +14,7 @@ use crate::cli::{CommandContext, output};
 const CARDS: u64 = 3;
 
 /// Stores a network that every engine of this machine runs as graft's own executor does.
-pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &CommandContext) -> Result<()> {
+pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &CommandContext) -> Result<u32> {
     let golden = golden::answers(network, cards())?;
     let file = onnx::export(network, &onnx::ExportOptions::default())?;
     for kind in engine::available() {
@@ -22,7 +22,8 @@ pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &Com
     }
     let content = ModelContent::Native(Box::new(network.clone()));
     let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[] };
-    let version = ModelStore::open(&context.data.models_dir())?.publish(name, &artifacts)?;
+    let store = ModelStore::open(&context.data.models_dir())?;
+    let version = store.publish(name, &artifacts)?;
     let counts = network.graph.counts();
     let what = match &network.spec.labels {
         Some(labels) => format!("{} classes", labels.len()),
@@ -34,6 +35,18 @@ pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &Com
         counts.parameters as f64 / 1e6,
         counts.macs as f64 / 1e9,
     ))?;
+    tell_live(&store, name, version)?;
+    Ok(version)
+}
+
+/// Says that another version goes on answering, if one does.
+pub(super) fn tell_live(store: &ModelStore, name: &ModelName, version: u32) -> Result<()> {
+    let live = store.resolve(name, None)?;
+    if live != version {
+        output::line(format_args!(
+            "version {live} goes on answering; `graft models live {name} {version}` lets the new one answer"
+        ))?;
+    }
     Ok(())
 }
 

@@ -71,7 +71,7 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
         Some(name) => name.clone(),
         None => row.name().parse()?,
     };
-    import::publish(&name, &draft.network(&preparation)?, context)
+    import::publish(&name, &draft.network(&preparation)?, context).map(drop)
 }
 
 /// The repository, and what is known of the weights in it.

@@ -6,7 +6,7 @@ use crate::http::problem::{ApiError, Code};
 
 /// Refuses a compressed body as what it is: images are compressed already, and what is small for the server to take may be
 /// huge to unpack.
-pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(in crate::http) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(value) = headers.get(header::CONTENT_ENCODING) else { return Ok(()) };
     let encoding = String::from_utf8_lossy(value.as_bytes());
     let encoding = encoding.trim();

@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::de::DeserializeOwned;
 
 use super::encoding;
 use crate::http::problem::{ApiError, Code};
@@ -44,15 +44,6 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-/// A field that may be left out, and is not null where it is there: serde takes null for left out, the description of the
-/// interface does not. For `deserialize_with`, beside `default`.
-///
-/// # Errors
-/// Those of `T`.
-pub fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 fn refusal(rejection: &JsonRejection) -> ApiError {
     let text = rejection.body_text();
     match rejection {
@@ -68,25 +59,5 @@ fn refusal(rejection: &JsonRejection) -> ApiError {
             ApiError::new(Code::UnsupportedMediaType, "send JSON with the header `content-type: application/json`")
         }
         _ => ApiError::new(Code::BodyUnreadable, text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(serde::Deserialize)]
-    struct Change {
-        #[serde(default, deserialize_with = "not_null")]
-        label: Option<String>,
-    }
-
-    #[test]
-    fn a_field_may_be_left_out_and_not_be_null() {
-        let label = |text: &str| serde_json::from_str::<Change>(text).map(|change| change.label);
-        assert_eq!(label("{}").unwrap(), None);
-        assert_eq!(label(r#"{"label":"tulip"}"#).unwrap().as_deref(), Some("tulip"));
-        let error = label(r#"{"label":null}"#).unwrap_err().to_string();
-        assert!(error.starts_with("invalid type: null, expected a string"), "{error}");
     }
 }

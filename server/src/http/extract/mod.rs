@@ -4,15 +4,16 @@
 pub mod base64;
 mod bytes;
 mod coding;
-mod encoding;
+pub(super) mod encoding;
 mod images;
 mod json;
 mod path;
 mod query;
 
+pub use crate::optional::not_null;
 pub use bytes::ImageBytes;
 pub use coding::ContentCoding;
 pub use images::{Images, LabeledImages, Upload};
-pub use json::{Json, not_null, parse_json, read_json};
+pub use json::{Json, parse_json, read_json};
 pub use path::Path;
 pub use query::Query;

@@ -20,6 +20,7 @@ use crate::http::connection::ConnectionState;
 use crate::http::problem::{ApiError, Code};
 use crate::http::state::AppState;
 use crate::http::v1::datasets::uploads::UPLOAD_ROUTE;
+use crate::http::v1::models::MODELS_ROUTE;
 
 /// A body that goes on arriving at this rate is not cut off.
 const BYTES_PER_SECOND: u64 = 16 << 10;
@@ -98,7 +99,8 @@ fn holds_images(path: &str) -> bool {
 /// Whether the bytes of a body go to the disk as they come, so that only a few of them are in memory.
 pub(super) fn is_streamed(parts: &Parts) -> bool {
     let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-    parts.method == Method::PATCH && route == Some(UPLOAD_ROUTE)
+    let streamed = [(Method::PATCH, UPLOAD_ROUTE), (Method::POST, MODELS_ROUTE)];
+    route.is_some_and(|route| streamed.contains(&(parts.method.clone(), route)))
 }
 
 fn refusal(budget: Option<&ByteBudget>, declared: Option<u64>, limit: usize) -> Option<BodyFailure> {

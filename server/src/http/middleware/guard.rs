@@ -53,6 +53,9 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/", Requirement::AnyKey),
 ];
 
+/// Routes that anybody with a key may read, and these alone may change.
+const CHANGES: &[(&str, Role)] = &[("/models", Role::Admin), ("/default-model", Role::Admin)];
+
 /// Lets a request through whose connection, host, origin, key and rate are in order.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let keys = state.access.keys();
@@ -70,7 +73,8 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
 }
 
 fn check(access: &Access, caller: Option<Caller<'_>>, request: &Request) -> Result<(), ApiError> {
-    let requirement = requirement(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let requirement = requirement(route, request.method());
     let health = is_probe(request.uri().path());
     let reserve = request.extensions().get::<ConnectionState>().is_some_and(ConnectionState::of_reserve);
     if reserve && !health {
@@ -103,9 +107,13 @@ pub(super) fn is_probe(path: &str) -> bool {
     path.starts_with("/health/") || path.starts_with("/v2/health/") || path == "/ping"
 }
 
-fn requirement(route: Option<&str>) -> Requirement {
+fn requirement(route: Option<&str>, method: &Method) -> Requirement {
     // An address that does not exist tells a stranger nothing but that.
     let Some(route) = route.filter(|route| *route != "/") else { return Requirement::Public };
+    let change = CHANGES.iter().find(|(start, _)| !method.is_safe() && route.starts_with(start));
+    if let Some((_, role)) = change {
+        return Requirement::Role(*role);
+    }
     REQUIREMENTS
         .iter()
         .find(|(start, _)| route.starts_with(start))

@@ -89,6 +89,16 @@ codes! {
     ReportNotFound: NOT_FOUND, "report_not_found", "The version has no report", "Only versions that a fine-tune made have one; `POST /evaluate` measures any.";
     ModelNotNamed: BAD_REQUEST, "model_not_named", "The model must be named", "Add `?model=` with one of the names in the answer.";
     NotAClassifier: UNPROCESSABLE_ENTITY, "not_a_classifier", "The model is a backbone without classes", "Fine-tune it first: `POST /finetune` with it as `base_model`.";
+    DefaultNotFound: NOT_FOUND, "default_not_found", "There is no default model", "Choose one with `PUT /default-model`.";
+    VersionRefused: UNPROCESSABLE_ENTITY, "version_refused", "The version cannot serve", "The version before it goes on answering; the detail says what is wrong with this one.";
+    NoMemory: CONFLICT, "no_memory", "The memory budget has no room for both versions", "Raise the server's `--memory-budget`, or unload the model first.";
+    VersionIsLive: CONFLICT, "version_is_live", "The version is live", "Make another version live first, or add `?force=true`.";
+    LabelsRefused: UNPROCESSABLE_ENTITY, "labels_refused", "The classes cannot be called so", "Send a name of its own for each class, in their order.";
+    ShadowRefused: UNPROCESSABLE_ENTITY, "shadow_refused", "The version cannot be a shadow", "Choose a version that is not live.";
+    ShadowNotFound: NOT_FOUND, "shadow_not_found", "The model has no shadow", "Begin one with `PUT /models/{name}/shadow`.";
+    ModelRefused: UNPROCESSABLE_ENTITY, "model_refused", "The model cannot be imported", "Correct the file, the class names or the option that is named.";
+    ModelUnloaded: SERVICE_UNAVAILABLE, "model_unloaded", "The model is unloaded", "Load it with `POST /models/{name}/load`.";
+    RangeNotSatisfiable: RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The file has no such bytes", "Ask for a range within its length, or for all of it.";
     NotExplainable: UNPROCESSABLE_ENTITY, "not_explainable", "The model cannot show where it looks", "Leave out `explain`, or ask a model that graft's own executor runs; `graft check` says which those are.";
     ModelLoading: SERVICE_UNAVAILABLE, "model_loading", "The model is being loaded", "Try again after the seconds in `Retry-After`.";
     ModelFailed: SERVICE_UNAVAILABLE, "model_failed", "The model cannot serve", "`GET /models/{name}` gives the reason.";

@@ -32,6 +32,7 @@ mod datasets;
 mod explanations;
 mod forms;
 mod front;
+mod models;
 mod page;
 mod uploads;
 
@@ -257,8 +258,8 @@ async fn models_are_listed_and_described() {
     let [bones, model] = answer.ok()["data"].as_array().unwrap().as_slice() else { panic!("{}", answer.body) };
     assert_eq!((&bones["name"], &bones["state"]), (&json!("bones"), &json!("BACKBONE")));
     let expected = json!({
-        "name": "colors", "state": "READY", "version": 1, "versions": [1], "architecture": "colors", "classes": 3,
-        "scores": "softmax"
+        "name": "colors", "state": "READY", "version": 1, "live": 1, "default": false, "versions": [1],
+        "architecture": "colors", "classes": 3, "scores": "softmax"
     });
     assert_eq!(model, &expected);
     let answer = server.get("/models/colors").await;
@@ -479,5 +480,5 @@ async fn the_description_is_served_and_complete() {
             "{path}"
         );
     }
-    assert_eq!(ids.len(), 90);
+    assert_eq!(ids.len(), 106);
 }

@@ -98,8 +98,13 @@ impl ModelCall {
         views: TestViews,
     ) -> Result<InferenceResult, InferenceError> {
         let read = self.read_time();
+        let sample = state.registry.shadow_sample(&self.model, &images, &state.decoder);
         let request = ImageRequest { images, views, deadline: self.deadline };
-        Ok(self.recorded(read, self.model.run(&state.decoder, request).await?))
+        let result = self.model.run(&state.decoder, request).await?;
+        if let Some(sample) = sample {
+            sample.answered(&self.model, &result, self.request_id());
+        }
+        Ok(self.recorded(read, result))
     }
 
     /// The logits of images that are prepared already, the stages put on record.

@@ -31,7 +31,7 @@ const NAMED: usize = 10;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ClassifyQuery {
-    /// The model's name. May be left out where there is only one classifier.
+    /// The model's name. Left out, it is the default model, or the only classifier.
     #[param(nullable = false, example = "flowers")]
     model: Option<String>,
     /// How many classes to answer for each image, best first. More than the model has is all of them. Where classes do not
@@ -203,7 +203,7 @@ documents! {
     ClassifyErrors:
         InvalidParameter, InvalidMultipart, BodyUnreadable, ImageMissing, ImageEmpty, ModelNotNamed, ModelNotFound,
         BodyTooLarge, UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        TooManyImages, NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        TooManyImages, NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 documents! {
@@ -211,7 +211,7 @@ documents! {
     ClassifyBytesErrors:
         InvalidParameter, BodyUnreadable, ImageEmpty, ModelNotNamed, ModelNotFound, BodyTooLarge,
         UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
-        NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Classify images of a form
@@ -282,12 +282,12 @@ async fn classify(
     uploads: Vec<Upload>,
 ) -> Result<Classification, ApiError> {
     let (started, model) = (Instant::now(), call.model());
-    let (spec, asked) = (model.scores(), query.threshold);
+    let (spec, labels, asked) = (model.scores(), model.labels(), query.threshold);
     let (names, images): (Vec<_>, Vec<_>) = uploads.into_iter().map(|upload| (upload.file_name, upload.bytes)).unzip();
     let explained = query.explain.map(|method| (method, images.clone()));
     let InferenceResult { logits, prepare, queue, inference, batch } = call.run(state, images, query.tta).await?;
     refuse_all(&names, &logits)?;
-    let answered = AnsweredImages { names, logits: &logits, scores: spec, labels: model.labels() };
+    let answered = AnsweredImages { names, logits: &logits, scores: spec, labels: &labels };
     let mut results = answered.results(query.top_k, asked);
     if let Some((ExplainMethod::Cam, images)) = explained {
         explain(state, model, images, &mut results).await?;

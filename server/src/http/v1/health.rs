@@ -117,7 +117,9 @@ fn missing(policy: &ReadyPolicy, models: &[ModelReadiness]) -> Option<String> {
         [] => None,
         _ => Some(format!("these models do not answer: {}; `GET /models` says why", names.join(", "))),
     };
-    let all = || models.iter().map(|model| model.name.as_str()).filter(|name| !answers(name)).collect();
+    // A model that somebody has unloaded is not missed.
+    let served = || models.iter().filter(|model| model.state != ModelState::Stopped);
+    let all = || served().map(|model| model.name.as_str()).filter(|name| !answers(name)).collect();
     match policy {
         ReadyPolicy::Any if models.iter().any(|model| model.state.answers()) => None,
         ReadyPolicy::Any | ReadyPolicy::All => silent(all()),
@@ -134,6 +136,7 @@ mod tests {
         let model = |(name, state): (&str, ModelState)| ModelReadiness { name: name.to_owned(), state, version: None };
         let models = [("good", ModelState::Ready), ("bad", ModelState::Failed)].map(model);
         let unloaded = [("good", ModelState::Unloaded)].map(model);
+        let stopped = [("gone", ModelState::Stopped)].map(model);
         let named = |names: &str| names.parse::<ReadyPolicy>().unwrap();
         for (policy, models, silent) in [
             ("any", &models[..], None),
@@ -143,6 +146,9 @@ mod tests {
             ("all", &models[..1], None),
             ("any", &unloaded[..], None),
             ("all", &unloaded[..], None),
+            ("any", &stopped[..], None),
+            ("all", &stopped[..], None),
+            ("gone", &stopped[..], Some("gone")),
             ("good", &models[..], None),
             ("good, bad,gone", &models[..], Some("bad, gone")),
         ] {

@@ -110,7 +110,7 @@ documents! {
     /// The errors of `POST /label-studio/{model}/predict`.
     PredictErrors:
         InvalidJson, InvalidParameter, BodyUnreadable, BodyTooLarge, UnsupportedMediaType, InvalidBody, NotAClassifier,
-        Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 documents! {

@@ -77,5 +77,6 @@ fn name(state: ModelState) -> &'static str {
         ModelState::Unloaded => "unloaded",
         ModelState::Failed => "failed",
         ModelState::Backbone => "backbone",
+        ModelState::Stopped => "stopped",
     }
 }

@@ -7,9 +7,10 @@ use trainer::finetune::FinetuneError;
 
 use crate::datasets::stored::DatasetStoreError;
 use crate::evaluate::EvaluateFailure;
+use crate::failure::is_full_disk;
 use crate::finetune::FinetuneFailure;
 use crate::http::problem::{ApiError, Code};
-use crate::inference::{InferenceError, LookupError};
+use crate::inference::{InferenceError, LookupError, PromoteError};
 use crate::jobs::{JobsError, JobsUnavailable};
 use crate::store::StoreError;
 
@@ -26,7 +27,36 @@ impl From<LookupError> for ApiError {
             LookupError::NotNamed { .. } => ApiError::new(Code::ModelNotNamed, detail),
             LookupError::Loading(_) => ApiError::new(Code::ModelLoading, detail).retry_after(LOADING_TAKES),
             LookupError::Failed { .. } => ApiError::new(Code::ModelFailed, detail),
+            LookupError::Stopped(_) => ApiError::new(Code::ModelUnloaded, detail),
             LookupError::Backbone(_) => ApiError::new(Code::NotAClassifier, detail),
+        }
+    }
+}
+
+impl From<PromoteError> for ApiError {
+    fn from(error: PromoteError) -> Self {
+        match error {
+            PromoteError::Store(error) => error.into(),
+            PromoteError::Refused { .. } => ApiError::new(Code::VersionRefused, error.to_string()),
+            PromoteError::NoRoom { .. } => ApiError::new(Code::NoMemory, error.to_string()),
+            PromoteError::Interrupted(_) => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let detail = error.to_string();
+        match error {
+            StoreError::Unknown { .. } | StoreError::UnknownVersion { .. } => {
+                ApiError::new(Code::ModelNotFound, detail)
+            }
+            StoreError::Live { .. } => ApiError::new(Code::VersionIsLive, detail),
+            StoreError::Shadow { .. } => ApiError::new(Code::ShadowRefused, detail),
+            StoreError::Labels { .. } => ApiError::new(Code::LabelsRefused, detail),
+            StoreError::Note { .. } => ApiError::new(Code::InvalidBody, detail),
+            error if is_full_disk(&error) => ApiError::from(Code::StorageFull).caused_by(error),
+            error => ApiError::internal(error),
         }
     }
 }
@@ -134,6 +164,7 @@ impl From<FinetuneFailure> for ApiError {
         match error {
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })
             | FinetuneFailure::Snapshot(_)
+            | FinetuneFailure::Deploy(_)
             | FinetuneFailure::Finetune(
                 FinetuneError::Option(_)
                 | FinetuneError::Dataset(_)

@@ -48,7 +48,7 @@ pub async fn get_report(
     let page = wants_page(&headers);
     let read = move || {
         let report = ModelReport::read(&store, &name, version)?;
-        Ok(report.map(|report| match page {
+        Ok::<_, StoreError>(report.map(|report| match page {
             true => Html(report.html(|file| store.picture(&name, version, file))).into_response(),
             false => Json(report.report).into_response(),
         }))
@@ -56,10 +56,7 @@ pub async fn get_report(
     match spawn_blocking(read).await.map_err(ApiError::internal)? {
         Ok(Some(response)) => Ok(response),
         Ok(None) => Err(Code::ReportNotFound.into()),
-        Err(error @ (StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })) => {
-            Err(missing(error.to_string()))
-        }
-        Err(error) => Err(ApiError::internal(error)),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -11,17 +11,35 @@ use tokio::time::{sleep, timeout_at};
 
 use super::Registry;
 use super::lookup::{Found, LookupError};
-use super::scan::blocking;
+use super::scan::{LoadOrder, blocking};
 use crate::allocator;
 use crate::inference::model::Model;
 use crate::inference::status::{Presence, Slot};
-use crate::store::{ModelEntry, ModelName};
+use crate::store::ModelName;
 
 /// How often a load that finds no room looks whether a model has become idle.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A client that is told to come back does so within this time; a load for others comes too late.
 const STALE: Duration = Duration::from_secs(10);
+
+/// The memory that a version needs.
+#[derive(Clone, Copy)]
+pub(super) struct MemoryNeed<'a> {
+    pub(super) name: &'a ModelName,
+    pub(super) bytes: u64,
+    /// Of the version of the same model that is loaded.
+    pub(super) own: OwnVersion,
+}
+
+/// Whether the version of the same model that is loaded makes room too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnVersion {
+    /// It does, after all others.
+    Goes,
+    /// It answers until the other does.
+    Stays,
+}
 
 /// What there is to do for a model that needs room.
 enum Room {
@@ -78,7 +96,7 @@ impl Registry {
             }
         });
         match due {
-            Some(versions) => self.load(ModelEntry { name: name.clone(), versions }).await,
+            Some(candidates) => self.load(LoadOrder { name: name.clone(), candidates }).await,
             None => {
                 self.0.changes.send_replace(());
             }
@@ -98,7 +116,8 @@ impl Registry {
         let (store, stored_name) = (self.0.store.clone(), name.clone());
         let size = blocking(move || store.file_size(&stored_name, version)).await.map_err(|error| error.to_string())?;
         budget.check(name, version, size)?;
-        Ok(self.make_room(name, budget.expected(name, version, size)).await)
+        let bytes = budget.expected(name, version, size);
+        Ok(self.make_room(MemoryNeed { name, bytes, own: OwnVersion::Goes }).await)
     }
 
     /// Refuses a version that the whole budget could not hold.
@@ -112,7 +131,7 @@ impl Registry {
         let (name, version, bytes) = (model.name().clone(), model.version(), model.memory());
         budget.note(&name, version, bytes);
         let checked = budget.check(&name, version, bytes);
-        if checked.is_ok() && self.make_room(&name, bytes).await {
+        if checked.is_ok() && self.make_room(MemoryNeed { name: &name, bytes, own: OwnVersion::Goes }).await {
             return Ok(Some(model));
         }
         close(model).await;
@@ -121,16 +140,16 @@ impl Registry {
 
     /// Unloads the models that were used the longest ago until so many bytes fit. Waits for models with requests in flight
     /// while somebody waits for this one.
-    async fn make_room(&self, name: &ModelName, bytes: u64) -> bool {
+    pub(super) async fn make_room(&self, need: MemoryNeed<'_>) -> bool {
         loop {
-            match self.room(name, bytes) {
+            match self.room(need) {
                 Room::Enough => return true,
                 Room::Unload(model) => {
                     tracing::info!(name = %model.name(), version = model.version(), "a model is unloaded");
                     self.0.starter.options.metrics.model_unloaded(model.name().as_str());
                     close(model).await;
                 }
-                Room::InUse if self.read().get(name).is_some_and(Slot::is_awaited) => sleep(LOOK_EVERY).await,
+                Room::InUse if self.read().get(need.name).is_some_and(Slot::is_awaited) => sleep(LOOK_EVERY).await,
                 Room::InUse => return false,
             }
         }
@@ -138,22 +157,24 @@ impl Registry {
 
     /// A model is idle when nobody but the registry holds it: requests hold it from their admission to their answer. An older
     /// version of the model that needs the room comes last.
-    fn room(&self, name: &ModelName, bytes: u64) -> Room {
+    fn room(&self, MemoryNeed { name, bytes, own }: MemoryNeed<'_>) -> Room {
         let Some(budget) = &self.0.budget else { return Room::Enough };
         let mut slots = self.write();
-        let used: u64 = slots.values().filter_map(Slot::loaded).map(|model| model.memory()).sum();
+        let used: u64 = slots.values().map(Slot::memory).sum();
         if used.saturating_add(bytes) <= budget.limit() {
             return Room::Enough;
         }
-        let idle =
-            slots.iter_mut().filter(|(_, slot)| slot.loaded().is_some_and(|model| Arc::strong_count(model) == 1));
+        let idle = slots.iter_mut().filter(|(other, slot)| {
+            let may_go = own == OwnVersion::Goes || *other != name;
+            may_go && slot.loaded().is_some_and(|model| Arc::strong_count(model) == 1)
+        });
         let oldest = idle.min_by_key(|(other, slot)| (*other == name, slot.used.load(Ordering::Relaxed)));
         oldest.and_then(|(_, slot)| slot.unload()).map_or(Room::InUse, Room::Unload)
     }
 }
 
 /// Ends a model and gives its memory back to the system.
-async fn close(model: Model) {
+pub(super) async fn close(model: Model) {
     model.close().await;
     allocator::trim();
 }

@@ -24,8 +24,8 @@ pub enum LookupError {
         /// The classifiers that there are.
         known: Vec<ModelName>,
     },
-    /// No name was given and there are several classifiers, or none.
-    #[error("name the model with `?model=`; {}", choices(None, .known))]
+    /// No name was given, and there is no default model and not exactly one classifier.
+    #[error("name the model with `?model=`, or choose a default with `PUT /default-model`; {}", choices(None, .known))]
     NotNamed {
         /// The classifiers that there are.
         known: Vec<ModelName>,
@@ -41,6 +41,9 @@ pub enum LookupError {
         /// Why.
         reason: String,
     },
+    /// It was unloaded by hand.
+    #[error("model `{0}` is unloaded; `POST /models/{0}/load` or `graft models load {0}` loads it")]
+    Stopped(ModelName),
     /// It has no classes.
     #[error("model `{0}` is a headless backbone; graft a head onto it with `POST /finetune`")]
     Backbone(ModelName),
@@ -58,12 +61,16 @@ impl Registry {
         let slots = self.read();
         let (name, slot) = match name {
             Some(name) => named(&slots, name)?,
-            None => only(&slots)?,
+            None => match self.default_model().and_then(|name| slots.get_key_value(&name)) {
+                Some(found) => found,
+                None => only(&slots)?,
+            },
         };
         slot.used.store(self.now(), Ordering::Relaxed);
         match (slot.state(), &slot.presence) {
             (ModelState::Ready, Presence::Loaded(model)) => Ok(Found::Loaded(model.clone())),
             (ModelState::Backbone, _) => Err(LookupError::Backbone(name.clone())),
+            (ModelState::Stopped, _) => Err(LookupError::Stopped(name.clone())),
             (ModelState::Failed, _) => {
                 let reason = slot.reason().unwrap_or_else(|| "it has failed".to_owned());
                 Err(LookupError::Failed { name: name.clone(), reason })

@@ -2,10 +2,14 @@
 
 mod demand;
 mod lookup;
+mod manage;
+mod promote;
 mod scan;
+mod shadowing;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
@@ -22,12 +26,15 @@ use crate::store::{ModelName, ModelStore};
 use lookup::{Found, Slots};
 
 pub use lookup::LookupError;
+pub use promote::PromoteError;
+pub use shadowing::ShadowSample;
 
 /// Models that run at a time. The system shares the processors among them, so that a slow one does not hold up the
 /// others; beyond this they take turns, so that a hundred models do not mean a hundred threads.
 const MOST_RUNS: usize = 16;
 
-/// The models of a store, the newest version of each that passes its self-test in memory and answering.
+/// The models of a store, the live version of each in memory and answering once it has passed its self-test. The live version
+/// is the one that was chosen, or the newest; if it fails, one before it answers.
 ///
 /// With a memory budget, models are known from the start and loaded when a request asks for them; those that nobody has
 /// asked for the longest make room for others.
@@ -39,6 +46,8 @@ struct Inner {
     starter: ModelStarter,
     budget: Option<MemoryBudget>,
     slots: RwLock<Slots>,
+    /// The model that answers where a request names none.
+    default: RwLock<Option<ModelName>>,
     /// Held while a model is loaded, so that versions are opened one after another: two at once would need the memory of
     /// both, and neither could be measured.
     loading: tokio::sync::Mutex<()>,
@@ -56,15 +65,24 @@ impl Registry {
     #[must_use]
     pub fn new(store: ModelStore, engine: &SelectedEngine, options: InferenceOptions) -> Self {
         let (kind, threads) = (engine.kind, engine.threads);
-        Self::with_opener(store, Arc::new(move |file| onnx::engine::open_set(kind, file, threads)), options)
+        let opener = |threads| -> Opener { Arc::new(move |file| onnx::engine::open_set(kind, file, threads)) };
+        let (open, open_alone) = (opener(threads), opener(NonZeroUsize::MIN));
+        Self::with_starter(store, ModelStarter { open, open_alone, options, turns: ModelTurns::new(MOST_RUNS) })
     }
 
+    #[cfg(test)]
     pub(crate) fn with_opener(store: ModelStore, open: Opener, options: InferenceOptions) -> Self {
+        let (open_alone, turns) = (open.clone(), ModelTurns::new(MOST_RUNS));
+        Self::with_starter(store, ModelStarter { open, open_alone, options, turns })
+    }
+
+    fn with_starter(store: ModelStore, starter: ModelStarter) -> Self {
         Self(Arc::new(Inner {
             store,
-            budget: MemoryBudget::new(&options.memory),
-            starter: ModelStarter { open, options, turns: ModelTurns::new(MOST_RUNS) },
+            budget: MemoryBudget::new(&starter.options.memory),
+            starter,
             slots: RwLock::default(),
+            default: RwLock::default(),
             loading: tokio::sync::Mutex::default(),
             changes: watch::Sender::default(),
             epoch: Instant::now(),
@@ -105,6 +123,12 @@ impl Registry {
         self.read().iter().map(|(name, slot)| slot.status(name)).collect()
     }
 
+    /// The model that answers where a request names none, if one was chosen.
+    #[must_use]
+    pub fn default_model(&self) -> Option<ModelName> {
+        self.0.default.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// One model; `None` when there is none of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<ModelStatus> {
@@ -112,8 +136,8 @@ impl Registry {
         self.read().get(&name).map(|slot| slot.status(&name))
     }
 
-    /// The classifier of this name. Without a name, the only classifier, or the only one that answers. A model that has to
-    /// be loaded first is waited for, up to the deadline or `--max-load-ms`.
+    /// The classifier of this name. Without a name, the default model, or the only classifier, or the only one that answers. A
+    /// model that has to be loaded first is waited for, up to the deadline or `--max-load-ms`.
     ///
     /// # Errors
     /// [`LookupError`].

@@ -1,4 +1,4 @@
-//! Following the store: versions that appear are opened and tested, newest first.
+//! Following the store: versions that are to answer are opened and tested.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -8,11 +8,18 @@ use tokio::task::spawn_blocking;
 
 use super::Registry;
 use crate::inference::model::Model;
-use crate::inference::status::{LoadOutcome, ModelDescription, Presence, Slot};
-use crate::store::{Listing, ModelEntry, ModelName, StoreError, StoredModel};
+use crate::inference::status::{LoadOutcome, ModelDescription, ModelState, Presence, Slot};
+use crate::store::{Availability, Listing, ModelEntry, ModelName, StoreError, StoredModel};
 
 /// How soon a version that another process has published is found.
 const SCAN_EVERY: Duration = Duration::from_secs(2);
+
+/// Versions of a model of which one is to answer.
+pub(super) struct LoadOrder {
+    pub(super) name: ModelName,
+    /// The last that passes its self-test answers.
+    pub(super) candidates: Vec<u32>,
+}
 
 /// What became of a version that was opened.
 enum Opened {
@@ -25,18 +32,23 @@ enum Opened {
 }
 
 impl Registry {
-    /// Looks for versions that appeared since, opens and tests them, and lets those that pass answer: of each model the
-    /// newest version that passes. With a memory budget, models that are not loaded are only read.
+    /// Looks for what was published and decided since, opens and tests the versions that are to answer, and lets those that
+    /// pass answer. With a memory budget, models that are not loaded are only read.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be listed.
     pub async fn scan(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.0.loading.lock().await;
         let store = self.0.store.clone();
-        let listing = blocking(move || store.list()).await?;
-        for entry in self.note(&listing) {
-            self.load(entry).await;
+        let (listing, default) = blocking(move || Ok((store.list()?, store.default_model()?))).await?;
+        *self.0.default.write().unwrap_or_else(PoisonError::into_inner) = default;
+        for order in self.note(&listing) {
+            self.load(order).await;
         }
+        for name in self.undescribed() {
+            self.describe(&name).await;
+        }
+        self.follow_shadows().await;
         self.0.scanned.store(true, Ordering::Release);
         Ok(())
     }
@@ -54,9 +66,9 @@ impl Registry {
         }
     }
 
-    /// Takes over what the store holds, and returns the models that have a new version, or one that found no room the last
-    /// time. A model whose folder cannot be read for now answers on.
-    fn note(&self, listing: &Listing) -> Vec<ModelEntry> {
+    /// Takes over what the store holds, and returns the models whose live version is another, or found no room the last time. A
+    /// model whose folder cannot be read for now answers on.
+    fn note(&self, listing: &Listing) -> Vec<LoadOrder> {
         self.warn(listing);
         let mut slots = self.write();
         let names = listing.models.iter().map(|entry| &entry.name);
@@ -64,18 +76,36 @@ impl Registry {
         slots.retain(|name, _| {
             names.clone().any(|other| other == name) || unreadable.clone().any(|other| other == name)
         });
-        let mut due = Vec::new();
-        for ModelEntry { name, versions } in &listing.models {
-            let Some(&newest) = versions.last() else { continue };
-            let slot = slots.entry(name.clone()).or_default();
-            slot.versions.clone_from(versions);
-            if slot.attempt != LoadOutcome::Loading(newest) && slot.attempt.version() == newest {
-                continue;
-            }
-            slot.attempt = LoadOutcome::Loading(newest);
-            due.push(ModelEntry { name: name.clone(), versions: versions.clone() });
+        let orders = listing.models.iter().filter_map(|entry| {
+            let slot = slots.entry(entry.name.clone()).or_default();
+            let candidates = slot.follow(entry)?;
+            Some(LoadOrder { name: entry.name.clone(), candidates })
+        });
+        orders.collect()
+    }
+
+    /// Stopped models about which nothing is known yet.
+    fn undescribed(&self) -> Vec<ModelName> {
+        let slots = self.read();
+        let undescribed = |slot: &Slot| {
+            let described = slot.description.as_ref().map(|description| description.version);
+            slot.state() == ModelState::Stopped && described != slot.settings.live_of(&slot.versions)
+        };
+        slots.iter().filter(|(_, slot)| undescribed(slot)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Reads what the live version of a model that is not served says of itself.
+    async fn describe(&self, name: &ModelName) {
+        let Some(version) = self.read().get(name).and_then(|slot| slot.settings.live_of(&slot.versions)) else {
+            return;
+        };
+        match self.stored(name, version).await {
+            Ok(stored) => self.update(name, |slot| {
+                let (spec, report) = (stored.spec, stored.report);
+                slot.description = Some(Arc::new(ModelDescription { version, spec, report }));
+            }),
+            Err(reason) => tracing::warn!(%name, version, reason, "a model that is not served cannot be read"),
         }
-        due
     }
 
     /// Tells the log what is no model, once.
@@ -88,12 +118,12 @@ impl Registry {
         *known = problems;
     }
 
-    /// The newest of these versions that passes its self-test answers. What came of the newest of all is what the model's
-    /// status tells.
-    pub(super) async fn load(&self, ModelEntry { name, versions }: ModelEntry) {
+    /// The last of these versions that passes its self-test answers. What came of the very last is what the model's status
+    /// tells.
+    pub(super) async fn load(&self, LoadOrder { name, candidates }: LoadOrder) {
         let (mut newest, mut found) = (None, false);
-        for version in versions.into_iter().rev() {
-            found = self.read().get(&name).and_then(Slot::loaded).is_some_and(|model| model.version() == version);
+        for version in candidates.into_iter().rev() {
+            found = self.read().get(&name).and_then(Slot::answering).is_some_and(|model| model.version() == version);
             if found {
                 break;
             }
@@ -173,10 +203,32 @@ impl Registry {
         }
     }
 
-    async fn stored(&self, name: &ModelName, version: u32) -> Result<StoredModel, String> {
+    pub(super) async fn stored(&self, name: &ModelName, version: u32) -> Result<StoredModel, String> {
         let (store, name) = (self.0.store.clone(), name.clone());
         let read = blocking(move || store.read(&name, version)).await;
         read.map_err(|error| error.to_string())
+    }
+}
+
+impl Slot {
+    /// Takes over what the store holds of the model. The versions of which one is to answer from now on, if that is not settled.
+    fn follow(&mut self, ModelEntry { versions, settings, .. }: &ModelEntry) -> Option<Vec<u32>> {
+        let live = settings.live_of(versions)?;
+        self.versions.clone_from(versions);
+        self.adopt(settings);
+        if settings.availability == Availability::Stopped {
+            // Requests in flight hold the model until they are answered.
+            (self.presence, self.attempt) = (Presence::Absent, LoadOutcome::default());
+            return None;
+        }
+        if self.attempt != LoadOutcome::Loading(live) && self.attempt.version() == live {
+            return None;
+        }
+        self.attempt = LoadOutcome::Loading(live);
+        // A version that was chosen and fails leaves the one that answers, whichever it is.
+        let answers = settings.live.is_some() && self.answering().is_some();
+        let before = versions.iter().copied().filter(|version| *version < live && !answers);
+        Some(before.chain([live]).collect())
     }
 }
 

@@ -1,3 +1,6 @@
+mod promotion;
+mod shadow;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -103,7 +106,9 @@ async fn the_only_classifier_needs_no_name() {
     publish(&store, "second", &network, &[]);
     registry.scan().await.unwrap();
     let error = classifier(&registry, None).await.err().unwrap();
-    assert_eq!(error.to_string(), "name the model with `?model=`; there are only, second");
+    let expected =
+        "name the model with `?model=`, or choose a default with `PUT /default-model`; there are only, second";
+    assert_eq!(error.to_string(), expected);
     assert_eq!(classifier(&registry, Some("second")).await.unwrap().version(), 1);
     let error = classifier(&registry, Some("../only")).await.err().unwrap();
     assert_eq!(error.to_string(), "there is no model `../only`; there are only, second");

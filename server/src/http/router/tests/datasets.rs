@@ -28,12 +28,12 @@ impl TestServer {
         (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
     }
 
-    async fn change(&self, method: Method, address: &str, body: &Value) -> TestResponse {
+    pub(super) async fn change(&self, method: Method, address: &str, body: &Value) -> TestResponse {
         let request = Request::builder().method(method).uri(address).header(header::CONTENT_TYPE, "application/json");
         self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
-    async fn delete(&self, address: &str) -> TestResponse {
+    pub(super) async fn delete(&self, address: &str) -> TestResponse {
         self.send(Request::delete(address).body(Body::empty()).unwrap()).await
     }
 }

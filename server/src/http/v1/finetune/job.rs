@@ -6,7 +6,7 @@ use trainer::finetune::FinetuneOptions;
 use utoipa::ToSchema;
 
 use crate::datasets::JobDataset;
-use crate::finetune::FinetuneSpec;
+use crate::finetune::{DeployOptions, FinetuneSpec};
 use crate::http::problem::ApiError;
 use crate::http::v1::jobs::{JobStatus, of_other_kind};
 use crate::jobs::{JobRecord, JobResult, JobSpec};
@@ -27,6 +27,8 @@ pub struct Job {
     pub name: String,
     /// The options in force, defaults included.
     pub options: FinetuneOptions,
+    /// What becomes of the new version.
+    pub deploy: DeployOptions,
     /// The address that is told when it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = "uri", example = "https://hooks.example.org/graft")]
@@ -47,11 +49,11 @@ impl TryFrom<JobRecord> for Job {
     /// A job of another kind is no fine-tune.
     fn try_from(job: JobRecord) -> Result<Self, ApiError> {
         let status = JobStatus::from(&job);
-        let JobSpec::Finetune(FinetuneSpec { base_model, dataset, name, options, webhook }) = job.spec else {
+        let JobSpec::Finetune(FinetuneSpec { base_model, dataset, name, options, deploy, webhook }) = job.spec else {
             return Err(of_other_kind(&job));
         };
         let (base_model, name) = (base_model.to_string(), name.to_string());
         let webhook = webhook.map(|url| url.to_string());
-        Ok(Self { status, base_model, dataset, name, options, webhook, understood: None, result: job.result })
+        Ok(Self { status, base_model, dataset, name, options, deploy, webhook, understood: None, result: job.result })
     }
 }

@@ -53,7 +53,8 @@ documents! {
 /// Start a fine-tune
 ///
 /// The options, the base and the listing of the data set are checked before it is accepted. Then it waits for its turn and
-/// reads the images; a damaged image is the fine-tune's `error`. When it has succeeded, its model answers.
+/// reads the images; a damaged image is the fine-tune's `error`. When it has succeeded, its model answers if it is new; of a model
+/// that answered before, the new version does what `deploy` says.
 #[utoipa::path(
     post, path = "/finetune", operation_id = "create_finetune", tag = "finetune",
     params((

@@ -1,4 +1,12 @@
-//! The models that there are.
+//! The models that there are: look at them, and manage them.
+
+pub mod change;
+pub mod default;
+pub mod live;
+mod path;
+pub mod shadow;
+pub mod upload;
+pub mod versions;
 
 use axum::Json;
 use axum::extract::State;
@@ -12,9 +20,10 @@ use utoipa::ToSchema;
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
-use crate::inference::{ModelState, ModelStatus};
+use crate::inference::{ModelDescription, ModelState, ModelStatus};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelName, choices};
+pub(crate) use upload::MODELS_ROUTE;
 
 /// A model in short.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -28,10 +37,18 @@ pub struct ModelSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 3)]
     pub version: Option<u32>,
+    /// The version that is to answer: the one that was chosen, or the newest while none was. Another one answers while it is
+    /// being loaded or has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 3)]
+    pub live: Option<u32>,
+    /// Whether it answers requests that name no model.
+    #[schema(example = false)]
+    pub default: bool,
     /// The versions in the store, oldest first.
     #[schema(example = json!([1, 2, 3]))]
     pub versions: Vec<u32>,
-    /// Why it does not answer, or why its newest version does not.
+    /// Why it does not answer, or why its live version does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
         nullable = false,
@@ -51,6 +68,10 @@ pub struct ModelSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "softmax")]
     pub scores: Option<ScoreKind>,
+    /// What people note about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "The shop window's camera; ask Ada before changing it.")]
+    pub notes: Option<String>,
 }
 
 /// All models.
@@ -70,6 +91,14 @@ pub struct Model {
     pub summary: ModelSummary,
     /// What runs it.
     pub engine: Engine,
+    /// What its version says of itself.
+    #[serde(flatten)]
+    pub details: VersionDetails,
+}
+
+/// What a version says of itself.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct VersionDetails {
     /// The class names, in the order of their numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = json!(["daffodil", "snowdrop", "lily valley"]))]
@@ -127,19 +156,20 @@ documents! {
 
 /// List the models
 ///
-/// A version that `graft import`, `graft finetune` or a job has published appears within seconds.
+/// What `graft import`, `graft finetune`, `graft models` or a job has changed appears within seconds.
 #[utoipa::path(
     get, path = "/models", operation_id = "list_models", tag = "models",
     responses((status = 200, description = "All models.", body = ModelList), ListModelsErrors)
 )]
 pub async fn list_models(State(state): State<AppState>) -> Json<ModelList> {
-    let data = state.registry.list().iter().map(summary).collect();
+    let default = state.registry.default_model();
+    let data = state.registry.list().iter().map(|status| ModelSummary::new(status, default.as_ref())).collect();
     Json(ModelList { engine: Engine::from(&*state.engine), data })
 }
 
 /// Describe a model
 ///
-/// The version that answers, or, where none does, the newest.
+/// The version that answers, or, where none does, the live one.
 #[utoipa::path(
     get, path = "/models/{name}", operation_id = "get_model", tag = "models",
     params(("name" = String, Path, description = "The model's name.", example = "flowers")),
@@ -150,19 +180,30 @@ pub async fn get_model(State(state): State<AppState>, Path(name): Path<String>) 
         let known: Vec<ModelName> = state.registry.list().into_iter().map(|status| status.name).collect();
         ApiError::new(Code::ModelNotFound, format!("there is no model `{name}`; {}", choices(Some(&name), &known)))
     })?;
-    let summary = summary(&status);
-    let description = status.description.as_deref();
-    let spec = description.map(|description| &description.spec);
-    Ok(Json(Model {
-        summary,
-        engine: Engine::from(&*state.engine),
-        labels: spec.and_then(|spec| spec.labels.as_ref()).map(|labels| labels.names().to_vec()),
-        thresholds: spec.and_then(thresholds),
-        scores_evidence: spec.and_then(|spec| spec.scores.evidence.clone()),
-        preprocess: spec.map(|spec| spec.preprocess.clone()),
-        training: spec.and_then(|spec| spec.training.clone()),
-        report: description.and_then(|description| description.report.clone()),
-    }))
+    Ok(Json(Model::new(&status, &state)))
+}
+
+impl Model {
+    fn new(status: &ModelStatus, state: &AppState) -> Self {
+        Self {
+            summary: ModelSummary::new(status, state.registry.default_model().as_ref()),
+            engine: Engine::from(&*state.engine),
+            details: status.description.as_deref().map_or_else(VersionDetails::default, VersionDetails::from),
+        }
+    }
+}
+
+impl From<&ModelDescription> for VersionDetails {
+    fn from(ModelDescription { spec, report, .. }: &ModelDescription) -> Self {
+        Self {
+            labels: spec.labels.as_ref().map(|labels| labels.names().to_vec()),
+            thresholds: thresholds(spec),
+            scores_evidence: spec.scores.evidence.clone(),
+            preprocess: Some(spec.preprocess.clone()),
+            training: spec.training.clone(),
+            report: report.clone(),
+        }
+    }
 }
 
 impl From<&SelectedEngine> for Engine {
@@ -180,16 +221,22 @@ fn thresholds(spec: &ModelSpec) -> Option<Vec<f32>> {
     (0..spec.labels.as_ref()?.len()).map(|class| spec.scores.threshold(class, None)).collect()
 }
 
-fn summary(status: &ModelStatus) -> ModelSummary {
-    let spec = status.description.as_ref().map(|description| &description.spec);
-    ModelSummary {
-        name: status.name.to_string(),
-        state: status.state,
-        version: status.serving,
-        versions: status.versions.clone(),
-        reason: status.reason.clone(),
-        architecture: spec.map(|spec| spec.architecture.clone()),
-        classes: spec.and_then(|spec| spec.labels.as_ref()).map(models::Labels::len),
-        scores: spec.filter(|spec| spec.labels.is_some()).map(|spec| spec.scores.kind),
+impl ModelSummary {
+    /// From what the registry knows, and the name of the default model.
+    fn new(status: &ModelStatus, default: Option<&ModelName>) -> Self {
+        let spec = status.description.as_ref().map(|description| &description.spec);
+        Self {
+            name: status.name.to_string(),
+            state: status.state,
+            version: status.serving,
+            live: status.live,
+            default: default == Some(&status.name),
+            versions: status.versions.clone(),
+            reason: status.reason.clone(),
+            architecture: spec.map(|spec| spec.architecture.clone()),
+            classes: spec.and_then(|spec| spec.labels.as_ref()).map(models::Labels::len),
+            scores: spec.filter(|spec| spec.labels.is_some()).map(|spec| spec.scores.kind),
+            notes: status.settings.notes.clone(),
+        }
     }
 }

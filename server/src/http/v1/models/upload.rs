@@ -1,0 +1,244 @@
+//! Models that clients send.
+
+use std::io;
+
+use axum::Json;
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::Model;
+use crate::http::extract::encoding;
+use crate::http::problem::{ApiError, Code, documents};
+use crate::http::state::AppState;
+use crate::imports::{ImportFailure, ImportOption, ImportOrder, ImportedModel, IncomingFolder};
+use crate::store::ModelName;
+
+/// Where models are sent to. Their bytes go to the disk as they come.
+pub(crate) const MODELS_ROUTE: &str = "/models";
+
+/// The longest text of a part that is no file.
+const LONGEST_TEXT: usize = 4 << 10;
+
+/// A model as a form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form that is streamed")]
+pub struct ModelForm {
+    /// The name in the store. A model of this name gets a new version.
+    #[schema(example = "flowers", min_length = 1, max_length = 64)]
+    name: String,
+    /// The model: an ONNX file, or weights as safetensors, PyTorch's `.pth` or Keras' `.h5`. Files that an ONNX file keeps its
+    /// weights in come as further parts of this name, under the names that it calls them.
+    #[schema(value_type = Vec<String>, format = Binary, min_items = 1)]
+    file: Vec<Vec<u8>>,
+    /// The class names in the order of the outputs: one a line, or a list in JSON. Text, or a file.
+    #[schema(nullable = false, example = "daffodil\nsnowdrop\nlily of the valley")]
+    labels: Option<String>,
+    /// How images are prepared: a preset (`torchvision`, `squashed`, `caffe-bgr`, `keras-tf`, `zero-one`, `bytes`), or a JSON object of
+    /// options of `graft import`: `preprocess` (a preset), `resize`, `crop`, `filter`, `mean`, `std`, `pixel_max`, `channel_order`,
+    /// `size`, `output`, `activation`, `arch`.
+    #[schema(nullable = false, example = "torchvision")]
+    preprocessing: Option<String>,
+}
+
+/// A model that was imported.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ImportedVersion {
+    /// The new version.
+    #[schema(example = 4)]
+    pub version: u32,
+    /// What was noticed on the way: how the file was understood, and how the engines agree.
+    #[schema(example = json!(["images are prepared as torchvision does", "tract: agrees with graft's own executor to 1.2e-7 of the largest logit"]))]
+    pub remarks: Vec<String>,
+    /// The model as it is now. Its first version answers; of a model that had versions, the live one goes on.
+    pub model: Model,
+}
+
+documents! {
+    /// The errors of `POST /models`.
+    UploadModelErrors:
+        InvalidParameter, InvalidMultipart, BodyUnreadable, BodyTooLarge, UnsupportedMediaType, ModelRefused, BodyTimeout,
+        StorageFull
+}
+
+/// Send a model
+///
+/// As `graft import` takes it: the file is parsed, its classes and its preparation are found or taken from the form, it runs
+/// on every engine of the server, and it is stored with images that it must reproduce. The request ends when that is done, which
+/// takes seconds, and of a file that graft cannot parse up to two minutes; no time-out of the server cuts it off. What is refused
+/// is told with what to do.
+#[utoipa::path(
+    post, path = "/models", operation_id = "upload_model", tag = "models",
+    request_body(content = ModelForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 201, description = "It is stored.", body = ImportedVersion,
+         headers(("Location" = String, description = "The address of the version."))),
+        UploadModelErrors
+    )
+)]
+pub async fn upload_model(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<ImportedVersion>), ApiError> {
+    encoding::check(request.headers())?;
+    let folder = state.importer.folder(declared(request.headers())).await.map_err(disk)?;
+    let order = receive(request, &state, &folder).await?;
+    let ImportedModel { version, remarks } = state.importer.import(&folder, &order).await?;
+    state.registry.scan().await?;
+    let status = state.registry.get(order.name.as_str()).ok_or(Code::ModelNotFound)?;
+    let location = format!("/models/{}/versions/{version}", order.name);
+    let location = HeaderValue::try_from(location).map_err(ApiError::internal)?;
+    let imported = ImportedVersion { version, remarks, model: Model::new(&status, &state) };
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(imported)))
+}
+
+/// How many bytes the body has, if it says so.
+fn declared(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Writes the files of a form into the folder.
+async fn receive(request: Request, state: &AppState, folder: &IncomingFolder) -> Result<ImportOrder, ApiError> {
+    let mut parts = Multipart::from_request(request, state).await.map_err(|_| {
+        ApiError::new(Code::UnsupportedMediaType, "send `multipart/form-data` with parts named `name` and `file`")
+    })?;
+    let (mut name, mut files, mut labels, mut options) = (None, Vec::new(), None, Vec::new());
+    while let Some(part) = parts.next_field().await.map_err(|error| broken(&error))? {
+        match part.name() {
+            Some("name") => name = Some(model_name(&text(part).await?)?),
+            Some("file") => files.push(file(part, folder, "model").await?),
+            Some("labels") => labels = Some(file(part, folder, "labels.txt").await?),
+            Some("preprocessing") => options = preparation(&text(part).await?)?,
+            // A part that is ignored is a setting that silently has no effect.
+            other => {
+                let other = other.unwrap_or_default();
+                let detail = format!(
+                    "there is a part named `{other}`; only `name`, `file`, `labels` and `preprocessing` are taken"
+                );
+                return Err(ApiError::new(Code::InvalidMultipart, detail));
+            }
+        }
+    }
+    let missing = |what: &str| ApiError::new(Code::InvalidMultipart, format!("the form has no part named `{what}`"));
+    let name = name.ok_or_else(|| missing("name"))?;
+    let file = files.into_iter().next().ok_or_else(|| missing("file"))?;
+    Ok(ImportOrder { name, file, labels, options })
+}
+
+fn model_name(text: &str) -> Result<ModelName, ApiError> {
+    text.parse().map_err(|error| ApiError::new(Code::InvalidMultipart, format!("name: {error}")))
+}
+
+async fn text(mut part: Field<'_>) -> Result<String, ApiError> {
+    let name = part.name().unwrap_or_default().to_owned();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LONGEST_TEXT {
+            let detail = format!("{name}: the text has more than {LONGEST_TEXT} bytes");
+            return Err(ApiError::new(Code::InvalidMultipart, detail));
+        }
+    }
+    let text = String::from_utf8(bytes);
+    text.map_err(|_| ApiError::new(Code::InvalidMultipart, format!("{name}: the text is not UTF-8")))
+}
+
+/// Writes a part to a file, and returns its name.
+async fn file(mut part: Field<'_>, folder: &IncomingFolder, otherwise: &str) -> Result<String, ApiError> {
+    let mut file = match folder.file(part.file_name(), otherwise).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let detail = "two files of the form have one name; give each a name of its own";
+            return Err(ApiError::new(Code::InvalidMultipart, detail));
+        }
+        Err(error) => return Err(disk(error)),
+    };
+    while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error))? {
+        file.write(&chunk).await.map_err(disk)?;
+    }
+    file.finish().await.map_err(disk)
+}
+
+/// The options of a preset's name, or of a JSON object.
+fn preparation(text: &str) -> Result<Vec<(ImportOption, String)>, ApiError> {
+    let invalid = |detail: String| ApiError::new(Code::InvalidMultipart, format!("preprocessing: {detail}"));
+    let text = text.trim();
+    if !text.starts_with('{') {
+        return Ok(vec![(ImportOption::Preprocess, text.to_owned())]);
+    }
+    let options: serde_json::Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| invalid(format!("it is no JSON object: {error}")))?;
+    let option = |(name, value): (String, Value)| {
+        let option = ImportOption::ALL.iter().copied().find(|option| option.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = ImportOption::ALL.iter().map(|option| option.name()).collect();
+            invalid(format!("there is no option `{name}`; there are {}", names.join(", ")))
+        })?;
+        let value =
+            word(&value).ok_or_else(|| invalid(format!("{name}: send a text, a number or a list of numbers")))?;
+        Ok((option, value))
+    };
+    options.into_iter().map(option).collect()
+}
+
+/// As the command line has it: lists with commas.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Array(list) => {
+            let words = list.iter().map(|value| if value.is_array() { None } else { word(value) });
+            Some(words.collect::<Option<Vec<String>>>()?.join(","))
+        }
+        _ => None,
+    }
+}
+
+fn broken(error: &MultipartError) -> ApiError {
+    ApiError::new(Code::InvalidMultipart, error.body_text())
+}
+
+fn disk(error: io::Error) -> ApiError {
+    match crate::failure::is_full_disk(&error) {
+        true => ApiError::from(Code::StorageFull).caused_by(error),
+        false => ApiError::internal(error),
+    }
+}
+
+impl From<ImportFailure> for ApiError {
+    fn from(failure: ImportFailure) -> Self {
+        match failure {
+            ImportFailure::Refused(detail) => ApiError::new(Code::ModelRefused, detail),
+            ImportFailure::Full(_) => ApiError::from(Code::StorageFull).caused_by(failure),
+            ImportFailure::Process(_) => ApiError::internal(failure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preparation_is_a_preset_or_options_of_the_command() {
+        assert_eq!(preparation(" bytes\n").unwrap(), [(ImportOption::Preprocess, "bytes".to_owned())]);
+        let options = r#"{"mean": [0.5, 0.5, 0.25], "pixel_max": 255, "resize": "exact"}"#;
+        let expected = [
+            (ImportOption::Mean, "0.5,0.5,0.25".to_owned()),
+            (ImportOption::PixelMax, "255".to_owned()),
+            (ImportOption::Resize, "exact".to_owned()),
+        ];
+        assert_eq!(preparation(options).unwrap(), expected);
+        for (text, expected) in [
+            (r#"{"verify": "/etc"}"#, "there is no option `verify`"),
+            (r#"{"mean": {}}"#, "mean: send a text"),
+            ("{", "it is no JSON object"),
+        ] {
+            let error = preparation(text).unwrap_err();
+            assert!(error.detail().unwrap().contains(expected), "{text}: {error:?}");
+        }
+    }
+}
