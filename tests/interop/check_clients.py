@@ -176,6 +176,21 @@ def check_triton(url: str, key: str, pictures: list[bytes], reference: Reference
     print(f"tritonclient: {images} images by JSON, bytes, gzip and deflate; {sums['execution_count']} runs")
 
 
+def check_triton_repository(url: str, key: str) -> None:
+    """Unloads and loads a model; needs a key of an administrator."""
+    client = triton.InferenceServerClient(url.removeprefix("http://"))
+    headers = lambda: {"Authorization": f"Bearer {key}"}
+    client.unload_model("tiny", headers=headers())
+    expect(not client.is_model_ready("tiny", headers=headers()), "a model that is unloaded is not ready")
+    (entry,) = client.get_model_repository_index(headers())
+    expect((entry["state"], entry["reason"]) == ("UNAVAILABLE", "unloaded"), f"repository: {entry}")
+    client.load_model("tiny", headers=headers())
+    expect(client.is_model_ready("tiny", headers=headers()), "a model that is loaded is ready")
+    error = refused(InferenceServerException, client.load_model, "nobody", headers=headers())
+    expect(error.status() == "404", f"an unknown model is not loaded: {error}")
+    print("tritonclient: unloaded and loaded a model")
+
+
 def check_hugging_face(url: str, key: str, picture: Path, reference: Reference) -> None:
     client = InferenceClient(model=f"{url}/hf/tiny", token=key)
     ranked = reference.ranked(picture.read_bytes())
@@ -282,9 +297,9 @@ def check_bytes(url: str, key: str, picture: bytes, reference: Reference) -> Non
     print(f"TorchServe: {answer}")
 
 
-def new_key(graft: Path) -> tuple[str, str]:
+def new_key(graft: Path, role: str) -> tuple[str, str]:
     """A key, and the line that the server knows it by."""
-    command = [str(graft), "key", "new", "--name", "clients", "--role", "infer"]
+    command = [str(graft), "key", "new", "--name", role, "--role", role]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     secret, line = (line.split(": ", 1)[1] for line in lines)
     return secret, line.replace(" ", ":")
@@ -299,11 +314,12 @@ def main(graft: Path, folder: Path) -> None:
         jpeg = Path(name) / "picture.jpg"
         Image.open(pngs[0]).save(jpeg, quality=95)
         import_tiny(graft, folder, data)
-        key, line = new_key(graft)
-        os.environ["GRAFT_KEYS"] = line
+        (key, line), (admin, line_of_admin) = new_key(graft, "infer"), new_key(graft, "admin")
+        os.environ["GRAFT_KEYS"] = f"{line} {line_of_admin}"
         with serving(graft, data, "ort") as url:
             pictures = [jpeg.read_bytes(), *(png.read_bytes() for png in pngs)]
             check_triton(url, key, pictures, reference)
+            check_triton_repository(url, admin)
             check_hugging_face(url, key, jpeg, reference)
             check_custom_vision(url, key, jpeg, reference)
             check_sagemaker(url, key, jpeg, reference)

@@ -44,6 +44,9 @@ struct Case {
     status: u16,
     /// What the answer has; it may have more.
     answer: Option<Value>,
+    /// Whether it has no body.
+    #[serde(default)]
+    empty: bool,
     /// Fields that it has not.
     #[serde(default)]
     absent: Vec<String>,
@@ -103,6 +106,11 @@ fn check(server: &Server, case: &Case) -> Result<(), String> {
     let bytes = bytes.map_err(|error| failed(format!("the answer does not unpack: {error}")))?;
     if coding != case.accept {
         return Err(failed(format!("the answer is coded as {coding:?}")));
+    }
+    if case.empty {
+        let fits = status == case.status && bytes.is_empty();
+        let text = String::from_utf8_lossy(&bytes);
+        return if fits { Ok(()) } else { Err(failed(format!("status {status} with a body of {text:?}"))) };
     }
     let (head, tail) = match &length {
         Some(length) => bytes.split_at(length.parse().map_err(|_| failed(format!("a length of {length}")))?),

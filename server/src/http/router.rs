@@ -207,6 +207,8 @@ fn inference_protocol() -> OpenApiRouter<AppState> {
         .routes(routes!(v2::infer::v2_infer))
         .routes(routes!(v2::infer::v2_infer_version))
         .routes(routes!(v2::repository::v2_list_repository))
+        .routes(routes!(v2::load::v2_load_model))
+        .routes(routes!(v2::load::v2_unload_model))
 }
 
 /// Routes beside their description are those that a description cannot have: a verb within the last part of an address, and

@@ -5,7 +5,7 @@
  *
  * On the server at URL, which has the model `tiny`: lists models, classifies files and bytes, uploads the pictures in the folder
  * DATASET (a folder for each class, named after it) as a stored data set, fine-tunes a model on it, follows the job to its end,
- * classifies with the new model, and meets an error.
+ * classifies with the new model, lets another version of it answer, and meets an error.
  */
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -110,5 +110,25 @@ for (const folder of folders) {
   const answer = await classify.classifyImages({ image: [file(files(folder)[0])], model: MODEL, topK: 1 });
   expect(answer.results[0].predictions![0].label === folder, `a picture of ${folder}: ${JSON.stringify(answer.results)}`);
 }
+
+// Promote: a second version answers, and then the first one again.
+const again = await finetune.createFinetune({
+  finetuneRequest: {
+    baseModel: "tiny",
+    dataset: { kind: "stored", name: MODEL },
+    name: MODEL,
+    options: { epochs: 30, learningRate: 0.05 },
+  },
+});
+await patiently("the second fine-tune ends", async () => {
+  const { state } = await finetune.getFinetune({ id: again.id });
+  return state === JobState.Succeeded ? state : undefined;
+});
+for (const version of [2, 1]) {
+  const { version: answering } = await models.setLive({ name: MODEL, liveRequest: { version } });
+  expect(answering === version, `version ${version} answers: ${answering}`);
+  const { version: answered } = await classify.classifyBytes({ body: pictures[0], model: MODEL, topK: 1 });
+  expect(answered === version, `version ${version} classifies: ${answered}`);
+}
 await datasets.deleteDataset({ name: MODEL });
-console.log(`TypeScript: classified, uploaded ${folders.join(", ")}, fine-tuned, followed ${events.data.length} events`);
+console.log(`TypeScript: classified, uploaded ${folders.join(", ")}, fine-tuned, followed ${events.data.length} events, promoted`);

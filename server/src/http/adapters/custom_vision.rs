@@ -65,7 +65,7 @@ documents! {
     /// The errors of `POST …/image`.
     PredictionErrors as CUSTOM_VISION:
         InvalidMultipart, BodyUnreadable, ImageEmpty, ImageMissing, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt,
-        ImageTooLarge, NotAClassifier, ModelNotFound, BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading,
+        ImageTooLarge, NotAClassifier, ModelNotFound, BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading, ModelUnloaded,
         ModelFailed, BodyTimeout, ServerBusy
 }
 

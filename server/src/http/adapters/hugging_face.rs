@@ -69,7 +69,7 @@ documents! {
     HuggingFaceErrors as ERROR_TEXT:
         InvalidParameter, InvalidJson, InvalidBody, InvalidMultipart, BodyUnreadable, ImageEmpty, ImageMissing, NotAnImage,
         ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge, NotAClassifier, ModelNotFound, BodyTooLarge,
-        UnsupportedMediaType, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        UnsupportedMediaType, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Classify an image as Hugging Face's Inference API does

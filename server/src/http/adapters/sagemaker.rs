@@ -35,7 +35,7 @@ documents! {
     InvocationErrors as ERROR_TEXT:
         ModelNotNamed, InvalidParameter, InvalidMultipart, BodyUnreadable, ImageEmpty, ImageMissing, NotAnImage, ImageUnsupported,
         ImageTruncated, ImageCorrupt, ImageTooLarge, NotAClassifier, ModelNotFound, BodyTooLarge, UnsupportedMediaType,
-        Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Classify an image as a container of SageMaker does

@@ -73,7 +73,7 @@ documents! {
     TfErrors as ERROR_TEXT:
         RouteNotFound, InvalidJson, InvalidBody, BodyUnreadable, ImageEmpty, ImageMissing, NotAnImage, ImageUnsupported,
         ImageTruncated, ImageCorrupt, ImageTooLarge, TooManyImages, NotAClassifier, ModelNotFound, VersionNotServed,
-        BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 documents! {

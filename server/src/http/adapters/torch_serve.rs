@@ -57,7 +57,7 @@ documents! {
     PredictionErrors as TORCH_SERVE:
         InvalidMultipart, BodyUnreadable, ImageEmpty, ImageMissing, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt,
         ImageTooLarge, NotAClassifier, ModelNotFound, VersionNotServed, BodyTooLarge, UnsupportedMediaType, Overloaded,
-        ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Whether the server should be sent requests, as TorchServe and SageMaker ask

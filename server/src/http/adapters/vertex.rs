@@ -88,7 +88,7 @@ documents! {
     VertexErrors as GOOGLE:
         RouteNotFound, ModelNotNamed, InvalidParameter, InvalidJson, InvalidBody, BodyUnreadable, ImageEmpty, ImageMissing,
         NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge, TooManyImages, NotAClassifier, ModelNotFound,
-        BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 documents! {

@@ -480,5 +480,5 @@ async fn the_description_is_served_and_complete() {
             "{path}"
         );
     }
-    assert_eq!(ids.len(), 106);
+    assert_eq!(ids.len(), 108);
 }

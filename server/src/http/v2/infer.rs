@@ -25,7 +25,7 @@ documents! {
     InferErrors as ERROR_TEXT:
         InvalidTensor, InvalidHeaderLength, InvalidJson, InvalidBody, BodyUnreadable, ImageEmpty, NotAnImage, ImageUnsupported,
         ImageTruncated, ImageCorrupt, ImageTooLarge, TooManyImages, NotAClassifier, ModelNotFound, VersionNotServed,
-        BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading, ModelFailed, BodyTimeout, ServerBusy
+        BodyTooLarge, UnsupportedMediaType, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// A request that has been read.

@@ -8,6 +8,7 @@ pub mod config;
 pub mod health;
 pub mod infer;
 mod input;
+pub mod load;
 pub mod metadata;
 mod output;
 pub mod repository;

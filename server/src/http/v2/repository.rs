@@ -72,7 +72,10 @@ pub async fn v2_list_repository(
 }
 
 /// JSON, or nothing at all.
-async fn body<T: Default + serde::de::DeserializeOwned>(request: Request, state: &AppState) -> Result<T, ApiError> {
+pub(super) async fn body<T: Default + serde::de::DeserializeOwned>(
+    request: Request,
+    state: &AppState,
+) -> Result<T, ApiError> {
     let bytes = Bytes::from_request(request, state).await;
     let bytes = bytes.map_err(|rejection| ApiError::new(Code::BodyUnreadable, rejection.body_text()))?;
     if bytes.is_empty() { Ok(T::default()) } else { parse_json(&bytes) }
@@ -92,11 +95,13 @@ fn version_state(status: &ModelStatus, version: u32) -> (RepositoryState, String
         return (RepositoryState::Ready, String::new());
     }
     let reason = || status.reason.clone().unwrap_or("it cannot serve".to_owned());
-    let newest = status.versions.last() == Some(&version);
+    let live = status.live == Some(version);
     match status.state {
-        ModelState::Loading if newest => (RepositoryState::Loading, String::new()),
-        ModelState::Failed if newest => (RepositoryState::Unavailable, reason()),
+        ModelState::Loading if live => (RepositoryState::Loading, String::new()),
+        ModelState::Failed if live => (RepositoryState::Unavailable, reason()),
         ModelState::Backbone => (RepositoryState::Unavailable, "a backbone without classes".to_owned()),
+        // Triton's word for a model that was unloaded by hand.
+        ModelState::Stopped => (RepositoryState::Unavailable, "unloaded".to_owned()),
         _ => (RepositoryState::Unavailable, "another version answers".to_owned()),
     }
 }
