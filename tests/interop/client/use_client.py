@@ -4,8 +4,8 @@
 
 On the server at URL, which has the model `tiny` and runs it on ENGINE: lists models, classifies files and bytes, starts
 a fine-tune on the pictures in the folder DATASET (a folder for each class, named after it), follows it to its end,
-classifies with the new model `colours`, calls another fine-tune off, and meets the errors that a client must be able to
-tell apart.
+classifies with the new model `colours`, lets another version of it answer, calls another fine-tune off, and meets the
+errors that a client must be able to tell apart.
 """
 
 import json
@@ -24,6 +24,7 @@ from graft_client import (
     JobDataset,
     JobState,
     Layout,
+    LiveRequest,
     NewDataset,
     StoredKind,
     StoredSource,
@@ -174,6 +175,22 @@ def check_new_model(client: Client, dataset: Path) -> None:
     print(f"the new model tells {model.labels} apart")
 
 
+def check_promote(client: Client, dataset: Path) -> None:
+    job = client.finetune.create_finetune(request(dataset, "colours", EPOCHS // 2))
+    for _ in patiently():
+        job = client.finetune.get_finetune(job.id)
+        if job.state in OVER:
+            break
+    expect(job.state == JobState.SUCCEEDED, f"the second fine-tune succeeds: {job}")
+    picture = next(dataset.glob("*/*")).read_bytes()
+    for version in (2, 1):
+        model = client.models.set_live("colours", LiveRequest(version=version))
+        expect(model.version == version, f"version {version} of colours answers: {model.version}")
+        answer = client.classify.classify_bytes(picture, model="colours")
+        expect(answer.version == version, f"version {version} of colours classifies: {answer.version}")
+    print("another version was promoted, and rolled back")
+
+
 def check_cancel(client: Client, dataset: Path) -> None:
     job = client.finetune.create_finetune(request(dataset, "endless", 1_000_000))
     for _ in patiently():
@@ -219,6 +236,7 @@ def main(url: str, engine: str, dataset: Path) -> None:
     check_errors(client, pictures[0])
     check_finetune(client, dataset)
     check_new_model(client, dataset)
+    check_promote(client, dataset)
     check_cancel(client, dataset)
     check_stored_dataset(client, dataset)
 

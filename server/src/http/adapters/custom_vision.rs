@@ -78,7 +78,8 @@ documents! {
     operation_id = "custom_vision_classify", tag = "clients",
     params(
         ("api" = String, Path, description = "The version of Custom Vision's API; each of 3.x.", example = "v3.1"),
-        ("project" = String, Path, description = "Any; it comes back in the answer.", example = "1ea5e1b4-3b0f-4a34-9c34-5f0a7d3e6b21"),
+        ("project" = String, Path, description = "Any; it comes back in the answer.",
+         example = "1ea5e1b4-3b0f-4a34-9c34-5f0a7d3e6b21"),
         ("model" = String, Path, description = "The name of the published iteration: the model's name.", example = "flowers"),
     ),
     request_body(content = ImageFile, content_type = "application/octet-stream"),

@@ -33,9 +33,9 @@ pub struct SageMakerPrediction {
 documents! {
     /// The errors of `POST /invocations`.
     InvocationErrors as ERROR_TEXT:
-        ModelNotNamed, InvalidParameter, InvalidMultipart, BodyUnreadable, ImageEmpty, ImageMissing, NotAnImage, ImageUnsupported,
-        ImageTruncated, ImageCorrupt, ImageTooLarge, NotAClassifier, ModelNotFound, BodyTooLarge, UnsupportedMediaType,
-        Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
+        ModelNotNamed, InvalidParameter, InvalidMultipart, BodyUnreadable, ImageEmpty, ImageMissing, NotAnImage,
+        ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge, NotAClassifier, ModelNotFound, BodyTooLarge,
+        UnsupportedMediaType, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
 
 /// Classify an image as a container of SageMaker does

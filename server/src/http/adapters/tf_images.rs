@@ -26,7 +26,10 @@ pub struct TfPredictRequest {
     instances: Option<Vec<TfImage>>,
     /// The images as a list, or an object with one field that is the list.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false, value_type = Option<serde_json::Value>, example = json!({"image_bytes": [{"b64": "iVBORw0KGgo…"}]}))]
+    #[schema(
+        nullable = false, value_type = Option<serde_json::Value>,
+        example = json!({"image_bytes": [{"b64": "iVBORw0KGgo…"}]}),
+    )]
     inputs: Option<TfColumn>,
 }
 

@@ -30,8 +30,8 @@ pub struct RepositoryChange {
 documents! {
     /// The errors of `POST /v2/repository/models/{model}/load`.
     LoadErrors as ERROR_TEXT:
-        InvalidJson, InvalidBody, ModelNotFound, NotAClassifier, BodyUnreadable, BodyTooLarge, ModelLoading, ModelFailed, StorageFull,
-        BodyTimeout, ServerBusy
+        InvalidJson, InvalidBody, ModelNotFound, NotAClassifier, BodyUnreadable, BodyTooLarge, ModelLoading, ModelFailed,
+        StorageFull, BodyTimeout, ServerBusy
 }
 
 documents! {
