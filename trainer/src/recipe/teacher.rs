@@ -109,13 +109,13 @@ impl Plan {
     /// [`RecipeError`] when the teacher lacks a class, or an image cannot be read and such are refused;
     /// [`FitError::Stopped`] when the observer asks for it.
     pub fn ask_teacher(&mut self, teacher: Teacher<'_>, observer: &mut dyn Observer) -> Result<(), RecipeError> {
-        let mut asked = Asked::new(teacher, &self.labels, self.loading)?;
+        let mut session = TeacherSession::new(teacher, &self.labels, self.loading)?;
         let total = self.samples.len() as u64;
-        let mut logits = Vec::with_capacity(self.samples.len() * asked.classes.len());
+        let mut logits = Vec::with_capacity(self.samples.len() * session.classes.len());
         observer.event(Event::Phase { phase: Phase::Features });
         for chunk in self.samples.chunks(CHUNK) {
-            logits.extend(asked.answers(chunk)?);
-            let done = (logits.len() / asked.classes.len()) as u64;
+            logits.extend(session.answers(chunk)?);
+            let done = (logits.len() / session.classes.len()) as u64;
             observer.event(Event::Progress { phase: Phase::Features, done, total });
             if observer.stopped() {
                 return Err(FitError::Stopped.into());
@@ -123,13 +123,13 @@ impl Plan {
         }
         let TeacherOptions { share, temperature, .. } = *teacher.options;
         let answers = TeacherAnswers { share, temperature };
-        self.soft_targets = Some(SoftTargets::of_logits(&logits, asked.classes.len(), answers));
+        self.soft_targets = Some(SoftTargets::of_logits(&logits, session.classes.len(), answers));
         Ok(())
     }
 }
 
 /// A teacher that answers.
-struct Asked<'a> {
+struct TeacherSession<'a> {
     preprocess: &'a Preprocess,
     executor: CpuExecutor,
     cache: FeatureCache,
@@ -138,7 +138,7 @@ struct Asked<'a> {
     loading: LoadOptions,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TeacherSession<'a> {
     fn new(teacher: Teacher<'a>, labels: &Labels, loading: LoadOptions) -> Result<Self, RecipeError> {
         let Teacher { options, network: Network { graph, params, spec }, cache, backend } = teacher;
         let classes = class_numbers(&options.model, spec.labels.as_ref(), labels)?;
@@ -156,9 +156,9 @@ impl<'a> Asked<'a> {
 
     /// The logits of the classes for these images, `[n, classes]`.
     fn answers(&mut self, samples: &[Sample]) -> Result<Vec<f32>, RecipeError> {
-        let files: Vec<Option<AskedFile<'_>>> =
+        let files: Vec<Option<TeacherImage<'_>>> =
             samples.par_iter().map(|sample| self.read(sample)).collect::<Result<_, _>>()?;
-        let missing: Vec<&AskedFile<'_>> =
+        let missing: Vec<&TeacherImage<'_>> =
             files.iter().flatten().filter(|file| self.cache.get(&file.key).is_none()).collect();
         let decoded = missing.par_iter().map(|file| {
             let input = self.preprocess.apply(&file.bytes, &self.loading.limits);
@@ -181,7 +181,7 @@ impl<'a> Asked<'a> {
     }
 
     /// A file that decodes, or nothing for one that is left out.
-    fn read<'s>(&self, sample: &'s Sample) -> Result<Option<AskedFile<'s>>, RecipeError> {
+    fn read<'s>(&self, sample: &'s Sample) -> Result<Option<TeacherImage<'s>>, RecipeError> {
         let read = sample.read(&self.loading.limits).and_then(|bytes| {
             decode(&bytes, &self.loading.limits).map_err(|source| DatasetError::image(&sample.path, source))?;
             Ok(bytes)
@@ -189,7 +189,7 @@ impl<'a> Asked<'a> {
         match read {
             Ok(bytes) => {
                 let key = CacheKey::new(&Checksum::of(&bytes), View::Plain).map_err(FitError::from)?;
-                Ok(Some(AskedFile { sample, key, bytes }))
+                Ok(Some(TeacherImage { sample, key, bytes }))
             }
             Err(_) if self.loading.bad_files != BadFilePolicy::Refuse => Ok(None),
             Err(error) => Err(error.into()),
@@ -198,7 +198,7 @@ impl<'a> Asked<'a> {
 }
 
 /// An image file that a teacher is asked about.
-struct AskedFile<'s> {
+struct TeacherImage<'s> {
     sample: &'s Sample,
     key: CacheKey,
     bytes: Vec<u8>,

@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use ort::memory::Allocator;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
@@ -62,8 +61,7 @@ impl OptimizedModel {
     }
 }
 
-/// A tensor of ours, at an address that vector instructions like, or nothing for one that is small or of a kind that weights
-/// seldom are.
+/// A tensor of ours, or nothing for one that is small or of a kind that weights seldom are.
 fn shared(initializer: &TensorProto) -> ort::Result<Option<DynValue>> {
     let bytes = initializer.raw_data.as_ref();
     if bytes.len() < LEAST {
@@ -80,12 +78,10 @@ fn shared(initializer: &TensorProto) -> ort::Result<Option<DynValue>> {
     })
 }
 
-fn filled<T: PrimitiveTensorElementType + Copy + std::fmt::Debug>(
+/// ONNX Runtime shares a tensor only if the memory is ours.
+fn filled<T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     dims: &[i64],
     numbers: impl Iterator<Item = T>,
 ) -> ort::Result<DynValue> {
-    let mut tensor = Tensor::<T>::new(&Allocator::default(), dims.to_vec())?;
-    let (_, data) = tensor.extract_tensor_mut();
-    data.iter_mut().zip(numbers).for_each(|(to, from)| *to = from);
-    Ok(tensor.into_dyn())
+    Ok(Tensor::from_array((dims.to_vec(), numbers.collect::<Vec<T>>()))?.into_dyn())
 }
