@@ -21,7 +21,7 @@ export async function open(visit) {
 
 /** @param {import('../app.js').Visit} visit */
 async function openList({ main, life }) {
-  const list = h('div.cards');
+  const list = h('div');
   const engine = h('p.muted');
   const adds = await offers('post', '/models');
   const add = () => adds && h('a.button', { href: '#/serve/add' }, t('serve.add'));
@@ -29,8 +29,7 @@ async function openList({ main, life }) {
   const refresh = async () => {
     const models = await get('/models', { signal: life.signal });
     engine.textContent = engineLine(models.engine);
-    if (models.data.length === 0) list.replaceWith(emptyState(t('serve.none'), t('serve.none_help'), add()));
-    fill(list, models.data.map(card));
+    fill(list, models.data.length === 0 ? emptyState(t('serve.none'), t('serve.none_help'), add()) : h('div.cards', null, models.data.map(card)));
   };
   await refresh();
   life.every(3000, async () => {
