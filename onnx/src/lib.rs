@@ -29,6 +29,7 @@ pub mod metadata;
 pub mod opaque;
 pub mod parity;
 pub mod precision;
+pub mod quantize;
 pub mod signature;
 
 mod edit;
@@ -51,4 +52,5 @@ pub use import::{ImportedModel, import};
 pub use opaque::{Batching, OpaqueOptions};
 pub use order::NodeCycle;
 pub use precision::Precision;
+pub use quantize::{QuantizeError, Quantizer};
 pub use signature::{Signature, SignatureError, SignatureOptions};

@@ -56,6 +56,11 @@ pub trait Engine: Send {
 pub struct Outputs(Vec<(String, Tensor)>);
 
 impl Outputs {
+    #[cfg(test)]
+    pub(crate) fn new(outputs: Vec<(String, Tensor)>) -> Self {
+        Self(outputs)
+    }
+
     /// The output of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Tensor> {

@@ -40,7 +40,7 @@ pub(crate) fn scales_name(name: &str) -> String {
 }
 
 /// Real numbers.
-pub(super) fn floats(name: &str, tensor: &Tensor) -> TensorProto {
+pub(crate) fn floats(name: &str, tensor: &Tensor) -> TensorProto {
     let bytes = tensor.data().iter().flat_map(|number| number.to_le_bytes()).collect();
     raw(name, tensor.shape(), data_type::FLOAT, bytes)
 }
@@ -72,7 +72,8 @@ pub(crate) fn integers(name: &str, numbers: &[i64]) -> TensorProto {
     raw(name, &[numbers.len()], data_type::INT64, bytes)
 }
 
-fn raw(name: &str, shape: &[usize], data_type: i32, bytes: Vec<u8>) -> TensorProto {
+/// Numbers as little-endian bytes.
+pub(crate) fn raw(name: &str, shape: &[usize], data_type: i32, bytes: Vec<u8>) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
         dims: shape.iter().map(|&dim| dim as i64).collect(),

@@ -7,7 +7,7 @@ mod value_info;
 mod writer;
 
 pub(crate) use attribute::Attribute;
-pub(crate) use initializer::{has_outputs, initializers, integers, scales_name};
+pub(crate) use initializer::{floats, has_outputs, initializers, integers, raw, scales_name};
 pub use options::{BatchNormalization, ExportOptions, PixelNormalization, WeightPrecision};
 pub(crate) use value_info::{image_input, value_info};
 pub(crate) use writer::{GraphParts, GraphWriter, WriterNames};

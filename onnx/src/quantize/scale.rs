@@ -1,0 +1,60 @@
+//! The steps of 8-bit numbers.
+
+/// The largest `i8` that is used: a symmetric range has no -128.
+const LARGEST_WEIGHT: f32 = 127.0;
+/// The most that a bias may take of an `i32` in which products are summed, so that the sum has room beside it.
+const LARGEST_BIAS: f64 = (1_u32 << 30) as f64;
+
+/// How `u8` stands for numbers: `scale * (q - zero_point)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ActivationScale {
+    pub(super) scale: f32,
+    pub(super) zero_point: u8,
+}
+
+impl ActivationScale {
+    /// For numbers in this range, zero included, which is what padding and rectifiers make. With a ceiling, no number is above
+    /// it: ONNX Runtime drops a `Clip` before a `QuantizeLinear` only if that reaches no further.
+    pub(super) fn of([low, high]: [f32; 2], ceiling: Option<f32>) -> Self {
+        let (low, high) = (low.min(0.0), high.max(0.0));
+        let mut scale = (high - low) / 255.0;
+        if !scale.is_normal() {
+            return Self { scale: 1.0, zero_point: 0 };
+        }
+        if let Some(ceiling) = ceiling.filter(|&ceiling| low == 0.0 && high <= ceiling) {
+            while scale * 255.0 > ceiling {
+                scale = scale.next_down();
+            }
+        }
+        let zero_point = (-low / scale).round().clamp(0.0, 255.0) as u8;
+        Self { scale, zero_point }
+    }
+}
+
+/// Weights of one output channel as `i8`, and their bias as `i32`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WeightScale {
+    pub(super) scale: f32,
+    /// The scale of the bias is that of the products.
+    pub(super) bias_scale: f32,
+}
+
+impl WeightScale {
+    /// For a channel with weights up to `largest`, whose bias is added to products with activations of this scale. Weights
+    /// that are tiny beside their bias get larger steps than they need, so that the bias fits.
+    pub(super) fn of(largest: f32, bias: f32, input: ActivationScale) -> Self {
+        let for_weights = f64::from(largest) / f64::from(LARGEST_WEIGHT);
+        let for_bias = f64::from(bias).abs() / (f64::from(input.scale) * LARGEST_BIAS);
+        let scale = for_weights.max(for_bias) as f32;
+        let scale = if scale.is_normal() { scale } else { 1.0 };
+        Self { scale, bias_scale: scale * input.scale }
+    }
+
+    pub(super) fn weight(&self, weight: f32) -> i8 {
+        (weight / self.scale).round_ties_even().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i8
+    }
+
+    pub(super) fn bias(&self, bias: f32) -> i32 {
+        (f64::from(bias) / f64::from(self.bias_scale)).round_ties_even() as i32
+    }
+}
