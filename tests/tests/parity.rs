@@ -1,12 +1,15 @@
 //! The executor, tract and ONNX Runtime give the same logits, and a batch of N gives those of N singles. All networks are
 //! compared by `just parity`, which writes the table in `onnx/README.md`; here are those that differ in kind.
 
-use models::{Labels, ModelSpec, Network, Preprocess, zoo};
-use onnx::parity::TOLERANCE;
+use models::preprocess::ImageBatch;
+use models::{Labels, ModelSpec, Network, Preprocess, Tensor, zoo};
+use onnx::parity::{TOLERANCE, relative_difference};
+use onnx::{EngineSet, engine};
 use tests::{library, parity};
+use trainer::backend::CpuExecutor;
 
 /// One of each way in which the tables differ, at a size where nothing divides evenly where the network allows it.
-const NETWORKS: [(&str, [usize; 2]); 12] = [
+const NETWORKS: [(&str, [usize; 2]); 13] = [
     ("vgg11_lrn", [96, 130]),
     ("vgg11_bn", [224, 224]),
     ("vgg16_c", [32, 32]),
@@ -19,6 +22,7 @@ const NETWORKS: [(&str, [usize; 2]); 12] = [
     ("preact_resnet164_cifar", [33, 31]),
     ("tflearn_resnet32", [33, 31]),
     ("tflearn_resnet32_mean", [33, 30]),
+    ("starter", [64, 64]),
 ];
 
 #[test]
@@ -39,6 +43,33 @@ fn pretrained_networks() {
         let spec = ModelSpec::new("test", labels, preprocess);
         let graph = imported.graph.normalized(&spec.preprocess.normalize()).unwrap();
         agree(file, &Network::new(graph, &imported.params, spec).unwrap(), 3);
+    }
+}
+
+#[test]
+fn engines_that_share_weights_answer_alike_at_the_same_time() {
+    let _ort = library::load();
+    let graph = zoo::find("resnet18").unwrap().graph([64; 2], 10).unwrap();
+    let network = parity::scrambled(&graph);
+    let images: Vec<ImageBatch> = (0..4).map(|seed| ImageBatch::noise(1, [3, 64, 64], seed)).collect();
+    let executor = CpuExecutor::new(&network.graph, &network.params).unwrap();
+    let expected: Vec<Tensor> = images.iter().map(|image| executor.infer_batch(image).unwrap()).collect();
+    let file = onnx::export(&network, &onnx::ExportOptions::default()).unwrap();
+    for kind in engine::available() {
+        let EngineSet { wide, narrow } = engine::open_set(kind, &file, 3.try_into().unwrap()).unwrap();
+        assert_eq!(narrow.len(), 3);
+        std::thread::scope(|scope| {
+            for mut engine in narrow.into_iter().chain([wide]) {
+                let (images, expected) = (&images, &expected);
+                scope.spawn(move || {
+                    for (image, expected) in images.iter().zip(expected) {
+                        let outputs = engine.run(image).unwrap();
+                        let difference = relative_difference(expected.data(), outputs.first().unwrap().data());
+                        assert!(difference < TOLERANCE, "{kind}: {difference:.1e} of the largest logit");
+                    }
+                });
+            }
+        });
     }
 }
 

@@ -87,6 +87,7 @@ fn name_of(data: &Path) -> Result<ModelName> {
     let stem = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
     let stem = stem.map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     let stem = stem.strip_prefix("stored:").unwrap_or(&stem).split('@').next().unwrap_or_default();
+    let stem = stem.strip_suffix(".tar").unwrap_or(stem);
     let plain: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let words: Vec<&str> = plain.split('-').filter(|word| !word.is_empty()).collect();
     let name: String = words.join("-").chars().take(LONGEST_NAME).collect();
@@ -179,4 +180,24 @@ fn summarize(report: &FinetuneReport) -> Result<()> {
     };
     let rows: Vec<[String; 4]> = classes.iter().take(HARDEST).map(row).collect();
     Ok(output::table(["HARDEST CLASSES", "PRECISION", "RECALL", "F1"], &rows)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_named_after_its_images() {
+        for (data, name) in [
+            ("/photos/Flowers", "flowers"),
+            ("Photos of 2024.zip", "photos-of-2024"),
+            ("flowers.tar.gz", "flowers"),
+            ("oxford17", "oxford17"),
+            ("stored:roses@3", "roses"),
+        ] {
+            assert_eq!(name_of(Path::new(data)).unwrap().as_str(), name, "{data}");
+        }
+        let error = name_of(Path::new("..../???")).unwrap_err().to_string();
+        assert!(error.contains("choose one with --name"), "{error}");
+    }
 }
