@@ -137,7 +137,7 @@ test('a job that fails says why and what to do, and is tried again', { timeout: 
   const broken = page.getByRole('region').or(page.locator('section')).filter({ hasText: 'Files that cannot be used' }).last();
   await broken.getByRole('button', { name: 'Remove' }).click();
   await page.keyboard.press('Escape');
-  await page.locator('.notice').getByRole('button', { name: 'Close' }).click();
+  await page.locator('.notice').filter({ hasText: 'removed' }).getByRole('button', { name: 'Close' }).click();
   await until('the file is removed', async () => (await server.get('/datasets/colors')).images === 23);
   assertCalm(page);
 });

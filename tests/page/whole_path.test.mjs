@@ -65,7 +65,7 @@ test('a person makes a data set, trains, looks, tries, promotes and corrects', {
     assert.equal((await server.get('/datasets/colors')).images, 36);
     await page.getByRole('listbox', { name: /^blue/ }).getByRole('option').last().click();
     await page.keyboard.press('Delete');
-    await page.locator('.notice').getByRole('button', { name: 'Close' }).click();
+    await page.locator('.notice').filter({ hasText: 'removed' }).getByRole('button', { name: 'Close' }).click();
     await until('the server removes it', async () => (await server.get('/datasets/colors')).images === 35);
   });
 
