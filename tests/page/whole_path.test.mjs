@@ -133,7 +133,7 @@ test('a person makes a data set, trains, looks, tries, promotes and corrects', {
     await row(1).getByRole('button', { name: 'Roll back to it' }).click();
     await until('version 1 answers again', async () => (await server.get('/models/colors')).version === 1);
     await visit(page, address, 'look/colors/2');
-    await page.getByText('Versions over time').waitFor();
+    await page.locator('figcaption', { hasText: 'Versions over time' }).waitFor();
   });
 
   await of.test('every room is accessible in Chinese, in the dark, on a phone', async () => {
