@@ -16,14 +16,15 @@ pub(crate) fn initializers<'p>(
     precision: WeightPrecision,
 ) -> impl Iterator<Item = TensorProto> + 'p {
     let shapes = shapes.clone();
-    params.iter().flat_map(move |(name, tensor)| {
+    params.iter().flat_map(move |(name, param)| {
         let tensor = match shapes.get(name) {
-            Some(shape) => Tensor::new(shape.clone(), tensor.data().to_vec()),
-            None => tensor.clone(),
+            Some(shape) => Tensor::new(shape.clone(), param.data().to_vec()),
+            None => param.clone(),
         };
         match precision {
             WeightPrecision::Half => vec![halves(name, &tensor)],
-            WeightPrecision::Int8 if has_outputs(&tensor) => bytes(name, &tensor),
+            // The file may give a vector more dimensions; what it is says the network.
+            WeightPrecision::Int8 if has_outputs(param) => bytes(name, &tensor),
             WeightPrecision::Single | WeightPrecision::Int8 => vec![floats(name, &tensor)],
         }
     })
