@@ -74,6 +74,7 @@ fn counts_agree_with_the_clients_while_models_are_reloaded() {
         });
         for version in 2..=4 {
             let _next = import("base");
+            let _live = sandbox.succeed(&["models", "live", "base", &format!("{version}")]);
             server.wait("the next version serves", || {
                 (json(server.get("/models/base"))["version"] == version).then_some(())
             });

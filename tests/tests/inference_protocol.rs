@@ -80,6 +80,7 @@ fn every_request_is_answered_as_the_protocol_says() {
         let file = sandbox.path(&format!("{name}.onnx"));
         let _version = sandbox.succeed(&["import", text(&file), "--name", name]);
     }
+    let _live = sandbox.succeed(&["models", "live", "colors", "2"]);
     let server = sandbox.serve(&["--engine", "tract", "--max-images", "4"]);
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/data/inference_protocol.json");
     let corpus = std::fs::read_to_string(corpus).expect("the corpus");

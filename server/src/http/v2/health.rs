@@ -147,7 +147,9 @@ fn readiness(state: &AppState, target: &ModelTarget) -> Result<Json<V2ModelReadi
         state if state.answers() => Ok(Json(V2ModelReadiness { name, ready: true })),
         ModelState::Backbone => Err(Code::NotAClassifier.into()),
         ModelState::Failed => Err(ApiError::new(Code::ModelFailed, format!("model `{name}` cannot serve{}", reason()))),
-        ModelState::Stopped => Err(Code::ModelUnloaded.into()),
+        ModelState::Stopped => {
+            Err(ApiError::new(Code::ModelUnloaded, format!("model `{name}` does not answer: it was unloaded")))
+        }
         _ => Err(ApiError::new(Code::ModelLoading, format!("model `{name}` does not answer yet{}", reason()))),
     }
 }
