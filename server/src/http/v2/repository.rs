@@ -4,6 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::http::extract::parse_json;
@@ -78,7 +79,12 @@ pub(super) async fn body<T: Default + serde::de::DeserializeOwned>(
 ) -> Result<T, ApiError> {
     let bytes = Bytes::from_request(request, state).await;
     let bytes = bytes.map_err(|rejection| ApiError::new(Code::BodyUnreadable, rejection.body_text()))?;
-    if bytes.is_empty() { Ok(T::default()) } else { parse_json(&bytes) }
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    // serde takes a list for a structure as well, field by field.
+    let fields: Map<String, Value> = parse_json(&bytes)?;
+    serde_json::from_value(Value::Object(fields)).map_err(|error| ApiError::new(Code::InvalidBody, error.to_string()))
 }
 
 /// Each version of a model; of them, one at most answers.

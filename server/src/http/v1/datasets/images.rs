@@ -295,7 +295,10 @@ pub async fn list_images(
     get, path = "/datasets/{name}/images/{id}", operation_id = "get_dataset_image", tag = "datasets",
     params(ImagePath),
     responses(
-        (status = 200, description = "The image file.", body = ImageContent, content_type = "application/octet-stream"),
+        (status = 200, description = "The image file.", content(
+            (ImageContent = "application/octet-stream"), (ImageContent = "image/bmp"), (ImageContent = "image/gif"),
+            (ImageContent = "image/jpeg"), (ImageContent = "image/png"), (ImageContent = "image/webp"),
+        )),
         GetImageErrors
     )
 )]

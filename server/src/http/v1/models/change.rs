@@ -57,6 +57,8 @@ documents! {
 }
 
 /// Change what is noted about a model
+///
+/// What people say of it; nothing about how it answers.
 #[utoipa::path(
     patch, path = "/models/{name}", operation_id = "change_model", tag = "models",
     params(ModelPath), request_body = ModelChange,

@@ -39,6 +39,8 @@ documents! {
 }
 
 /// Say which model is the default
+///
+/// The one that answers requests without a model's name.
 #[utoipa::path(
     get, path = "/default-model", operation_id = "get_default_model", tag = "models",
     responses((status = 200, description = "The default model.", body = DefaultModel), GetDefaultErrors)
