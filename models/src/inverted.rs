@@ -1,6 +1,6 @@
 //! Networks of inverted residuals for small images: blocks that widen, filter and narrow again, with a shortcut between the
-//! narrow ends (Sandler et al. 2018, "`MobileNetV2`", figure 3), and in the first stages one 3x3 convolution in the place of
-//! the first two (Tan and Le 2021, "`EfficientNetV2`", figure 2). Wide maps at few pixels are what a CPU is fast at.
+//! narrow ends (Sandler et al. 2018, "MobileNetV2", figure 3), and in the first stages one 3x3 convolution in the place of
+//! the first two (Tan and Le 2021, "EfficientNetV2", figure 2). Wide maps at few pixels are what a CPU is fast at.
 
 use crate::graph::{Graph, GraphBuilder, GraphError, NodeId};
 use crate::ops::{Add, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, Relu, Shape};

@@ -67,6 +67,7 @@ fn a_network_is_fetched_checked_and_stored_with_the_preparation_of_its_weights()
         assert!(printed.contains(&format!("shorter side to {shorter}, centre 224x224")), "{printed}");
         assert!(printed.contains("stored `resnet18`"), "{printed}");
     }
+    let _live = sandbox.succeed(&["models", "live", "resnet18", "2"]);
     let models: Value = serde_json::from_str(&sandbox.succeed(&["models", "--json"])).unwrap();
     let spec = &models[0]["spec"];
     assert_eq!((&spec["architecture"], &spec["labels"][207]), (&"resnet18".into(), &"golden retriever".into()));

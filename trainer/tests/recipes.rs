@@ -186,9 +186,9 @@ fn counts_of_epochs_become_counts_of_steps() {
 /// A classifier that tells red from blue by the mean of an image: what it calls nothing, blue and red.
 fn red_or_blue(labels: [&str; 3]) -> Network {
     let mut builder = GraphBuilder::new("x", Shape::image(3, 32, 32));
-    let mean = builder.push("mean", GlobalAvgPool, &[builder.input()]).unwrap();
-    let flat = builder.push("flat", Flatten, &[mean]).unwrap();
-    let logits = builder.push("fc", Linear::new(3, 3), &[flat]).unwrap();
+    let mean = builder.push("mean", GlobalAvgPool, &[builder.input()]).expect("a network of three layers");
+    let flat = builder.push("flat", Flatten, &[mean]).expect("a network of three layers");
+    let logits = builder.push("fc", Linear::new(3, 3), &[flat]).expect("a network of three layers");
     let weight = vec![0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
     let params = Params::from_iter([
         ("fc.weight".to_owned(), Tensor::new([3, 3], weight)),
@@ -201,7 +201,7 @@ fn red_or_blue(labels: [&str; 3]) -> Network {
         scores: ScoreSpec::default(),
         training: None,
     };
-    Network::new(builder.finish(logits), &params, spec).unwrap()
+    Network::new(builder.finish(logits), &params, spec).expect("a network of three layers")
 }
 
 fn asked(plan: &mut Plan, network: &Network, cache: &Path) -> Result<(), RecipeError> {

@@ -39,7 +39,7 @@ pub struct Model {
     admission: Arc<Admission>,
     metrics: ModelMetrics,
     memory: u64,
-    plan: RunPlan,
+    plan: Box<RunPlan>,
     queue: UnboundedSender<QueuedImage>,
     failure: Arc<OnceLock<String>>,
     worker: JoinHandle<()>,
@@ -174,7 +174,20 @@ impl Model {
         };
         let worker = tokio::spawn(worker.work());
         let labels = RwLock::new(Arc::new(labels));
-        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, plan, queue, failure, worker })
+        Ok(Self {
+            name,
+            version,
+            labels,
+            scores,
+            preprocess,
+            admission,
+            metrics,
+            memory,
+            plan: Box::new(plan),
+            queue,
+            failure,
+            worker,
+        })
     }
 
     /// Ends the model and waits until its memory is free.
@@ -235,7 +248,7 @@ impl Model {
     /// How it is run, and what was measured for that.
     #[must_use]
     pub fn run_plan(&self) -> RunPlan {
-        self.plan
+        *self.plan
     }
 
     /// What is counted for it.

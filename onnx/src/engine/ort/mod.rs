@@ -143,6 +143,7 @@ pub(super) struct OrtEngine {
 }
 
 /// How a session is opened.
+#[derive(Clone, Copy)]
 struct SessionSpec<'a> {
     file: &'a [u8],
     threads: NonZeroUsize,

@@ -109,10 +109,11 @@ pub(super) fn default(args: &DefaultArgs, context: &ModelsContext<'_>) -> Result
     if context.output.is_json() {
         return Ok(output::json(&json!({"default": default}))?);
     }
-    Ok(match default {
+    match default {
         Some(name) => output::line(format_args!("`{name}` answers where a request names no model"))?,
         None => output::line(format_args!("there is no default model"))?,
-    })
+    }
+    Ok(())
 }
 
 pub(super) fn load(args: &LoadArgs, context: &ModelsContext<'_>) -> Result<()> {

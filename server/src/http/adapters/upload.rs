@@ -22,15 +22,17 @@ pub(super) async fn image(request: Request, state: &AppState, part: &str) -> Res
         let detail = "the header `content-type` names no boundary of the form; let the program that sends it set it";
         ApiError::new(Code::UnsupportedMediaType, detail)
     })?;
-    while let Some(field) = parts.next_field().await.map_err(|error| refusal(&error))? {
-        if field.name() == Some(part) {
-            return field.bytes().await.map_err(|error| refusal(&error));
-        }
-        let name = field.name().unwrap_or_default();
-        let detail = format!("there is a part named `{name}`; send the image in a part named `{part}`, and no other");
-        return Err(ApiError::new(Code::InvalidMultipart, detail));
+    let first = parts.next_field().await.map_err(|error| refusal(&error))?;
+    let Some(field) = first else {
+        let detail = format!("the form has no part; send the image in a part named `{part}`");
+        return Err(ApiError::new(Code::ImageMissing, detail));
+    };
+    if field.name() == Some(part) {
+        return field.bytes().await.map_err(|error| refusal(&error));
     }
-    Err(ApiError::new(Code::ImageMissing, format!("the form has no part; send the image in a part named `{part}`")))
+    let name = field.name().unwrap_or_default();
+    let detail = format!("there is a part named `{name}`; send the image in a part named `{part}`, and no other");
+    Err(ApiError::new(Code::InvalidMultipart, detail))
 }
 
 fn is_form(request: &Request) -> bool {
