@@ -1,5 +1,5 @@
 //! The Open Inference Protocol (version 2 of KServe's predict protocol) over HTTP, with Triton's extensions: the addresses,
-//! field names and statuses are theirs. Errors are `{"error": …}` ([`ERROR_TEXT`](crate::http::problem::ERROR_TEXT)).
+//! field names and statuses are theirs. Errors are `{"error": …}` (`ERROR_TEXT`).
 //!
 //! Images and tensors meet the same admission, queue, limits and counters as at `/classify`.
 
