@@ -84,10 +84,6 @@ machete:
 typos:
     typos
 
-# A wheel with the program, in target/wheels; PYTHON needs maturin
-wheel python="python3":
-    {{ python }} -m maturin build --release --locked --manifest-path server/Cargo.toml
-
 # Build the container image
 docker tag="graft":
     docker build --tag {{ tag }} .
