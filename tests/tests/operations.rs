@@ -30,6 +30,23 @@ fn trains(server: &Server, request: &Value) {
 }
 
 #[test]
+fn without_a_folder_for_temporary_files_a_model_serves_one_image_at_a_time() {
+    if fixtures::Library::OnnxRuntime.path().is_none() {
+        return;
+    }
+    let (sandbox, _request) = sandbox();
+    for (folder, warnings) in [("nowhere", 1), ("", 0)] {
+        let log = sandbox.path("log");
+        let mut command = sandbox.command(&["serve", "--engine", "ort"]);
+        command.env("GRAFT_THREADS", "2").env("TMPDIR", sandbox.path(folder));
+        let server = sandbox.serve_command(command, fs::File::create(&log).expect("a log").into());
+        classifies(&server);
+        let log = fs::read_to_string(&log).expect("the log");
+        assert_eq!(log.matches("its images run one after another").count(), warnings, "{log}");
+    }
+}
+
+#[test]
 fn a_log_that_takes_nothing_stops_neither_requests_nor_jobs() {
     let (sandbox, request) = sandbox();
     let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");

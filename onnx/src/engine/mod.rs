@@ -127,8 +127,19 @@ pub fn open(kind: EngineKind, file: &[u8], threads: NonZeroUsize) -> Result<Box<
 pub struct EngineSet {
     /// With all threads for one run.
     pub wide: Box<dyn Engine>,
-    /// With one thread each, as many as there are threads; they may run at the same time. None where `wide` has one thread.
+    /// With one thread each, as many as there are threads; they may run at the same time. None where `wide` has one thread,
+    /// or where there is an `obstacle`.
     pub narrow: Vec<Box<dyn Engine>>,
+    /// Why the weights cannot be shared, so that there is no narrow engine.
+    pub obstacle: Option<String>,
+}
+
+impl EngineSet {
+    /// One engine for all images.
+    #[must_use]
+    pub fn single(wide: Box<dyn Engine>) -> Self {
+        Self { wide, narrow: vec![], obstacle: None }
+    }
 }
 
 /// Opens a model for a server. The engines share what can be shared: the weights in ONNX Runtime, everything in tract.
@@ -137,7 +148,7 @@ pub struct EngineSet {
 /// As [`open`].
 pub fn open_set(kind: EngineKind, file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
     match kind {
-        _ if threads == NonZeroUsize::MIN => Ok(EngineSet { wide: open(kind, file, threads)?, narrow: vec![] }),
+        _ if threads == NonZeroUsize::MIN => Ok(EngineSet::single(open(kind, file, threads)?)),
         EngineKind::Ort => ort::OrtEngine::open_set(file, threads),
         EngineKind::Tract => tract::TractEngine::open_set(file, threads),
     }

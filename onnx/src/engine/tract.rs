@@ -44,7 +44,7 @@ impl TractEngine {
             Box::new(Self { plan, outputs, executor: executor(1), threads: 1 })
         };
         let narrow = (0..threads.get()).map(|_| narrow()).collect();
-        Ok(EngineSet { wide: Box::new(wide), narrow })
+        Ok(EngineSet { wide: Box::new(wide), narrow, obstacle: None })
     }
 
     /// The outputs for one image `[c, h, w]`.

@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use onnx::{Engine, EngineKind, EngineSet};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 /// How often an engine gives back the memory that its largest batch took.
 const RELEASE_EVERY: Duration = Duration::from_secs(10);
 
 /// What a model's engines are chosen for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum RunProfile {
     /// All threads for an image that is alone, if that is faster by measurement, and one for each where there are several
     #[default]
@@ -59,7 +56,7 @@ enum Width {
 impl Lanes {
     /// The engines that this profile runs; those that it does not are closed, and their memory is free.
     pub(super) fn new(engines: EngineSet, profile: RunProfile) -> Self {
-        let EngineSet { wide, narrow } = engines;
+        let EngineSet { wide, narrow, .. } = engines;
         let narrow = if profile == RunProfile::Latency { vec![] } else { narrow };
         let is_wide = profile != RunProfile::Throughput || narrow.is_empty();
         Self {

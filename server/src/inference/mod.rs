@@ -33,7 +33,6 @@ pub use lanes::RunProfile;
 pub use memory::MemoryOptions;
 pub use model::{ImageRequest, InferenceResult, Model};
 pub use registry::{LookupError, PromoteError, Registry, ShadowSample};
-pub use rehearsal::RunPlan;
 pub use self_test::check_version;
 pub use shadow::{
     Disagreement, LatencyQuantiles, ShadowAnswer, ShadowCounts, ShadowLatency, ShadowReport, ShadowState,

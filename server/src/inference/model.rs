@@ -39,7 +39,6 @@ pub struct Model {
     admission: Arc<Admission>,
     metrics: ModelMetrics,
     memory: u64,
-    plan: Box<RunPlan>,
     queue: UnboundedSender<QueuedImage>,
     failure: Arc<OnceLock<String>>,
     worker: JoinHandle<()>,
@@ -144,6 +143,9 @@ impl Model {
             };
             let before = resident();
             let mut engines = open(&stored.onnx).map_err(|error| error.to_string())?;
+            if let Some(obstacle) = &engines.obstacle {
+                tracing::warn!(model = %stored.name, obstacle, "its images run one after another");
+            }
             let throughput = tested.throughput();
             let plan = Rehearsal { model: &stored, profile, max_batch, throughput }.run(&mut engines)?;
             let lanes = Lanes::new(engines, plan.profile);
@@ -174,20 +176,7 @@ impl Model {
         };
         let worker = tokio::spawn(worker.work());
         let labels = RwLock::new(Arc::new(labels));
-        Ok(Self {
-            name,
-            version,
-            labels,
-            scores,
-            preprocess,
-            admission,
-            metrics,
-            memory,
-            plan: Box::new(plan),
-            queue,
-            failure,
-            worker,
-        })
+        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, queue, failure, worker })
     }
 
     /// Ends the model and waits until its memory is free.
@@ -243,12 +232,6 @@ impl Model {
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.memory
-    }
-
-    /// How it is run, and what was measured for that.
-    #[must_use]
-    pub fn run_plan(&self) -> RunPlan {
-        *self.plan
     }
 
     /// What is counted for it.

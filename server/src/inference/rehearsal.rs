@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use models::preprocess::{ImageBatch, Limits, PreparedImage};
 use onnx::{Engine, EngineSet};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::admission::Throughput;
 use super::lanes::RunProfile;
@@ -17,19 +15,16 @@ use crate::store::StoredModel;
 const RUNS: usize = 2;
 
 /// How a model is run, by a measurement when it was loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
-pub struct RunPlan {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RunPlan {
     /// What its engines are chosen for.
-    pub profile: RunProfile,
+    pub(super) profile: RunProfile,
     /// How many images run at a time, with a thread each, where there are several.
-    #[schema(minimum = 1, example = 2)]
-    pub lanes: usize,
+    pub(super) lanes: usize,
     /// An image that is alone, with all threads, in milliseconds of the clock.
-    #[schema(minimum = 0, example = 4.1)]
-    pub alone_ms: f64,
+    pub(super) alone_ms: f64,
     /// An image among as many others as there are lanes, with one thread, in milliseconds of the clock.
-    #[schema(minimum = 0, example = 5.4)]
-    pub busy_ms: f64,
+    pub(super) busy_ms: f64,
 }
 
 /// What a model's engines are tested with.

@@ -115,7 +115,7 @@ impl RecordingEngine {
 impl RecordingEngine {
     /// The engine alone, without one for images in company.
     pub(crate) fn set(file: &[u8], record: Arc<Mutex<EngineRecord>>) -> Result<EngineSet, EngineError> {
-        Ok(EngineSet { wide: Self::open(file, record)?, narrow: vec![] })
+        Ok(EngineSet::single(Self::open(file, record)?))
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
         let failure = Arc::default();
         let worker = Worker {
             name: "colors".parse().unwrap(),
-            lanes: Lanes::new(onnx::EngineSet { wide: engine, narrow: vec![] }, RunProfile::Auto),
+            lanes: Lanes::new(onnx::EngineSet::single(engine), RunProfile::Auto),
             entries,
             turns: ModelTurns::new(1),
             classes: 3,
@@ -221,7 +221,7 @@ mod tests {
         let (mut worker, replies) = worker(3, &watch);
         let file = onnx::export(&colors(), &onnx::ExportOptions::default()).unwrap();
         let engine = || RecordingEngine::open(&file, watch.clone()).unwrap();
-        let engines = onnx::EngineSet { wide: engine(), narrow: vec![engine(), engine()] };
+        let engines = onnx::EngineSet { narrow: vec![engine(), engine()], ..onnx::EngineSet::single(engine()) };
         (worker.lanes, worker.turns, worker.max_batch) =
             (Lanes::new(engines, RunProfile::Auto), ModelTurns::new(16), 1);
         let (open, opened) = std::sync::mpsc::channel::<()>();

@@ -158,12 +158,19 @@ impl OrtEngine {
     }
 
     /// An engine with all threads for an image that is alone, and one with a single thread for each of them. They have the
-    /// same weights in memory.
+    /// same weights in memory. Where that cannot be, as without a folder for temporary files, there is the first alone.
     pub(super) fn open_set(file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
+        Self::open_sharing(file, threads).or_else(|obstacle| {
+            let wide = Box::new(Self::open(file, threads)?);
+            Ok(EngineSet { obstacle: Some(obstacle.to_string()), ..EngineSet::single(wide) })
+        })
+    }
+
+    fn open_sharing(file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
         let model = OptimizedModel::new(file)?;
         let narrow = || Ok(Box::new(model.open(NonZeroUsize::MIN)?) as Box<dyn Engine>);
         let narrow = (0..threads.get()).map(|_| narrow()).collect::<Result<Vec<_>, EngineError>>()?;
-        Ok(EngineSet { wide: Box::new(model.open(threads)?), narrow })
+        Ok(EngineSet { wide: Box::new(model.open(threads)?), narrow, obstacle: None })
     }
 
     fn of(spec: SessionSpec<'_>) -> Result<Self, EngineError> {
