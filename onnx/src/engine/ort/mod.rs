@@ -1,5 +1,6 @@
 //! ONNX Runtime, from a library that is loaded at run time.
 
+mod arena;
 mod shared;
 
 use std::fmt;
@@ -112,6 +113,7 @@ pub fn load(path: &Path, threads: NonZeroUsize) -> Result<&'static Runtime, Load
         .with_intra_threads(threads.get())
         .and_then(|pool| pool.with_spin_control(false))
         .and_then(|pool| builder.with_telemetry(false).with_logger(silent).with_global_thread_pool(pool).build())
+        .and_then(|environment| arena::share(&environment).map(|()| environment))
         .map_err(|error| unusable(error.to_string()))?;
     let runtime = Runtime { version: version(&path), path: path.clone(), environment, threads };
     Ok(RUNTIME.get_or_init(|| runtime))
@@ -176,18 +178,17 @@ impl OrtEngine {
     fn of(spec: SessionSpec<'_>) -> Result<Self, EngineError> {
         let SessionSpec { file, threads, optimization, weights } = spec;
         let runtime = loaded().ok_or(EngineError::NotLoaded)?;
-        let mut builder =
-            Session::builder(&runtime.environment).map_err(refused)?.with_optimization_level(optimization);
+        let mut builder = session_builder(runtime, optimization).map_err(refused)?;
         if threads != runtime.threads {
             builder = builder
-                .and_then(SessionBuilder::with_independent_thread_pool)
+                .with_independent_thread_pool()
                 .and_then(|builder| builder.with_intra_threads(threads.get()))
-                .and_then(|builder| builder.with_intra_op_spinning(false));
+                .and_then(|builder| builder.with_intra_op_spinning(false))
+                .map_err(refused)?;
         }
         for (name, weight) in weights {
-            builder = builder.and_then(|builder| builder.with_initializer(name, weight.clone()));
+            builder = builder.with_initializer(name, weight.clone()).map_err(refused)?;
         }
-        let mut builder = builder.map_err(refused)?;
         let session = builder.commit_from_memory(file).map_err(refused)?;
         let fixed_batch = match session.inputs().first().map(Outlet::dtype) {
             Some(ValueType::Tensor { shape, .. }) => shape.first().and_then(|&dim| usize::try_from(dim).ok()),
@@ -239,6 +240,12 @@ impl OrtEngine {
         });
         outputs.collect()
     }
+}
+
+/// Sessions whose working memory is the environment's, and whose weights go back to the system with them.
+fn session_builder(runtime: &Runtime, optimization: GraphOptimizationLevel) -> ort::Result<SessionBuilder> {
+    let builder = Session::builder(&runtime.environment)?.with_optimization_level(optimization)?;
+    Ok(builder.with_env_allocators()?.with_device_allocated_initializers()?)
 }
 
 fn refused(reason: impl fmt::Display) -> EngineError {

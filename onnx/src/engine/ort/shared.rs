@@ -3,12 +3,11 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 use prost::Message;
 
-use super::{OrtEngine, SessionSpec, loaded, refused};
+use super::{OrtEngine, SessionSpec, loaded, refused, session_builder};
 use crate::engine::EngineError;
 use crate::proto::{ModelProto, TensorProto, data_type};
 
@@ -34,11 +33,8 @@ impl OptimizedModel {
         let runtime = loaded().ok_or(EngineError::NotLoaded)?;
         let folder = tempfile::tempdir().map_err(refused)?;
         let path = folder.path().join("optimized.onnx");
-        let builder = Session::builder(&runtime.environment).map_err(refused)?;
-        let builder = builder
-            .with_optimization_level(GraphOptimizationLevel::All)
-            .and_then(|builder| builder.with_optimized_model_path(&path));
-        let mut builder = builder.map_err(refused)?;
+        let builder = session_builder(runtime, GraphOptimizationLevel::All).map_err(refused)?;
+        let mut builder = builder.with_optimized_model_path(&path).map_err(refused)?;
         drop(builder.commit_from_memory(file).map_err(refused)?);
         let file = std::fs::read(&path).map_err(refused)?;
         let model = ModelProto::decode(file.as_slice()).map_err(refused)?;
