@@ -32,7 +32,7 @@ export class Server {
     server.port = await freePort();
     server.address = `http://127.0.0.1:${server.port}`;
     server.options = options;
-    server.environment = { ...process.env, ...(keys && { GRAFT_KEYS: keys }) };
+    server.environment = { ...process.env, GRAFT_NO_STARTER: 'true', ...(keys && { GRAFT_KEYS: keys }) };
     await server.run();
     return server;
   }

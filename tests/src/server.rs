@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// yields to everything else on them: it only bounds the time that a hanging test takes.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Lines that a server prints when it starts.
+const GREETING: usize = 6;
+
 /// The path of the program, which `cargo test --workspace` builds beside the tests.
 ///
 /// # Panics
@@ -44,9 +47,18 @@ impl Sandbox {
         self.folder.path().join(name)
     }
 
-    /// The program with this data folder and the test's environment, not yet started.
+    /// The program with this data folder and the test's environment, not yet started. The store holds what the test puts there
+    /// and nothing else.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.newcomer(arguments);
+        command.env("GRAFT_NO_STARTER", "true");
+        command
+    }
+
+    /// The same as somebody has it who has just installed the program: with the model that it comes with.
+    #[must_use]
+    pub fn newcomer(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(graft());
         command.arg("--data-dir").arg(self.path("data")).args(arguments).env("GRAFT_LOG", "warn");
         command
@@ -122,20 +134,35 @@ impl Sandbox {
     /// When it does not start.
     #[must_use]
     pub fn start(&self, mut command: Command, log: Stdio) -> Server {
+        command.stderr(log);
+        self.greeted(command).0
+    }
+
+    /// Starts a server, and returns it with what it prints for people.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn greeted(&self, mut command: Command) -> (Server, String) {
         command.args(["--port", "0", "--data-root"]).arg(self.folder.path());
-        let started = command.stdout(Stdio::piped()).stderr(log).spawn();
+        let started = command.stdout(Stdio::piped()).spawn();
         let mut child = started.unwrap_or_else(|error| panic!("graft serve: {error}"));
-        let mut first = String::new();
+        let mut greeting = String::new();
         if let Some(stdout) = child.stdout.take() {
             let mut lines = BufReader::new(stdout);
-            lines.read_line(&mut first).unwrap_or_else(|error| panic!("the first line: {error}"));
+            while greeting.lines().count() < GREETING {
+                let read = lines.read_line(&mut greeting).unwrap_or_else(|error| panic!("a line: {error}"));
+                if read == 0 {
+                    break;
+                }
+            }
             // Whatever else is printed must have a reader.
             std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
         }
-        let url = first.split_whitespace().find(|word| word.contains("://")).map(str::to_owned);
-        let url = url.unwrap_or_else(|| panic!("no address in {first:?}"));
+        let url = greeting.split_whitespace().find(|word| word.contains("://")).map(str::to_owned);
+        let url = url.unwrap_or_else(|| panic!("no address in {greeting:?}"));
         let client = Client::builder().timeout(PATIENCE).build().unwrap_or_else(|error| panic!("a client: {error}"));
-        Server { child, url, client }
+        (Server { child, url, client }, greeting)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::PreprocessError;
+use super::card::encode_png;
 
 /// A decoded image: 8 bits a channel, RGB, upright.
 ///
@@ -53,6 +54,11 @@ impl RgbImage {
     /// The bytes, taken out.
     pub fn into_data(self) -> Vec<u8> {
         self.data
+    }
+
+    /// A PNG file of it.
+    pub fn to_png(&self) -> Vec<u8> {
+        encode_png(self.width, self.height, &self.data)
     }
 
     /// The same values channels first: `[3, height, width]`, red then green then blue, each `0.0..=255.0`.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use onnx::ExportOptions;
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
-use server::store::{ModelContent, ModelName, ModelStore, OpaqueModel};
+use server::store::{ModelContent, ModelName, OpaqueModel};
 
 use super::{CommandContext, destination, output};
 
@@ -89,7 +89,7 @@ impl ExportArgs {
 }
 
 pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
-    let store = ModelStore::open(&context.data.models_dir())?;
+    let store = context.store()?;
     let version = store.resolve(&args.model, args.version)?;
     let options = args.options();
     let file = match store.content(&args.model, version)? {

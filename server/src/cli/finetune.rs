@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use server::finetune::{self, DeployOptions, FinetuneContext, FinetuneSpec};
 use server::runtime::Backends;
-use server::store::{ModelName, ModelStore};
+use server::store::ModelName;
 use trainer::data::FileAccess;
 use trainer::estimate::PhaseEstimate;
 use trainer::finetune::report::FinetuneReport;
@@ -21,7 +21,7 @@ use super::{CommandContext, findings, output, percent};
 #[derive(Debug, Args)]
 pub(super) struct FinetuneArgs {
     /// The stored model to graft upon
-    #[arg(long, env = "GRAFT_BASE", value_name = "MODEL")]
+    #[arg(long, env = "GRAFT_BASE", value_name = "MODEL", default_value = ModelName::STARTER)]
     base: ModelName,
 
     /// The images: a folder with one folder per class, a zip or tar archive of one, a CSV table, Oxford-17 or CIFAR-10;
@@ -66,6 +66,7 @@ const HARDEST: usize = 5;
 
 pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let mut progress = if args.plan.is_some() { Progress::on_stderr() } else { Progress::new() };
+    context.store()?;
     let dataset = args.dataset.locate(&args.data, context, &mut progress)?;
     let dataset = dataset.into();
     let name = match &args.name {
@@ -95,7 +96,7 @@ fn name_of(data: &Path) -> Result<ModelName> {
 }
 
 /// Trains, stores the model, and says what came of it.
-fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()> {
+pub(super) fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()> {
     let mut progress = Progress::new();
     let backends = context.backends()?;
     output::line(format_args!("grafts `{}` upon `{}`", spec.name, spec.base_model))?;
@@ -113,7 +114,7 @@ fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()> {
     let (name, version) = (&published.name, published.version);
     output::line(format_args!("stored `{name}` version {version}"))?;
     if let Some(deployment) = &published.report.deployment {
-        spec.deploy.apply(&ModelStore::open(&context.data.models_dir())?, &published)?;
+        spec.deploy.apply(&context.store()?, &published)?;
         output::line(format_args!("{}", deployment.reason))?;
     }
     output::line(format_args!("try it:  graft classify --model {} PHOTO.jpg", published.name))?;

@@ -6,6 +6,7 @@ mod classify;
 mod completions;
 mod config;
 mod data;
+mod demo;
 mod destination;
 mod evaluate;
 mod export;
@@ -36,11 +37,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, LogArgs, ServeArgs};
-use server::config::{EngineOptions, KernelChoice, KernelOptions};
+use server::config::{EngineOptions, KernelChoice, KernelOptions, StarterChoice};
 use server::finetune::FinetuneContext;
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
 use server::serve::{LiveSettings, Reload};
-use server::{allocator, http::router, jobs, serve, telemetry};
+use server::store::{ModelStore, StoreError};
+use server::{allocator, http::router, jobs, serve, starter, telemetry};
 
 use parse::CommandLine;
 
@@ -82,6 +84,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Train a new head on a stored model with your own images, and store the result
     Finetune(finetune::FinetuneArgs),
+    /// Draw pictures, train on them and classify new ones: the main job with nothing at hand
+    Demo(demo::DemoArgs),
     /// Measure a model on images whose classes are known
     Evaluate(evaluate::EvaluateArgs),
     /// Images with classes: say how they are understood, store, list and export them
@@ -130,12 +134,22 @@ enum Command {
 /// What every command works with.
 struct CommandContext {
     data: DataDir,
+    starter: StarterChoice,
     engine: EngineOptions,
     kernels: KernelOptions,
     log: LogArgs,
 }
 
 impl CommandContext {
+    /// The stored models, with the one that graft comes with unless the user leaves it out.
+    fn store(&self) -> Result<ModelStore, StoreError> {
+        let store = ModelStore::open(&self.data.models_dir())?;
+        if self.starter == StarterChoice::Provided {
+            starter::provide(&store);
+        }
+        Ok(store)
+    }
+
     /// The engine that the user wants, its library loaded.
     fn select(&self) -> Result<SelectedEngine, SelectError> {
         server::runtime::select(&self.engine, &self.data)
@@ -156,6 +170,7 @@ impl CommandContext {
         if self.kernels.kernels != KernelChoice::Auto {
             self.kernels()?;
         }
+        self.store()?;
         let config = args.resolve(self.data.clone(), self.kernels.clone(), self.log.clone());
         let reload: Reload = Box::new(|| Ok(LiveSettings { log: parse::parse()?.cli.log.log }));
         serve::serve(config, self.select()?, &reload)
@@ -171,6 +186,7 @@ pub(crate) fn main() -> ExitCode {
     let Cli { data, engine, kernels, log, .. } = &line.cli;
     let context = CommandContext {
         data: data.resolve(),
+        starter: data.starter(),
         engine: engine.clone().resolve(),
         kernels: kernels.clone().resolve(),
         log: log.clone(),
@@ -195,6 +211,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Serve(args)) => context.serve(&args)?,
         Some(Command::Classify(args)) => return classify::run(&args, context),
         Some(Command::Finetune(args)) => finetune::run(&args, context)?,
+        Some(Command::Demo(args)) => return demo::run(&args, context),
         Some(Command::Evaluate(args)) => evaluate::run(&args, context)?,
         Some(Command::Data(command)) => return data::run(&command, context),
         Some(Command::Train(args)) => train::run(&args, context)?,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use models::ModelSpec;
-use server::store::{InvalidName, ModelName, ModelStore, StoredModel};
+use server::store::{InvalidName, ModelName, StoredModel};
 
 use super::CommandContext;
 
@@ -45,7 +45,7 @@ impl ModelArg {
     pub(super) fn open(&self, version: Option<u32>, context: &CommandContext) -> Result<ModelSource> {
         match self {
             Self::Stored(name) => {
-                let store = ModelStore::open(&context.data.models_dir())?;
+                let store = context.store()?;
                 let StoredModel { version, onnx, spec, .. } = store.read(name, store.resolve(name, version)?)?;
                 Ok(ModelSource { name: name.to_string(), version: Some(version), onnx, spec })
             }

@@ -7,7 +7,7 @@ use clap::Args;
 use models::Network;
 use models::preprocess::Limits;
 use server::runtime::SelectedKernels;
-use server::store::{ModelContent, ModelName, ModelStore, OpaqueModel, StoreError};
+use server::store::{ModelContent, ModelName, OpaqueModel, StoreError};
 use trainer::data::{BadFilePolicy, OpenOptions};
 use trainer::events::{Event, Observer, Phase};
 use trainer::finetune::FinetuneOptions;
@@ -121,7 +121,7 @@ fn stored_base(name: &ModelName, context: &CommandContext) -> Result<Network> {
 
 /// The stored network of this name, or this error where there is none.
 fn network(name: &ModelName, context: &CommandContext, unknown: impl FnOnce() -> RecipeError) -> Result<Network> {
-    let store = ModelStore::open(&context.data.models_dir())?;
+    let store = context.store()?;
     let version = store.resolve(name, None).map_err(|error| match error {
         StoreError::Unknown { .. } => unknown().into(),
         error => anyhow::Error::from(error),

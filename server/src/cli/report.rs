@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use server::report::ModelReport;
-use server::store::{ModelName, ModelStore};
+use server::store::ModelName;
 
 use super::{CommandContext, destination, output};
 
@@ -24,7 +24,7 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(args: &ReportArgs, context: &CommandContext) -> Result<()> {
-    let store = ModelStore::open(&context.data.models_dir())?;
+    let store = context.store()?;
     let (name, version) = (&args.name, store.resolve(&args.name, args.version)?);
     let Some(report) = ModelReport::read(&store, name, version)? else {
         bail!("`{name}` version {version} has no report, because no fine-tune made it; `graft evaluate` measures it");

@@ -14,6 +14,10 @@ pub struct DataArgs {
     /// Folder for models, cached features, jobs and the ONNX Runtime library [default: the user's data folder]
     #[arg(long, env = "GRAFT_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+
+    /// Leaves out `starter`, the model that graft comes with
+    #[arg(long, env = "GRAFT_NO_STARTER", global = true)]
+    pub no_starter: bool,
 }
 
 impl DataArgs {
@@ -23,6 +27,21 @@ impl DataArgs {
         let default = || dirs::data_dir().unwrap_or_else(|| PathBuf::from(".")).join("graft");
         DataDir(self.data_dir.clone().unwrap_or_else(default))
     }
+
+    /// What the user says of the model that graft comes with.
+    #[must_use]
+    pub fn starter(&self) -> StarterChoice {
+        if self.no_starter { StarterChoice::LeftOut } else { StarterChoice::Provided }
+    }
+}
+
+/// Whether the model that graft comes with is put into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StarterChoice {
+    /// It is, unless it is there.
+    Provided,
+    /// It is not. One that is there stays.
+    LeftOut,
 }
 
 /// The folders that requests may name data in.

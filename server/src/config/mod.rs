@@ -20,7 +20,7 @@ mod webhooks;
 
 pub use access::AccessArgs;
 pub use collect::{CollectArgs, CollectOptions, CollectPolicy};
-pub use data::{DataArgs, DataDir, DataRootArgs};
+pub use data::{DataArgs, DataDir, DataRootArgs, StarterChoice};
 pub use datasets::{DatasetLimitArgs, DatasetLimits};
 pub use file::{ConfigFile, ConfigFileError};
 pub use http::{HttpLimitArgs, HttpLimits};

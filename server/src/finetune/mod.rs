@@ -33,8 +33,9 @@ pub use plan::{FinetunePlan, plan};
 #[serde(deny_unknown_fields)]
 #[schema(as = FinetuneRequest)]
 pub struct FinetuneSpec {
-    /// The base model: a classifier, whose head is replaced, or a backbone.
-    #[schema(value_type = String, example = "squeezenet", min_length = 1, max_length = 64)]
+    /// The base model: a classifier, whose head is replaced, or a backbone. Without it, the model that graft comes with.
+    #[serde(default = "ModelName::starter")]
+    #[schema(value_type = String, example = "squeezenet", default = "starter", min_length = 1, max_length = 64)]
     pub base_model: ModelName,
     /// The images.
     pub dataset: JobDataset,
@@ -114,16 +115,18 @@ impl FinetuneFailure {
         match self {
             failure if is_full_disk(failure) => STORAGE_FULL,
             FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
-            FinetuneFailure::Store(_) => STORE_FAILED,
             FinetuneFailure::Snapshot(_) => "invalid_dataset",
             FinetuneFailure::Finetune(FinetuneError::Stopped) => "stopped",
             FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::FeatureExtractor(_)) => {
                 "not_trainable"
             }
-            FinetuneFailure::Finetune(FinetuneError::Option(_)) | FinetuneFailure::Deploy(_) => "invalid_option",
+            FinetuneFailure::Store(StoreError::BuiltIn { .. })
+            | FinetuneFailure::Finetune(FinetuneError::Option(_))
+            | FinetuneFailure::Deploy(_) => "invalid_option",
             FinetuneFailure::Gate(_) => "gate_failed",
             FinetuneFailure::Finetune(FinetuneError::Dataset(_)) => "invalid_dataset",
             FinetuneFailure::Finetune(FinetuneError::Parity { .. }) => "parity_failed",
+            FinetuneFailure::Store(_) => STORE_FAILED,
             FinetuneFailure::Finetune(_) => "training_failed",
         }
     }
@@ -148,6 +151,7 @@ pub fn run(
 ) -> Result<PublishedModel, FinetuneFailure> {
     spec.deploy.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;
+    store.refuse_built_in(&spec.name)?;
     let version = store.resolve(&spec.base_model, None)?;
     let content = store.content(&spec.base_model, version)?;
     let base = Base::new(content, backends.engine.kind, backends.engine.threads)?;
@@ -200,6 +204,7 @@ pub fn check(context: &FinetuneContext, spec: &FinetuneSpec) -> Result<(), Finet
     spec.options.validate()?;
     spec.deploy.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;
+    store.refuse_built_in(&spec.name)?;
     let (base, version) = (&spec.base_model, store.resolve(&spec.base_model, None)?);
     if store.is_opaque(base, version)? {
         training::head_alone(base.as_str(), spec.options.strategy)?;

@@ -2,13 +2,13 @@
 
 mod client;
 mod connection;
+mod greeting;
 mod listener;
 mod signals;
 mod socket;
 mod stream;
 mod tls;
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     let command = ChildCommand::of_this_program(&config, &engine).context("cannot find this program")?;
     let state = AppState::open(&config, engine).await?;
     let scheme = if certificates.is_some() { "https" } else { "http" };
-    announce(&format!("{scheme}://{address}"), &state);
+    greeting::announce(&format!("{scheme}://{address}"), &state);
 
     let (stop, stopped) = watch::channel(false);
     let registry = state.registry.clone();
@@ -182,24 +182,6 @@ fn reload(settings: &Reload, state: &AppState, certificates: Option<&Certificate
             Err(error) => tracing::error!(error = chain(&error), "the certificates before stay in force"),
         }
     }
-}
-
-/// Tells a person where to go. The log is for machines and goes elsewhere.
-fn announce(address: &str, state: &AppState) {
-    let (engine, keys) = (&state.engine, state.access.keys().len());
-    let text = format!(
-        "graft is listening on {address}\nengine: {} with {} thread(s) ({})\ndata: {}\n",
-        engine.kind,
-        engine.threads,
-        engine.reason,
-        state.data.root().display()
-    );
-    let mut out = io::stdout().lock();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        tracing::warn!(%error, "standard output takes nothing; serving all the same");
-    }
-    let (kind, reason, threads) = (engine.kind, &engine.reason, engine.threads);
-    tracing::info!(address, engine = %kind, reason, threads, keys, "listening");
 }
 
 /// The settings that can change while the server runs.

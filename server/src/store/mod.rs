@@ -3,6 +3,7 @@
 //! A model is a folder of numbered versions. A version is written under a temporary name and becomes visible by one rename:
 //! readers see all of it or nothing, and it never changes. What people decide about a model is in files beside its versions.
 
+mod built_in;
 mod choices;
 mod default;
 mod listing;
@@ -36,7 +37,7 @@ pub(crate) use name::is_plain_name;
 pub use name::{InvalidName, ModelName};
 pub use prune::DeleteGuard;
 pub use publish::{Artifacts, Publication};
-pub use settings::{Availability, LONGEST_NOTE, ModelSettings, ShadowSettings, VersionSettings};
+pub use settings::{Availability, BuiltIn, LONGEST_NOTE, ModelSettings, ShadowSettings, VersionSettings};
 
 /// The served file, which contains labels, preprocessing and training record.
 const MODEL_FILE: &str = "model.onnx";
@@ -145,6 +146,12 @@ pub enum StoreError {
         name: ModelName,
         /// The version.
         version: u32,
+    },
+    /// The model came with the program.
+    #[error("`{name}` comes with graft and is read-only; choose another name")]
+    BuiltIn {
+        /// The model.
+        name: ModelName,
     },
     /// The version cannot be a shadow.
     #[error("version {version} of `{name}` cannot be a shadow: {reason}")]

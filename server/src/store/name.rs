@@ -26,6 +26,15 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
 }
 
 impl ModelName {
+    /// The name of the model that comes with the program.
+    pub const STARTER: &'static str = "starter";
+
+    /// [`ModelName::STARTER`], the base of a fine-tune that names none.
+    #[must_use]
+    pub fn starter() -> Self {
+        Self(Self::STARTER.to_owned())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -50,9 +50,10 @@ impl ModelStore {
     ///
     /// # Errors
     /// [`StoreError::UnknownVersion`]; [`StoreError::Live`] for the version that is to answer, unless it may go: then the newest
-    /// of the others answers.
+    /// of the others answers; [`StoreError::BuiltIn`].
     pub fn delete(&self, name: &ModelName, version: u32, guard: DeleteGuard) -> Result<(), StoreError> {
         self.resolve(name, Some(version))?;
+        self.refuse_built_in(name)?;
         let folder = self.root.join(name.as_str());
         let _lock = WriteLock::take(&folder).map_err(StoreError::io(&folder))?;
         let versions = self.versions(name)?;

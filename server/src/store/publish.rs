@@ -13,7 +13,7 @@ use trainer::finetune::{ModelContent, Picture};
 
 use super::WEIGHTS_FILE;
 use super::lock::WriteLock;
-use super::{Availability, JobOrigin, Manifest, ModelName, ModelStore, StoreError};
+use super::{Availability, BuiltIn, JobOrigin, Manifest, ModelName, ModelStore, StoreError};
 use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, PICTURES_DIR, REPORT_FILE};
 
 /// The parts of a new version.
@@ -38,11 +38,14 @@ pub struct Publication<'a> {
 }
 
 /// How a version is published.
-struct Terms<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
     /// The job that it is published for, if it is for one.
-    publication: Option<&'a Publication<'a>>,
+    pub(super) publication: Option<&'a Publication<'a>>,
     /// Whether a model that has no other version is to answer.
-    first: Availability,
+    pub(super) first: Availability,
+    /// The checksum of the file inside the program, for a version that comes with it.
+    pub(super) built_in: Option<&'a str>,
 }
 
 /// The prefix of the folder of an unfinished version.
@@ -56,7 +59,7 @@ impl ModelStore {
     /// # Errors
     /// [`StoreError`] when the network cannot be exported or the disk refuses; no version is visible then.
     pub fn publish(&self, name: &ModelName, artifacts: &Artifacts<'_>) -> Result<u32, StoreError> {
-        self.publish_with(name, artifacts, &Terms { publication: None, first: Availability::Served })
+        self.publish_with(name, artifacts, Terms { publication: None, first: Availability::Served, built_in: None })
     }
 
     /// Publishes the one version of a job. If an earlier attempt has published it, returns that version.
@@ -69,7 +72,11 @@ impl ModelStore {
         artifacts: &Artifacts<'_>,
         publication: &Publication<'_>,
     ) -> Result<u32, StoreError> {
-        self.publish_with(name, artifacts, &Terms { publication: Some(publication), first: Availability::Served })
+        self.publish_with(
+            name,
+            artifacts,
+            Terms { publication: Some(publication), first: Availability::Served, built_in: None },
+        )
     }
 
     /// Publishes a version that does not answer, not even if it is the first of its model.
@@ -82,15 +89,18 @@ impl ModelStore {
         artifacts: &Artifacts<'_>,
         publication: Option<&Publication<'_>>,
     ) -> Result<u32, StoreError> {
-        self.publish_with(name, artifacts, &Terms { publication, first: Availability::Stopped })
+        self.publish_with(name, artifacts, Terms { publication, first: Availability::Stopped, built_in: None })
     }
 
-    fn publish_with(
+    pub(super) fn publish_with(
         &self,
         name: &ModelName,
         artifacts: &Artifacts<'_>,
-        Terms { publication, first }: &Terms<'_>,
+        Terms { publication, first, built_in }: Terms<'_>,
     ) -> Result<u32, StoreError> {
+        if built_in.is_none() {
+            self.refuse_built_in(name)?;
+        }
         let model = self.root.join(name.as_str());
         fs::create_dir_all(&model).map_err(StoreError::io(&model))?;
         let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(&model).map_err(StoreError::io(&model))?;
@@ -110,11 +120,15 @@ impl ModelStore {
             }
         }
         let newest = self.latest(name)?;
-        self.change_locked(name, |settings| match newest {
-            Some(newest) => settings.live = settings.live.or(Some(newest)),
-            None => settings.availability = *first,
-        })?;
         let version = newest.unwrap_or(0).max(self.settings(name)?.last_deleted) + 1;
+        self.change_locked(name, |settings| {
+            match newest {
+                Some(newest) => settings.live = settings.live.or(Some(newest)),
+                None => settings.availability = first,
+            }
+            let built_in = built_in.map(|checksum| BuiltIn { version, checksum: checksum.to_owned() });
+            settings.built_in = built_in.or(settings.built_in.take());
+        })?;
         rename_durably(staging.path(), &self.folder(name, version)).map_err(StoreError::io(&model))?;
         // The folder has moved; there is nothing left to clean up.
         let _gone = staging.keep();

@@ -40,6 +40,18 @@ pub struct ModelSettings {
     /// The highest number of a version that was deleted: no number is given twice.
     #[serde(default)]
     pub last_deleted: u32,
+    /// The version that came with the program. Such a model is read-only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_in: Option<BuiltIn>,
+}
+
+/// A version that came with the program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltIn {
+    /// Its number.
+    pub version: u32,
+    /// The SHA-256 of the file inside the program, in hexadecimal digits.
+    pub checksum: String,
 }
 
 /// The decisions about a version.
@@ -173,8 +185,10 @@ impl ModelStore {
     /// Other names for the classes of a version, in their order.
     ///
     /// # Errors
-    /// [`StoreError::UnknownVersion`], [`StoreError::Labels`] unless there is a name of its own for each class.
+    /// [`StoreError::UnknownVersion`], [`StoreError::Labels`] unless there is a name of its own for each class,
+    /// [`StoreError::BuiltIn`].
     pub fn set_labels(&self, name: &ModelName, version: u32, labels: Vec<String>) -> Result<(), StoreError> {
+        self.refuse_built_in(name)?;
         let spec = self.spec(name, version)?;
         let refused = |reason: String| StoreError::Labels { name: name.clone(), version, reason };
         let classes = spec.labels.as_ref().ok_or_else(|| refused("it is a backbone without classes".to_owned()))?.len();

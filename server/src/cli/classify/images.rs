@@ -21,6 +21,11 @@ pub(super) struct ImageArgs {
 }
 
 impl ImageArgs {
+    /// These files.
+    pub(super) fn of(images: Vec<PathBuf>) -> Self {
+        Self { images, list: None }
+    }
+
     /// The image files, those of a folder in the order of their names. Whatever is named itself is taken for an image.
     pub(super) fn list(&self) -> Result<Vec<PathBuf>> {
         let mut images = Vec::new();

@@ -14,6 +14,7 @@ use clap::Args;
 use models::preprocess::PreparedImage;
 use models::scores::ScoreKind;
 use server::config::LimitArgs;
+use server::store::ModelName;
 use trainer::evaluate::{ModelRunner, TestViews};
 use trainer::events::{Event, Observer, Phase};
 
@@ -129,6 +130,21 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
 }
 
 impl ClassifyArgs {
+    /// These image files by a model of the store, and the best class of each.
+    pub(super) fn of(model: ModelName, images: Vec<PathBuf>) -> Self {
+        Self {
+            model: ModelArg::Stored(model),
+            images: ImageArgs::of(images),
+            top_k: NonZeroUsize::MIN,
+            threshold: None,
+            tta: TestViews::default(),
+            format: Format::Text,
+            out: None,
+            explain: None,
+            limits: LimitArgs::default(),
+        }
+    }
+
     fn answers<'a>(&self, model: &'a ModelSource) -> Result<Answers<'a>> {
         if self.threshold.is_some() && model.spec.scores.kind != ScoreKind::Sigmoid {
             bail!("the classes of `{}` exclude each other; leave out --threshold", model.name);

@@ -12,7 +12,7 @@ use onnx::signature::OutputEvidence;
 use onnx::{Batching, Engine, EngineKind, ImportError, ModelFile, OpaqueOptions, Precision, engine};
 use server::failure::chain;
 use server::runtime::SelectedEngine;
-use server::store::{Artifacts, Golden, ModelContent, ModelStore};
+use server::store::{Artifacts, Golden, ModelContent};
 
 use super::facts::FileFacts;
 use super::labels::{self, NamedLabels};
@@ -87,7 +87,7 @@ impl OpaqueImport {
         let megabytes = bytes.len() as f64 / 1e6;
         let artifacts =
             Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None, pictures: &[] };
-        let store = ModelStore::open(&context.data.models_dir())?;
+        let store = context.store()?;
         let version = store.publish(&args.name, &artifacts)?;
         let (name, architecture, classes) =
             (&args.name, &spec.architecture, spec.labels.as_ref().map_or(0, Labels::len));

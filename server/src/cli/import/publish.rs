@@ -15,6 +15,8 @@ const CARDS: u64 = 3;
 
 /// Stores a network that every engine of this machine runs as graft's own executor does.
 pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &CommandContext) -> Result<u32> {
+    let store = context.store()?;
+    store.refuse_built_in(name)?;
     let golden = golden::answers(network, cards())?;
     let file = onnx::export(network, &onnx::ExportOptions::default())?;
     for kind in engine::available() {
@@ -22,7 +24,6 @@ pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &Com
     }
     let content = ModelContent::Native(Box::new(network.clone()));
     let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[] };
-    let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.publish(name, &artifacts)?;
     let counts = network.graph.counts();
     let what = match &network.spec.labels {

@@ -40,10 +40,11 @@ pub(super) fn run(context: &ModelsContext<'_>) -> Result<()> {
 }
 
 fn cells(Row { entry, live }: &Row, default: Option<&ModelName>) -> [String; 6] {
-    let mark = match (entry.settings.availability, default == Some(&entry.name)) {
-        (Availability::Stopped, _) => " (unloaded)",
-        (Availability::Served, true) => " (default)",
-        (Availability::Served, false) => "",
+    let mark = match (entry.settings.availability, default == Some(&entry.name), &entry.settings.built_in) {
+        (Availability::Stopped, ..) => " (unloaded)",
+        (Availability::Served, true, _) => " (default)",
+        (Availability::Served, false, Some(_)) => " (built in)",
+        (Availability::Served, false, None) => "",
     };
     let classes = live.spec.labels.as_ref().map_or("backbone".to_owned(), |labels| labels.len().to_string());
     let training = live.spec.training.as_ref();
@@ -60,6 +61,7 @@ fn describe(Row { entry, live }: &Row, default: Option<&ModelName>) -> Value {
         "version": live.version,
         "versions": entry.versions,
         "default": default == Some(&entry.name),
+        "built_in": entry.settings.built_in.is_some(),
         "availability": entry.settings.availability,
         "notes": entry.settings.notes,
         "spec": live.spec,

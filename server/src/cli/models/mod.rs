@@ -54,7 +54,7 @@ struct ModelsContext<'a> {
 }
 
 pub(super) fn run(args: &ModelsArgs, command: &CommandContext) -> Result<()> {
-    let store = ModelStore::open(&command.data.models_dir())?;
+    let store = command.store()?;
     let context = ModelsContext { store, output: args.output, command };
     match &args.command {
         None => list::run(&context),

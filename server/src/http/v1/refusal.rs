@@ -52,6 +52,7 @@ impl From<StoreError> for ApiError {
                 ApiError::new(Code::ModelNotFound, detail)
             }
             StoreError::Live { .. } => ApiError::new(Code::VersionIsLive, detail),
+            StoreError::BuiltIn { .. } => ApiError::new(Code::ModelIsBuiltIn, detail),
             StoreError::Shadow { .. } => ApiError::new(Code::ShadowRefused, detail),
             StoreError::Labels { .. } => ApiError::new(Code::LabelsRefused, detail),
             StoreError::Note { .. } => ApiError::new(Code::InvalidBody, detail),
@@ -162,7 +163,9 @@ impl From<JobsUnavailable> for ApiError {
 impl From<FinetuneFailure> for ApiError {
     fn from(error: FinetuneFailure) -> Self {
         match error {
-            FinetuneFailure::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. })
+            FinetuneFailure::Store(
+                StoreError::Unknown { .. } | StoreError::UnknownVersion { .. } | StoreError::BuiltIn { .. },
+            )
             | FinetuneFailure::Snapshot(_)
             | FinetuneFailure::Deploy(_)
             | FinetuneFailure::Finetune(

@@ -86,13 +86,18 @@ fn named<'a>(slots: &'a Slots, name: &str) -> Result<(&'a ModelName, &'a Slot), 
     slot.ok_or_else(|| LookupError::Unknown { name: name.to_owned(), known: classifiers(slots).cloned().collect() })
 }
 
-/// The only classifier. Where there are several, the only one that answers: the others are no choice.
+/// The only classifier. Where there are several, the only one that answers: the others are no choice. The one that comes with
+/// the program answers while there is no other.
 fn only(slots: &Slots) -> Result<(&ModelName, &Slot), LookupError> {
+    let built_in = |name: &ModelName| slots.get(name).is_some_and(|slot| slot.settings.built_in.is_some());
     let answers = |name: &&ModelName| slots.get(*name).is_some_and(|slot| slot.state().answers());
-    let mut all = classifiers(slots);
-    let mut choices = classifiers(slots).filter(answers);
-    let name = match (all.next(), all.next()) {
-        (Some(name), None) => Some(name),
+    let mut all: Vec<&ModelName> = classifiers(slots).filter(|name| !built_in(name)).collect();
+    if all.is_empty() {
+        all = classifiers(slots).collect();
+    }
+    let mut choices = all.iter().copied().filter(answers);
+    let name = match all[..] {
+        [name] => Some(name),
         _ => choices.next().filter(|_| choices.next().is_none()),
     };
     let slot = name.and_then(|name| slots.get_key_value(name));

@@ -52,7 +52,8 @@ documents! {
 documents! {
     /// The errors of `PATCH /models/{name}/versions/{version}`.
     ChangeVersionErrors:
-        InvalidJson, BodyUnreadable, ModelNotFound, BodyTooLarge, UnsupportedMediaType, InvalidBody, LabelsRefused,
+        InvalidJson, BodyUnreadable, ModelNotFound, ModelIsBuiltIn, BodyTooLarge, UnsupportedMediaType, InvalidBody,
+        LabelsRefused,
         BodyTimeout, ServerBusy, StorageFull
 }
 

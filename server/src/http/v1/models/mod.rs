@@ -45,6 +45,9 @@ pub struct ModelSummary {
     /// Whether it answers requests that name no model.
     #[schema(example = false)]
     pub default: bool,
+    /// Whether it comes with graft: it is read-only, and answers requests that name no model while there is no other.
+    #[schema(example = false)]
+    pub built_in: bool,
     /// The versions in the store, oldest first.
     #[schema(example = json!([1, 2, 3]))]
     pub versions: Vec<u32>,
@@ -231,6 +234,7 @@ impl ModelSummary {
             version: status.serving,
             live: status.live,
             default: default == Some(&status.name),
+            built_in: status.settings.built_in.is_some(),
             versions: status.versions.clone(),
             reason: status.reason.clone(),
             architecture: spec.map(|spec| spec.architecture.clone()),

@@ -96,7 +96,7 @@ documents! {
 
 documents! {
     /// The errors of `DELETE /models/{name}/versions/{version}`.
-    DeleteVersionErrors: InvalidParameter, ModelNotFound, VersionIsLive, StorageFull
+    DeleteVersionErrors: InvalidParameter, ModelNotFound, VersionIsLive, ModelIsBuiltIn, StorageFull
 }
 
 /// List the versions of a model
