@@ -7,17 +7,17 @@ use tests::server::{Sandbox, json as body, text};
 
 /// Runs a newcomer's command, which must succeed, and returns what it printed.
 fn newcomer(sandbox: &Sandbox, arguments: &[&str]) -> String {
-    let output = sandbox.newcomer(arguments).output().unwrap();
+    let output = sandbox.newcomer(arguments).output().expect("graft starts");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "graft {arguments:?}: {error}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The same for a command that must fail; returns the error.
 fn refused(sandbox: &Sandbox, arguments: &[&str]) -> String {
-    let Output { status, stderr, .. } = sandbox.newcomer(arguments).output().unwrap();
+    let Output { status, stderr, .. } = sandbox.newcomer(arguments).output().expect("graft starts");
     assert_eq!(status.code(), Some(1), "graft {arguments:?}");
-    String::from_utf8(stderr).unwrap()
+    String::from_utf8_lossy(&stderr).into_owned()
 }
 
 #[test]
