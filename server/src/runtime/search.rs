@@ -26,7 +26,7 @@ pub(super) fn candidates<'a>(
     let searched = locations.iter().flat_map(move |(place, location)| {
         files(spec, location, data).into_iter().map(move |path| Candidate { path, place })
     });
-    let first = named.map(|path| Candidate { path: path.to_owned(), place: "named by the user" });
+    let first = named.map(|path| Candidate { path: path.to_owned(), place: "where the user says" });
     first.into_iter().chain(searched)
 }
 
@@ -106,11 +106,11 @@ mod tests {
         let folder = folder_with(&["libonnxruntime.so.1.32.0", "libdnnl.so.3"]);
         let places = |library: Library, named: Option<&Path>| -> Vec<_> {
             let places = candidates(library.spec(), named, folder.path()).map(|candidate| candidate.place);
-            places.filter(|place| ["named by the user", "in the data folder"].contains(place)).collect()
+            places.filter(|place| ["where the user says", "in the data folder"].contains(place)).collect()
         };
         let named = Some(Path::new("/named"));
-        assert_eq!(places(Library::OnnxRuntime, named), ["named by the user", "in the data folder"]);
-        assert_eq!(places(Library::OneDnn, named), ["named by the user"]);
+        assert_eq!(places(Library::OnnxRuntime, named), ["where the user says", "in the data folder"]);
+        assert_eq!(places(Library::OneDnn, named), ["where the user says"]);
         assert_eq!(places(Library::OneDnn, None), ["in the data folder"]);
     }
 }
