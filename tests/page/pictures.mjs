@@ -40,12 +40,17 @@ export function png(side, paint, level = 6) {
   return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows, { level })), chunk('IEND', Buffer.alloc(0))]);
 }
 
-/** A picture of a color. */
-export function colored(color, seed) {
+/** A picture of a color. Another compression makes another file of the same picture. */
+export function colored(color, seed, level) {
   const next = chance(seed + 1000 * Object.keys(COLORS).indexOf(color));
   const shade = () => COLORS[color].map((value) => Math.max(0, Math.min(255, Math.round(value + 80 * next() - 40))));
   const [ground, spots] = [shade(), Array.from({ length: 5 }, () => ({ x: next() * 64, y: next() * 64, r: 3 + next() * 9, of: shade() }))];
-  return png(64, (x, y) => spots.find((spot) => (x - spot.x) ** 2 + (y - spot.y) ** 2 < spot.r ** 2)?.of ?? ground);
+  return png(64, (x, y) => spots.find((spot) => (x - spot.x) ** 2 + (y - spot.y) ** 2 < spot.r ** 2)?.of ?? ground, level);
+}
+
+/** A picture of stripes of several colors: what a model that tells colors apart cannot be sure of. */
+export function striped(colors) {
+  return png(64, (x) => COLORS[colors[Math.floor(x / 4) % colors.length]]);
 }
 
 /** A picture that no compression makes smaller: three bytes for each pixel. */

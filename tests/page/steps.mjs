@@ -1,8 +1,7 @@
 // What a person does on the page, for tests that need it done.
 
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { GRAFT, visit } from './harness.mjs';
+import { visit } from './harness.mjs';
 import { colorFolder } from './pictures.mjs';
 
 /** Makes a data set by its button. */
@@ -21,16 +20,9 @@ export async function addColors(page, server, count) {
   await page.getByText(`${3 * count} added`).waitFor();
 }
 
-/** Adds a network from a file: on the page, or by the command where the server takes none over HTTP. */
+/** Adds a network from a file. */
 export async function addModel(page, server, file, name) {
-  const { address } = server;
-  if (!(await server.offers('post', '/models'))) {
-    execFileSync(GRAFT, ['import', '--data-dir', server.data, file, '--name', name], { stdio: 'ignore' });
-    await visit(page, address, 'serve');
-    await page.getByRole('link', { name, exact: true }).waitFor();
-    return;
-  }
-  await visit(page, address, 'serve/add');
+  await visit(page, server.address, 'serve/add');
   await page.locator('#add-file').setInputFiles(file);
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByRole('button', { name: 'Add a model from a file' }).click();
@@ -43,9 +35,44 @@ export async function train(page) {
   await page.getByRole('heading', { name: /has a version/ }).waitFor({ timeout: 120000 });
 }
 
+/** A data set `colors` of 36 pictures, and a model of that name with so many versions, of which the first answers. */
+export async function trainedColors(page, server, network, { versions = 1 } = {}) {
+  await addModel(page, server, network, 'tiny');
+  await makeDataset(page, server.address, 'colors');
+  await addColors(page, server, 12);
+  for (let version = 1; version <= versions; version += 1) {
+    await visit(page, server.address, 'train/new/colors');
+    if (version > 1) await page.getByLabel('When it is ready').selectOption('none');
+    await train(page);
+  }
+}
+
+/** Drops files and folders of this machine on a place of the page, as the window system does. */
+export async function dropFiles(page, files, { x, y }) {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop']) await session.send('Input.dispatchDragEvent', { type, x, y, data });
+  await session.detach();
+}
+
+/** Presses Tab until what is so called has the focus. */
+export async function tabTo(page, name) {
+  const focused = () => page.evaluate(() => {
+    const element = document.activeElement;
+    const label = element?.getAttribute('aria-label') ?? (element?.labels?.length ? element.labels[0].textContent : element?.textContent);
+    return (label ?? '').trim();
+  });
+  for (let left = 80; left > 0; left -= 1) {
+    const now = await focused();
+    if (name instanceof RegExp ? name.test(now) : now === name) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error(`Tab does not reach ${name}`);
+}
+
 /** The numbers of pictures in the classes, by their names. */
 export async function counts(page) {
   const columns = await page.locator('.column').all();
-  const pairs = await Promise.all(columns.map(async (column) => [await column.locator('h2').innerText(), Number(await column.locator('.column-head .number').innerText())]));
+  const pairs = await Promise.all(columns.map(async (column) => [await column.locator('h2').innerText(), Number((await column.locator('.column-head .number').innerText()).replaceAll(',', ''))]));
   return Object.fromEntries(pairs);
 }

@@ -78,19 +78,6 @@ export async function call(method, path, options) {
   return type.includes('json') ? response.json() : null;
 }
 
-/** @type {Promise<any> | null} */
-let description = null;
-
-/**
- * Whether the server's description has an operation.
- * @param {'get' | 'put' | 'post'} method
- * @param {string} path As the description writes it.
- */
-export async function offers(method, path) {
-  description ??= get('/openapi.json');
-  return Boolean((await description).paths[path]?.[method]);
-}
-
 /**
  * @param {string} path
  * @param {Options} [options]

@@ -2,13 +2,13 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** @typedef {Node | string | number | null | undefined | false} Child */
+/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
 
 /**
  * An element. `tag` is `button.primary.small`; properties that begin with `on` are listeners, `class` adds to the classes.
  * @param {string} tag
  * @param {Record<string, any> | null} [props]
- * @param {...(Child | Child[])} children
+ * @param {...Child} children
  * @returns {any}
  */
 export function h(tag, props, ...children) {
@@ -24,7 +24,7 @@ export function h(tag, props, ...children) {
  * An element of SVG.
  * @param {string} tag
  * @param {Record<string, any> | null} [props]
- * @param {...(Child | Child[])} children
+ * @param {...Child} children
  * @returns {any}
  */
 export function svg(tag, props, ...children) {
@@ -51,10 +51,10 @@ function set(element, props) {
 
 /**
  * @param {Node} parent
- * @param {(Child | Child[])[]} children
+ * @param {Child[]} children
  */
 export function append(parent, children) {
-  for (const child of children.flat()) {
+  for (const child of /** @type {any[]} */ (children).flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
     parent.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
   }
@@ -63,7 +63,7 @@ export function append(parent, children) {
 /**
  * Puts children in the place of those that an element has.
  * @param {Element} element
- * @param {...(Child | Child[])} children
+ * @param {...Child} children
  */
 export function fill(element, ...children) {
   element.replaceChildren();

@@ -6,6 +6,7 @@ import { complain, notify, openDialog } from '../notice.js';
 import { t } from '../text.js';
 import { Column } from './column.js';
 import { droppedFiles } from './dropped.js';
+import { Thumbnails } from './thumbnails.js';
 import { openViewer } from './viewer.js';
 
 /** Images that one request changes: their ids fit into the most JSON that the server takes. */
@@ -28,6 +29,7 @@ export class Board {
     this.life = life;
     this.adding = adding;
     this.classes = classes;
+    this.thumbnails = new Thumbnails(dataset, life.signal);
     /** @type {Map<string, StoredImage>} */
     this.selection = new Map();
     /** Images that are hidden and removed unless that is undone. @type {Map<string, StoredImage>} */
@@ -103,11 +105,9 @@ export class Board {
     const n = this.selection.size;
     const button = (/** @type {string} */ key, /** @type {() => void} */ action, /** @type {string} */ kind = '') =>
       h('button.small', { type: 'button', class: kind, disabled: n === 0, onclick: action }, t(key));
-    const subset = h('select.small', { 'aria-label': t('data.move_to_subset'), disabled: n === 0, onchange: () => this.moveTo(subset.value).catch(complain) },
-      h('option', { value: '' }, t('data.move_to_subset')), SUBSETS.map((name) => h('option', { value: name }, t(`subset.${name}`))));
     const focused = /** @type {HTMLElement | null} */ (this.tools.contains(document.activeElement) ? document.activeElement : null);
     fill(this.tools, h('span', { role: 'status' }, n === 0 ? t('data.select_hint') : t('data.selected', { n })),
-      button('data.relabel', () => this.askForLabel()), subset,
+      button('data.relabel', () => this.askForLabel()), button('data.move_to_subset', () => this.askForSubset()),
       button('data.remove', () => this.remove(), 'danger'), button('data.clear_selection', () => this.clear()));
     if (focused && n === 0) this.columns.values().next().value?.body.focus();
     for (const column of this.columns.values()) column.render();
@@ -147,10 +147,28 @@ export class Board {
     });
   }
 
+  /** A list that acted by itself could not be gone through by its arrow keys. */
+  askForSubset() {
+    if (this.selection.size === 0) return;
+    const [first] = this.selection.values();
+    const choice = (/** @type {string} */ name) => h('label.check', null,
+      h('input', { type: 'radio', name: 'subset', value: name, checked: name === (first.subset ?? 'none') }), t(`subset.${name}`));
+    openDialog(t('data.move_title', { n: this.selection.size }), (close) => {
+      const form = h('form', null, h('fieldset.stack.tight', null, h('legend', null, t('data.subset')), SUBSETS.map(choice)),
+        h('div.actions', null, h('button', { type: 'button', onclick: close }, t('dialog.cancel')), h('button.primary', { type: 'submit' }, t('data.move_do'))));
+      form.addEventListener('submit', (/** @type {Event} */ event) => {
+        event.preventDefault();
+        close();
+        this.moveTo(form.elements.subset.value).catch(complain);
+      });
+      return [form];
+    }).querySelector('input:checked')?.focus();
+  }
+
   /** Gives images to a subset. @param {string} subset */
   async moveTo(subset) {
-    const images = [...this.selection.values()];
-    if (!subset || images.length === 0) return;
+    const images = [...this.selection.values()].filter((image) => (image.subset ?? 'none') !== subset);
+    if (images.length === 0) return;
     await this.change(images, { subset });
     this.offerUndo(t('data.moved', { n: images.length, subset: t(`subset.${subset}`) }), async () => {
       for (const [before, group] of groups(images, (image) => image.subset ?? 'none')) await this.change(group, { subset: before });
@@ -230,6 +248,7 @@ export class Board {
     if (control && event.key.toLowerCase() === 'z') this.last?.undo();
     else if (event.key === 'Delete' || event.key === 'Backspace') this.remove();
     else if (event.key === 'F2' || (event.key === 'l' && !control)) this.askForLabel();
+    else if (event.key === 'm' && !control) this.askForSubset();
     else if (event.key === 'Escape') this.clear();
     else return;
     event.preventDefault();

@@ -3,7 +3,6 @@
 import { get, part } from '../api.js';
 import { fill, h } from '../dom.js';
 import { complain } from '../notice.js';
-import { show } from '../pictures.js';
 import { number, t } from '../text.js';
 
 /** The side of a thumbnail with the gap behind it, in pixels. */
@@ -141,20 +140,27 @@ export class Column {
     const [first, last] = [Math.max(0, top * across), Math.min(this.count, bottom * across)];
     for (const [at, cell] of this.cells) {
       if (at >= first && at < last && cell.dataset.id === this.items[at]?.id) continue;
-      // What has been scrolled past is not waited for.
-      cell.querySelector('img')?.removeAttribute('src');
       cell.remove();
       this.cells.delete(at);
     }
     for (let at = first; at < Math.min(last, this.items.length); at += 1) {
       const cell = this.cells.get(at) ?? this.cell(at);
-      cell.style.transform = `translate(${(at % across) * CELL}px, ${Math.floor(at / across) * CELL}px)`;
-      cell.setAttribute('aria-selected', String(this.board.selection.has(this.items[at].id)));
+      const place = `translate(${(at % across) * CELL}px, ${Math.floor(at / across) * CELL}px)`;
+      if (cell.style.transform !== place) cell.style.transform = place;
+    }
+    this.mark();
+    if (last > this.items.length) this.load(last).then(() => this.render(), complain);
+  }
+
+  /** Shows which images are selected, and which is the current one. */
+  mark() {
+    for (const [at, cell] of this.cells) {
+      const selected = String(this.board.selection.has(cell.dataset.id ?? ''));
+      if (cell.getAttribute('aria-selected') !== selected) cell.setAttribute('aria-selected', selected);
       cell.classList.toggle('active', at === this.active);
     }
     if (this.cells.has(this.active)) this.body.setAttribute('aria-activedescendant', `${this.key}-${this.active}`);
     else this.body.removeAttribute('aria-activedescendant');
-    if (last > this.items.length) this.load(last).then(() => this.render(), complain);
   }
 
   /** @param {number} at */
@@ -167,11 +173,11 @@ export class Column {
       'aria-label': item.subset ? `${name}, ${t(`subset.${item.subset}`)}` : name, 'data-id': item.id, 'data-at': at,
     }, image, item.subset && h('span.subset', { 'aria-hidden': 'true' }, t(`subset.${item.subset}`)));
     image.addEventListener('error', () => cell.classList.add('broken'), { once: true });
-    show(image, `/datasets/${part(this.board.dataset)}/images/${item.id}/thumbnail`, this.board.life.signal);
     this.cells.set(at, cell);
     // In the order of the images, which is the one that a screen reader reads.
     const next = [...this.cells.keys()].filter((other) => other > at).sort((a, b) => a - b)[0];
     this.space.insertBefore(cell, next === undefined ? null : /** @type {HTMLElement} */ (this.cells.get(next)));
+    this.board.thumbnails.want(image, item.id);
     return cell;
   }
 

@@ -145,5 +145,6 @@ function addClass(board) {
 /** Models that have features: bases first. */
 async function bases() {
   const models = (await get('/models')).data;
-  return [...models].sort((a, b) => Number(b.state === 'BACKBONE') - Number(a.state === 'BACKBONE')).map((model) => model.name);
+  const isBase = (/** @type {any} */ model) => model.state === 'BACKBONE' || model.built_in === true;
+  return [...models].sort((a, b) => Number(isBase(b)) - Number(isBase(a))).map((model) => model.name);
 }

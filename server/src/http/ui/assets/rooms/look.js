@@ -12,12 +12,14 @@ const VERSIONS = 20;
 
 /** @param {import('../app.js').Visit} visit */
 export async function open({ main, path, life }) {
-  const models = (await get('/models')).data.filter((/** @type {any} */ model) => model.state !== 'BACKBONE');
+  const all = (await get('/models')).data.filter((/** @type {any} */ model) => model.state !== 'BACKBONE');
+  // What graft comes with was not trained here: it is no model to look at first.
+  const models = all.sort((/** @type {any} */ a, /** @type {any} */ b) => Number(a.built_in ?? false) - Number(b.built_in ?? false));
   const [name = models[0]?.name, asked] = path;
   const head = h('div.page-head', null, h('div', null, h('h1', null, t('look.title')), h('p.muted', null, t('look.lead'))));
   const model = models.find((/** @type {any} */ each) => each.name === name);
-  if (!model) {
-    fill(main, head, emptyState(name ? t('look.gone', { name }) : t('look.none'), t('look.none_help'), h('a.button.primary', { href: '#/train' }, t('try.to_train'))));
+  if (!model || (model.built_in && path.length === 0)) {
+    fill(main, head, emptyState(name && !model ? t('look.gone', { name }) : t('look.none'), t('look.none_help'), h('a.button.primary', { href: '#/train' }, t('try.to_train'))));
     return;
   }
   const version = Number(asked ?? model.version ?? model.versions.at(-1));
@@ -42,7 +44,7 @@ export async function open({ main, path, life }) {
   try {
     fill(report, showReport(name, version, await read(version), life.signal));
   } catch (error) {
-    fill(report, /** @type {any} */ (error).code === 'report_not_found' ? emptyState(t('look.no_report'), t('look.no_report_help')) : failure(error));
+    fill(report, /** @type {any} */ (error).code === 'report_not_found' ? emptyState(t('look.no_report'), t(model.built_in ? 'serve.built_in_help' : 'look.no_report_help')) : failure(error));
   }
   if (model.versions.length > 1) await showHistory(history, model, read);
 }

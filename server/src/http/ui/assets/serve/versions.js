@@ -3,8 +3,9 @@
 import { call, get, part } from '../api.js';
 import { download } from '../download.js';
 import { fill, h } from '../dom.js';
-import { complain, confirmed, notify, openDialog } from '../notice.js';
-import { bytes, date, number, percent, t } from '../text.js';
+import { complain, confirmed, notify } from '../notice.js';
+import { bytes, date, percent, t } from '../text.js';
+import { openShadow } from './shadow.js';
 
 /** @param {any} model @param {() => Promise<void>} changed */
 export async function versionList(model, changed) {
@@ -29,15 +30,15 @@ export async function versionList(model, changed) {
       h('td', null, live ? h('span.tag.live', null, t('serve.live')) : chosen ? h('span.tag', null, t('serve.chosen')) : version.shadow && h('span.tag', null, t('serve.shadow'))),
       h('td.number', null, typeof top1 === 'number' ? percent(top1) : '–'),
       h('td', null, version.published_at ? date(version.published_at) : '–'),
-      h('td.number', null, version.bytes ? bytes(version.bytes) : '–'),
-      h('td.wrap', null, notes(version.notes ?? '', `${path}/versions/${name}`, changed)),
+      h('td.number', null, version.bytes ? bytes(version.bytes) : '–', version.variants?.length > 1 && h('div.small-text.muted', null, version.variants.join(', '))),
+      h('td.wrap', null, model.built_in ? h('span.note', { lang: 'en' }, version.notes ?? '') : notes(version.notes ?? '', `${path}/versions/${name}`, changed)),
       h('td', null, h('div.row', null,
         !live && h('button.small.primary', { type: 'button', onclick: act(promote) }, version.version < (model.version ?? 0) ? t('serve.roll_back') : t('serve.promote')),
         !live && model.version && h('button.small', { type: 'button', onclick: () => openShadow(path, version.version, changed) }, t('serve.shadow')),
         !live && model.version && h('a.button.small', { href: `#/try/${part(model.name)}/${part(`${model.name}@${name}`)}` }, t('serve.compare')),
         h('a.button.small', { href: `#/look/${part(model.name)}/${name}` }, t('serve.report')),
         h('button.small', { type: 'button', onclick: () => download(`${path}/versions/${name}/onnx`, `${model.name}-${name}.onnx`).catch(complain) }, 'ONNX'),
-        !live && h('button.small.danger', { type: 'button', onclick: act(remove) }, t('serve.delete')))));
+        !live && !model.built_in && h('button.small.danger', { type: 'button', onclick: act(remove) }, t('serve.delete')))));
   };
   const heads = ['serve.version', 'serve.state', 'look.top1', 'serve.published', 'data.size', 'serve.notes', 'serve.actions'];
   return h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': t('serve.versions') },
@@ -60,50 +61,4 @@ export function notes(text, path, changed) {
     h('button.quiet.small', { type: 'button', onclick: edit }, text ? t('serve.edit_note') : t('serve.add_note')));
   read();
   return box;
-}
-
-/** @param {string} path @param {number} version @param {() => Promise<void>} changed */
-function openShadow(path, version, changed) {
-  const share = h('input', { type: 'number', id: 'shadow-share', min: 1, max: 100, value: 10, required: true });
-  openDialog(t('serve.shadow_title', { version: String(version) }), (close) => {
-    const form = h('form', null, h('p', null, t('serve.shadow_help')),
-      h('label', { for: 'shadow-share' }, t('serve.shadow_share')), share,
-      h('div.actions', null, h('button', { type: 'button', onclick: close }, t('dialog.cancel')), h('button.primary', { type: 'submit' }, t('serve.shadow_start'))));
-    form.addEventListener('submit', (/** @type {Event} */ event) => {
-      event.preventDefault();
-      close();
-      call('PUT', `${path}/shadow`, { json: { version, share: Number(share.value) / 100 } }).then(changed, complain);
-    });
-    return [form];
-  });
-}
-
-/** What a shadow has found so far; nothing without one. @param {any} model @param {() => Promise<void>} changed */
-export async function shadowReport(model, changed) {
-  const path = `/models/${part(model.name)}`;
-  const shadow = await get(`${path}/shadow`).catch((error) => {
-    if (error.status === 404) return null;
-    throw error;
-  });
-  if (!shadow) return null;
-  const stop = () => call('DELETE', `${path}/shadow`).then(changed, complain);
-  const promote = () => call('PUT', `${path}/live`, { json: { version: shadow.version } }).then(changed, complain);
-  const tile = (/** @type {string} */ key, /** @type {any} */ value) => h('div.tile', null, h('b', null, value), h('span', null, t(key)));
-  const milliseconds = (/** @type {any} */ value) => (typeof value === 'number' ? `${value.toFixed(1)} ms` : '–');
-  return h('section.card', null,
-    h('h2', null, t('serve.shadow_of', { version: String(shadow.version), share: percent(shadow.share, 0) })),
-    shadow.state !== 'running' && h('p', { lang: 'en' }, shadow.reason ?? shadow.state),
-    h('div.tiles', null, tile('serve.shadow_images', number(shadow.images.compared)), tile('serve.agreement', percent(shadow.agreement)),
-      tile('serve.latency_live', milliseconds(shadow.latency_ms.live?.mean)), tile('serve.latency_shadow', milliseconds(shadow.latency_ms.shadow?.mean))),
-    shadow.disagreements.length > 0 && h('details', null, h('summary', null, t('serve.disagreements', { n: shadow.disagreements.length })),
-      h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': t('serve.disagreements_name') }, h('table', null,
-        h('thead', null, h('tr', null, [t('serve.request'), t('serve.live'), t('serve.shadow')].map((head) => h('th', { scope: 'col' }, head)))),
-        h('tbody', null, shadow.disagreements.map((/** @type {any} */ each) => h('tr', null, h('td.wrap', null, `${each.request_id} (${each.image})`),
-          h('td.wrap', null, answer(each.live)), h('td.wrap', null, answer(each.shadow)))))))),
-    h('div.actions', null, h('button.primary', { type: 'button', onclick: promote }, t('serve.promote')), h('button', { type: 'button', onclick: stop }, t('serve.shadow_stop'))));
-}
-
-/** @param {any} side */
-function answer(side) {
-  return `${side.labels.join(', ') || t('try.shows_none')} (${percent(side.score)})`;
 }

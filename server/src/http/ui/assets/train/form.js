@@ -13,7 +13,9 @@ const SETTLE = 700;
 
 /** @param {import('../app.js').Visit} visit @param {string} [dataset] @param {string} [preset] */
 export async function openForm({ main, life }, dataset, preset) {
-  const [models, datasets, schema] = await Promise.all([get('/models'), get('/datasets'), get('/finetune/schema')]);
+  const [models, datasets, schema, jobs] = await Promise.all([
+    get('/models'), get('/datasets'), get('/finetune/schema'), get('/finetune', { query: { limit: 1 } }),
+  ]);
   const head = h('div.page-head', null, h('div', null, h('p.small-text', null, h('a', { href: '#/train' }, t('train.title'))), h('h1', null, t('train.new'))));
   const bases = [...models.data].filter((model) => model.state !== 'FAILED').sort((a, b) => rank(a) - rank(b));
   const filled = datasets.data.filter((/** @type {any} */ each) => each.images > 0);
@@ -24,15 +26,21 @@ export async function openForm({ main, life }, dataset, preset) {
     return;
   }
   const form = new Form({ bases, datasets: filled, schema, life });
-  form.choose(dataset, preset);
+  form.choose({ dataset, preset, base: jobs.data[0]?.base_model });
   fill(main, head, form.element);
   form.changed();
 }
 
-/** Backbones are made to be bases; models that were fine-tuned themselves come last. @param {any} model */
+/** The base that graft comes with, then those that are made to be bases; models that were fine-tuned themselves come last. @param {any} model */
 function rank(model) {
-  if (model.state === 'BACKBONE') return 0;
-  return model.name === 'starter' ? 1 : 2;
+  if (model.built_in) return 0;
+  return model.state === 'BACKBONE' ? 1 : 2;
+}
+
+/** @param {any} model */
+function baseName(model) {
+  const name = model.classes ? t('train.base_classes', { name: model.name, n: model.classes }) : model.name;
+  return model.built_in ? `${name}, ${t('serve.built_in')}` : name;
 }
 
 class Form {
@@ -40,14 +48,13 @@ class Form {
   constructor({ bases, datasets, schema, life }) {
     this.life = life;
     this.known = new Map(bases.map((model) => [model.name, model]));
-    this.base = select('base', bases.map((model) => [model.name, model.classes ? t('train.base_classes', { name: model.name, n: model.classes }) : model.name]));
+    this.base = select('base', bases.map((model) => [model.name, baseName(model)]));
     this.dataset = select('dataset', datasets.map((each) => [each.name, `${each.name} (${t('data.images', { n: each.images })})`]));
     this.name = h('input', { type: 'text', id: 'train-name', required: true, maxlength: 64, pattern: '[A-Za-z0-9_\\-][A-Za-z0-9._\\-]*', 'aria-describedby': 'train-name-help' });
     this.nameHelp = h('span.small-text', { id: 'train-name-help' });
     this.balanced = h('input', { type: 'checkbox' });
     this.skip = h('input', { type: 'checkbox', checked: true });
     this.options = optionFields(schema);
-    this.deploys = 'deploy' in schema.properties;
     this.deploy = select('deploy', DEPLOYMENTS.map((name) => [name, t(`deploy.${name}`)]));
     this.deploy.value = 'on_success';
     this.deployField = h('div.field', { hidden: true }, h('label', { for: 'train-deploy' }, t('train.deploy')), this.deploy);
@@ -78,9 +85,16 @@ class Form {
     life.onEnd(() => this.planning?.abort());
   }
 
-  /** @param {string} [dataset] @param {string} [preset] */
-  choose(dataset, preset) {
-    if (dataset && [...this.dataset.options].some((option) => option.value === dataset)) this.dataset.value = dataset;
+  /**
+   * What is chosen at first: what the address names, and the base of the last training; without one the first in the list.
+   * @param {{dataset?: string, preset?: string, base?: string}} wish
+   */
+  choose({ dataset, preset, base }) {
+    const chosen = (/** @type {any} */ list, /** @type {string | undefined} */ value) => {
+      if ([...list.options].some((option) => option.value === value)) list.value = value;
+    };
+    chosen(this.dataset, dataset);
+    chosen(this.base, base);
     this.name.value = this.dataset.value;
     this.balanced.checked = preset === 'balanced';
     if (preset === 'balanced') this.element.querySelector('details').open = true;
@@ -97,14 +111,17 @@ class Form {
   /** Says what the name means, and has the plan made anew. */
   changed() {
     const taken = this.known.get(this.name.value);
-    this.nameHelp.textContent = taken
+    this.name.setCustomValidity(taken?.built_in ? t('train.name_built_in', { name: taken.name }) : '');
+    this.nameHelp.textContent = taken?.built_in ? t('train.name_built_in', { name: taken.name }) : taken
       ? t('train.name_taken', { version: String(Math.max(...taken.versions) + 1), name: taken.name })
       : t('train.name_help');
-    this.deployField.hidden = !this.deploys || !taken;
+    this.deployField.hidden = !taken || taken.built_in;
     clearTimeout(this.timer);
     this.planning?.abort();
-    if (!this.element.checkValidity()) {
-      fill(this.plan, h('p.muted', null, t('train.incomplete')));
+    const invalid = [...this.element.elements].find((each) => !each.validity.valid);
+    if (invalid) {
+      const missing = invalid === this.name && this.name.value === '';
+      fill(this.plan, h('p.muted', null, missing ? t('train.incomplete') : `${invalid.labels[0]?.textContent}: ${invalid.validationMessage}`));
       return;
     }
     fill(this.plan, h('p', null, t('train.planning')), h('progress', { 'aria-label': t('train.planning') }));
@@ -138,7 +155,7 @@ class Form {
     event.preventDefault();
     this.planning?.abort();
     const taken = this.known.has(this.name.value);
-    const json = { ...this.request(), ...(this.deploys && taken && { deploy: this.deployment() }) };
+    const json = { ...this.request(), ...(taken && { deploy: this.deployment() }) };
     try {
       const job = await call('POST', '/finetune', { json, headers: { 'idempotency-key': crypto.randomUUID?.() ?? String(Math.random()) } });
       location.hash = `#/train/${part(job.id)}`;

@@ -62,24 +62,17 @@ class JobView {
     } else if (name === 'state') {
       this.refresh().catch(complain);
     } else if (name === 'event') {
-      // A job that is tried again begins its curves again.
-      if (data.attempt !== this.attempt) this.forget();
-      this.attempt = data.attempt;
       this.event(data.event);
     }
   }
 
-  forget() {
-    for (const points of [this.steps, this.train, this.validation, this.accuracy]) points.length = 0;
-  }
-
   /** @param {any} event */
   event(event) {
-    if (event.type === 'step') this.steps.push([event.step, event.loss]);
+    if (event.type === 'step') extend(this.steps, event.step, event.loss);
     if (event.type === 'epoch') {
-      this.train.push([event.epoch, event.train_loss]);
-      if (event.validation_loss !== undefined) this.validation.push([event.epoch, event.validation_loss]);
-      if (event.validation_top1 !== undefined) this.accuracy.push([event.epoch, event.validation_top1]);
+      extend(this.train, event.epoch, event.train_loss);
+      extend(this.validation, event.epoch, event.validation_loss);
+      extend(this.accuracy, event.epoch, event.validation_top1);
     }
     if (event.type === 'note' || event.type === 'warning') {
       this.notes.append(h('li', null, event.type === 'warning' ? `⚠ ${event.message}` : event.message));
@@ -192,3 +185,14 @@ class JobView {
   }
 }
 
+/**
+ * Adds a point to a curve. An attempt goes on from a checkpoint, or from the beginning: what the one before had from there on is
+ * not part of the model any more.
+ * @param {[number, number][]} points
+ * @param {number} place
+ * @param {number | undefined} value
+ */
+function extend(points, place, value) {
+  while (points.length > 0 && points[points.length - 1][0] >= place) points.pop();
+  if (value !== undefined) points.push([place, value]);
+}

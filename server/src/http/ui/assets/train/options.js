@@ -1,4 +1,7 @@
-/** The options of a fine-tune, as the server's schema describes them: names, bounds, defaults and what they mean. */
+/**
+ * The options of a fine-tune, as the server's schema describes them: bounds, defaults and choices. What they are called and what
+ * they mean is in the reader's language, and as the schema says it where an option is newer than the texts.
+ */
 
 import { h } from '../dom.js';
 import { has, t } from '../text.js';
@@ -48,14 +51,16 @@ export function optionFields(schema) {
 function field(path, property) {
   const id = `option-${path.replace('.', '-')}`;
   const title = has(`option.${path}`) ? t(`option.${path}`) : path.replace('.', ' · ').replaceAll('_', ' ');
-  const help = property.description?.split('\n').join(' ');
+  const told = has(`option.${path}.help`);
+  const help = told ? t(`option.${path}.help`) : property.description?.split('\n').join(' ');
+  const named = (/** @type {string} */ choice) => (has(`option.${path}.${choice}`) ? t(`option.${path}.${choice}`) : choice);
   /** @type {any} */
   let input;
   let read;
   if (property.enum) {
     input = h('select', { id, 'aria-describedby': `${id}-help` },
-      h('option', { value: '' }, t('train.default', { value: String(property.default) })), property.enum.map((/** @type {string} */ name) => h('option', null, name)));
-    for (const option of [...input.options].slice(1)) option.value = option.textContent;
+      h('option', { value: '' }, t('train.default', { value: named(String(property.default)) })),
+      property.enum.map((/** @type {string} */ choice) => h('option', { value: choice }, named(choice))));
     read = () => input.value || undefined;
   } else if (property.type === 'integer' || property.type === 'number') {
     input = h('input', {
@@ -64,6 +69,6 @@ function field(path, property) {
     });
     read = () => (input.value === '' ? undefined : Number(input.value));
   } else return null;
-  const element = h('div.field', null, h('label', { for: id }, title), input, h('span.small-text', { id: `${id}-help`, lang: 'en' }, help));
+  const element = h('div.field', null, h('label', { for: id }, title), input, h('span.small-text', { id: `${id}-help`, lang: told ? null : 'en' }, help));
   return { path, element, read };
 }
