@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('every room keeps to the rules', { timeout: 240000 }, async (of) => {
+test('every room keeps to the rules', { timeout: 300000 }, async (of) => {
   const server = await Server.start({ options: ['--collect', 'corrected'] });
   of.after(() => server.remove());
   const asked = new Map();

@@ -24,7 +24,7 @@ function dot(number) {
   return png(32, () => [number & 255, (number >> 8) & 255, 128]);
 }
 
-test('folders and archives are dragged in, by thousands', { timeout: 240000 }, async (of) => {
+test('folders and archives are dragged in, by thousands', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -104,7 +104,7 @@ test('folders and archives are dragged in, by thousands', { timeout: 240000 }, a
   assertCalm(page);
 });
 
-test('a data set is made, filled and put in order by keyboard alone', { timeout: 120000 }, async (of) => {
+test('a data set is made, filled and put in order by keyboard alone', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -183,7 +183,7 @@ test('a data set is made, filled and put in order by keyboard alone', { timeout:
   assertCalm(page);
 });
 
-test('each finding of the doctor is mended by one click', { timeout: 180000 }, async (of) => {
+test('each finding of the doctor is mended by one click', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);

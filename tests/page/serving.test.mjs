@@ -39,7 +39,7 @@ function tile(page, name) {
   return page.locator('.tile', { hasText: name }).locator('b').innerText();
 }
 
-test('a shadow is begun, what it says is counted, and it is promoted by one click', { timeout: 120000 }, async (of) => {
+test('a shadow is begun, what it says is counted, and it is promoted by one click', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -100,7 +100,7 @@ test('a shadow is begun, what it says is counted, and it is promoted by one clic
   assertCalm(page);
 });
 
-test('a model says which version is live, on which engine, at which precision and why', { timeout: 120000 }, async (of) => {
+test('a model says which version is live, on which engine, at which precision and why', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -111,11 +111,12 @@ test('a model says which version is live, on which engine, at which precision an
 
   await of.test('the words are the server\'s', async () => {
     assert.match(await row(1).innerText(), /live/);
-    const head = await page.locator('.page-head').innerText();
-    assert.ok(head.includes(model.engine.reason), head);
-    assert.ok(head.includes(`${model.engine.threads} thread`), head);
-    const about = await page.locator('section').filter({ has: page.getByRole('heading', { name: 'About this model' }) }).innerText();
-    assert.ok(about.includes(model.precision ?? 'float32'), about);
+    const facts = await page.locator('section').filter({ has: page.getByRole('heading', { name: 'What answers, and why' }) }).locator('dl').innerText();
+    const { engine, version, plan } = model;
+    assert.match(facts, new RegExp(`Version\\s+${version}\\s`));
+    assert.ok(facts.includes(engine.reason) && facts.includes(`${engine.threads} thread`), facts);
+    assert.ok(facts.includes(`(${plan?.variant ?? 'f32'})`), facts);
+    if (plan) assert.ok(facts.includes(plan.reason), facts);
   });
 
   await of.test('what goes on now is counted', async () => {
@@ -147,7 +148,7 @@ test('a model says which version is live, on which engine, at which precision an
   assertCalm(page);
 });
 
-test('the lines for curl, Python and JavaScript work as they stand', { timeout: 120000 }, async (of) => {
+test('the lines for curl, Python and JavaScript work as they stand', { timeout: 300000 }, async (of) => {
   const key = newKey('admin');
   for (const keys of [null, key.line]) {
     const server = await Server.start({ keys });

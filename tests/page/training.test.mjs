@@ -28,7 +28,7 @@ async function job(server) {
   return (await server.get('/finetune')).data[0];
 }
 
-test('a training is watched, paused, resumed and cancelled, and goes on when nobody looks', { timeout: 240000 }, async (of) => {
+test('a training is watched, paused, resumed and cancelled, and goes on when nobody looks', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   let page = await openPage(browser);
@@ -123,7 +123,7 @@ test('a training is watched, paused, resumed and cancelled, and goes on when nob
   assertCalm(page);
 });
 
-test('every option of a training has a name and an explanation in each language', { timeout: 60000 }, async (of) => {
+test('every option of a training has a name and an explanation in each language', { timeout: 120000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const { $defs: types } = await server.get('/finetune/schema');

@@ -28,7 +28,7 @@ function paste(page, bytes) {
   }, bytes.toString('base64'));
 }
 
-test('pictures come by choice, by drag and drop, from the clipboard and from the camera', { timeout: 120000 }, async (of) => {
+test('pictures come by choice, by drag and drop, from the clipboard and from the camera', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser, { permissions: ['camera'] });
@@ -103,7 +103,7 @@ test('pictures come by choice, by drag and drop, from the clipboard and from the
   assertCalm(page);
 });
 
-test('a camera that is refused, or that is not there, is told with what to do', { timeout: 60000 }, async (of) => {
+test('a camera that is refused, or that is not there, is told with what to do', { timeout: 120000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   // A browser that asks its user, and whose user says no; and one without a camera.
@@ -123,7 +123,7 @@ test('a camera that is refused, or that is not there, is told with what to do', 
   }
 });
 
-test('two versions answer side by side, and one that is not sure says so', { timeout: 120000 }, async (of) => {
+test('two versions answer side by side, and one that is not sure says so', { timeout: 300000 }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);

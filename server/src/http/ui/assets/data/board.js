@@ -40,7 +40,7 @@ export class Board {
     this.columns = new Map();
     this.columnsElement = h('div.board', { role: 'group', 'aria-label': t('data.classes_as_columns') });
     this.tools = h('div.selection', { role: 'toolbar', 'aria-label': t('data.with_selected') });
-    this.search = h('input', { type: 'search', 'aria-label': t('data.find_class'), placeholder: t('data.find_class'), oninput: () => this.find() });
+    this.search = h('input.board-search', { type: 'search', 'aria-label': t('data.find_class'), placeholder: t('data.find_class'), oninput: () => this.find() });
     this.element = h('div', null, this.tools, this.search, this.columnsElement);
     this.selected();
     this.listen();

@@ -29,7 +29,8 @@ export function optionFields(schema) {
       const input = field(`${prefix}${name}`, known);
       return input ? [input] : [];
     });
-  const all = fields(schema.$defs.FinetuneOptions, '');
+  // The options of the head, then those of the base's layers.
+  const all = fields(schema.$defs.FinetuneOptions, '').sort((a, b) => Number(a.path.includes('.')) - Number(b.path.includes('.')));
   const element = h('div.option-fields', null, all.map((each) => each.element));
   /** What was set, as the request has it. */
   const value = () => {
