@@ -23,16 +23,16 @@ async function freePort() {
   return port;
 }
 
-/** A server on a folder of its own. */
+/** A server on a folder of its own, which holds what the test puts there and nothing else, unless a newcomer is at it. */
 export class Server {
-  static async start({ options = [], keys = null } = {}) {
+  static async start({ options = [], keys = null, newcomer = false } = {}) {
     const server = new Server();
     server.folder = mkdtempSync(join(tmpdir(), 'graft-page-'));
     server.data = join(server.folder, 'data');
     server.port = await freePort();
     server.address = `http://127.0.0.1:${server.port}`;
     server.options = options;
-    server.environment = { ...process.env, GRAFT_NO_STARTER: 'true', ...(keys && { GRAFT_KEYS: keys }) };
+    server.environment = { ...process.env, ...(!newcomer && { GRAFT_NO_STARTER: 'true' }), ...(keys && { GRAFT_KEYS: keys }) };
     await server.run();
     return server;
   }
@@ -63,11 +63,6 @@ export class Server {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Whether the server's description has an operation. */
-  async offers(method, path) {
-    return Boolean((await this.get('/openapi.json')).paths[path]?.[method]);
-  }
-
   async get(path, headers = {}) {
     const answer = await fetch(this.address + path, { headers });
     assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.clone().text()}`);
@@ -81,9 +76,12 @@ export function newKey(role) {
   return { secret, line: `${role}:${role}:${createHash('sha256').update(secret).digest('hex')}` };
 }
 
-export async function openBrowser() {
+/** Flags of a browser with a camera that shows a test picture, which every page may use. */
+const CAMERA = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+
+export async function openBrowser(flags = CAMERA) {
   assert.ok(CHROMIUM, 'no Chromium is installed; install the package chromium, or name one in CHROMIUM');
-  return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'] });
+  return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage', ...flags] });
 }
 
 /** A page whose every error is one of the test. */

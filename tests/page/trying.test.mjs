@@ -4,13 +4,11 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
 import { assertAccessible, assertCalm, openBrowser, openPage, Server, until, visit } from './harness.mjs';
 import { colored, striped } from './pictures.mjs';
 import { addModel, dropFiles, trainedColors } from './steps.mjs';
 
 const NETWORK = process.env.NETWORK;
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 let browser;
 
 before(async () => {
@@ -107,11 +105,11 @@ test('a camera that is refused, or that is not there, is told with what to do', 
   const server = await Server.start();
   of.after(() => server.remove());
   // A browser that asks its user, and whose user says no; and one without a camera.
-  for (const [args, told] of [[['--use-fake-device-for-media-stream'], /was not allowed to use the camera\. Allow it/], [[], /There is no camera/]]) {
-    const other = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage', ...args] });
+  for (const [flags, told] of [[['--use-fake-device-for-media-stream'], /was not allowed to use the camera\. Allow it/], [[], /There is no camera/]]) {
+    const other = await openBrowser(flags);
     of.after(() => other.close());
-    const page = await openPage(other, args.length === 0 ? { permissions: ['camera'] } : {});
-    await addModel(page, server, NETWORK, `tiny${args.length}`);
+    const page = await openPage(other, flags.length === 0 ? { permissions: ['camera'] } : {});
+    await addModel(page, server, NETWORK, `tiny${flags.length}`);
     await visit(page, server.address, 'try');
     await page.getByRole('button', { name: 'Take a photograph' }).click();
     const notice = page.getByRole('alert').locator('.notice');

@@ -98,7 +98,7 @@ function heading(model, path, refresh) {
     h('div', null, h('p.small-text', null, h('a', { href: '#/serve' }, t('serve.title'))), h('h1', null, model.name), tags(model),
       model.built_in && h('p.muted', null, t('serve.built_in_help')),
       model.reason && h('p.error', { lang: 'en', role: 'alert' }, model.reason),
-      model.built_in ? model.notes && h('p.note', null, model.notes) : notes(model.notes ?? '', path, refresh)),
+      model.built_in ? model.notes && h('p.note', { lang: 'en' }, model.notes) : notes(model.notes ?? '', path, refresh)),
     h('div.row', null,
       !model.default && !base && act('serve.make_default', () => call('PUT', '/default-model', { json: { name: model.name } })),
       model.state === 'READY' ? act('serve.unload', () => call('POST', `${path}/unload`)) : act('serve.load', () => call('POST', `${path}/load`)),

@@ -24,7 +24,7 @@ export async function open({ main, path, life }) {
   }
   const builtIn = classifiers.every((/** @type {any} */ model) => model.built_in);
   if (builtIn) {
-    head.append(h('p.built-in', null, t('try.built_in', { name: classifiers[0].name }), ' ', h('a', { href: '#/data' }, t('try.to_data'))));
+    head.firstElementChild.append(h('p', null, t('try.built_in', { name: classifiers[0].name }), ' ', h('a', { href: '#/data' }, t('try.to_data'))));
   }
   const collects = await get('/inbox', { query: { limit: 1 } }).then((inbox) => Boolean(inbox.dataset), () => false);
   new Trial({ main, life, classifiers, collects }).show(head, path);
@@ -51,7 +51,7 @@ export class Trial {
     this.first = this.choice(t('try.model'), false);
     this.second = this.choice(t('try.second'), true);
     // The address may name the model, and after it another to compare it with.
-    const first = path[0] ?? this.classifiers.find((model) => model.default)?.name;
+    const first = path[0] ?? (this.classifiers.find((model) => model.default) ?? this.classifiers.find((model) => !model.built_in))?.name;
     for (const [select, asked] of [[this.first, first], [this.second, path[1]]]) {
       const options = [.../** @type {any} */ (select).options];
       if (asked && options.some((option) => option.value === asked)) /** @type {any} */ (select).value = asked;

@@ -29,7 +29,7 @@ export async function versionList(model, changed) {
       h('th', { scope: 'row' }, name),
       h('td', null, live ? h('span.tag.live', null, t('serve.live')) : chosen ? h('span.tag', null, t('serve.chosen')) : version.shadow && h('span.tag', null, t('serve.shadow'))),
       h('td.number', null, typeof top1 === 'number' ? percent(top1) : '–'),
-      h('td', null, version.published_at ? date(version.published_at) : '–'),
+      h('td.date', null, version.published_at ? date(version.published_at) : '–'),
       h('td.number', null, version.bytes ? bytes(version.bytes) : '–', version.variants?.length > 1 && h('div.small-text.muted', null, version.variants.join(', '))),
       h('td.wrap', null, model.built_in ? h('span.note', { lang: 'en' }, version.notes ?? '') : notes(version.notes ?? '', `${path}/versions/${name}`, changed)),
       h('td', null, h('div.row', null,
