@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, openBrowser, openPage, Server, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, visit } from './harness.mjs';
 import { colored } from './pictures.mjs';
 import { trainedColors } from './steps.mjs';
 
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('every room keeps to the rules', { timeout: 300000 }, async (of) => {
+test('every room keeps to the rules', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start({ options: ['--collect', 'corrected'] });
   of.after(() => server.remove());
   const asked = new Map();

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, openBrowser, openPage, Server, until, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, until, visit } from './harness.mjs';
 import { colored, colorFolder, png } from './pictures.mjs';
 import { addColors, addModel, counts, dropFiles, makeDataset, tabTo } from './steps.mjs';
 
@@ -24,7 +24,7 @@ function dot(number) {
   return png(32, () => [number & 255, (number >> 8) & 255, 128]);
 }
 
-test('folders and archives are dragged in, by thousands', { timeout: 300000 }, async (of) => {
+test('folders and archives are dragged in, by thousands', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -69,7 +69,7 @@ test('folders and archives are dragged in, by thousands', { timeout: 300000 }, a
       if (line) globalThis.heard(line.textContent);
     }).observe(document.querySelector('.uploads'), { childList: true, subtree: true, characterData: true }));
     await dropFiles(page, [folder], { x: 640, y: 400 });
-    await page.getByText(`${(MANY + 100).toLocaleString('en')} added`).waitFor({ timeout: 120000 });
+    await page.getByText(`${(MANY + 100).toLocaleString('en')} added`).waitFor();
     assert.ok([...said].some((text) => text.startsWith('Reading # file')), [...said].join('; '));
     assert.ok([...said].some((text) => /^#.* of #.* sent/.test(text)), [...said].join('; '));
     const body = page.getByRole('listbox', { name: /^most/ });
@@ -95,7 +95,7 @@ test('folders and archives are dragged in, by thousands', { timeout: 300000 }, a
     }
     await makeDataset(page, server.address, 'classes');
     await dropFiles(page, [folder], { x: 640, y: 400 });
-    await page.getByText('200 added').waitFor({ timeout: 60000 });
+    await page.getByText('200 added').waitFor();
     await until('the classes', async () => (await page.locator('.column').count()) === 200);
     await page.getByRole('searchbox', { name: 'Find a class' }).fill('-137');
     await until('one is left', async () => (await page.locator('.column:visible').count()) === 1);
@@ -104,7 +104,7 @@ test('folders and archives are dragged in, by thousands', { timeout: 300000 }, a
   assertCalm(page);
 });
 
-test('a data set is made, filled and put in order by keyboard alone', { timeout: 300000 }, async (of) => {
+test('a data set is made, filled and put in order by keyboard alone', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -183,7 +183,7 @@ test('a data set is made, filled and put in order by keyboard alone', { timeout:
   assertCalm(page);
 });
 
-test('each finding of the doctor is mended by one click', { timeout: 300000 }, async (of) => {
+test('each finding of the doctor is mended by one click', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);

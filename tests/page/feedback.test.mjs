@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, openBrowser, openPage, Server, until, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, until, visit } from './harness.mjs';
 import { colored, striped } from './pictures.mjs';
 import { trainedColors } from './steps.mjs';
 
@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('uncertain pictures are confirmed, corrected and discarded, and train the next version', { timeout: 300000 }, async (of) => {
+test('uncertain pictures are confirmed, corrected and discarded, and train the next version', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start({ options: ['--collect', 'corrected', '--collect-policy', 'uncertain'] });
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -73,7 +73,7 @@ test('uncertain pictures are confirmed, corrected and discarded, and train the n
   assertCalm(page);
 });
 
-test('a server that keeps nothing says how it would', { timeout: 120000 }, async (of) => {
+test('a server that keeps nothing says how it would', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);

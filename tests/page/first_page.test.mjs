@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertCalm, openBrowser, openPage, Server } from './harness.mjs';
+import { assertCalm, openBrowser, openPage, Server, TOO_LONG } from './harness.mjs';
 
 const MOST_BYTES = 100_000;
 let browser;
@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('the first page is small, of this server alone, and soon there', { timeout: 60000 }, async (of) => {
+test('the first page is small, of this server alone, and soon there', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -35,7 +35,7 @@ test('the first page is small, of this server alone, and soon there', { timeout:
   assertCalm(page);
 });
 
-test('a page of an older program is loaded anew', { timeout: 60000 }, async (of) => {
+test('a page of an older program is loaded anew', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);

@@ -10,6 +10,10 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
+/** A test takes seconds; this is how long one may on a machine that builds and trains at the same time. */
+export const TOO_LONG = 900_000;
+/** The same for one thing that the page does. */
+const PATIENCE = 120_000;
 const HERE = dirname(fileURLToPath(import.meta.url));
 export const GRAFT = resolve(process.env.GRAFT ?? join(HERE, '../../target/debug/graft'));
 const CHROMIUM = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
@@ -88,7 +92,7 @@ export async function openBrowser(flags = CAMERA) {
 export async function openPage(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: 'en-US', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(30000);
+  page.setDefaultTimeout(PATIENCE);
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(`script: ${error.message}`));
   page.on('console', (message) => {
@@ -120,7 +124,7 @@ export async function assertAccessible(page, name) {
 }
 
 /** Asks until something is so. */
-export async function until(what, question, seconds = 60) {
+export async function until(what, question, seconds = PATIENCE / 1000) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const answer = await question();

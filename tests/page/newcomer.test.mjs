@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, openBrowser, openPage, Server, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, visit } from './harness.mjs';
 import { colored } from './pictures.mjs';
 import { addColors, makeDataset, train } from './steps.mjs';
 
@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('a newcomer tries the model that came with graft, and trains one upon it', { timeout: 300000 }, async (of) => {
+test('a newcomer tries the model that came with graft, and trains one upon it', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start({ newcomer: true });
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -59,7 +59,7 @@ test('a newcomer tries the model that came with graft, and trains one upon it', 
     await page.locator('#train-name-help').getByText('Choose another name').waitFor();
     assert.equal(await page.getByLabel('Name of the new model').evaluate((field) => field.validity.valid), false);
     await page.getByLabel('Name of the new model').fill('colors');
-    await page.getByText(/on this machine\./).waitFor({ timeout: 120000 });
+    await page.getByText(/on this machine\./).waitFor();
     await train(page);
   });
 

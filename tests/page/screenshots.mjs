@@ -34,7 +34,8 @@ const ROOMS = {
   data: { path: `data/${dataset}` },
   train: { path: `train/new/${dataset}`, prepare: (page) => page.getByText(/on this machine\./).waitFor() },
   look: { path: `look/${model}` },
-  serve: { path: `serve/${model}` },
+  // The rate is that of two looks.
+  serve: { path: `serve/${model}`, prepare: (page) => page.waitForFunction(() => !/^–/.test(document.querySelector('.tile b')?.textContent ?? '–')) },
   feedback: { path: 'feedback' },
 };
 

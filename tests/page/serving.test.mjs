@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, newKey, openBrowser, openPage, Server, until, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, newKey, openBrowser, openPage, Server, TOO_LONG, until, visit } from './harness.mjs';
 import { colored } from './pictures.mjs';
 import { addModel, trainedColors } from './steps.mjs';
 
@@ -39,7 +39,7 @@ function tile(page, name) {
   return page.locator('.tile', { hasText: name }).locator('b').innerText();
 }
 
-test('a shadow is begun, what it says is counted, and it is promoted by one click', { timeout: 300000 }, async (of) => {
+test('a shadow is begun, what it says is counted, and it is promoted by one click', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -49,7 +49,7 @@ test('a shadow is begun, what it says is counted, and it is promoted by one clic
   await visit(page, server.address, 'train/new/colors');
   await page.getByLabel('When it is ready').selectOption('none');
   await page.getByRole('button', { name: 'Start', exact: true }).click();
-  await page.getByRole('heading', { name: /has a version/ }).waitFor({ timeout: 60000 });
+  await page.getByRole('heading', { name: /has a version/ }).waitFor();
   await visit(page, server.address, 'serve/colors');
   const row = (version) => page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: String(version), exact: true }) });
 
@@ -100,7 +100,7 @@ test('a shadow is begun, what it says is counted, and it is promoted by one clic
   assertCalm(page);
 });
 
-test('a model says which version is live, on which engine, at which precision and why', { timeout: 300000 }, async (of) => {
+test('a model says which version is live, on which engine, at which precision and why', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -148,7 +148,7 @@ test('a model says which version is live, on which engine, at which precision an
   assertCalm(page);
 });
 
-test('the lines for curl, Python and JavaScript work as they stand', { timeout: 300000 }, async (of) => {
+test('the lines for curl, Python and JavaScript work as they stand', { timeout: TOO_LONG }, async (of) => {
   const key = newKey('admin');
   for (const keys of [null, key.line]) {
     const server = await Server.start({ keys });

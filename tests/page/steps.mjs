@@ -32,7 +32,7 @@ export async function addModel(page, server, file, name) {
 /** Starts the fine-tune that the form describes, and waits until it is done. */
 export async function train(page) {
   await page.getByRole('button', { name: 'Start', exact: true }).click();
-  await page.getByRole('heading', { name: /has a version/ }).waitFor({ timeout: 120000 });
+  await page.getByRole('heading', { name: /has a version/ }).waitFor();
 }
 
 /** A data set `colors` of 36 pictures, and a model of that name with so many versions, of which the first answers. */

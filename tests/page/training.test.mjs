@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, openBrowser, openPage, Server, until, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, until, visit } from './harness.mjs';
 import { addColors, addModel, makeDataset } from './steps.mjs';
 
 const NETWORK = process.env.NETWORK;
@@ -28,7 +28,7 @@ async function job(server) {
   return (await server.get('/finetune')).data[0];
 }
 
-test('a training is watched, paused, resumed and cancelled, and goes on when nobody looks', { timeout: 300000 }, async (of) => {
+test('a training is watched, paused, resumed and cancelled, and goes on when nobody looks', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   let page = await openPage(browser);
@@ -54,7 +54,7 @@ test('a training is watched, paused, resumed and cancelled, and goes on when nob
 
   await of.test('curves, speed and time left are shown as it goes', async () => {
     await button('Start').click();
-    await page.getByText(/Training layers of the base: [\d,]+ of [\d,]+ · [\d.,]+ images a second · .+ left/).waitFor({ timeout: 60000 });
+    await page.getByText(/Training layers of the base: [\d,]+ of [\d,]+ · [\d.,]+ images a second · .+ left/).waitFor();
     await until('there is a curve', async () => (await epochs()) > 2);
     const before = await epochs();
     await until('it grows', async () => (await epochs()) > before);
@@ -64,7 +64,7 @@ test('a training is watched, paused, resumed and cancelled, and goes on when nob
 
   await of.test('it is paused, also for a server that ends meanwhile, and resumed', async () => {
     await button('Pause').click();
-    await page.getByText('It goes on from its checkpoint when you resume it.').waitFor({ timeout: 60000 });
+    await page.getByText('It goes on from its checkpoint when you resume it.').waitFor();
     await state('paused');
     await assertAccessible(page, 'a training that is paused');
     await server.end('SIGKILL');
@@ -74,7 +74,7 @@ test('a training is watched, paused, resumed and cancelled, and goes on when nob
     const { done } = (await job(server)).progress ?? { done: 0 };
     await button('Resume').click();
     await state('running');
-    await page.getByText(/images a second/).waitFor({ timeout: 60000 });
+    await page.getByText(/images a second/).waitFor();
     await until('it goes on where it was', async () => ((await job(server)).progress?.done ?? 0) >= done);
   });
 
@@ -99,7 +99,7 @@ test('a training is watched, paused, resumed and cancelled, and goes on when nob
 
   await of.test('it is cancelled, and nothing is published', async () => {
     await button('Cancel').click();
-    await page.getByText('It was cancelled, and nothing was published.').waitFor({ timeout: 60000 });
+    await page.getByText('It was cancelled, and nothing was published.').waitFor();
     await state('cancelled');
     assert.equal((await server.get('/models')).data.some(({ name }) => name === 'colors'), false);
     await button('Try again').waitFor();
@@ -118,12 +118,12 @@ test('a training is watched, paused, resumed and cancelled, and goes on when nob
     await visit(page, server.address, 'train');
     await page.getByRole('article').filter({ hasText: 'runs' }).getByRole('link').click();
     await button('Cancel').click();
-    await page.getByText('It was cancelled, and nothing was published.').waitFor({ timeout: 60000 });
+    await page.getByText('It was cancelled, and nothing was published.').waitFor();
   });
   assertCalm(page);
 });
 
-test('every option of a training has a name and an explanation in each language', { timeout: 120000 }, async (of) => {
+test('every option of a training has a name and an explanation in each language', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const { $defs: types } = await server.get('/finetune/schema');

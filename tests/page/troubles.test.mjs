@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, openBrowser, openPage, Server, until, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, until, visit } from './harness.mjs';
 import { noise } from './pictures.mjs';
 import { addColors, addModel, makeDataset } from './steps.mjs';
 
@@ -37,7 +37,7 @@ function watchPieces(page) {
   return offsets;
 }
 
-test('an upload goes on after a connection broke, and after the server was killed', { timeout: 120000 }, async (of) => {
+test('an upload goes on after a connection broke, and after the server was killed', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -58,13 +58,13 @@ test('an upload goes on after a connection broke, and after the server was kille
     await route.continue();
   });
   await page.locator('#add-folder').setInputFiles(largeFolder(server));
-  await page.getByText('4 added').waitFor({ timeout: 60000 });
+  await page.getByText('4 added').waitFor();
   assert.equal(broken, 2);
   assert.deepEqual(offsets, [0, PIECE, PIECE, PIECE, 2 * PIECE], 'only what broke off is sent again');
   assert.equal((await server.get('/datasets/large')).images, 4);
 });
 
-test('an upload goes on in another visit of the page', { timeout: 120000 }, async (of) => {
+test('an upload goes on in another visit of the page', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const folder = largeFolder(server);
@@ -83,11 +83,11 @@ test('an upload goes on in another visit of the page', { timeout: 120000 }, asyn
   const rest = watchPieces(next);
   await visit(next, server.address, 'data/large');
   await next.locator('#add-folder').setInputFiles(folder);
-  await next.getByText('4 added').waitFor({ timeout: 60000 });
+  await next.getByText('4 added').waitFor();
   assert.deepEqual(rest, [2 * PIECE], 'what had come is not sent again');
 });
 
-test('files that are no pictures are named, and the others are added', { timeout: 60000 }, async (of) => {
+test('files that are no pictures are named, and the others are added', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -104,7 +104,7 @@ test('files that are no pictures are named, and the others are added', { timeout
   assertCalm(page);
 });
 
-test('a job that fails says why and what to do, and is tried again', { timeout: 120000 }, async (of) => {
+test('a job that fails says why and what to do, and is tried again', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -120,7 +120,7 @@ test('a job that fails says why and what to do, and is tried again', { timeout: 
   await page.getByText('More options').click();
   await page.getByLabel('Leave out pictures that cannot be read').uncheck();
   await page.getByRole('button', { name: 'Start', exact: true }).click();
-  await page.getByRole('heading', { name: 'It failed' }).waitFor({ timeout: 60000 });
+  await page.getByRole('heading', { name: 'It failed' }).waitFor();
   const told = await page.locator('.failure').innerText();
   assert.match(told, /\.png/, 'the file is named');
   assert.match(told, /Nothing was published/);

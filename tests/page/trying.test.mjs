@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, openBrowser, openPage, Server, until, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, until, visit } from './harness.mjs';
 import { colored, striped } from './pictures.mjs';
 import { addModel, dropFiles, trainedColors } from './steps.mjs';
 
@@ -26,7 +26,7 @@ function paste(page, bytes) {
   }, bytes.toString('base64'));
 }
 
-test('pictures come by choice, by drag and drop, from the clipboard and from the camera', { timeout: 300000 }, async (of) => {
+test('pictures come by choice, by drag and drop, from the clipboard and from the camera', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser, { permissions: ['camera'] });
@@ -101,7 +101,7 @@ test('pictures come by choice, by drag and drop, from the clipboard and from the
   assertCalm(page);
 });
 
-test('a camera that is refused, or that is not there, is told with what to do', { timeout: 120000 }, async (of) => {
+test('a camera that is refused, or that is not there, is told with what to do', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   // A browser that asks its user, and whose user says no; and one without a camera.
@@ -121,7 +121,7 @@ test('a camera that is refused, or that is not there, is told with what to do', 
   }
 });
 
-test('two versions answer side by side, and one that is not sure says so', { timeout: 300000 }, async (of) => {
+test('two versions answer side by side, and one that is not sure says so', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start();
   of.after(() => server.remove());
   const page = await openPage(browser);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertAccessible, assertCalm, newKey, openBrowser, openPage, Server, until, visit } from './harness.mjs';
+import { assertAccessible, assertCalm, newKey, openBrowser, openPage, Server, TOO_LONG, until, visit } from './harness.mjs';
 import { colored } from './pictures.mjs';
 import { addColors, addModel, counts, makeDataset, train } from './steps.mjs';
 
@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('a person makes a data set, trains, looks, tries, promotes and corrects', { timeout: 240000 }, async (of) => {
+test('a person makes a data set, trains, looks, tries, promotes and corrects', { timeout: TOO_LONG }, async (of) => {
   const server = await Server.start({ options: ['--collect', 'corrected'] });
   of.after(() => server.remove());
   const page = await openPage(browser);
@@ -148,7 +148,7 @@ test('a person makes a data set, trains, looks, tries, promotes and corrects', {
   assertCalm(page);
 });
 
-test('a server with keys asks for one, and a wrong one is told', { timeout: 60000 }, async (of) => {
+test('a server with keys asks for one, and a wrong one is told', { timeout: TOO_LONG }, async (of) => {
   const key = newKey('admin');
   const server = await Server.start({ keys: key.line });
   of.after(() => server.remove());

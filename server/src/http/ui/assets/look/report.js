@@ -6,6 +6,9 @@ import { duration, number, percent, t } from '../text.js';
 import { Gallery } from './answers.js';
 import { matrix } from './matrix.js';
 
+/** Classes beyond which their table scrolls by itself. */
+const MANY = 24;
+
 /** @param {string} model @param {number} version @param {any} report @param {AbortSignal} signal */
 export function showReport(model, version, report, signal) {
   const gallery = new Gallery(model, version, report, signal);
@@ -84,5 +87,5 @@ function classes(labels, test) {
     return cell;
   });
   body.append(...rows.map(shown));
-  return h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': t('look.classes') }, h('table', null, h('thead', null, h('tr', null, heads)), body));
+  return h('div.scroll', { tabindex: 0, role: 'region', 'aria-label': t('look.classes'), class: labels.length > MANY ? 'tall' : '' }, h('table', null, h('thead', null, h('tr', null, heads)), body));
 }
