@@ -48,6 +48,7 @@ for (const [look, options] of Object.entries(LOOKS)) {
     if (only.length > 0 && !only.includes(room)) continue;
     await visit(page, address, path);
     await prepare?.(page);
+    await page.waitForFunction(() => [...document.images].every((image) => image.complete && image.src !== ''));
     await page.waitForTimeout(800);
     await page.evaluate(() => window.scrollTo(0, 0));
     const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY });
