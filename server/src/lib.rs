@@ -10,6 +10,8 @@ pub mod evaluate;
 pub mod explain;
 pub mod failure;
 pub mod finetune;
+#[cfg(feature = "grpc")]
+mod grpc;
 pub mod http;
 pub mod imports;
 pub mod inference;

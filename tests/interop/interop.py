@@ -1,7 +1,7 @@
 """graft seen by other programs: what it exports, what it describes, what it answers.
 
     pip install -r tests/interop/requirements.txt
-    cargo build --workspace
+    cargo build --workspace --features server/grpc
     python tests/interop/interop.py --graft target/debug/graft
 
 In a data folder of its own that is removed at the end:
@@ -16,7 +16,8 @@ In a data folder of its own that is removed at the end:
    model, stops the server with SIGTERM, which must end it cleanly, and checks the fine-tuned model's file; before the
    last stop, the schema of fine-tunes is compared with what the server takes, and schemathesis sends some hundred requests,
    and every answer must be as described;
-8. lets the clients of other services call a server: Triton's, Hugging Face's, Custom Vision's, Amazon's;
+8. lets the clients of other services call a server: Triton's over HTTP and, if the program has it, over gRPC, Hugging Face's, Custom
+   Vision's, Amazon's;
 9. with real photographs in GRAFT_TEST_DATA, compares their classification with Python's, on both engines.
 
 ONNX Runtime's library is the one of this Python, unless ORT_DYLIB_PATH names another.
@@ -220,6 +221,7 @@ def main() -> None:
 
         say("clients of other services")
         python("check_clients.py", graft, folder)
+        python("check_grpc.py", graft, folder)
 
         if (test_data / "imagenet").is_dir():
             say("real photographs")

@@ -34,6 +34,8 @@ fn settings(sandbox: &Sandbox) -> Settings {
     settings.add_filter(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[UUID]");
     // clap prints the values of the variables that are set.
     settings.add_filter(r"\[env: (\w+)=[^\]]*\]", "[env: $1]");
+    // Options that only some programs are built with.
+    settings.add_filter(r"(?m)^ +--grpc-port <PORT>\n(?: {10}.*\n)+\n", "");
     settings.set_prepend_module_to_snapshot(false);
     settings
 }

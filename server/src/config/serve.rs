@@ -69,6 +69,11 @@ pub struct ServeArgs {
     #[arg(long, env = "GRAFT_DRAIN_SECONDS", default_value_t = 20, value_name = "S")]
     pub drain_seconds: u64,
 
+    /// The port that answers gRPC, on the same address; 0 for any free one
+    #[cfg(feature = "grpc")]
+    #[arg(long, env = "GRAFT_GRPC_PORT", value_name = "PORT")]
+    pub grpc_port: Option<u16>,
+
     /// Sends the spans of requests to the OpenTelemetry collector at this address, by OTLP over HTTP
     #[cfg(feature = "otel")]
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
@@ -122,6 +127,9 @@ pub struct ServeConfig {
     pub drain_delay_seconds: u64,
     /// How long requests in flight may take after SIGTERM.
     pub drain_seconds: u64,
+    /// The port that answers gRPC, if one does; 0 for any free one.
+    #[cfg(feature = "grpc")]
+    pub grpc_port: Option<u16>,
     /// The collector that spans are sent to, if they are sent.
     #[cfg(feature = "otel")]
     pub otlp_endpoint: Option<String>,
@@ -164,6 +172,8 @@ impl ServeArgs {
             memory: self.memory.resolve(),
             drain_delay_seconds: self.drain_delay_seconds,
             drain_seconds: self.drain_seconds,
+            #[cfg(feature = "grpc")]
+            grpc_port: self.grpc_port,
             #[cfg(feature = "otel")]
             otlp_endpoint: self.otlp_endpoint.clone(),
             jobs: self.jobs.options(),

@@ -76,17 +76,8 @@ impl utoipa::Modify for Keys {
 pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
     let (routes, mut openapi) = routes().split_for_parts();
     bounds::describe(&mut openapi);
-    let router = routes
-        .merge(ui::routes())
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi.clone()))
-        .fallback(async || ApiError::from(Code::RouteNotFound))
-        .method_not_allowed_fallback(async || ApiError::from(Code::MethodNotAllowed))
-        .layer(CatchPanicLayer::custom(respond::panicked))
-        // `body::bound` knows the limits.
-        .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(state.clone(), deadline::bound))
-        .layer(middleware::from_fn_with_state(state.clone(), body::bound))
-        .layer(middleware::from_fn_with_state(state.clone(), guard::guard));
+    let router = routes.merge(ui::routes()).merge(SwaggerUi::new("/docs").url("/openapi.json", openapi.clone()));
+    let router = guarded(router, &state);
     // Outside the guard: browsers send no key when they ask for leave.
     let router = match security::cors(state.access.origins()) {
         Some(cors) => router.layer(cors),
@@ -97,6 +88,19 @@ pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
         .layer(middleware::from_fn_with_state(state.clone(), respond::respond))
         .with_state(state);
     (router, openapi)
+}
+
+/// What every request goes through before it comes to a route, whatever protocol it is of.
+pub(crate) fn guarded(routes: Router<AppState>, state: &AppState) -> Router<AppState> {
+    routes
+        .fallback(async || ApiError::from(Code::RouteNotFound))
+        .method_not_allowed_fallback(async || ApiError::from(Code::MethodNotAllowed))
+        .layer(CatchPanicLayer::custom(respond::panicked))
+        // `body::bound` knows the limits.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(state.clone(), deadline::bound))
+        .layer(middleware::from_fn_with_state(state.clone(), body::bound))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
 }
 
 /// What answers clients that speak HTTP to a server of HTTPS.

@@ -19,6 +19,8 @@ use tower::Service;
 use super::client::{ClientWatch, Encryption};
 use super::socket::Socket;
 use super::stream::{ClientStream, Timeouts, Transport};
+#[cfg(feature = "grpc")]
+use super::streams::Streams;
 use super::tls::{Certificates, Handshake};
 use crate::http::connection::{ConnectionState, Phase};
 use crate::metrics::{ConnectionEnd, Metrics};
@@ -29,10 +31,33 @@ const HEAD_BYTES: usize = 64 << 10;
 /// What answers requests.
 #[derive(Debug, Clone)]
 pub(super) struct Routers {
+    /// What the clients of the port speak.
+    pub(super) protocol: Protocol,
     /// The interface.
     pub(super) interface: Router,
     /// What tells clients that speak HTTP to a port of HTTPS so.
     pub(super) https_only: Router,
+}
+
+/// What the clients of a port speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// gRPC, over HTTP/2.
+    #[cfg(feature = "grpc")]
+    Grpc,
+}
+
+impl Protocol {
+    /// Its name in the handshake of TLS.
+    pub(super) fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Http => b"http/1.1",
+            #[cfg(feature = "grpc")]
+            Self::Grpc => b"h2",
+        }
+    }
 }
 
 /// The client did not wait for its answer.
@@ -70,7 +95,8 @@ impl Connection {
         let (transport, encryption, router) = match &certificates {
             None => (Transport::Plain(socket.clone()), Encryption::None, routers.interface),
             Some(certificates) => {
-                let handshake = timeout(timeouts.header, certificates.accept(socket.clone())).await;
+                let handshake = certificates.accept(socket.clone(), routers.protocol);
+                let handshake = timeout(timeouts.header, handshake).await;
                 if handshake.is_err() {
                     state.time_out(ConnectionEnd::HeaderTimeout);
                 }
@@ -80,6 +106,13 @@ impl Connection {
                 }
             }
         };
+        #[cfg(feature = "grpc")]
+        if routers.protocol == Protocol::Grpc {
+            let streams = Streams { router, state: state.clone(), idle: timeouts.idle, stopped };
+            let ended = streams.serve(ClientStream::new(transport, state, timeouts)).await;
+            drop(permit);
+            return ended.map_err(Into::into);
+        }
         // A client that speaks the wrong protocol has to begin again.
         let wrong_protocol = certificates.is_some() && encryption == Encryption::None;
         let one_request = state.of_reserve() || wrong_protocol;

@@ -1,6 +1,8 @@
 //! What a person reads when the server starts.
 
 use std::io::{self, Write};
+#[cfg(feature = "grpc")]
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::failure::chain;
@@ -29,6 +31,16 @@ pub(super) fn announce(address: &str, state: &AppState) {
     }
     let (kind, reason, threads) = (engine.kind, &engine.reason, engine.threads);
     tracing::info!(address, engine = %kind, reason, threads, keys, "listening");
+}
+
+/// Tells a person where clients of gRPC go.
+#[cfg(feature = "grpc")]
+pub(super) fn announce_grpc(address: SocketAddr) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = writeln!(out, "grpc: {address}").and_then(|()| out.flush()) {
+        tracing::warn!(%error, "standard output takes nothing; serving all the same");
+    }
+    tracing::info!(%address, "listening for gRPC");
 }
 
 /// Whether clients need a key.

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::connection::{Connection, Routers, told};
 use super::stream::Timeouts;
 use super::tls::Certificates;
+use crate::config::HttpLimits;
 use crate::http::connection::{ConnectionClass, ConnectionState};
 use crate::http::state::AppState;
 use crate::metrics::{ConnectionEnd, Metrics};
@@ -27,24 +28,40 @@ const RESERVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long accepting rests when the system has no file left.
 const NO_FILE_LEFT: Duration = Duration::from_millis(200);
 
+/// Room for connections, which all ports share.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectionRoom {
+    ordinary: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+}
+
+impl ConnectionRoom {
+    pub(super) fn new(limits: &HttpLimits) -> Self {
+        let connections = affordable(limits.connections).min(Semaphore::MAX_PERMITS);
+        Self { ordinary: Arc::new(Semaphore::new(connections)), reserve: Arc::new(Semaphore::new(RESERVE)) }
+    }
+}
+
 /// A bound socket with its limits.
 pub(super) struct Listener {
     socket: TcpListener,
-    ordinary: Arc<Semaphore>,
-    reserve: Arc<Semaphore>,
+    room: ConnectionRoom,
     timeouts: Timeouts,
     metrics: Metrics,
     certificates: Option<Arc<Certificates>>,
 }
 
 impl Listener {
-    pub(super) fn new(socket: TcpListener, state: &AppState, certificates: Option<Arc<Certificates>>) -> Self {
+    pub(super) fn new(
+        socket: TcpListener,
+        state: &AppState,
+        room: ConnectionRoom,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Self {
         let limits = &state.limits;
-        let connections = affordable(limits.connections);
         Self {
             socket,
-            ordinary: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
-            reserve: Arc::new(Semaphore::new(RESERVE)),
+            room,
             timeouts: Timeouts { header: limits.header_timeout, idle: limits.idle_timeout },
             metrics: state.metrics.clone(),
             certificates,
@@ -75,9 +92,9 @@ impl Listener {
 
     /// `None` when even the reserve is used up; the connection is closed then.
     fn admit(&self, stream: TcpStream, peer: SocketAddr, stopped: watch::Receiver<bool>) -> Option<Connection> {
-        let (class, permit, timeouts) = if let Some(permit) = permit(&self.ordinary) {
+        let (class, permit, timeouts) = if let Some(permit) = permit(&self.room.ordinary) {
             (ConnectionClass::Ordinary, permit, self.timeouts)
-        } else if let Some(permit) = permit(&self.reserve) {
+        } else if let Some(permit) = permit(&self.room.reserve) {
             let timeouts = Timeouts { header: RESERVE_TIMEOUT, idle: RESERVE_TIMEOUT };
             (ConnectionClass::Reserve, permit, timeouts)
         } else {

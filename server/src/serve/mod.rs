@@ -7,6 +7,8 @@ mod listener;
 mod signals;
 mod socket;
 mod stream;
+#[cfg(feature = "grpc")]
+mod streams;
 mod tls;
 
 use std::net::SocketAddr;
@@ -23,6 +25,8 @@ use crate::allocator;
 use crate::config::ServeConfig;
 use crate::datasets::stored::Importer;
 use crate::failure::chain;
+#[cfg(feature = "grpc")]
+use crate::grpc;
 use crate::http::router::{https_only, router};
 use crate::http::state::AppState;
 use crate::jobs::{ChildCommand, Runner};
@@ -30,8 +34,8 @@ use crate::runtime::SelectedEngine;
 use crate::telemetry::{self, TelemetryError};
 use crate::tracking::{Tracker, TrackingOptions};
 use crate::webhooks::WebhookSender;
-use connection::{Routers, told};
-use listener::Listener;
+use connection::{Protocol, Routers, told};
+use listener::{ConnectionRoom, Listener};
 use signals::{Order, Signals, Stop};
 use tls::Certificates;
 
@@ -59,11 +63,12 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     // Before anything else: as process 1 of a container, signals without a handler are ignored.
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let certificates = Certificates::open(&config.access)?.map(Arc::new);
-    let address = SocketAddr::new(config.host, config.port);
-    let socket = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; if another server has the port, choose one with --port")
-    })?;
-    let address = socket.local_addr().context("the system does not tell the port")?;
+    let (socket, address) = bind(SocketAddr::new(config.host, config.port), "--port").await?;
+    #[cfg(feature = "grpc")]
+    let grpc = match config.grpc_port {
+        Some(port) => Some(bind(SocketAddr::new(config.host, port), "--grpc-port").await?),
+        None => None,
+    };
     let command = ChildCommand::of_this_program(&config, &engine).context("cannot find this program")?;
     let state = AppState::open(&config, engine).await?;
     let scheme = if certificates.is_some() { "https" } else { "http" };
@@ -87,9 +92,20 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     let telling = tokio::spawn(tell(&state, config.tracking.clone(), stopped.clone()));
     let importer = Importer::new(state.datasets.clone(), state.limits.image);
     let importing = tokio::spawn(importer.run(stopped.clone()));
-    let listener = Listener::new(socket, &state, certificates.clone());
-    let routers = Routers { interface: router(state.clone()).0, https_only: https_only(state.clone()) };
-    let mut server = tokio::spawn(listener.serve(routers, stopped));
+    let room = ConnectionRoom::new(&state.limits);
+    #[cfg(feature = "grpc")]
+    let grpc = OptionFuture::from(grpc.map(|(socket, address)| {
+        greeting::announce_grpc(address);
+        let listener = Listener::new(socket, &state, room.clone(), certificates.clone());
+        let (interface, https_only) = (grpc::router(state.clone()), grpc::tls_only(state.clone()));
+        listener.serve(Routers { protocol: Protocol::Grpc, interface, https_only }, stopped.clone())
+    }));
+    let listener = Listener::new(socket, &state, room, certificates.clone());
+    let (interface, https_only) = (router(state.clone()).0, https_only(state.clone()));
+    let http = listener.serve(Routers { protocol: Protocol::Http, interface, https_only }, stopped);
+    #[cfg(feature = "grpc")]
+    let http = async { tokio::join!(http, grpc).0 };
+    let mut server = tokio::spawn(http);
 
     let stop_kind = loop {
         tokio::select! {
@@ -114,6 +130,14 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
         server.context("the server panicked")
     };
     drain(finish, Duration::from_secs(config.drain_seconds), &mut signals).await
+}
+
+async fn bind(address: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr)> {
+    let socket = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; if another server has the port, choose one with {option}")
+    })?;
+    let address = socket.local_addr().context("the system does not tell the port")?;
+    Ok((socket, address))
 }
 
 /// Tells other servers about jobs: webhooks when they have ended, a tracking server how they go.

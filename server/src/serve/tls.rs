@@ -12,6 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use super::connection::Protocol;
 use super::socket::Socket;
 use crate::config::AccessArgs;
 
@@ -55,12 +56,15 @@ impl Certificates {
     }
 
     /// Shakes hands with a client, unless it does not want to.
-    pub(super) async fn accept(&self, socket: Socket) -> io::Result<Handshake> {
+    pub(super) async fn accept(&self, socket: Socket, protocol: Protocol) -> io::Result<Handshake> {
         // A method of HTTP begins with a letter, and no record of TLS does.
         if socket.first_byte().await?.is_some_and(|byte| byte.is_ascii_alphabetic()) {
             return Ok(Handshake::PlainHttp);
         }
-        let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if protocol != Protocol::Http {
+            Arc::make_mut(&mut config).alpn_protocols = vec![protocol.alpn().to_vec()];
+        }
         Ok(Handshake::Done(Box::new(TlsAcceptor::from(config).accept(socket).await?)))
     }
 }
@@ -88,6 +92,6 @@ fn read(chain: &PathBuf, key: &PathBuf) -> Result<Arc<ServerConfig>, TlsError> {
         ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
     let config = versions.map_err(unusable)?.with_no_client_auth().with_single_cert(certificates, private);
     let mut config = config.map_err(unusable)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![Protocol::Http.alpn().to_vec()];
     Ok(Arc::new(config))
 }

@@ -116,7 +116,8 @@ impl ContentCoding {
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
+    /// The coding of a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let codings = [
             ("", Self::Identity),
             ("identity", Self::Identity),

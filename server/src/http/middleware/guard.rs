@@ -28,6 +28,11 @@ enum Requirement {
 const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/health/", Requirement::Public),
     ("/v2/health/", Requirement::Public),
+    ("/inference.GRPCInferenceService/ServerLive", Requirement::Public),
+    ("/inference.GRPCInferenceService/ServerReady", Requirement::Public),
+    ("/inference.GRPCInferenceService/ModelInfer", Requirement::Role(Role::Infer)),
+    ("/inference.GRPCInferenceService/ModelStreamInfer", Requirement::Role(Role::Infer)),
+    ("/inference.GRPCInferenceService/RepositoryModel", Requirement::Role(Role::Admin)),
     ("/ping", Requirement::Public),
     ("/docs", Requirement::Public),
     ("/ui/", Requirement::Public),
@@ -104,7 +109,11 @@ fn check(access: &Access, caller: Option<Caller<'_>>, request: &Request) -> Resu
 
 /// Whether supervisors and load balancers ask this address every few seconds.
 pub(super) fn is_probe(path: &str) -> bool {
-    path.starts_with("/health/") || path.starts_with("/v2/health/") || path == "/ping"
+    let rpc = path.strip_prefix("/inference.GRPCInferenceService/");
+    path.starts_with("/health/")
+        || path.starts_with("/v2/health/")
+        || path == "/ping"
+        || rpc.is_some_and(|rpc| rpc == "ServerLive" || rpc == "ServerReady")
 }
 
 fn requirement(route: Option<&str>, method: &Method) -> Requirement {

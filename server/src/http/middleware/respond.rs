@@ -36,7 +36,7 @@ pub(crate) async fn respond(State(state): State<AppState>, mut request: Request,
     let format = ErrorFormat::of_path(request.uri().path());
     let mut response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
-    let error = response.extensions_mut().remove::<ApiError>();
+    let error = response.extensions().get::<ApiError>().cloned();
     if let Some(error) = &error {
         error.log();
         error.complete(&mut response, name, format);
@@ -44,7 +44,7 @@ pub(crate) async fn respond(State(state): State<AppState>, mut request: Request,
     if let Some(timing) = record.server_timing(watch.started.elapsed()) {
         response.headers_mut().insert(SERVER_TIMING, timing);
     }
-    watch.end(response.status(), error.map(|error| error.code()));
+    watch.end(response.status(), error.as_ref().map(ApiError::code));
     response.headers_mut().insert(REQUEST_ID, id);
     if state.draining.begun() {
         // The client's next request goes to another server.

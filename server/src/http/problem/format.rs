@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{PROBLEM_JSON, Problem};
+use super::{PROBLEM_JSON, Problem, RpcStatus};
 
 /// How an interface writes its errors.
 pub(crate) struct ErrorFormat {
@@ -116,7 +116,7 @@ pub(crate) const GOOGLE: ErrorFormat = ErrorFormat {
     status: without_422,
     body: |problem| {
         let (code, message, status) =
-            (problem.status, problem.detail.clone(), google_status(problem.status).to_owned());
+            (problem.status, problem.detail.clone(), RpcStatus::of_http(problem.status).name().to_owned());
         json!(GoogleError { error: GoogleErrorStatus { code, message, status } })
     },
 };
@@ -173,20 +173,6 @@ fn torch_serve_exception(problem: &Problem) -> &'static str {
         (_, 413) => "RequestEntityTooLargeException",
         (_, 429 | 500..) => "ServiceUnavailableException",
         _ => "BadRequestException",
-    }
-}
-
-/// `google.rpc.Code` by HTTP's status, as google/rpc/code.proto maps them.
-fn google_status(status: u16) -> &'static str {
-    match status {
-        401 => "UNAUTHENTICATED",
-        403 => "PERMISSION_DENIED",
-        404 => "NOT_FOUND",
-        429 => "RESOURCE_EXHAUSTED",
-        503 => "UNAVAILABLE",
-        504 => "DEADLINE_EXCEEDED",
-        400..500 => "INVALID_ARGUMENT",
-        _ => "INTERNAL",
     }
 }
 

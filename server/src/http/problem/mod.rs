@@ -5,6 +5,7 @@
 
 mod documented;
 mod format;
+mod rpc;
 mod table;
 
 use std::error::Error;
@@ -23,6 +24,7 @@ pub(crate) use format::{
     CUSTOM_VISION, CustomVisionError, ERROR_TEXT, ErrorFormat, ErrorText, GOOGLE, GoogleError, GoogleErrorStatus,
     PROBLEM, TORCH_SERVE, TorchServeError,
 };
+pub(crate) use rpc::RpcStatus;
 pub use table::{Code, ErrorEntry};
 
 /// The content type of every error (RFC 9457).

@@ -32,6 +32,8 @@ mod datasets;
 mod explanations;
 mod forms;
 mod front;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod models;
 mod page;
 mod uploads;
@@ -75,6 +77,10 @@ impl TestServer {
             memory: MemoryConfig { budget: None, load_wait: Duration::from_secs(10) },
             drain_delay_seconds: 0,
             drain_seconds: 1,
+            #[cfg(feature = "grpc")]
+            grpc_port: None,
+            #[cfg(feature = "otel")]
+            otlp_endpoint: None,
             jobs: JobOptions::default(),
             datasets: DatasetLimits {
                 datasets: 3,

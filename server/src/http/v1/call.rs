@@ -17,14 +17,14 @@ use crate::inference::{ImageRequest, InferenceError, InferenceResult, Model};
 use crate::metrics::Stage;
 
 /// What a request brings along beside its body.
-pub(in crate::http) struct CallContext {
+pub(crate) struct CallContext {
     deadline: Option<Deadline>,
     record: Option<RequestRecord>,
     intake: Option<Arc<Intake>>,
 }
 
 impl CallContext {
-    pub(in crate::http) fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         let extensions = request.extensions();
         Self {
             deadline: extensions.get::<Deadline>().copied(),
@@ -35,7 +35,7 @@ impl CallContext {
 }
 
 /// A call of a model that is there and has room.
-pub(in crate::http) struct ModelCall {
+pub(crate) struct ModelCall {
     model: Arc<Model>,
     deadline: Instant,
     record: Option<RequestRecord>,
@@ -47,11 +47,7 @@ impl ModelCall {
     ///
     /// # Errors
     /// No such model, or it does not answer, or its queue is too long.
-    pub(in crate::http) async fn admit(
-        state: &AppState,
-        name: Option<&str>,
-        context: CallContext,
-    ) -> Result<Self, ApiError> {
+    pub(crate) async fn admit(state: &AppState, name: Option<&str>, context: CallContext) -> Result<Self, ApiError> {
         let CallContext { deadline, record, intake } = context;
         let latest = Instant::now() + state.limits.request_timeout;
         let deadline = deadline.map_or(latest, |deadline| deadline.0);
@@ -64,17 +60,17 @@ impl ModelCall {
     }
 
     /// The id of the request; empty outside the router.
-    pub(in crate::http) fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         self.record.as_ref().map_or("", RequestRecord::id)
     }
 
     /// The model.
-    pub(in crate::http) fn model(&self) -> &Model {
+    pub(crate) fn model(&self) -> &Model {
         &self.model
     }
 
     /// The same call, to be answered within this time from now if that is sooner.
-    pub(in crate::http) fn within(self, timeout: Duration) -> Self {
+    pub(crate) fn within(self, timeout: Duration) -> Self {
         let deadline = Instant::now().checked_add(timeout).map_or(self.deadline, |latest| latest.min(self.deadline));
         Self { deadline, ..self }
     }
@@ -83,7 +79,7 @@ impl ModelCall {
     ///
     /// # Errors
     /// The body is larger than it may be, or the server holds as many bytes as it may.
-    pub(in crate::http) fn charge(&self, bytes: usize) -> Result<(), ApiError> {
+    pub(crate) fn charge(&self, bytes: usize) -> Result<(), ApiError> {
         self.intake.as_ref().map_or(Ok(()), |intake| intake.take_in(bytes).map_err(ApiError::from))
     }
 
@@ -91,7 +87,7 @@ impl ModelCall {
     ///
     /// # Errors
     /// [`InferenceError`].
-    pub(in crate::http) async fn run(
+    pub(crate) async fn run(
         &self,
         state: &AppState,
         images: Vec<Bytes>,
@@ -111,10 +107,7 @@ impl ModelCall {
     ///
     /// # Errors
     /// [`InferenceError`].
-    pub(in crate::http) async fn run_prepared(
-        &self,
-        inputs: Vec<PreparedImage>,
-    ) -> Result<InferenceResult, InferenceError> {
+    pub(crate) async fn run_prepared(&self, inputs: Vec<PreparedImage>) -> Result<InferenceResult, InferenceError> {
         let read = self.read_time();
         Ok(self.recorded(read, self.model.run_prepared(inputs, self.deadline).await?))
     }

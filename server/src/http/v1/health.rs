@@ -96,7 +96,7 @@ pub async fn get_readiness(State(state): State<AppState>) -> Result<Json<Readine
 ///
 /// # Errors
 /// It should not, or not any more.
-pub(in crate::http) fn check_ready(state: &AppState) -> Result<Vec<ModelReadiness>, ApiError> {
+pub(crate) fn check_ready(state: &AppState) -> Result<Vec<ModelReadiness>, ApiError> {
     if state.draining.begun() {
         return Err(Code::ShuttingDown.into());
     }

@@ -1,6 +1,6 @@
 //! The HTTP interface: a file a resource, each with its handlers, requests and answers.
 
-pub(in crate::http) mod call;
+pub(crate) mod call;
 pub mod classify;
 pub mod datasets;
 pub mod evaluate;

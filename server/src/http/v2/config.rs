@@ -18,22 +18,22 @@ use crate::http::state::AppState;
 pub struct ModelConfig {
     /// The model.
     #[schema(example = "flowers")]
-    name: String,
+    pub(crate) name: String,
     /// What runs it: `onnxruntime_onnx` or `tract_onnx`.
     #[schema(example = "onnxruntime_onnx")]
-    platform: &'static str,
+    pub(crate) platform: &'static str,
     /// What runs it: `onnxruntime` or `tract`.
     #[schema(example = "onnxruntime")]
-    backend: &'static str,
+    pub(crate) backend: &'static str,
     /// Which versions answer.
-    version_policy: VersionPolicy,
+    pub(crate) version_policy: VersionPolicy,
     /// The most images of a request; the server runs them in batches of its own.
     #[schema(example = 64)]
-    max_batch_size: usize,
+    pub(crate) max_batch_size: usize,
     /// What it takes.
-    input: Vec<ConfigTensor>,
+    pub(crate) input: Vec<ConfigTensor>,
     /// What it gives.
-    output: Vec<ConfigTensor>,
+    pub(crate) output: Vec<ConfigTensor>,
     /// Requests that wait are run together.
     dynamic_batching: DynamicBatching,
 }
@@ -41,14 +41,14 @@ pub struct ModelConfig {
 /// The versions that answer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct VersionPolicy {
-    specific: SpecificVersions,
+    pub(crate) specific: SpecificVersions,
 }
 
 /// The versions that answer, by number.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SpecificVersions {
     #[schema(example = json!([3]))]
-    versions: Vec<u32>,
+    pub(crate) versions: Vec<u32>,
 }
 
 /// Without settings: the server waits for no further requests.
@@ -60,17 +60,17 @@ pub struct DynamicBatching {}
 pub struct ConfigTensor {
     /// Its name.
     #[schema(example = "input")]
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// What its elements are.
     #[schema(example = "TYPE_FP32")]
-    data_type: &'static str,
+    pub(crate) data_type: &'static str,
     /// Its sizes; -1 where any size is taken.
     #[schema(example = json!([3, 224, 224]))]
-    dims: Vec<i64>,
+    pub(crate) dims: Vec<i64>,
     /// Whether a request may do without; only there where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = true)]
-    optional: Option<bool>,
+    pub(crate) optional: Option<bool>,
 }
 
 /// Show the configuration of a model (Open Inference Protocol)
@@ -85,7 +85,7 @@ pub async fn v2_get_config(
     State(state): State<AppState>,
     Path(model): Path<String>,
 ) -> Result<Json<ModelConfig>, ApiError> {
-    config(&state, &ModelTarget::live(model))
+    config(&state, &ModelTarget::live(model)).map(Json)
 }
 
 /// Show the configuration of a version (Open Inference Protocol)
@@ -104,13 +104,17 @@ pub async fn v2_get_version_config(
     State(state): State<AppState>,
     Path(target): Path<(String, String)>,
 ) -> Result<Json<ModelConfig>, ApiError> {
-    config(&state, &ModelTarget::version(target))
+    config(&state, &ModelTarget::version(target)).map(Json)
 }
 
-fn config(state: &AppState, target: &ModelTarget) -> Result<Json<ModelConfig>, ApiError> {
+/// How a model is served.
+///
+/// # Errors
+/// There is no such model, or nothing is known of it yet.
+pub(crate) fn config(state: &AppState, target: &ModelTarget) -> Result<ModelConfig, ApiError> {
     let status = target.find(state)?;
     let (description, classes) = description(&status)?;
-    Ok(Json(ModelConfig {
+    Ok(ModelConfig {
         name: status.name.to_string(),
         platform: platform(state.engine.kind),
         backend: match state.engine.kind {
@@ -122,7 +126,7 @@ fn config(state: &AppState, target: &ModelTarget) -> Result<Json<ModelConfig>, A
         input: tensors::inputs(&description.spec.preprocess).map(ConfigTensor::of).into(),
         output: tensors::outputs(classes).map(ConfigTensor::of).into(),
         dynamic_batching: DynamicBatching {},
-    }))
+    })
 }
 
 impl ConfigTensor {

@@ -10,7 +10,7 @@ use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, ERROR_TEXT, documents};
 use crate::http::state::AppState;
 use crate::http::v1::health::check_ready;
-use crate::inference::ModelState;
+use crate::inference::{ModelState, ModelStatus};
 
 /// The extensions of the protocol that the server has.
 const EXTENSIONS: [&str; 5] =
@@ -47,13 +47,13 @@ pub struct V2ModelReadiness {
 pub struct ServerMetadata {
     /// `graft`.
     #[schema(example = "graft")]
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// Its version.
     #[schema(example = "0.2.0")]
-    version: &'static str,
+    pub(crate) version: &'static str,
     /// The extensions of the protocol that it has.
     #[schema(value_type = Vec<String>, example = json!(["classification", "binary_tensor_data"]))]
-    extensions: [&'static str; 5],
+    pub(crate) extensions: [&'static str; 5],
 }
 
 documents! {
@@ -102,7 +102,7 @@ pub async fn v2_get_readiness(State(state): State<AppState>) -> Result<Json<V2Re
     responses((status = 200, description = "The server.", body = ServerMetadata), LivenessErrors)
 )]
 pub async fn v2_get_server() -> Json<ServerMetadata> {
-    Json(ServerMetadata { name: "graft", version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS })
+    Json(ServerMetadata::current())
 }
 
 /// Whether a model answers (Open Inference Protocol)
@@ -117,7 +117,7 @@ pub async fn v2_get_model_readiness(
     State(state): State<AppState>,
     Path(model): Path<String>,
 ) -> Result<Json<V2ModelReadiness>, ApiError> {
-    readiness(&state, &ModelTarget::live(model))
+    ready(&state, &ModelTarget::live(model))
 }
 
 /// Whether a version of a model answers (Open Inference Protocol)
@@ -136,15 +136,31 @@ pub async fn v2_get_version_readiness(
     State(state): State<AppState>,
     Path(target): Path<(String, String)>,
 ) -> Result<Json<V2ModelReadiness>, ApiError> {
-    readiness(&state, &ModelTarget::version(target))
+    ready(&state, &ModelTarget::version(target))
 }
 
-fn readiness(state: &AppState, target: &ModelTarget) -> Result<Json<V2ModelReadiness>, ApiError> {
+impl ServerMetadata {
+    /// This server.
+    pub(crate) fn current() -> Self {
+        Self { name: "graft", version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS }
+    }
+}
+
+fn ready(state: &AppState, target: &ModelTarget) -> Result<Json<V2ModelReadiness>, ApiError> {
     let status = target.find(state)?;
-    let name = status.name.to_string();
+    check_answers(&status)?;
+    Ok(Json(V2ModelReadiness { name: status.name.to_string(), ready: true }))
+}
+
+/// Whether a model answers; one that a memory budget has unloaded does.
+///
+/// # Errors
+/// It does not, and why.
+pub(crate) fn check_answers(status: &ModelStatus) -> Result<(), ApiError> {
+    let name = &status.name;
     let reason = || status.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
     match status.state {
-        state if state.answers() => Ok(Json(V2ModelReadiness { name, ready: true })),
+        state if state.answers() => Ok(()),
         ModelState::Backbone => Err(Code::NotAClassifier.into()),
         ModelState::Failed => Err(ApiError::new(Code::ModelFailed, format!("model `{name}` cannot serve{}", reason()))),
         ModelState::Stopped => {

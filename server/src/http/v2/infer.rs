@@ -7,11 +7,13 @@ use axum::response::Response;
 use tokio::task::spawn_blocking;
 use trainer::evaluate::TestViews;
 
+use super::answer::InferAnswer;
 use super::body::InferBody;
 use super::input::{InferImages, InputReader};
+use super::located::located;
 use super::output::{OutputEncoding, OutputPlan};
 use super::request::InferRequest;
-use super::response::{InferAnswer, InferResponse};
+use super::response::InferResponse;
 use super::target::ModelTarget;
 use crate::http::extract::{ContentCoding, Path, parse_json};
 use crate::http::problem::{ApiError, ERROR_TEXT, documents};
@@ -29,11 +31,11 @@ documents! {
 }
 
 /// A request that has been read.
-struct ParsedRequest {
-    images: InferImages,
-    outputs: Vec<OutputPlan>,
-    id: Option<String>,
-    timeout: Option<Duration>,
+pub(crate) struct ParsedRequest {
+    pub(crate) images: InferImages,
+    pub(crate) outputs: Vec<OutputPlan>,
+    pub(crate) id: Option<String>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Classify images or tensors (Open Inference Protocol)
@@ -90,26 +92,34 @@ pub async fn v2_infer_version(
 }
 
 async fn infer(state: &AppState, target: ModelTarget, request: Request) -> Result<Response, ApiError> {
-    let mut call = ModelCall::admit(state, Some(&target.name), CallContext::of(&request)).await?;
+    let call = ModelCall::admit(state, Some(&target.name), CallContext::of(&request)).await?;
     target.check_version(Some(call.model().version()))?;
     let coding = ContentCoding::accepted(request.headers());
     let body = InferBody::read(request, state, &call).await?;
-    let reader = InputReader { preprocess: call.model().preprocess().clone(), most: state.limits.images };
+    let reader = InputReader::new(state, call.model());
     // A tensor in JSON is megabytes of digits.
     let parsed = spawn_blocking(move || ParsedRequest::of(body, &reader)).await.map_err(ApiError::internal)??;
-    let ParsedRequest { images, outputs, id, timeout } = parsed;
-    if let Some(timeout) = timeout {
-        call = call.within(timeout);
-    }
-    let result = match images {
-        InferImages::Files(files) => call.run(state, files, TestViews::None).await?,
-        InferImages::Pixels(images) => call.run_prepared(images).await?,
-    };
-    let rows = every_image(result.logits)?;
-    InferAnswer { model: call.model(), rows, outputs, id }.write(coding).await
+    parsed.run(state, call).await?.write(coding).await
 }
 
 impl ParsedRequest {
+    /// What the model says of the images.
+    ///
+    /// # Errors
+    /// An image cannot be used, or the model has no time for it.
+    pub(crate) async fn run(self, state: &AppState, mut call: ModelCall) -> Result<InferAnswer, ApiError> {
+        let Self { images, outputs, id, timeout } = self;
+        if let Some(timeout) = timeout {
+            call = call.within(timeout);
+        }
+        let result = match images {
+            InferImages::Files(files) => call.run(state, files, TestViews::None).await?,
+            InferImages::Pixels(images) => call.run_prepared(images).await?,
+        };
+        let rows = every_image(result.logits)?;
+        Ok(InferAnswer { call, rows, outputs, id })
+    }
+
     fn of(body: InferBody, reader: &InputReader) -> Result<Self, ApiError> {
         match body {
             InferBody::Raw(body) => Ok(Self {
@@ -122,11 +132,16 @@ impl ParsedRequest {
                 let InferRequest { id, parameters, inputs, outputs } = parse_json(&json)?;
                 Ok(Self {
                     outputs: OutputPlan::of_request(&outputs, &parameters)?,
-                    images: reader.read(inputs, tensors)?,
+                    images: reader.read(located(inputs, tensors)?)?,
                     id,
-                    timeout: (parameters.timeout > 0).then(|| Duration::from_micros(parameters.timeout)),
+                    timeout: micros(parameters.timeout),
                 })
             }
         }
     }
+}
+
+/// A timeout as requests have it; 0 is none.
+pub(crate) fn micros(timeout: u64) -> Option<Duration> {
+    (timeout > 0).then(|| Duration::from_micros(timeout))
 }

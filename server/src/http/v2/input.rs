@@ -6,14 +6,15 @@ use axum::body::Bytes;
 use models::Preprocess;
 use models::preprocess::PreparedImage;
 
-use super::request::{InferInput, TensorData};
 use super::tensors::{self, BYTES, FP32, IMAGE, INPUT};
 use crate::http::extract::base64;
 use crate::http::problem::{ApiError, Code};
+use crate::http::state::AppState;
+use crate::inference::Model;
 
 /// The images of a request.
 #[derive(Debug)]
-pub(super) enum InferImages {
+pub(crate) enum InferImages {
     /// As the client prepared them.
     Pixels(Vec<PreparedImage>),
     /// For the server to prepare.
@@ -21,37 +22,48 @@ pub(super) enum InferImages {
 }
 
 /// How inputs are read.
-pub(super) struct InputReader {
+pub(crate) struct InputReader {
     /// What the model's images are like.
-    pub(super) preprocess: Arc<Preprocess>,
+    preprocess: Arc<Preprocess>,
     /// The most images of a request.
-    pub(super) most: usize,
+    most: usize,
 }
 
-/// The elements of an input, wherever they are.
-enum Elements {
-    Json(TensorData),
+/// An input of a request, with its elements, in whatever way they came.
+#[derive(Debug)]
+pub(crate) struct InputTensor {
+    pub(crate) name: String,
+    pub(crate) datatype: String,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) elements: Elements,
+}
+
+/// The elements of an input.
+#[derive(Debug)]
+pub(crate) enum Elements {
+    Numbers(Vec<f32>),
+    /// Files in base64.
+    Texts(Vec<String>),
+    #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "HTTP has no lists of files"))]
+    Files(Vec<Bytes>),
+    /// As in memory: numbers, or files with their lengths before them.
     Binary(Bytes),
 }
 
 impl InputReader {
-    /// The images of the one input that a request must have. `tensors` are the bytes behind the JSON.
+    /// Reads what a model takes.
+    pub(crate) fn new(state: &AppState, model: &Model) -> Self {
+        Self { preprocess: model.preprocess().clone(), most: state.limits.images }
+    }
+
+    /// The images of the one input that a request must have.
     ///
     /// # Errors
     /// [`Code::InvalidTensor`] and its kind, with what was expected and what came.
-    pub(super) fn read(&self, inputs: Vec<InferInput>, mut tensors: Bytes) -> Result<InferImages, ApiError> {
-        let mut given = Vec::new();
-        for mut input in inputs {
-            let elements = elements(&mut input, &mut tensors)?;
-            given.push((input, elements));
-        }
-        if !tensors.is_empty() {
-            let detail = format!("{} bytes are behind those that the inputs name", tensors.len());
-            return Err(ApiError::new(Code::InvalidHeaderLength, detail));
-        }
-        let count = given.len();
-        match (given.pop(), count) {
-            (Some((input, elements)), 1) => self.read_input(&input, elements),
+    pub(crate) fn read(&self, mut inputs: Vec<InputTensor>) -> Result<InferImages, ApiError> {
+        let count = inputs.len();
+        match (inputs.pop(), count) {
+            (Some(input), 1) => self.read_input(input),
             _ => Err(invalid(format!("the request has {count} inputs; send one, `{INPUT}` or `{IMAGE}`"))),
         }
     }
@@ -71,7 +83,7 @@ impl InputReader {
         }
     }
 
-    fn read_input(&self, input: &InferInput, elements: Elements) -> Result<InferImages, ApiError> {
+    fn read_input(&self, input: InputTensor) -> Result<InferImages, ApiError> {
         let expected = tensors::inputs(&self.preprocess);
         let Some(expected) = expected.iter().find(|tensor| tensor.name == input.name) else {
             return Err(invalid(format!("there is no input `{}`; send `{INPUT}` or `{IMAGE}`", input.name)));
@@ -99,12 +111,12 @@ impl InputReader {
             return Err(ApiError::new(Code::TooManyImages, detail));
         }
         match input.datatype.as_str() {
-            FP32 => self.pixels(input, elements).map(InferImages::Pixels),
-            _ => files(images, elements).map(InferImages::Files),
+            FP32 => self.pixels(input).map(InferImages::Pixels),
+            _ => files(images, input.elements).map(InferImages::Files),
         }
     }
 
-    fn pixels(&self, input: &InferInput, elements: Elements) -> Result<Vec<PreparedImage>, ApiError> {
+    fn pixels(&self, input: InputTensor) -> Result<Vec<PreparedImage>, ApiError> {
         let sizes: Option<Vec<usize>> = input.shape.iter().map(|size| usize::try_from(*size).ok()).collect();
         let total = sizes.as_ref().and_then(|sizes| sizes.iter().try_fold(1_usize, |all, size| all.checked_mul(*size)));
         let (Some(&[images, channels, height, width]), Some(total)) = (sizes.as_deref(), total) else {
@@ -113,13 +125,13 @@ impl InputReader {
         if total == 0 {
             return Err(invalid(format!("input `{INPUT}` has the shape {:?}, which has no pixels", input.shape)));
         }
-        let values = match elements {
-            Elements::Json(TensorData::Numbers(values)) if values.len() == total => values,
+        let values = match input.elements {
+            Elements::Numbers(values) if values.len() == total => values,
             Elements::Binary(bytes) if Some(bytes.len()) == total.checked_mul(4) => floats(&bytes),
-            Elements::Json(TensorData::Texts(_)) => {
+            Elements::Texts(_) | Elements::Files(_) => {
                 return Err(invalid(format!("input `{INPUT}` is numbers, not texts")));
             }
-            Elements::Json(TensorData::Numbers(values)) => {
+            Elements::Numbers(values) => {
                 return Err(invalid(format!(
                     "input `{INPUT}` has {total} numbers by its shape, and {} came",
                     values.len()
@@ -142,39 +154,18 @@ impl InputReader {
     }
 }
 
-/// Takes the elements out of an input, or off the bytes behind the JSON.
-fn elements(input: &mut InferInput, tensors: &mut Bytes) -> Result<Elements, ApiError> {
-    let name = &input.name;
-    if input.parameters.shared_memory_region.is_some() {
-        return Err(invalid(format!(
-            "input `{name}` is in shared memory, which the server has none of; send the data"
-        )));
-    }
-    match (input.data.take(), input.parameters.binary_data_size) {
-        (Some(data), None) => Ok(Elements::Json(data)),
-        (None, Some(size)) if size <= tensors.len() => Ok(Elements::Binary(tensors.split_to(size))),
-        (None, Some(size)) => {
-            let left = tensors.len();
-            let detail =
-                format!("input `{name}` has a `binary_data_size` of {size}, and {left} bytes are left in the body");
-            Err(ApiError::new(Code::InvalidHeaderLength, detail))
-        }
-        (Some(_), Some(_)) => Err(invalid(format!("input `{name}` has both `data` and `binary_data_size`; send one"))),
-        (None, None) => Err(invalid(format!("input `{name}` has no `data` and no `binary_data_size`"))),
-    }
-}
-
 /// So many files.
 fn files(count: usize, elements: Elements) -> Result<Vec<Bytes>, ApiError> {
     let files = match elements {
-        Elements::Json(TensorData::Texts(texts)) => {
+        Elements::Texts(texts) => {
             let file = |(index, text): (usize, String)| {
                 base64::decode(&text).map_err(|error| invalid(format!("element {index} of `{IMAGE}`: {error}")))
             };
             texts.into_iter().enumerate().map(file).collect::<Result<_, _>>()?
         }
-        Elements::Json(TensorData::Numbers(numbers)) if numbers.is_empty() => Vec::new(),
-        Elements::Json(TensorData::Numbers(_)) => {
+        Elements::Files(files) => files,
+        Elements::Numbers(numbers) if numbers.is_empty() => Vec::new(),
+        Elements::Numbers(_) => {
             return Err(invalid(format!("input `{IMAGE}` is {BYTES}: in JSON, image files in base64")));
         }
         Elements::Binary(bytes) => prefixed(bytes)?,
@@ -210,6 +201,6 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
 }
 
-fn invalid(detail: String) -> ApiError {
+pub(super) fn invalid(detail: String) -> ApiError {
     ApiError::new(Code::InvalidTensor, detail)
 }

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use utoipa::ToSchema;
 
+use super::health::check_answers;
 use super::repository::body;
 use super::target::ModelTarget;
 use crate::http::extract::Path;
 use crate::http::middleware::deadline::Deadline;
 use crate::http::problem::{ApiError, Code, ERROR_TEXT, documents};
 use crate::http::state::AppState;
-use crate::inference::ModelState;
 
 /// How to load or unload a model.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -55,22 +55,11 @@ pub async fn v2_load_model(
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let target = ModelTarget::live(model);
-    let name = target.find(&state)?.name;
-    let latest = Instant::now() + state.limits.request_timeout;
-    let deadline = request.extensions().get::<Deadline>().map_or(latest, |deadline| deadline.0);
+    target.find(&state)?;
+    let deadline = request.extensions().get::<Deadline>().copied();
     let RepositoryChange { parameters } = body(request, &state).await?;
-    if let Some(name) = parameters.keys().find(|name| *name == "config" || name.starts_with("file:")) {
-        let detail = format!("parameters.{name}: a model is loaded as it is stored; `POST /models` stores another");
-        return Err(ApiError::new(Code::InvalidBody, detail));
-    }
-    let status = state.registry.load_by_hand(&name, deadline).await?.ok_or(Code::ModelNotFound)?;
-    let reason = || status.reason.clone().map_or(String::new(), |reason| format!(": {reason}"));
-    match status.state {
-        state if state.answers() => Ok(StatusCode::OK),
-        ModelState::Backbone => Err(Code::NotAClassifier.into()),
-        ModelState::Failed => Err(ApiError::new(Code::ModelFailed, format!("model `{name}` cannot serve{}", reason()))),
-        _ => Err(ApiError::new(Code::ModelLoading, format!("model `{name}` does not answer yet{}", reason()))),
-    }
+    load(&state, &target, LoadOptions { deadline, parameters: parameters.into_keys().collect() }).await?;
+    Ok(StatusCode::OK)
 }
 
 /// Unload a model (Open Inference Protocol)
@@ -87,8 +76,44 @@ pub async fn v2_unload_model(
     Path(model): Path<String>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let name = ModelTarget::live(model).find(&state)?.name;
+    let target = ModelTarget::live(model);
+    target.find(&state)?;
     let RepositoryChange { .. } = body(request, &state).await?;
-    state.registry.unload_by_hand(&name).await?.ok_or(Code::ModelNotFound)?;
+    unload(&state, &target).await?;
     Ok(StatusCode::OK)
+}
+
+/// How to load a model.
+pub(crate) struct LoadOptions {
+    /// When to stop waiting for it.
+    pub(crate) deadline: Option<Deadline>,
+    /// The names of the parameters that the client sends.
+    pub(crate) parameters: Vec<String>,
+}
+
+/// Loads a model, and waits until it answers.
+///
+/// # Errors
+/// There is no such model, it does not answer, or it is to be loaded otherwise than it is stored.
+pub(crate) async fn load(state: &AppState, target: &ModelTarget, options: LoadOptions) -> Result<(), ApiError> {
+    let LoadOptions { deadline, parameters } = options;
+    let name = target.find(state)?.name;
+    if let Some(name) = parameters.iter().find(|name| *name == "config" || name.starts_with("file:")) {
+        let detail = format!("parameters.{name}: a model is loaded as it is stored; `POST /models` stores another");
+        return Err(ApiError::new(Code::InvalidBody, detail));
+    }
+    let latest = Instant::now() + state.limits.request_timeout;
+    let deadline = deadline.map_or(latest, |deadline| deadline.0);
+    let status = state.registry.load_by_hand(&name, deadline).await?.ok_or(Code::ModelNotFound)?;
+    check_answers(&status)
+}
+
+/// Unloads a model.
+///
+/// # Errors
+/// There is no such model, or that it is unloaded cannot be written down.
+pub(crate) async fn unload(state: &AppState, target: &ModelTarget) -> Result<(), ApiError> {
+    let name = target.find(state)?.name;
+    state.registry.unload_by_hand(&name).await?.ok_or(Code::ModelNotFound)?;
+    Ok(())
 }

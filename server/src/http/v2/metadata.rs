@@ -17,19 +17,19 @@ use crate::http::state::AppState;
 pub struct ModelMetadata {
     /// The model.
     #[schema(example = "flowers")]
-    name: String,
+    pub(crate) name: String,
     /// The version that answers.
     #[schema(example = json!(["3"]))]
-    versions: Vec<String>,
+    pub(crate) versions: Vec<String>,
     /// What runs it: `onnxruntime_onnx` or `tract_onnx`.
     #[schema(example = "onnxruntime_onnx")]
-    platform: &'static str,
+    pub(crate) platform: &'static str,
     /// What it takes: prepared pixels (`input`) or whole image files (`image`), one of them.
     #[schema(value_type = Vec<TensorMetadata>)]
-    inputs: [TensorMetadata; 2],
+    pub(crate) inputs: [TensorMetadata; 2],
     /// What it gives.
     #[schema(value_type = Vec<TensorMetadata>)]
-    outputs: [TensorMetadata; 2],
+    pub(crate) outputs: [TensorMetadata; 2],
 }
 
 documents! {
@@ -50,7 +50,7 @@ pub async fn v2_get_model(
     State(state): State<AppState>,
     Path(model): Path<String>,
 ) -> Result<Json<ModelMetadata>, ApiError> {
-    metadata(&state, &ModelTarget::live(model))
+    metadata(&state, &ModelTarget::live(model)).map(Json)
 }
 
 /// Describe the tensors of a version (Open Inference Protocol)
@@ -68,19 +68,23 @@ pub async fn v2_get_version(
     State(state): State<AppState>,
     Path(target): Path<(String, String)>,
 ) -> Result<Json<ModelMetadata>, ApiError> {
-    metadata(&state, &ModelTarget::version(target))
+    metadata(&state, &ModelTarget::version(target)).map(Json)
 }
 
-fn metadata(state: &AppState, target: &ModelTarget) -> Result<Json<ModelMetadata>, ApiError> {
+/// What a model takes and gives.
+///
+/// # Errors
+/// There is no such model, or nothing is known of it yet.
+pub(crate) fn metadata(state: &AppState, target: &ModelTarget) -> Result<ModelMetadata, ApiError> {
     let status = target.find(state)?;
     let (description, classes) = description(&status)?;
-    Ok(Json(ModelMetadata {
+    Ok(ModelMetadata {
         name: status.name.to_string(),
         versions: status.serving.iter().map(ToString::to_string).collect(),
         platform: platform(state.engine.kind),
         inputs: tensors::inputs(&description.spec.preprocess),
         outputs: tensors::outputs(classes),
-    }))
+    })
 }
 
 /// The protocol's platforms are `<project>_<format>`.

@@ -3,17 +3,19 @@
 //!
 //! Images and tensors meet the same admission, queue, limits and counters as at `/classify`.
 
+pub(crate) mod answer;
 mod body;
 pub mod config;
 pub mod health;
 pub mod infer;
-mod input;
+pub(crate) mod input;
 pub mod load;
+mod located;
 pub mod metadata;
-mod output;
+pub(crate) mod output;
 pub mod repository;
 pub mod request;
 pub mod response;
 pub mod statistics;
-mod target;
+pub(crate) mod target;
 pub mod tensors;

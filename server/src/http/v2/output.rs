@@ -6,23 +6,23 @@ use crate::http::problem::{ApiError, Code};
 
 /// An output of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OutputPlan {
-    pub(super) values: OutputValues,
-    pub(super) encoding: OutputEncoding,
+pub(crate) struct OutputPlan {
+    pub(crate) values: OutputValues,
+    pub(crate) encoding: OutputEncoding,
     /// The best so many classes as texts; 0 for all values.
-    pub(super) classification: usize,
+    pub(crate) classification: usize,
 }
 
 /// What is answered of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OutputValues {
+pub(crate) enum OutputValues {
     Logits,
     Scores,
 }
 
 /// Where an output's elements are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OutputEncoding {
+pub(crate) enum OutputEncoding {
     Json,
     Binary,
 }
@@ -36,11 +36,22 @@ impl OutputValues {
             Self::Scores => PROBABILITIES,
         }
     }
+
+    /// Those that a request names.
+    ///
+    /// # Errors
+    /// [`Code::InvalidTensor`] for an output that there is not.
+    pub(crate) fn named(name: &str) -> Result<Self, ApiError> {
+        Self::ALL.into_iter().find(|values| values.name() == name).ok_or_else(|| {
+            let detail = format!("there is no output `{name}`; ask for `{PROBABILITIES}` or `{LOGITS}`");
+            ApiError::new(Code::InvalidTensor, detail)
+        })
+    }
 }
 
 impl OutputPlan {
     /// Every output, its elements encoded so.
-    pub(super) fn all(encoding: OutputEncoding) -> Vec<Self> {
+    pub(crate) fn all(encoding: OutputEncoding) -> Vec<Self> {
         OutputValues::ALL.map(|values| Self { values, encoding, classification: 0 }).into()
     }
 
@@ -65,10 +76,7 @@ impl OutputPlan {
             let detail = format!("output `{name}` is to go to shared memory, which the server has none of");
             return Err(ApiError::new(Code::InvalidTensor, detail));
         }
-        let Some(values) = OutputValues::ALL.into_iter().find(|values| values.name() == name) else {
-            let detail = format!("there is no output `{name}`; ask for `{PROBABILITIES}` or `{LOGITS}`");
-            return Err(ApiError::new(Code::InvalidTensor, detail));
-        };
+        let values = OutputValues::named(name)?;
         let encoding = match output.parameters.binary_data {
             Some(true) => OutputEncoding::Binary,
             Some(false) => OutputEncoding::Json,

@@ -18,7 +18,7 @@ pub struct RepositoryIndexRequest {
     /// Only those that answer.
     #[serde(default)]
     #[schema(default = false, example = true)]
-    ready: bool,
+    pub(crate) ready: bool,
 }
 
 /// A version of a model.
@@ -26,15 +26,15 @@ pub struct RepositoryIndexRequest {
 pub struct RepositoryModel {
     /// The model.
     #[schema(example = "flowers")]
-    name: String,
+    pub(crate) name: String,
     /// The version.
     #[schema(example = "3")]
-    version: String,
+    pub(crate) version: String,
     /// Whether it answers.
-    state: RepositoryState,
+    pub(crate) state: RepositoryState,
     /// Why it does not.
     #[schema(example = "")]
-    reason: String,
+    pub(crate) reason: String,
 }
 
 /// Whether a version answers.
@@ -47,6 +47,18 @@ pub enum RepositoryState {
     Unavailable,
     /// It is being loaded and tested.
     Loading,
+}
+
+impl RepositoryState {
+    /// Triton's word for it.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "READY",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Loading => "LOADING",
+        }
+    }
 }
 
 documents! {
@@ -67,9 +79,14 @@ pub async fn v2_list_repository(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<Vec<RepositoryModel>>, ApiError> {
-    let RepositoryIndexRequest { ready } = body(request, &state).await?;
+    let wanted = body(request, &state).await?;
+    Ok(Json(index(&state, &wanted)))
+}
+
+/// The versions of all models.
+pub(crate) fn index(state: &AppState, wanted: &RepositoryIndexRequest) -> Vec<RepositoryModel> {
     let versions = state.registry.list().into_iter().flat_map(|status| versions(&status));
-    Ok(Json(versions.filter(|version| !ready || version.state == RepositoryState::Ready).collect()))
+    versions.filter(|version| !wanted.ready || version.state == RepositoryState::Ready).collect()
 }
 
 /// JSON, or nothing at all.

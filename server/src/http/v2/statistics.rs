@@ -15,7 +15,7 @@ use crate::metrics::{DurationSum, RunStatistics, VersionStatistics};
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelStatistics {
     /// By name and version. A version that no longer answers keeps its sums.
-    model_stats: Vec<ModelStatistic>,
+    pub(crate) model_stats: Vec<ModelStatistic>,
 }
 
 /// What a version has done.
@@ -23,44 +23,44 @@ pub struct ModelStatistics {
 pub struct ModelStatistic {
     /// The model.
     #[schema(example = "flowers")]
-    name: String,
+    pub(crate) name: String,
     /// The version.
     #[schema(example = "3")]
-    version: String,
+    pub(crate) version: String,
     /// When it last ran, in milliseconds since 1970; 0 if it has not.
     #[schema(example = 1_764_489_600_000_u64)]
-    last_inference: u64,
+    pub(crate) last_inference: u64,
     /// Images that were answered.
     #[schema(example = 120)]
-    inference_count: u64,
+    pub(crate) inference_count: u64,
     /// Runs of the model, each of one image or several.
     #[schema(example = 40)]
-    execution_count: u64,
+    pub(crate) execution_count: u64,
     /// Requests by their end, and images by their stages.
-    inference_stats: InferenceStatistics,
+    pub(crate) inference_stats: InferenceStatistics,
     /// Runs by how many images were in them.
-    batch_stats: Vec<BatchStatistic>,
+    pub(crate) batch_stats: Vec<BatchStatistic>,
 }
 
 /// Requests by their end, and images by their stages. Each image counts with the whole duration of the run it was in.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct InferenceStatistics {
     /// Requests that were answered.
-    success: DurationStatistic,
+    pub(crate) success: DurationStatistic,
     /// Requests that were refused or failed, those for which the queue was full included.
-    fail: DurationStatistic,
+    pub(crate) fail: DurationStatistic,
     /// Images that waited.
-    queue: DurationStatistic,
+    pub(crate) queue: DurationStatistic,
     /// Images that were decoded and resized.
-    compute_input: DurationStatistic,
+    pub(crate) compute_input: DurationStatistic,
     /// Images that were run.
-    compute_infer: DurationStatistic,
+    pub(crate) compute_infer: DurationStatistic,
     /// Always 0: outputs are read within the run.
-    compute_output: DurationStatistic,
+    pub(crate) compute_output: DurationStatistic,
     /// Always 0: no answer is cached.
-    cache_hit: DurationStatistic,
+    pub(crate) cache_hit: DurationStatistic,
     /// Always 0: no answer is cached.
-    cache_miss: DurationStatistic,
+    pub(crate) cache_miss: DurationStatistic,
 }
 
 /// Runs of one size.
@@ -68,13 +68,13 @@ pub struct InferenceStatistics {
 pub struct BatchStatistic {
     /// Images in each run.
     #[schema(example = 4)]
-    batch_size: usize,
+    pub(crate) batch_size: usize,
     /// Always 0: images are prepared one by one, before they are in a run.
-    compute_input: DurationStatistic,
+    pub(crate) compute_input: DurationStatistic,
     /// The runs.
-    compute_infer: DurationStatistic,
+    pub(crate) compute_infer: DurationStatistic,
     /// Always 0: outputs are read within the run.
-    compute_output: DurationStatistic,
+    pub(crate) compute_output: DurationStatistic,
 }
 
 /// How often, and how long together.
@@ -82,10 +82,10 @@ pub struct BatchStatistic {
 pub struct DurationStatistic {
     /// How often.
     #[schema(example = 40)]
-    count: u64,
+    pub(crate) count: u64,
     /// Nanoseconds.
     #[schema(example = 392_000_000)]
-    ns: u64,
+    pub(crate) ns: u64,
 }
 
 documents! {
@@ -106,7 +106,7 @@ documents! {
     responses((status = 200, description = "The sums.", body = ModelStatistics), AllStatisticsErrors)
 )]
 pub async fn v2_list_statistics(State(state): State<AppState>) -> Json<ModelStatistics> {
-    statistics(&state, |_| true)
+    Json(all_statistics(&state))
 }
 
 /// What a model has done (Open Inference Protocol)
@@ -121,9 +121,7 @@ pub async fn v2_get_statistics(
     State(state): State<AppState>,
     Path(model): Path<String>,
 ) -> Result<Json<ModelStatistics>, ApiError> {
-    let target = ModelTarget::live(model);
-    target.find(&state)?;
-    Ok(statistics(&state, |version| version.model == target.name))
+    statistics(&state, &ModelTarget::live(model)).map(Json)
 }
 
 /// What a version has done (Open Inference Protocol)
@@ -142,14 +140,27 @@ pub async fn v2_get_version_statistics(
     State(state): State<AppState>,
     Path(target): Path<(String, String)>,
 ) -> Result<Json<ModelStatistics>, ApiError> {
-    let target = ModelTarget::version(target);
-    let serving = target.find(&state)?.serving;
-    Ok(statistics(&state, |version| version.model == target.name && Some(version.version) == serving))
+    statistics(&state, &ModelTarget::version(target)).map(Json)
 }
 
-fn statistics(state: &AppState, wanted: impl Fn(&VersionStatistics) -> bool) -> Json<ModelStatistics> {
+/// What all models have done.
+pub(crate) fn all_statistics(state: &AppState) -> ModelStatistics {
+    collect(state, |_| true)
+}
+
+/// What a model has done: all its versions, or the one that is named.
+///
+/// # Errors
+/// There is no such model, or the version is not the one that answers.
+pub(crate) fn statistics(state: &AppState, target: &ModelTarget) -> Result<ModelStatistics, ApiError> {
+    let serving = target.find(state)?.serving;
+    let named = |version: &VersionStatistics| target.version.is_none() || Some(version.version) == serving;
+    Ok(collect(state, |version| version.model == target.name && named(version)))
+}
+
+fn collect(state: &AppState, wanted: impl Fn(&VersionStatistics) -> bool) -> ModelStatistics {
     let versions = state.metrics.statistics().into_iter();
-    Json(ModelStatistics { model_stats: versions.filter(wanted).map(ModelStatistic::from).collect() })
+    ModelStatistics { model_stats: versions.filter(wanted).map(ModelStatistic::from).collect() }
 }
 
 impl From<VersionStatistics> for ModelStatistic {

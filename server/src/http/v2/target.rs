@@ -6,9 +6,9 @@ use crate::inference::{ModelDescription, ModelStatus};
 use crate::store::{ModelName, choices};
 
 /// A model and, where the address has one, a version.
-pub(super) struct ModelTarget {
-    pub(super) name: String,
-    pub(super) version: Option<String>,
+pub(crate) struct ModelTarget {
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
 }
 
 impl ModelTarget {
@@ -25,7 +25,7 @@ impl ModelTarget {
     ///
     /// # Errors
     /// [`Code::ModelNotFound`], or the version is not the one that answers.
-    pub(super) fn find(&self, state: &AppState) -> Result<ModelStatus, ApiError> {
+    pub(crate) fn find(&self, state: &AppState) -> Result<ModelStatus, ApiError> {
         let status = state.registry.get(&self.name).ok_or_else(|| {
             let known: Vec<ModelName> = state.registry.list().into_iter().map(|status| status.name).collect();
             let detail = format!("there is no model `{}`; {}", self.name, choices(Some(&self.name), &known));
@@ -39,7 +39,7 @@ impl ModelTarget {
     ///
     /// # Errors
     /// [`Code::VersionNotServed`].
-    pub(super) fn check_version(&self, serving: Option<u32>) -> Result<(), ApiError> {
+    pub(crate) fn check_version(&self, serving: Option<u32>) -> Result<(), ApiError> {
         let Some(version) = &self.version else { return Ok(()) };
         if version.parse().ok().is_some_and(|version: u32| serving == Some(version)) {
             return Ok(());

@@ -1,29 +1,29 @@
 //! The tensors of a classifier, as the protocol names them.
 
 use models::Preprocess;
-pub(super) use onnx::export::{INPUT, LOGITS, PROBABILITIES};
+pub(crate) use onnx::export::{INPUT, LOGITS, PROBABILITIES};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The input that takes whole image files, beside [`INPUT`], which takes pixels.
-pub(super) const IMAGE: &str = "image";
+pub(crate) const IMAGE: &str = "image";
 /// Numbers of 32 bits.
-pub(super) const FP32: &str = "FP32";
+pub(crate) const FP32: &str = "FP32";
 /// Texts, or any other bytes.
-pub(super) const BYTES: &str = "BYTES";
+pub(crate) const BYTES: &str = "BYTES";
 
 /// A tensor that a model takes or gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TensorMetadata {
     /// Its name.
     #[schema(example = "input")]
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What its elements are.
     #[schema(example = "FP32")]
-    pub(super) datatype: &'static str,
+    pub(crate) datatype: &'static str,
     /// Its sizes, the batch first; -1 where any size is taken.
     #[schema(example = json!([-1, 3, 224, 224]))]
-    pub(super) shape: Vec<i64>,
+    pub(crate) shape: Vec<i64>,
 }
 
 /// What a request gives one of: prepared pixels, or whole files.
