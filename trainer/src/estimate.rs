@@ -87,7 +87,7 @@ impl Estimator {
             Event::Phase { phase } => self.enter(*phase, at),
             Event::Progress { phase, done, total } => {
                 self.advance(*phase, *total, Mark { at, done: *done, share: share(*done as f64, *total) });
-                if matches!(phase, Phase::Data | Phase::Features | Phase::Evaluation)
+                if matches!(phase, Phase::Data | Phase::Features | Phase::Quantization | Phase::Evaluation)
                     && let Some(stage) = &mut self.current
                 {
                     stage.images_per_second = stage.pace(|mark| mark.done as f64);

@@ -7,7 +7,7 @@ use crate::data::DatasetSummary;
 use crate::estimate::PhaseEstimate;
 use crate::metrics::null_is_nan;
 
-/// The phases of a fine-tuning run, in order, and that of an evaluation behind `data`.
+/// The phases of a fine-tuning run, in order; an evaluation and a quantization have `data` and the last ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = JobPhase))]
@@ -24,6 +24,8 @@ pub enum Phase {
     Export,
     /// Comparing the written model with the trained one on every engine.
     Parity,
+    /// Finding the ranges of a finished model's tensors on training images, and writing it with 8-bit integers.
+    Quantization,
     /// Running a finished model on labeled images.
     Evaluation,
 }

@@ -16,6 +16,7 @@ pub mod metrics;
 mod nearest;
 pub mod optim;
 pub mod options;
+pub mod quantize;
 pub mod recipe;
 
 pub use nearest::nearest;

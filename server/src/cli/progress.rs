@@ -209,6 +209,7 @@ fn name(phase: Phase) -> &'static str {
         Phase::Tuning => "tuning",
         Phase::Export => "export",
         Phase::Parity => "parity",
+        Phase::Quantization => "quantization",
         Phase::Evaluation => "evaluation",
     }
 }

@@ -18,15 +18,15 @@ use crate::finetune::FinetuneOptions;
 const CHUNK: usize = 64;
 
 /// Images with their classes.
-pub(super) struct LabeledImages {
+pub(crate) struct LabeledImages {
     /// Each with the number of its class in the model, or of its set of them.
-    pub(super) samples: Vec<(Sample, usize)>,
+    pub(crate) samples: Vec<(Sample, usize)>,
     /// The sets of the model's classes, where those stand beside each other.
-    pub(super) sets: Option<LabelSets>,
+    pub(crate) sets: Option<LabelSets>,
     /// How the data set was understood.
     pub(super) summary: DatasetSummary,
     /// Which images they are; never `auto`.
-    pub(super) subset: EvaluatedSubset,
+    pub(crate) subset: EvaluatedSubset,
     /// Classes that the model does not know.
     pub(super) unknown: Vec<UnknownClass>,
     /// How many images show none but those, and are left out.
@@ -42,6 +42,41 @@ impl LabeledImages {
         known: &Labels,
         observer: &mut dyn Observer,
     ) -> Result<Self, EvaluateError> {
+        let dataset = MatchedDataset::read(task, known, observer)?;
+        let images = dataset.subset(task.options.subset)?;
+        if let (EvaluatedSubset::All, Some(message)) = (images.subset, dataset.trained_on_warning()) {
+            observer.event(Event::Warning { message });
+        }
+        for class in &images.unknown {
+            let message = match dataset.dataset.is_multi_label() {
+                true => format!("{}; images that show other classes too are kept", class.warning()),
+                false => class.warning(),
+            };
+            observer.event(Event::Warning { message });
+        }
+        observer.event(Event::Dataset { summary: Box::new(images.summary.clone()) });
+        if images.samples.is_empty() { Err(EvaluateError::NoImages) } else { Ok(images) }
+    }
+}
+
+/// A data set whose files were read, with its classes matched to a model's.
+pub(crate) struct MatchedDataset<'a> {
+    dataset: Dataset,
+    known: &'a Labels,
+    /// The number of each of its classes in the model.
+    numbers: Vec<Option<usize>>,
+    sets: Option<LabelSets>,
+    read: ReadImages,
+    trained_on: Option<Split>,
+}
+
+impl<'a> MatchedDataset<'a> {
+    /// Lists the data set and reads every file.
+    pub(crate) fn read(
+        task: &EvaluateTask<'_>,
+        known: &'a Labels,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, EvaluateError> {
         let dataset = list(task, known)?;
         let independent = task.spec.scores.kind == ScoreKind::Sigmoid;
         if dataset.is_multi_label() && !independent {
@@ -52,49 +87,51 @@ impl LabeledImages {
             Some(sets) => Some(sets.renumbered(&numbers, known.len())),
             None => independent.then(|| LabelSets::singletons(known.len())),
         };
-        let ReadImages { samples, checksums, unusable } = read(task, &dataset, observer)?;
-        let trained_on = split_of_training(task.spec.training.as_ref(), &dataset, &samples, &checksums);
-        let chosen = choose(task.options.subset, &samples, trained_on.as_ref())?;
-        if let (EvaluatedSubset::All, Some(split)) = (chosen.subset, &trained_on) {
-            let message = format!(
-                "the model was trained on {} of these {} images, so the result is too good; `test` as subset measures the \
-                 {} that it has not seen",
-                samples.len() - split.test.len(),
-                samples.len(),
-                split.test.len()
-            );
-            observer.event(Event::Warning { message });
-        }
+        let read = read(task, &dataset, observer)?;
+        let trained_on = split_of_training(task.spec.training.as_ref(), &dataset, &read.samples, &read.checksums);
+        Ok(Self { dataset, known, numbers, sets, read, trained_on })
+    }
+
+    /// The images of a subset that the model has classes for.
+    pub(crate) fn subset(&self, asked: EvaluatedSubset) -> Result<LabeledImages, EvaluateError> {
+        let Self { dataset, known, numbers, sets, read, trained_on } = self;
+        let chosen = choose(asked, &read.samples, trained_on.as_ref())?;
         let mut counts = vec![0; dataset.labels.len()];
         let mut labeled = Vec::new();
         for &row in &chosen.rows {
-            let (sample, classes) = (&samples[row], dataset.classes_of(&samples[row]));
+            let (sample, classes) = (&read.samples[row], dataset.classes_of(&read.samples[row]));
             classes.iter().for_each(|&class| counts[class] += 1);
             // An image of no class is one that shows none of the model's either.
             let known = classes.is_empty() || classes.iter().any(|&class| numbers[class].is_some());
             let number = if dataset.is_multi_label() { Some(sample.class) } else { numbers[sample.class] };
             labeled.extend(number.filter(|_| known).map(|number| (sample.clone(), number)));
         }
-        let left_out = chosen.rows.len() - labeled.len();
-        let classes = dataset.labels.names().iter().zip(&numbers).zip(&counts);
-        let unknown: Vec<UnknownClass> = classes
+        let classes = dataset.labels.names().iter().zip(numbers).zip(&counts);
+        let unknown = classes
             .filter(|((_, number), count)| number.is_none() && **count > 0)
             .map(|((name, _), &count)| UnknownClass::new(name, count, known))
             .collect();
-        for class in &unknown {
-            let message = match dataset.is_multi_label() {
-                true => format!("{}; images that show other classes too are kept", class.warning()),
-                false => class.warning(),
-            };
-            observer.event(Event::Warning { message });
-        }
         let everything = Split { test: (0..dataset.samples.len()).collect(), ..Split::default() };
-        let summary = DatasetSummary::new(&dataset, &everything);
-        observer.event(Event::Dataset { summary: Box::new(summary.clone()) });
-        if labeled.is_empty() {
-            return Err(EvaluateError::NoImages);
-        }
-        Ok(Self { samples: labeled, sets, summary, subset: chosen.subset, unknown, left_out, unusable })
+        Ok(LabeledImages {
+            left_out: chosen.rows.len() - labeled.len(),
+            samples: labeled,
+            sets: sets.clone(),
+            summary: DatasetSummary::new(dataset, &everything),
+            subset: chosen.subset,
+            unknown,
+            unusable: read.unusable,
+        })
+    }
+
+    /// What to say when the images are measured that the model was trained on, if it was.
+    pub(crate) fn trained_on_warning(&self) -> Option<String> {
+        let (split, images) = (self.trained_on.as_ref()?, self.read.samples.len());
+        Some(format!(
+            "the model was trained on {} of these {images} images, so the result is too good; `test` as subset measures the {} \
+             that it has not seen",
+            images - split.test.len(),
+            split.test.len()
+        ))
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod classes;
 mod error;
-mod images;
+pub(crate) mod images;
 mod named;
 mod options;
 mod report;
@@ -107,15 +107,16 @@ pub fn evaluate(task: &EvaluateTask<'_>, observer: &mut dyn Observer) -> Result<
 }
 
 /// What the model says to the images that decode.
-struct Answers<'a> {
-    samples: Vec<&'a Sample>,
-    truths: Vec<usize>,
+pub(crate) struct Answers<'a> {
+    pub(crate) samples: Vec<&'a Sample>,
+    pub(crate) truths: Vec<usize>,
     /// `[n, classes]`.
-    logits: Vec<f32>,
+    pub(crate) logits: Vec<f32>,
     unusable: usize,
 }
 
-fn answer<'a>(
+/// Runs the model on these images.
+pub(crate) fn answer<'a>(
     task: &EvaluateTask<'_>,
     images: &'a [(Sample, usize)],
     observer: &mut dyn Observer,

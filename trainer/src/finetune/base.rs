@@ -1,12 +1,15 @@
 //! The base: a network, or an opaque ONNX file.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
 use models::graph::GraphBuilder;
 use models::ops::Shape;
 use models::preprocess::ImageBatch;
 use models::{ModelSpec, Network, Params};
-use onnx::{EngineError, EngineKind, ExportOptions, FeatureExtractor, FeatureExtractorError, ModelFile, engine};
+use onnx::{
+    EngineError, EngineKind, ExportError, ExportOptions, FeatureExtractor, FeatureExtractorError, ModelFile, engine,
+};
 use sha2::{Digest, Sha256};
 
 use super::{FinetuneError, FinetuneStrategy};
@@ -39,19 +42,43 @@ pub enum ModelContent {
     Opaque(Vec<u8>),
 }
 
+impl ModelContent {
+    /// The ONNX file that serves, in `f32`.
+    ///
+    /// # Errors
+    /// [`ExportError`] for a network that cannot be written.
+    pub fn onnx(&self) -> Result<Cow<'_, [u8]>, ExportError> {
+        Ok(match self {
+            Self::Native(network) => Cow::Owned(onnx::export(network, &ExportOptions::default())?),
+            Self::Opaque(file) => Cow::Borrowed(file),
+        })
+    }
+
+    /// What graft knows of the network.
+    ///
+    /// # Errors
+    /// [`EngineError::Run`] for a file without the metadata of graft.
+    pub fn spec(&self) -> Result<ModelSpec, EngineError> {
+        match self {
+            Self::Native(network) => Ok(network.spec.clone()),
+            Self::Opaque(onnx) => {
+                let spec = onnx::metadata::spec(onnx).map_err(|error| EngineError::Run(error.to_string()))?;
+                spec.ok_or_else(|| EngineError::Run("the file was not written by graft".to_owned()))
+            }
+        }
+    }
+}
+
 impl Base {
     /// The base that is this stored model.
     ///
     /// # Errors
     /// As [`Base::file`], and [`FinetuneError::Engine`] for a file without the metadata of graft.
     pub fn new(content: ModelContent, engine: EngineKind, threads: NonZeroUsize) -> Result<Self, FinetuneError> {
+        let spec = content.spec()?;
         match content {
             ModelContent::Native(network) => Ok(Self::Network(network)),
-            ModelContent::Opaque(onnx) => {
-                let spec = onnx::metadata::spec(&onnx).map_err(|error| EngineError::Run(error.to_string()))?;
-                let spec = spec.ok_or_else(|| EngineError::Run("the file was not written by graft".to_owned()))?;
-                Self::file(onnx, spec, engine, threads)
-            }
+            ModelContent::Opaque(onnx) => Self::file(onnx, spec, engine, threads),
         }
     }
 

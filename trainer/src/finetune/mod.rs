@@ -197,5 +197,6 @@ fn report(task: &Task<'_>, table: &FeatureTable<'_>, outcome: Outcome) -> Finetu
         suspects: vec![],
         parity: Vec::new(),
         deployment: None,
+        quantization: None,
     }
 }

@@ -10,6 +10,7 @@ use crate::data::augment::AugmentationPolicy;
 use crate::data::{BadFilePolicy, Dataset, Fractions, Partition, Sample, Split};
 use crate::finetune::head::{HeadKind, HeadOptions, HeadSolver};
 use crate::options::{self, Bound, Interval};
+use crate::quantize::ModelPrecision;
 
 /// How to train; each option has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,6 +86,20 @@ pub struct FinetuneOptions {
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_TEST", default_value_t = Self::default().test))]
     pub test: f64,
 
+    /// In which variants the model is stored: `f32` as trained, `auto` with 8-bit integers as well, measured on the test images, so
+    /// that the server can take the fastest that is good enough. `auto` needs ONNX Runtime.
+    #[cfg_attr(
+        feature = "clap",
+        arg(
+            id = "model_precision",
+            long = "model-precision",
+            env = "GRAFT_MODEL_PRECISION",
+            value_enum,
+            default_value_t
+        )
+    )]
+    pub precision: ModelPrecision,
+
     /// What to do with images that cannot be read.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_BAD_FILES", value_enum, default_value_t))]
     pub bad_files: BadFilePolicy,
@@ -159,6 +174,7 @@ impl Default for FinetuneOptions {
             validation: 0.05,
             folds: 1,
             test: 0.25,
+            precision: ModelPrecision::F32,
             bad_files: BadFilePolicy::Refuse,
             max_megapixels: 50,
         }

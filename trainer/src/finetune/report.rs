@@ -13,6 +13,7 @@ use super::strategy::FinetuneStrategy;
 use crate::data::DatasetSummary;
 use crate::events::Event;
 use crate::metrics::{Evaluation, ImageAnswer, NotableAnswers, null_is_nan};
+use crate::quantize::QuantizationReport;
 
 /// What a run did and measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,10 @@ pub struct FinetuneReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub deployment: Option<Deployment>,
+    /// What the model's other variants cost and gain; missing where none were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub quantization: Option<QuantizationReport>,
 }
 
 /// How many images the data set gave.

@@ -65,7 +65,7 @@ impl PhaseClock {
             Phase::Tuning => self.seconds.tuning.insert(0.0),
             Phase::Export => &mut self.seconds.export,
             Phase::Parity => &mut self.seconds.parity,
-            Phase::Evaluation => return,
+            Phase::Quantization | Phase::Evaluation => return,
         };
         *seconds = begin.elapsed().as_secs_f64();
     }
