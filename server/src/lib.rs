@@ -20,6 +20,7 @@ pub mod label_studio;
 pub mod metrics;
 mod optional;
 pub mod outbound;
+pub mod quantize;
 pub mod report;
 pub mod runtime;
 pub mod serve;

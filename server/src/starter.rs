@@ -59,7 +59,7 @@ fn publish(store: &ModelStore) -> Result<(), StarterError> {
     let drawings = drawings.map(|(thing, drawing)| (format!("{}.png", thing.name()), drawing.to_png())).collect();
     let golden = golden::answers(&network, drawings)?;
     let content = ModelContent::Native(Box::new(network));
-    let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[] };
+    let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[], quantized: None };
     store.publish_built_in(&name, &artifacts, &checksum)?;
     Ok(store.set_notes(&name, CARD)?)
 }

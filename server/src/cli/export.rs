@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use onnx::ExportOptions;
 use onnx::export::{BatchNormalization, PixelNormalization, WeightPrecision};
 use server::store::{ModelContent, ModelName, OpaqueModel};
+use trainer::quantize::VariantKind;
 
 use super::{CommandContext, destination, output};
 
@@ -23,6 +24,10 @@ pub(super) struct ExportArgs {
     /// The file to write
     #[arg(long, env = "GRAFT_OUT", value_name = "FILE")]
     out: PathBuf,
+
+    /// The stored variant of the version that is written as it is: `f32`, or `fp16` or `int8` where `graft quantize` has made them
+    #[arg(long, env = "GRAFT_VARIANT", value_name = "NAME", conflicts_with_all = ["opset", "batch_norm", "weights", "normalization"])]
+    variant: Option<VariantKind>,
 
     /// The ONNX operator set, 13 to 20
     #[arg(long, env = "GRAFT_OPSET", default_value_t = ExportOptions::default().opset, value_name = "N")]
@@ -91,11 +96,9 @@ impl ExportArgs {
 pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
     let store = context.store()?;
     let version = store.resolve(&args.model, args.version)?;
-    let options = args.options();
-    let file = match store.content(&args.model, version)? {
-        ModelContent::Native(network) => onnx::export(&network, &options)?,
-        ModelContent::Opaque(file) if options == ExportOptions::default() => file,
-        ModelContent::Opaque(_) => return Err(OpaqueModel(args.model.clone()).into()),
+    let file = match args.variant {
+        Some(variant) => store.variant(&args.model, version, variant)?,
+        None => exported(args, store.content(&args.model, version)?)?,
     };
     destination::write(&args.out, &file).with_context(|| args.out.display().to_string())?;
     output::line(format_args!(
@@ -106,4 +109,14 @@ pub(super) fn run(args: &ExportArgs, context: &CommandContext) -> Result<()> {
         file.len() as f64 / 1e6,
     ))?;
     Ok(())
+}
+
+/// The file as the options say.
+fn exported(args: &ExportArgs, content: ModelContent) -> Result<Vec<u8>> {
+    let options = args.options();
+    Ok(match content {
+        ModelContent::Native(network) => onnx::export(&network, &options)?,
+        ModelContent::Opaque(file) if options == ExportOptions::default() => file,
+        ModelContent::Opaque(_) => return Err(OpaqueModel(args.model.clone()).into()),
+    })
 }

@@ -16,7 +16,7 @@ use trainer::metrics::ClassResult;
 use super::images::DatasetArgs;
 use super::measures::{print_labels, summary};
 use super::progress::{Progress, Quiet};
-use super::{CommandContext, findings, output, percent};
+use super::{CommandContext, findings, output, percent, quantize};
 
 #[derive(Debug, Args)]
 pub(super) struct FinetuneArgs {
@@ -111,6 +111,9 @@ pub(super) fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()>
     progress.finish();
     let published = published?;
     summarize(&published.report)?;
+    if let Some(quantization) = &published.report.quantization {
+        quantize::print(quantization)?;
+    }
     let (name, version) = (&published.name, published.version);
     output::line(format_args!("stored `{name}` version {version}"))?;
     if let Some(deployment) = &published.report.deployment {

@@ -25,6 +25,7 @@ mod output;
 mod parse;
 mod progress;
 mod pull;
+mod quantize;
 mod recipe;
 mod report;
 mod runtime;
@@ -88,6 +89,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Measure a model on images whose classes are known
     Evaluate(evaluate::EvaluateArgs),
+    /// Store a model in 8-bit integers as well, and measure what that costs and gains
+    Quantize(quantize::QuantizeArgs),
     /// Images with classes: say how they are understood, store, list and export them
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -213,6 +216,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Finetune(args)) => finetune::run(&args, context)?,
         Some(Command::Demo(args)) => return demo::run(&args, context),
         Some(Command::Evaluate(args)) => evaluate::run(&args, context)?,
+        Some(Command::Quantize(args)) => quantize::run(&args, context)?,
         Some(Command::Data(command)) => return data::run(&command, context),
         Some(Command::Train(args)) => train::run(&args, context)?,
         Some(Command::LrFind(args)) => lr_find::run(&args, context)?,

@@ -12,7 +12,7 @@ use crate::jobs::JobOptions;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Jobs")]
 pub struct JobArgs {
-    /// The most jobs that wait, fine-tunes and evaluations; more are answered 429
+    /// The most jobs that wait, fine-tunes, evaluations and quantizations; more are answered 429
     #[arg(long, env = "GRAFT_MAX_QUEUED_JOBS", default_value_t = JobOptions::default().queued, value_name = "N")]
     max_queued_jobs: u32,
 

@@ -57,6 +57,11 @@ pub struct ServeArgs {
     #[arg(long, env = "GRAFT_PROFILE", value_enum, default_value_t, value_name = "PROFILE")]
     pub profile: RunProfile,
 
+    /// How many percentage points of accuracy a faster variant of a model (`graft quantize`) may cost to answer in the place of the one
+    /// that was trained; below 0 for none
+    #[arg(long, env = "GRAFT_MAX_ACCURACY_DROP", default_value_t = 0.5, value_name = "POINTS", allow_negative_numbers = true, value_parser = points)]
+    pub max_accuracy_drop: f64,
+
     /// What models may take.
     #[command(flatten)]
     pub memory: MemoryArgs,
@@ -104,6 +109,12 @@ pub struct ServeArgs {
     pub label_studio: LabelStudioArgs,
 }
 
+/// A number of percentage points.
+fn points(text: &str) -> Result<f64, String> {
+    let points = text.parse::<f64>().ok().filter(|points| points.is_finite());
+    points.ok_or_else(|| format!("`{text}` is no number of percentage points, such as 0.5"))
+}
+
 /// How the server serves, as plain values.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
@@ -121,6 +132,8 @@ pub struct ServeConfig {
     pub max_batch: usize,
     /// What the engines of a model are chosen for.
     pub profile: RunProfile,
+    /// How many percentage points of accuracy a faster variant of a model may cost.
+    pub max_accuracy_drop: f64,
     /// What models may take.
     pub memory: MemoryConfig,
     /// How long the server still answers after SIGTERM.
@@ -169,6 +182,7 @@ impl ServeArgs {
             ready: self.ready.clone(),
             max_batch: self.max_batch.get(),
             profile: self.profile,
+            max_accuracy_drop: self.max_accuracy_drop,
             memory: self.memory.resolve(),
             drain_delay_seconds: self.drain_delay_seconds,
             drain_seconds: self.drain_seconds,

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{FinetuneContext, FinetuneFailure, FinetuneSpec, check};
 use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
+use crate::quantize::{self, QuantizeFailure, QuantizeSpec};
 
 /// How long the check of a request may hold up its answer.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -47,6 +48,15 @@ impl JobChecker {
     pub async fn check_evaluation(&self, spec: EvaluateSpec) -> Result<(), EvaluateFailure> {
         spec.options.validate()?;
         self.within_time(move |context| evaluate::check(context, &spec)).await
+    }
+
+    /// Checks a quantization as [`quantize::check`] does, likewise.
+    ///
+    /// # Errors
+    /// [`QuantizeFailure`] naming the model, option, class or path.
+    pub async fn check_quantization(&self, spec: QuantizeSpec) -> Result<(), QuantizeFailure> {
+        spec.options.validate()?;
+        self.within_time(move |context| quantize::check(context, &spec)).await
     }
 
     async fn within_time<E: Send + 'static>(

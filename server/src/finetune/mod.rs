@@ -13,12 +13,14 @@ use trainer::evaluate::EvaluateError;
 use trainer::events::{Event, Observer};
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{self as training, Base, DeployDecision, FinetuneError, FinetuneOptions, Finetuned, Task};
+use trainer::quantize::{ModelPrecision, QuantizationError, QuantizeOptions, Quantized};
 use utoipa::ToSchema;
 
 use crate::config::DataDir;
 use crate::datasets::{JobDataset, MissingSnapshot};
-use crate::failure::is_full_disk;
+use crate::failure::{chain, is_full_disk};
 use crate::outbound::HttpUrl;
+use crate::quantize::{QuantizeFailure, QuantizeInput, quantize};
 use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
 pub use checker::JobChecker;
@@ -168,6 +170,17 @@ pub fn run(
         backend: &backends.kernels.kernels,
     };
     let Finetuned { content, mut report, golden, pictures, measured } = training::finetune(&task, observer)?;
+    let quantized = match spec.options.precision {
+        ModelPrecision::F32 => None,
+        ModelPrecision::Auto => {
+            let FinetuneOptions { bad_files, max_megapixels, .. } = spec.options;
+            let options = QuantizeOptions { bad_files, max_megapixels, ..QuantizeOptions::default() };
+            let (name, dataset) = (&spec.name, &spec.dataset);
+            let input = QuantizeInput { name, version: None, content: &content, golden: &golden, dataset, options };
+            quantized(context, backends, &input, observer)?
+        }
+    };
+    report.quantization = quantized.as_ref().map(|quantized| quantized.report.clone());
     let candidate = Candidate { spec, report: &report, measured: &measured, store: &store, backends };
     let deployment = decide(&candidate, observer)?;
     let (decision, message) = (deployment.decision, deployment.reason.clone());
@@ -179,7 +192,13 @@ pub fn run(
     if observer.stopped() {
         return Err(FinetuneError::Stopped.into());
     }
-    let artifacts = Artifacts { content: &content, golden: &golden, report: Some(&report), pictures: &pictures };
+    let artifacts = Artifacts {
+        content: &content,
+        golden: &golden,
+        report: Some(&report),
+        pictures: &pictures,
+        quantized: quantized.as_ref(),
+    };
     let permitted = || !observer.stopped();
     let origin = context.origin.clone();
     let publication = origin.map(|origin| Publication { origin, permitted: &permitted });
@@ -193,6 +212,25 @@ pub fn run(
         error => FinetuneFailure::from(error),
     })?;
     Ok(PublishedModel { name: spec.name.clone(), version, report })
+}
+
+/// The variants of a new model. One that cannot have them is published without: the training was not for nothing.
+fn quantized(
+    context: &FinetuneContext,
+    backends: &Backends,
+    input: &QuantizeInput<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Quantized>, FinetuneFailure> {
+    match quantize(context, backends, input, observer) {
+        Ok(quantized) => Ok(Some(quantized)),
+        Err(QuantizeFailure::Quantization(QuantizationError::Stopped)) => Err(FinetuneError::Stopped.into()),
+        Err(failure) => {
+            let message =
+                format!("the model is stored in f32 alone, because it was not quantized: {}", chain(&failure));
+            observer.event(Event::Warning { message });
+            Ok(None)
+        }
+    }
 }
 
 /// Checks a request without reading an image: the options, the base, and the listing of the data set. The job finds

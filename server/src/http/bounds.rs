@@ -3,6 +3,7 @@
 use trainer::evaluate::EvaluateOptions;
 use trainer::finetune::{FinetuneOptions, TuningOptions};
 use trainer::options::{Bound, Limit};
+use trainer::quantize::QuantizeOptions;
 use utoipa::Number;
 use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::{OpenApi, RefOr, Required};
@@ -12,6 +13,7 @@ pub(super) fn describe(openapi: &mut OpenApi) {
     apply(openapi, "FinetuneOptions", FinetuneOptions::BOUNDS);
     apply(openapi, "TuningOptions", TuningOptions::BOUNDS);
     apply(openapi, "EvaluateOptions", EvaluateOptions::BOUNDS);
+    apply(openapi, "QuantizeOptions", QuantizeOptions::BOUNDS);
     plain_references(openapi);
     optional_bodies(openapi);
     // Generators of clients take no object as a default, and each of its fields has its own.

@@ -19,7 +19,7 @@ use crate::http::problem::{
 use crate::http::state::AppState;
 use crate::http::ui;
 use crate::http::v1::{
-    classify, datasets, evaluate, feedback, finetune, health, label_studio, metrics, models, report, trial,
+    classify, datasets, evaluate, feedback, finetune, health, label_studio, metrics, models, quantize, report, trial,
 };
 use crate::http::v2;
 
@@ -36,6 +36,7 @@ use crate::http::v2;
         (name = "classify", description = "Images in, classes out."),
         (name = "finetune", description = "New classes from folders of images. A fine-tune is a job: start it, follow it, use its model."),
         (name = "evaluate", description = "How good a model is on labeled images. An evaluation is a job."),
+        (name = "quantize", description = "A model in 8-bit integers: faster, and measured. A quantization is a job."),
         (name = "datasets", description = "Images with labels that stay on the server, and snapshots of them."),
         (name = "label-studio", description = "Models as ML backends of Label Studio."),
         (name = "inference-protocol", description = "The Open Inference Protocol v2, as KServe and Triton speak it."),
@@ -140,6 +141,10 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(evaluate::get_evaluation))
         .routes(routes!(evaluate::list_evaluation_events))
         .routes(routes!(evaluate::cancel_evaluation))
+        .routes(routes!(quantize::create_quantization, quantize::list_quantizations))
+        .routes(routes!(quantize::get_quantization))
+        .routes(routes!(quantize::list_quantization_events))
+        .routes(routes!(quantize::cancel_quantization))
         .routes(routes!(datasets::create_dataset, datasets::list_datasets))
         .routes(routes!(datasets::get_dataset, datasets::delete_dataset))
         .routes(routes!(datasets::images::add_images, datasets::images::list_images))

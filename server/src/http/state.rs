@@ -172,6 +172,7 @@ impl AppState {
             decoders: engine.threads.get(),
             queue: limits.queue,
             max_wait: limits.queue_wait,
+            max_accuracy_drop: config.max_accuracy_drop,
             memory: MemoryOptions {
                 budget: config.memory.budget,
                 load_wait: config.memory.load_wait,

@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use onnx::{Engine, EngineKind, EngineSet};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How often an engine gives back the memory that its largest batch took.
 const RELEASE_EVERY: Duration = Duration::from_secs(10);
 
 /// What a model's engines are chosen for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum RunProfile {
     /// All threads for an image that is alone, if that is faster by measurement, and one for each where there are several
     #[default]

@@ -11,6 +11,7 @@ mod decoder;
 mod lanes;
 mod memory;
 mod model;
+mod plan;
 mod registry;
 mod rehearsal;
 mod run;
@@ -20,6 +21,7 @@ mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 mod turns;
+mod variants;
 mod worker;
 
 use std::time::Duration;
@@ -32,12 +34,14 @@ pub use decoder::Decoder;
 pub use lanes::RunProfile;
 pub use memory::MemoryOptions;
 pub use model::{ImageRequest, InferenceResult, Model};
-pub use registry::{LookupError, PromoteError, Registry, ShadowSample};
+pub use plan::ServingPlan;
+pub use registry::{LookupError, PromoteError, Registry, ShadowSample, VariantError};
 pub use self_test::check_version;
 pub use shadow::{
     Disagreement, LatencyQuantiles, ShadowAnswer, ShadowCounts, ShadowLatency, ShadowReport, ShadowState,
 };
 pub use status::{ModelDescription, ModelState, ModelStatus};
+pub use variants::VariantStatus;
 
 /// How models are run.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ pub struct InferenceOptions {
     pub queue: usize,
     /// The longest predicted wait for a model.
     pub max_wait: Duration,
+    /// How many percentage points of accuracy a faster variant of a model may cost.
+    pub max_accuracy_drop: f64,
     /// What models may take, and how they are loaded.
     pub memory: MemoryOptions,
     /// Where stages and batches are counted.

@@ -1,6 +1,6 @@
 //! A model that is ready to answer.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -12,18 +12,21 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use trainer::evaluate::TestViews;
+use trainer::quantize::VariantKind;
 
 use super::admission::{Admission, QueuePermit};
 use super::decoder::{DecodeContext, Decoder};
 use super::lanes::Lanes;
-use super::rehearsal::{Rehearsal, RunPlan};
+use super::plan::{PlanInput, ServingPlan};
+use super::rehearsal::Rehearsal;
 use super::turns::ModelTurns;
+use super::variants::{VariantChoice, VariantContext, choose};
 use super::worker::{ImageLogits, QueuedImage, RunClock, Worker};
 use super::{InferenceError, InferenceOptions};
 use crate::allocator;
 use crate::failure::panic_message;
 use crate::metrics::ModelMetrics;
-use crate::store::{ModelName, StoredModel};
+use crate::store::{ModelName, ModelStore, StoredModel};
 
 /// Opens engines on the bytes of an ONNX file.
 pub(crate) type Opener = Arc<dyn Fn(&[u8]) -> Result<EngineSet, EngineError> + Send + Sync>;
@@ -39,6 +42,9 @@ pub struct Model {
     admission: Arc<Admission>,
     metrics: ModelMetrics,
     memory: u64,
+    plan: Arc<ServingPlan>,
+    /// Other variants of its version that requests asked for.
+    others: Box<Mutex<Vec<Arc<Model>>>>,
     queue: UnboundedSender<QueuedImage>,
     failure: Arc<OnceLock<String>>,
     worker: JoinHandle<()>,
@@ -48,8 +54,12 @@ pub struct Model {
 #[derive(Clone)]
 pub(super) struct ModelStarter {
     pub(super) open: Opener,
+    /// Opens one engine with all threads.
+    pub(super) open_wide: Opener,
     /// Opens an engine that has no thread but its caller's.
     pub(super) open_alone: Opener,
+    /// Where the variants of a version are.
+    pub(super) store: ModelStore,
     pub(super) options: InferenceOptions,
     /// Which models run.
     pub(super) turns: ModelTurns,
@@ -129,26 +139,32 @@ impl Model {
         let scores = Arc::new(stored.spec.scores.clone());
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
-        let ModelStarter { open, options, turns, .. } = starter.clone();
+        let ModelStarter { open, open_wide, store, options, turns, .. } = starter.clone();
         // While a batch runs, the next one is decoded, and the decoders go on.
         let decoded = 2 * options.max_batch + options.decoders;
         let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
         let tested = admission.clone();
         let metrics = options.metrics.clone();
-        let (max_batch, profile) = (options.max_batch, options.profile);
+        let (max_batch, profile, max_accuracy_drop) = (options.max_batch, options.profile, options.max_accuracy_drop);
         let opened = spawn_blocking(move || {
+            let context = VariantContext { open: &open_wide, store: &store, max_batch, max_accuracy_drop };
+            let VariantChoice { faster, statuses } = choose(&stored, &context);
+            let stored = faster.unwrap_or(stored);
             let resident = || {
                 allocator::trim();
                 (options.memory.resident)()
             };
             let before = resident();
             let mut engines = open(&stored.onnx).map_err(|error| error.to_string())?;
-            if let Some(obstacle) = &engines.obstacle {
+            let obstacle = engines.obstacle.take();
+            if let Some(obstacle) = &obstacle {
                 tracing::warn!(model = %stored.name, obstacle, "its images run one after another");
             }
             let throughput = tested.throughput();
-            let plan = Rehearsal { model: &stored, profile, max_batch, throughput }.run(&mut engines)?;
-            let lanes = Lanes::new(engines, plan.profile);
+            let run = Rehearsal { model: &stored, profile, max_batch, throughput }.run(&mut engines)?;
+            let lanes = Lanes::new(engines, run.profile);
+            let variants = (stored.variant, statuses);
+            let plan = ServingPlan::new(PlanInput { asked: profile, run, obstacle, variants });
             let memory = plausible(resident().saturating_sub(before), stored.onnx.len() as u64);
             // The file and the golden images are not needed any more.
             drop(stored);
@@ -156,8 +172,7 @@ impl Model {
             Ok::<_, String>((lanes, plan, memory))
         });
         let (lanes, plan, memory) = opened.await.unwrap_or_else(|error| Err(ended(error)))?;
-        let RunPlan { profile, alone_ms, busy_ms, .. } = plan;
-        tracing::info!(model = %name, version, ?profile, lanes = plan.lanes, alone_ms, busy_ms, "measured");
+        plan.log(&name, version);
         let kind = lanes.kind().ok_or("it has no engine")?;
         let metrics = metrics.of_model(name.as_str(), version, &kind.to_string());
         let failure = Arc::new(OnceLock::new());
@@ -176,13 +191,32 @@ impl Model {
         };
         let worker = tokio::spawn(worker.work());
         let labels = RwLock::new(Arc::new(labels));
-        Ok(Self { name, version, labels, scores, preprocess, admission, metrics, memory, queue, failure, worker })
+        let (plan, others) = (Arc::new(plan), Box::default());
+        Ok(Self {
+            name,
+            version,
+            labels,
+            scores,
+            preprocess,
+            admission,
+            metrics,
+            memory,
+            plan,
+            others,
+            queue,
+            failure,
+            worker,
+        })
     }
 
     /// Ends the model and waits until its memory is free.
     pub(super) async fn close(self) {
-        let Self { queue, worker, .. } = self;
+        let Self { queue, worker, others, .. } = self;
         drop(queue);
+        for other in others.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().filter_map(Arc::into_inner)
+        {
+            Box::pin(other.close()).await;
+        }
         // A worker that panicked has no memory either.
         drop(worker.await);
     }
@@ -228,10 +262,33 @@ impl Model {
         self.admission.waiting()
     }
 
-    /// What it takes in memory when it runs its largest batch, in bytes, as measured when it was loaded.
+    /// What it takes in memory when it runs its largest batch, in bytes, as measured when it was loaded, with other variants of it
+    /// that requests asked for.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.memory
+        self.memory + self.others().iter().map(|other| other.memory()).sum::<u64>()
+    }
+
+    /// How it runs, and what was measured for that.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<ServingPlan> {
+        &self.plan
+    }
+
+    /// The same version in this variant, if a request has had it loaded and it has not failed.
+    pub(super) fn other_variant(&self, kind: VariantKind) -> Option<Arc<Self>> {
+        self.others().iter().find(|other| other.plan.variant == kind && other.failure().is_none()).cloned()
+    }
+
+    /// Keeps another variant in the place of one that has failed.
+    pub(super) fn keep_variant(&self, other: Arc<Self>) {
+        let mut others = self.others();
+        others.retain(|kept| kept.plan.variant != other.plan.variant);
+        others.push(other);
+    }
+
+    fn others(&self) -> MutexGuard<'_, Vec<Arc<Self>>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is counted for it.

@@ -10,6 +10,7 @@ use trainer::finetune::report::FinetuneReport;
 use utoipa::ToSchema;
 
 use super::model::Model;
+use super::plan::ServingPlan;
 use super::shadow::ShadowSlot;
 use crate::store::{Availability, ModelName, ModelSettings};
 
@@ -58,6 +59,8 @@ pub struct ModelStatus {
     pub description: Option<Arc<ModelDescription>>,
     /// What people decided about it.
     pub settings: ModelSettings,
+    /// How the version that answers runs, while it is loaded.
+    pub plan: Option<Arc<ServingPlan>>,
 }
 
 /// What a version says of itself.
@@ -146,6 +149,7 @@ impl Slot {
             reason: self.reason(),
             description: self.description.clone(),
             settings: self.settings.clone(),
+            plan: self.loaded().map(|model| model.plan().clone()),
         }
     }
 

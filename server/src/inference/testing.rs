@@ -17,7 +17,17 @@ use crate::store::{Artifacts, ModelContent, ModelStore};
 pub(crate) fn options(max_batch: usize, queue: usize) -> InferenceOptions {
     let memory = MemoryOptions { budget: None, load_wait: Duration::from_secs(60), resident: Arc::new(|| 0) };
     let (max_wait, metrics) = (Duration::from_secs(3600), Metrics::default());
-    InferenceOptions { max_batch, profile: RunProfile::Auto, decoders: 1, queue, max_wait, memory, metrics }
+    let max_accuracy_drop = 0.5;
+    InferenceOptions {
+        max_batch,
+        profile: RunProfile::Auto,
+        decoders: 1,
+        queue,
+        max_wait,
+        max_accuracy_drop,
+        memory,
+        metrics,
+    }
 }
 
 pub(crate) const RED: [u8; 3] = [250, 10, 20];
@@ -76,7 +86,9 @@ pub(crate) fn publish(store: &ModelStore, name: &str, network: &Network, golden:
 /// Publishes a version as a job or a command does: the live one goes on.
 pub(crate) fn publish_only(store: &ModelStore, name: &str, network: &Network, golden: &[Golden]) -> u32 {
     let content = &ModelContent::Native(Box::new(network.clone()));
-    store.publish(&name.parse().unwrap(), &Artifacts { content, golden, report: None, pictures: &[] }).unwrap()
+    store
+        .publish(&name.parse().unwrap(), &Artifacts { content, golden, report: None, pictures: &[], quantized: None })
+        .unwrap()
 }
 
 /// What a watched engine was asked to do, and how it is to answer.

@@ -15,6 +15,7 @@ use trainer::estimate::Estimator;
 use trainer::evaluate::EvaluateError;
 use trainer::events::{Event, Observer};
 use trainer::finetune::FinetuneError;
+use trainer::quantize::QuantizationError;
 
 use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
@@ -23,6 +24,7 @@ use super::thinning::{Thinning, Worth};
 use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
 use crate::failure::chain;
 use crate::finetune::{self, CheckSpec, FinetuneContext, FinetuneFailure, FinetuneSpec, PublishedModel};
+use crate::quantize::{self, QuantizeFailure, QuantizeSpec, QuantizedModel};
 use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
@@ -60,6 +62,7 @@ pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, 
             match &*spec {
                 JobSpec::Finetune(spec) => finetune(&context, spec, backends, &mut reporter),
                 JobSpec::Evaluate(spec) => evaluate(&context, spec, backends, &mut reporter),
+                JobSpec::Quantize(spec) => quantize(&context, spec, backends, &mut reporter),
             }
         }
         Order::Plan(spec) => plan(context, &spec, backends, &mut reporter),
@@ -78,7 +81,7 @@ fn finetune(
     match finetune::run(context, spec, backends, reporter) {
         Ok(PublishedModel { name, version, report }) => {
             let (metrics, deployment) = (reporter.metrics.take(), report.deployment);
-            let result = JobResult { model: name.to_string(), version, metrics, deployment, evaluation: None };
+            let result = JobResult { metrics, deployment, ..JobResult::new(name.as_str(), version) };
             ChildMessage::Finished { result }
         }
         Err(FinetuneFailure::Finetune(FinetuneError::Stopped)) => ChildMessage::Stopped,
@@ -110,10 +113,28 @@ fn evaluate(
         Ok(report) => {
             let (model, version) = (report.model.clone(), report.version.unwrap_or_default());
             let metrics = reporter.metrics.take();
-            let result = JobResult { model, version, metrics, deployment: None, evaluation: Some(Box::new(report)) };
+            let result = JobResult { metrics, evaluation: Some(Box::new(report)), ..JobResult::new(&model, version) };
             ChildMessage::Finished { result }
         }
         Err(EvaluateFailure::Evaluate(EvaluateError::Stopped)) => ChildMessage::Stopped,
+        Err(failure) => failed(failure.code(), &failure),
+    }
+}
+
+fn quantize(
+    context: &FinetuneContext,
+    spec: &QuantizeSpec,
+    backends: &Backends,
+    reporter: &mut Reporter,
+) -> ChildMessage {
+    match quantize::run(context, spec, backends, reporter) {
+        Ok(QuantizedModel { name, version, quantized, .. }) => {
+            let (metrics, quantization) = (reporter.metrics.take(), Some(Box::new(quantized.report)));
+            ChildMessage::Finished {
+                result: JobResult { metrics, quantization, ..JobResult::new(name.as_str(), version) },
+            }
+        }
+        Err(QuantizeFailure::Quantization(QuantizationError::Stopped)) => ChildMessage::Stopped,
         Err(failure) => failed(failure.code(), &failure),
     }
 }

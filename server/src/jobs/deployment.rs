@@ -7,15 +7,45 @@ use super::record::JobResult;
 use super::runner::{Runner, log};
 use super::spec::JobSpec;
 use crate::failure::chain;
-use crate::finetune::DeployOptions;
+use crate::finetune::{DeployOptions, FinetuneSpec};
+use crate::inference::PromoteError;
 use crate::store::{ModelName, StoreError};
 
 impl Runner {
-    /// Lets the new version be seen, and does what was decided about it. The result with another decision, if that cannot be
-    /// done. Doing it twice is doing it once, so that a server that goes on with another's job may.
+    /// Lets the new version be seen, and does what is to become of it. The result with what became of it, if that is not what was
+    /// decided before. Doing it twice is doing it once, so that a server that goes on with another's job may.
     pub(super) async fn deploy(&self, spec: &JobSpec, result: &JobResult) -> Option<JobResult> {
         self.follow_store().await;
-        let (JobSpec::Finetune(spec), Some(deployment)) = (spec, &result.deployment) else { return None };
+        let deployment = match spec {
+            JobSpec::Finetune(spec) => self.deploy_trained(spec, result).await?,
+            JobSpec::Quantize(spec) => self.deploy_quantized(&spec.model, result).await?,
+            JobSpec::Evaluate(_) => return None,
+        };
+        Some(JobResult { deployment: Some(deployment), ..result.clone() })
+    }
+
+    /// A version with variants takes the place of the version that it was made of, if that is live.
+    async fn deploy_quantized(&self, name: &ModelName, result: &JobResult) -> Option<Deployment> {
+        let source = result.quantization.as_ref()?.version?;
+        let (decision, reason) = match self.registry.replace(name, source, result.version).await {
+            Ok(_) => {
+                (DeployDecision::Promoted, format!("it is version {source} with its variants, and takes its place"))
+            }
+            Err(PromoteError::Superseded { live, .. }) => {
+                let advice = format!("`graft models live {name} {}` lets the new one answer", result.version);
+                (
+                    DeployDecision::Stored,
+                    format!("version {source} is not live; version {live} goes on answering, and {advice}"),
+                )
+            }
+            Err(error) => (DeployDecision::Refused, chain(&error)),
+        };
+        Some(Deployment { decision, reason, gate: None })
+    }
+
+    /// What was decided about a fine-tuned version is done; another decision if that cannot be.
+    async fn deploy_trained(&self, spec: &FinetuneSpec, result: &JobResult) -> Option<Deployment> {
+        let deployment = result.deployment.as_ref()?;
         let reason = match deployment.decision {
             DeployDecision::Promoted => {
                 let promoted = self.registry.promote(&spec.name, result.version).await;
@@ -27,8 +57,7 @@ impl Runner {
             }
             DeployDecision::First | DeployDecision::Stored | DeployDecision::Refused => None,
         }?;
-        let deployment = Deployment { decision: DeployDecision::Refused, reason, gate: deployment.gate };
-        Some(JobResult { deployment: Some(deployment), ..result.clone() })
+        Some(Deployment { decision: DeployDecision::Refused, reason, gate: deployment.gate })
     }
 
     async fn begin_shadow(&self, name: &ModelName, version: u32, options: &DeployOptions) -> Result<(), StoreError> {
@@ -52,7 +81,6 @@ mod tests {
 
     use super::super::store::tests::jobs;
     use super::*;
-    use crate::finetune::FinetuneSpec;
     use crate::inference::Registry;
     use crate::inference::testing::{EngineRecord, RecordingEngine, colors, golden, options, publish_only};
     use crate::jobs::ChildCommand;
@@ -80,8 +108,7 @@ mod tests {
 
     fn result(decision: DeployDecision) -> JobResult {
         let deployment = Some(Deployment { decision, reason: "as the test says".to_owned(), gate: None });
-        let (model, metrics) = ("flowers".to_owned(), serde_json::json!({}));
-        JobResult { model, version: 2, metrics, deployment, evaluation: None }
+        JobResult { deployment, ..JobResult::new("flowers", 2) }
     }
 
     fn live(runner: &Runner) -> (Option<u32>, Option<u32>) {

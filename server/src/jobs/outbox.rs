@@ -135,14 +135,7 @@ mod tests {
         let job = create(&jobs).await;
         let claim = jobs.claim("worker").await.unwrap().unwrap();
         assert_eq!(jobs.take_message(HOLD).await.unwrap(), None, "it has not ended");
-        let result = JobResult {
-            model: "flowers".to_owned(),
-            version: 3,
-            deployment: None,
-            evaluation: None,
-            metrics: json!({}),
-        };
-        jobs.note_result(&claim, &result).await.unwrap();
+        jobs.note_result(&claim, &JobResult::new("flowers", 3)).await.unwrap();
         jobs.succeed(&claim).await.unwrap();
         let (message, body) = taken(&jobs).await;
         assert_eq!((message.attempt, message.url.as_str()), (1, "https://hooks.example.org/graft"));

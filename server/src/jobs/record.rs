@@ -12,6 +12,7 @@ use trainer::estimate::RunProgress;
 use trainer::evaluate::EvaluationReport;
 use trainer::events::Event;
 use trainer::finetune::Deployment;
+use trainer::quantize::QuantizationReport;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -118,9 +119,22 @@ pub struct JobResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     pub evaluation: Option<Box<EvaluationReport>>,
+    /// The whole report of a quantization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub quantization: Option<Box<QuantizationReport>>,
     /// Metrics on images that the training did not see, by name. Shares are 0 to 1.
     #[schema(value_type = Object, example = json!({"test_top1": 0.924, "test_top5": 0.994, "test_images": 340}))]
     pub metrics: Value,
+}
+
+impl JobResult {
+    /// A version, about which nothing is said yet.
+    #[must_use]
+    pub fn new(model: &str, version: u32) -> Self {
+        let (model, metrics) = (model.to_owned(), Value::Object(serde_json::Map::new()));
+        Self { model, version, deployment: None, evaluation: None, quantization: None, metrics }
+    }
 }
 
 /// A job.

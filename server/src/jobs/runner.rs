@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 use trainer::events::Event;
+use trainer::finetune::{DeployDecision, Deployment};
 use uuid::Uuid;
 
 use super::attempt::{Attempt, AttemptOutcome};
@@ -19,7 +20,6 @@ use super::record::{JobError, JobResult};
 use super::spec::{JobKind, JobSpec};
 use super::store::Jobs;
 use crate::failure::chain;
-use crate::finetune::FinetuneSpec;
 use crate::inference::Registry;
 use crate::store::{ModelName, StoreError};
 
@@ -103,14 +103,30 @@ impl Runner {
     }
 
     async fn version_in_store(&self, claim: &Claim) -> Option<JobResult> {
-        let (store, id) = (self.registry.store().clone(), claim.job.id.to_string());
-        let JobSpec::Finetune(FinetuneSpec { name, .. }) = claim.job.spec.clone() else { return None };
+        let (store, id, kind) = (self.registry.store().clone(), claim.job.id.to_string(), claim.job.spec.kind());
+        let name = match claim.job.spec.clone() {
+            JobSpec::Finetune(spec) => spec.name,
+            JobSpec::Quantize(spec) => spec.model,
+            JobSpec::Evaluate(_) => return None,
+        };
         let find = move || {
             let Some(version) = store.published_by(&name, &id)? else { return Ok(None) };
             let record = store.spec(&name, version)?.training;
             let metrics = record.map_or_else(|| json!({}), |record| json!(record.metrics));
-            let deployment = store.report(&name, version)?.and_then(|report| report.deployment);
-            Ok(Some(JobResult { model: name.to_string(), version, metrics, deployment, evaluation: None }))
+            let result = JobResult { metrics, ..JobResult::new(name.as_str(), version) };
+            Ok(Some(match kind {
+                JobKind::Quantize => {
+                    let manifest = store.manifest(&name, version);
+                    JobResult {
+                        quantization: manifest.and_then(|manifest| manifest.quantization).map(Box::new),
+                        ..result
+                    }
+                }
+                JobKind::Finetune | JobKind::Evaluate => {
+                    let report = store.report(&name, version)?;
+                    JobResult { deployment: report.and_then(|report| report.deployment), ..result }
+                }
+            }))
         };
         match spawn_blocking(find).await {
             Ok(Ok(result)) => result,
@@ -182,13 +198,13 @@ impl Runner {
         }
     }
 
-    /// Ends the job as succeeded; of a fine-tune, when its model answers.
+    /// Ends the job as succeeded; one that publishes a version, when that answers.
     async fn finish(&self, claim: &Claim, result: &JobResult) -> Result<(), JobsError> {
         if !self.jobs.note_result(claim, result).await? {
             return Ok(());
         }
         match claim.job.spec.kind() {
-            JobKind::Finetune => self.publish(claim, result).await,
+            JobKind::Finetune | JobKind::Quantize => self.publish(claim, result).await,
             JobKind::Evaluate => self.insist(claim, || self.jobs.succeed(claim)).await,
         }
     }
@@ -198,9 +214,9 @@ impl Runner {
         let deploy = self.deploy(&claim.job.spec, result);
         tokio::pin!(deploy);
         let mut beat = interval(self.jobs.options.lease / 3);
-        let refused = loop {
+        let deployed = loop {
             tokio::select! {
-                refused = &mut deploy => break refused,
+                deployed = &mut deploy => break deployed,
                 _ = beat.tick() => match self.jobs.heartbeat(claim).await {
                     Ok(Heartbeat::Lost) => return Ok(()),
                     Ok(Heartbeat::Ours { .. }) => {}
@@ -208,12 +224,19 @@ impl Runner {
                 },
             }
         };
-        if let Some(deployment) = refused.as_ref().and_then(|result| result.deployment.as_ref()) {
-            let message = format!("the new version is not deployed: {}", deployment.reason);
-            self.jobs.record(claim, &Event::Warning { message }).await?;
+        if let Some(Deployment { decision, reason, .. }) =
+            deployed.as_ref().and_then(|result| result.deployment.as_ref())
+        {
+            let event = match decision {
+                DeployDecision::Refused => {
+                    Event::Warning { message: format!("the new version is not deployed: {reason}") }
+                }
+                _ => Event::Note { message: format!("the new version: {reason}") },
+            };
+            self.jobs.record(claim, &event).await?;
         }
-        if let Some(refused) = &refused {
-            self.insist(claim, || self.jobs.note_result(claim, refused)).await?;
+        if let Some(deployed) = &deployed {
+            self.insist(claim, || self.jobs.note_result(claim, deployed)).await?;
         }
         let status = self.registry.get(&result.model).filter(|status| status.live == Some(result.version));
         if let Some(reason) = status.and_then(|status| status.reason) {
@@ -444,7 +467,7 @@ mod tests {
             dies(&jobs).await;
             let origin = JobOrigin { id: job.id.to_string(), attempt };
             let content = ModelContent::Native(Box::new(colors()));
-            let artifacts = Artifacts { content: &content, golden: &[], report: None, pictures: &[] };
+            let artifacts = Artifacts { content: &content, golden: &[], report: None, pictures: &[], quantized: None };
             let publication = Publication { origin, permitted: &|| true };
             assert_eq!(store.publish_once(&name, &artifacts, &publication).unwrap(), 2, "attempt {attempt}");
         }

@@ -6,15 +6,17 @@ use serde_json::{Map, Value};
 
 use crate::evaluate::EvaluateSpec;
 use crate::finetune::FinetuneSpec;
+use crate::quantize::QuantizeSpec;
 
 /// The work of one job. In the database and between processes it is a JSON object whose field `job` names the kind.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a page of jobs is the most of them that is in memory")]
 pub enum JobSpec {
     /// Train a new model on a stored one and publish it.
     Finetune(FinetuneSpec),
     /// Measure a stored model on labeled images.
     Evaluate(EvaluateSpec),
+    /// Publish a stored model with variants of fewer bits.
+    Quantize(QuantizeSpec),
 }
 
 /// What kind of work a job is.
@@ -24,6 +26,8 @@ pub enum JobKind {
     Finetune,
     /// It ends in a report.
     Evaluate,
+    /// It publishes a version of its model, and ends in a report.
+    Quantize,
 }
 
 impl JobSpec {
@@ -39,13 +43,17 @@ impl JobSpec {
                 let dataset = own.dataset.clone();
                 dataset.answers(&asked.dataset) && *own == EvaluateSpec { dataset, ..asked.clone() }
             }
+            (Self::Quantize(own), Self::Quantize(asked)) => {
+                let dataset = own.dataset.clone();
+                dataset.answers(&asked.dataset) && *own == QuantizeSpec { dataset, ..asked.clone() }
+            }
             _ => false,
         }
     }
 }
 
 const TAG: &str = "job";
-const KINDS: &[&str] = &[JobKind::Finetune.name(), JobKind::Evaluate.name()];
+const KINDS: &[&str] = &[JobKind::Finetune.name(), JobKind::Evaluate.name(), JobKind::Quantize.name()];
 
 impl JobKind {
     /// Its word in the database and in addresses.
@@ -54,6 +62,7 @@ impl JobKind {
         match self {
             Self::Finetune => "finetune",
             Self::Evaluate => "evaluate",
+            Self::Quantize => "quantize",
         }
     }
 }
@@ -65,6 +74,7 @@ impl JobSpec {
         match self {
             Self::Finetune(_) => JobKind::Finetune,
             Self::Evaluate(_) => JobKind::Evaluate,
+            Self::Quantize(_) => JobKind::Quantize,
         }
     }
 }
@@ -81,6 +91,7 @@ impl Serialize for JobSpec {
         match self {
             JobSpec::Finetune(spec) => Tagged { job, spec }.serialize(serializer),
             JobSpec::Evaluate(spec) => Tagged { job, spec }.serialize(serializer),
+            JobSpec::Quantize(spec) => Tagged { job, spec }.serialize(serializer),
         }
     }
 }
@@ -98,6 +109,9 @@ impl<'de> Deserialize<'de> for JobSpec {
             }
             Some(kind) if kind == JobKind::Evaluate.name() => {
                 EvaluateSpec::deserialize(fields).map(JobSpec::Evaluate).map_err(D::Error::custom)
+            }
+            Some(kind) if kind == JobKind::Quantize.name() => {
+                QuantizeSpec::deserialize(fields).map(JobSpec::Quantize).map_err(D::Error::custom)
             }
             Some(other) => Err(D::Error::unknown_variant(other, KINDS)),
             None => Err(D::Error::custom(format!("`{TAG}` is not a string"))),

@@ -313,6 +313,7 @@ pub(super) mod tests {
         let name = |job: &JobRecord| match &job.spec {
             JobSpec::Finetune(spec) => spec.name.to_string(),
             JobSpec::Evaluate(spec) => spec.model.to_string(),
+            JobSpec::Quantize(spec) => spec.model.to_string(),
         };
         let names = |page: &Page<JobRecord>| page.data.iter().map(name).collect::<Vec<_>>();
         let fine_tunes = async |after| jobs.list(JobKind::Finetune, after, 2).await.unwrap();

@@ -62,7 +62,7 @@ impl ModelStore {
 }
 
 /// The names in a folder; none when there is no such folder.
-fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
+pub(super) fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     match fs::read_dir(folder) {
         Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),

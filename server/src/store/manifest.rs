@@ -4,17 +4,24 @@ use std::fs;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use trainer::quantize::QuantizationReport;
 
-use super::{MANIFEST_FILE, ModelName, ModelStore, StoreError};
+use super::{MANIFEST_FILE, ModelName, ModelStore, StoreError, VariantRecord};
 
-/// The origin of a version, in a file beside the others. Versions of 0.2 have none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The origin of a version and its variants, in a file beside the others. Versions of 0.2 have none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// When the version was written.
     pub published_at: Timestamp,
     /// The job that made it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobOrigin>,
+    /// Its variants beside the one in `f32`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<VariantRecord>,
+    /// What was measured of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<QuantizationReport>,
 }
 
 /// The execution of a job that made a version.

@@ -16,6 +16,7 @@ mod settings;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod variants;
 
 use std::fs;
 use std::io;
@@ -27,8 +28,10 @@ use onnx::ExportError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 pub use trainer::finetune::ModelContent;
+use trainer::finetune::Picture;
 pub use trainer::finetune::golden::Golden;
 use trainer::finetune::report::FinetuneReport;
+use trainer::quantize::VariantKind;
 
 pub(crate) use choices::choices;
 pub use listing::{Listing, ModelEntry};
@@ -38,6 +41,7 @@ pub use name::{InvalidName, ModelName};
 pub use prune::DeleteGuard;
 pub use publish::{Artifacts, Publication};
 pub use settings::{Availability, BuiltIn, LONGEST_NOTE, ModelSettings, ShadowSettings, VersionSettings};
+pub use variants::VariantRecord;
 
 /// The served file, which contains labels, preprocessing and training record.
 const MODEL_FILE: &str = "model.onnx";
@@ -75,6 +79,10 @@ pub struct StoredModel {
     pub golden: Vec<Golden>,
     /// The report of the run, for a fine-tuned model.
     pub report: Option<FinetuneReport>,
+    /// Which variant of the version the file is.
+    pub variant: VariantKind,
+    /// The variants beside the one in `f32`.
+    pub variants: Vec<VariantRecord>,
 }
 
 /// One line of `golden.json`.
@@ -115,6 +123,16 @@ pub enum StoreError {
         version: u32,
         /// The versions that there are.
         known: Vec<u32>,
+    },
+    /// A variant that the version does not have.
+    #[error("model `{name}` version {version} has no variant {kind}; `graft quantize {name}` makes a version that has")]
+    NoVariant {
+        /// The model.
+        name: ModelName,
+        /// The version.
+        version: u32,
+        /// The variant asked for.
+        kind: VariantKind,
     },
     /// A file of a version is missing or damaged.
     #[error("model `{name}` version {version} is damaged: {reason}")]
@@ -260,7 +278,9 @@ impl ModelStore {
         });
         let golden = golden.collect::<Result<_, _>>()?;
         let report = self.report(name, version)?;
-        Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report })
+        let variants = self.manifest(name, version).map_or_else(Vec::new, |manifest| manifest.variants);
+        let variant = VariantKind::F32;
+        Ok(StoredModel { name: name.clone(), version, onnx, spec, golden, report, variant, variants })
     }
 
     /// What a version says of itself, without its network.
@@ -296,6 +316,19 @@ impl ModelStore {
     pub fn picture(&self, name: &ModelName, version: u32, file: &str) -> Option<Vec<u8>> {
         let plain = Path::new(file).file_name().is_some_and(|name| name == file);
         plain.then(|| fs::read(self.folder(name, version).join(PICTURES_DIR).join(file)).ok()).flatten()
+    }
+
+    /// All pictures of a version.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when they cannot be read.
+    pub fn pictures(&self, name: &ModelName, version: u32) -> Result<Vec<Picture>, StoreError> {
+        let folder = self.folder(name, version).join(PICTURES_DIR);
+        let mut pictures = Vec::new();
+        for file_name in listing::names(&folder)? {
+            pictures.push(Picture { bytes: read(&folder.join(&file_name))?, file_name });
+        }
+        Ok(pictures)
     }
 
     /// The size of a version's ONNX file, in bytes.

@@ -7,13 +7,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use models::files::rename_durably;
 use models::weights;
-use onnx::ExportOptions;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{ModelContent, Picture};
+use trainer::quantize::Quantized;
 
 use super::WEIGHTS_FILE;
 use super::lock::WriteLock;
-use super::{Availability, BuiltIn, JobOrigin, Manifest, ModelName, ModelStore, StoreError};
+use super::{Availability, BuiltIn, JobOrigin, Manifest, ModelName, ModelStore, StoreError, VariantRecord};
 use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, PICTURES_DIR, REPORT_FILE};
 
 /// The parts of a new version.
@@ -27,6 +27,8 @@ pub struct Artifacts<'a> {
     pub report: Option<&'a FinetuneReport>,
     /// Small pictures of the images that the report names.
     pub pictures: &'a [Picture],
+    /// Its variants beside the one in `f32`, if there are any.
+    pub quantized: Option<&'a Quantized>,
 }
 
 /// The job that publishes, and whether it still may.
@@ -106,7 +108,11 @@ impl ModelStore {
         let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(&model).map_err(StoreError::io(&model))?;
         stage(staging.path(), artifacts)?;
         let job = publication.map(|publication| publication.origin.clone());
-        let manifest = Manifest { published_at: Timestamp::now(), job };
+        let quantized = artifacts.quantized;
+        let variants =
+            VariantRecord::stage(staging.path(), quantized.map_or(&[][..], |quantized| &quantized.variants))?;
+        let quantization = quantized.map(|quantized| quantized.report.clone());
+        let manifest = Manifest { published_at: Timestamp::now(), job, variants, quantization };
         write(&staging.path().join(MANIFEST_FILE), &json(&manifest)?)?;
         sync_folder(staging.path())?;
 
@@ -137,13 +143,10 @@ impl ModelStore {
 }
 
 fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
-    let Artifacts { content, golden, report, pictures } = artifacts;
-    match content {
-        ModelContent::Native(network) => {
-            write(&folder.join(MODEL_FILE), &onnx::export(network, &ExportOptions::default())?)?;
-            write(&folder.join(WEIGHTS_FILE), &weights::write_network(network)?)?;
-        }
-        ModelContent::Opaque(file) => write(&folder.join(MODEL_FILE), file)?,
+    let Artifacts { content, golden, report, pictures, .. } = artifacts;
+    write(&folder.join(MODEL_FILE), &content.onnx()?)?;
+    if let ModelContent::Native(network) = content {
+        write(&folder.join(WEIGHTS_FILE), &weights::write_network(network)?)?;
     }
     if let Some(report) = report {
         write(&folder.join(REPORT_FILE), &json(report)?)?;
@@ -171,7 +174,7 @@ fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
 }
 
 /// A file survives a power failure only together with its name.
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io(folder))
 }
 
@@ -179,7 +182,7 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec_pretty(value).map_err(|error| StoreError::Weights(error.into()))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let write = || {
         let mut file = File::create_new(path)?;
         file.write_all(bytes)?;

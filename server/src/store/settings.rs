@@ -127,6 +127,25 @@ impl ModelStore {
         })
     }
 
+    /// Lets a version answer in the place of another, as [`set_live`](Self::set_live) does. `false` if that is not live; nothing has
+    /// changed then.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] or [`StoreError::UnknownVersion`].
+    pub fn replace_live(&self, name: &ModelName, live: u32, version: u32) -> Result<bool, StoreError> {
+        self.resolve(name, Some(version))?;
+        let versions = self.versions(name)?;
+        let mut replaced = false;
+        self.change(name, |settings| {
+            replaced = settings.live_of(&versions).is_some_and(|before| [live, version].contains(&before));
+            if replaced {
+                settings.live = Some(version);
+                settings.shadow = settings.shadow.filter(|shadow| shadow.version != version);
+            }
+        })?;
+        Ok(replaced)
+    }
+
     /// Serves a model, or stops serving it.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ fn store() -> (tempfile::TempDir, ModelStore, ModelName) {
 fn publish(store: &ModelStore, name: &ModelName) -> u32 {
     let golden = [Golden { file_name: "0.png".into(), bytes: vec![1, 2, 3], logits: vec![0.5, -0.5], noise: 0.0 }];
     let content = &ModelContent::Native(Box::new(network()));
-    store.publish(name, &Artifacts { content, golden: &golden, report: None, pictures: &[] }).unwrap()
+    store.publish(name, &Artifacts { content, golden: &golden, report: None, pictures: &[], quantized: None }).unwrap()
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_opaque_file_is_stored_as_it_is() {
     let (_folder, store, name) = store();
     let file = onnx::export(&network(), &onnx::ExportOptions::default()).unwrap();
     let content = ModelContent::Opaque(file.clone());
-    let artifacts = Artifacts { content: &content, golden: &[], report: None, pictures: &[] };
+    let artifacts = Artifacts { content: &content, golden: &[], report: None, pictures: &[], quantized: None };
     let version = store.publish(&name, &artifacts).unwrap();
     assert_eq!(store.read(&name, version).unwrap().onnx, file);
     assert!(store.is_opaque(&name, version).unwrap());
@@ -130,7 +130,7 @@ fn publish_once(
     permitted: &dyn Fn() -> bool,
 ) -> Result<u32, StoreError> {
     let content = &ModelContent::Native(Box::new(network()));
-    let artifacts = Artifacts { content, golden: &[], report: None, pictures: &[] };
+    let artifacts = Artifacts { content, golden: &[], report: None, pictures: &[], quantized: None };
     let origin = JobOrigin { id: job.to_owned(), attempt: 1 };
     store.publish_once(name, &artifacts, &Publication { origin, permitted })
 }

@@ -85,8 +85,13 @@ impl OpaqueImport {
             output::line(format_args!("{kind}: {result}"))?;
         }
         let megabytes = bytes.len() as f64 / 1e6;
-        let artifacts =
-            Artifacts { content: &ModelContent::Opaque(bytes), golden: &golden, report: None, pictures: &[] };
+        let artifacts = Artifacts {
+            content: &ModelContent::Opaque(bytes),
+            golden: &golden,
+            report: None,
+            pictures: &[],
+            quantized: None,
+        };
         let store = context.store()?;
         let version = store.publish(&args.name, &artifacts)?;
         let (name, architecture, classes) =

@@ -23,7 +23,7 @@ pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &Com
         verify(network, (&file, kind), &golden, context)?;
     }
     let content = ModelContent::Native(Box::new(network.clone()));
-    let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[] };
+    let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[], quantized: None };
     let version = store.publish(name, &artifacts)?;
     let counts = network.graph.counts();
     let what = match &network.spec.labels {

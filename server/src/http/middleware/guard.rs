@@ -49,6 +49,7 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/predictions/", Requirement::Role(Role::Infer)),
     ("/finetune", Requirement::Role(Role::Train)),
     ("/evaluate", Requirement::Role(Role::Train)),
+    ("/quantize", Requirement::Role(Role::Train)),
     ("/datasets", Requirement::Role(Role::Train)),
     ("/feedback", Requirement::Role(Role::Infer)),
     ("/inbox", Requirement::Role(Role::Train)),

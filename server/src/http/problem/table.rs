@@ -87,6 +87,7 @@ codes! {
     ModelNotFound: NOT_FOUND, "model_not_found", "There is no such model", "`GET /models` lists the models.";
     VersionNotServed: NOT_FOUND, "version_not_served", "The version does not answer", "Leave the version out, or name the one that answers.";
     ReportNotFound: NOT_FOUND, "report_not_found", "The version has no report", "Only versions that a fine-tune made have one; `POST /evaluate` measures any.";
+    VariantNotFound: NOT_FOUND, "variant_not_found", "The model has no such variant", "Leave `variant` out, or make one with `POST /quantize`.";
     ModelNotNamed: BAD_REQUEST, "model_not_named", "The model must be named", "Add `?model=` with one of the names in the answer.";
     NotAClassifier: UNPROCESSABLE_ENTITY, "not_a_classifier", "The model is a backbone without classes", "Fine-tune it first: `POST /finetune` with it as `base_model`.";
     DefaultNotFound: NOT_FOUND, "default_not_found", "There is no default model", "Choose one with `PUT /default-model`.";
@@ -107,15 +108,16 @@ codes! {
     NotReady: SERVICE_UNAVAILABLE, "not_ready", "The server is not ready", "Try again; models are being loaded.";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down", "Try again; another server may answer.";
 
-    // Fine-tunes and evaluations.
+    // Fine-tunes, evaluations and quantizations.
     FinetuneRefused: UNPROCESSABLE_ENTITY, "finetune_refused", "The fine-tune cannot be done as asked", "Correct the option, data set or file that is named.";
     WebhookRefused: UNPROCESSABLE_ENTITY, "webhook_refused", "The webhook is not allowed", "Leave `webhook` out, or have its host listed by the server's `--webhook-host`.";
     LabelStudioOff: UNPROCESSABLE_ENTITY, "label_studio_off", "The server knows no Label Studio", "Start it with `--label-studio-url`, a token and `--label-studio-base`.";
     PlannerBusy: SERVICE_UNAVAILABLE, "planner_busy", "Another plan or check is being made", "Try again after the seconds in `Retry-After`.";
     EvaluationRefused: UNPROCESSABLE_ENTITY, "evaluation_refused", "The evaluation cannot be done as asked", "Correct the model, option or data set that is named.";
+    QuantizationRefused: UNPROCESSABLE_ENTITY, "quantization_refused", "The quantization cannot be done as asked", "Correct the model, option or data set that is named.";
     IdempotencyKeyReused: CONFLICT, "idempotency_key_reused", "The `Idempotency-Key` belongs to another request", "Use a new key for a new request.";
-    JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune` and `GET /evaluate` list the jobs.";
-    TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune` and `GET /evaluate` list the jobs.";
+    JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune`, `GET /evaluate` and `GET /quantize` list the jobs.";
+    TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune`, `GET /evaluate` and `GET /quantize` list the jobs.";
     JobsUnavailable: SERVICE_UNAVAILABLE, "jobs_unavailable", "The server has no jobs for now", "The file that is named has to be repaired or moved away on the server; models are served meanwhile.";
     StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The server's disk is full", "Nothing was accepted. Free space on the server's disk, then send it again.";
     JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to stop; `POST …/retry` runs a job again that failed or was cancelled.";

@@ -74,6 +74,7 @@ impl TestServer {
             ready: ReadyPolicy::Any,
             max_batch: 2,
             profile: crate::inference::RunProfile::Auto,
+            max_accuracy_drop: 0.5,
             memory: MemoryConfig { budget: None, load_wait: Duration::from_secs(10) },
             drain_delay_seconds: 0,
             drain_seconds: 1,
@@ -486,5 +487,5 @@ async fn the_description_is_served_and_complete() {
             "{path}"
         );
     }
-    assert_eq!(ids.len(), 108);
+    assert_eq!(ids.len(), 113);
 }

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use models::preprocess::PreparedImage;
 use trainer::evaluate::TestViews;
+use trainer::quantize::VariantKind;
 
 use crate::http::middleware::body::Intake;
 use crate::http::middleware::deadline::Deadline;
@@ -37,6 +38,8 @@ impl CallContext {
 /// A call of a model that is there and has room.
 pub(crate) struct ModelCall {
     model: Arc<Model>,
+    /// The variant of the version that answers, where it has several.
+    variant: Option<VariantKind>,
     deadline: Instant,
     record: Option<RequestRecord>,
     intake: Option<Arc<Intake>>,
@@ -56,7 +59,24 @@ impl ModelCall {
             record.set_model(model.name().as_str());
         }
         model.check_admission(deadline)?;
-        Ok(Self { model, deadline, record, intake })
+        let variant = (!model.plan().variants.is_empty()).then_some(model.plan().variant);
+        Ok(Self { model, variant, deadline, record, intake })
+    }
+
+    /// The same call of another variant of the version, if one is named.
+    ///
+    /// # Errors
+    /// No such variant, or it does not answer, or its queue is too long.
+    pub(super) async fn in_variant(self, state: &AppState, asked: Option<VariantKind>) -> Result<Self, ApiError> {
+        let Some(variant) = asked else { return Ok(self) };
+        let model = state.registry.in_variant(&self.model, variant).await?;
+        model.check_admission(self.deadline)?;
+        Ok(Self { model, variant: Some(variant), ..self })
+    }
+
+    /// The variant of the version that answers, where it has several.
+    pub(super) fn variant(&self) -> Option<VariantKind> {
+        self.variant
     }
 
     /// The id of the request; empty outside the router.

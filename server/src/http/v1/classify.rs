@@ -10,6 +10,7 @@ use models::scores::ScoreKind;
 use models::spec::ScoreSpec;
 use serde::{Deserialize, Serialize};
 use trainer::evaluate::TestViews;
+use trainer::quantize::VariantKind;
 use utoipa::{IntoParams, ToSchema};
 
 use super::call::{CallContext, ModelCall};
@@ -43,6 +44,10 @@ pub struct ClassifyQuery {
     /// `sigmoid`) [default: the threshold of each class that the model was trained with, or 0.5].
     #[param(nullable = false, minimum = 0, maximum = 1, example = 0.5)]
     threshold: Option<f32>,
+    /// The variant of the model that answers, for comparison, whether or not it is the fastest or good enough; `GET /models/{name}`
+    /// lists them. The first request for one has it loaded [default: the one that the server chose].
+    #[param(nullable = false, inline, example = "int8")]
+    variant: Option<VariantKind>,
     /// Views of each image whose answers are averaged: `flip` is the image and the image in a mirror, which may be better and
     /// takes twice as long. Each view counts as an image in the queue [default: none].
     #[serde(default)]
@@ -99,6 +104,11 @@ pub struct Classification {
     /// Its version.
     #[schema(example = 3)]
     pub version: u32,
+    /// The variant of the version that answered; missing for one that has a single variant, and for a version that does not
+    /// answer, which is asked in `f32`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "int8")]
+    pub variant: Option<VariantKind>,
     /// The engine that ran it: `ort` is ONNX Runtime.
     #[schema(example = "ort")]
     pub engine: String,
@@ -201,7 +211,7 @@ pub struct Timings {
 documents! {
     /// What can be wrong with a form of images.
     ClassifyErrors:
-        InvalidParameter, InvalidMultipart, BodyUnreadable, ImageMissing, ImageEmpty, ModelNotNamed, ModelNotFound,
+        InvalidParameter, InvalidMultipart, BodyUnreadable, ImageMissing, ImageEmpty, ModelNotNamed, ModelNotFound, VariantNotFound,
         BodyTooLarge, UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
         TooManyImages, NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
@@ -209,7 +219,7 @@ documents! {
 documents! {
     /// What can be wrong with an image.
     ClassifyBytesErrors:
-        InvalidParameter, BodyUnreadable, ImageEmpty, ModelNotNamed, ModelNotFound, BodyTooLarge,
+        InvalidParameter, BodyUnreadable, ImageEmpty, ModelNotNamed, ModelNotFound, VariantNotFound, BodyTooLarge,
         UnsupportedMediaType, NotAnImage, ImageUnsupported, ImageTruncated, ImageCorrupt, ImageTooLarge,
         NotAClassifier, NotExplainable, CollectionOff, Overloaded, ModelLoading, ModelUnloaded, ModelFailed, BodyTimeout, ServerBusy
 }
@@ -257,7 +267,7 @@ pub async fn classify_bytes(
 /// Everything that can be refused is refused before the body is read.
 async fn admit(state: &AppState, query: &ClassifyQuery, context: CallContext) -> Result<ModelCall, ApiError> {
     within("top_k", query.top_k, &(1..=MOST_CLASSES))?;
-    let call = ModelCall::admit(state, query.model.as_deref(), context).await?;
+    let call = ModelCall::admit(state, query.model.as_deref(), context).await?.in_variant(state, query.variant).await?;
     check_threshold(query.threshold, call.model().scores().kind)?;
     query.collection(state)?;
     Ok(call)
@@ -296,6 +306,7 @@ async fn classify(
         request_id: call.request_id().to_owned(),
         model: model.name().to_string(),
         version: model.version(),
+        variant: call.variant(),
         engine: state.engine.kind.to_string(),
         scores: spec.kind,
         threshold: spec.common_threshold(asked),

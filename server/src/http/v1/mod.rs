@@ -13,6 +13,7 @@ mod jobs;
 pub mod label_studio;
 pub mod metrics;
 pub mod models;
+pub mod quantize;
 pub(in crate::http) mod refusal;
 pub mod report;
 pub mod trial;

@@ -10,8 +10,9 @@ use crate::evaluate::EvaluateFailure;
 use crate::failure::is_full_disk;
 use crate::finetune::FinetuneFailure;
 use crate::http::problem::{ApiError, Code};
-use crate::inference::{InferenceError, LookupError, PromoteError};
+use crate::inference::{InferenceError, LookupError, PromoteError, VariantError};
 use crate::jobs::{JobsError, JobsUnavailable};
+use crate::quantize::QuantizeFailure;
 use crate::store::StoreError;
 
 /// A small model loads in less, a large one in a few times this.
@@ -37,7 +38,9 @@ impl From<PromoteError> for ApiError {
     fn from(error: PromoteError) -> Self {
         match error {
             PromoteError::Store(error) => error.into(),
-            PromoteError::Refused { .. } => ApiError::new(Code::VersionRefused, error.to_string()),
+            PromoteError::Refused { .. } | PromoteError::Superseded { .. } => {
+                ApiError::new(Code::VersionRefused, error.to_string())
+            }
             PromoteError::NoRoom { .. } => ApiError::new(Code::NoMemory, error.to_string()),
             PromoteError::Interrupted(_) => ApiError::internal(error),
         }
@@ -51,6 +54,7 @@ impl From<StoreError> for ApiError {
             StoreError::Unknown { .. } | StoreError::UnknownVersion { .. } => {
                 ApiError::new(Code::ModelNotFound, detail)
             }
+            StoreError::NoVariant { .. } => ApiError::new(Code::VariantNotFound, detail),
             StoreError::Live { .. } => ApiError::new(Code::VersionIsLive, detail),
             StoreError::BuiltIn { .. } => ApiError::new(Code::ModelIsBuiltIn, detail),
             StoreError::Shadow { .. } => ApiError::new(Code::ShadowRefused, detail),
@@ -58,6 +62,16 @@ impl From<StoreError> for ApiError {
             StoreError::Note { .. } => ApiError::new(Code::InvalidBody, detail),
             error if is_full_disk(&error) => ApiError::from(Code::StorageFull).caused_by(error),
             error => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<VariantError> for ApiError {
+    fn from(error: VariantError) -> Self {
+        let detail = error.to_string();
+        match error {
+            VariantError::Unknown { .. } => ApiError::new(Code::VariantNotFound, detail),
+            VariantError::Failed { .. } => ApiError::new(Code::ModelFailed, detail),
         }
     }
 }
@@ -183,6 +197,15 @@ impl From<EvaluateFailure> for ApiError {
     fn from(error: EvaluateFailure) -> Self {
         match error.is_refusal() {
             true => ApiError::new(Code::EvaluationRefused, error.to_string()),
+            false => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<QuantizeFailure> for ApiError {
+    fn from(error: QuantizeFailure) -> Self {
+        match error.is_refusal() {
+            true => ApiError::new(Code::QuantizationRefused, error.to_string()),
             false => ApiError::internal(error),
         }
     }

@@ -76,6 +76,7 @@ pub async fn classify_with_version(
         request_id,
         model: name.to_string(),
         version: query.version,
+        variant: None,
         engine: state.engine.kind.to_string(),
         scores: spec.scores.kind,
         threshold: spec.scores.common_threshold(None),

@@ -1,5 +1,6 @@
 //! Which models answer.
 
+mod comparison;
 mod demand;
 mod lookup;
 mod manage;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
+use onnx::EngineSet;
 use tokio::sync::watch;
 
 use super::InferenceOptions;
@@ -25,6 +27,7 @@ use crate::runtime::SelectedEngine;
 use crate::store::{ModelName, ModelStore};
 use lookup::{Found, Slots};
 
+pub use comparison::VariantError;
 pub use lookup::LookupError;
 pub use promote::PromoteError;
 pub use shadowing::ShadowSample;
@@ -67,18 +70,20 @@ impl Registry {
         let (kind, threads) = (engine.kind, engine.threads);
         let opener = |threads| -> Opener { Arc::new(move |file| onnx::engine::open_set(kind, file, threads)) };
         let (open, open_alone) = (opener(threads), opener(NonZeroUsize::MIN));
-        Self::with_starter(store, ModelStarter { open, open_alone, options, turns: ModelTurns::new(MOST_RUNS) })
+        let open_wide: Opener = Arc::new(move |file| Ok(EngineSet::single(onnx::engine::open(kind, file, threads)?)));
+        let turns = ModelTurns::new(MOST_RUNS);
+        Self::with_starter(ModelStarter { open, open_wide, open_alone, store, options, turns })
     }
 
     #[cfg(test)]
     pub(crate) fn with_opener(store: ModelStore, open: Opener, options: InferenceOptions) -> Self {
-        let (open_alone, turns) = (open.clone(), ModelTurns::new(MOST_RUNS));
-        Self::with_starter(store, ModelStarter { open, open_alone, options, turns })
+        let (open_wide, open_alone, turns) = (open.clone(), open.clone(), ModelTurns::new(MOST_RUNS));
+        Self::with_starter(ModelStarter { open, open_wide, open_alone, store, options, turns })
     }
 
-    fn with_starter(store: ModelStore, starter: ModelStarter) -> Self {
+    fn with_starter(starter: ModelStarter) -> Self {
         Self(Arc::new(Inner {
-            store,
+            store: starter.store.clone(),
             budget: MemoryBudget::new(&starter.options.memory),
             starter,
             slots: RwLock::default(),

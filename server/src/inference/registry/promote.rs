@@ -40,9 +40,31 @@ pub enum PromoteError {
         /// The version.
         version: u32,
     },
+    /// The version whose place it was to take is not live.
+    #[error(
+        "version {version} of `{name}` was to take the place of version {replaced}, but version {live} is live and goes on answering"
+    )]
+    Superseded {
+        /// The model.
+        name: ModelName,
+        /// The version.
+        version: u32,
+        /// The version whose place it was to take.
+        replaced: u32,
+        /// The live version.
+        live: u32,
+    },
     /// The work was not done.
     #[error("the promotion was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// A version that is to answer.
+struct LiveChoice {
+    name: ModelName,
+    version: u32,
+    /// The version in whose place alone it may.
+    replaces: Option<u32>,
 }
 
 /// A version that has passed its tests.
@@ -62,32 +84,53 @@ impl Registry {
     /// # Errors
     /// [`PromoteError`]; nothing has changed then.
     pub async fn promote(&self, name: &ModelName, version: u32) -> Result<ModelStatus, PromoteError> {
-        let (registry, name) = (self.clone(), name.clone());
-        tokio::spawn(async move { registry.promote_now(&name, version).await }).await?
+        self.choose(LiveChoice { name: name.clone(), version, replaces: None }).await
     }
 
-    async fn promote_now(&self, name: &ModelName, version: u32) -> Result<ModelStatus, PromoteError> {
+    /// Lets a version answer in the place of another, as [`promote`](Self::promote) does, unless a third is live by then.
+    ///
+    /// # Errors
+    /// [`PromoteError`]; nothing has changed then.
+    pub async fn replace(&self, name: &ModelName, live: u32, version: u32) -> Result<ModelStatus, PromoteError> {
+        self.choose(LiveChoice { name: name.clone(), version, replaces: Some(live) }).await
+    }
+
+    async fn choose(&self, choice: LiveChoice) -> Result<ModelStatus, PromoteError> {
+        let registry = self.clone();
+        tokio::spawn(async move { registry.promote_now(&choice).await }).await?
+    }
+
+    async fn promote_now(&self, choice: &LiveChoice) -> Result<ModelStatus, PromoteError> {
+        let LiveChoice { name, version, replaces } = choice;
+        let (version, replaces) = (*version, *replaces);
         let _one_at_a_time = self.0.loading.lock().await;
         let (store, known) = (self.0.store.clone(), name.clone());
         let versions = blocking(move || {
             store.resolve(&known, Some(version))?;
-            store.versions(&known)
+            Ok((store.versions(&known)?, store.resolve(&known, None)?))
         });
-        let versions = versions.await?;
+        let (versions, live) = versions.await?;
+        if replaces.is_some_and(|replaced| ![replaced, version].contains(&live)) {
+            return Err(choice.superseded(live));
+        }
         let started = Instant::now();
         let candidate = self.candidate(name, version).await?;
         let (store, chosen) = (self.0.store.clone(), name.clone());
         let written = blocking(move || {
-            store.set_live(&chosen, version)?;
-            store.settings(&chosen)
+            let is_live = match replaces {
+                Some(replaced) => store.replace_live(&chosen, replaced, version)?,
+                None => store.set_live(&chosen, version).map(|()| true)?,
+            };
+            Ok((is_live, store.settings(&chosen)?))
         });
         let settings = match written.await {
-            Ok(settings) => settings,
-            Err(error) => {
+            Ok((true, settings)) => settings,
+            refused => {
                 if let Candidate::Ready(model, _) = candidate {
                     close(model).await;
                 }
-                return Err(error.into());
+                let (_, settings) = refused?;
+                return Err(choice.superseded(settings.live.unwrap_or(live)));
             }
         };
         let (status, unused) = self.swap(name, candidate, ModelEntry { name: name.clone(), versions, settings });
@@ -172,5 +215,12 @@ impl Registry {
             true => Ok(()),
             false => Err(PromoteError::NoRoom { name: name.clone(), version }),
         }
+    }
+}
+
+impl LiveChoice {
+    fn superseded(&self, live: u32) -> PromoteError {
+        let (name, version, replaced) = (self.name.clone(), self.version, self.replaces.unwrap_or(live));
+        PromoteError::Superseded { name, version, replaced, live }
     }
 }

@@ -35,10 +35,16 @@ impl Registry {
         }
     }
 
-    /// Chooses those of a request's images that the shadow of its model is to answer too, decoded within the same limits.
+    /// Chooses those of a request's images that the shadow of its model is to answer too, decoded within the same limits. A variant that
+    /// a request asked for by name is no measure of the live version.
     #[must_use]
     pub fn shadow_sample(&self, model: &Model, images: &[Bytes], decoder: &Decoder) -> Option<ShadowSample> {
-        let shadow = self.read().get(model.name())?.shadow.running()?.clone();
+        let shadow = {
+            let slots = self.read();
+            let slot = slots.get(model.name())?;
+            let is_live = slot.loaded().is_some_and(|live| std::ptr::eq(&raw const **live, model));
+            slot.shadow.running().filter(|_| is_live)?.clone()
+        };
         let chosen = images.iter().enumerate().filter(|_| shadow.wants_next());
         let images: Vec<(usize, Bytes)> = chosen.map(|(place, image)| (place, image.clone())).collect();
         (!images.is_empty()).then(|| ShadowSample { shadow, images, limits: decoder.limits() })
@@ -78,6 +84,7 @@ impl Registry {
             open: self.0.starter.open_alone.clone(),
             memory,
             store: self.0.store.clone(),
+            max_accuracy_drop: self.0.starter.options.max_accuracy_drop,
             busy: Arc::new(move || is_busy(&registry)),
             metrics: self.0.starter.options.metrics.clone(),
         };

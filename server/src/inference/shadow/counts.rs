@@ -154,6 +154,7 @@ impl ShadowRecord {
         let agreement = (self.counts.compared > 0).then(|| self.counts.agreed as f64 / self.counts.compared as f64);
         ShadowReport {
             version: self.version,
+            variant: None,
             live: self.live,
             share: self.share,
             state,

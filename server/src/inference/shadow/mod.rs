@@ -10,12 +10,13 @@ mod worker;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use models::preprocess::Limits;
+use trainer::quantize::VariantKind;
 
 use super::model::{Model, Opener};
 use crate::metrics::{Metrics, ShadowOutcome};
@@ -53,6 +54,8 @@ pub(super) struct Shadow {
 pub(super) struct SharedRecord {
     state: Mutex<(ShadowState, Option<String>)>,
     record: Mutex<ShadowRecord>,
+    /// The variant of its version that answers, once it does.
+    variant: OnceLock<VariantKind>,
 }
 
 /// An image that the live version has answered.
@@ -89,6 +92,8 @@ pub(super) struct ShadowStart {
     /// What it is taken to need in memory.
     pub(super) memory: u64,
     pub(super) store: ModelStore,
+    /// How many percentage points of accuracy a faster variant of it may cost.
+    pub(super) max_accuracy_drop: f64,
     /// Whether a model has requests in flight.
     pub(super) busy: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(super) metrics: Metrics,
@@ -121,14 +126,16 @@ impl Shadow {
     /// # Errors
     /// Why there is no thread.
     pub(super) fn start(start: ShadowStart) -> Result<Self, String> {
-        let ShadowStart { settings, stored, open, memory, store, busy, metrics } = start;
+        let ShadowStart { settings, stored, open, memory, store, max_accuracy_drop, busy, metrics } = start;
         let record = store.shadow_record::<ShadowRecord>(&stored.name).map_err(|error| error.to_string())?;
         let record = record.filter(|record| record.decided == settings.since);
         let record = Mutex::new(record.unwrap_or_else(|| ShadowRecord::new(&settings)));
-        let shared = Arc::new(SharedRecord { state: Mutex::new((ShadowState::Loading, None)), record });
+        let state = Mutex::new((ShadowState::Loading, None));
+        let shared = Arc::new(SharedRecord { state, record, variant: OnceLock::new() });
         let (images, queue) = sync_channel(QUEUE);
+        let (answers, counts) = (shared.clone(), metrics.clone());
         let worker =
-            ShadowWorker { stored, open, store, busy, queue, shared: shared.clone(), metrics: metrics.clone() };
+            ShadowWorker { stored, open, store, max_accuracy_drop, busy, queue, shared: answers, metrics: counts };
         let thread = thread::Builder::new().name("shadow".to_owned()).spawn(move || worker.work());
         thread.map_err(|error| format!("its thread does not start: {error}"))?;
         Ok(Self { settings, memory, images, shared, metrics })
@@ -156,7 +163,7 @@ impl Shadow {
     /// What it has counted.
     pub(super) fn report(&self) -> ShadowReport {
         let (state, reason) = self.shared.state().clone();
-        self.shared.record().report(state, reason)
+        ShadowReport { variant: self.shared.variant.get().copied(), ..self.shared.record().report(state, reason) }
     }
 }
 

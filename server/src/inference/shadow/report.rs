@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use trainer::quantize::VariantKind;
 use utoipa::ToSchema;
 
 use super::counts::{Disagreement, ShadowCounts, ShadowRecord};
@@ -29,6 +30,10 @@ pub struct ShadowReport {
     /// The version that answers copies.
     #[schema(example = 4)]
     pub version: u32,
+    /// The variant of it that answers, which is chosen as for a version that is to be live; missing before the first image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "int8")]
+    pub variant: Option<VariantKind>,
     /// The version that it is compared with; missing before the first image.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 3)]

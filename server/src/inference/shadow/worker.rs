@@ -18,6 +18,7 @@ use crate::inference::admission::Throughput;
 use crate::inference::model::Opener;
 use crate::inference::run::logits;
 use crate::inference::self_test::self_test;
+use crate::inference::variants::{VariantChoice, VariantContext, choose};
 use crate::metrics::{Metrics, ShadowOutcome};
 use crate::store::{ModelStore, StoredModel};
 
@@ -36,6 +37,7 @@ pub(super) struct ShadowWorker {
     pub(super) stored: StoredModel,
     pub(super) open: Opener,
     pub(super) store: ModelStore,
+    pub(super) max_accuracy_drop: f64,
     pub(super) busy: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(super) queue: Receiver<ShadowedImage>,
     pub(super) shared: Arc<SharedRecord>,
@@ -80,10 +82,15 @@ impl ShadowWorker {
         }
     }
 
-    /// Opens the engine and tests it, as for a version that is to be live.
+    /// Chooses the variant, opens its engine and tests it, as for a version that is to be live.
     fn ready(&self) -> Result<Box<dyn Engine>, String> {
-        let mut engine = (self.open)(&self.stored.onnx).map_err(|error| error.to_string())?.wide;
-        self_test(&mut *engine, &self.stored, 1, &Throughput::default())?;
+        let Self { stored, open, store, max_accuracy_drop, shared, .. } = self;
+        let context = VariantContext { open, store, max_batch: 1, max_accuracy_drop: *max_accuracy_drop };
+        let VariantChoice { faster, .. } = choose(stored, &context);
+        let stored = faster.as_ref().unwrap_or(stored);
+        let mut engine = open(&stored.onnx).map_err(|error| error.to_string())?.wide;
+        self_test(&mut *engine, stored, 1, &Throughput::default())?;
+        shared.variant.get_or_init(|| stored.variant);
         Ok(engine)
     }
 

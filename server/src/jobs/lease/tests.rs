@@ -64,8 +64,7 @@ async fn a_server_that_comes_back_too_late_changes_nothing() {
 
     assert_eq!(jobs.heartbeat(&first).await.unwrap(), Heartbeat::Lost);
     assert!(!jobs.record(&first, &warning("late")).await.unwrap());
-    let result =
-        JobResult { model: "a".to_owned(), version: 1, metrics: json!({}), deployment: None, evaluation: None };
+    let result = JobResult::new("a", 1);
     assert!(!jobs.note_result(&first, &result).await.unwrap());
     let error = JobError { code: "x".to_owned(), message: "y".to_owned() };
     assert!(!jobs.fail(&first, &error).await.unwrap());
@@ -146,8 +145,7 @@ async fn the_time_of_all_attempts_is_added_up() {
 async fn a_published_result_is_not_lost_with_its_server() {
     let (_folder, jobs) = jobs().await;
     let id = create(&jobs, "a").await.id;
-    let metrics = json!({"test_top1": 0.5});
-    let result = JobResult { model: "a".to_owned(), version: 7, metrics, deployment: None, evaluation: None };
+    let result = JobResult { metrics: json!({"test_top1": 0.5}), ..JobResult::new("a", 7) };
     assert!(jobs.note_result(&claim(&jobs, SHORT).await, &result).await.unwrap());
     run_out().await;
     let mine = claim(&jobs, LONG).await;

@@ -32,7 +32,7 @@ fn a_version_that_is_published_leaves_the_one_that_answers() {
 fn the_first_version_of_a_model_can_be_held_back() {
     let (_folder, store, name) = store();
     let content = &ModelContent::Native(Box::new(network()));
-    let artifacts = Artifacts { content, golden: &[], report: None, pictures: &[] };
+    let artifacts = Artifacts { content, golden: &[], report: None, pictures: &[], quantized: None };
     store.publish_held(&name, &artifacts, None).unwrap();
     assert_eq!(store.settings(&name).unwrap().availability, Availability::Stopped);
     store.set_availability(&name, Availability::Served).unwrap();

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
-use crate::inference::{ModelDescription, ModelState, ModelStatus};
+use crate::inference::{ModelDescription, ModelState, ModelStatus, ServingPlan};
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelName, choices};
 pub(crate) use upload::MODELS_ROUTE;
@@ -71,6 +71,10 @@ pub struct ModelSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "softmax")]
     pub scores: Option<ScoreKind>,
+    /// How the version that answers runs on this machine, and the measurements that decided it; missing while it is not loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub plan: Option<ServingPlan>,
     /// What people note about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "The shop window's camera; ask Ada before changing it.")]
@@ -240,6 +244,7 @@ impl ModelSummary {
             architecture: spec.map(|spec| spec.architecture.clone()),
             classes: spec.and_then(|spec| spec.labels.as_ref()).map(models::Labels::len),
             scores: spec.filter(|spec| spec.labels.is_some()).map(|spec| spec.scores.kind),
+            plan: status.plan.as_deref().cloned(),
             notes: status.settings.notes.clone(),
         }
     }

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
+use trainer::quantize::VariantKind;
 use utoipa::{IntoParams, ToSchema};
 
 use super::VersionDetails;
@@ -42,6 +43,9 @@ pub struct VersionSummary {
     /// The size of its ONNX file.
     #[schema(example = 4_955_004)]
     pub bytes: u64,
+    /// Its variants, of which the server takes the fastest that is good enough.
+    #[schema(value_type = Vec<String>, example = json!(["f32", "fp16", "int8"]))]
+    pub variants: Vec<VariantKind>,
     /// How many of its test images it had right when a fine-tune made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 0.924)]
@@ -190,14 +194,17 @@ impl Found<'_> {
     fn summary(&self, version: u32) -> Result<VersionSummary, StoreError> {
         let Self { store, name, settings, newest } = self;
         let manifest = store.manifest(name, version);
+        let others = manifest.iter().flat_map(|manifest| manifest.variants.iter().map(|record| record.variant));
+        let variants = std::iter::once(VariantKind::F32).chain(others).collect();
         let test = store.report(name, version)?.map(|report| report.test).filter(|test| test.images > 0);
         Ok(VersionSummary {
             version,
             live: settings.live_of(newest.as_slice()) == Some(version),
             shadow: settings.shadow.is_some_and(|shadow| shadow.version == version),
             published_at: manifest.as_ref().map(|manifest| manifest.published_at),
-            job: manifest.and_then(|manifest| manifest.job).map(|job| job.id),
+            job: manifest.as_ref().and_then(|manifest| manifest.job.clone()).map(|job| job.id),
             bytes: store.file_size(name, version)?,
+            variants,
             test_top1: test.map(|test| test.top1),
             notes: settings.versions.get(&version).and_then(|version| version.notes.clone()),
         })
