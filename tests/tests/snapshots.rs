@@ -7,7 +7,7 @@ use tests::images::{base_model, color_folders, write};
 use tests::server::{Sandbox, Server, json, text};
 
 /// Commands whose help is checked; the first is `graft --help` itself.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["serve"],
     &["finetune"],
@@ -15,6 +15,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["lr-find"],
     &["classify"],
     &["evaluate"],
+    &["quantize"],
     &["report"],
     &["import"],
     &["check"],
