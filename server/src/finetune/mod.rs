@@ -25,9 +25,9 @@ use crate::runtime::Backends;
 use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
 pub use checker::JobChecker;
 pub use dataset_check::{CheckSpec, DatasetCheck, LabelCheck, check_dataset};
-pub(crate) use deploy::SHADOW_SHARE;
 use deploy::{Candidate, decide};
 pub use deploy::{DeployError, DeployMode, DeployOptions};
+pub(crate) use deploy::{SHADOW_SHARE, deployment_event};
 pub use plan::{FinetunePlan, plan};
 
 /// A request for a fine-tune, over HTTP and in the job database.
@@ -183,11 +183,8 @@ pub fn run(
     report.quantization = quantized.as_ref().map(|quantized| quantized.report.clone());
     let candidate = Candidate { spec, report: &report, measured: &measured, store: &store, backends };
     let deployment = decide(&candidate, observer)?;
-    let (decision, message) = (deployment.decision, deployment.reason.clone());
-    observer.event(match decision {
-        DeployDecision::Refused => Event::Warning { message: format!("the new version is not deployed: {message}") },
-        _ => Event::Note { message: format!("the new version: {message}") },
-    });
+    let decision = deployment.decision;
+    observer.event(deployment_event(&deployment));
     report.deployment = Some(deployment);
     if observer.stopped() {
         return Err(FinetuneError::Stopped.into());

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep};
 use trainer::events::Event;
-use trainer::finetune::{DeployDecision, Deployment};
 use uuid::Uuid;
 
 use super::attempt::{Attempt, AttemptOutcome};
@@ -20,6 +19,7 @@ use super::record::{JobError, JobResult};
 use super::spec::{JobKind, JobSpec};
 use super::store::Jobs;
 use crate::failure::chain;
+use crate::finetune::deployment_event;
 use crate::inference::Registry;
 use crate::store::{ModelName, StoreError};
 
@@ -224,16 +224,8 @@ impl Runner {
                 },
             }
         };
-        if let Some(Deployment { decision, reason, .. }) =
-            deployed.as_ref().and_then(|result| result.deployment.as_ref())
-        {
-            let event = match decision {
-                DeployDecision::Refused => {
-                    Event::Warning { message: format!("the new version is not deployed: {reason}") }
-                }
-                _ => Event::Note { message: format!("the new version: {reason}") },
-            };
-            self.jobs.record(claim, &event).await?;
+        if let Some(deployment) = deployed.as_ref().and_then(|result| result.deployment.as_ref()) {
+            self.jobs.record(claim, &deployment_event(deployment)).await?;
         }
         if let Some(deployed) = &deployed {
             self.insist(claim, || self.jobs.note_result(claim, deployed)).await?;

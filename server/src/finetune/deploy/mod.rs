@@ -5,7 +5,8 @@ mod gate;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use trainer::finetune::DeployDecision;
+use trainer::events::Event;
+use trainer::finetune::{DeployDecision, Deployment};
 use utoipa::ToSchema;
 
 use super::PublishedModel;
@@ -158,6 +159,14 @@ impl DeployOptions {
             Some(DeployDecision::Shadow) => store.set_shadow(name, *version, self.share()),
             Some(DeployDecision::First | DeployDecision::Stored | DeployDecision::Refused) | None => Ok(()),
         }
+    }
+}
+
+/// What a run says about the version that it has made.
+pub(crate) fn deployment_event(Deployment { decision, reason, .. }: &Deployment) -> Event {
+    match decision {
+        DeployDecision::Refused => Event::Warning { message: format!("the new version is not deployed: {reason}") },
+        _ => Event::Note { message: format!("the new version: {reason}") },
     }
 }
 
