@@ -5,6 +5,7 @@ mod error;
 mod images;
 mod measurement;
 mod options;
+mod pass;
 mod report;
 mod speed;
 mod variant;
@@ -24,6 +25,7 @@ use crate::events::{Event, Observer, Phase};
 use crate::finetune::golden::Golden;
 use images::TaskImages;
 use measurement::Measurement;
+use pass::PassObserver;
 
 /// What is to be quantized, and on which images.
 #[derive(Debug, Clone, Copy)]
@@ -74,11 +76,13 @@ pub fn quantize(task: &QuantizeTask<'_>, observer: &mut dyn Observer) -> Result<
     }
     candidates.push((VariantKind::Int8, quantizer.quantize(&ranges)?));
     observer.event(Event::Phase { phase: Phase::Evaluation });
-    let measurement = Measurement::of(task, &images.test, observer)?;
+    let passes = 1 + candidates.len();
+    let measurement = Measurement::of(task, &images.test, &mut PassObserver { inner: observer, pass: 0, passes })?;
     let mut reports = vec![measurement.reference()];
     let mut variants = Vec::new();
-    for (kind, onnx) in &candidates {
-        let (report, variant) = measurement.compare(*kind, onnx, observer)?;
+    for (pass, (kind, onnx)) in (1..).zip(&candidates) {
+        let (report, variant) =
+            measurement.compare(*kind, onnx, &mut PassObserver { inner: observer, pass, passes })?;
         variants.extend(variant);
         reports.push(report);
     }
