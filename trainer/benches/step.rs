@@ -5,7 +5,8 @@
 //! BF16=1 PYTORCH=python3 cargo bench --package trainer --bench step -- resnet50       # beside PyTorch, one row, in turns
 //! ```
 //!
-//! `ONEDNN=libdnnl.so.3` adds steps by that library, in `f32` and in `bf16`.
+//! `ONEDNN=libdnnl.so.3` adds steps by that library, in `f32` and in `bf16`; `DEVICE=cuda` those on a device, where the bench is built
+//! with its feature.
 //!
 //! Each round does a step of one, then of the other, since these machines are shared; medians are of all rounds. With the name
 //! of a row and `ONLY="oneDNN bf16"` (or `f32`, `oneDNN f32`) the peak of the process's memory is that row's and theirs. `PROFILE=1` prints where the time goes.
@@ -23,7 +24,9 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use models::{Graph, init, zoo};
 use rustix::time::{ClockId, clock_gettime};
-use trainer::backend::{ComputeBackend, CpuExecutor, Executor, ExecutorSpec, OneDnn, Precision, UpdateRule};
+use trainer::backend::{
+    ComputeBackend, CpuExecutor, DeviceChoice, Executor, ExecutorSpec, OneDnn, Precision, UpdateRule,
+};
 use trainer::optim::loss::CrossEntropy;
 use trainer::optim::{Groups, OptimizerKind, Step};
 
@@ -88,7 +91,8 @@ fn main() -> Result<()> {
         }
         println!("  peak memory, MiB: graft, all of it, {:.0}; PyTorch {peaks:.0?}", peak_memory()?);
         if std::env::var_os("PROFILE").is_some() {
-            for (label, training) in &mut trainings {
+            // A device has no profile of its own.
+            for (label, training) in trainings.iter_mut().filter(|(label, _)| *label != DEVICE) {
                 println!("  {label}");
                 training.print_profile()?;
             }
@@ -105,11 +109,18 @@ fn kernels() -> Result<Vec<(&'static str, ComputeBackend)>> {
         all.push(("oneDNN f32", ComputeBackend::OneDnn(library.clone(), Precision::F32)));
         all.push(("oneDNN bf16", ComputeBackend::OneDnn(library, Precision::Bf16)));
     }
+    if let Ok(device) = std::env::var("DEVICE") {
+        let chosen = device.parse::<DeviceChoice>()?.find()?;
+        all.push((DEVICE, chosen.backend.context("DEVICE names the processor, which is measured in any case")?));
+    }
     if let Ok(only) = std::env::var("ONLY") {
         all.retain(|(label, _)| *label == only);
     }
     Ok(all)
 }
+
+/// The row of a device.
+const DEVICE: &str = "device";
 
 fn number(variable: &str, default: usize) -> Result<usize> {
     match std::env::var(variable) {

@@ -5,7 +5,7 @@
 use models::ops::{Conv2d, Op, Shape};
 use models::{Graph, GraphBuilder, Params, Tensor};
 use serde::Deserialize;
-use trainer::backend::CpuExecutor;
+use trainer::backend::{ComputeBackend, ExecutorSpec};
 
 #[derive(Deserialize)]
 struct Case {
@@ -28,14 +28,25 @@ const TOLERANCE: f64 = 1e-5;
 #[test]
 fn every_operator_computes_what_pytorch_computes() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("data/operators.json")).unwrap();
-    let failures: Vec<String> = cases.iter().filter_map(|case| failure(case).err()).collect();
-    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    for backend in backends() {
+        let failures: Vec<String> = cases.iter().filter_map(|case| failure(case, &backend).err()).collect();
+        assert!(failures.is_empty(), "{backend}: {} of {}:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    }
 }
 
-fn failure(case: &Case) -> Result<(), String> {
+/// Those that are compiled in.
+fn backends() -> Vec<ComputeBackend> {
+    vec![
+        ComputeBackend::Rust,
+        #[cfg(feature = "candle")]
+        ComputeBackend::Candle(trainer::backend::CandleDevice::cpu()),
+    ]
+}
+
+fn failure(case: &Case, backend: &ComputeBackend) -> Result<(), String> {
     let (graph, params, input) = network(case);
-    let output =
-        CpuExecutor::new(&graph, &params).unwrap().infer_nchw(&input).map_err(|e| format!("{}: {e}", case.name))?;
+    let spec = ExecutorSpec::frozen(&graph, &params);
+    let output = backend.open(&spec).unwrap().infer_nchw(&input).map_err(|e| format!("{}: {e}", case.name))?;
     if output.shape() != case.output.shape {
         return Err(format!("{}: shape {:?}, PyTorch {:?}", case.name, output.shape(), case.output.shape));
     }

@@ -73,8 +73,17 @@ fn the_border_of_a_padded_image_is_minus_the_mean() {
     assert!(borders > 0 && borders + inner == 8 * 32 * 32, "{borders} {inner}");
 }
 
+/// Those that are compiled in.
+fn backends() -> Vec<ComputeBackend> {
+    vec![
+        ComputeBackend::Rust,
+        #[cfg(feature = "candle")]
+        ComputeBackend::Candle(trainer::backend::CandleDevice::cpu()),
+    ]
+}
+
 /// The weights after one step of all images on the same first weights.
-fn stepped(plan: &Plan, options: &FitOptions) -> Params {
+fn stepped(plan: &Plan, options: &FitOptions, backend: &ComputeBackend) -> Params {
     let task = Task {
         graph: &plan.graph,
         params: &plan.params,
@@ -84,7 +93,7 @@ fn stepped(plan: &Plan, options: &FitOptions) -> Params {
         teacher: plan.soft_targets.as_ref(),
         validation: None,
         options,
-        backend: &ComputeBackend::Rust,
+        backend,
         checkpoints: None,
         logs: Logs::default(),
     };
@@ -99,7 +108,16 @@ fn decay_is_a_part_of_the_gradient_of_convolutions_alone() {
     let with = &plan.options;
     assert_eq!(with.schedule.at(0), 0.1);
     let without = FitOptions { groups: Groups { weight_decay: 0.0, ..with.groups }, ..with.clone() };
-    let [decayed, plain] = [with, &without].map(|options| stepped(&plan, options));
+    for backend in backends() {
+        check_decay(&plan, [with, &without].map(|options| stepped(&plan, options, &backend)));
+    }
+    // What is added to the loss is wd·Σw²/2.
+    let parameter = Parameter { weight_decay: 1e-4, ..Parameter::plain("w", 3) };
+    assert!((parameter.penalty(&[1.0, 2.0, -3.0]) - 1e-4 * 14.0 / 2.0).abs() < 1e-12);
+}
+
+/// The weights after a step with decay and without.
+fn check_decay(plan: &Plan, [decayed, plain]: [Params; 2]) {
     let (mut convolutions, mut others) = (0, 0);
     for node in plan.graph.nodes() {
         for (name, declared) in node.params() {
@@ -122,9 +140,6 @@ fn decay_is_a_part_of_the_gradient_of_convolutions_alone() {
     }
     // 31 convolutions; their biases, 31 normalisations of four numbers, and the last layer.
     assert_eq!((convolutions, others), (31, 31 + 31 * 4 + 2));
-    // What is added to the loss is wd·Σw²/2.
-    let parameter = Parameter { weight_decay: 1e-4, ..Parameter::plain("w", 3) };
-    assert!((parameter.penalty(&[1.0, 2.0, -3.0]) - 1e-4 * 14.0 / 2.0).abs() < 1e-12);
 }
 
 /// The padding of every 3x3 convolution with stride 2.
@@ -217,16 +232,16 @@ fn a_teacher_that_is_sure_of_the_classes_teaches_the_classes() {
     dataset(&data, 4, [[220, 40, 40], [40, 40, 220]]);
     let recipe = recipe("tflearn-resnet-cifar10", &["validation_set=0", "n_epoch=1"]);
     let mut plan = plan(&recipe, &data).unwrap();
-    let alone = stepped(&plan, &plan.options);
+    let alone = stepped(&plan, &plan.options, &ComputeBackend::Rust);
     let cache = folder.path().join("answers");
     // Its classes stand in another order, beside one that the images do not have. The lower of two logits is lower by 180,
     // and e^-180 is no number of f32.
     asked(&mut plan, &red_or_blue(["gray", "b", "a"]), &cache).unwrap();
     assert_eq!(plan.soft_targets.as_ref().unwrap().len(), 8);
-    assert_eq!(stepped(&plan, &plan.options), alone);
+    assert_eq!(stepped(&plan, &plan.options, &ComputeBackend::Rust), alone);
     // One that calls red blue teaches that.
     asked(&mut plan, &red_or_blue(["gray", "a", "b"]), &cache).unwrap();
-    assert_ne!(stepped(&plan, &plan.options), alone);
+    assert_ne!(stepped(&plan, &plan.options, &ComputeBackend::Rust), alone);
     let error = asked(&mut plan, &red_or_blue(["gray", "a", "c"]), &cache).unwrap_err().to_string();
     assert!(error.contains("no class `b` (1 of the 2 classes are missing)"), "{error}");
 }

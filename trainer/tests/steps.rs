@@ -43,12 +43,21 @@ struct Samples {
 #[test]
 fn gradients_statistics_and_losses_are_pytorchs() {
     let cases: Vec<Case> = serde_json::from_str(include_str!("data/steps.json")).unwrap();
-    for case in &cases {
-        check(case);
+    for (case, backend) in cases.iter().flat_map(|case| backends().into_iter().map(move |backend| (case, backend))) {
+        check(case, &backend);
     }
 }
 
-fn check(case: &Case) {
+/// Those that are compiled in.
+fn backends() -> Vec<ComputeBackend> {
+    vec![
+        ComputeBackend::Rust,
+        #[cfg(feature = "candle")]
+        ComputeBackend::Candle(trainer::backend::CandleDevice::cpu()),
+    ]
+}
+
+fn check(case: &Case, backend: &ComputeBackend) {
     let graph = zoo::find(&case.name).unwrap().graph([case.size; 2], CLASSES).unwrap();
     let graph = without_dropout(&graph);
     let sgd = UpdateRule {
@@ -57,7 +66,7 @@ fn check(case: &Case) {
         ema: None,
     };
     let spec = ExecutorSpec { graph: &graph, params: &params(&graph), trains: &|_| true, update: Some(sgd) };
-    let mut executor = ComputeBackend::Rust.open(&spec).unwrap();
+    let mut executor = backend.open(&spec).unwrap();
     let labels: Vec<usize> = (0..case.batch).map(|i| (7 * i + 3) % CLASSES).collect();
     let tolerance = LOSSES.iter().find(|(name, _)| *name == case.name).unwrap().1;
     for (step, &expected) in case.losses.iter().enumerate() {
@@ -65,7 +74,7 @@ fn check(case: &Case) {
         let (loss, dy) = cross_entropy(&logits, &labels);
         assert!(
             (loss - expected).abs() < tolerance * expected,
-            "{}, step {step}: {loss}, PyTorch {expected}",
+            "{}, {backend}, step {step}: {loss}, PyTorch {expected}",
             case.name
         );
         executor.backward(&dy).unwrap();

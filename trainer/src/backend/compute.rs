@@ -6,18 +6,23 @@ use models::ops::Shape;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "candle")]
+use super::candle::CandleDevice;
 use super::cpu::layout::channels;
 use crate::backend::cpu::kernels::element::DType;
 use crate::backend::onednn::OneDnn;
 
-/// By what convolutions are computed. Everything else is Rust, and so is this unless the user wants otherwise.
+/// By what networks are computed.
 #[derive(Debug, Clone, Default)]
 pub enum ComputeBackend {
     /// graft's own, in `f32`.
     #[default]
     Rust,
-    /// oneDNN's, in this precision.
+    /// The same, with oneDNN's convolutions in this precision.
     OneDnn(OneDnn, Precision),
+    /// candle's tensors on a device, in `f32`.
+    #[cfg(feature = "candle")]
+    Candle(CandleDevice),
 }
 
 /// The precision of images, activations and their gradients. Weights, their gradients, statistics and sums are always
@@ -50,17 +55,29 @@ impl fmt::Display for ComputeBackend {
         match self {
             Self::Rust => f.write_str("rust f32"),
             Self::OneDnn(library, precision) => write!(f, "oneDNN {} {}", library.version(), precision.name()),
+            #[cfg(feature = "candle")]
+            Self::Candle(device) => write!(f, "candle on {device} f32"),
         }
     }
 }
 
 impl ComputeBackend {
+    /// The same without a loss of precision, to measure what was trained.
+    pub(crate) fn exact(&self) -> Self {
+        match self {
+            Self::OneDnn(..) => Self::Rust,
+            other => other.clone(),
+        }
+    }
+
     /// Equal where equal runs end in equal bits. Threads change none in graft's own kernels; how oneDNN divides a sum
     /// depends on them.
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::Rust => self.to_string(),
             Self::OneDnn(..) => format!("{self} {} threads", rayon::current_num_threads()),
+            #[cfg(feature = "candle")]
+            Self::Candle(_) => self.to_string(),
         }
     }
 

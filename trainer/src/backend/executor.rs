@@ -7,7 +7,7 @@ use models::preprocess::ImageBatch;
 use models::{Graph, Params, Tensor};
 
 use super::{ComputeBackend, CpuExecutor, ExecError, Parameter};
-use crate::optim::{EmaOptions, Groups, OptimizerKind, Step};
+use crate::optim::{self, EmaOptions, Groups, OptimizerKind, ParamInfo, StateError, Step};
 
 /// A network on a device. Weights, gradients, running statistics, averages and optimizer state live there; in a step only
 /// images and the gradient of the logits go to the device, and only logits come back.
@@ -90,20 +90,20 @@ pub trait Executor: Send + Sync {
     /// Any that the device raises.
     fn read_gradients(&self) -> Result<Params, ExecError>;
 
-    /// Everything that changes in training, for a checkpoint of this backend.
+    /// Everything that changes in training, for a checkpoint.
     ///
     /// # Errors
     /// Any that the device raises.
     fn read_state(&self) -> Result<State<'_>, ExecError>;
 
-    /// Continues from a state of the same network, options and backend, to the bit.
+    /// Continues from a state of the same network and options: to the bit where the backend is the same too.
     ///
     /// # Errors
     /// [`ExecError::State`] naming the first entry that does not fit.
     fn write_state(&mut self, state: &State<'_>) -> Result<(), ExecError>;
 }
 
-/// Arrays by name, such as `weights/conv1.weight`, in the backend's own layout.
+/// Arrays by name, such as `weights/conv1.weight`, in the layers' layout, which all backends share.
 pub type State<'a> = BTreeMap<String, Cow<'a, [f32]>>;
 
 /// What an executor is opened for.
@@ -138,6 +138,51 @@ impl ComputeBackend {
     pub fn open(&self, spec: &ExecutorSpec<'_>) -> Result<Box<dyn Executor>, ExecError> {
         match self {
             Self::Rust | Self::OneDnn(..) => Ok(Box::new(CpuExecutor::open(spec, self)?)),
+            #[cfg(feature = "candle")]
+            Self::Candle(device) => Ok(Box::new(super::candle::CandleExecutor::open(spec, device)?)),
         }
     }
+}
+
+impl<'a> ExecutorSpec<'a> {
+    /// A network that is not trained.
+    #[must_use]
+    pub fn frozen(graph: &'a Graph, params: &'a Params) -> Self {
+        Self { graph, params, trains: &|_| false, update: None }
+    }
+}
+
+impl UpdateRule {
+    /// The ids of the parameters that it changes, and how.
+    pub(super) fn settings(
+        &self,
+        graph: &Graph,
+        parameters: &[Parameter],
+        trained: &[bool],
+    ) -> (Vec<usize>, Vec<optim::Parameter>) {
+        let id = |name: &str| parameters.iter().position(|parameter| parameter.name == name);
+        let infos = ParamInfo::of(graph).into_iter();
+        let chosen = infos.filter_map(|info| Some((id(&info.name).filter(|&id| trained[id])?, info)));
+        chosen.map(|(id, info)| (id, self.groups.parameter(&info))).unzip()
+    }
+}
+
+/// Keys of a state: those of all backends, so that each goes on from the checkpoints of another.
+pub(super) const WEIGHTS: &str = "weights/";
+pub(super) const EMA: &str = "ema/";
+pub(super) const EMA_UPDATES: &str = "ema_updates";
+pub(super) const OPTIMIZER: &str = "optimiser/";
+
+/// The numbers under a key of a state, as many as there have to be.
+pub(super) fn entry<'s>(state: &'s State<'_>, key: &str, expected: usize) -> Result<&'s [f32], ExecError> {
+    let numbers = state.get(key).ok_or_else(|| StateError::Missing { key: key.to_owned() })?;
+    match numbers.len() == expected {
+        true => Ok(numbers),
+        false => Err(StateError::Length { key: key.to_owned(), expected, found: numbers.len() }.into()),
+    }
+}
+
+/// What a state has under a prefix.
+pub(super) fn part<'s, 'n>(state: &'s State<'n>, prefix: &str) -> BTreeMap<String, &'s Cow<'n, [f32]>> {
+    state.iter().filter_map(|(key, numbers)| Some((key.strip_prefix(prefix)?.to_owned(), numbers))).collect()
 }

@@ -1,21 +1,32 @@
 //! What computes a network: the forward pass, the gradients and the update of the weights.
 
+#[cfg(feature = "candle")]
+mod candle;
+mod choice;
 mod compute;
 pub(crate) mod cpu;
+mod dropout;
 mod executor;
+mod fused;
+mod mode;
 pub mod onednn;
 #[cfg(test)]
 mod tests;
+mod weights;
 
 use models::params::ParamsError;
 use thiserror::Error;
 
 use crate::optim::{OptimError, StateError};
 
+#[cfg(feature = "candle")]
+pub use candle::CandleDevice;
+pub use choice::{ChosenDevice, DeviceChoice, DeviceError, UnknownDevice};
 pub use compute::{ComputeBackend, Precision};
-pub use cpu::{CpuExecutor, Parameter, StepTime};
+pub use cpu::{CpuExecutor, StepTime};
 pub use executor::{Executor, ExecutorSpec, State, UpdateRule};
 pub use onednn::{OneDnn, OneDnnError};
+pub use weights::Parameter;
 
 /// Why a network does not run.
 #[derive(Debug, Error)]
@@ -40,6 +51,22 @@ pub enum ExecError {
         /// Its size.
         bytes: usize,
     },
+    /// There is no memory left on a device.
+    #[error("no memory left on {device} ({message}); use a smaller batch or smaller images")]
+    DeviceMemory {
+        /// Its name in `--device`.
+        device: String,
+        /// What the driver says.
+        message: String,
+    },
+    /// A device failed.
+    #[error("{device} failed: {message}; --device cpu does without it")]
+    Device {
+        /// Its name in `--device`.
+        device: String,
+        /// What its driver or library says.
+        message: String,
+    },
     /// A backward pass before any forward pass, or a second one after it.
     #[error("a backward pass needs a forward pass in training of its own")]
     NoForwardPass,
@@ -52,4 +79,12 @@ pub enum ExecError {
     /// Weights or the optimizer's state do not fit the network.
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+impl ExecError {
+    /// Whether the same might go well with fewer images at once.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::OutOfMemory { .. } | Self::DeviceMemory { .. })
+    }
 }

@@ -53,7 +53,7 @@ impl Ema {
     /// [`OptimError::Length`], [`OptimError::Tensors`]; nothing has changed then.
     pub fn update(&mut self, tensors: &[&[f32]]) -> Result<(), OptimError> {
         fits(&self.averages, tensors, "tensor of weights")?;
-        let fresh = (1.0 - self.decay()) as f32;
+        let fresh = self.options.fresh(self.updates);
         for (averages, tensor) in self.averages.iter_mut().zip(tensors) {
             along_one(averages, tensor, |average, weight| *average += fresh * (weight - *average));
         }
@@ -81,13 +81,16 @@ impl Ema {
     pub fn updates(&self) -> u64 {
         self.updates
     }
+}
 
-    /// The decay of the next update.
-    fn decay(&self) -> f64 {
-        let t = self.updates as f64;
-        match self.options.warm_up {
-            EmaWarmUp::None => self.options.decay,
-            EmaWarmUp::Counted => self.options.decay.min((1.0 + t) / (10.0 + t)),
-        }
+impl EmaOptions {
+    /// The share of the weights in the average after so many updates.
+    pub(crate) fn fresh(self, updates: u64) -> f32 {
+        let t = updates as f64;
+        let decay = match self.warm_up {
+            EmaWarmUp::None => self.decay,
+            EmaWarmUp::Counted => self.decay.min((1.0 + t) / (10.0 + t)),
+        };
+        (1.0 - decay) as f32
     }
 }

@@ -9,9 +9,9 @@ mod clip;
 mod elementwise;
 mod groups;
 pub mod loss;
-mod rule;
+pub(crate) mod rule;
 pub mod schedule;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
@@ -103,13 +103,7 @@ impl Optimizer {
     /// # Errors
     /// [`OptimError::Option`] for a rule, a multiplier or a decay that makes no sense, [`OptimError::Twice`].
     pub fn new(rule: OptimizerKind, parameters: Vec<Parameter>) -> Result<Self, OptimError> {
-        rule.validate()?;
-        parameters.iter().try_for_each(Parameter::validate)?;
-        let mut names: Vec<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-        names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(OptimError::Twice { name: pair[0].to_owned() });
-        }
+        rule.check(&parameters)?;
         let keep = |parameter: Parameter| {
             let slots = rule.slots().iter().map(|&(_, first)| vec![first; parameter.numbers]).collect();
             ParamState { parameter, count: 0, slots }
@@ -186,6 +180,20 @@ impl Parameter {
             }
         }
         Ok(())
+    }
+}
+
+impl OptimizerKind {
+    /// Whether a rule and what it is to change make sense.
+    pub(crate) fn check(self, parameters: &[Parameter]) -> Result<(), OptimError> {
+        self.validate()?;
+        parameters.iter().try_for_each(Parameter::validate)?;
+        let mut names: Vec<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(OptimError::Twice { name: pair[0].to_owned() }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -57,13 +57,13 @@ pub enum OptimizerKind {
 
 /// What one application of a rule needs to know beside the weights.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Application {
-    pub(super) rate: f64,
-    pub(super) weight_decay: f64,
+pub(crate) struct Application {
+    pub(crate) rate: f64,
+    pub(crate) weight_decay: f64,
     /// Every gradient is multiplied by it first.
-    pub(super) gradient_scale: f32,
+    pub(crate) gradient_scale: f32,
     /// How often the rule has been applied to these weights, this time among them.
-    pub(super) count: u64,
+    pub(crate) count: u64,
 }
 
 /// The tensors that one application of a rule works on.
@@ -115,7 +115,7 @@ impl OptimizerKind {
     }
 
     /// What it keeps for each weight: a name, and the number it begins with.
-    pub(super) fn slots(&self) -> &'static [(&'static str, f32)] {
+    pub(crate) fn slots(&self) -> &'static [(&'static str, f32)] {
         match self {
             OptimizerKind::Sgd { momentum: 0.0, .. } => &[],
             OptimizerKind::Sgd { .. } => &[("momentum", 0.0)],

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::Optimizer;
+use super::{Optimizer, OptimizerKind, Parameter};
 
 /// The slot that counts a parameter's steps; one number, as PyTorch stores it.
-const STEP: &str = "step";
+pub(crate) const STEP: &str = "step";
 
 /// Why a checkpoint's optimizer state does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -67,19 +67,8 @@ impl Optimizer {
     /// # Errors
     /// [`StateError`] naming the first number that does not fit; nothing has changed then.
     pub fn restore(&mut self, state: &BTreeMap<String, impl AsRef<[f32]>>) -> Result<(), StateError> {
-        let own: BTreeMap<String, usize> =
-            self.state().iter().map(|(key, numbers)| (key.clone(), numbers.len())).collect();
-        if let Some(key) = state.keys().find(|key| !own.contains_key(*key)) {
-            return Err(StateError::Unknown { key: key.clone() });
-        }
-        for (key, &expected) in &own {
-            let found = state.get(key).ok_or_else(|| StateError::Missing { key: key.clone() })?.as_ref().len();
-            if found != expected {
-                return Err(StateError::Length { key: key.clone(), expected, found });
-            }
-        }
-        let names = self.parameters.iter().map(|kept| key(STEP, &kept.parameter.name));
-        let counts: Vec<u64> = names.map(|key| count(&key, state[&key].as_ref()[0])).collect::<Result<_, _>>()?;
+        let parameters: Vec<&Parameter> = self.parameters().collect();
+        let counts = check(self.rule, &parameters, state)?;
         for (kept, count) in self.parameters.iter_mut().zip(counts) {
             kept.count = count;
             for (&(slot, _), numbers) in self.rule.slots().iter().zip(&mut kept.slots) {
@@ -90,7 +79,32 @@ impl Optimizer {
     }
 }
 
-fn key(slot: &str, parameter: &str) -> String {
+/// Whether a state is one of this rule for these parameters; how often each of them was changed.
+pub(crate) fn check(
+    rule: OptimizerKind,
+    parameters: &[&Parameter],
+    state: &BTreeMap<String, impl AsRef<[f32]>>,
+) -> Result<Vec<u64>, StateError> {
+    let mut own = BTreeMap::new();
+    for parameter in parameters {
+        own.insert(key(STEP, &parameter.name), 1);
+        own.extend(rule.slots().iter().map(|(slot, _)| (key(slot, &parameter.name), parameter.numbers)));
+    }
+    if let Some(key) = state.keys().find(|key| !own.contains_key(*key)) {
+        return Err(StateError::Unknown { key: key.clone() });
+    }
+    for (key, &expected) in &own {
+        let found = state.get(key).ok_or_else(|| StateError::Missing { key: key.clone() })?.as_ref().len();
+        if found != expected {
+            return Err(StateError::Length { key: key.clone(), expected, found });
+        }
+    }
+    let steps = parameters.iter().map(|parameter| key(STEP, &parameter.name));
+    steps.map(|key| count(&key, state[&key].as_ref()[0])).collect()
+}
+
+/// The name of a slot of a parameter.
+pub(crate) fn key(slot: &str, parameter: &str) -> String {
     format!("{slot}/{parameter}")
 }
 

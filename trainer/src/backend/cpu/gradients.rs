@@ -4,7 +4,7 @@ use super::array::{Array, Pool};
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::elementwise;
 
-/// A gradient for each parameter that is trained, in the order of [`Weights::parameters`](super::Weights::parameters) and
+/// A gradient for each parameter that is trained, in the order of [`Weights::parameters`](crate::backend::weights::Weights::parameters) and
 /// the layout of its numbers.
 #[derive(Clone)]
 pub(super) struct Gradients {

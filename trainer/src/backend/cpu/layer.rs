@@ -4,11 +4,12 @@ use half::bf16;
 
 use super::array::{Array, Pool};
 use super::gradients::Gradients;
-use super::weights::Weights;
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::DType;
 use crate::backend::cpu::kernels::elementwise::update;
 use crate::backend::cpu::kernels::norm::Moments;
+use crate::backend::mode::Mode;
+use crate::backend::weights::Weights;
 
 /// One step: a node of the graph, or a few that are computed as one. There is one kind for each family of operators and
 /// device; the loops over them know neither.
@@ -35,15 +36,6 @@ pub(super) struct PassContext<'a> {
     /// Images.
     pub(super) batch: usize,
     pub(super) mode: Mode,
-}
-
-/// What the forward pass is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// Batch normalization by its running statistics, dropout the identity.
-    Evaluation,
-    /// Batch normalization by the batch's statistics where it is trained, dropout by numbers that this seed decides.
-    Training { seed: u64 },
 }
 
 /// What the forward pass makes.

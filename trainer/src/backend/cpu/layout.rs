@@ -45,7 +45,7 @@ pub(in crate::backend) fn channels(shape: &Shape) -> (usize, usize) {
 
 /// The two orders of a tensor's numbers.
 #[derive(Clone, Copy)]
-pub(super) enum MemoryOrder {
+pub(in crate::backend) enum MemoryOrder {
     /// The graph's: channels first.
     Graph,
     /// The layers': channels last.
@@ -54,7 +54,7 @@ pub(super) enum MemoryOrder {
 
 impl MemoryOrder {
     /// The numbers of a batch in this order, from the other.
-    pub(super) fn of(self, shape: &Shape, numbers: &[f32]) -> Vec<f32> {
+    pub(in crate::backend) fn of(self, shape: &Shape, numbers: &[f32]) -> Vec<f32> {
         if is_row_major(shape) {
             return numbers.to_vec();
         }

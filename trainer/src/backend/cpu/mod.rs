@@ -15,8 +15,6 @@ pub(super) mod layout;
 mod plan;
 #[cfg(test)]
 mod tests;
-mod weights;
 
 pub use executor::CpuExecutor;
 pub use executor::StepTime;
-pub use weights::Parameter;

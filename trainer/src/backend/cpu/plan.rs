@@ -1,15 +1,14 @@
 //! In which steps a network is computed, and what of it training needs.
 
 use models::graph::NodeId;
-use models::ops::Op;
 use models::{Graph, Node};
 
 use super::layer::{Layer, Reads};
 use super::layers::{LayerSpec, layer};
-use super::weights::Weights;
 use crate::backend::ComputeBackend;
 use crate::backend::cpu::kernels::element::DType;
-use crate::backend::cpu::kernels::epilogue::Epilogue;
+use crate::backend::fused::Fused;
+use crate::backend::weights::Weights;
 
 /// The steps of a network, in their order.
 pub(super) struct Plan {
@@ -43,20 +42,14 @@ impl Plan {
             Self { steps: vec![], uses: vec![0; nodes], saved: vec![false; nodes], needs_gradient: vec![false; nodes] };
         plan.needs_gradient[0] = wants.input == Gradient::Wanted;
         let dtypes = dtypes(graph, wants.kernels);
-        let mut covered = vec![false; nodes];
-        for (id, node) in graph.iter().skip(1) {
-            if covered[id.index()] {
-                continue;
-            }
-            let fused = Fused::at(graph, id, node);
-            fused.nodes.iter().for_each(|id| covered[id.index()] = true);
-            let param_ids = weights.param_ids(id.index());
-            let output = *fused.nodes.last().unwrap_or(&id);
+        for fused in Fused::steps(graph) {
+            let (first, output) = (fused.nodes[0], fused.output());
+            let param_ids = weights.param_ids(first.index());
             let spec = LayerSpec {
                 kernels: wants.kernels,
                 dtypes: fused.inputs.iter().map(|input| dtypes[input.index()]).collect(),
                 dtype: dtypes[output.index()],
-                op: &node.op,
+                op: &graph.node(first).op,
                 inputs: fused.inputs.iter().map(|&input| graph.shape(input)).collect(),
                 output: graph.shape(output),
                 param_ids,
@@ -112,49 +105,4 @@ fn dtypes(graph: &Graph, kernels: &ComputeBackend) -> Vec<DType> {
 pub(super) enum Gradient {
     Wanted,
     Unwanted,
-}
-
-/// A node with those behind it that nobody else reads, as far as its layer computes them too.
-struct Fused {
-    nodes: Vec<NodeId>,
-    inputs: Vec<NodeId>,
-    epilogue: Epilogue,
-}
-
-impl Fused {
-    fn at(graph: &Graph, id: NodeId, node: &Node) -> Self {
-        let mut fused = Self { nodes: vec![id], inputs: node.inputs.clone(), epilogue: Epilogue::Identity };
-        let (sums, ends) = match &node.op {
-            Op::BatchNorm(_) => (true, true),
-            Op::Conv2d(_) | Op::Add(_) => (false, true),
-            _ => (false, false),
-        };
-        let mut last = id;
-        if let (true, Some(add)) = (sums, only_reader(graph, last)) {
-            // Of the two that are added, the later takes the other for its input.
-            if let (Op::Add(_), &[a, b]) = (&graph.node(add).op, &graph.node(add).inputs[..])
-                && a != b
-                && a.max(b) == last
-            {
-                fused.nodes.push(add);
-                fused.inputs.push(a.min(b));
-                fused.epilogue = Epilogue::Add;
-                last = add;
-            }
-        }
-        if let (true, Some(relu)) = (ends, only_reader(graph, last))
-            && matches!(graph.node(relu).op, Op::Relu(_))
-        {
-            fused.nodes.push(relu);
-            fused.epilogue = fused.epilogue.with_relu();
-        }
-        fused
-    }
-}
-
-/// The node that alone reads this one's output.
-fn only_reader(graph: &Graph, id: NodeId) -> Option<NodeId> {
-    let mut readers = graph.consumers(id);
-    let first = readers.next()?;
-    (readers.next().is_none() && graph.output() != id).then_some(first)
 }

@@ -11,7 +11,7 @@ use crate::backend::cpu::array::Pool;
 use crate::backend::cpu::gradients::Gradients;
 use crate::backend::cpu::layout::MemoryOrder;
 use crate::backend::cpu::plan::{Gradient, Plan, Wants};
-use crate::backend::cpu::weights::{Parameter, Weights};
+use crate::backend::weights::{Parameter, Weights};
 use crate::backend::{ComputeBackend, ExecError};
 use tape::Tape;
 use update::Update;
@@ -58,7 +58,7 @@ impl CpuExecutor {
         Self::with_gradient(graph, params, trains, &Wants { input: Gradient::Unwanted, kernels })
     }
 
-    pub(super) fn with_gradient(
+    pub(in crate::backend::cpu) fn with_gradient(
         graph: &Graph,
         params: &Params,
         trains: impl Fn(&Parameter) -> bool,

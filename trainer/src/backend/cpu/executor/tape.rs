@@ -6,7 +6,8 @@ use super::CpuExecutor;
 use crate::backend::ExecError;
 use crate::backend::cpu::array::Array;
 use crate::backend::cpu::gradients::Gradients;
-use crate::backend::cpu::layer::{BackwardContext, LayerOutput, Mode, PassContext, SavedForBackward, add};
+use crate::backend::cpu::layer::{BackwardContext, LayerOutput, PassContext, SavedForBackward, add};
+use crate::backend::mode::Mode;
 
 /// A forward pass in training, with the arrays that its backward pass reads.
 pub(in crate::backend::cpu) struct Tape {
@@ -35,7 +36,6 @@ pub struct StepTime {
 /// The gradients of a backward pass.
 pub(in crate::backend::cpu) struct BackwardOutput {
     pub(in crate::backend::cpu) gradients: Gradients,
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing but the tests of gradients asks for it"))]
     pub(in crate::backend::cpu) input: Option<Array>,
     seconds: Vec<f64>,
 }
@@ -70,14 +70,6 @@ impl CpuExecutor {
             self.weights.replace(id, numbers);
         }
         Ok(pass)
-    }
-
-    /// The gradients of the trained parameters, from that of the output.
-    ///
-    /// # Errors
-    /// [`ExecError::Input`] when the gradient is not of the output's size.
-    pub(in crate::backend::cpu) fn backward_tape(&self, pass: Tape, dy: &[f32]) -> Result<Gradients, ExecError> {
-        Ok(self.backward_to_input(pass, dy)?.gradients)
     }
 
     /// How long each step takes, from one pass over images `[n, h, w, c]` forward and backward.

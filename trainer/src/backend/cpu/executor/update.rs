@@ -1,14 +1,16 @@
 //! Training on the CPU: the executor's gradients, its optimizer, and the averages of its weights.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use models::{Params, Tensor};
 
 use super::CpuExecutor;
-use crate::backend::cpu::weights::{Parameter, to_layer_layout};
+use super::tape::BackwardOutput;
+use crate::backend::cpu::array::Array;
+use crate::backend::executor::{EMA, EMA_UPDATES, OPTIMIZER, WEIGHTS, entry, part};
+use crate::backend::weights::{Parameter, to_layer_layout};
 use crate::backend::{ComputeBackend, ExecError, Executor, ExecutorSpec, State, UpdateRule};
-use crate::optim::{Ema, Optimizer, ParamInfo, StateError, Step, global_norm};
+use crate::optim::{Ema, Optimizer, StateError, Step, global_norm};
 
 /// The optimizer, with its state, and the sums of gradients since the last update.
 pub(super) struct Update {
@@ -17,12 +19,6 @@ pub(super) struct Update {
     param_ids: Vec<usize>,
     ema: Option<Ema>,
 }
-
-/// Keys of the state.
-const WEIGHTS: &str = "weights/";
-const EMA: &str = "ema/";
-const EMA_UPDATES: &str = "ema_updates";
-const OPTIMIZER: &str = "optimiser/";
 
 impl CpuExecutor {
     pub(in crate::backend) fn open(spec: &ExecutorSpec<'_>, backend: &ComputeBackend) -> Result<Self, ExecError> {
@@ -34,18 +30,23 @@ impl CpuExecutor {
 
 impl Update {
     fn new(executor: &CpuExecutor, spec: &ExecutorSpec<'_>, rule: &UpdateRule) -> Result<Self, ExecError> {
-        let parameters = executor.weights.parameters();
-        let id = |name: &str| parameters.iter().position(|parameter| parameter.name == name);
-        let (mut param_ids, mut settings) = (Vec::new(), Vec::new());
-        for info in ParamInfo::of(spec.graph) {
-            if let Some(id) = id(&info.name).filter(|&id| executor.trained[id]) {
-                param_ids.push(id);
-                settings.push(rule.groups.parameter(&info));
-            }
-        }
+        let (param_ids, settings) = rule.settings(spec.graph, executor.weights.parameters(), &executor.trained);
         let optimizer = Optimizer::new(rule.kind, settings)?;
         let ema = rule.ema.map(|options| Ema::new(options, executor.weights.numbers()));
         Ok(Self { optimizer, param_ids, ema })
+    }
+}
+
+impl CpuExecutor {
+    /// The gradients of the last forward pass are added to the sums; that of the input, if the plan has one.
+    pub(in crate::backend::cpu) fn add_gradients(&mut self, dlogits: &[f32]) -> Result<Option<Array>, ExecError> {
+        let tape = self.tape.take().ok_or(ExecError::NoForwardPass)?;
+        let BackwardOutput { gradients: fresh, input, .. } = self.backward_to_input(tape, dlogits)?;
+        match &mut self.gradients {
+            Some(sum) => sum.add(&fresh)?,
+            none => *none = Some(fresh),
+        }
+        Ok(input)
     }
 }
 
@@ -80,13 +81,7 @@ impl Executor for CpuExecutor {
     }
 
     fn backward(&mut self, dlogits: &[f32]) -> Result<(), ExecError> {
-        let tape = self.tape.take().ok_or(ExecError::NoForwardPass)?;
-        let fresh = self.backward_tape(tape, dlogits)?;
-        match &mut self.gradients {
-            Some(sum) => sum.add(&fresh)?,
-            none => *none = Some(fresh),
-        }
-        Ok(())
+        self.add_gradients(dlogits).map(drop)
     }
 
     fn gradient_norm(&self) -> Result<f64, ExecError> {
@@ -125,9 +120,13 @@ impl Executor for CpuExecutor {
     fn write_weights(&mut self, params: &Params) -> Result<(), ExecError> {
         let names: Vec<String> = self.weights.parameters().iter().map(|parameter| parameter.name.clone()).collect();
         for (name, numbers) in names.iter().zip(self.weights.numbers_mut()) {
-            let key = || name.clone();
-            let tensor = params.get(name).ok_or_else(|| StateError::Missing { key: key() })?;
-            copy_exact(key, numbers, &to_layer_layout(tensor))?;
+            let tensor = params.get(name).ok_or_else(|| StateError::Missing { key: name.clone() })?;
+            let written = to_layer_layout(tensor);
+            if written.len() != numbers.len() {
+                let (expected, found) = (numbers.len(), written.len());
+                return Err(StateError::Length { key: name.clone(), expected, found }.into());
+            }
+            numbers.copy_from_slice(&written);
         }
         Ok(())
     }
@@ -157,36 +156,17 @@ impl Executor for CpuExecutor {
     }
 
     fn write_state(&mut self, state: &State<'_>) -> Result<(), ExecError> {
-        let part = |prefix: &'static str| -> BTreeMap<String, &Cow<'_, [f32]>> {
-            let of = |(key, numbers)| Some((str::strip_prefix(key, prefix)?.to_owned(), numbers));
-            state.iter().filter_map(|(key, numbers)| of((key.as_str(), numbers))).collect()
-        };
         let names: Vec<String> = self.weights.parameters().iter().map(|parameter| parameter.name.clone()).collect();
         for (name, numbers) in names.iter().zip(self.weights.numbers_mut()) {
-            copy_entry(state, &format!("{WEIGHTS}{name}"), numbers)?;
+            numbers.copy_from_slice(entry(state, &format!("{WEIGHTS}{name}"), numbers.len())?);
         }
         let Some(update) = &mut self.update else { return Ok(()) };
         if let Some(ema) = &mut update.ema {
             for (name, average) in names.iter().zip(ema.averages_mut()) {
-                copy_entry(state, &format!("{EMA}{name}"), average)?;
+                average.copy_from_slice(entry(state, &format!("{EMA}{name}"), average.len())?);
             }
-            let mut updates = [0.0];
-            copy_entry(state, EMA_UPDATES, &mut updates)?;
-            ema.set_updates(updates[0] as u64);
+            ema.set_updates(entry(state, EMA_UPDATES, 1)?[0] as u64);
         }
-        Ok(update.optimizer.restore(&part(OPTIMIZER))?)
+        Ok(update.optimizer.restore(&part(state, OPTIMIZER))?)
     }
-}
-
-fn copy_entry(state: &State<'_>, key: &str, to: &mut [f32]) -> Result<(), ExecError> {
-    let from = state.get(key).ok_or_else(|| StateError::Missing { key: key.to_owned() })?;
-    copy_exact(|| key.to_owned(), to, from)
-}
-
-fn copy_exact(key: impl FnOnce() -> String, to: &mut [f32], from: &[f32]) -> Result<(), ExecError> {
-    if from.len() != to.len() {
-        return Err(StateError::Length { key: key(), expected: to.len(), found: from.len() }.into());
-    }
-    to.copy_from_slice(from);
-    Ok(())
 }

@@ -121,7 +121,7 @@ impl Windows {
         });
     }
 
-    fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.axes[0].len() * self.axes[1].len()
     }
 
@@ -130,7 +130,7 @@ impl Windows {
         &x[image * size..][..size]
     }
 
-    fn count(&self, count: Count, [row, column]: [usize; 2]) -> f32 {
+    pub(crate) fn count(&self, count: Count, [row, column]: [usize; 2]) -> f32 {
         let count = match count {
             Count::Image => self.axes[0][row].len() * self.axes[1][column].len(),
             Count::Padding => self.areas[0][row] * self.areas[1][column],
@@ -145,7 +145,7 @@ impl Windows {
     }
 
     /// Every window of an image, by output pixel.
-    fn windows(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = usize> + use<'_>)> + use<'_> {
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = usize> + use<'_>)> + use<'_> {
         let columns = self.axes[1].len();
         (0..self.outputs()).map(move |at| (at, self.pixels(at / columns, at % columns)))
     }

@@ -3,14 +3,14 @@
 use std::marker::PhantomData;
 
 use models::ops::Activation;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use super::super::array::Array;
-use super::super::layer::{BackwardContext, Layer, LayerOutput, Mode, PassContext, Reads};
+use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
-use crate::backend::cpu::kernels::elementwise::{blocks, combine, map, relu_backward};
+use crate::backend::cpu::kernels::elementwise::{combine, map, relu_backward};
+use crate::backend::dropout::DropoutDraw;
+use crate::backend::mode::Mode;
 
 /// `max(x, 0)`.
 #[derive(Default)]
@@ -173,31 +173,14 @@ impl Layer for SoftmaxLayer {
     }
 }
 
-/// Zeroes numbers at random and divides the others by `1 - p`, which preserves the expectation.
-pub(super) struct DropoutLayer {
-    pub(super) p: f32,
-    pub(super) number: u64,
-}
-
-impl DropoutLayer {
-    /// The backward pass draws the same numbers again, so no mask is saved.
-    fn drop(&self, seed: u64, numbers: &mut [f32]) {
-        let keep = 1.0 / (1.0 - self.p);
-        blocks(numbers, |block, numbers| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(self.number << 32 | block as u64);
-            for number in numbers {
-                *number = if rng.random::<f32>() < self.p { 0.0 } else { *number * keep };
-            }
-        });
-    }
-}
+/// Drops numbers in training.
+pub(super) struct DropoutLayer(pub(super) DropoutDraw);
 
 impl Layer for DropoutLayer {
     fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let mut y = inputs[0].clone();
         if let Mode::Training { seed } = run.mode {
-            self.drop(seed, y.numbers_mut()?);
+            self.0.apply(seed, y.numbers_mut()?);
         }
         Ok(y.into())
     }
@@ -208,7 +191,7 @@ impl Layer for DropoutLayer {
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if let Mode::Training { seed } = run.mode {
-            self.drop(seed, back.dy.numbers_mut()?);
+            self.0.apply(seed, back.dy.numbers_mut()?);
         }
         back.accumulate(0, back.dy.clone())?;
         Ok(())

@@ -9,13 +9,13 @@ use super::super::array::Array;
 use super::super::gradients::GradientOf;
 use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads};
 use super::super::layout::channels;
-use super::super::weights::Weights;
 use super::LayerSpec;
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::{combine, relu_backward, update};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::cpu::kernels::norm::{Operands, ScaleShift, products};
+use crate::backend::weights::Weights;
 
 /// The sum of arrays of one shape, with the ReLU behind it.
 pub(super) struct AddLayer<T> {

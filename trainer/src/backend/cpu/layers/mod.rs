@@ -16,6 +16,7 @@ use models::ops::{Op, Shape};
 use super::layer::Layer;
 use crate::backend::cpu::kernels::element::DType;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
+use crate::backend::dropout::DropoutDraw;
 use crate::backend::{ComputeBackend, Precision};
 
 /// The arguments of a layer's constructor.
@@ -76,7 +77,7 @@ fn single(spec: &LayerSpec<'_>) -> Box<dyn Layer> {
         Op::Relu(_) => Box::new(activation::ReluLayer::<f32>::default()),
         Op::Activation(op) => Box::new(activation::ActivationLayer(*op)),
         Op::Softmax(_) => Box::new(activation::SoftmaxLayer),
-        Op::Dropout(op) => Box::new(activation::DropoutLayer { p: op.p, number: spec.number }),
+        Op::Dropout(op) => Box::new(activation::DropoutLayer(DropoutDraw { p: op.p, number: spec.number })),
         Op::MaxPool(op) => Box::new(pool::MaxPoolLayer::<f32>::new(op, spec)),
         Op::AvgPool(op) => Box::new(pool::AvgPoolLayer::sliding(op, spec)),
         Op::AdaptiveAvgPool(op) => Box::new(pool::AvgPoolLayer::adaptive(*op, spec)),

@@ -7,8 +7,7 @@ use models::ops::{BatchNorm, LocalResponseNorm};
 
 use super::super::array::Array;
 use super::super::gradients::GradientOf;
-use super::super::layer::{BackwardContext, Layer, LayerOutput, Mode, PassContext, Reads, SavedForBackward};
-use super::super::weights::Weights;
+use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Reads, SavedForBackward};
 use super::LayerSpec;
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
@@ -16,6 +15,8 @@ use crate::backend::cpu::kernels::elementwise::relu_backward;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::cpu::kernels::norm::{Moments, NormGradient, Normalization, Operands, ScaleShift};
 use crate::backend::cpu::kernels::response;
+use crate::backend::mode::Mode;
+use crate::backend::weights::Weights;
 
 pub(super) struct BatchNormLayer<T> {
     op: BatchNorm,

@@ -2,9 +2,14 @@
 
 use models::ops::Shape;
 use models::{init, zoo};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
-use super::*;
-use crate::backend::{ExecError, OneDnn, Precision};
+use crate::backend::tests::cases;
+use crate::backend::tests::gradients::Case;
+use crate::backend::tests::probe::probe;
+use crate::backend::tests::random::{random, random_params};
+use crate::backend::{ComputeBackend, OneDnn, Precision};
 
 /// Sums of fewer than a thousand products in another order, each rounded to 6e-8 of itself.
 const SINGLE: f64 = 1e-5;
@@ -18,21 +23,19 @@ fn library() -> Option<OneDnn> {
 }
 
 /// Output, gradient of the input, and gradients of the parameters.
-fn step(case: &Case, kernels: &ComputeBackend) -> Result<Vec<(String, Vec<f32>)>, ExecError> {
+fn step(case: &Case, kernels: &ComputeBackend) -> Vec<(String, Vec<f32>)> {
     let Case { graph, batch, .. } = case;
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let params = random_params(graph, &mut rng);
     let x = random(batch * graph.shape(graph.input()).len(), &mut rng);
-    let mut executor = CpuExecutor::with_gradient(graph, &params, |_| true, &wants(kernels))?;
-    let pass = executor.forward_tape(&x, 0)?;
-    let mut actual = vec![("output".to_owned(), pass.output().to_vec())];
-    let dy = random(pass.output().len(), &mut rng);
-    let back = executor.backward_to_input(pass, &dy)?;
-    actual.push(("input".to_owned(), back.input.unwrap().numbers().to_vec()));
-    for (id, parameter) in executor.weights.parameters().iter().enumerate() {
-        actual.extend(back.gradients.get(id).map(|gradient| (parameter.name.clone(), gradient.to_vec())));
-    }
-    Ok(actual)
+    let mut executor = probe(kernels, graph, &params, &|_| true);
+    let y = executor.forward_train(&x, 0).unwrap();
+    let dy = random(y.len(), &mut rng);
+    let dx = executor.backward_to_input(&dy);
+    let mut actual = vec![("output".to_owned(), y), ("input".to_owned(), dx)];
+    let gradients = executor.read_gradients().unwrap();
+    actual.extend(gradients.iter().map(|(name, gradient)| (name.to_owned(), gradient.data().to_vec())));
+    actual
 }
 
 /// The largest difference, as a part of the largest number.
@@ -48,8 +51,8 @@ fn check_all(precision: Precision, tolerance: f64) {
     let kernels = ComputeBackend::OneDnn(library, precision);
     let mut failures = vec![];
     for case in cases::convolutions() {
-        let expected = step(&case, &ComputeBackend::Rust).unwrap();
-        let actual = step(&case, &kernels).unwrap();
+        let expected = step(&case, &ComputeBackend::Rust);
+        let actual = step(&case, &kernels);
         for ((what, actual), (_, expected)) in actual.iter().zip(&expected) {
             let difference = difference(actual, expected);
             if difference.is_nan() || difference > tolerance {
@@ -75,14 +78,13 @@ fn in_bf16_convolutions_are_grafts_own_to_eight_bits() {
 /// The output and all gradients of a step of ResNet-18, of both kinds one vector.
 fn resnet(kernels: &ComputeBackend) -> [Vec<f32>; 2] {
     let graph = zoo::find("resnet18").unwrap().graph([64; 2], 10).unwrap();
-    let mut executor = CpuExecutor::with_gradient(&graph, &init::he(&graph, 0), |_| true, &wants(kernels)).unwrap();
+    let mut executor = probe(kernels, &graph, &init::he(&graph, 0), &|_| true);
     let images = random(8 * Shape::image(3, 64, 64).len(), &mut ChaCha8Rng::seed_from_u64(1));
-    let pass = executor.forward_tape(&images, 0).unwrap();
-    let output = pass.output().to_vec();
+    let output = executor.forward_train(&images, 0).unwrap();
     let dy: Vec<f32> = (0..output.len()).map(|at| if at % 10 == at / 10 { -0.9 } else { 0.1 }).collect();
-    let gradients = executor.backward_tape(pass, &dy).unwrap();
-    let ids = 0..executor.trained.len();
-    [output, ids.filter_map(|id| gradients.get(id)).flatten().copied().collect()]
+    executor.backward(&dy).unwrap();
+    let gradients = executor.read_gradients().unwrap();
+    [output, gradients.iter().flat_map(|(_, gradient)| gradient.data()).copied().collect()]
 }
 
 /// How long the difference is, as a part of the length.

@@ -13,19 +13,19 @@ pub(crate) struct Geometry {
 }
 
 /// For each coordinate along an axis of the destination, the source coordinate that each tap meets.
-pub(super) struct Axis {
-    pub(super) taps: usize,
+pub(crate) struct Axis {
+    pub(crate) taps: usize,
     sources: Vec<Option<usize>>,
     /// Destination coordinates that are so far apart meet the same taps, but for the edges.
     pub(super) period: usize,
 }
 
 impl Axis {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sources.len() / self.taps
     }
 
-    pub(super) fn source(&self, destination: usize, tap: usize) -> Option<usize> {
+    pub(crate) fn source(&self, destination: usize, tap: usize) -> Option<usize> {
         self.sources[destination * self.taps + tap]
     }
 
@@ -63,7 +63,7 @@ impl Geometry {
     }
 
     /// From the output's pixels to the input's.
-    pub(super) fn forward(&self) -> [Axis; 2] {
+    pub(crate) fn forward(&self) -> [Axis; 2] {
         [0, 1].map(|axis| {
             let at = |out: usize, tap: usize| (self.step(out, tap, axis)).filter(|&at| at < self.input[axis]);
             let sources = pairs(self.output[axis], self.conv.kernel[axis]).map(|(out, tap)| at(out, tap)).collect();
@@ -72,7 +72,7 @@ impl Geometry {
     }
 
     /// From the input's pixels to the output's: which of them has taken this pixel by which tap.
-    pub(super) fn adjoint(&self) -> [Axis; 2] {
+    pub(crate) fn adjoint(&self) -> [Axis; 2] {
         [0, 1].map(|axis| {
             let kernel = self.conv.kernel[axis];
             let mut sources = vec![None; self.input[axis] * kernel];

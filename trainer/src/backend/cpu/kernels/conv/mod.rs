@@ -13,8 +13,7 @@ use rayon::prelude::*;
 
 use depthwise::Depthwise;
 use gather::Gathered;
-use geometry::Axis;
-pub(crate) use geometry::Geometry;
+pub(crate) use geometry::{Axis, Geometry};
 use panels::Panels;
 use plan::Plan;
 pub(crate) use sweep::SumStart;

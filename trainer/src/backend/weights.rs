@@ -7,10 +7,11 @@ use models::{Graph, Params, Tensor};
 
 /// The parameters of a graph, each once, however many nodes share it.
 #[derive(Debug, Clone)]
-pub(super) struct Weights {
+pub(super) struct Weights<S = Vec<f32>> {
     parameters: Vec<Parameter>,
-    /// Of each parameter, in the layers' layout: convolutions' weights are `[kh, kw, in / groups, out]`.
-    numbers: Vec<Vec<f32>>,
+    /// Of each parameter, in the layers' layout: convolutions' weights are `[kh, kw, in / groups, out]`. They are where the
+    /// executor computes.
+    numbers: Vec<S>,
     /// For each node of the graph the ids of its parameters, in the node's order.
     nodes: Vec<Vec<usize>>,
 }
@@ -67,11 +68,6 @@ impl Weights {
         numbered.map(|(parameter, numbers)| (parameter.name.clone(), parameter.tensor(numbers))).collect()
     }
 
-    /// All of them, in the order in which the graph's nodes name them.
-    pub(super) fn parameters(&self) -> &[Parameter] {
-        &self.parameters
-    }
-
     /// The numbers of each, in the layers' layout.
     pub(super) fn numbers(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.numbers.iter().map(Vec::as_slice)
@@ -82,21 +78,51 @@ impl Weights {
         self.numbers.iter_mut().map(Vec::as_mut_slice)
     }
 
+    pub(super) fn get(&self, id: usize) -> &[f32] {
+        &self.numbers[id]
+    }
+}
+
+impl<S> Weights<S> {
+    /// All of them, in the order in which the graph's nodes name them.
+    pub(super) fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
     /// The ids of a node's parameters.
     pub(super) fn param_ids(&self, node: usize) -> &[usize] {
         &self.nodes[node]
     }
 
-    pub(super) fn get(&self, id: usize) -> &[f32] {
-        &self.numbers[id]
+    pub(super) fn replace(&mut self, id: usize, numbers: S) {
+        self.numbers[id] = numbers;
     }
 
-    pub(super) fn replace(&mut self, id: usize, numbers: Vec<f32>) {
-        self.numbers[id] = numbers;
+    /// The same parameters with their numbers elsewhere.
+    #[cfg(feature = "candle")]
+    pub(super) fn try_map<T, E>(self, map: impl Fn(&Parameter, S) -> Result<T, E>) -> Result<Weights<T>, E> {
+        let Self { parameters, numbers, nodes } = self;
+        let moved = parameters.iter().zip(numbers).map(|(parameter, numbers)| map(parameter, numbers));
+        Ok(Weights { numbers: moved.collect::<Result<_, E>>()?, parameters, nodes })
+    }
+
+    /// The numbers of each, wherever they are.
+    #[cfg(feature = "candle")]
+    pub(super) fn stored(&self) -> &[S] {
+        &self.numbers
     }
 }
 
 impl Parameter {
+    /// Its dimensions in the layers' layout.
+    #[cfg(feature = "candle")]
+    pub(super) fn layer_shape(&self) -> Vec<usize> {
+        match self.shape[..] {
+            [out, input, height, width] => vec![height, width, input, out],
+            _ => self.shape.clone(),
+        }
+    }
+
     /// Numbers in the layers' layout, such as a gradient's, as a tensor of the state dict.
     #[must_use]
     pub fn tensor(&self, numbers: &[f32]) -> Tensor {

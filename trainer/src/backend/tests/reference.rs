@@ -6,7 +6,7 @@ use models::{Graph, Params};
 
 /// How batch normalization and its gradient are to be taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Statistics {
+pub(in crate::backend) enum Statistics {
     Batch,
     Running,
 }

@@ -1,14 +1,29 @@
 //! What every backend must do, for each row of a table.
 
+pub(super) mod cases;
+pub(super) mod gradients;
+pub(super) mod probe;
+pub(super) mod random;
+pub(super) mod reference;
+
 use models::ops::{BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, Relu, Shape};
 use models::{Graph, GraphBuilder, Params, init};
 
 use super::*;
 use crate::optim::{EmaOptions, EmaWarmUp, Groups, OptimizerKind, Step};
 
-/// The backends of this machine. A new one adds its row here.
+/// Those that compute in `f32` by kernels that are compiled in. A new one adds its row here.
+pub(super) fn exact_backends() -> Vec<ComputeBackend> {
+    vec![
+        ComputeBackend::Rust,
+        #[cfg(feature = "candle")]
+        ComputeBackend::Candle(CandleDevice::cpu()),
+    ]
+}
+
+/// The backends of this machine.
 fn backends() -> Vec<ComputeBackend> {
-    let mut all = vec![ComputeBackend::Rust];
+    let mut all = exact_backends();
     if let Some(path) = fixtures::Library::OneDnn.path() {
         let library = OneDnn::load(&path).unwrap();
         all.push(ComputeBackend::OneDnn(library.clone(), Precision::F32));

@@ -8,10 +8,10 @@ use models::ops::{
 };
 use models::{GraphBuilder, Node};
 
-use super::Case;
+use super::gradients::Case;
 use super::reference::Statistics;
 
-pub(super) fn all() -> Vec<Case> {
+pub(in crate::backend) fn all() -> Vec<Case> {
     [convolutions(), pools(), norms(), elementwise(), structure(), fused()].into_iter().flatten().collect()
 }
 
@@ -27,7 +27,7 @@ fn network(name: &str, shape: Shape, build: impl FnOnce(&mut GraphBuilder, NodeI
     Case { name: name.to_owned(), graph: builder.finish(output), batch: 2, statistics: Statistics::Batch }
 }
 
-pub(super) fn convolutions() -> Vec<Case> {
+pub(in crate::backend) fn convolutions() -> Vec<Case> {
     let padding = Padding { top: 0, left: 1, bottom: 2, right: 1 };
     let conv = |from, to, kernel| Conv2d::new(from, to, kernel);
     let table = [

@@ -1,0 +1,95 @@
+//! The devices that candle knows.
+
+use std::fmt;
+
+use candle_core::Device;
+
+use crate::backend::ExecError;
+
+/// A device of candle's.
+#[derive(Debug, Clone)]
+pub struct CandleDevice {
+    name: String,
+    device: Device,
+}
+
+impl CandleDevice {
+    /// The processor, by candle's kernels. For tests and comparison: graft's own are faster.
+    #[must_use]
+    pub fn cpu() -> Self {
+        Self { name: "candle-cpu".to_owned(), device: Device::Cpu }
+    }
+
+    /// The CUDA device of this number.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub fn cuda(number: usize) -> Result<Self, String> {
+        let device = Device::new_cuda(number).map_err(|error| error.to_string())?;
+        Ok(Self { name: format!("cuda:{number}"), device })
+    }
+
+    /// The first Metal device.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub fn metal() -> Result<Self, String> {
+        let device = Device::new_metal(0).map_err(|error| error.to_string())?;
+        Ok(Self { name: "metal".to_owned(), device })
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What came of something on this device.
+    pub(super) fn check<T>(&self, result: candle_core::Result<T>) -> Result<T, ExecError> {
+        result.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &candle_core::Error) -> ExecError {
+        let (device, message) = (self.name.clone(), error.to_string());
+        match is_out_of_memory(&message) {
+            true => ExecError::DeviceMemory { device, message },
+            false => ExecError::Device { device, message },
+        }
+    }
+}
+
+impl fmt::Display for CandleDevice {
+    /// As `--device` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// candle hands on what drivers and libraries say, and has no kind of error of its own for this.
+fn is_out_of_memory(message: &str) -> bool {
+    let known = [
+        "CUDA_ERROR_OUT_OF_MEMORY",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "DEVICE_ALLOCATION_FAILED",
+        "FailedToCreateResource",
+    ];
+    known.iter().any(|name| message.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Error;
+
+    use super::*;
+
+    /// As cudarc writes a driver's error, and candle an error of shapes.
+    #[test]
+    fn a_device_without_memory_is_told_from_one_that_fails() {
+        let device = CandleDevice::cpu();
+        let memory = Error::msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
+        let error = device.failed(&memory);
+        assert!(error.is_out_of_memory() && matches!(error, ExecError::DeviceMemory { .. }), "{error}");
+        let error = device.failed(&Error::OpRequiresAtLeastOneTensor { op: "cat" });
+        assert!(!error.is_out_of_memory() && matches!(error, ExecError::Device { .. }), "{error}");
+        assert!(error.to_string().starts_with("candle-cpu failed: cat"), "{error}");
+    }
+}
