@@ -36,7 +36,6 @@ impl TuneContext<'_> {
         let identity = Identity::new("graft.tuning", 1)
             .with("weights", self.network.params.checksum())
             .with("options", &self.task.options)
-            .with("backend", self.task.backend.identity())
             .with("images", paths);
         Ok(self.task.folders.runs.join(&identity.sha256()?[..16]))
     }

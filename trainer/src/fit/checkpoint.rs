@@ -19,6 +19,8 @@ const BEST: &str = "best.safetensors";
 /// Metadata: what is not a tensor, and the run that it is of.
 const PROGRESS: &str = "graft.progress";
 const RUN: &str = "graft.run";
+const TASK: &str = "graft.task";
+const BACKEND: &str = "graft.backend";
 const FORMAT: &str = "graft.checkpoint";
 /// Raised when checkpoints of this version cannot be resumed by the one before, or the other way round.
 const FORMAT_VERSION: &str = "2";
@@ -28,9 +30,19 @@ const FORMAT_VERSION: &str = "2";
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
-    /// Equal for runs that are the same.
-    run: String,
+    run: RunIdentity,
     keep: usize,
+}
+
+/// What a run is, so that nothing else goes on from its checkpoints.
+#[derive(Debug, Clone)]
+pub struct RunIdentity {
+    /// Equal for runs that end in the same bits.
+    pub run: String,
+    /// Equal for runs that do the same by whatever they are computed.
+    pub task: String,
+    /// By what it is computed.
+    pub backend: String,
 }
 
 /// A run at a step.
@@ -38,6 +50,8 @@ pub struct Checkpoints {
 pub(super) struct Checkpoint {
     pub(super) progress: Progress,
     pub(super) state: State<'static>,
+    /// What computed it, where that is not what computes this run.
+    pub(super) foreign: Option<String>,
 }
 
 /// Why a checkpoint cannot be read or written.
@@ -87,7 +101,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// [`CheckpointError::Io`] when it cannot be.
-    pub fn open(folder: &Path, run: String, keep: usize) -> Result<Self, CheckpointError> {
+    pub fn open(folder: &Path, run: RunIdentity, keep: usize) -> Result<Self, CheckpointError> {
         fs::create_dir_all(folder)
             .and_then(|()| remove_unfinished(folder))
             .map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?;
@@ -105,20 +119,22 @@ impl Checkpoints {
         if format != FORMAT_VERSION {
             return Err(CheckpointError::OtherFormat { path, found: format.to_owned() });
         }
-        if texts.get(RUN) != Some(&self.run) {
+        let is_same = texts.get(RUN) == Some(&self.run.run);
+        if !is_same && texts.get(TASK) != Some(&self.run.task) {
             return Err(CheckpointError::OtherRun { path });
         }
+        let foreign = texts.get(BACKEND).filter(|_| !is_same).cloned();
         let progress = texts.get(PROGRESS).ok_or_else(|| damaged("it does not say how far it is".to_owned()))?;
         let progress = serde_json::from_str(progress).map_err(|error| damaged(error.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
         let tensors = file.tensors().into_iter().map(|(name, tensor)| (name, Cow::Owned(numbers(tensor.data()))));
-        Ok(Some(Checkpoint { progress, state: tensors.collect() }))
+        Ok(Some(Checkpoint { progress, state: tensors.collect(), foreign }))
     }
 
     /// Keeps one, and removes those before the last ones.
     pub(super) fn write(&self, progress: &Progress, state: &State<'_>) -> Result<(), CheckpointError> {
         let path = self.folder.join(format!("step-{:09}-{:03}.{ENDING}", progress.step, progress.epoch));
-        let texts = [(FORMAT, FORMAT_VERSION.to_owned()), (RUN, self.run.clone()), (PROGRESS, text(progress, &path)?)];
+        let texts = self.texts(text(progress, &path)?);
         let tensors = state.iter().map(|(name, numbers)| (name.clone(), vec![numbers.len()], numbers.as_ref()));
         write(&path, tensors.collect(), texts)?;
         let all = self.all()?;
@@ -131,8 +147,7 @@ impl Checkpoints {
     /// Keeps the best weights so far.
     pub(super) fn write_best(&self, params: &Params, progress: &Progress) -> Result<(), CheckpointError> {
         let path = self.folder.join(BEST);
-        let texts =
-            [(FORMAT, FORMAT_VERSION.to_owned()), (RUN, self.run.clone()), (PROGRESS, text(&progress.best, &path)?)];
+        let texts = self.texts(text(&progress.best, &path)?);
         let tensors = params.iter().map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec(), tensor.data()));
         write(&path, tensors.collect(), texts)
     }
@@ -141,12 +156,19 @@ impl Checkpoints {
     pub(super) fn best(&self) -> Option<Params> {
         let bytes = fs::read(self.folder.join(BEST)).ok()?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
-        if metadata.metadata().as_ref()?.get(RUN) != Some(&self.run) {
+        let texts = metadata.metadata().as_ref()?;
+        if texts.get(RUN) != Some(&self.run.run) && texts.get(TASK) != Some(&self.run.task) {
             return None;
         }
         let file = SafeTensors::deserialize(&bytes).ok()?;
         let tensors = file.tensors().into_iter();
         Some(tensors.map(|(name, tensor)| (name, Tensor::new(tensor.shape(), numbers(tensor.data())))).collect())
+    }
+
+    /// What is written beside the tensors.
+    fn texts(&self, progress: String) -> [(&'static str, String); 5] {
+        let RunIdentity { run, task, backend } = self.run.clone();
+        [(FORMAT, FORMAT_VERSION.to_owned()), (RUN, run), (TASK, task), (BACKEND, backend), (PROGRESS, progress)]
     }
 
     /// Oldest first.
@@ -173,7 +195,7 @@ fn text(value: &impl serde::Serialize, path: &Path) -> Result<String, Checkpoint
 fn write(
     path: &Path,
     tensors: Vec<(String, Vec<usize>, &[f32])>,
-    texts: [(&str, String); 3],
+    texts: [(&str, String); 5],
 ) -> Result<(), CheckpointError> {
     let write = || -> io::Result<()> {
         let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors

@@ -1,5 +1,7 @@
 //! Runs on a small network that learns which of three blobs an image has.
 
+mod memory;
+
 use std::cell::Cell;
 use std::path::Path;
 
@@ -55,6 +57,15 @@ fn options() -> FitOptions {
 }
 
 fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
+    run_by(&ComputeBackend::Rust, options, folder, observer)
+}
+
+fn run_by(
+    backend: &ComputeBackend,
+    options: &FitOptions,
+    folder: Option<&Path>,
+    observer: &mut dyn Observer,
+) -> Result<Fitted, FitError> {
     let graph = network();
     let (training, validation) = (examples(100, 1), examples(60, 2));
     fit(
@@ -67,7 +78,7 @@ fn run(options: &FitOptions, folder: Option<&Path>, observer: &mut dyn Observer)
             teacher: None,
             validation: Some(&validation),
             options,
-            backend: &ComputeBackend::Rust,
+            backend,
             checkpoints: folder,
             logs: Logs::default(),
         },
@@ -168,6 +179,62 @@ fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
         assert!(stops > 1);
         assert_eq!(resumed.params.checksum(), whole.params.checksum(), "stopped every {batches} batches");
         assert_eq!(resumed.progress, whole.progress);
+    }
+}
+
+#[cfg(feature = "candle")]
+mod devices {
+    use super::memory::Warnings;
+    use super::*;
+    use crate::backend::CandleDevice;
+
+    fn device() -> ComputeBackend {
+        ComputeBackend::Candle(CandleDevice::cpu())
+    }
+
+    #[test]
+    fn a_device_learns_what_the_processor_learns() {
+        let [own, other] =
+            [ComputeBackend::Rust, device()].map(|by| run_by(&by, &options(), None, &mut Unobserved).unwrap());
+        let pairs = own.progress.history.iter().zip(&other.progress.history);
+        for (own, other) in pairs {
+            // The first losses of both agree to the rounding of f32; 28 steps multiply the difference.
+            assert!((own.train_loss - other.train_loss).abs() < 1e-4 * own.train_loss, "{own:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_goes_on_to_the_same_bits() {
+        let whole = run_by(&device(), &options(), None, &mut Unobserved).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = CheckpointOptions { every_steps: Some(3), ..CheckpointOptions::default() };
+        let options = FitOptions { checkpoints, ..options() };
+        let stopped = run_by(&device(), &options, Some(folder.path()), &mut Stopper(Cell::new(11))).unwrap_err();
+        assert!(matches!(stopped, FitError::Stopped), "{stopped}");
+        let resumed = run_by(&device(), &options, Some(folder.path()), &mut Unobserved).unwrap();
+        assert_eq!(resumed.params.checksum(), whole.params.checksum());
+    }
+
+    #[test]
+    fn a_run_moves_to_a_device_and_back_and_says_so() {
+        let whole = run(&options(), None, &mut Unobserved).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let part = |epochs: u64, by: &ComputeBackend| {
+            let mut warnings = Warnings::default();
+            let options = FitOptions { epochs, ..options() };
+            let fitted = run_by(by, &options, Some(folder.path()), &mut warnings).unwrap();
+            (fitted, warnings.0)
+        };
+        let (_, silence) = part(1, &ComputeBackend::Rust);
+        assert!(silence.is_empty(), "{silence:?}");
+        let (_, said) = part(2, &device());
+        assert!(matches!(&said[..], [one] if one.contains("rust f32, by candle on candle-cpu f32")), "{said:?}");
+        let (_, silence) = part(3, &device());
+        assert!(silence.is_empty(), "{silence:?}");
+        let (moved, said) = part(4, &ComputeBackend::Rust);
+        assert!(matches!(&said[..], [one] if one.contains("candle on candle-cpu f32, by rust f32")), "{said:?}");
+        let losses = |fitted: &Fitted| fitted.progress.history.last().unwrap().train_loss;
+        assert!((losses(&moved) - losses(&whole)).abs() < 1e-4 * losses(&whole));
     }
 }
 

@@ -12,7 +12,8 @@ impl Training<'_> {
         let options = self.task.options;
         // Averages are what is evaluated and chosen from, where there are any.
         self.executor.swap_averages()?;
-        let evaluate = |examples| evaluate(&*self.executor, examples, self.task.label_sets, options.batch_size);
+        let at_once = self.most.unwrap_or(options.batch_size);
+        let evaluate = |examples| evaluate(&*self.executor, examples, self.task.label_sets, at_once);
         let validation = self.task.validation.map(evaluate).transpose()?;
         let sums = std::mem::take(&mut self.progress.sums);
         let result = EpochResult {

@@ -15,7 +15,7 @@ use super::checkpoint::Checkpoints;
 use super::weights::Objective;
 use super::{FitError, Fitted, Logs, Progress, Task};
 use crate::backend::Executor;
-use crate::events::Observer;
+use crate::events::{Event, Observer};
 
 pub(crate) use report::evaluate;
 
@@ -29,6 +29,10 @@ pub(super) struct Training<'a> {
     progress: Progress,
     best: Option<Params>,
     clock: Clock,
+    /// How many images the memory takes at once, where that is less than a batch.
+    most: Option<usize>,
+    /// What the observer is still to hear.
+    warnings: Vec<String>,
 }
 
 /// What is measured for those who watch.
@@ -61,7 +65,14 @@ impl<'a> Training<'a> {
         self.task.logs.steps.extend(logs.steps);
     }
 
+    /// With something between the run and its executor.
+    #[cfg(test)]
+    pub(super) fn with_executor(self, wrap: impl FnOnce(Box<dyn Executor>) -> Box<dyn Executor>) -> Self {
+        Self { executor: wrap(self.executor), ..self }
+    }
+
     pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Fitted, FitError> {
+        self.warn(observer);
         while !self.over() {
             self.epoch(observer)?;
         }
@@ -98,6 +109,7 @@ impl<'a> Training<'a> {
                 return Err(FitError::Stopped);
             }
             self.gather(batch?, &mut gathered)?;
+            self.warn(observer);
             self.progress.batch += 1;
             if gathered.batches == options.accumulate || self.progress.batch == total {
                 self.advance(&std::mem::take(&mut gathered))?;
@@ -114,6 +126,10 @@ impl<'a> Training<'a> {
         self.clock.waited += batches.waited();
         drop(batches);
         self.end_epoch(observer)
+    }
+
+    fn warn(&mut self, observer: &mut dyn Observer) {
+        self.warnings.drain(..).for_each(|message| observer.event(Event::Warning { message }));
     }
 
     /// Whether the run has come to its end.

@@ -44,13 +44,22 @@ impl<'a> Training<'a> {
             None => None,
         };
         let last = checkpoints.as_ref().map(Checkpoints::last).transpose()?.flatten();
+        let mut warnings = vec![];
         if let Some(last) = &last {
             progress = last.progress.clone();
+            warnings.extend(last.foreign.as_ref().map(|backend| {
+                format!(
+                    "goes on from a checkpoint that was computed by {backend}, by {}: the result will not be to the bit that of \
+                     a run by one of them",
+                    task.backend
+                )
+            }));
         }
         let best = checkpoints.as_ref().filter(|_| progress.best.is_some()).and_then(Checkpoints::best);
         let now = Instant::now();
         let clock = Clock { start: now, waited: Duration::ZERO, reported: now - REPORT, examples: 0 };
-        let mut training = Self { task, loss, shape, executor, checkpoints, progress, best, clock };
+        let mut training =
+            Self { task, loss, shape, executor, checkpoints, progress, best, clock, most: None, warnings };
         if let Some(last) = last {
             training.executor.write_state(&last.state)?;
         }
