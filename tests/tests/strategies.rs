@@ -41,6 +41,9 @@ fn kernels() -> Vec<Vec<&'static str>> {
         let precision = if fixtures::has_bf16() { "bf16" } else { "f32" };
         kernels.push(vec!["--kernels", "onednn", "--precision", precision]);
     }
+    if cfg!(feature = "candle") {
+        kernels.push(vec!["--device", "candle-cpu"]);
+    }
     kernels
 }
 
@@ -74,6 +77,29 @@ fn each_strategy_changes_what_it_says() {
     let more = [arguments("staged", &data), vec!["--stages", "9"]].concat();
     let refused = sandbox.fail(&more);
     assert!(refused.contains("tuning.stages"), "{refused}");
+}
+
+/// The share of the test images that a fine-tune's report names.
+#[cfg(feature = "candle")]
+fn top1(sandbox: &Sandbox, strategy: &str) -> f64 {
+    let report = sandbox.path(&format!("data/models/{strategy}/1/report.json"));
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(report).expect("a report")).expect("JSON");
+    report["test"]["top1"].as_f64().expect("a share")
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn each_strategy_ends_on_a_device_where_it_ends_on_the_processor() {
+    let [(own, data), (device, same)] = [sandbox(), sandbox()];
+    for strategy in ["head", "last_stage", "staged", "full"] {
+        let _output = own.succeed(&[arguments(strategy, &data), vec!["--device", "cpu"]].concat());
+        let output = device.succeed(&[arguments(strategy, &same), vec!["--device", "candle-cpu"]].concat());
+        // A head alone is trained on features, which the engine computes.
+        let said = output.contains("kernels candle on candle-cpu f32: chosen by --device candle-cpu");
+        assert_eq!(said, strategy != "head", "{output}");
+        let (own, device) = (top1(&own, strategy), top1(&device, strategy));
+        assert!((own - device).abs() <= 0.005, "{strategy}: {own} and {device}");
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, Select
 use server::serve::{LiveSettings, Reload};
 use server::store::{ModelStore, StoreError};
 use server::{allocator, http::router, jobs, serve, starter, telemetry};
+use trainer::backend::DeviceChoice;
 
 use parse::CommandLine;
 
@@ -170,7 +171,7 @@ impl CommandContext {
     /// Answers requests. A compute backend that is asked for by name and is missing is an error at start, not a job's.
     fn serve(&self, args: &ServeArgs) -> Result<()> {
         allocator::configure();
-        if self.kernels.kernels != KernelChoice::Auto {
+        if self.kernels.kernels != KernelChoice::Auto || self.kernels.device != DeviceChoice::Auto {
             self.kernels()?;
         }
         self.store()?;

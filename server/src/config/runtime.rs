@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use trainer::backend::Precision;
+use trainer::backend::{DeviceChoice, Precision};
 
 /// The flags of the engine.
 #[derive(Debug, Clone, Args)]
@@ -62,7 +62,18 @@ pub enum EngineChoice {
 /// The flags of the training backend.
 #[derive(Debug, Clone, Args)]
 pub struct KernelArgs {
-    /// The backend that trains: `auto` takes oneDNN if its library is found, else graft's own kernels, and says which and
+    /// Where networks are trained: `auto` takes a graphics processor if this graft was built for one and there is one, else the
+    /// processor, and says which and why; `candle-cpu` is the processor by a device's kernels, slower and there to be compared
+    #[arg(
+        long,
+        env = "GRAFT_DEVICE",
+        global = true,
+        value_name = "auto|cpu|cuda|cuda:N|metal|candle-cpu",
+        default_value_t
+    )]
+    device: DeviceChoice,
+
+    /// What trains on the processor: `auto` takes oneDNN if its library is found, else graft's own kernels, and says which and
     /// why
     #[arg(long, env = "GRAFT_KERNELS", global = true, value_enum, default_value_t = KernelChoice::Auto)]
     kernels: KernelChoice,
@@ -79,7 +90,9 @@ pub struct KernelArgs {
 /// The training backend that the user wants, as plain values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelOptions {
-    /// The backend, or the best one that there is.
+    /// Where networks are trained.
+    pub device: DeviceChoice,
+    /// What trains on the processor, or the best one that there is.
     pub kernels: KernelChoice,
     /// The precision of activations.
     pub precision: Precision,
@@ -92,7 +105,7 @@ impl KernelArgs {
     #[must_use]
     pub fn resolve(self) -> KernelOptions {
         let library = self.onednn_lib.filter(|path| !path.as_os_str().is_empty());
-        KernelOptions { kernels: self.kernels, precision: self.precision, library }
+        KernelOptions { device: self.device, kernels: self.kernels, precision: self.precision, library }
     }
 }
 
@@ -100,7 +113,8 @@ impl KernelOptions {
     /// The same options as arguments of another graft process.
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["--kernels".into(), self.kernels.name().into()];
+        let mut arguments: Vec<OsString> = vec!["--device".into(), self.device.to_string().into()];
+        arguments.extend(["--kernels".into(), self.kernels.name().into()]);
         arguments.extend(["--precision".into(), self.precision.name().into()]);
         arguments.extend(self.library.iter().flat_map(|path| ["--onednn-lib".into(), path.into()]));
         arguments
@@ -136,8 +150,14 @@ mod tests {
     #[test]
     fn another_process_is_told_the_same() {
         let library = Some("libdnnl.so.3".into());
-        let options = KernelOptions { kernels: KernelChoice::Onednn, precision: Precision::Bf16, library };
-        let expected = ["--kernels", "onednn", "--precision", "bf16", "--onednn-lib", "libdnnl.so.3"];
+        let options = KernelOptions {
+            device: DeviceChoice::Cpu,
+            kernels: KernelChoice::Onednn,
+            precision: Precision::Bf16,
+            library,
+        };
+        let expected =
+            ["--device", "cpu", "--kernels", "onednn", "--precision", "bf16", "--onednn-lib", "libdnnl.so.3"];
         assert_eq!(options.arguments(), expected);
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use thiserror::Error;
-use trainer::backend::{ComputeBackend, OneDnn, OneDnnError, Precision};
+use trainer::backend::{ChosenDevice, ComputeBackend, DeviceChoice, DeviceError, OneDnn, OneDnnError, Precision};
 
 use super::Library;
 use super::search::{Candidate, candidates};
@@ -12,7 +12,7 @@ use crate::config::{DataDir, KernelChoice, KernelOptions};
 /// The training backend of this process.
 #[derive(Debug, Clone)]
 pub struct SelectedKernels {
-    /// graft's own kernels or oneDNN.
+    /// graft's own kernels, oneDNN, or a device's.
     pub kernels: ComputeBackend,
     /// Why they were chosen, as the second half of a sentence.
     pub reason: String,
@@ -29,18 +29,34 @@ pub enum KernelError {
         /// Each candidate, and why it is not used.
         tried: String,
     },
-    /// graft's own kernels compute in `f32` only.
-    #[error("--precision bf16 needs oneDNN; use --kernels onednn or --precision f32")]
+    /// Only oneDNN computes in anything but `f32`.
+    #[error("--precision bf16 needs oneDNN; use --device cpu and --kernels onednn, or --precision f32")]
     Precision,
+    /// The user asked for a device that there is not.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
 }
 
-/// Loads oneDNN unless the user chose graft's own kernels. `auto` falls back to graft's own and gives the reason; asking
+/// Takes the device that the user wants. On the processor loads oneDNN unless the user chose graft's own kernels. `auto` falls back to graft's own and gives the reason; asking
 /// for oneDNN, or for a precision that only oneDNN has, never falls back.
 ///
 /// # Errors
 /// [`KernelError`].
 pub fn kernels(options: &KernelOptions, data: &DataDir) -> Result<SelectedKernels, KernelError> {
-    let rust = |reason| SelectedKernels { kernels: ComputeBackend::Rust, reason };
+    let ChosenDevice { backend, reason } = options.device.find()?;
+    match (backend, options.precision) {
+        (Some(kernels), Precision::F32) => return Ok(SelectedKernels { kernels, reason }),
+        // A graphics processor that was not asked for gives way to a precision that was.
+        (Some(_), Precision::Bf16) if options.device != DeviceChoice::Auto => return Err(KernelError::Precision),
+        _ => {}
+    }
+    // Where a graphics processor could have been taken, it belongs to the reason that it was not.
+    let is_built = cfg!(any(feature = "cuda", feature = "metal"));
+    let because = |kernels: String| match options.device {
+        DeviceChoice::Auto if is_built => format!("{kernels}; {reason}"),
+        _ => kernels,
+    };
+    let rust = |reason| SelectedKernels { kernels: ComputeBackend::Rust, reason: because(reason) };
     match (options.kernels, options.precision) {
         (KernelChoice::Rust, Precision::F32) => return Ok(rust("chosen by --kernels".to_owned())),
         (KernelChoice::Rust, Precision::Bf16) => return Err(KernelError::Precision),
@@ -48,7 +64,7 @@ pub fn kernels(options: &KernelOptions, data: &DataDir) -> Result<SelectedKernel
     }
     let tried = match onednn(options.library.as_deref(), data) {
         Ok((library, candidate)) => {
-            let reason = format!("found {}", candidate.place);
+            let reason = because(format!("found {}", candidate.place));
             return Ok(SelectedKernels { kernels: ComputeBackend::OneDnn(library, options.precision), reason });
         }
         Err(refused) if refused.is_empty() => "no library was found".to_owned(),
@@ -88,7 +104,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let library: PathBuf = folder.path().join("libdnnl.so.3");
         std::fs::write(&library, "no library").unwrap();
-        let options = KernelOptions { kernels, precision, library: Some(library) };
+        let options = KernelOptions { device: DeviceChoice::Cpu, kernels, precision, library: Some(library) };
         super::kernels(&options, &DataDir::new(folder.path()))
     }
 

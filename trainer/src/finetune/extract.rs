@@ -13,7 +13,7 @@ use super::image::{ImageFile, decode_view, pixels};
 use super::prepare::Preparation;
 use super::stage::{BadFiles, Progress};
 use super::{FinetuneError, Task};
-use crate::backend::CpuExecutor;
+use crate::backend::Executor;
 use crate::data::augment::{View, views};
 use crate::data::{BadFile, DatasetError, LabelSets, Sample, Split, check_classes};
 use crate::events::{Observer, Phase};
@@ -229,7 +229,7 @@ fn check_finite(samples: &[&ImageFile], features: &LabeledFeatures) -> Result<()
 /// The feature maps that a network makes of a view of images: `[n, h, w, c]`.
 pub(super) fn maps(
     task: &Task<'_>,
-    network: &CpuExecutor,
+    network: &dyn Executor,
     samples: &[&Sample],
     view: View,
 ) -> Result<Vec<f32>, FinetuneError> {

@@ -14,7 +14,7 @@ use super::prepare::Preparation;
 use super::probe::{FeatureTransform, ProbeTask, probe};
 use super::strategy::{FinetuneStrategy, trained};
 use super::{Base, FinetuneError, Task};
-use crate::backend::{ComputeBackend, CpuExecutor, Parameter};
+use crate::backend::{ComputeBackend, ExecError, Executor, ExecutorSpec, Parameter};
 use crate::data::augment::View;
 use crate::estimate::PhaseEstimate;
 use crate::events::{Event, Observer, Phase, Unobserved};
@@ -64,12 +64,18 @@ impl StepTask<'_> {
     pub(super) fn time(&self) -> Result<Option<StepSeconds>, FinetuneError> {
         let Some(names) = trained(self.graph, self.head, self.strategy, self.stages) else { return Ok(None) };
         let trains = |parameter: &Parameter| names.contains(&parameter.name);
-        let mut executor = CpuExecutor::with_backend(self.graph, self.params, trains, self.backend)?;
-        let noise: Vec<f32> = (0..TIMED * executor.inputs()).map(|at| (at * 7919 % 256) as f32).collect();
+        let Self { graph, params, .. } = *self;
+        let mut executor = self.backend.open(&ExecutorSpec { graph, params, trains: &trains, update: None })?;
+        let inputs = graph.shape(graph.input()).len();
+        let noise: Vec<f32> = (0..TIMED * inputs).map(|at| (at * 7919 % 256) as f32).collect();
+        let step = |executor: &mut dyn Executor| -> Result<(), ExecError> {
+            let outputs = executor.forward_train(&noise, 0)?.len();
+            executor.backward(&vec![1.0 / outputs as f32; outputs])
+        };
         // The first step also makes plans; the second is like all others.
-        executor.profile(&noise)?;
+        step(&mut *executor)?;
         let clock = Instant::now();
-        executor.profile(&noise)?;
+        step(&mut *executor)?;
         let train = clock.elapsed().as_secs_f64() / TIMED as f64;
         let clock = Instant::now();
         executor.infer_nhwc(&noise)?;

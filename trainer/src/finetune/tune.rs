@@ -17,7 +17,7 @@ use super::prepare::Preparation;
 use super::probe::LinearProbe;
 use super::strategy::FinetuneStrategy;
 use super::{FinetuneError, Task};
-use crate::backend::{CpuExecutor, Parameter};
+use crate::backend::{ExecutorSpec, Parameter};
 use crate::data::augment::{Augmentation, views};
 use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
 use crate::data::{LabelSets, Sample};
@@ -127,10 +127,10 @@ fn train(
     };
     let mut params = network.params.clone();
     fitted.params.iter().for_each(|(name, tensor)| params.insert(name, tensor.clone()));
-    let executor = CpuExecutor::new(&network.graph, &params)?;
+    let executor = task.backend.exact().open(&ExecutorSpec::frozen(&network.graph, &params))?;
     let result = |rows: &[usize]| -> Result<SubsetResult, FinetuneError> {
         let images = images(context, rows, Augmentation::default())?;
-        let logits = fit::logits(&executor, &images, tuning.batch_size)?;
+        let logits = fit::logits(&*executor, &images, tuning.batch_size)?;
         Ok(SubsetResult::new(logits, table.truths(&table.numbers(rows)), None))
     };
     Ok(Outcome {
@@ -189,10 +189,10 @@ impl TuneRun<'_> {
             let mib = |bytes: usize| bytes >> 20;
             return Err(FinetuneError::Memory { needed: mib(bytes), limit: mib(MAPS) });
         }
-        let prefix = CpuExecutor::with_backend(&cut.prefix, &network.params, |_| false, task.backend)?;
+        let prefix = task.backend.open(&ExecutorSpec::frozen(&cut.prefix, &network.params))?;
         let examples = |rows: &[usize], count: usize| -> Result<FeatureExamples, FinetuneError> {
             let samples: Vec<&Sample> = rows.iter().map(|&row| samples[row]).collect();
-            let views = views(count).into_iter().map(|view| maps(task, &prefix, &samples, view));
+            let views = views(count).into_iter().map(|view| maps(task, &*prefix, &samples, view));
             let classes = samples.iter().map(|sample| sample.class).collect();
             Ok(FeatureExamples::new(views.collect::<Result<_, _>>()?, classes, task.options.seed))
         };

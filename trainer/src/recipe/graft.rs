@@ -6,7 +6,7 @@ use models::graph::{GraftedGraph, NodeId};
 use models::{Graph, Network, Params, Preprocess, init};
 
 use super::{Plan, Recipe, RecipeError};
-use crate::backend::{ComputeBackend, CpuExecutor};
+use crate::backend::{ComputeBackend, Executor, ExecutorSpec};
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::head::LabeledFeatures;
 use crate::finetune::{FinetuneOptions, FinetuneStrategy, HEAD, ProbeTask, probe, trained};
@@ -57,8 +57,8 @@ impl Plan {
         let Some(HeadFirst { nodes: [features, head], images }) = &self.head_first else { return Ok(()) };
         observer.event(Event::Phase { phase: Phase::Features });
         let prefix = self.graph.prefix(*features);
-        let executor = CpuExecutor::with_backend(&prefix, &self.params, |_| false, backend).map_err(FitError::from)?;
-        let table = features_of(images, &executor, self.options.batch_size, observer)?;
+        let executor = backend.open(&ExecutorSpec::frozen(&prefix, &self.params)).map_err(FitError::from)?;
+        let table = features_of(images, &*executor, self.options.batch_size, observer)?;
         let options = FinetuneOptions { seed: self.options.seed, ..FinetuneOptions::default() }.head();
         let validation = LabeledFeatures::default();
         let task = ProbeTask {
@@ -83,7 +83,7 @@ impl Plan {
 /// What the frozen part makes of all images in their order.
 fn features_of(
     images: &ImageExamples,
-    frozen: &CpuExecutor,
+    frozen: &dyn Executor,
     batch_size: usize,
     observer: &mut dyn Observer,
 ) -> Result<LabeledFeatures, RecipeError> {

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::{Plan, Recipe, RecipeError, RunOptions};
-use crate::backend::{ComputeBackend, CpuExecutor};
+use crate::backend::{ComputeBackend, ExecutorSpec};
 use crate::data::{Checksum, DatasetError, checksum};
 use crate::events::{Event, Observer, Phase};
 use crate::fit::{self, CheckpointOptions, Fitted, LogOptions, Logs, Progress, Run, Task};
@@ -204,8 +204,13 @@ impl OpenRun<'_> {
         let test = match &plan.test {
             None => None,
             Some(images) => {
-                let executor = CpuExecutor::new(&plan.graph, &fitted.params).map_err(fit::FitError::from)?;
-                Some(fit::evaluate(&executor, images, None, plan.options.batch_size)?)
+                let executor = self
+                    .of
+                    .backend
+                    .exact()
+                    .open(&ExecutorSpec::frozen(&plan.graph, &fitted.params))
+                    .map_err(fit::FitError::from)?;
+                Some(fit::evaluate(&*executor, images, None, plan.options.batch_size)?)
             }
         };
         let model = folder.join(format!("{}.onnx", recipe.run.model));

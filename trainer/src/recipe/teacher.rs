@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{LoadOptions, Plan, RecipeError};
-use crate::backend::{ComputeBackend, CpuExecutor};
+use crate::backend::{ComputeBackend, Executor, ExecutorSpec};
 use crate::data::augment::View;
 use crate::data::{BadFilePolicy, Checksum, DatasetError, Sample};
 use crate::events::{Event, Observer, Phase};
@@ -131,7 +131,7 @@ impl Plan {
 /// A teacher that answers.
 struct TeacherSession<'a> {
     preprocess: &'a Preprocess,
-    executor: CpuExecutor,
+    executor: Box<dyn Executor>,
     cache: FeatureCache,
     /// The number that the teacher has for each class.
     classes: Vec<usize>,
@@ -150,7 +150,7 @@ impl<'a> TeacherSession<'a> {
             .with("backend", backend.identity());
         let identity = identity.sha256().map_err(FitError::from)?;
         let cache = FeatureCache::open(cache, &identity, classes.len()).map_err(TeacherError::from)?;
-        let executor = CpuExecutor::with_backend(graph, params, |_| false, backend).map_err(FitError::from)?;
+        let executor = backend.open(&ExecutorSpec::frozen(graph, params)).map_err(FitError::from)?;
         Ok(Self { preprocess: &spec.preprocess, executor, cache, classes, loading })
     }
 
