@@ -15,6 +15,11 @@ pub struct MemoryArgs {
     /// How long a request waits for its model to be loaded, in milliseconds; later it is answered 503
     #[arg(long, env = "GRAFT_MAX_LOAD_MS", default_value_t = 10_000, value_name = "MS")]
     max_load_ms: u64,
+
+    /// The memory for answers that are kept, such as 64M: an image that a model has answered is answered again without being
+    /// decoded or run [default: none are kept]
+    #[arg(long, env = "GRAFT_ANSWER_CACHE", value_name = "BYTES", value_parser = bytes)]
+    answer_cache: Option<u64>,
 }
 
 /// How much memory models may take, as plain values.
@@ -24,13 +29,16 @@ pub struct MemoryConfig {
     pub budget: Option<u64>,
     /// How long a request waits for its model to be loaded.
     pub load_wait: Duration,
+    /// The bytes for answers that are kept; `None` keeps none.
+    pub answers: Option<u64>,
 }
 
 impl MemoryArgs {
     /// The flags as plain values.
     #[must_use]
     pub fn resolve(&self) -> MemoryConfig {
-        MemoryConfig { budget: self.memory_budget, load_wait: Duration::from_millis(self.max_load_ms) }
+        let load_wait = Duration::from_millis(self.max_load_ms);
+        MemoryConfig { budget: self.memory_budget, load_wait, answers: self.answer_cache }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::finetune::{FinetuneContext, JobChecker};
 use crate::http::budget::ByteBudget;
 use crate::http::middleware::refusals::RefusalLog;
 use crate::imports::ModelImporter;
-use crate::inference::{Decoder, InferenceOptions, MemoryOptions, Registry};
+use crate::inference::{AnswerCache, Decoder, InferenceOptions, MemoryOptions, Registry};
 use crate::jobs::{ChildCommand, JobsHandle, Planner};
 use crate::label_studio::{LabelStudioOptions, Trainings};
 use crate::metrics::{Metrics, resident_bytes};
@@ -179,6 +179,7 @@ impl AppState {
                 // Only a budget needs the number, and there is none where it cannot be read.
                 resident: Arc::new(|| resident_bytes().unwrap_or(0)),
             },
+            answers: AnswerCache::new(config.memory.answers),
             metrics: metrics.clone(),
         };
         Ok(Self(Arc::new(Services {

@@ -7,6 +7,7 @@
 //! passed, releases its queue permits and is not run.
 
 mod admission;
+mod answers;
 mod decoder;
 mod lanes;
 mod memory;
@@ -30,6 +31,7 @@ use thiserror::Error;
 
 use crate::metrics::Metrics;
 
+pub use answers::AnswerCache;
 pub use decoder::Decoder;
 pub use lanes::RunProfile;
 pub use memory::MemoryOptions;
@@ -60,6 +62,8 @@ pub struct InferenceOptions {
     pub max_accuracy_drop: f64,
     /// What models may take, and how they are loaded.
     pub memory: MemoryOptions,
+    /// What models have answered.
+    pub answers: AnswerCache,
     /// Where stages and batches are counted.
     pub metrics: Metrics,
 }

@@ -15,6 +15,7 @@ use trainer::evaluate::TestViews;
 use trainer::quantize::VariantKind;
 
 use super::admission::{Admission, QueuePermit};
+use super::answers::ModelAnswers;
 use super::decoder::{DecodeContext, Decoder};
 use super::lanes::Lanes;
 use super::plan::{PlanInput, ServingPlan};
@@ -41,6 +42,7 @@ pub struct Model {
     preprocess: Arc<Preprocess>,
     admission: Arc<Admission>,
     metrics: ModelMetrics,
+    answers: ModelAnswers,
     memory: u64,
     plan: Arc<ServingPlan>,
     /// Other variants of its version that requests asked for.
@@ -144,7 +146,7 @@ impl Model {
         let decoded = 2 * options.max_batch + options.decoders;
         let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
         let tested = admission.clone();
-        let metrics = options.metrics.clone();
+        let (metrics, answers) = (options.metrics.clone(), options.answers.of_model());
         let (max_batch, profile, max_accuracy_drop) = (options.max_batch, options.profile, options.max_accuracy_drop);
         let opened = spawn_blocking(move || {
             let context = VariantContext { open: &open_wide, store: &store, max_batch, max_accuracy_drop };
@@ -200,6 +202,7 @@ impl Model {
             preprocess,
             admission,
             metrics,
+            answers,
             memory,
             plan,
             others,
@@ -386,6 +389,12 @@ impl Model {
     {
         let AdmittedImage { image, views, mut permits, deadline } = image;
         let arrival = Instant::now();
+        let keyed = self.answers.keyed(image, views).await;
+        let (image, key) = keyed.map_err(|error| InferenceError::Failed(ended(error)))?;
+        if let Some(logits) = key.and_then(|key| self.answers.get(&key)) {
+            self.metrics.answered_again();
+            return Ok(ImageRun { prepare: Duration::ZERO, answer: Ok(ImageLogits::kept(logits)) });
+        }
         if let Some(permit) = permits.first_mut() {
             self.admission.wait_to_decode(permit).await;
         }
@@ -399,8 +408,11 @@ impl Model {
         };
         let views = views.of(input).into_iter().zip(permits);
         let answers = views.map(|(input, permit)| self.answer(PermittedImage { input, permit, waited, deadline }));
-        let answers = try_join_all(answers).await?;
-        Ok(ImageRun { prepare, answer: Ok(ImageLogits::mean(&answers)) })
+        let answer = ImageLogits::mean(&try_join_all(answers).await?);
+        if let Some(key) = key {
+            self.answers.keep(key, &answer.logits);
+        }
+        Ok(ImageRun { prepare, answer: Ok(answer) })
     }
 
     /// Queues an image, when it is first polled, and waits for its logits.

@@ -9,7 +9,7 @@ use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tenso
 use onnx::{Engine, EngineError, EngineKind, EngineSet, Outputs};
 use trainer::finetune::golden::{Golden, answers};
 
-use super::{InferenceOptions, MemoryOptions, RunProfile};
+use super::{AnswerCache, InferenceOptions, MemoryOptions, RunProfile};
 use crate::metrics::Metrics;
 use crate::store::{Artifacts, ModelContent, ModelStore};
 
@@ -26,6 +26,7 @@ pub(crate) fn options(max_batch: usize, queue: usize) -> InferenceOptions {
         max_wait,
         max_accuracy_drop,
         memory,
+        answers: AnswerCache::default(),
         metrics,
     }
 }

@@ -44,6 +44,7 @@ struct Inner {
     stage_seconds: Histograms<StageLabels>,
     batches: Histograms<ModelLabels>,
     images: Family<ModelLabels, Counter>,
+    answered_again: Family<ModelLabels, Counter>,
     loads: Family<NameLabels, Counter>,
     unloads: Family<NameLabels, Counter>,
     shadow_images: Family<ShadowLabels, Counter>,
@@ -65,6 +66,7 @@ impl Default for Metrics {
             stage_seconds: Family::new_with_constructor(seconds),
             batches: Family::new_with_constructor(sizes),
             images: Family::default(),
+            answered_again: Family::default(),
             loads: Family::default(),
             unloads: Family::default(),
             shadow_images: Family::default(),
@@ -81,6 +83,7 @@ impl Default for Metrics {
         add.metric("graft_stage_seconds", "Stages of a classification, for each image", &inner.stage_seconds);
         add.metric("graft_batch_images", "Images in one run of a model", &inner.batches);
         add.metric("graft_images", "Images that a model has answered", &inner.images);
+        add.metric("graft_images_answered_again", "Images answered from the cache of answers", &inner.answered_again);
         add.metric("graft_model_loads", "How often a version of a model was loaded", &inner.loads);
         add.metric("graft_model_unloads", "How often a model was unloaded to make room", &inner.unloads);
         add.metric(
@@ -213,6 +216,11 @@ impl ModelMetrics {
         self.metrics.0.batches.get_or_create(&self.labels).observe(images as f64);
         self.metrics.0.images.get_or_create(&self.labels).inc_by(images as u64);
         self.counter.batch(images, duration);
+    }
+
+    /// An image had its logits from the cache of answers.
+    pub fn answered_again(&self) {
+        self.metrics.0.answered_again.get_or_create(&self.labels).inc();
     }
 
     /// A request's images have their logits.

@@ -4,7 +4,7 @@ use models::preprocess::PreparedImage;
 use serde::{Deserialize, Serialize};
 
 /// Views of an image whose answers are averaged (test-time augmentation): it may be better, and takes as many times as long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum), value(rename_all = "snake_case"))]

@@ -75,7 +75,7 @@ impl TestServer {
             max_batch: 2,
             profile: crate::inference::RunProfile::Auto,
             max_accuracy_drop: 0.5,
-            memory: MemoryConfig { budget: None, load_wait: Duration::from_secs(10) },
+            memory: MemoryConfig { budget: None, load_wait: Duration::from_secs(10), answers: None },
             drain_delay_seconds: 0,
             drain_seconds: 1,
             #[cfg(feature = "grpc")]
