@@ -49,8 +49,8 @@ export function colored(color, seed, level) {
 }
 
 /** A picture of stripes of several colors: what a model that tells colors apart cannot be sure of. */
-export function striped(colors) {
-  return png(64, (x) => COLORS[colors[Math.floor(x / 4) % colors.length]]);
+export function striped(colors, width = 4) {
+  return png(64, (x) => COLORS[colors[Math.floor(x / width) % colors.length]]);
 }
 
 /** A picture that no compression makes smaller: three bytes for each pixel. */
