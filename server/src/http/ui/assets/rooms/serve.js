@@ -80,7 +80,7 @@ async function openModel({ main, life }, name) {
   };
   const section = (/** @type {string} */ key, /** @type {any} */ content) => h('section', null, h('h2', null, t(key)), content);
   const model = await refresh();
-  fill(main, head, h('div.stack', null, how, section('serve.traffic', traffic.element), shadow, section('serve.versions', versions),
+  fill(main, head, h('div.stack', null, how, section('serve.versions', versions), shadow, section('serve.traffic', traffic.element),
     model.state !== 'BACKBONE' && section('serve.use', snippets(name)), about));
   await traffic.update().catch(complain);
   life.every(2000, () => traffic.update());
