@@ -48,7 +48,8 @@ for (const [look, options] of Object.entries(LOOKS)) {
     if (only.length > 0 && !only.includes(room)) continue;
     await visit(page, address, path);
     await prepare?.(page);
-    await page.waitForFunction(() => [...document.images].every((image) => image.complete && image.src !== ''));
+    // Those in view: the others are not fetched yet.
+    await page.waitForFunction(() => [...document.images].every((image) => image.getBoundingClientRect().top > innerHeight || (image.complete && image.src !== '')));
     await page.waitForTimeout(800);
     await page.evaluate(() => window.scrollTo(0, 0));
     const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY });
