@@ -135,6 +135,7 @@ impl Training<'_> {
 }
 
 /// A part of a batch that is computed at once.
+#[derive(Clone, Copy)]
 struct Part<'a> {
     inputs: &'a [f32],
     classes: &'a [usize],
