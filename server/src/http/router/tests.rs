@@ -264,11 +264,17 @@ async fn models_are_listed_and_described() {
     let answer = server.get("/models").await;
     let [bones, model] = answer.ok()["data"].as_array().unwrap().as_slice() else { panic!("{}", answer.body) };
     assert_eq!((&bones["name"], &bones["state"]), (&json!("bones"), &json!("BACKBONE")));
+    let mut model = model.clone();
+    // What was measured is another number each time.
+    let plan = model.as_object_mut().and_then(|model| model.remove("plan")).unwrap();
+    assert!(plan["alone_ms"].is_f64() && plan["busy_ms"] == plan["alone_ms"], "{plan}");
+    assert_eq!((&plan["variant"], &plan["variants"], &plan["profile"]), (&json!("f32"), &json!([]), &json!("auto")));
+    assert_eq!((&plan["lanes"], &plan["reason"]), (&json!(1), &json!("there is one thread")));
     let expected = json!({
         "name": "colors", "state": "READY", "version": 1, "live": 1, "default": false, "versions": [1],
-        "architecture": "colors", "classes": 3, "scores": "softmax"
+        "architecture": "colors", "classes": 3, "scores": "softmax", "built_in": false
     });
-    assert_eq!(model, &expected);
+    assert_eq!(model, expected);
     let answer = server.get("/models/colors").await;
     let model = answer.ok();
     assert_eq!(model["labels"], json!(["red", "green", "blue"]));
