@@ -207,7 +207,7 @@ fn a_variant_that_costs_too_much_accuracy_or_that_the_engine_cannot_run_does_not
 
     let server = sandbox.serve(&["--engine", "tract"]);
     let model = json(server.get("/models/colors"));
-    assert_eq!(model["plan"]["variant"], "f32", "{model}");
+    assert_ne!(model["plan"]["variant"], "int8", "{model}");
     let reason = variant(&model["plan"]["variants"], "int8")["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("use ONNX Runtime"), "{reason}");
 }
@@ -227,7 +227,8 @@ fn a_variant_that_does_not_reproduce_its_logits_on_this_machine_does_not_answer(
     fs::write(&file, serde_json::to_vec(&recorded).unwrap()).unwrap();
     let server = sandbox.serve(&[]);
     let model = json(server.get("/models/colors"));
-    assert_eq!((&model["state"], &model["plan"]["variant"]), (&json!("READY"), &json!("f32")), "{model}");
+    // On a busy machine `fp16`, which computes as `f32` does, may seem faster.
+    assert!(model["state"] == "READY" && model["plan"]["variant"] != "int8", "{model}");
     let reason = variant(&model["plan"]["variants"], "int8")["reason"].as_str().unwrap().to_owned();
     assert!(reason.contains("golden image 0") && reason.contains("of the largest"), "{reason}");
 }
