@@ -10,7 +10,7 @@ use super::calls::target;
 use super::frame::{Message, read};
 use super::proto::{
     InferInputTensor, InferOutputTensor, InferParameter, InferRequestedOutputTensor, InferTensorContents,
-    ModelInferRequest, ModelInferResponse, ParameterChoice,
+    ModelInferRequest, ModelInferResponse,
 };
 use crate::http::problem::{ApiError, Code};
 use crate::http::state::AppState;
@@ -154,11 +154,7 @@ fn refuse_shared_memory(kind: &str, name: &str, parameters: &Parameters) -> Resu
 /// A parameter that is a number, 0 or more.
 fn whole(parameters: &Parameters, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(parameter) = parameters.get(name) else { return Ok(None) };
-    let number = match parameter.choice {
-        Some(ParameterChoice::Int64(number)) => u64::try_from(number).ok(),
-        Some(ParameterChoice::Uint64(number)) => Some(number),
-        _ => None,
-    };
+    let number = parameter.uint64.or_else(|| parameter.int64.and_then(|number| u64::try_from(number).ok()));
     let invalid = || ApiError::new(Code::InvalidBody, format!("parameters.{name}: send a whole number, 0 or more"));
     number.map(Some).ok_or_else(invalid)
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use prost::{Message, Oneof};
+use prost::Message;
 
 /// The requests `ServerLive`, `ServerReady` and `ServerMetadata`.
 #[derive(Clone, PartialEq, Message)]
@@ -121,24 +121,13 @@ pub(super) struct InferTensorContents {
     pub(super) bytes_contents: Vec<Bytes>,
 }
 
-#[derive(Clone, PartialEq, Message)]
+/// One of five types, of which numbers are read; on the wire a choice is a field like any other.
+#[derive(Clone, Copy, PartialEq, Message)]
 pub(super) struct InferParameter {
-    #[prost(oneof = "ParameterChoice", tags = "1, 2, 3, 4, 5")]
-    pub(super) choice: Option<ParameterChoice>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
-pub(super) enum ParameterChoice {
-    #[prost(bool, tag = "1")]
-    Bool(bool),
-    #[prost(int64, tag = "2")]
-    Int64(i64),
-    #[prost(string, tag = "3")]
-    String(String),
-    #[prost(double, tag = "4")]
-    Double(f64),
-    #[prost(uint64, tag = "5")]
-    Uint64(u64),
+    #[prost(int64, optional, tag = "2")]
+    pub(super) int64: Option<i64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(super) uint64: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

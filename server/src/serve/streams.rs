@@ -26,8 +26,8 @@ const REQUESTS: u32 = 100;
 const HEAD_BYTES: u32 = 64 << 10;
 /// Bytes that a client may send before they are read.
 const WINDOW: u32 = 512 << 10;
-/// How long a client has for taking its last answers, after it had no request for long.
-const LAST_ANSWERS: Duration = Duration::from_secs(30);
+/// How long a client has for taking its last answers and for saying that it knows of the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
 /// What answers the requests of a connection.
 pub(super) struct Streams {
@@ -57,17 +57,15 @@ impl Streams {
             .initial_connection_window_size(WINDOW);
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
-            ended = &mut connection => ended,
-            () = told(&mut stopped) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-            () = idle_for(idle, watched) => {
-                state.time_out(ConnectionEnd::IdleTimeout);
-                connection.as_mut().graceful_shutdown();
-                // A client that takes nothing has gone.
-                timeout(LAST_ANSWERS, connection).await.unwrap_or(Ok(()))
-            }
+            ended = &mut connection => return ended,
+            () = told(&mut stopped) => {}
+            () = idle_for(idle, watched.clone()) => state.time_out(ConnectionEnd::IdleTimeout),
+        }
+        connection.as_mut().graceful_shutdown();
+        // A client that takes nothing and acknowledges nothing has gone.
+        tokio::select! {
+            ended = connection => ended,
+            () = idle_for(LAST_ANSWERS, watched) => Ok(()),
         }
     }
 }

@@ -58,7 +58,7 @@ fn client_timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     millis.map(|millis| Some(Duration::from_millis(millis))).ok_or_else(invalid)
 }
 
-/// "Timeout → TimeoutValue TimeoutUnit", a "positive integer as ASCII string of at most 8 digits" and hours, minutes, seconds,
+/// A value and a unit: a "positive integer as ASCII string of at most 8 digits" and hours, minutes, seconds,
 /// milli-, micro- or nanoseconds (PROTOCOL-HTTP2.md of gRPC).
 fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -24,7 +24,7 @@ impl TestServer {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = grpc::router(self.state.clone()).oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        let response = grpc::router(self.state.clone()).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().into();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
