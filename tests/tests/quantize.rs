@@ -113,7 +113,9 @@ fn scores(server: &Server, address: &str) -> Vec<(String, f64)> {
     let predictions = answer["results"][0]["predictions"].as_array().unwrap_or_else(|| panic!("{answer}"));
     let mut scores: Vec<(String, f64)> = predictions
         .iter()
-        .map(|prediction| (prediction["label"].as_str().unwrap().to_owned(), prediction["score"].as_f64().unwrap()))
+        .map(|prediction| {
+            (prediction["label"].as_str().expect("a label").to_owned(), prediction["score"].as_f64().expect("a score"))
+        })
         .collect();
     scores.sort_by(|a, b| a.0.cmp(&b.0));
     scores

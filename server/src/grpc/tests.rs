@@ -13,8 +13,8 @@ use super::fields;
 use super::proto::{
     InferInputTensor, InferOutputTensor, InferParameter, InferRequestedOutputTensor, InferTensorContents, ModelIndex,
     ModelInferRequest, ModelInferResponse, ModelMetadataResponse, ModelReadyResponse, ModelRepositoryParameter,
-    ModelRequest, RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelRequest,
-    ServerLiveResponse, ServerMetadataResponse, ServerReadyResponse, TensorMetadata,
+    ModelRequest, RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelRequest, ServerLiveResponse,
+    ServerMetadataResponse, ServerReadyResponse, TensorMetadata,
 };
 use super::statistics::{
     InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsResponse, StatisticDuration,

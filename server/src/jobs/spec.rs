@@ -10,6 +10,7 @@ use crate::quantize::QuantizeSpec;
 
 /// The work of one job. In the database and between processes it is a JSON object whose field `job` names the kind.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are as many as jobs that are looked at, and most train")]
 pub enum JobSpec {
     /// Train a new model on a stored one and publish it.
     Finetune(FinetuneSpec),
