@@ -76,12 +76,11 @@ fn skip_to(printed: &mut Peekable<impl Iterator<Item = String>>, expected: &str)
 
 /// A shell in the sandbox in which `graft` is the program, and the user's folder is the sandbox.
 fn shell(sandbox: &Sandbox, command: &str) -> Command {
-    let folder = graft().parent().expect("a folder").to_owned();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let paths = [folder].into_iter().chain(std::env::split_paths(&path));
+    let program = graft();
+    let folder = program.parent().and_then(Path::to_str).expect("a folder");
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(sandbox.path(""));
-    shell.env("PATH", std::env::join_paths(paths).expect("plain paths")).env("GRAFT_DATA_DIR", sandbox.path("data"));
+    shell.args(["-c", &format!("PATH='{folder}':\"$PATH\"\n{command}")]).current_dir(sandbox.path(""));
+    shell.env("GRAFT_DATA_DIR", sandbox.path("data"));
     shell.env("GRAFT_LOG", "error").env("COLUMNS", "200");
     shell
 }

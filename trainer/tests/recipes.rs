@@ -122,7 +122,7 @@ fn check_decay(plan: &Plan, [decayed, plain]: [Params; 2]) {
     for node in plan.graph.nodes() {
         for (name, declared) in node.params() {
             let [start, decayed, plain] =
-                [&plan.params, &decayed, &plain].map(|params| params.get(name).unwrap().data());
+                [&plan.params, &decayed, &plain].map(|params| params.get(name).expect("the parameter").data());
             let is_kernel = matches!(node.op, Op::Conv2d(_)) && declared.role == "weight";
             if is_kernel {
                 convolutions += 1;

@@ -67,12 +67,13 @@ pub(super) fn run(args: &QuantizeArgs, context: &CommandContext) -> Result<()> {
     }
     print(&quantized.report)?;
     output::line(format_args!("stored `{name}` version {version}: version {source} with its variants"))?;
-    Ok(match live {
+    match live {
         true => output::line(format_args!("it takes the place of version {source}"))?,
         false => output::line(format_args!(
             "version {source} is not live; `graft models live {name} {version}` lets the new one answer"
         ))?,
-    })
+    }
+    Ok(())
 }
 
 /// Prints the report for people; everything is in the JSON.
