@@ -72,7 +72,7 @@ def main(program: Path, picture: Path) -> None:
             show(
                 "curl --silent localhost:8080/finetune --json '"
                 f'{{"name": "things", "dataset": {{"kind": "folder", "path": "{folder}/graft-demo/pictures"}}}}'
-                "' | head -c 230"
+                "' | head -c 190"
             )
         finally:
             server.send_signal(signal.SIGTERM)
