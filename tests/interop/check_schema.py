@@ -22,13 +22,14 @@ def options(**values: object) -> dict:
 
 GOOD = {
     "the least": BASE,
+    "the model inside as the base": {key: value for key, value in BASE.items() if key != "base_model"},
     "a stored data set": BASE | {"dataset": {"kind": "stored", "name": "nothing", "snapshot": 3}},
     "every kind of option": options(strategy="staged", views=2, label_smoothing=0.0, tuning={"epochs": 3, "layer_decay": 1.0}),
     "the ends of bounds": options(views=64, seed=2**53 - 1, learning_rate=1000, test=0.89, tuning={"stages": 1000}),
     "a head by SGD": options(head_solver="sgd", epochs=1_000_000),
 }
 BAD = {
-    "no base": {key: value for key, value in BASE.items() if key != "base_model"},
+    "no name": {key: value for key, value in BASE.items() if key != "name"},
     "an unknown field": BASE | {"colour": "red"},
     "an unknown option": options(epoch=3),
     "an unknown strategy": options(strategy="magic"),
