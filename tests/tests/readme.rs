@@ -109,6 +109,9 @@ fn photographs_of_flowers_are_learned_as_the_readme_shows_it() {
 
 #[test]
 fn the_first_minute_and_the_server_after_it_are_as_the_readme_shows_them() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return fixtures::say_skipped("install curl");
+    }
     // The lines are those of this engine.
     let Some(_library) = fixtures::Library::OnnxRuntime.path() else { return };
     let sandbox = Sandbox::default();
