@@ -33,6 +33,8 @@ enum StarterError {
     Params(#[from] ParamsError),
     #[error(transparent)]
     Golden(#[from] GoldenError),
+    #[error("there is no memory for the drawings that test it")]
+    Memory,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -55,8 +57,11 @@ fn publish(store: &ModelStore) -> Result<(), StarterError> {
         return Ok(());
     }
     let network = network()?;
-    let drawings = THINGS.into_iter().filter_map(|thing| Some((thing, thing.draw(DRAWING)?)));
-    let drawings = drawings.map(|(thing, drawing)| (format!("{}.png", thing.name()), drawing.to_png())).collect();
+    let drawings = THINGS.into_iter().map(|thing| {
+        let drawing = thing.draw(DRAWING).ok_or(StarterError::Memory)?;
+        Ok((format!("{}.png", thing.name()), drawing.to_png()))
+    });
+    let drawings = drawings.collect::<Result<_, StarterError>>()?;
     let golden = golden::answers(&network, drawings)?;
     let content = ModelContent::Native(Box::new(network));
     let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[], quantized: None };

@@ -63,6 +63,12 @@ fn the_demo_learns_drawings_and_knows_those_that_it_has_not_seen() {
     let top1 = said.lines().find_map(|line| line.strip_prefix("test top-1 ")?.split(' ').next()?.parse::<f64>().ok());
     assert!(top1.unwrap() >= 75.0, "{said}");
     assert!(said.contains("graft finetune --data FOLDER"), "{said}");
+
+    let said = newcomer(&sandbox, &["demo", "--out", text(&folder), "--pictures", "8"]);
+    assert!(said.contains("stored `demo` version 2"), "{said}");
+    let shown = newcomer(&sandbox, &["models", "show", "demo", "--output", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["live"], 2, "the second demonstration shows what it has trained itself");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 use server::demo::{self, THINGS};
-use server::finetune::{DeployOptions, FinetuneSpec};
+use server::finetune::{DeployMode, DeployOptions, FinetuneSpec};
 use server::store::ModelName;
 use trainer::data::{DatasetSource, Layout};
 use trainer::finetune::FinetuneOptions;
@@ -51,16 +51,17 @@ pub(super) fn run(args: &DemoArgs, context: &CommandContext) -> Result<ExitCode>
         dataset: DatasetSource { layout: Layout::default(), path: drawn.data.clone(), classes: vec![] }.into(),
         name: name.clone(),
         options: FinetuneOptions::default(),
-        deploy: DeployOptions::default(),
+        // A second demonstration shows what it has trained, not what the first has.
+        deploy: DeployOptions { mode: DeployMode::OnSuccess, ..DeployOptions::default() },
         webhook: None,
     };
     finetune::train(&spec, context)?;
 
     output::line(format_args!("\n3. pictures that it has not seen"))?;
-    let unseen = drawn.unseen.map(|(_, path)| path).to_vec();
-    let status = classify::run(&ClassifyArgs::of(name.clone(), unseen.clone()), context)?;
+    let unseen = drawn.unseen.map(|(_, path)| path);
+    let status = classify::run(&ClassifyArgs::of(name.clone(), unseen.to_vec()), context)?;
 
-    let unseen = unseen.first().map(|path| path.display().to_string()).unwrap_or_default();
+    let [unseen, ..] = unseen.map(|path| path.display().to_string());
     output::line(format_args!(
         "\nthat took {:.1} s. The same with your own pictures, in a folder with a folder for each class:",
         clock.elapsed().as_secs_f64()
