@@ -84,6 +84,11 @@ machete:
 typos:
     typos
 
+# A wheel for this machine, in target/wheels, and what it gives in an empty environment; PYTHON needs maturin
+wheel python="python3":
+    {{ python }} -m maturin build --release
+    {{ python }} tests/interop/check_wheel.py target/wheels/graft_vision-*.whl
+
 # Build the container image
 docker tag="graft":
     docker build --tag {{ tag }} .

@@ -47,8 +47,10 @@ pub(super) struct Wheel {
 /// A kind of place to look in.
 #[derive(Debug)]
 pub(super) enum Location {
-    /// The executable's folder, `../lib`, and these folders below each folder of `../lib`: pip may have installed both.
-    BesideExecutable(&'static [&'static str]),
+    /// The executable's folder and `../lib`.
+    BesideExecutable,
+    /// A folder among the modules of the Python environment that the executable is in: pip may have installed both.
+    Environment(&'static str),
     /// The folder that `graft runtime install` writes to.
     DataFolder,
     /// A folder below each line that a Python program prints.
@@ -104,7 +106,8 @@ const ONNX_RUNTIME: LibrarySpec = LibrarySpec {
             || (name.starts_with("libonnxruntime.") && name.ends_with(".dylib"))
     },
     locations: &[
-        ("beside the executable", Location::BesideExecutable(&["site-packages/onnxruntime/capi"])),
+        ("beside the executable", Location::BesideExecutable),
+        ("in the Python environment of this program", Location::Environment("onnxruntime/capi")),
         ("in the data folder", Location::DataFolder),
         (
             "in the Python package onnxruntime",
@@ -145,7 +148,7 @@ const ONEDNN: LibrarySpec = LibrarySpec {
     }],
     is_library: |name| ONEDNN_NAMES.contains(&name),
     locations: &[
-        ("beside the executable", Location::BesideExecutable(&[])),
+        ("beside the executable", Location::BesideExecutable),
         ("in the data folder", Location::DataFolder),
         (
             "among the libraries of Python",

@@ -32,7 +32,8 @@ pub(super) fn candidates<'a>(
 
 fn files(spec: &LibrarySpec, location: &Location, data: &Path) -> Vec<PathBuf> {
     let folders = match location {
-        Location::BesideExecutable(packages) => beside_executable(packages),
+        Location::BesideExecutable => executable_folder().map_or(vec![], |bin| vec![bin.clone(), bin.join("../lib")]),
+        Location::Environment(package) => executable_folder().map_or(vec![], |bin| environment(&bin, package)),
         Location::DataFolder => vec![data.to_owned()],
         Location::Python { program, folder } => python(program).map(|prefix| Path::new(&prefix).join(folder)).collect(),
         Location::Folders(folders) => folders.iter().map(PathBuf::from).collect(),
@@ -41,15 +42,28 @@ fn files(spec: &LibrarySpec, location: &Location, data: &Path) -> Vec<PathBuf> {
     folders.iter().flat_map(|folder| libraries(spec, folder)).collect()
 }
 
-/// The executable's folder, `../lib`, and the folders of `packages` below each folder of `../lib`.
-fn beside_executable(packages: &[&str]) -> Vec<PathBuf> {
-    let executable = std::env::current_exe();
-    let Some(folder) = executable.ok().and_then(|path| path.parent().map(Path::to_owned)) else { return vec![] };
-    let lib = folder.join("..").join("lib");
-    let below = fs::read_dir(&lib).into_iter().flatten().flatten().map(|entry| entry.path());
-    let below: Vec<PathBuf> =
-        below.flat_map(|python| packages.iter().map(move |package| python.join(package))).collect();
-    [folder, lib].into_iter().chain(below).collect()
+/// Without links: pipx and uv link to the program from elsewhere.
+fn executable_folder() -> Option<PathBuf> {
+    let executable = std::env::current_exe().ok()?.canonicalize().ok()?;
+    executable.parent().map(Path::to_owned)
+}
+
+/// The folders of a package in the Python environment whose programs are in `bin`, those of the newest Python first:
+/// `lib/python3.*/site-packages`, or `dist-packages` in Debian's own Python, `lib64` in Fedora's, `Lib\site-packages` on Windows.
+fn environment(bin: &Path, package: &str) -> Vec<PathBuf> {
+    let mut libs: Vec<PathBuf> =
+        ["../lib", "../lib64"].iter().filter_map(|lib| bin.join(lib).canonicalize().ok()).collect();
+    // In a virtual environment the second is a link to the first.
+    libs.dedup();
+    let pythons = libs.into_iter().flat_map(|lib| {
+        let names = fs::read_dir(&lib).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+        names.retain(|name| name.starts_with("python"));
+        names.sort_by_key(|name| std::cmp::Reverse(version(name)));
+        names.into_iter().map(|name| lib.join(name)).chain([lib.clone()]).collect::<Vec<_>>()
+    });
+    let modules = pythons.flat_map(|python| ["site-packages", "dist-packages"].map(|folder| python.join(folder)));
+    modules.map(|folder| folder.join(package)).collect()
 }
 
 /// The lines that a program prints. No Python is as good as one without the library.
@@ -99,6 +113,54 @@ mod tests {
             .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
             .collect();
         assert_eq!(names, ["libonnxruntime.so.1.32.0", "libonnxruntime.so.1.9.0"]);
+    }
+
+    /// The environment is a prefix with `bin`, and files of which each is made with its folders.
+    fn found_in(files: &[&str]) -> Vec<String> {
+        let prefix = tempfile::tempdir().unwrap();
+        let bin = prefix.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        for file in files {
+            let file = prefix.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let root = prefix.path().canonicalize().unwrap();
+        let folders = environment(&bin, "onnxruntime/capi");
+        let found = folders.iter().flat_map(|folder| libraries(Library::OnnxRuntime.spec(), folder));
+        found.map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn the_library_that_pip_puts_beside_the_program_is_found_wherever_pythons_keep_modules() {
+        for file in [
+            "lib/python3.12/site-packages/onnxruntime/capi/libonnxruntime.so.1.32.0",
+            "lib/python3.12/site-packages/onnxruntime/capi/libonnxruntime.1.32.0.dylib",
+            "lib/python3/dist-packages/onnxruntime/capi/libonnxruntime.so.1.32.0",
+            "lib64/python3.12/site-packages/onnxruntime/capi/libonnxruntime.so.1.32.0",
+            "lib/site-packages/onnxruntime/capi/onnxruntime.dll",
+        ] {
+            assert_eq!(found_in(&[file]), [file]);
+        }
+    }
+
+    #[test]
+    fn of_several_pythons_the_newest_comes_first() {
+        let of = |python: &str| format!("lib/{python}/site-packages/onnxruntime/capi/libonnxruntime.so.1.32.0");
+        let [old, new, other] = ["python3.9", "python3.14", "perl5.36"].map(of);
+        assert_eq!(found_in(&[&old, &new, &other]), [new, old]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_second_name_of_the_same_folder_gives_no_second_candidate() {
+        let prefix = tempfile::tempdir().unwrap();
+        fs::create_dir_all(prefix.path().join("bin")).unwrap();
+        fs::create_dir_all(prefix.path().join("lib/python3.12")).unwrap();
+        std::os::unix::fs::symlink("lib", prefix.path().join("lib64")).unwrap();
+        let folders = environment(&prefix.path().join("bin"), "onnxruntime/capi");
+        let once = |folder: &PathBuf| folders.iter().filter(|other| *other == folder).count() == 1;
+        assert!(folders.iter().all(once), "{folders:?}");
     }
 
     #[test]
