@@ -1,14 +1,18 @@
 //! The one list of addresses; routes and their documentation are made from it together.
 
+use std::future::ready;
+
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{post, put};
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::http::adapters::{custom_vision, hugging_face, sagemaker, tf_serving, torch_serve, vertex};
 use crate::http::bounds;
@@ -73,22 +77,29 @@ impl utoipa::Modify for Keys {
     }
 }
 
-/// The program's HTTP interface, and its description.
-pub fn router(state: AppState) -> (Router, utoipa::openapi::OpenApi) {
+/// The program's HTTP interface.
+pub fn router(state: AppState) -> Router {
     let (routes, mut openapi) = routes().split_for_parts();
     bounds::describe(&mut openapi);
-    let router = routes.merge(ui::routes()).merge(SwaggerUi::new("/docs").url("/openapi.json", openapi.clone()));
+    let router = routes.merge(ui::routes()).merge(description(&openapi));
     let router = guarded(router, &state);
     // Outside the guard: browsers send no key when they ask for leave.
     let router = match security::cors(state.access.origins()) {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    let router = router
+    router
         .layer(middleware::from_fn(security::headers))
         .layer(middleware::from_fn_with_state(state.clone(), respond::respond))
-        .with_state(state);
-    (router, openapi)
+        .with_state(state)
+}
+
+/// The description as a file and as a page. It is kept as text, since the tree of it takes 9 MB.
+fn description(openapi: &utoipa::openapi::OpenApi) -> Router<AppState> {
+    let text = serde_json::to_vec(openapi).map(Bytes::from).map_err(ApiError::internal);
+    let answer = move || ready(text.clone().map(|text| ([(CONTENT_TYPE, "application/json")], text)));
+    let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
+    Router::new().route("/openapi.json", get(answer)).merge(page)
 }
 
 /// What every request goes through before it comes to a route, whatever protocol it is of.

@@ -101,7 +101,7 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
         listener.serve(Routers { protocol: Protocol::Grpc, interface, https_only }, stopped.clone())
     }));
     let listener = Listener::new(socket, &state, room, certificates.clone());
-    let (interface, https_only) = (router(state.clone()).0, https_only(state.clone()));
+    let (interface, https_only) = (router(state.clone()), https_only(state.clone()));
     let http = listener.serve(Routers { protocol: Protocol::Http, interface, https_only }, stopped);
     #[cfg(feature = "grpc")]
     let http = async { tokio::join!(http, grpc).0 };

@@ -12,7 +12,7 @@ use models::Tensor;
 use models::preprocess::ImageBatch;
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::logging::LoggerFunction;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use ort::session::{NoSelectedOutputs, RunOptions, Session};
 use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 use thiserror::Error;
@@ -152,11 +152,29 @@ struct SessionSpec<'a> {
     optimization: GraphOptimizationLevel,
     /// Weights that are used in the place of those in the file.
     weights: &'a [(String, Arc<DynValue>)],
+    packing: Packing<'a>,
+}
+
+/// What becomes of the copies of weights that kernels of matrix products make in an order of their own.
+#[derive(Clone, Copy)]
+enum Packing<'a> {
+    /// They take the place of the session's weights.
+    Own,
+    /// They stand beside weights that sessions share, and are shared as well.
+    Shared(&'a PrepackedWeights),
+    /// There are none.
+    Off,
 }
 
 impl OrtEngine {
     pub(super) fn open(file: &[u8], threads: NonZeroUsize) -> Result<Self, EngineError> {
-        Self::of(SessionSpec { file, threads, optimization: GraphOptimizationLevel::All, weights: &[] })
+        Self::of(SessionSpec {
+            file,
+            threads,
+            optimization: GraphOptimizationLevel::All,
+            weights: &[],
+            packing: Packing::Own,
+        })
     }
 
     /// An engine with all threads for an image that is alone, and one with a single thread for each of them. They have the
@@ -176,7 +194,7 @@ impl OrtEngine {
     }
 
     fn of(spec: SessionSpec<'_>) -> Result<Self, EngineError> {
-        let SessionSpec { file, threads, optimization, weights } = spec;
+        let SessionSpec { file, threads, optimization, weights, packing } = spec;
         let runtime = loaded().ok_or(EngineError::NotLoaded)?;
         let mut builder = session_builder(runtime, optimization).map_err(refused)?;
         if threads != runtime.threads {
@@ -189,6 +207,11 @@ impl OrtEngine {
         for (name, weight) in weights {
             builder = builder.with_initializer(name, weight.clone()).map_err(refused)?;
         }
+        builder = match packing {
+            Packing::Own => builder,
+            Packing::Shared(packed) => builder.with_prepacked_weights(packed).map_err(refused)?,
+            Packing::Off => builder.with_prepacking(false).map_err(refused)?,
+        };
         let session = builder.commit_from_memory(file).map_err(refused)?;
         let fixed_batch = match session.inputs().first().map(Outlet::dtype) {
             Some(ValueType::Tensor { shape, .. }) => shape.first().and_then(|&dim| usize::try_from(dim).ok()),

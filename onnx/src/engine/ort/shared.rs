@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights};
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 use prost::Message;
 
-use super::{OrtEngine, SessionSpec, loaded, refused, session_builder};
+use super::{OrtEngine, Packing, SessionSpec, loaded, refused, session_builder};
 use crate::engine::EngineError;
 use crate::proto::{ModelProto, TensorProto, data_type};
 
@@ -22,6 +22,9 @@ const LEAST: usize = 4096;
 pub(super) struct OptimizedModel {
     file: Vec<u8>,
     weights: Vec<(String, Arc<DynValue>)>,
+    /// For 8-bit weights, whose kernels are fast in their own order alone. In f32 an image takes as long without it (ResNet-50
+    /// 0.99 times, the linear layers of VGG-16 0.87 times), and the copy would be a second one of each linear layer.
+    packed: Option<PrepackedWeights>,
 }
 
 impl OptimizedModel {
@@ -38,13 +41,15 @@ impl OptimizedModel {
         drop(builder.commit_from_memory(file).map_err(refused)?);
         let file = std::fs::read(&path).map_err(refused)?;
         let model = ModelProto::decode(file.as_slice()).map_err(refused)?;
+        let initializers = || model.graph.iter().flat_map(|graph| &graph.initializer);
         let mut weights = Vec::new();
-        for initializer in model.graph.iter().flat_map(|graph| &graph.initializer) {
+        for initializer in initializers() {
             if let Some(tensor) = shared(initializer).map_err(refused)? {
                 weights.push((initializer.name.clone(), Arc::new(tensor)));
             }
         }
-        Ok(Self { file, weights })
+        let packed = initializers().any(is_quantized).then(PrepackedWeights::new);
+        Ok(Self { file, weights, packed })
     }
 
     /// A session with so many threads.
@@ -53,8 +58,13 @@ impl OptimizedModel {
     /// [`EngineError::Open`].
     pub(super) fn open(&self, threads: NonZeroUsize) -> Result<OrtEngine, EngineError> {
         let (file, weights) = (self.file.as_slice(), self.weights.as_slice());
-        OrtEngine::of(SessionSpec { file, threads, optimization: GraphOptimizationLevel::Disable, weights })
+        let packing = self.packed.as_ref().map_or(Packing::Off, Packing::Shared);
+        OrtEngine::of(SessionSpec { file, threads, optimization: GraphOptimizationLevel::Disable, weights, packing })
     }
+}
+
+fn is_quantized(initializer: &TensorProto) -> bool {
+    initializer.raw_data.len() >= LEAST && [data_type::INT8, data_type::UINT8].contains(&initializer.data_type)
 }
 
 /// A tensor of ours, or nothing for one that is small or of a kind that weights seldom are.

@@ -118,7 +118,7 @@ impl TestServer {
     }
 
     async fn send(&self, request: Request<Body>) -> TestResponse {
-        let response = router(self.state.clone()).0.oneshot(request).await.unwrap();
+        let response = router(self.state.clone()).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

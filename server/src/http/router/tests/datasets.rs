@@ -24,7 +24,7 @@ impl TestServer {
     }
 
     pub(super) async fn raw(&self, request: Request<Body>) -> (StatusCode, axum::http::HeaderMap, Vec<u8>) {
-        let (parts, body) = router(self.state.clone()).0.oneshot(request).await.unwrap().into_parts();
+        let (parts, body) = router(self.state.clone()).oneshot(request).await.unwrap().into_parts();
         (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
     }
 

@@ -5,7 +5,7 @@ use crate::access::{NewKey, Role};
 
 /// The lines of `GET /metrics` that start like this.
 async fn counted(server: &TestServer, start: &str) -> Vec<String> {
-    let response = router(server.state.clone()).0.oneshot(Request::get("/metrics").body(Body::empty()).unwrap());
+    let response = router(server.state.clone()).oneshot(Request::get("/metrics").body(Body::empty()).unwrap());
     let bytes = to_bytes(response.await.unwrap().into_body(), usize::MAX).await.unwrap();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let mut lines: Vec<String> = text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect();
@@ -24,7 +24,7 @@ async fn every_request_is_counted_once_by_its_outcome() {
     let (_sender, stuck) = tokio::sync::oneshot::channel::<()>();
     let body = Body::new(StuckBody(stuck));
     let request = Request::post("/classify/bytes?model=colors").body(body).unwrap();
-    let gone = tokio::time::timeout(Duration::from_millis(50), router(server.state.clone()).0.oneshot(request)).await;
+    let gone = tokio::time::timeout(Duration::from_millis(50), router(server.state.clone()).oneshot(request)).await;
     assert!(gone.is_err(), "the request has no answer");
 
     assert_eq!(

@@ -100,7 +100,7 @@ async fn an_onnx_file_is_fetched_whole_in_ranges_and_not_twice() {
     let fetch = async |headers: &[(&str, &str)]| {
         let request = Request::get("/models/colors/versions/2/onnx");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let response = router(server.state.clone()).0.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = router(server.state.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap())
     };
