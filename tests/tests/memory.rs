@@ -11,8 +11,11 @@ use std::time::Instant;
 
 use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
+use models::zoo;
+use onnx::{ExportOptions, export};
 use serde_json::Value;
 use tests::images::{base_model, example, write};
+use tests::parity::scrambled;
 use tests::server::{Sandbox, Server, json, text};
 
 /// What a container may have in which uploads of every kind must not end the server.
@@ -43,9 +46,10 @@ fn classes(server: &Server, model: &str) -> Value {
 }
 
 /// Sends the same file so many times at once, and returns the statuses.
-fn upload(server: &Server, file: &[u8], times: usize) -> Vec<u16> {
+fn upload(server: &Server, model: &str, file: &[u8], times: usize) -> Vec<u16> {
+    let address = format!("/classify/bytes?model={model}");
     thread::scope(|scope| {
-        let send = || server.post("/classify/bytes?model=base", "image/png", file.to_vec()).status().as_u16();
+        let send = || server.post(&address, "application/octet-stream", file.to_vec()).status().as_u16();
         let clients: Vec<_> = (0..times).map(|_| scope.spawn(send)).collect();
         clients.into_iter().map(|client| client.join().expect("an answer")).collect()
     })
@@ -89,7 +93,7 @@ fn sixty_large_uploads_at_once_stay_within_a_container_and_are_given_back() {
     let server = sandbox.serve(&[]);
     let expected = classes(&server, "base");
     let before = memory(&server, "VmRSS");
-    let statuses = upload(&server, &large_bmp(), 60);
+    let statuses = upload(&server, "base", &large_bmp(), 60);
     // Refused for the bytes in memory, or for the wait; never anything else.
     assert!(statuses.iter().all(|status| [200, 429, 503].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&200), "{statuses:?}");
@@ -107,7 +111,7 @@ fn images_that_decode_to_half_a_gigabyte_are_refused_by_their_headers() {
     let bomb = flat_png(12_780);
     assert!(bomb.len() < 1 << 20, "{} bytes for 490 MB", bomb.len());
     let before = memory(&server, "VmHWM");
-    assert_eq!(upload(&server, &bomb, 8), [422; 8]);
+    assert_eq!(upload(&server, "base", &bomb, 8), [422; 8]);
     let most = memory(&server, "VmHWM");
     assert!(most < before + 20, "{before} MB, then {most} MB");
     assert_eq!(classes(&server, "base"), expected);
@@ -121,7 +125,7 @@ fn images_that_an_operator_allows_to_be_large_are_decoded_one_at_a_time() {
     let server = sandbox.serve(&limits);
     let expected = classes(&server, "base");
     let before = memory(&server, "VmRSS");
-    let statuses = upload(&server, &flat_png(12_780), 8);
+    let statuses = upload(&server, "base", &flat_png(12_780), 8);
     // A slow machine does not come to the last of them within the time that a request has.
     assert!(statuses.iter().all(|status| [200, 504].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&200), "{statuses:?}");
@@ -139,7 +143,7 @@ fn large_images_for_one_model_do_not_hold_up_another() {
     let large = flat_png(5000);
     let started = Instant::now();
     thread::scope(|scope| {
-        let crowd = scope.spawn(|| upload(&server, &large, 20));
+        let crowd = scope.spawn(|| upload(&server, "base", &large, 20));
         // All of them have arrived, and the first are being decoded.
         server.wait("the images wait", || (waiting(&server, "base") >= 15).then_some(()));
         let asked = Instant::now();
@@ -188,6 +192,25 @@ fn a_memory_budget_holds_for_more_models_than_fit() {
     }
     let threads = fs::read_dir(format!("/proc/{}/task", server.child().id())).expect("Linux").count();
     assert!(threads < 40, "{threads} threads");
+}
+
+/// A bound of 100 MB over the file, of which a release build's code and ONNX Runtime's take 51 MB.
+#[test]
+fn a_model_is_held_once_whatever_number_of_sessions_it_has() {
+    const OVER_THE_FILE: u64 = 46;
+    let Some(_library) = fixtures::Library::OnnxRuntime.path() else { return };
+    let sandbox = Sandbox::default();
+    let graph = zoo::find("resnet50").expect("an architecture").graph([224, 224], 1000).expect("a graph");
+    let exported = export(&scrambled(&graph), &ExportOptions::default()).expect("a file");
+    write(&sandbox.path("resnet50.onnx"), &exported);
+    let _output = sandbox.succeed(&["import", text(&sandbox.path("resnet50.onnx")), "--name", "resnet50"]);
+    let file = exported.len() as u64 >> 20;
+    let server = sandbox.serve(&["--engine", "ort", "--no-starter"]);
+    for _ in 0..5 {
+        assert_eq!(upload(&server, "resnet50", &example("red"), 4), [200; 4]);
+    }
+    let held = memory(&server, "RssAnon");
+    assert!(held <= file + OVER_THE_FILE, "{held} MB for a file of {file} MB");
 }
 
 #[test]
