@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertAccessible, assertCalm, openBrowser, openPage, Server, TOO_LONG, visit } from './harness.mjs';
 import { colored } from './pictures.mjs';
-import { trainedColors } from './steps.mjs';
+import { train, trainedColors } from './steps.mjs';
 
 const NETWORK = process.env.NETWORK;
 const ROOMS = ['try', 'data', 'data/colors', 'train', 'train/new/colors', 'look', 'serve', 'serve/colors', 'serve/add', 'feedback'];
@@ -136,6 +136,32 @@ test('every room keeps to the rules', { timeout: TOO_LONG }, async (of) => {
     assert.deepEqual(matrix, report.test.confusion);
     assert.equal(await page.getByRole('heading', { name: 'Worst mistakes' }).count(), report.answers.mistakes.length > 0 ? 1 : 0);
     assert.equal(await page.getByRole('heading', { name: 'Most uncertain answers' }).count(), report.answers.uncertain.length > 0 ? 1 : 0);
+  });
+
+  await of.test('a test picture with a wrong label is the worst mistake, and is shown', async () => {
+    const form = new FormData();
+    form.set('label', 'blue');
+    form.set('image', new Blob([colored('red', 777)]), 'red-called-blue.png');
+    assert.ok((await fetch(`${server.address}/datasets/colors/images`, { method: 'POST', body: form })).ok);
+    const { data } = await server.get('/datasets/colors/images?limit=100');
+    const tested = data.filter(({ file_name: name }) => name === 'red-called-blue.png' || /-[0-2]\.png$/.test(name)).map(({ id }) => id);
+    assert.ok(tested.length > 3, `${tested.length} pictures to test with`);
+    const moved = await fetch(`${server.address}/datasets/colors/move`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ images: tested, subset: 'test' }) });
+    assert.ok(moved.ok, await moved.text());
+    await visit(page, server.address, 'train/new/colors');
+    await page.getByLabel('When it is ready').selectOption('none');
+    await train(page);
+
+    await visit(page, server.address, 'look/colors/3');
+    const mistakes = page.locator('section', { has: page.getByRole('heading', { name: 'Worst mistakes' }) }).getByRole('listitem');
+    await mistakes.first().waitFor();
+    assert.equal(await mistakes.count(), 1);
+    const text = await mistakes.innerText();
+    assert.match(text, /Is blue/);
+    assert.match(text, /red-called-blue\.png/);
+    assert.match(text, /Taken for red/);
+    await mistakes.scrollIntoViewIfNeeded();
+    await page.waitForFunction(() => [...document.querySelectorAll('.pictures img')].some((image) => image.complete && image.naturalWidth > 0));
   });
   assertCalm(page);
 });
