@@ -35,6 +35,26 @@ impl fmt::Display for EngineKind {
     }
 }
 
+/// What computes inside ONNX Runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// ONNX Runtime's own kernels.
+    #[default]
+    Cpu,
+    /// OpenVINO, on the processor and in `f32`; see [`ort::load_openvino`].
+    OpenVino,
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Provider::Cpu => "cpu",
+            Provider::OpenVino => "openvino",
+        })
+    }
+}
+
 /// Runs one model. An engine belongs to one thread and is never behind a lock: ONNX Runtime's sessions want `&mut`.
 pub trait Engine: Send {
     /// Which engine this is.
@@ -82,6 +102,9 @@ pub enum EngineError {
     /// ONNX Runtime was asked for before its library was loaded.
     #[error("ONNX Runtime is not loaded; run `graft runtime install`, or choose the engine tract")]
     NotLoaded,
+    /// OpenVINO was asked for before its library was loaded, or in another engine than ONNX Runtime.
+    #[error("OpenVINO is not loaded; run `graft runtime install openvino`, or choose the provider cpu")]
+    NoProvider,
     /// The engine refuses the file.
     #[error("{engine} cannot open the model: {reason}")]
     Open {
@@ -120,6 +143,14 @@ pub fn open(kind: EngineKind, file: &[u8], threads: NonZeroUsize) -> Result<Box<
     })
 }
 
+/// Opens a model in ONNX Runtime with OpenVINO in it, which runs the whole model or refuses it.
+///
+/// # Errors
+/// As [`open`], and [`EngineError::NoProvider`] before [`ort::load_openvino`].
+pub fn open_in_openvino(file: &[u8], threads: NonZeroUsize) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(ort::OrtEngine::open_in_openvino(file, threads)?))
+}
+
 /// Engines of one model, for images that come alone and for many at once.
 ///
 /// A second thread for an image costs 16 to 28 % more processor time (measured on two cores: SqueezeNet, ResNet-50, VGG-16),
@@ -152,6 +183,17 @@ pub fn open_set(kind: EngineKind, file: &[u8], threads: NonZeroUsize) -> Result<
         EngineKind::Ort => ort::OrtEngine::open_set(file, threads),
         EngineKind::Tract => tract::TractEngine::open_set(file, threads),
     }
+}
+
+/// Opens a model for a server with OpenVINO in ONNX Runtime. Every engine has weights of its own.
+///
+/// # Errors
+/// As [`open_in_openvino`].
+pub fn open_set_in_openvino(file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
+    let wide = open_in_openvino(file, threads)?;
+    let narrow = if threads == NonZeroUsize::MIN { 0 } else { threads.get() };
+    let narrow = (0..narrow).map(|_| open_in_openvino(file, NonZeroUsize::MIN)).collect::<Result<_, _>>()?;
+    Ok(EngineSet { narrow, ..EngineSet::single(wide) })
 }
 
 /// The engines that can be opened in this process.

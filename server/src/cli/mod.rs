@@ -177,7 +177,8 @@ impl CommandContext {
         self.store()?;
         let config = args.resolve(self.data.clone(), self.kernels.clone(), self.log.clone());
         let reload: Reload = Box::new(|| Ok(LiveSettings { log: parse::parse()?.cli.log.log }));
-        serve::serve(config, self.select()?, &reload)
+        let engine = self.select()?.with_providers(&args.provider.resolve(), &self.data)?;
+        serve::serve(config, engine, &reload)
     }
 }
 

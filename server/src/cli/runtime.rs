@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
+use onnx::EngineKind;
 use serde_json::json;
+use server::config::ProviderOptions;
 use server::runtime::{self, Library};
 
 use super::CommandContext;
@@ -21,7 +23,7 @@ pub(super) enum RuntimeCommand {
         #[arg(long, env = "GRAFT_PYTHON", default_value = "python3", value_name = "FILE")]
         python: PathBuf,
     },
-    /// Say which engine would serve, and why, and which oneDNN there is for training
+    /// Say which engine would serve, and why, and which OpenVINO and oneDNN there are
     Show(OutputArgs),
 }
 
@@ -32,6 +34,8 @@ pub(super) enum LibraryName {
     Onnxruntime,
     /// oneDNN, for training on processors with matrix units
     Onednn,
+    /// OpenVINO, which computes inside ONNX Runtime when the server answers, on Intel's processors
+    Openvino,
 }
 
 pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<()> {
@@ -40,7 +44,12 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
             let library = match library {
                 LibraryName::Onnxruntime => Library::OnnxRuntime,
                 LibraryName::Onednn => Library::OneDnn,
+                LibraryName::Openvino => Library::OpenVino,
             };
+            if library == Library::OpenVino {
+                // It loads into ONNX Runtime, which is to say whether it does.
+                context.select()?;
+            }
             output::line(format_args!("downloading {} with pip", library.spec().requirement))?;
             let file = runtime::install(library, &context.data.runtime_dir(), python)?;
             output::line(format_args!("installed {}", file.display()))?;
@@ -53,6 +62,10 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
 fn show(format: OutputArgs, context: &CommandContext) -> Result<()> {
     let engine = context.select()?;
     let onednn = runtime::onednn(None, &context.data);
+    let openvino = match engine.kind {
+        EngineKind::Ort => runtime::openvino(&ProviderOptions::default(), &context.data),
+        EngineKind::Tract => Err("it computes inside ONNX Runtime, which is not used".to_owned()),
+    };
     let reasons = |refused: &[_]| refused.iter().map(ToString::to_string).collect::<Vec<String>>().join("; ");
     if format.is_json() {
         let onednn = match &onednn {
@@ -61,13 +74,22 @@ fn show(format: OutputArgs, context: &CommandContext) -> Result<()> {
             }
             Err(refused) => json!({"missing": reasons(refused)}),
         };
+        let openvino = match &openvino {
+            Ok(candidate) => json!({"place": candidate.place}),
+            Err(missing) => json!({"missing": missing}),
+        };
         let (kind, version, threads, reason) = (engine.kind, engine.version, engine.threads, engine.reason);
         return Ok(output::json(&json!({
             "engine": {"kind": kind, "version": version, "threads": threads, "reason": reason},
+            "openvino": openvino,
             "onednn": onednn,
         }))?);
     }
     output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
+    match openvino {
+        Ok(candidate) => output::line(format_args!("OpenVINO found {}", candidate.place))?,
+        Err(missing) => output::line(format_args!("no OpenVINO: {missing}"))?,
+    }
     match onednn {
         Ok((library, candidate)) => {
             output::line(format_args!("oneDNN {} found {}", library.version(), candidate.place))?;

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{
     AccessArgs, CollectArgs, CollectOptions, DataDir, DataRootArgs, DatasetLimitArgs, DatasetLimits, HttpLimitArgs,
-    HttpLimits, JobArgs, KernelOptions, LabelStudioArgs, LogArgs, MemoryArgs, MemoryConfig, ReadyPolicy, TrackingArgs,
-    WebhookArgs,
+    HttpLimits, JobArgs, KernelOptions, LabelStudioArgs, LogArgs, MemoryArgs, MemoryConfig, ProviderArgs, ReadyPolicy,
+    TrackingArgs, WebhookArgs,
 };
 use crate::inference::RunProfile;
 use crate::jobs::JobOptions;
@@ -52,6 +52,10 @@ pub struct ServeArgs {
     /// The most images in one run of a model; it takes what is waiting and never waits for more
     #[arg(long, env = "GRAFT_MAX_BATCH", default_value_t = NonZeroUsize::MIN, value_name = "N")]
     pub max_batch: NonZeroUsize,
+
+    /// What computes inside ONNX Runtime.
+    #[command(flatten)]
+    pub provider: ProviderArgs,
 
     /// What the engines of a model are chosen for
     #[arg(long, env = "GRAFT_PROFILE", value_enum, default_value_t, value_name = "PROFILE")]

@@ -13,6 +13,8 @@ mod lanes;
 mod memory;
 mod model;
 mod plan;
+mod providers;
+mod race;
 mod registry;
 mod rehearsal;
 mod run;
@@ -37,6 +39,7 @@ pub use lanes::RunProfile;
 pub use memory::MemoryOptions;
 pub use model::{ImageRequest, InferenceResult, Model};
 pub use plan::ServingPlan;
+pub use providers::ProviderStatus;
 pub use registry::{LookupError, PromoteError, Registry, ShadowSample, VariantError};
 pub use self_test::check_version;
 pub use shadow::{

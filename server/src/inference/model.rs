@@ -19,6 +19,7 @@ use super::answers::ModelAnswers;
 use super::decoder::{DecodeContext, Decoder};
 use super::lanes::Lanes;
 use super::plan::{PlanInput, ServingPlan};
+use super::providers::{Providers, RehearsedEngines};
 use super::rehearsal::Rehearsal;
 use super::turns::ModelTurns;
 use super::variants::{VariantChoice, VariantContext, choose};
@@ -55,7 +56,7 @@ pub struct Model {
 /// How models are opened and run.
 #[derive(Clone)]
 pub(super) struct ModelStarter {
-    pub(super) open: Opener,
+    pub(super) providers: Providers,
     /// Opens one engine with all threads.
     pub(super) open_wide: Opener,
     /// Opens an engine that has no thread but its caller's.
@@ -141,7 +142,7 @@ impl Model {
         let scores = Arc::new(stored.spec.scores.clone());
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
-        let ModelStarter { open, open_wide, store, options, turns, .. } = starter.clone();
+        let ModelStarter { providers, open_wide, store, options, turns, .. } = starter.clone();
         // While a batch runs, the next one is decoded, and the decoders go on.
         let decoded = 2 * options.max_batch + options.decoders;
         let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
@@ -157,16 +158,16 @@ impl Model {
                 (options.memory.resident)()
             };
             let before = resident();
-            let mut engines = open(&stored.onnx).map_err(|error| error.to_string())?;
+            let throughput = tested.throughput();
+            let rehearsal = Rehearsal { model: &stored, profile, max_batch, throughput };
+            let RehearsedEngines { mut engines, run, provider } = providers.open(&rehearsal)?;
             let obstacle = engines.obstacle.take();
             if let Some(obstacle) = &obstacle {
                 tracing::warn!(model = %stored.name, obstacle, "its images run one after another");
             }
-            let throughput = tested.throughput();
-            let run = Rehearsal { model: &stored, profile, max_batch, throughput }.run(&mut engines)?;
             let lanes = Lanes::new(engines, run.profile);
             let variants = (stored.variant, statuses);
-            let plan = ServingPlan::new(PlanInput { asked: profile, run, obstacle, variants });
+            let plan = ServingPlan::new(PlanInput { asked: profile, run, obstacle, provider, variants });
             let memory = plausible(resident().saturating_sub(before), stored.onnx.len() as u64);
             // The file and the golden images are not needed any more.
             drop(stored);

@@ -5,6 +5,7 @@ use trainer::quantize::VariantKind;
 use utoipa::ToSchema;
 
 use super::lanes::RunProfile;
+use super::providers::ProviderStatus;
 use super::rehearsal::RunPlan;
 use super::variants::VariantStatus;
 use crate::store::ModelName;
@@ -32,6 +33,10 @@ pub struct ServingPlan {
         example = "an image that is alone takes 12.5 ms with all threads; among 2, each takes 17.6 ms with one thread"
     )]
     pub reason: String,
+    /// What computes inside ONNX Runtime; missing where another engine runs the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub provider: Option<ProviderStatus>,
     /// The variants of the version, which of them answers, why, and what the others would take; empty for a version that has one.
     pub variants: Vec<VariantStatus>,
 }
@@ -44,6 +49,8 @@ pub(super) struct PlanInput {
     pub(super) run: RunPlan,
     /// Why the weights cannot be shared, so that there is one engine.
     pub(super) obstacle: Option<String>,
+    /// What computes in it.
+    pub(super) provider: Option<ProviderStatus>,
     /// The variant that answers, and all of them.
     pub(super) variants: (VariantKind, Vec<VariantStatus>),
 }
@@ -51,14 +58,18 @@ pub(super) struct PlanInput {
 impl ServingPlan {
     pub(super) fn new(input: PlanInput) -> Self {
         let reason = input.reason();
-        let PlanInput { run: RunPlan { profile, lanes, alone_ms, busy_ms }, variants: (variant, variants), .. } = input;
-        Self { variant, profile, lanes, alone_ms, busy_ms, reason, variants }
+        let PlanInput { run, provider, variants: (variant, variants), .. } = input;
+        let RunPlan { profile, lanes, alone_ms, busy_ms } = run;
+        Self { variant, profile, lanes, alone_ms, busy_ms, reason, provider, variants }
     }
 
     /// Tells the log.
     pub(super) fn log(&self, model: &ModelName, version: u32) {
-        let Self { variant, profile, lanes, alone_ms, busy_ms, reason, variants } = self;
+        let Self { variant, profile, lanes, alone_ms, busy_ms, reason, provider, variants } = self;
         tracing::info!(%model, version, ?profile, lanes, alone_ms, busy_ms, reason, "measured");
+        if let Some(ProviderStatus { provider, reason }) = provider {
+            tracing::info!(%model, version, %provider, reason, "what computes inside ONNX Runtime");
+        }
         if !variants.is_empty() {
             let measured = variants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::info!(%model, version, %variant, measured, "the fastest variant that is good enough was chosen");
@@ -95,7 +106,7 @@ mod tests {
         let run = |profile, lanes| RunPlan { profile, lanes, alone_ms: 34.1, busy_ms: 57.0 };
         let reason = |asked, run, obstacle: Option<&str>| {
             let (obstacle, variants) = (obstacle.map(str::to_owned), (VariantKind::F32, vec![]));
-            ServingPlan::new(PlanInput { asked, run, obstacle, variants }).reason
+            ServingPlan::new(PlanInput { asked, run, obstacle, provider: None, variants }).reason
         };
         for (asked, profile, lanes, expected) in [
             (RunProfile::Auto, RunProfile::Auto, 1, "there is one thread"),

@@ -155,6 +155,23 @@ impl Engine for RecordingEngine {
     }
 }
 
+/// An engine that takes so long for each run.
+pub(crate) struct SlowEngine {
+    pub(crate) inner: Box<dyn Engine>,
+    pub(crate) delay: Duration,
+}
+
+impl Engine for SlowEngine {
+    fn kind(&self) -> EngineKind {
+        self.inner.kind()
+    }
+
+    fn run(&mut self, batch: &ImageBatch) -> Result<Outputs, EngineError> {
+        std::thread::sleep(self.delay);
+        self.inner.run(batch)
+    }
+}
+
 /// A request for these images as they are.
 pub(crate) fn request<B>(images: Vec<B>, deadline: std::time::Instant) -> super::ImageRequest<B> {
     super::ImageRequest { images, views: trainer::evaluate::TestViews::None, deadline }

@@ -4,25 +4,20 @@
 mod tests;
 
 use std::fmt;
-use std::time::{Duration, Instant};
 
-use models::preprocess::ImageBatch;
-use onnx::{Engine, EngineError};
+use onnx::Engine;
 use serde::Serialize;
 use trainer::quantize::{VariantAccuracy, VariantKind};
 use utoipa::ToSchema;
 
 use super::admission::Throughput;
 use super::model::Opener;
+use super::race::race;
 use super::self_test::self_test;
 use crate::store::{ModelStore, StoreError, StoredModel, VariantRecord};
 
-/// How often each variant is run, at most.
-const RUNS: usize = 9;
-/// How long two variants are compared, if they have been run twice by then.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// By how much a variant must be faster than `f32` to answer in its place. Less is within what a busy machine makes of equal files.
-const WORTH: f64 = 1.1;
+pub(super) const WORTH: f64 = 1.1;
 
 /// A variant of the version that answers.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -139,27 +134,6 @@ fn measure(
     self_test(&mut *engine, &variant, context.max_batch, &Throughput::default())?;
     let times = race([reference, &mut *engine], &variant).map_err(|error| error.to_string())?;
     Ok(Timed { variant, times })
-}
-
-/// The fastest milliseconds of two engines for one image. Their runs alternate, so that both see the same machine.
-fn race(engines: [&mut dyn Engine; 2], model: &StoredModel) -> Result<[f64; 2], EngineError> {
-    let size = model.spec.preprocess.output_size();
-    let (height, width) = size.ok_or_else(|| EngineError::Run("the model takes images of any size".to_owned()))?;
-    let image = ImageBatch::noise(1, [3, height as usize, width as usize], 0);
-    let started = Instant::now();
-    let mut fastest = [f64::INFINITY; 2];
-    let [first, second] = engines;
-    for run in 0..RUNS {
-        if run >= 2 && started.elapsed() > PATIENCE {
-            break;
-        }
-        for (engine, fastest) in [&mut *first, &mut *second].into_iter().zip(&mut fastest) {
-            let started = Instant::now();
-            engine.run(&image)?;
-            *fastest = fastest.min(1000.0 * started.elapsed().as_secs_f64());
-        }
-    }
-    Ok(fastest)
 }
 
 impl VariantStatus {

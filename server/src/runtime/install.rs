@@ -1,4 +1,4 @@
-//! Putting the library of ONNX Runtime or oneDNN into the data folder.
+//! Putting the library of ONNX Runtime, oneDNN or OpenVINO into the data folder.
 //!
 //! A library is its makers' own build out of the Python package. The user's pip fetches it, with the user's mirror,
 //! proxy and certificates; graft opens no connection of its own and accepts only the file it knows by its hash.
@@ -64,6 +64,9 @@ pub enum InstallError {
     /// The same of oneDNN.
     #[error("the library was unpacked but does not load here: {0}")]
     LoadOneDnn(#[from] OneDnnError),
+    /// The same of OpenVINO.
+    #[error("the library was unpacked but does not load here: {0}")]
+    LoadOpenVino(#[from] ort::ProviderError),
 }
 
 /// Downloads the package with the user's own pip, checks its hash, and puts the library into this folder. The file
@@ -87,14 +90,29 @@ pub fn install(library: Library, folder: &Path, python: &Path) -> Result<PathBuf
     if digest != wheel.sha256 {
         return Err(InstallError::Hash { found: digest, expected: wheel.sha256 });
     }
-    let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes))?;
-    let mut content = Vec::new();
-    let member = format!("{}/{}", wheel.folder, wheel.library);
-    archive.by_name(&member)?.read_to_end(&mut content).map_err(failed(&package))?;
-    let target = folder.join(wheel.library);
-    write_atomically(&target, &content).map_err(failed(&target))?;
-    library.load(&target).inspect_err(|_| drop(fs::remove_file(&target)))?;
+    let installed = unpack(wheel, bytes, folder).and_then(|target| library.load(&target).map(|()| target));
+    installed.inspect_err(|_| wheel.files().for_each(|name| drop(fs::remove_file(folder.join(name)))))
+}
+
+/// Writes the library's files. The library itself comes last, so that it is found only when it is complete.
+fn unpack(wheel: &Wheel, package: Vec<u8>, folder: &Path) -> Result<PathBuf, InstallError> {
+    let mut archive = zip::ZipArchive::new(io::Cursor::new(package))?;
+    let mut target = folder.to_owned();
+    for name in wheel.files() {
+        target = folder.join(name);
+        let failed = |source| InstallError::Io { path: target.clone(), source };
+        let mut content = Vec::new();
+        archive.by_name(&format!("{}/{name}", wheel.folder))?.read_to_end(&mut content).map_err(failed)?;
+        write_atomically(&target, &content).map_err(failed)?;
+    }
     Ok(target)
+}
+
+impl Wheel {
+    /// The names of the files that are taken out of it, the library last.
+    fn files(&self) -> impl Iterator<Item = &'static str> {
+        self.companions.iter().copied().chain([self.library])
+    }
 }
 
 /// Runs pip and returns the one file that it leaves.
@@ -124,4 +142,55 @@ fn download(library: Library, wheel: &Wheel, into: &Path, python: &Path) -> Resu
     let files = fs::read_dir(into).map_err(|source| InstallError::Io { path: into.to_owned(), source })?;
     let package = files.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
     package.ok_or_else(|| failed("it left no package".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    const WHEEL: Wheel = Wheel {
+        os: "linux",
+        arch: "x86_64",
+        tag: "any",
+        sha256: "",
+        folder: "package",
+        library: "library.so",
+        companions: &["companion.so"],
+    };
+
+    fn package(files: &[(&str, &str)]) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, content) in files {
+            archive.start_file(*name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(content.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn a_library_comes_with_its_companions_and_with_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [("package/library.so", "l"), ("package/companion.so", "c"), ("package/other.so", "o")];
+        let target = unpack(&WHEEL, package(&files), folder.path()).unwrap();
+        assert_eq!(target, folder.path().join("library.so"));
+        let mut names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["companion.so", "library.so"]);
+        assert_eq!(fs::read(folder.path().join("companion.so")).unwrap(), b"c");
+    }
+
+    #[test]
+    fn a_library_is_not_there_before_its_companions() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = unpack(&WHEEL, package(&[("package/library.so", "l")]), folder.path()).unwrap_err();
+        assert!(matches!(error, InstallError::Unpack(zip::result::ZipError::FileNotFound)), "{error}");
+        assert!(!folder.path().join("library.so").exists());
+    }
 }

@@ -15,6 +15,8 @@ pub enum Library {
     OnnxRuntime,
     /// oneDNN, which trains.
     OneDnn,
+    /// OpenVINO's provider, which computes inside ONNX Runtime.
+    OpenVino,
 }
 
 /// The row of the table for one library.
@@ -42,6 +44,8 @@ pub(super) struct Wheel {
     /// The library's folder in the package.
     pub(super) folder: &'static str,
     pub(super) library: &'static str,
+    /// Files that the library needs beside it.
+    pub(super) companions: &'static [&'static str],
 }
 
 /// A kind of place to look in.
@@ -80,6 +84,7 @@ const ONNX_RUNTIME: LibrarySpec = LibrarySpec {
             sha256: "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
             folder: "onnxruntime/capi",
             library: "libonnxruntime.so.1.32.0",
+            companions: &[],
         },
         Wheel {
             os: "linux",
@@ -88,6 +93,7 @@ const ONNX_RUNTIME: LibrarySpec = LibrarySpec {
             sha256: "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
             folder: "onnxruntime/capi",
             library: "libonnxruntime.so.1.32.0",
+            companions: &[],
         },
         Wheel {
             os: "macos",
@@ -96,6 +102,7 @@ const ONNX_RUNTIME: LibrarySpec = LibrarySpec {
             sha256: "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
             folder: "onnxruntime/capi",
             library: "libonnxruntime.1.32.0.dylib",
+            companions: &[],
         },
     ],
     // Not the libraries of its providers, such as `libonnxruntime_providers_shared.so`.
@@ -145,6 +152,7 @@ const ONEDNN: LibrarySpec = LibrarySpec {
         sha256: "2f22a54d6a890ed14bfa185d42a4be65d8b5b1df85dc1f0f3a9abe31620416fb",
         folder: "onednn_cpu_gomp-2023.2.0.data/data/lib",
         library: "libdnnl.so.3",
+        companions: &[],
     }],
     is_library: |name| ONEDNN_NAMES.contains(&name),
     locations: &[
@@ -163,6 +171,36 @@ const ONEDNN: LibrarySpec = LibrarySpec {
     named: NamedFile::Only,
 };
 
+const OPENVINO: LibrarySpec = LibrarySpec {
+    requirement: "onnxruntime-ep-openvino==1.8.1",
+    // The package has graphics and neural processors as well, and other forms of models, which are not needed.
+    wheels: &[Wheel {
+        os: "linux",
+        arch: "x86_64",
+        tag: "manylinux_2_28_x86_64",
+        sha256: "3832643158c8c187fcab6db661cde2a8c06a2b3559d95d0f2411ac0e51c5e924",
+        folder: "onnxruntime_ep_openvino",
+        library: OPENVINO_NAME,
+        companions: &[
+            "libopenvino.so.2641",
+            "libopenvino_intel_cpu_plugin.so",
+            "libopenvino_onnx_frontend.so.2641",
+            "libtbb.so.12",
+            "libtbbmalloc.so.2",
+        ],
+    }],
+    is_library: |name| name == OPENVINO_NAME,
+    locations: &[
+        ("beside the executable", Location::BesideExecutable),
+        ("in the Python environment of this program", Location::Environment("onnxruntime_ep_openvino")),
+        // Another Python is not asked for it, which would take a moment of every start.
+        ("in the data folder", Location::DataFolder),
+    ],
+    named: NamedFile::Only,
+};
+
+const OPENVINO_NAME: &str = "libonnxruntime_providers_openvino_plugin.so";
+
 impl Library {
     /// The row of the table.
     #[must_use]
@@ -170,6 +208,7 @@ impl Library {
         match self {
             Self::OnnxRuntime => &ONNX_RUNTIME,
             Self::OneDnn => &ONEDNN,
+            Self::OpenVino => &OPENVINO,
         }
     }
 
@@ -179,6 +218,7 @@ impl Library {
         match self {
             Self::OnnxRuntime => drop(ort::load(path, NonZeroUsize::MIN)?),
             Self::OneDnn => drop(OneDnn::load(path)?),
+            Self::OpenVino => ort::load_openvino(path)?,
         }
         Ok(())
     }

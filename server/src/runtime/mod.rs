@@ -1,15 +1,17 @@
 //! The native libraries: finding, loading and installing them, and the choice of the engine that runs models and of the
-//! backend that trains.
+//! backend that trains, and of what computes inside the engine.
 
 mod install;
 mod kernels;
 mod library;
+mod provider;
 mod search;
 mod select;
 
 pub use install::{InstallError, install};
 pub use kernels::{KernelError, SelectedKernels, kernels, onednn};
 pub use library::{Library, LibrarySpec};
+pub use provider::{ProviderError, SelectedProviders, openvino, providers};
 pub use search::Candidate;
 pub use select::{SelectError, SelectedEngine, select};
 

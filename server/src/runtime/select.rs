@@ -6,9 +6,9 @@ use onnx::EngineKind;
 use onnx::engine::ort;
 use thiserror::Error;
 
-use super::Library;
 use super::search::candidates;
-use crate::config::{DataDir, EngineChoice, EngineOptions};
+use super::{Library, ProviderError, SelectedProviders, providers};
+use crate::config::{DataDir, EngineChoice, EngineOptions, ProviderOptions};
 use crate::failure::chain;
 
 /// The engine of this process.
@@ -22,6 +22,26 @@ pub struct SelectedEngine {
     pub version: Option<String>,
     /// The threads that one run may use.
     pub threads: NonZeroUsize,
+    /// What computes inside it when the server answers. Everything else, such as training, runs in ONNX Runtime's own kernels.
+    pub providers: SelectedProviders,
+}
+
+impl SelectedEngine {
+    /// An engine that nothing else computes in.
+    #[must_use]
+    pub fn plain(kind: EngineKind, threads: NonZeroUsize, reason: String) -> Self {
+        let providers = SelectedProviders::own("no other was asked for");
+        Self { kind, reason, version: None, threads, providers }
+    }
+
+    /// The engine of a server, with the provider that the user wants.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub fn with_providers(self, options: &ProviderOptions, data: &DataDir) -> Result<Self, ProviderError> {
+        let providers = providers(options, (self.kind, &self.reason), data)?;
+        Ok(Self { providers, ..self })
+    }
 }
 
 /// The user asked for ONNX Runtime and no library is usable.
@@ -40,7 +60,7 @@ pub struct SelectError {
 /// [`SelectError`] listing what was tried, when ONNX Runtime was asked for by name.
 pub fn select(options: &EngineOptions, data: &DataDir) -> Result<SelectedEngine, SelectError> {
     let threads = options.threads;
-    let tract = |reason| SelectedEngine { kind: EngineKind::Tract, reason, version: None, threads };
+    let tract = |reason| SelectedEngine::plain(EngineKind::Tract, threads, reason);
     if options.engine == EngineChoice::Tract {
         return Ok(tract("chosen by --engine".to_owned()));
     }
@@ -51,7 +71,7 @@ pub fn select(options: &EngineOptions, data: &DataDir) -> Result<SelectedEngine,
             Ok(runtime) => {
                 let reason = format!("ONNX Runtime {} found {}", runtime.version(), candidate.place);
                 let version = Some(runtime.version().to_owned());
-                return Ok(SelectedEngine { kind: EngineKind::Ort, reason, version, threads });
+                return Ok(SelectedEngine { version, ..SelectedEngine::plain(EngineKind::Ort, threads, reason) });
             }
             Err(error) => refused.push(chain(&error)),
         }

@@ -30,7 +30,8 @@ pub(super) fn announce(address: &str, state: &AppState) {
         tracing::warn!(%error, "standard output takes nothing; serving all the same");
     }
     let (kind, reason, threads) = (engine.kind, &engine.reason, engine.threads);
-    tracing::info!(address, engine = %kind, reason, threads, keys, "listening");
+    let provider = &engine.providers.reason;
+    tracing::info!(address, engine = %kind, reason, threads, keys, provider, "listening");
 }
 
 /// Tells a person where clients of gRPC go.

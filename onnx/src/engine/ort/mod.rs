@@ -1,6 +1,7 @@
 //! ONNX Runtime, from a library that is loaded at run time.
 
 mod arena;
+mod openvino;
 mod shared;
 
 use std::fmt;
@@ -17,8 +18,10 @@ use ort::session::{NoSelectedOutputs, RunOptions, Session};
 use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 use thiserror::Error;
 
-use super::{Engine, EngineError, EngineKind, EngineSet, Outputs, library};
+use super::{Engine, EngineError, EngineKind, EngineSet, Outputs, Provider, library};
 use shared::OptimizedModel;
+
+pub use openvino::{ProviderError, load_openvino};
 
 /// The loaded library. There is at most one in a process.
 #[derive(Clone)]
@@ -95,15 +98,7 @@ pub fn load(path: &Path, threads: NonZeroUsize) -> Result<&'static Runtime, Load
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    let read = |source| LoadError::Read { path: path.to_owned(), source };
-    // Relative names would be looked for beside the executable.
-    let path = path.canonicalize().map_err(read)?;
-    let found = path.metadata().map_err(read)?.len();
-    if let Some(needed) = library::needed_length(&path).map_err(read)?
-        && found < needed
-    {
-        return Err(LoadError::Truncated { path, found, needed });
-    }
+    let path = whole(path)?;
     let unusable = |reason: String| LoadError::Unusable { path: path.clone(), reason };
     let builder = ort::init_from(&path).map_err(|error| unusable(reason(&error)))?;
     // What goes wrong is answered as an error, which the caller says in its own words; the library would print it as well.
@@ -117,6 +112,17 @@ pub fn load(path: &Path, threads: NonZeroUsize) -> Result<&'static Runtime, Load
         .map_err(|error| unusable(error.to_string()))?;
     let runtime = Runtime { version: version(&path), path: path.clone(), environment, threads };
     Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+/// The full name of a library that is not cut off. Relative names would be looked for beside the executable.
+fn whole(path: &Path) -> Result<PathBuf, LoadError> {
+    let read = |source| LoadError::Read { path: path.to_owned(), source };
+    let path = path.canonicalize().map_err(read)?;
+    let found = path.metadata().map_err(read)?.len();
+    match library::needed_length(&path).map_err(read)? {
+        Some(needed) if found < needed => Err(LoadError::Truncated { path, found, needed }),
+        _ => Ok(path),
+    }
 }
 
 /// The error and its causes; the text of the dynamic loader is in the last of them.
@@ -153,6 +159,7 @@ struct SessionSpec<'a> {
     /// Weights that are used in the place of those in the file.
     weights: &'a [(String, Arc<DynValue>)],
     packing: Packing<'a>,
+    provider: Provider,
 }
 
 /// What becomes of the copies of weights that kernels of matrix products make in an order of their own.
@@ -166,15 +173,22 @@ enum Packing<'a> {
     Off,
 }
 
+impl<'a> SessionSpec<'a> {
+    /// ONNX Runtime optimizes the file, computes with its own kernels and has weights of its own.
+    fn plain(file: &'a [u8], threads: NonZeroUsize) -> Self {
+        let (optimization, packing, provider) = (GraphOptimizationLevel::All, Packing::Own, Provider::Cpu);
+        Self { file, threads, optimization, weights: &[], packing, provider }
+    }
+}
+
 impl OrtEngine {
     pub(super) fn open(file: &[u8], threads: NonZeroUsize) -> Result<Self, EngineError> {
-        Self::of(SessionSpec {
-            file,
-            threads,
-            optimization: GraphOptimizationLevel::All,
-            weights: &[],
-            packing: Packing::Own,
-        })
+        Self::of(SessionSpec::plain(file, threads))
+    }
+
+    /// An engine in which OpenVINO computes everything.
+    pub(super) fn open_in_openvino(file: &[u8], threads: NonZeroUsize) -> Result<Self, EngineError> {
+        Self::of(SessionSpec { provider: Provider::OpenVino, ..SessionSpec::plain(file, threads) })
     }
 
     /// An engine with all threads for an image that is alone, and one with a single thread for each of them. They have the
@@ -194,10 +208,15 @@ impl OrtEngine {
     }
 
     fn of(spec: SessionSpec<'_>) -> Result<Self, EngineError> {
-        let SessionSpec { file, threads, optimization, weights, packing } = spec;
+        let SessionSpec { file, threads, optimization, weights, packing, provider } = spec;
         let runtime = loaded().ok_or(EngineError::NotLoaded)?;
         let mut builder = session_builder(runtime, optimization).map_err(refused)?;
-        if threads != runtime.threads {
+        let has_threads = provider == Provider::OpenVino || threads == runtime.threads;
+        builder = match provider {
+            Provider::Cpu => openvino::keep_out(builder, runtime)?,
+            Provider::OpenVino => openvino::choose(builder, runtime, threads)?,
+        };
+        if !has_threads {
             builder = builder
                 .with_independent_thread_pool()
                 .and_then(|builder| builder.with_intra_threads(threads.get()))

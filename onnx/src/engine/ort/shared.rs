@@ -7,7 +7,7 @@ use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights};
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 use prost::Message;
 
-use super::{OrtEngine, Packing, SessionSpec, loaded, refused, session_builder};
+use super::{OrtEngine, Packing, SessionSpec, loaded, openvino, refused, session_builder};
 use crate::engine::EngineError;
 use crate::proto::{ModelProto, TensorProto, data_type};
 
@@ -37,7 +37,7 @@ impl OptimizedModel {
         let folder = tempfile::tempdir().map_err(refused)?;
         let path = folder.path().join("optimized.onnx");
         let builder = session_builder(runtime, GraphOptimizationLevel::All).map_err(refused)?;
-        let mut builder = builder.with_optimized_model_path(&path).map_err(refused)?;
+        let mut builder = openvino::keep_out(builder, runtime)?.with_optimized_model_path(&path).map_err(refused)?;
         drop(builder.commit_from_memory(file).map_err(refused)?);
         let file = std::fs::read(&path).map_err(refused)?;
         let model = ModelProto::decode(file.as_slice()).map_err(refused)?;
@@ -59,7 +59,8 @@ impl OptimizedModel {
     pub(super) fn open(&self, threads: NonZeroUsize) -> Result<OrtEngine, EngineError> {
         let (file, weights) = (self.file.as_slice(), self.weights.as_slice());
         let packing = self.packed.as_ref().map_or(Packing::Off, Packing::Shared);
-        OrtEngine::of(SessionSpec { file, threads, optimization: GraphOptimizationLevel::Disable, weights, packing })
+        let optimization = GraphOptimizationLevel::Disable;
+        OrtEngine::of(SessionSpec { optimization, weights, packing, ..SessionSpec::plain(file, threads) })
     }
 }
 

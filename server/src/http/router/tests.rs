@@ -102,8 +102,7 @@ impl TestServer {
             data: DataDir::new(folder.path()),
         };
         let threads = NonZeroUsize::MIN;
-        let engine =
-            SelectedEngine { kind: EngineKind::Tract, reason: "chosen by the test".to_owned(), version: None, threads };
+        let engine = SelectedEngine::plain(EngineKind::Tract, threads, "chosen by the test".to_owned());
         let state = AppState::open(&config, engine).await.unwrap();
         let server = Self { folder, state };
         let (network, backbone) = (colors(), network(None));

@@ -15,15 +15,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
-use onnx::EngineSet;
+use onnx::{EngineKind, EngineSet, Provider};
 use tokio::sync::watch;
 
 use super::InferenceOptions;
 use super::memory::MemoryBudget;
 use super::model::{Model, ModelStarter, Opener};
+use super::providers::{ProviderStatus, Providers, Rival};
 use super::status::{ModelState, ModelStatus, Slot};
 use super::turns::ModelTurns;
-use crate::runtime::SelectedEngine;
+use crate::runtime::{SelectedEngine, SelectedProviders};
 use crate::store::{ModelName, ModelStore};
 use lookup::{Found, Slots};
 
@@ -68,17 +69,33 @@ impl Registry {
     #[must_use]
     pub fn new(store: ModelStore, engine: &SelectedEngine, options: InferenceOptions) -> Self {
         let (kind, threads) = (engine.kind, engine.threads);
-        let opener = |threads| -> Opener { Arc::new(move |file| onnx::engine::open_set(kind, file, threads)) };
-        let (open, open_alone) = (opener(threads), opener(NonZeroUsize::MIN));
-        let open_wide: Opener = Arc::new(move |file| Ok(EngineSet::single(onnx::engine::open(kind, file, threads)?)));
-        let turns = ModelTurns::new(MOST_RUNS);
-        Self::with_starter(ModelStarter { open, open_wide, open_alone, store, options, turns })
+        let SelectedProviders { first, rival, reason } = engine.providers.clone();
+        let opener = |provider, threads| -> Opener {
+            Arc::new(move |file| match provider {
+                Provider::Cpu => onnx::engine::open_set(kind, file, threads),
+                Provider::OpenVino => onnx::engine::open_set_in_openvino(file, threads),
+            })
+        };
+        let providers = Providers {
+            open: opener(first, threads),
+            first: (kind == EngineKind::Ort).then_some(ProviderStatus { provider: first, reason }),
+            rival: rival.map(|provider| Rival { provider, open: opener(provider, threads) }),
+        };
+        let open_wide: Opener = Arc::new(move |file| {
+            Ok(EngineSet::single(match first {
+                Provider::Cpu => onnx::engine::open(kind, file, threads)?,
+                Provider::OpenVino => onnx::engine::open_in_openvino(file, threads)?,
+            }))
+        });
+        let (open_alone, turns) = (opener(first, NonZeroUsize::MIN), ModelTurns::new(MOST_RUNS));
+        Self::with_starter(ModelStarter { providers, open_wide, open_alone, store, options, turns })
     }
 
     #[cfg(test)]
     pub(crate) fn with_opener(store: ModelStore, open: Opener, options: InferenceOptions) -> Self {
         let (open_wide, open_alone, turns) = (open.clone(), open.clone(), ModelTurns::new(MOST_RUNS));
-        Self::with_starter(ModelStarter { open, open_wide, open_alone, store, options, turns })
+        let providers = Providers { open, first: None, rival: None };
+        Self::with_starter(ModelStarter { providers, open_wide, open_alone, store, options, turns })
     }
 
     fn with_starter(starter: ModelStarter) -> Self {

@@ -2,35 +2,18 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use onnx::export::WeightPrecision;
-use onnx::{EngineKind, EngineSet, ExportOptions, Outputs};
+use onnx::{EngineKind, EngineSet, ExportOptions};
 use trainer::evaluate::EvaluatedSubset;
 use trainer::finetune::ModelContent;
 use trainer::quantize::{QuantizationReport, Quantized, QuantizedImages, Variant};
 
 use super::*;
-use crate::inference::testing::{colors, golden, options, publish};
+use crate::inference::testing::{SlowEngine, colors, golden, options, publish};
 use crate::inference::{InferenceOptions, MemoryOptions, Model, Registry, ShadowState, VariantError};
 use crate::store::Artifacts;
-
-/// An engine that takes so long for each run.
-struct SlowEngine {
-    inner: Box<dyn Engine>,
-    delay: Duration,
-}
-
-impl Engine for SlowEngine {
-    fn kind(&self) -> EngineKind {
-        self.inner.kind()
-    }
-
-    fn run(&mut self, batch: &ImageBatch) -> Result<Outputs, EngineError> {
-        sleep(self.delay);
-        self.inner.run(batch)
-    }
-}
 
 /// A stored version whose variant has these shares of right answers, and this file.
 fn published(accuracy: [f64; 2], file: Option<Vec<u8>>) -> (tempfile::TempDir, ModelStore, StoredModel) {

@@ -13,6 +13,7 @@ use axum::extract::State;
 use models::scores::ScoreKind;
 use models::spec::TrainingRecord;
 use models::{ModelSpec, Preprocess};
+use onnx::EngineKind;
 use serde::Serialize;
 use trainer::finetune::report::FinetuneReport;
 use utoipa::ToSchema;
@@ -21,7 +22,7 @@ use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
 use crate::inference::{ModelDescription, ModelState, ModelStatus, ServingPlan};
-use crate::runtime::SelectedEngine;
+use crate::runtime::{SelectedEngine, SelectedProviders};
 use crate::store::{ModelName, choices};
 pub(crate) use upload::MODELS_ROUTE;
 
@@ -149,6 +150,22 @@ pub struct Engine {
     /// How many threads one run may use.
     #[schema(example = 2)]
     pub threads: usize,
+    /// What computes inside ONNX Runtime; missing for another engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub providers: Option<EngineProviders>,
+}
+
+/// What computes inside ONNX Runtime: one for all models, or two that are measured for each; `plan.provider` of a model says which it
+/// took.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EngineProviders {
+    /// `cpu` are ONNX Runtime's own kernels.
+    #[schema(example = json!(["cpu", "openvino"]))]
+    pub offered: Vec<String>,
+    /// Why it is these.
+    #[schema(example = "OpenVINO found in the data folder; each model takes the faster one")]
+    pub reason: String,
 }
 
 documents! {
@@ -220,7 +237,15 @@ impl From<&SelectedEngine> for Engine {
             reason: engine.reason.clone(),
             version: engine.version.clone(),
             threads: engine.threads.get(),
+            providers: (engine.kind == EngineKind::Ort).then(|| EngineProviders::from(&engine.providers)),
         }
+    }
+}
+
+impl From<&SelectedProviders> for EngineProviders {
+    fn from(SelectedProviders { first, rival, reason }: &SelectedProviders) -> Self {
+        let offered = std::iter::once(first).chain(rival).map(ToString::to_string).collect();
+        Self { offered, reason: reason.clone() }
     }
 }
 
