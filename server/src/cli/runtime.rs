@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use onnx::EngineKind;
+use onnx::engine::ort::ProviderError;
 use serde_json::json;
 use server::config::ProviderOptions;
 use server::runtime::{self, Library};
@@ -46,9 +47,9 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
                 LibraryName::Onednn => Library::OneDnn,
                 LibraryName::Openvino => Library::OpenVino,
             };
-            if library == Library::OpenVino {
-                // It loads into ONNX Runtime, which is to say whether it does.
-                context.select()?;
+            // It loads into ONNX Runtime, which is to say whether it does.
+            if library == Library::OpenVino && context.select()?.kind != EngineKind::Ort {
+                return Err(ProviderError::NoRuntime.into());
             }
             output::line(format_args!("downloading {} with pip", library.spec().requirement))?;
             let file = runtime::install(library, &context.data.runtime_dir(), python)?;
