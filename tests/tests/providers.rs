@@ -120,10 +120,11 @@ fn openvino_gives_the_answers_of_onnx_runtime() {
 
 /// The same classes, with scores that differ by what sums in another order make.
 fn agree(expected: &Value, found: &Value) {
-    let (expected, found) = (expected.as_array().unwrap(), found.as_array().unwrap());
+    let (expected, found) = (expected.as_array().expect("classes"), found.as_array().expect("classes"));
+    let score = |class: &Value| class["score"].as_f64().expect("a number");
     assert_eq!(expected.len(), found.len());
     for (expected, found) in expected.iter().zip(found) {
-        let difference = expected["score"].as_f64().unwrap() - found["score"].as_f64().unwrap();
+        let difference = score(expected) - score(found);
         assert!(expected["label"] == found["label"] && difference.abs() < 1e-4, "{expected} {found}");
     }
 }
