@@ -10,7 +10,7 @@ use trainer::finetune::golden::{self, GoldenError};
 
 use crate::demo::THINGS;
 use crate::failure::chain;
-use crate::store::{Artifacts, ModelName, ModelStore, StoreError};
+use crate::store::{Artifacts, BuiltInState, ModelName, ModelStore, StoreError};
 
 /// What `graft export starter --weights int8 --batch-norm keep` writes of the run of the recipe `starter`.
 const FILE: &[u8] = include_bytes!("../assets/starter.onnx");
@@ -39,8 +39,8 @@ enum StarterError {
     Store(#[from] StoreError),
 }
 
-/// Puts the model into the store under [`ModelName::STARTER`], unless it is there, or a model of the user's has the name. Where it cannot be
-/// written, everything else works, and the log says why.
+/// Puts the model into the store under [`ModelName::STARTER`], unless it is there, or a model of the user's has the name. What a process
+/// that was killed has left undone is done. Where it cannot be written, everything else works, and the log says why.
 pub fn provide(store: &ModelStore) {
     if let Err(error) = publish(store) {
         tracing::warn!(
@@ -53,8 +53,10 @@ pub fn provide(store: &ModelStore) {
 fn publish(store: &ModelStore) -> Result<(), StarterError> {
     let name = ModelName::starter();
     let checksum = hex::encode(Sha256::digest(FILE));
-    if !store.lacks_built_in(&name, &checksum)? {
-        return Ok(());
+    match store.built_in_state(&name, &checksum)? {
+        BuiltInState::Settled => return Ok(()),
+        BuiltInState::Unfinished => return Ok(store.finish_built_in(&name, CARD)?),
+        BuiltInState::Missing => {}
     }
     let network = network()?;
     let drawings = THINGS.into_iter().map(|thing| {
@@ -66,7 +68,7 @@ fn publish(store: &ModelStore) -> Result<(), StarterError> {
     let content = ModelContent::Native(Box::new(network));
     let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[], quantized: None };
     store.publish_built_in(&name, &artifacts, &checksum)?;
-    Ok(store.set_notes(&name, CARD)?)
+    Ok(store.finish_built_in(&name, CARD)?)
 }
 
 fn network() -> Result<Network, StarterError> {

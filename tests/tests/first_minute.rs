@@ -126,3 +126,26 @@ fn it_can_be_left_out_and_a_model_of_the_user_s_that_has_its_name_stays() {
     let said = newcomer(&sandbox, &["import", text(&file), "--name", "starter"]);
     assert!(said.contains("stored `starter` version 2"), "{said}");
 }
+
+#[test]
+fn another_program_s_model_takes_the_place_of_the_older_one_also_after_a_kill_in_between() {
+    let sandbox = Sandbox::default();
+    newcomer(&sandbox, &["models"]);
+    let path = sandbox.path("data/models/starter/model.json");
+    let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap();
+    let write = |settings: &serde_json::Value| std::fs::write(&path, settings.to_string()).unwrap();
+    // An older program's file was another.
+    let mut settings = read();
+    settings["built_in"]["checksum"] = json!("0".repeat(64));
+    write(&settings);
+    newcomer(&sandbox, &["models"]);
+    let finished = read();
+    assert_eq!((&finished["live"], &finished["built_in"]["version"]), (&json!(2), &json!(2)));
+    // What is there when the program is killed between the version's rename and the choice of it.
+    let mut killed = finished.clone();
+    (killed["live"], killed["notes"], killed["built_in"]["unfinished"]) = (json!(1), json!("older"), json!(true));
+    write(&killed);
+    let (server, _) = sandbox.greeted(sandbox.newcomer(&["serve"]));
+    server.wait("the newer one answers", || (body(server.get("/models/starter"))["version"] == 2).then_some(()));
+    assert_eq!(read(), finished, "all of it is made up for, and no third version is published");
+}

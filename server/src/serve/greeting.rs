@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::failure::chain;
 use crate::http::state::AppState;
-use crate::store::{ModelName, ModelStore, StoreError};
+use crate::store::{Availability, ModelName, ModelStore, StoreError};
 
 /// Tells a person where to go. The log is for machines and goes elsewhere.
 pub(super) fn announce(address: &str, state: &AppState) {
@@ -63,9 +63,12 @@ enum FirstRequest {
 }
 
 fn first_request(store: &ModelStore) -> Result<FirstRequest, StoreError> {
-    let Some(model) = store.answering_by_default()? else {
-        let empty = store.list()?.models.is_empty();
-        return Ok(if empty { FirstRequest::Import } else { FirstRequest::Choose });
+    let model = match store.answering_by_default()? {
+        Some((model, Availability::Served)) => model,
+        // It was unloaded by hand; another one has to be named.
+        Some((_, Availability::Stopped)) => return Ok(FirstRequest::Choose),
+        None if store.list()?.models.is_empty() => return Ok(FirstRequest::Import),
+        None => return Ok(FirstRequest::Choose),
     };
     let image = store.sample_image(&model)?;
     let image = image.as_deref().map_or_else(|| "PHOTO.jpg".to_owned(), quoted);

@@ -3,22 +3,36 @@
 use super::publish::Terms;
 use super::{Artifacts, Availability, ModelName, ModelStore, StoreError};
 
+/// What has to be done about the model that comes with the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuiltInState {
+    /// Nothing: it is there, or the name is a model's of the user's, which stays what it is.
+    Settled,
+    /// It has to be published: there is none, or it came with another version of the program.
+    Missing,
+    /// It is published and does not answer yet: the process that published it was killed before.
+    Unfinished,
+}
+
 impl ModelStore {
-    /// Whether the model of this name has to be written: there is none, or it came with another version of the program. A
-    /// model of the user's that has the name stays what it is.
+    /// How the model of this name stands to the file inside the program.
     ///
     /// # Errors
     /// [`StoreError::Settings`], [`StoreError::Io`] when its folder cannot be read.
-    pub fn lacks_built_in(&self, name: &ModelName, checksum: &str) -> Result<bool, StoreError> {
+    pub fn built_in_state(&self, name: &ModelName, checksum: &str) -> Result<BuiltInState, StoreError> {
         let versions = self.versions(name)?;
         Ok(match self.settings(name)?.built_in {
-            Some(built_in) => built_in.checksum != checksum || !versions.contains(&built_in.version),
-            None => versions.is_empty(),
+            Some(built_in) if built_in.checksum != checksum || !versions.contains(&built_in.version) => {
+                BuiltInState::Missing
+            }
+            Some(built_in) if built_in.unfinished => BuiltInState::Unfinished,
+            None if versions.is_empty() => BuiltInState::Missing,
+            Some(_) | None => BuiltInState::Settled,
         })
     }
 
-    /// Publishes the model that comes with the program, and lets it answer in the place of an older one. Nobody else can
-    /// publish under its name.
+    /// Publishes the model that comes with the program. It is [`BuiltInState::Unfinished`] until
+    /// [`finish_built_in`](Self::finish_built_in). Nobody else can publish under its name.
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
@@ -29,9 +43,21 @@ impl ModelStore {
         checksum: &str,
     ) -> Result<u32, StoreError> {
         let terms = Terms { publication: None, first: Availability::Served, built_in: Some(checksum) };
-        let version = self.publish_with(name, artifacts, terms)?;
-        self.set_live(name, version)?;
-        Ok(version)
+        self.publish_with(name, artifacts, terms)
+    }
+
+    /// Gives a published model of the program its notes and lets it answer in the place of an older one, unless that was done or
+    /// somebody has chosen a version since.
+    ///
+    /// # Errors
+    /// As [`set_live`](Self::set_live) and [`set_notes`](Self::set_notes).
+    pub fn finish_built_in(&self, name: &ModelName, notes: &str) -> Result<(), StoreError> {
+        let Some(built_in) = self.settings(name)?.built_in.filter(|built_in| built_in.unfinished) else {
+            return Ok(());
+        };
+        self.set_notes(name, notes)?;
+        // The last step, because it says that all is done.
+        self.set_live(name, built_in.version)
     }
 
     /// # Errors
@@ -41,31 +67,6 @@ impl ModelStore {
             Some(_) => Err(StoreError::BuiltIn { name: name.clone() }),
             None => Ok(()),
         }
-    }
-
-    /// The model that answers where none is named: the one that was chosen, or the only classifier of the user's, or the one
-    /// that came with the program. `None` where there is no such model, or several.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`] when the folder of all models cannot be read.
-    pub fn answering_by_default(&self) -> Result<Option<ModelName>, StoreError> {
-        if let Some(name) = self.default_model()? {
-            return Ok(Some(name));
-        }
-        let mut entries = self.list()?.models;
-        entries.retain(|entry| entry.settings.availability == Availability::Served);
-        let classifies = |name: &ModelName| {
-            let spec = self.resolve(name, None).and_then(|version| self.spec(name, version));
-            spec.is_ok_and(|spec| spec.labels.is_some())
-        };
-        let (own, built_in): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| entry.settings.built_in.is_none());
-        let mut own = own.into_iter().map(|entry| entry.name).filter(classifies);
-        Ok(match (own.next(), own.next()) {
-            (Some(only), None) => Some(only),
-            (None, _) => built_in.into_iter().map(|entry| entry.name).next(),
-            _ => None,
-        })
     }
 
     /// An image with which a version of a model tests itself, as a file.

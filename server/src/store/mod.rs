@@ -33,7 +33,9 @@ pub use trainer::finetune::golden::Golden;
 use trainer::finetune::report::FinetuneReport;
 use trainer::quantize::VariantKind;
 
+pub use built_in::BuiltInState;
 pub(crate) use choices::choices;
+pub use default::{Standing, model_meant};
 pub use listing::{Listing, ModelEntry};
 pub use manifest::{JobOrigin, Manifest};
 pub(crate) use name::is_plain_name;

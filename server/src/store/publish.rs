@@ -132,7 +132,8 @@ impl ModelStore {
                 Some(newest) => settings.live = settings.live.or(Some(newest)),
                 None => settings.availability = first,
             }
-            let built_in = built_in.map(|checksum| BuiltIn { version, checksum: checksum.to_owned() });
+            let built_in =
+                built_in.map(|checksum| BuiltIn { version, checksum: checksum.to_owned(), unfinished: true });
             settings.built_in = built_in.or(settings.built_in.take());
         })?;
         rename_durably(staging.path(), &self.folder(name, version)).map_err(StoreError::io(&model))?;

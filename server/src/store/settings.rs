@@ -52,6 +52,14 @@ pub struct BuiltIn {
     pub version: u32,
     /// The SHA-256 of the file inside the program, in hexadecimal digits.
     pub checksum: String,
+    /// Whether it has been published and not been let in yet.
+    #[serde(default, skip_serializing_if = "is_settled")]
+    pub unfinished: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_settled(unfinished: &bool) -> bool {
+    !unfinished
 }
 
 /// The decisions about a version.
@@ -124,6 +132,10 @@ impl ModelStore {
         self.change(name, |settings| {
             settings.live = Some(version);
             settings.shadow = settings.shadow.filter(|shadow| shadow.version != version);
+            // Whoever chooses has chosen, also for a process that was killed before it could.
+            if let Some(built_in) = &mut settings.built_in {
+                built_in.unfinished = false;
+            }
         })
     }
 

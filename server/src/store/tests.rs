@@ -1,5 +1,6 @@
 //! What the store promises.
 
+mod built_in;
 mod settings;
 
 use std::fs;

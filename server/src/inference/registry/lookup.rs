@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::Registry;
 use crate::inference::model::Model;
 use crate::inference::status::{ModelState, Presence, Slot};
-use crate::store::{ModelName, choices};
+use crate::store::{ModelName, Standing, choices, model_meant};
 
 pub(super) type Slots = BTreeMap<ModelName, Slot>;
 
@@ -61,10 +61,7 @@ impl Registry {
         let slots = self.read();
         let (name, slot) = match name {
             Some(name) => named(&slots, name)?,
-            None => match self.default_model().and_then(|name| slots.get_key_value(&name)) {
-                Some(found) => found,
-                None => only(&slots)?,
-            },
+            None => unnamed(&slots, self.default_model().as_ref())?,
         };
         slot.used.store(self.now(), Ordering::Relaxed);
         match (slot.state(), &slot.presence) {
@@ -86,24 +83,21 @@ fn named<'a>(slots: &'a Slots, name: &str) -> Result<(&'a ModelName, &'a Slot), 
     slot.ok_or_else(|| LookupError::Unknown { name: name.to_owned(), known: classifiers(slots).cloned().collect() })
 }
 
-/// The only classifier. Where there are several, the only one that answers: the others are no choice. The one that comes with
-/// the program answers while there is no other.
-fn only(slots: &Slots) -> Result<(&ModelName, &Slot), LookupError> {
-    let built_in = |name: &ModelName| slots.get(name).is_some_and(|slot| slot.settings.built_in.is_some());
-    let answers = |name: &&ModelName| slots.get(*name).is_some_and(|slot| slot.state().answers());
-    let mut all: Vec<&ModelName> = classifiers(slots).filter(|name| !built_in(name)).collect();
-    if all.is_empty() {
-        all = classifiers(slots).collect();
+fn unnamed<'a>(slots: &'a Slots, chosen: Option<&ModelName>) -> Result<(&'a ModelName, &'a Slot), LookupError> {
+    let models = slots.iter().map(|(name, slot)| (name, &slot.settings));
+    let standing = |name: &ModelName| slots.get(name).map_or(Standing::Silent, standing);
+    let meant = model_meant(chosen, models, standing).and_then(|name| slots.get_key_value(name));
+    meant.ok_or_else(|| LookupError::NotNamed { known: classifiers(slots).cloned().collect() })
+}
+
+fn standing(slot: &Slot) -> Standing {
+    match slot.state() {
+        ModelState::Backbone => Standing::Backbone,
+        state if state.answers() => Standing::Answers,
+        _ => Standing::Silent,
     }
-    let mut choices = all.iter().copied().filter(answers);
-    let name = match all[..] {
-        [name] => Some(name),
-        _ => choices.next().filter(|_| choices.next().is_none()),
-    };
-    let slot = name.and_then(|name| slots.get_key_value(name));
-    slot.ok_or_else(|| LookupError::NotNamed { known: classifiers(slots).cloned().collect() })
 }
 
 fn classifiers(slots: &Slots) -> impl Iterator<Item = &ModelName> {
-    slots.iter().filter(|(_, slot)| slot.state() != ModelState::Backbone).map(|(name, _)| name)
+    slots.iter().filter(|(_, slot)| standing(slot) != Standing::Backbone).map(|(name, _)| name)
 }
