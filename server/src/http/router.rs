@@ -23,7 +23,8 @@ use crate::http::problem::{
 use crate::http::state::AppState;
 use crate::http::ui;
 use crate::http::v1::{
-    classify, datasets, evaluate, feedback, finetune, health, label_studio, metrics, models, quantize, report, trial,
+    classify, datasets, evaluate, feedback, finetune, health, jobs, label_studio, metrics, models, quantize, report,
+    trial,
 };
 use crate::http::v2;
 
@@ -139,23 +140,14 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(feedback::give_feedback))
         .routes(routes!(feedback::list_inbox))
         .routes(routes!(feedback::get_inbox_image, feedback::delete_inbox_image))
-        .routes(routes!(finetune::create_finetune, finetune::list_finetunes))
         .routes(routes!(finetune::schema::get_finetune_schema))
         .routes(routes!(finetune::plan::plan_finetune))
-        .routes(routes!(finetune::get_finetune))
-        .routes(routes!(finetune::control::cancel_finetune))
         .routes(routes!(finetune::control::pause_finetune))
         .routes(routes!(finetune::control::resume_finetune))
         .routes(routes!(finetune::control::retry_finetune))
-        .routes(routes!(finetune::events::list_finetune_events))
-        .routes(routes!(evaluate::create_evaluation, evaluate::list_evaluations))
-        .routes(routes!(evaluate::get_evaluation))
-        .routes(routes!(evaluate::list_evaluation_events))
-        .routes(routes!(evaluate::cancel_evaluation))
-        .routes(routes!(quantize::create_quantization, quantize::list_quantizations))
-        .routes(routes!(quantize::get_quantization))
-        .routes(routes!(quantize::list_quantization_events))
-        .routes(routes!(quantize::cancel_quantization))
+        .merge(jobs::routes_with_creation::<finetune::job::Job>())
+        .merge(jobs::routes_with_creation::<evaluate::EvaluationJob>())
+        .merge(jobs::routes_with_creation::<quantize::QuantizationJob>())
         .routes(routes!(datasets::create_dataset, datasets::list_datasets))
         .routes(routes!(datasets::get_dataset, datasets::delete_dataset))
         .routes(routes!(datasets::images::add_images, datasets::images::list_images))

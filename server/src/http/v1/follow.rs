@@ -40,7 +40,7 @@ const UNBUFFERED: (HeaderName, HeaderValue) =
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct EventsQuery {
+pub(super) struct EventsQuery {
     /// The `seq` of the last event already received.
     #[serde(default)]
     #[param(minimum = 0, default = 0)]

@@ -9,7 +9,7 @@ pub mod feedback;
 pub mod finetune;
 mod follow;
 pub mod health;
-mod jobs;
+pub mod jobs;
 pub mod label_studio;
 pub mod metrics;
 pub mod models;

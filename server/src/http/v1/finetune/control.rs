@@ -1,4 +1,4 @@
-//! Cancel, pause, resume and retry a fine-tune.
+//! Pause, resume and retry a fine-tune.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,13 +8,7 @@ use super::job::Job;
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, documents};
 use crate::http::state::AppState;
-use crate::http::v1::jobs::job_id;
-use crate::jobs::{JobId, Jobs};
-
-documents! {
-    /// The errors of `POST /finetune/{id}/cancel`.
-    CancelErrors: JobNotFound, JobFinished, JobsUnavailable, StorageFull
-}
+use crate::http::v1::jobs::named;
 
 documents! {
     /// The errors of `POST /finetune/{id}/pause`.
@@ -29,20 +23,6 @@ documents! {
 /// The fine-tune as it is now.
 type Accepted = Result<(StatusCode, Json<Job>), ApiError>;
 
-/// Cancel a fine-tune
-///
-/// A queued or paused one ends at once, a running one within moments; its `state` says when. Nothing is published after that,
-/// unless the model was published already.
-#[utoipa::path(
-    post, path = "/finetune/{id}/cancel", operation_id = "cancel_finetune", tag = "finetune",
-    params(("id" = String, Path, description = "The fine-tune's id.")),
-    responses((status = 202, description = "It will end.", body = Job), CancelErrors)
-)]
-pub async fn cancel_finetune(State(state): State<AppState>, Path(id): Path<String>) -> Accepted {
-    let (jobs, id) = finetune(&state, &id).await?;
-    Ok((StatusCode::ACCEPTED, Json(jobs.cancel(id).await?.try_into()?)))
-}
-
 /// Pause a fine-tune
 ///
 /// A queued one is paused at once. A running one stops at its next checkpoint and frees the server for the next job; its
@@ -53,7 +33,7 @@ pub async fn cancel_finetune(State(state): State<AppState>, Path(id): Path<Strin
     responses((status = 202, description = "It will pause.", body = Job), PauseErrors)
 )]
 pub async fn pause_finetune(State(state): State<AppState>, Path(id): Path<String>) -> Accepted {
-    let (jobs, id) = finetune(&state, &id).await?;
+    let (jobs, id) = named::<Job>(&state, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(jobs.pause(id).await?.try_into()?)))
 }
 
@@ -66,7 +46,7 @@ pub async fn pause_finetune(State(state): State<AppState>, Path(id): Path<String
     responses((status = 202, description = "It waits for its turn.", body = Job), RequeueErrors)
 )]
 pub async fn resume_finetune(State(state): State<AppState>, Path(id): Path<String>) -> Accepted {
-    let (jobs, id) = finetune(&state, &id).await?;
+    let (jobs, id) = named::<Job>(&state, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(jobs.resume(id).await?.try_into()?)))
 }
 
@@ -80,13 +60,6 @@ pub async fn resume_finetune(State(state): State<AppState>, Path(id): Path<Strin
     responses((status = 202, description = "It waits for its turn.", body = Job), RequeueErrors)
 )]
 pub async fn retry_finetune(State(state): State<AppState>, Path(id): Path<String>) -> Accepted {
-    let (jobs, id) = finetune(&state, &id).await?;
+    let (jobs, id) = named::<Job>(&state, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(jobs.run_again(id).await?.try_into()?)))
-}
-
-/// The jobs, and the id of one that is a fine-tune.
-async fn finetune(state: &AppState, id: &str) -> Result<(Jobs, JobId), ApiError> {
-    let (jobs, id) = (state.jobs.ready()?, job_id(id)?);
-    Job::try_from(jobs.get(id).await?)?;
-    Ok((jobs, id))
 }

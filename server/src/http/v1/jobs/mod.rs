@@ -1,5 +1,9 @@
 //! What all kinds of jobs have in common.
 
+mod describe;
+mod endpoint;
+mod table;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -10,6 +14,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::within;
 use crate::http::problem::{ApiError, Code};
 use crate::jobs::{JobError, JobId, JobKind, JobRecord, JobRequest, JobSpec, JobState, Jobs, Submission};
+pub use describe::routes_with_creation;
+pub(super) use endpoint::named;
+pub use endpoint::{JobCreation, JobResource};
+pub use table::{Creation, EVALUATIONS, FINETUNES, JobTexts, QUANTIZATIONS};
 
 /// The state of a job, whatever its work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -131,7 +139,7 @@ pub(super) async fn submit(
 }
 
 /// The answer to a request for a job that is accepted.
-pub(super) fn accepted(kind: JobKind, id: &str, body: impl IntoResponse) -> Result<Response, ApiError> {
+pub(super) fn accepted(kind: JobKind, id: JobId, body: impl IntoResponse) -> Result<Response, ApiError> {
     let location = HeaderValue::try_from(format!("/{}/{id}", kind.name())).map_err(ApiError::internal)?;
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
 }

@@ -1,13 +1,14 @@
-//! The representation of a quantization.
+//! Quantizations: stored models in 8-bit integers, as jobs.
 
 use serde::Serialize;
 use trainer::finetune::Deployment;
 use trainer::quantize::{QuantizationReport, QuantizeOptions};
 use utoipa::ToSchema;
 
+use super::jobs::{Creation, JobCreation, JobResource, JobStatus, JobTexts, QUANTIZATIONS, of_other_kind};
 use crate::datasets::JobDataset;
-use crate::http::problem::ApiError;
-use crate::http::v1::jobs::{JobStatus, of_other_kind};
+use crate::http::problem::{ApiError, Code};
+use crate::http::state::AppState;
 use crate::jobs::{JobRecord, JobResult, JobSpec};
 use crate::quantize::QuantizeSpec;
 
@@ -57,5 +58,54 @@ impl TryFrom<JobRecord> for QuantizationJob {
             None => (None, None),
         };
         Ok(Self { status, model: model.to_string(), version, dataset, options, published, deployment, report })
+    }
+}
+
+impl JobResource for QuantizationJob {
+    const TEXTS: JobTexts = QUANTIZATIONS;
+
+    fn brief(self) -> Self {
+        Self { report: None, ..self }
+    }
+}
+
+impl JobCreation for QuantizationJob {
+    type Request = QuantizeSpec;
+
+    const CREATION: Creation = Creation {
+        description: "Writes a stored model with 8-bit integers, calibrated on training images, and measures on test images \
+            what that costs. The\noptions, the model and the listing of the data set are checked before it is accepted; then it \
+            waits for its turn. When it has\nsucceeded, the model has a new version with its variants, of which the server takes \
+            the fastest that is good enough. It takes the\nplace of the version that was quantized, if that is live. `report` has \
+            every figure.",
+        errors: &[
+            Code::InvalidJson,
+            Code::InvalidParameter,
+            Code::BodyUnreadable,
+            Code::IdempotencyKeyReused,
+            Code::BodyTooLarge,
+            Code::UnsupportedMediaType,
+            Code::InvalidBody,
+            Code::QuantizationRefused,
+            Code::TooManyJobs,
+            Code::DatasetNotFound,
+            Code::SnapshotNotFound,
+            Code::JobsUnavailable,
+            Code::DatasetsUnavailable,
+            Code::StorageFull,
+            Code::BodyTimeout,
+            Code::ServerBusy,
+        ],
+    };
+
+    fn asked(request: QuantizeSpec) -> JobSpec {
+        JobSpec::Quantize(request)
+    }
+
+    async fn checked(state: &AppState, request: QuantizeSpec) -> Result<JobSpec, ApiError> {
+        let dataset = state.datasets.pin(request.dataset).await?;
+        let request = QuantizeSpec { dataset, ..request };
+        state.checker.check_quantization(request.clone()).await?;
+        Ok(JobSpec::Quantize(request))
     }
 }
