@@ -91,8 +91,10 @@ fn a_model_that_is_sent_is_the_one_that_the_command_imports() {
         (&json!(2), &json!(1), &json!(1))
     );
     assert!(again["remarks"].to_string().contains("version 1 goes on answering"), "{again}");
-    let left = std::fs::read_dir(sandbox.path("data/incoming")).expect("the folder of uploads").count();
-    assert_eq!(left, 0, "nothing is left of the uploads");
+    server.wait("nothing is left of the uploads", || {
+        let left = std::fs::read_dir(sandbox.path("data/incoming")).expect("the folder of uploads").count();
+        (left == 0).then_some(())
+    });
 }
 
 #[test]

@@ -123,7 +123,8 @@ fn a_damaged_database_costs_the_jobs_alone() {
     fs::write(sandbox.path("data/graft.sqlite"), vec![7; 5000]).expect("a file");
     let server = sandbox.serve(&[]);
     classifies(&server);
-    for answer in [server.post_json("/finetune", &request), server.get("/finetune")] {
+    let upload = server.post("/models", "multipart/form-data; boundary=XX", b"--XX--\r\n".to_vec());
+    for answer in [server.post_json("/finetune", &request), server.get("/finetune"), upload] {
         assert_eq!(answer.status(), 503);
         let problem = json(answer);
         assert_eq!(problem["code"], "jobs_unavailable");

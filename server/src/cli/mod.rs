@@ -40,6 +40,7 @@ use clap::{Parser, Subcommand};
 use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, LogArgs, ServeArgs};
 use server::config::{EngineOptions, KernelChoice, KernelOptions, StarterChoice};
 use server::finetune::FinetuneContext;
+use server::imports::RunImport;
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
 use server::serve::{LiveSettings, Reload};
 use server::store::{ModelStore, StoreError};
@@ -240,7 +241,8 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
             let place =
                 FinetuneContext { data: context.data.clone(), access: roots.access(&context.data), origin: None };
             telemetry::log_panics();
-            return Ok(jobs::child::main(&place, &context.backends()?)?);
+            let import: RunImport<'_> = &|spec, origin, observer| import::job::run(spec, origin, (observer, context));
+            return Ok(jobs::child::main(&place, &context.backends()?, import)?);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -148,6 +148,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .merge(jobs::routes_with_creation::<finetune::job::Job>())
         .merge(jobs::routes_with_creation::<evaluate::EvaluationJob>())
         .merge(jobs::routes_with_creation::<quantize::QuantizationJob>())
+        .merge(jobs::routes::<models::import::ImportJob>())
         .routes(routes!(datasets::create_dataset, datasets::list_datasets))
         .routes(routes!(datasets::get_dataset, datasets::delete_dataset))
         .routes(routes!(datasets::images::add_images, datasets::images::list_images))

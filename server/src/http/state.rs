@@ -16,7 +16,7 @@ use crate::explain::Explanations;
 use crate::finetune::{FinetuneContext, JobChecker};
 use crate::http::budget::ByteBudget;
 use crate::http::middleware::refusals::RefusalLog;
-use crate::imports::ModelImporter;
+use crate::imports::ImportFolders;
 use crate::inference::{AnswerCache, Decoder, InferenceOptions, MemoryOptions, Registry};
 use crate::jobs::{ChildCommand, JobsHandle, Planner};
 use crate::label_studio::{LabelStudioOptions, Trainings};
@@ -44,8 +44,8 @@ pub struct Services {
     pub jobs: JobsHandle,
     /// Plans fine-tunes.
     pub planner: Planner,
-    /// Imports models that clients upload.
-    pub importer: ModelImporter,
+    /// Where models lie that clients upload, until they are imported.
+    pub imports: ImportFolders,
     /// Clients that may follow jobs at a time.
     pub streams: Arc<Semaphore>,
     /// Which classified images wait for feedback, if any.
@@ -161,7 +161,6 @@ impl AppState {
             return Err(OpenError::Unmeasured);
         }
         let command = ChildCommand::of_this_program(config, &engine).map_err(OpenError::Program)?;
-        let importer = ModelImporter::of_this_program(config, &engine).map_err(OpenError::Program)?;
         let access = Access::open(&config.access, config.host)?;
         let folder = config.data.models_dir();
         let store = spawn_blocking(move || ModelStore::open(&folder)).await??;
@@ -189,7 +188,7 @@ impl AppState {
             decoder: Decoder::new(engine.threads, limits.image, limits.inflight_pixels),
             jobs: JobsHandle::open(&config.data.database(), config.jobs).await,
             planner: Planner::new(command),
-            importer,
+            imports: ImportFolders::new(config.data.incoming_dir()),
             streams: Arc::new(Semaphore::new(limits.event_streams)),
             collect: config.collect.clone(),
             label_studio: config.label_studio.resolve()?,

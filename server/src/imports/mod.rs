@@ -1,61 +1,70 @@
-//! Models that clients upload: a folder for the files, and `graft import` in a process of its own.
+//! Models that clients upload: what is to be imported, and the folders of the files.
 //!
-//! A model file is untrusted input, and reading one takes as much memory as it is large: a process that crashes or is killed
-//! costs that import and nothing else. Its rules are those of the command because it is the command.
+//! An import is a job ([`crate::jobs`]): a model file is untrusted input, and reading one takes as much memory as it is large, so
+//! that a process of its own does it. Its rules are those of `graft import`, because it is that command's code which runs.
+//!
+//! The files of an upload lie in a folder that its request owns until the job is written down, and the job from then on. What
+//! nobody owns is removed ([`ImportFolders::keep_clean`]): after a job, whatever its end, and after a crash.
 
 mod folder;
+mod leftovers;
 
-use std::ffi::OsString;
-use std::io;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Output, Stdio};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use onnx::engine::ort;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::process::Command;
-use tokio::sync::Semaphore;
+use trainer::events::Observer;
+use utoipa::ToSchema;
 
-use crate::config::ServeConfig;
-use crate::jobs::describe_end;
-use crate::runtime::SelectedEngine;
-use crate::store::ModelName;
-pub use folder::{IncomingFile, IncomingFolder};
+use crate::finetune::{STORAGE_FULL, STORE_FAILED};
+use crate::store::{JobOrigin, ModelName};
+pub use folder::{ImportFolders, IncomingFile, IncomingFolder};
 
-/// How many models are imported at a time; others wait.
-const AT_A_TIME: usize = 1;
-/// What a full disk is called by the system, whose words the command repeats.
-const DISK_FULL: &str = "No space left on device";
-
-/// Imports models; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct ModelImporter {
-    program: PathBuf,
-    arguments: Arc<[OsString]>,
-    incoming: PathBuf,
-    permits: Arc<Semaphore>,
-}
-
-/// What is to be imported.
-#[derive(Debug, Clone)]
-pub struct ImportOrder {
+/// What is to be imported, in the job database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportSpec {
     /// The name in the store.
     pub name: ModelName,
-    /// The model's file in the folder.
-    pub file: String,
-    /// The file of class names in the folder, if there is one.
-    pub labels: Option<String>,
+    /// The files: first the model's, then those that it keeps its weights in.
+    pub files: Vec<UploadedFile>,
+    /// The file of class names, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<UploadedFile>,
     /// Options of `graft import` and their values.
-    pub options: Vec<(ImportOption, String)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<ImportOption, String>,
+    /// The name of the folder that the files are in.
+    pub folder: String,
+}
+
+impl ImportSpec {
+    /// Whether this is the import that a request asks for: the same files, wherever they lie.
+    #[must_use]
+    pub fn answers(&self, asked: &Self) -> bool {
+        *self == Self { folder: self.folder.clone(), ..asked.clone() }
+    }
+}
+
+/// A file that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadedFile {
+    /// Its name, without folders.
+    #[schema(example = "flowers.onnx")]
+    pub name: String,
+    /// Its length.
+    #[schema(example = 4_962_139)]
+    pub bytes: u64,
+    /// The SHA-256 of its content, in hexadecimal digits.
+    #[schema(example = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
+    pub sha256: String,
 }
 
 macro_rules! options {
     ($($variant:ident: $name:literal, $flag:literal;)*) => {
         /// An option of `graft import` that a client may choose.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum ImportOption {
-            $(#[doc = $flag] $variant,)*
+            $(#[doc = $flag] #[serde(rename = $name)] $variant,)*
         }
 
         impl ImportOption {
@@ -68,7 +77,9 @@ macro_rules! options {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            fn flag(self) -> &'static str {
+            /// Its name on the command line.
+            #[must_use]
+            pub fn flag(self) -> &'static str {
                 match self { $(Self::$variant => $flag,)* }
             }
         }
@@ -90,7 +101,7 @@ options! {
     Arch: "arch", "--arch";
 }
 
-/// The last line of `graft import --json`.
+/// The last line of `graft import --json`, and what a job's import ends in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportSummary {
     /// The model's name.
@@ -99,140 +110,72 @@ pub struct ImportSummary {
     pub version: u32,
 }
 
-/// A model that was imported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportedModel {
-    /// The new version.
-    pub version: u32,
-    /// What the command said on the way: how the file was understood, and how the engines agree.
-    pub remarks: Vec<String>,
-}
-
 /// Why nothing was imported.
 #[derive(Debug, Error)]
 pub enum ImportFailure {
+    /// It was told to stop.
+    #[error("the import was told to stop")]
+    Stopped,
     /// The file, an option or the class names are at fault.
     #[error("{0}")]
     Refused(String),
     /// The disk is full.
     #[error("the disk is full: {0}")]
     Full(String),
-    /// The process did not begin, or says what is no answer.
-    #[error("the import cannot be run")]
-    Process(#[from] io::Error),
+    /// The store failed otherwise.
+    #[error("{0}")]
+    Store(String),
 }
 
-impl ModelImporter {
-    /// An importer that runs this program on the same data, engine and threads as the server.
-    ///
-    /// # Errors
-    /// When the system does not tell where this program is.
-    pub fn of_this_program(config: &ServeConfig, engine: &SelectedEngine) -> io::Result<Self> {
-        // The process runs in the folder of its files, so that its messages name them as the client does.
-        let data = std::path::absolute(config.data.root())?;
-        let mut arguments: Vec<OsString> = vec!["--data-dir".into(), data.into()];
-        arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
-        arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
-        arguments.extend(["--log".into(), "off".into()]);
-        if let Some(runtime) = ort::loaded() {
-            arguments.extend(["--ort-lib".into(), std::path::absolute(runtime.path())?.into()]);
-        }
-        Ok(Self {
-            program: std::env::current_exe()?,
-            arguments: arguments.into(),
-            incoming: config.data.incoming_dir(),
-            permits: Arc::new(Semaphore::new(AT_A_TIME)),
-        })
-    }
+impl ImportFailure {
+    /// The code of a model that cannot be imported.
+    pub const REFUSED: &'static str = "model_refused";
 
-    /// A folder for the files of one upload, with room for so many bytes.
-    ///
-    /// # Errors
-    /// When it cannot be made, or the disk has no such room.
-    pub async fn folder(&self, bytes: u64) -> io::Result<IncomingFolder> {
-        IncomingFolder::new(&self.incoming, bytes).await
-    }
-
-    /// Imports what is in the folder. Whoever does not wait for it ends its process.
-    ///
-    /// # Errors
-    /// [`ImportFailure`]; nothing is published then.
-    pub async fn import(&self, folder: &IncomingFolder, order: &ImportOrder) -> Result<ImportedModel, ImportFailure> {
-        let _permit = self.permits.acquire().await.map_err(|_| io::Error::other("the importer has ended"))?;
-        let mut command = Command::new(&self.program);
-        command.arg("import").arg(&order.file).args(["--json", "--background", "--name", order.name.as_str()]);
-        command.args(order.labels.iter().flat_map(|labels| ["--labels", labels.as_str()]));
-        // In one word, so that no value is taken for an option.
-        command.args(order.options.iter().map(|(option, value)| format!("{}={value}", option.flag())));
-        command.args(&*self.arguments).current_dir(folder.path());
-        // The server was told everything; what its environment says to other commands is not meant for this one.
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_str().is_some_and(|name| name.starts_with("GRAFT_")) {
-                command.env_remove(variable);
-            }
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-        let Output { status, stdout, stderr } = command.spawn()?.wait_with_output().await?;
-        match status.success() {
-            true => summary(&stdout),
-            false => Err(failure(status, &stderr)),
+    /// A word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Refused(_) => Self::REFUSED,
+            Self::Full(_) => STORAGE_FULL,
+            Self::Store(_) => STORE_FAILED,
         }
     }
 }
 
-/// What the command says when it has succeeded: remarks, and a summary in the last line.
-fn summary(stdout: &[u8]) -> Result<ImportedModel, ImportFailure> {
-    let text = String::from_utf8_lossy(stdout);
-    let mut lines: Vec<&str> = text.lines().collect();
-    let last = lines.pop().unwrap_or_default();
-    let ImportSummary { version, .. } = serde_json::from_str(last).map_err(io::Error::from)?;
-    Ok(ImportedModel { version, remarks: lines.into_iter().map(str::to_owned).collect() })
-}
-
-/// What it says when it has failed.
-fn failure(status: ExitStatus, stderr: &[u8]) -> ImportFailure {
-    let text = String::from_utf8_lossy(stderr);
-    let said = text.rsplit_once("error: ").map(|(_, said)| said);
-    // Behind an empty line clap explains its own `--help`.
-    let said = said
-        .and_then(|said| said.split("\n\n").next())
-        .map(|said| said.split_whitespace().collect::<Vec<_>>().join(" "));
-    match said.filter(|_| status.code().is_some()) {
-        Some(said) if said.contains(DISK_FULL) => ImportFailure::Full(said),
-        Some(said) => ImportFailure::Refused(said),
-        None => ImportFailure::Refused(describe_end("the import", status)),
-    }
-}
+/// Runs an import for an attempt of a job: events are remarks, and the version is published once.
+pub type RunImport<'a> = &'a dyn Fn(&ImportSpec, JobOrigin, &mut dyn Observer) -> Result<ImportSummary, ImportFailure>;
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::process::ExitStatusExt;
-
+pub(crate) mod tests {
     use super::*;
 
-    #[test]
-    fn the_last_line_of_the_command_is_its_summary_and_those_before_are_remarks() {
-        let said = b"images are prepared as torchvision's\ntract: agrees\n{\"name\":\"flowers\",\"version\":4}\n";
-        let imported = summary(said).unwrap();
-        assert_eq!((imported.version, imported.remarks.len()), (4, 2));
-        assert!(matches!(summary(b"no summary\n"), Err(ImportFailure::Process(_))));
+    pub(crate) fn import(name: &str, folder: &str) -> ImportSpec {
+        let file = |name: &str| UploadedFile { name: name.to_owned(), bytes: 3, sha256: "00".repeat(32) };
+        ImportSpec {
+            name: name.parse().unwrap(),
+            files: vec![file("model.onnx")],
+            labels: Some(file("labels.txt")),
+            options: BTreeMap::from([(ImportOption::PixelMax, "255".to_owned())]),
+            folder: folder.to_owned(),
+        }
     }
 
     #[test]
-    fn a_refusal_is_the_error_of_the_command_without_its_advice_about_help() {
-        let failed = ExitStatus::from_raw(1 << 8);
-        let refused = failure(failed, b"error: model.onnx: this is a picture\n").to_string();
-        assert_eq!(refused, "model.onnx: this is a picture");
-        let usage = b"error: invalid value 'x' for '--preprocess <PREPROCESS>'\n  [possible values: bytes]\n\nFor more information, try '--help'.\n";
-        let refused = failure(ExitStatus::from_raw(2 << 8), usage).to_string();
-        assert_eq!(refused, "invalid value 'x' for '--preprocess <PREPROCESS>' [possible values: bytes]");
-        let full = failure(failed, b"error: models/x: No space left on device (os error 28)\n");
-        assert!(matches!(full, ImportFailure::Full(_)));
+    fn the_same_files_are_the_same_import_wherever_they_lie() {
+        let own = import("flowers", "upload-a");
+        assert!(own.answers(&import("flowers", "upload-b")));
+        assert!(!own.answers(&import("birds", "upload-a")));
+        let mut other = import("flowers", "upload-a");
+        other.files[0].sha256 = "11".repeat(32);
+        assert!(!own.answers(&other), "another content under the same name");
+        assert!(!own.answers(&ImportSpec { options: BTreeMap::new(), ..import("flowers", "upload-a") }));
     }
 
     #[test]
-    fn a_process_that_the_system_killed_is_told_with_its_signal() {
-        let killed = failure(ExitStatus::from_raw(9), b"").to_string();
-        assert!(killed.starts_with("the import was ended by signal 9 (SIGKILL, which"), "{killed}");
+    fn options_are_written_with_the_names_of_forms() {
+        let text = serde_json::to_string(&import("flowers", "upload-a")).unwrap();
+        assert!(text.contains(r#""options":{"pixel_max":"255"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<ImportSpec>(&text).unwrap(), import("flowers", "upload-a"));
     }
 }

@@ -1,4 +1,4 @@
-//! One execution of a job: a training process, followed to its end.
+//! One execution of a job: a process, followed to its end.
 
 use std::fmt;
 use std::io;
@@ -19,9 +19,8 @@ use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
 use super::store::Jobs;
 use crate::failure::chain;
-use crate::finetune::is_transient;
 
-/// How long a training process may take to stop before it is killed.
+/// How long a process may take to stop before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How long it may take to reach its next checkpoint when it is paused. Without that its work since the last one is lost.
 const PAUSE_GRACE: Duration = Duration::from_secs(60);
@@ -50,7 +49,7 @@ pub(super) enum AttemptOutcome {
     Lost,
 }
 
-/// Why a training process was told to stop.
+/// Why a process was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopReason {
     Cancel,
@@ -77,7 +76,7 @@ struct Supervision<'a> {
 type Step = ControlFlow<Option<AttemptOutcome>>;
 
 impl Attempt<'_> {
-    /// Starts the training process and follows it to its end.
+    /// Starts the process and follows it to its end.
     ///
     /// # Errors
     /// [`JobsError`] when a message to the process cannot be written.
@@ -119,12 +118,14 @@ impl Supervision<'_> {
     /// Until the process has said its last word, has ended without one, or has been told to stop for too long.
     async fn follow(&mut self, stop: &mut watch::Receiver<bool>) -> Result<Option<AttemptOutcome>, JobsError> {
         let jobs = self.attempt.jobs;
+        // What was ordered before is heard with the first beat, which is at once.
+        let mut changed = jobs.changed.subscribe();
         let mut beat = interval(jobs.options.lease / 3);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let step = tokio::select! {
                 report = self.process.report() => self.hear(report).await,
-                () = async { tokio::select! { _ = beat.tick() => {}, () = jobs.changed.notified() => {} } } => {
+                () = async { tokio::select! { _ = beat.tick() => {}, _ = changed.changed() => {} } } => {
                     self.renew().await?
                 }
                 _ = stop.changed(), if self.stop_reason.is_none() => self.release(),
@@ -148,7 +149,7 @@ impl Supervision<'_> {
                 false => AttemptOutcome::Lost,
             },
             Ok(Some(ChildMessage::Finished { result })) => AttemptOutcome::Finished(result),
-            Ok(Some(ChildMessage::Failed { error })) if is_transient(&error.code) => AttemptOutcome::Crashed(error),
+            Ok(Some(ChildMessage::Failed { error })) if self.tries_again(&error) => AttemptOutcome::Crashed(error),
             Ok(Some(ChildMessage::Failed { error })) => AttemptOutcome::Failed(error),
             // Without being told to, it stops only when it has not heard from us for the time of the lease.
             Ok(Some(ChildMessage::Stopped)) => self.stop_reason.map_or(AttemptOutcome::Lost, StopReason::outcome),
@@ -157,6 +158,10 @@ impl Supervision<'_> {
             Ok(None) | Err(_) => return Step::Break(None),
         };
         Step::Break(Some(outcome))
+    }
+
+    fn tries_again(&self, error: &JobError) -> bool {
+        self.attempt.claim.job.spec.kind().tries_again(&error.code)
     }
 
     /// Renews the lease, and passes on a request to cancel.
@@ -281,12 +286,12 @@ async fn died(status: io::Result<ExitStatus>, stop: &mut watch::Receiver<bool>) 
     }
     let message = match status {
         Ok(status) => describe(status),
-        Err(error) => format!("the training process was lost: {error}"),
+        Err(error) => format!("the process of the job was lost: {error}"),
     };
     AttemptOutcome::Crashed(JobError { code: "process_died".to_owned(), message })
 }
 
 pub(super) fn not_started(error: &io::Error) -> JobError {
-    let message = format!("the training process cannot be started: {error}");
+    let message = format!("the process of the job cannot be started: {error}");
     JobError { code: "process_not_started".to_owned(), message }
 }

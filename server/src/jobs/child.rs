@@ -1,4 +1,4 @@
-//! The training process.
+//! The process of a job.
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -24,6 +24,7 @@ use super::thinning::{Thinning, Worth};
 use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
 use crate::failure::chain;
 use crate::finetune::{self, CheckSpec, FinetuneContext, FinetuneFailure, FinetuneSpec, PublishedModel};
+use crate::imports::{ImportFailure, ImportSummary, RunImport};
 use crate::quantize::{self, QuantizeFailure, QuantizeSpec, QuantizedModel};
 use crate::runtime::Backends;
 use crate::store::JobOrigin;
@@ -46,23 +47,24 @@ pub enum ChildError {
 ///
 /// # Errors
 /// [`ChildError`] when it was not started by a server, or the server has gone.
-pub fn main(context: &FinetuneContext, backends: &Backends) -> Result<ExitCode, ChildError> {
+pub fn main(context: &FinetuneContext, backends: &Backends, import: RunImport<'_>) -> Result<ExitCode, ChildError> {
     let control = Arc::new(Control::default());
     let order = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
     // Set before any thread of the training is started, because each inherits it. Without it training is only ruder.
     if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::warn!(%error, "the training process keeps its priority");
+        tracing::warn!(%error, "the process of a job keeps its priority");
     }
     let started = Instant::now();
     let (thinning, estimator) = (Thinning::new(started), Estimator::default());
     let mut reporter = Reporter { control, metrics: Value::Null, started, thinning, estimator };
     let message = match order {
         Order::Job { spec, origin } => {
-            let context = FinetuneContext { origin: Some(origin), ..context.clone() };
+            let context = FinetuneContext { origin: Some(origin.clone()), ..context.clone() };
             match &*spec {
                 JobSpec::Finetune(spec) => finetune(&context, spec, backends, &mut reporter),
                 JobSpec::Evaluate(spec) => evaluate(&context, spec, backends, &mut reporter),
                 JobSpec::Quantize(spec) => quantize(&context, spec, backends, &mut reporter),
+                JobSpec::Import(spec) => imported(import(spec, origin, &mut reporter)),
             }
         }
         Order::Plan(spec) => plan(context, &spec, backends, &mut reporter),
@@ -135,6 +137,16 @@ fn quantize(
             }
         }
         Err(QuantizeFailure::Quantization(QuantizationError::Stopped)) => ChildMessage::Stopped,
+        Err(failure) => failed(failure.code(), &failure),
+    }
+}
+
+fn imported(result: Result<ImportSummary, ImportFailure>) -> ChildMessage {
+    match result {
+        Ok(ImportSummary { name, version }) => {
+            ChildMessage::Finished { result: JobResult::new(name.as_str(), version) }
+        }
+        Err(ImportFailure::Stopped) => ChildMessage::Stopped,
         Err(failure) => failed(failure.code(), &failure),
     }
 }

@@ -86,11 +86,11 @@ impl Jobs {
         };
         // A record that is complete is that of the time before.
         execute(&mut transaction, id, "DELETE FROM tracking WHERE job_id = $1 AND ended").await?;
-        // The job itself is counted already.
-        self.check_room(&mut transaction, owner.as_deref()).await?;
         let job = JobRecord::read(&row)?;
+        // The job itself is counted already.
+        self.check_room(&mut transaction, owner.as_deref(), job.spec.kind().queue()).await?;
         self.commit(transaction).await?;
-        self.changed.notify_one();
+        self.changed.send_replace(());
         Ok(job)
     }
 
@@ -111,7 +111,7 @@ impl Jobs {
             outbox::enqueue(&mut transaction, &job).await?;
         }
         self.commit(transaction).await?;
-        self.changed.notify_one();
+        self.changed.send_replace(());
         Ok(job)
     }
 }
@@ -129,11 +129,12 @@ mod tests {
     use super::super::lease::{Claim, ClientOrder, Heartbeat};
     use super::super::options::JobOptions;
     use super::super::record::JobError;
+    use super::super::spec::JobQueue;
     use super::super::store::tests::{create, jobs, request, spec};
     use super::*;
 
     async fn claim(jobs: &Jobs) -> Claim {
-        jobs.claim("worker").await.unwrap().unwrap()
+        jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap()
     }
 
     async fn order(jobs: &Jobs, claim: &Claim) -> ClientOrder {
@@ -152,7 +153,11 @@ mod tests {
         let (_folder, jobs) = jobs().await;
         let job = create(&jobs, "flowers").await;
         assert_eq!(jobs.pause(job.id).await.unwrap().state, JobState::Paused);
-        assert_eq!(jobs.claim("worker").await.unwrap(), None, "a paused job frees its server for others");
+        assert_eq!(
+            jobs.claim("worker", JobQueue::Images).await.unwrap(),
+            None,
+            "a paused job frees its server for others"
+        );
         assert!(is_state(&jobs.pause(job.id).await.unwrap_err(), JobState::Paused), "paused twice");
         assert_eq!(jobs.resume(job.id).await.unwrap().state, JobState::Queued);
         assert_eq!(claim(&jobs).await.job.id, job.id);

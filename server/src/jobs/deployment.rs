@@ -19,7 +19,7 @@ impl Runner {
         let deployment = match spec {
             JobSpec::Finetune(spec) => self.deploy_trained(spec, result).await?,
             JobSpec::Quantize(spec) => self.deploy_quantized(&spec.model, result).await?,
-            JobSpec::Evaluate(_) => return None,
+            JobSpec::Evaluate(_) | JobSpec::Import(_) => return None,
         };
         Some(JobResult { deployment: Some(deployment), ..result.clone() })
     }

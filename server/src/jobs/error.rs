@@ -11,6 +11,9 @@ pub enum JobsError {
     /// The folder of the database cannot be made.
     #[error("cannot make the folder of the job database")]
     Folder(#[source] std::io::Error),
+    /// The folder of uploads cannot be read, or what is left of one cannot be removed.
+    #[error("cannot tidy up the folder of uploads")]
+    Uploads(#[source] std::io::Error),
     /// The database refused.
     #[error("the job database failed")]
     Database(#[from] sqlx::Error),

@@ -12,7 +12,8 @@ use trainer::events::Event;
 use super::error::JobsError;
 use super::outbox;
 use super::record::{JobError, JobId, JobRecord, JobResult};
-use super::schema::claimable;
+use super::schema::{claimable, is_import};
+use super::spec::JobQueue;
 use super::store::Jobs;
 use crate::database::now;
 
@@ -68,13 +69,13 @@ impl ClientOrder {
 }
 
 impl Jobs {
-    /// Claims the oldest job that waits or whose lease has run out. Jobs without attempts left are claimed too, because their
+    /// Claims the oldest job of a queue that waits or whose lease has run out. Jobs without attempts left are claimed too, because their
     /// model may be published.
     ///
     /// # Errors
     /// [`JobsError`] when the database fails.
-    pub async fn claim(&self, worker: &str) -> Result<Option<Claim>, JobsError> {
-        if !self.any_claimable().await? {
+    pub async fn claim(&self, worker: &str, queue: JobQueue) -> Result<Option<Claim>, JobsError> {
+        if !self.any_claimable(queue).await? {
             return Ok(None);
         }
         let mut transaction = self.begin().await?;
@@ -85,11 +86,13 @@ impl Jobs {
             now!(),
             ", lease_until = ",
             now!(),
-            " + $2 WHERE id = (SELECT id FROM jobs WHERE ",
+            " + $2 WHERE id = (SELECT id FROM jobs WHERE (",
             claimable!(),
-            " ORDER BY id LIMIT 1) RETURNING *"
+            ") AND ",
+            is_import!(),
+            " = $3 ORDER BY id LIMIT 1) RETURNING *"
         );
-        let query = sqlx::query(sql).bind(worker).bind(millis(self.options.lease));
+        let query = sqlx::query(sql).bind(worker).bind(millis(self.options.lease)).bind(queue == JobQueue::Imports);
         let row = query.fetch_optional(&mut *transaction).await?;
         let claim = row.as_ref().map(Claim::read).transpose()?;
         self.commit(transaction).await?;
@@ -97,9 +100,16 @@ impl Jobs {
     }
 
     /// Whether there is a job to claim or to end. A server without work only reads.
-    async fn any_claimable(&self) -> Result<bool, JobsError> {
-        let sql = concat!("SELECT EXISTS (SELECT 1 FROM jobs WHERE ", claimable!(), ") AS claimable");
-        Ok(sqlx::query(sql).fetch_one(&self.pool).await?.try_get("claimable")?)
+    async fn any_claimable(&self, queue: JobQueue) -> Result<bool, JobsError> {
+        let sql = concat!(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE (",
+            claimable!(),
+            ") AND ",
+            is_import!(),
+            " = $1) AS claimable"
+        );
+        let row = sqlx::query(sql).bind(queue == JobQueue::Imports).fetch_one(&self.pool).await?;
+        Ok(row.try_get("claimable")?)
     }
 
     /// Renews the lease.

@@ -1,9 +1,9 @@
-//! Fine-tuning and evaluation as jobs.
+//! Fine-tunes, evaluations, quantizations and imports as jobs.
 //!
 //! A job is a row with a state, an attempt number and a lease. A server claims it, says every few seconds that it is
 //! alive, and names its attempt in everything it writes; a server that was paused and comes back after its lease ran out
-//! writes nothing. The training runs in a process of its own, so that a crash or the kernel's memory killer does not
-//! touch serving.
+//! writes nothing. The work runs in a process of its own, so that a crash or the kernel's memory killer does not touch
+//! serving. Imports have a queue of their own: their clients may wait for them, and a training takes hours.
 //!
 //! What happens when …
 //!
@@ -46,9 +46,8 @@ pub use options::JobOptions;
 pub use outbox::Message;
 pub use planner::{PlanError, Planner};
 pub use process::ChildCommand;
-pub(crate) use process::describe_end;
 pub use record::{JobError, JobEvent, JobId, JobRecord, JobResult, JobState, Page};
 pub use runner::Runner;
-pub use spec::{JobKind, JobSpec};
+pub use spec::{JobKind, JobQueue, JobSpec};
 pub use store::{JobRequest, Jobs, Submission};
 pub use tracking::{Recorder, TrackedJob};

@@ -109,6 +109,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::record::{JobError, JobResult};
+    use super::super::spec::JobQueue;
     use super::super::store::Submission;
     use super::super::store::tests::{jobs, request, spec};
     use super::*;
@@ -133,7 +134,7 @@ mod tests {
     async fn a_job_that_ends_leaves_one_message_whatever_its_end() {
         let (_folder, jobs) = jobs().await;
         let job = create(&jobs).await;
-        let claim = jobs.claim("worker").await.unwrap().unwrap();
+        let claim = jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap();
         assert_eq!(jobs.take_message(HOLD).await.unwrap(), None, "it has not ended");
         jobs.note_result(&claim, &JobResult::new("flowers", 3)).await.unwrap();
         jobs.succeed(&claim).await.unwrap();
@@ -144,7 +145,7 @@ mod tests {
         jobs.drop_message(&message).await.unwrap();
 
         create(&jobs).await;
-        let claim = jobs.claim("worker").await.unwrap().unwrap();
+        let claim = jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap();
         let error = JobError { code: "training_failed".to_owned(), message: "it diverged".to_owned() };
         jobs.fail(&claim, &error).await.unwrap();
         let (message, body) = taken(&jobs).await;

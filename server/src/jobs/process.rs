@@ -1,4 +1,4 @@
-//! The training process, seen from the server.
+//! The process of a job, seen from the server.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,7 +15,7 @@ use super::protocol::{ChildMessage, ControlMessage};
 use crate::config::ServeConfig;
 use crate::runtime::SelectedEngine;
 
-/// How the training process is started.
+/// How the process of a job is started.
 #[derive(Debug, Clone)]
 pub struct ChildCommand {
     /// The program.
@@ -30,7 +30,9 @@ impl ChildCommand {
     /// # Errors
     /// When the system does not tell where this program is.
     pub fn of_this_program(config: &ServeConfig, engine: &SelectedEngine) -> io::Result<Self> {
-        let mut arguments: Vec<OsString> = vec!["job".into(), "--data-dir".into(), config.data.root().into()];
+        // An import runs in the folder of its files, so that its messages name them as the client does.
+        let data = std::path::absolute(config.data.root())?;
+        let mut arguments: Vec<OsString> = vec!["job".into(), "--data-dir".into(), data.into()];
         arguments.extend(config.roots.data_roots.iter().flat_map(|root| ["--data-root".into(), root.into()]));
         arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
         arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
@@ -43,7 +45,7 @@ impl ChildCommand {
     }
 }
 
-/// A running training process. It is killed when this is dropped.
+/// A running process. It is killed when this is dropped.
 pub(super) struct Process {
     child: Child,
     input: Option<ChildStdin>,
@@ -75,7 +77,7 @@ impl Process {
         let mut line = serde_json::to_vec(command)?;
         line.push(b'\n');
         if let Err(error) = input.write_all(&line).await {
-            tracing::debug!(%error, "the training process takes no command");
+            tracing::debug!(%error, "the process of a job takes no command");
         }
         Ok(())
     }
@@ -90,7 +92,7 @@ impl Process {
         while let Some(line) = self.output.next_line().await? {
             match serde_json::from_str(&line) {
                 Ok(report) => return Ok(Some(report)),
-                Err(error) => tracing::warn!(line, %error, "the training process says what is no report"),
+                Err(error) => tracing::warn!(line, %error, "the process of a job says what is no report"),
             }
         }
         Ok(None)
@@ -109,13 +111,9 @@ impl Process {
     }
 }
 
-/// Describes the end of a training process that sent no last report.
+/// Describes the end of a process that sent no last report.
 pub(super) fn describe(status: ExitStatus) -> String {
-    describe_end("the training process", status)
-}
-
-/// Describes the end of a process that said nothing about it.
-pub(crate) fn describe_end(what: &str, status: ExitStatus) -> String {
+    let what = "the process of the job";
     match std::os::unix::process::ExitStatusExt::signal(&status) {
         Some(signal) => {
             let name = match signal {

@@ -1,4 +1,4 @@
-//! The protocol of a server and its training process: one JSON object a line, commands on the process's standard input,
+//! The protocol of a server and the process of a job: one JSON object a line, commands on the process's standard input,
 //! reports on its standard output.
 
 use serde::{Deserialize, Serialize};

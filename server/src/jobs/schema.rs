@@ -75,4 +75,11 @@ macro_rules! claimable {
     };
 }
 
-pub(super) use claimable;
+/// Whether a job waits in the queue of imports. Version 0.1 wrote no kinds.
+macro_rules! is_import {
+    () => {
+        "(COALESCE(json_extract(spec, '$.job'), 'finetune') = 'import')"
+    };
+}
+
+pub(super) use {claimable, is_import};

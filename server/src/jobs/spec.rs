@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::evaluate::EvaluateSpec;
-use crate::finetune::FinetuneSpec;
+use crate::finetune::{FinetuneSpec, STORAGE_FULL, is_transient};
+use crate::imports::ImportSpec;
 use crate::quantize::QuantizeSpec;
 
 /// The work of one job. In the database and between processes it is a JSON object whose field `job` names the kind.
@@ -18,6 +19,8 @@ pub enum JobSpec {
     Evaluate(EvaluateSpec),
     /// Publish a stored model with variants of fewer bits.
     Quantize(QuantizeSpec),
+    /// Publish a model that a client has sent.
+    Import(ImportSpec),
 }
 
 /// What kind of work a job is.
@@ -29,6 +32,17 @@ pub enum JobKind {
     Evaluate,
     /// It publishes a version of its model, and ends in a report.
     Quantize,
+    /// It publishes what was sent.
+    Import,
+}
+
+/// Where a job waits. A server works on one job of each queue at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobQueue {
+    /// Work on images, which takes minutes and hours.
+    Images,
+    /// Imports, which take seconds, and whose clients may wait for them.
+    Imports,
 }
 
 impl JobSpec {
@@ -48,13 +62,15 @@ impl JobSpec {
                 let dataset = own.dataset.clone();
                 dataset.answers(&asked.dataset) && *own == QuantizeSpec { dataset, ..asked.clone() }
             }
+            (Self::Import(own), Self::Import(asked)) => own.answers(asked),
             _ => false,
         }
     }
 }
 
 const TAG: &str = "job";
-const KINDS: &[&str] = &[JobKind::Finetune.name(), JobKind::Evaluate.name(), JobKind::Quantize.name()];
+const KINDS: &[&str] =
+    &[JobKind::Finetune.name(), JobKind::Evaluate.name(), JobKind::Quantize.name(), JobKind::Import.name()];
 
 impl JobKind {
     /// Its word in the database and in addresses.
@@ -64,7 +80,23 @@ impl JobKind {
             Self::Finetune => "finetune",
             Self::Evaluate => "evaluate",
             Self::Quantize => "quantize",
+            Self::Import => "import",
         }
+    }
+
+    /// The queue that it waits in.
+    #[must_use]
+    pub const fn queue(self) -> JobQueue {
+        match self {
+            Self::Finetune | Self::Evaluate | Self::Quantize => JobQueue::Images,
+            Self::Import => JobQueue::Imports,
+        }
+    }
+
+    /// Whether another attempt may not meet a failure with this code. An import's client has its file still, and may be waiting: it
+    /// is told that the disk is full at once.
+    pub(super) fn tries_again(self, code: &str) -> bool {
+        is_transient(code) && !(self == Self::Import && code == STORAGE_FULL)
     }
 }
 
@@ -76,6 +108,7 @@ impl JobSpec {
             Self::Finetune(_) => JobKind::Finetune,
             Self::Evaluate(_) => JobKind::Evaluate,
             Self::Quantize(_) => JobKind::Quantize,
+            Self::Import(_) => JobKind::Import,
         }
     }
 }
@@ -93,6 +126,7 @@ impl Serialize for JobSpec {
             JobSpec::Finetune(spec) => Tagged { job, spec }.serialize(serializer),
             JobSpec::Evaluate(spec) => Tagged { job, spec }.serialize(serializer),
             JobSpec::Quantize(spec) => Tagged { job, spec }.serialize(serializer),
+            JobSpec::Import(spec) => Tagged { job, spec }.serialize(serializer),
         }
     }
 }
@@ -114,6 +148,9 @@ impl<'de> Deserialize<'de> for JobSpec {
             Some(kind) if kind == JobKind::Quantize.name() => {
                 QuantizeSpec::deserialize(fields).map(JobSpec::Quantize).map_err(D::Error::custom)
             }
+            Some(kind) if kind == JobKind::Import.name() => {
+                ImportSpec::deserialize(fields).map(JobSpec::Import).map_err(D::Error::custom)
+            }
             Some(other) => Err(D::Error::unknown_variant(other, KINDS)),
             None => Err(D::Error::custom(format!("`{TAG}` is not a string"))),
         }
@@ -133,6 +170,17 @@ mod tests {
         let tagged = serde_json::to_value(&job).unwrap();
         assert_eq!((&tagged["job"], &tagged["model"]), (&json!("evaluate"), &json!("flowers")));
         assert_eq!(serde_json::from_value::<JobSpec>(tagged).unwrap(), job);
+    }
+
+    #[test]
+    fn an_import_keeps_its_files_and_is_not_tried_again_on_a_full_disk() {
+        let job = JobSpec::Import(crate::imports::tests::import("flowers", "upload-a"));
+        let tagged = serde_json::to_value(&job).unwrap();
+        assert_eq!((&tagged["job"], &tagged["files"][0]["name"]), (&json!("import"), &json!("model.onnx")));
+        assert_eq!(serde_json::from_value::<JobSpec>(tagged).unwrap(), job);
+        let retried = [JobKind::Finetune, JobKind::Import].map(|kind| kind.tries_again("storage_full"));
+        assert_eq!(retried, [true, false]);
+        assert!(JobKind::Import.tries_again("store_failed") && !JobKind::Import.tries_again("model_refused"));
     }
 
     #[test]

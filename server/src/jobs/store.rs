@@ -1,20 +1,19 @@
 //! The jobs as clients see and change them.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use trainer::data::DatasetSummary;
 use trainer::events::Event;
 
 use super::error::JobsError;
 use super::options::JobOptions;
 use super::record::{JobEvent, JobId, JobRecord, JobState, Page};
-use super::schema::MIGRATIONS;
-use super::spec::{JobKind, JobSpec};
+use super::schema::{MIGRATIONS, is_import};
+use super::spec::{JobKind, JobQueue, JobSpec};
 use crate::database::{self, now};
 use crate::datasets::DatasetName;
 
@@ -26,8 +25,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Jobs {
     pub(super) pool: SqlitePool,
     pub(super) options: JobOptions,
-    /// Wakes this process's runner. Runners of other processes poll.
-    pub(super) changed: Arc<Notify>,
+    /// Wakes this process's runners when there is something to do or to stop. Runners of other processes poll.
+    pub(super) changed: watch::Sender<()>,
     /// Wakes those who follow jobs of this process.
     pub(super) news: watch::Sender<()>,
 }
@@ -66,7 +65,7 @@ impl Jobs {
 
     async fn connect(connection: SqliteConnectOptions, options: JobOptions) -> Result<Self, JobsError> {
         let pool = database::connect(connection, MIGRATIONS).await?;
-        Ok(Self { pool, options, changed: Arc::new(Notify::new()), news: watch::Sender::new(()) })
+        Ok(Self { pool, options, changed: watch::Sender::new(()), news: watch::Sender::new(()) })
     }
 
     /// A transaction that may write. Its writes are on the disk when its commit has succeeded.
@@ -107,21 +106,25 @@ impl Jobs {
         let query = sqlx::query(sql).bind(JobId::new().to_string()).bind(serde_json::to_string(spec)?);
         let row = query.bind(idempotency_key).bind(owner).fetch_one(&mut *transaction).await?;
         let job = JobRecord::read(&row)?;
-        self.check_room(&mut transaction, owner).await?;
+        self.check_room(&mut transaction, owner, spec.kind().queue()).await?;
         self.commit(transaction).await?;
-        self.changed.notify_one();
+        self.changed.send_replace(());
         Ok(Submission::New(job))
     }
 
-    /// Refuses a job that has been put into the queue when more wait than may, in all or of one owner.
+    /// Refuses a job that has been put into its queue when more wait there than may, in all or of one owner.
     pub(super) async fn check_room(
         &self,
         connection: &mut SqliteConnection,
         owner: Option<&str>,
+        queue: JobQueue,
     ) -> Result<(), JobsError> {
-        let sql =
-            "SELECT COUNT(*) AS queued, COUNT(*) FILTER (WHERE owner = $1) AS own FROM jobs WHERE state = 'queued'";
-        let row = sqlx::query(sql).bind(owner).fetch_one(connection).await?;
+        let sql = concat!(
+            "SELECT COUNT(*) AS queued, COUNT(*) FILTER (WHERE owner = $1) AS own FROM jobs WHERE state = 'queued' AND ",
+            is_import!(),
+            " = $2"
+        );
+        let row = sqlx::query(sql).bind(owner).bind(queue == JobQueue::Imports).fetch_one(connection).await?;
         let (queued, own): (i64, i64) = (row.try_get("queued")?, row.try_get("own")?);
         let JobOptions { queued: most, queued_per_key: most_own, .. } = self.options;
         if own > i64::from(most_own) {
@@ -202,6 +205,33 @@ impl Jobs {
             Event::Dataset { summary } => Some(*summary),
             _ => None,
         }))
+    }
+
+    /// What an import noticed on the way, in the last of its attempts that noticed anything.
+    ///
+    /// # Errors
+    /// [`JobsError`] when the database fails.
+    pub async fn remarks(&self, id: JobId) -> Result<Vec<String>, JobsError> {
+        let sql = "SELECT * FROM events WHERE job_id = $1 AND json_extract(data, '$.type') = 'note' AND attempt = (
+                       SELECT MAX(attempt) FROM events WHERE job_id = $1 AND json_extract(data, '$.type') = 'note')
+                   ORDER BY seq";
+        let rows = sqlx::query(sql).bind(id.to_string()).fetch_all(&self.pool).await?;
+        let events = rows.iter().map(JobEvent::read).collect::<Result<Vec<_>, _>>()?;
+        let remark = |event: JobEvent| if let Event::Note { message } = event.event { Some(message) } else { None };
+        Ok(events.into_iter().filter_map(remark).collect())
+    }
+
+    /// The folders of imports that are not over.
+    ///
+    /// # Errors
+    /// [`JobsError`] when the database fails.
+    pub async fn import_folders(&self) -> Result<Vec<String>, JobsError> {
+        let sql = concat!(
+            "SELECT json_extract(spec, '$.folder') AS folder FROM jobs WHERE state IN ('queued', 'running', 'paused') AND ",
+            is_import!()
+        );
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(|row| row.try_get("folder")).collect::<Result<_, _>>()?)
     }
 
     /// A job that is not over and uses this stored data set, if there is one.
@@ -314,6 +344,7 @@ pub(super) mod tests {
             JobSpec::Finetune(spec) => spec.name.to_string(),
             JobSpec::Evaluate(spec) => spec.model.to_string(),
             JobSpec::Quantize(spec) => spec.model.to_string(),
+            JobSpec::Import(spec) => spec.name.to_string(),
         };
         let names = |page: &Page<JobRecord>| page.data.iter().map(name).collect::<Vec<_>>();
         let fine_tunes = async |after| jobs.list(JobKind::Finetune, after, 2).await.unwrap();
@@ -354,7 +385,9 @@ pub(super) mod tests {
             let refused = create(owner).await.unwrap_err().to_string();
             assert_eq!(refused, "3 jobs wait already, as many as --max-queued-jobs allows; send it again later");
         }
-        let running = jobs.claim("worker").await.unwrap().unwrap();
+        let import = JobSpec::Import(crate::imports::tests::import("d", "upload-a"));
+        jobs.create(&request(&import)).await.expect("imports wait elsewhere");
+        let running = jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap();
         create(None).await.unwrap();
         assert_eq!(jobs.get(running.job.id).await.unwrap().state, JobState::Running);
     }

@@ -105,6 +105,7 @@ impl TrackedJob {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spec::JobQueue;
     use super::super::store::tests::{create, jobs};
     use super::*;
 
@@ -122,7 +123,7 @@ mod tests {
         let (one, other) = (recorder("one", Timestamp::now()), recorder("other", Timestamp::now()));
         let job = create(&jobs, "a").await;
         assert_eq!(ids(&jobs, &one).await, [], "it has not begun");
-        let claim = jobs.claim("worker").await.unwrap().unwrap();
+        let claim = jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap();
         assert_eq!(ids(&jobs, &one).await, [job.id]);
         assert_eq!(ids(&jobs, &other).await, [], "the other server leaves it alone");
         jobs.note_tracking(job.id, "run", 7).await.unwrap();
@@ -137,7 +138,7 @@ mod tests {
     async fn jobs_that_ended_before_are_left_alone_and_retried_ones_get_a_new_record() {
         let (_folder, jobs) = jobs().await;
         let job = create(&jobs, "a").await;
-        let claim = jobs.claim("worker").await.unwrap().unwrap();
+        let claim = jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap();
         jobs.cancelled(&claim).await.unwrap();
         let later = Timestamp::now().checked_add(jiff::SignedDuration::from_secs(5)).unwrap();
         assert_eq!(ids(&jobs, &recorder("one", later)).await, []);
@@ -146,7 +147,7 @@ mod tests {
         jobs.note_tracking(job.id, "first", 7).await.unwrap();
         jobs.end_tracking(job.id).await.unwrap();
         jobs.run_again(job.id).await.unwrap();
-        jobs.claim("worker").await.unwrap().unwrap();
+        jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap();
         assert_eq!(jobs.tracked(&one).await.unwrap()[0].run, None);
     }
 }

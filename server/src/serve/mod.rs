@@ -29,7 +29,7 @@ use crate::failure::chain;
 use crate::grpc;
 use crate::http::router::{https_only, router};
 use crate::http::state::AppState;
-use crate::jobs::{ChildCommand, Runner};
+use crate::jobs::{ChildCommand, JobQueue, Runner};
 use crate::runtime::SelectedEngine;
 use crate::telemetry::{self, TelemetryError};
 use crate::tracking::{Tracker, TrackingOptions};
@@ -81,12 +81,16 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
     let trimming = tokio::spawn(allocator::keep_trimmed());
     let jobs = tokio::spawn({
         let (jobs, registry, mut stopped) = (state.jobs.clone(), state.registry.clone(), stopped.clone());
+        let uploads = state.imports.clone();
         async move {
             let jobs = tokio::select! {
                 jobs = jobs.wait() => jobs,
                 () = told(&mut stopped) => return,
             };
-            Runner::new(jobs, registry, command, config.retention).run(stopped).await;
+            let runner = Runner::new(jobs.clone(), registry, command, config.retention);
+            let imports = runner.for_queue(JobQueue::Imports);
+            let cleaning = uploads.keep_clean(jobs, stopped.clone());
+            tokio::join!(runner.run(stopped.clone()), imports.run(stopped), cleaning);
         }
     });
     let telling = tokio::spawn(tell(&state, config.tracking.clone(), stopped.clone()));

@@ -1,12 +1,11 @@
 //! Trial runs that end.
 
+use std::fmt::Arguments;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-
-use crate::cli::output;
 
 /// How often a run that takes long is said to go on.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -19,6 +18,7 @@ const PROGRESS: Duration = Duration::from_secs(10);
 pub(super) fn within<T: Send + 'static>(
     limit: Duration,
     what: &str,
+    say: impl Fn(Arguments<'_>) -> Result<()>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     let (done, result) = channel();
@@ -36,7 +36,7 @@ pub(super) fn within<T: Send + 'static>(
                 bail!("{what} has not ended after {} s; allow it more with --trial-seconds", limit.as_secs())
             }
             Err(RecvTimeoutError::Timeout) => {
-                output::line(format_args!("{what} goes on, {} s so far", started.elapsed().as_secs()))?;
+                say(format_args!("{what} goes on, {} s so far", started.elapsed().as_secs()))?;
             }
         }
     }
@@ -48,16 +48,16 @@ mod tests {
 
     #[test]
     fn what_ends_in_time_is_answered_and_what_does_not_is_given_up() {
-        assert_eq!(within(Duration::from_secs(60), "the trial", || 7).unwrap(), 7);
+        assert_eq!(within(Duration::from_secs(60), "the trial", |_| Ok(()), || 7).unwrap(), 7);
         let (hold, held) = channel::<()>();
-        let error = within(Duration::ZERO, "the trial", move || held.recv()).unwrap_err().to_string();
+        let error = within(Duration::ZERO, "the trial", |_| Ok(()), move || held.recv()).unwrap_err().to_string();
         assert_eq!(error, "the trial has not ended after 0 s; allow it more with --trial-seconds");
         drop(hold);
     }
 
     #[test]
     fn a_panic_ends_the_wait() {
-        let error = within(Duration::from_secs(60), "the trial", || panic!("for the test")).unwrap_err();
+        let error = within(Duration::from_secs(60), "the trial", |_| Ok(()), || panic!("for the test")).unwrap_err();
         assert_eq!(error.to_string(), "the trial panicked");
     }
 }

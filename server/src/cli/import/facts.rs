@@ -1,6 +1,5 @@
 //! What a foreign ONNX file says of itself: by its metadata, and by its inputs and outputs.
 
-use anyhow::Result;
 use models::channels::ChannelOrder;
 use models::preprocess::Preset;
 use onnx::conventions::Conventions;
@@ -9,7 +8,6 @@ use onnx::{ImportError, ModelFile, Signature, SignatureOptions};
 
 use super::labels::NamedLabels;
 use super::origin::PreparationSource;
-use crate::cli::output;
 
 /// What a file says of itself.
 #[derive(Debug, Clone)]
@@ -43,10 +41,6 @@ impl FileFacts {
         let used = |index: usize| if index == *chosen || outputs.len() == 1 { "" } else { ", not used" };
         let outputs = outputs.iter().enumerate().map(|(index, output)| format!("{output}{}", used(index)));
         std::iter::once(input.to_string()).chain(outputs).collect()
-    }
-
-    pub(super) fn print(&self) -> Result<()> {
-        Ok(self.lines().iter().try_for_each(|line| output::line(format_args!("{line}")))?)
     }
 }
 

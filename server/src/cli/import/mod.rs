@@ -2,12 +2,14 @@
 
 mod deadline;
 mod facts;
+pub(super) mod job;
 mod labels;
 mod network;
 mod opaque;
 mod origin;
 mod preparation;
 mod publish;
+mod session;
 pub(super) mod source;
 mod trial;
 pub(super) mod weights;
@@ -30,6 +32,7 @@ pub(super) use origin::PreparationSource;
 use preparation::PreparationArgs;
 pub(super) use preparation::{Preparation, parse_size};
 pub(super) use publish::publish;
+pub(super) use session::ImportSession;
 use source::Source;
 
 #[derive(Debug, Args)]
@@ -140,7 +143,7 @@ pub(super) fn run(args: &ImportArgs, context: &CommandContext) -> Result<()> {
     {
         tracing::warn!(%error, "the import keeps its priority");
     }
-    let version = import(args, context)?;
+    let version = import(args, &ImportSession::of_command(context))?;
     if args.json {
         let summary = ImportSummary { name: args.name.clone(), version };
         output::line(format_args!("{}", serde_json::to_string(&summary)?))?;
@@ -148,22 +151,22 @@ pub(super) fn run(args: &ImportArgs, context: &CommandContext) -> Result<()> {
     Ok(())
 }
 
-fn import(args: &ImportArgs, context: &CommandContext) -> Result<u32> {
+fn import(args: &ImportArgs, session: &ImportSession<'_>) -> Result<u32> {
     let named = || args.named();
     let labels = args.labels.as_ref().map(NamedLabels::read).transpose()?;
     // Every engine of this machine is tried, whichever will serve.
-    let selected = context.select()?;
+    let selected = session.context.select()?;
     let source = Source::open(&args.file)?;
     args.check(&source)?;
     let draft = match source {
         Source::Network(network) => NetworkDraft::of_network(*network),
         Source::Weights(file) => {
-            NetworkDraft::of_weights(&file, args.arch.as_deref(), args.size()).with_context(named)?
+            NetworkDraft::of_weights((&file, args.arch.as_deref()), args.size(), session).with_context(named)?
         }
-        Source::Onnx(file) => match parse(&file, labels.as_ref(), args).with_context(named)? {
+        Source::Onnx(file) => match parse((&file, args), labels.as_ref(), session).with_context(named)? {
             Parsed::Network(draft) => *draft,
             Parsed::Opaque(import) => {
-                return import.publish(args, labels, (&selected, context)).with_context(named);
+                return import.publish((args, labels), &selected, session).with_context(named);
             }
         },
     };
@@ -179,9 +182,9 @@ fn import(args: &ImportArgs, context: &CommandContext) -> Result<u32> {
             preparation = fits;
         }
     }
-    output::line(format_args!("images are prepared {preparation}"))?;
+    session.line(format_args!("images are prepared {preparation}"))?;
     let network = draft.network(&preparation)?;
-    publish(&args.name, &network, context)
+    publish(&args.name, &network, session)
 }
 
 /// An ONNX file, as far as graft can parse it.
@@ -191,19 +194,23 @@ enum Parsed {
 }
 
 /// Says what the file's inputs and outputs are, and reads its network.
-fn parse(file: &ModelFile, labels: Option<&NamedLabels>, args: &ImportArgs) -> Result<Parsed> {
+fn parse(
+    (file, args): (&ModelFile, &ImportArgs),
+    labels: Option<&NamedLabels>,
+    session: &ImportSession<'_>,
+) -> Result<Parsed> {
     let options = SignatureOptions {
         output: args.output.as_deref(),
         activation: args.activation.map(ScoreKind::from),
         classes: labels.map(|named| named.labels.len()),
     };
     let facts = FileFacts::of(file, &options)?;
-    facts.print()?;
+    facts.lines().iter().try_for_each(|line| session.line(format_args!("{line}")))?;
     match file.import_as(&facts.signature, args.size()) {
         Ok(imported) => Ok(Parsed::Network(Box::new(NetworkDraft::of_onnx(imported, &facts)?))),
         Err(error @ ImportError::Node { .. }) => {
-            output::line(format_args!("graft cannot parse this network: {error}"))?;
-            output::line(format_args!(
+            session.line(format_args!("graft cannot parse this network: {error}"))?;
+            session.line(format_args!(
                 "it is kept as it is: it can be served and given a new head, but its layers cannot be trained"
             ))?;
             Ok(Parsed::Opaque(Box::new(OpaqueImport::new(file, facts, args)?)))

@@ -18,8 +18,8 @@ use super::facts::FileFacts;
 use super::labels::{self, NamedLabels};
 use super::preparation::Preparation;
 use super::publish::{cards, tell_live};
+use super::session::ImportSession;
 use super::{ImportArgs, deadline, trial};
-use crate::cli::{CommandContext, output};
 
 /// A foreign file with what is known of it.
 pub(super) struct OpaqueImport {
@@ -68,21 +68,22 @@ impl OpaqueImport {
 
     pub(super) fn publish(
         self,
-        args: &ImportArgs,
-        user_labels: Option<NamedLabels>,
-        (selected, context): (&SelectedEngine, &CommandContext),
+        (args, user_labels): (&ImportArgs, Option<NamedLabels>),
+        selected: &SelectedEngine,
+        session: &ImportSession<'_>,
     ) -> Result<u32> {
         let StoredForm { bytes, spec, golden } = match self.original.spec()? {
-            Some(spec) => self.unwrapped(spec, (args, user_labels), selected)?,
-            None => self.form(args, user_labels, selected)?,
+            Some(spec) => self.unwrapped(spec, (args, user_labels), (selected, session))?,
+            None => self.form((args, user_labels), selected, session)?,
         };
         for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
             let form = StoredForm { bytes: bytes.clone(), spec: spec.clone(), golden: golden.clone() };
-            let (threads, patience) = (context.engine.threads, Duration::from_secs(args.trial_seconds));
+            let (threads, patience) = (session.context.engine.threads, Duration::from_secs(args.trial_seconds));
             let what = format!("the comparison with {kind}");
-            let result = deadline::within(patience, &what, move || compared(kind, &form, threads));
+            let result =
+                deadline::within(patience, &what, |text| session.line(text), move || compared(kind, &form, threads));
             let result = result.unwrap_or_else(|error| format!("not compared: {error}"));
-            output::line(format_args!("{kind}: {result}"))?;
+            session.line(format_args!("{kind}: {result}"))?;
         }
         let megabytes = bytes.len() as f64 / 1e6;
         let artifacts = Artifacts {
@@ -92,25 +93,25 @@ impl OpaqueImport {
             pictures: &[],
             quantized: None,
         };
-        let store = context.store()?;
-        let version = store.publish(&args.name, &artifacts)?;
+        let store = session.store()?;
+        let version = session.publish(&store, &args.name, &artifacts)?;
         let (name, architecture, classes) =
             (&args.name, &spec.architecture, spec.labels.as_ref().map_or(0, Labels::len));
-        output::line(format_args!(
+        session.line(format_args!(
             "stored `{name}` version {version}: {architecture}, {classes} classes, {megabytes:.1} MB, as it is"
         ))?;
-        tell_live(&store, name, version)?;
+        tell_live((&store, session), name, version)?;
         Ok(version)
     }
 
     /// A foreign file, between graft's nodes.
     fn form(
         mut self,
-        args: &ImportArgs,
-        user_labels: Option<NamedLabels>,
+        (args, user_labels): (&ImportArgs, Option<NamedLabels>),
         selected: &SelectedEngine,
+        session: &ImportSession<'_>,
     ) -> Result<StoredForm> {
-        let measured = self.measure(user_labels, selected)?;
+        let measured = self.measure(user_labels, selected, session)?;
         if let Some(folder) = &args.verify {
             let file = |preparation: &Preparation| self.wrapped(preparation, Batching::Declared, &measured);
             let fits = trial::best(folder, (&self.preparation, self.input), selected, &file)?;
@@ -118,8 +119,8 @@ impl OpaqueImport {
                 self.preparation = fits;
             }
         }
-        output::line(format_args!("images are prepared {}", self.preparation))?;
-        self.batched(&measured, selected)
+        session.line(format_args!("images are prepared {}", self.preparation))?;
+        self.batched(&measured, selected, session)
     }
 
     /// A file that graft has exported: it has graft's nodes and metadata already.
@@ -127,14 +128,14 @@ impl OpaqueImport {
         &self,
         spec: ModelSpec,
         (args, user_labels): (&ImportArgs, Option<NamedLabels>),
-        selected: &SelectedEngine,
+        (selected, session): (&SelectedEngine, &ImportSession<'_>),
     ) -> Result<StoredForm> {
         if user_labels.is_some() || args.verify.is_some() {
             bail!(
                 "graft wrote the file, and it names its classes and its preparation itself; leave out --labels and --verify"
             );
         }
-        output::line(format_args!("images are prepared {}", self.preparation))?;
+        session.line(format_args!("images are prepared {}", self.preparation))?;
         let bytes = self.original.encode();
         let golden = golden(&bytes, &spec, selected)?;
         if spec.labels.is_none() {
@@ -146,7 +147,12 @@ impl OpaqueImport {
     }
 
     /// Runs the file once, and resolves what depends on how many numbers come out for an image.
-    fn measure(&self, user_labels: Option<NamedLabels>, selected: &SelectedEngine) -> Result<Measured> {
+    fn measure(
+        &self,
+        user_labels: Option<NamedLabels>,
+        selected: &SelectedEngine,
+        session: &ImportSession<'_>,
+    ) -> Result<Measured> {
         let spec = self.spec(&self.preparation);
         let options = OpaqueOptions {
             spec: &spec,
@@ -157,9 +163,12 @@ impl OpaqueImport {
         let bytes = self.file.wrap_opaque(&options)?;
         let [height, width] = self.input.map(|size| size as usize);
         let (kind, threads) = (selected.kind, selected.threads);
-        let answer = deadline::within(self.patience, &format!("a trial run on {kind}"), move || {
-            engine::open(kind, &bytes, threads)?.run(&ImageBatch::noise(1, [3, height, width], 0))
-        })?;
+        let answer = deadline::within(
+            self.patience,
+            &format!("a trial run on {kind}"),
+            |text| session.line(text),
+            move || engine::open(kind, &bytes, threads)?.run(&ImageBatch::noise(1, [3, height, width], 0)),
+        )?;
         let advice = match kind {
             EngineKind::Tract => "; ONNX Runtime knows more operators: `graft runtime install`",
             EngineKind::Ort => "",
@@ -177,7 +186,12 @@ impl OpaqueImport {
     }
 
     /// The file as it will be stored, and what it answers: for any number of images if each is answered as it is alone.
-    fn batched(&self, measured: &Measured, selected: &SelectedEngine) -> Result<StoredForm> {
+    fn batched(
+        &self,
+        measured: &Measured,
+        selected: &SelectedEngine,
+        session: &ImportSession<'_>,
+    ) -> Result<StoredForm> {
         let fixed = self.file.fixed_batch()?;
         let single = if fixed.is_some() { Batching::Declared } else { Batching::One };
         let (alone, spec) = self.wrapped(&self.preparation, single, measured)?;
@@ -196,12 +210,12 @@ impl OpaqueImport {
                 return Ok(StoredForm { bytes: dynamic, spec, golden });
             }
             (_, Some(fixed)) => {
-                output::line(format_args!("the network takes {fixed} image(s) at a time and no other number"))?;
+                session.line(format_args!("the network takes {fixed} image(s) at a time and no other number"))?;
             }
-            (Err(_), None) => output::line(format_args!(
+            (Err(_), None) => session.line(format_args!(
                 "the network runs on one image at a time and on no more, although its input declares any number"
             ))?,
-            (Ok(_), None) => output::line(format_args!(
+            (Ok(_), None) => session.line(format_args!(
                 "the network answers an image otherwise when others are beside it, as one does that quantises by the \
                  contrast of a whole batch, so it is given one at a time"
             ))?,

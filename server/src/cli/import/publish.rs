@@ -8,43 +8,47 @@ use onnx::{EngineKind, engine};
 use server::store::{Artifacts, Golden, ModelContent, ModelName, ModelStore};
 use trainer::finetune::golden;
 
-use crate::cli::{CommandContext, output};
+use super::session::ImportSession;
 
 /// How many synthetic images a model without pictures of its own must reproduce.
 const CARDS: u64 = 3;
 
 /// Stores a network that every engine of this machine runs as graft's own executor does.
-pub(in crate::cli) fn publish(name: &ModelName, network: &Network, context: &CommandContext) -> Result<u32> {
-    let store = context.store()?;
+pub(in crate::cli) fn publish(name: &ModelName, network: &Network, session: &ImportSession<'_>) -> Result<u32> {
+    let store = session.store()?;
     store.refuse_built_in(name)?;
     let golden = golden::answers(network, cards())?;
     let file = onnx::export(network, &onnx::ExportOptions::default())?;
     for kind in engine::available() {
-        verify(network, (&file, kind), &golden, context)?;
+        verify(network, (&file, kind), &golden, session)?;
     }
     let content = ModelContent::Native(Box::new(network.clone()));
     let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[], quantized: None };
-    let version = store.publish(name, &artifacts)?;
+    let version = session.publish(&store, name, &artifacts)?;
     let counts = network.graph.counts();
     let what = match &network.spec.labels {
         Some(labels) => format!("{} classes", labels.len()),
         None => format!("a backbone with output {}", network.graph.shape(network.graph.output())),
     };
-    output::line(format_args!(
+    session.line(format_args!(
         "stored `{name}` version {version}: {}, {what}, {:.2} M parameters, {:.2} GMAC an image",
         network.spec.architecture,
         counts.parameters as f64 / 1e6,
         counts.macs as f64 / 1e9,
     ))?;
-    tell_live(&store, name, version)?;
+    tell_live((&store, session), name, version)?;
     Ok(version)
 }
 
 /// Says that another version goes on answering, if one does.
-pub(super) fn tell_live(store: &ModelStore, name: &ModelName, version: u32) -> Result<()> {
+pub(super) fn tell_live(
+    (store, session): (&ModelStore, &ImportSession<'_>),
+    name: &ModelName,
+    version: u32,
+) -> Result<()> {
     let live = store.resolve(name, None)?;
     if live != version {
-        output::line(format_args!(
+        session.line(format_args!(
             "version {live} goes on answering; `graft models live {name} {version}` lets the new one answer"
         ))?;
     }
@@ -61,9 +65,9 @@ fn verify(
     network: &Network,
     (file, kind): (&[u8], EngineKind),
     golden: &[Golden],
-    context: &CommandContext,
+    session: &ImportSession<'_>,
 ) -> Result<()> {
-    let mut engine = engine::open(kind, file, context.engine.threads)?;
+    let mut engine = engine::open(kind, file, session.context.engine.threads)?;
     let mut largest = 0.0_f64;
     for golden in golden {
         let input = network.spec.preprocess.apply(&golden.bytes, &Limits::default())?;
@@ -73,6 +77,6 @@ fn verify(
     if largest > TOLERANCE {
         bail!("{kind} differs from graft's own executor by {largest:.1e} of the largest logit; nothing was stored");
     }
-    output::line(format_args!("{kind}: agrees with graft's own executor to {largest:.1e} of the largest logit"))?;
+    session.line(format_args!("{kind}: agrees with graft's own executor to {largest:.1e} of the largest logit"))?;
     Ok(())
 }

@@ -13,12 +13,16 @@ use models::{Graph, Labels, Tensor};
 use super::labels::NamedLabels;
 use super::network::NetworkDraft;
 use super::origin::PreparationSource;
+use super::session::ImportSession;
 use super::source::WeightsFile;
-use crate::cli::output;
 
 impl NetworkDraft {
     /// From weights, for the network of this name or the only one that they fit.
-    pub(in crate::cli) fn of_weights(file: &WeightsFile, name: Option<&str>, size: Option<[usize; 2]>) -> Result<Self> {
+    pub(in crate::cli) fn of_weights(
+        (file, name): (&WeightsFile, Option<&str>),
+        size: Option<[usize; 2]>,
+        session: &ImportSession<'_>,
+    ) -> Result<Self> {
         let published = PublishedWeights::by_checksum(&file.sha256);
         let row = match (name, published) {
             (Some(name), _) => named(name)?,
@@ -26,7 +30,7 @@ impl NetworkDraft {
             (None, None) => recognised(&file.state)?,
         };
         let (graph, FittedWeights { params, naming }) = fitted(row, &file.state, size.unwrap_or(row.input()))?;
-        output::line(format_args!("{}, with the names of {naming}, for {}", file.state.format, row.name()))?;
+        session.line(format_args!("{}, with the names of {naming}, for {}", file.state.format, row.name()))?;
         let known = match (published, naming) {
             (Some(published), _) => Some(PreparationSource::Parameters {
                 preprocess: Box::new(published.preprocess()),
@@ -49,17 +53,17 @@ impl NetworkDraft {
         let labels = published.map(|_| NamedLabels::new(Labels::imagenet(), "the published network"));
         let scores = graph.classifier().map(|_| ScoreSpec::default());
         let mut draft = Self { graph, params, architecture: row.name().to_owned(), labels, scores, known };
-        draft.drop_empty_classifier()?;
+        draft.drop_empty_classifier(session)?;
         Ok(draft)
     }
 
     /// torchvision publishes a VGG whose classifier is not a number: only its features are meant.
-    fn drop_empty_classifier(&mut self) -> Result<()> {
+    fn drop_empty_classifier(&mut self, session: &ImportSession<'_>) -> Result<()> {
         let Some(classifier) = self.graph.classifier() else { return Ok(()) };
         let node = self.graph.node(classifier.node());
         let is_nan = |tensor: &Tensor| tensor.data().iter().all(|number| number.is_nan());
         if node.params.iter().filter_map(|name| self.params.get(name)).all(is_nan) {
-            output::line(format_args!("its classifier is not a number: only the features are kept"))?;
+            session.line(format_args!("its classifier is not a number: only the features are kept"))?;
             let first = self.graph.iter().find(|(_, node)| matches!(node.op, models::Op::Linear(_)));
             let features = first.map_or(classifier.node(), |(id, _)| id);
             self.graph = self.graph.prefix(self.graph.node(features).inputs[0]);

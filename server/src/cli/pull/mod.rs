@@ -13,7 +13,7 @@ use models::zoo::{self, PUBLISHED, PublishedWeights};
 use server::store::ModelName;
 
 use super::import::source::WeightsFile;
-use super::import::{NamedLabels, NetworkDraft, Preparation, PreparationSource};
+use super::import::{ImportSession, NamedLabels, NetworkDraft, Preparation, PreparationSource};
 use super::{CommandContext, import, output};
 use config::Config;
 use hub::Hub;
@@ -55,7 +55,8 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let weights = WeightsFile::read(bytes).with_context(|| format!("{WEIGHTS} of {repository}"))?;
     let [height, width] = config.preprocess.output_size().map_or(row.input(), |(h, w)| [h as usize, w as usize]);
-    let mut draft = NetworkDraft::of_weights(&weights, Some(row.name()), Some([height, width]))?;
+    let session = ImportSession::of_command(context);
+    let mut draft = NetworkDraft::of_weights((&weights, Some(row.name())), Some([height, width]), &session)?;
     draft.known = Some(PreparationSource::Parameters {
         preprocess: Box::new(config.preprocess),
         origin: format!("as {repository} says"),
@@ -71,7 +72,7 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
         Some(name) => name.clone(),
         None => row.name().parse()?,
     };
-    import::publish(&name, &draft.network(&preparation)?, context).map(drop)
+    import::publish(&name, &draft.network(&preparation)?, &session).map(drop)
 }
 
 /// The repository, and what is known of the weights in it.

@@ -8,6 +8,7 @@ pub(super) mod encoding;
 mod images;
 mod json;
 mod path;
+pub mod prefer;
 mod query;
 
 pub use crate::optional::not_null;

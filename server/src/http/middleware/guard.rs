@@ -50,6 +50,7 @@ const REQUIREMENTS: &[(&str, Requirement)] = &[
     ("/finetune", Requirement::Role(Role::Train)),
     ("/evaluate", Requirement::Role(Role::Train)),
     ("/quantize", Requirement::Role(Role::Train)),
+    ("/import", Requirement::Role(Role::Admin)),
     ("/datasets", Requirement::Role(Role::Train)),
     ("/feedback", Requirement::Role(Role::Infer)),
     ("/inbox", Requirement::Role(Role::Train)),

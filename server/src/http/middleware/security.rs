@@ -35,6 +35,7 @@ pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
         "authorization",
         "content-type",
         "idempotency-key",
+        "prefer",
         "traceparent",
         "tus-resumable",
         "upload-length",
@@ -45,6 +46,7 @@ pub(crate) fn cors(origins: &[String]) -> Option<CorsLayer> {
     ];
     let shown = [
         "location",
+        "preference-applied",
         "retry-after",
         "server-timing",
         "tus-extension",

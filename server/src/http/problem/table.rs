@@ -108,7 +108,7 @@ codes! {
     NotReady: SERVICE_UNAVAILABLE, "not_ready", "The server is not ready", "Try again; models are being loaded.";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down", "Try again; another server may answer.";
 
-    // Fine-tunes, evaluations and quantizations.
+    // Fine-tunes, evaluations, quantizations and imports.
     FinetuneRefused: UNPROCESSABLE_ENTITY, "finetune_refused", "The fine-tune cannot be done as asked", "Correct the option, data set or file that is named.";
     WebhookRefused: UNPROCESSABLE_ENTITY, "webhook_refused", "The webhook is not allowed", "Leave `webhook` out, or have its host listed by the server's `--webhook-host`.";
     LabelStudioOff: UNPROCESSABLE_ENTITY, "label_studio_off", "The server knows no Label Studio", "Start it with `--label-studio-url`, a token and `--label-studio-base`.";
@@ -116,8 +116,8 @@ codes! {
     EvaluationRefused: UNPROCESSABLE_ENTITY, "evaluation_refused", "The evaluation cannot be done as asked", "Correct the model, option or data set that is named.";
     QuantizationRefused: UNPROCESSABLE_ENTITY, "quantization_refused", "The quantization cannot be done as asked", "Correct the model, option or data set that is named.";
     IdempotencyKeyReused: CONFLICT, "idempotency_key_reused", "The `Idempotency-Key` belongs to another request", "Use a new key for a new request.";
-    JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune`, `GET /evaluate` and `GET /quantize` list the jobs.";
-    TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune`, `GET /evaluate` and `GET /quantize` list the jobs.";
+    JobNotFound: NOT_FOUND, "job_not_found", "There is no such job", "`GET /finetune`, `GET /evaluate`, `GET /quantize` and `GET /import` list the jobs.";
+    TooManyJobs: TOO_MANY_REQUESTS, "too_many_jobs", "Too many jobs are waiting", "Try again after the seconds in `Retry-After`; `GET /finetune`, `GET /evaluate`, `GET /quantize` and `GET /import` list the jobs.";
     JobsUnavailable: SERVICE_UNAVAILABLE, "jobs_unavailable", "The server has no jobs for now", "The file that is named has to be repaired or moved away on the server; models are served meanwhile.";
     StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The server's disk is full", "Nothing was accepted. Free space on the server's disk, then send it again.";
     JobFinished: CONFLICT, "job_finished", "The job is over already", "There is nothing left to stop; `POST …/retry` runs a job again that failed or was cancelled.";

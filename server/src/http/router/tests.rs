@@ -34,6 +34,7 @@ mod forms;
 mod front;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod imports;
 mod models;
 mod page;
 mod uploads;
@@ -492,5 +493,5 @@ async fn the_description_is_served_and_complete() {
             "{path}"
         );
     }
-    assert_eq!(ids.len(), 113);
+    assert_eq!(ids.len(), 117);
 }

@@ -137,7 +137,9 @@ impl From<JobsError> for ApiError {
                 let detail = "the job database graft.sqlite fails; look into the server's log";
                 ApiError::new(Code::JobsUnavailable, detail).caused_by(error)
             }
-            JobsError::Folder(_) | JobsError::Database(_) | JobsError::Json(_) => ApiError::internal(error),
+            JobsError::Folder(_) | JobsError::Uploads(_) | JobsError::Database(_) | JobsError::Json(_) => {
+                ApiError::internal(error)
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ fn leasing(jobs: &Jobs, lease: Duration) -> Jobs {
 }
 
 async fn claim(jobs: &Jobs, lease: Duration) -> Claim {
-    leasing(jobs, lease).claim("worker").await.unwrap().unwrap()
+    leasing(jobs, lease).claim("worker", JobQueue::Images).await.unwrap().unwrap()
 }
 
 async fn run_out() {
@@ -41,7 +41,7 @@ async fn each_job_is_claimed_once() {
         let jobs = jobs.clone();
         workers.spawn(async move {
             let mut claimed = Vec::new();
-            while let Some(claim) = jobs.claim(&format!("worker{worker}")).await.unwrap() {
+            while let Some(claim) = jobs.claim(&format!("worker{worker}"), JobQueue::Images).await.unwrap() {
                 claimed.push(claim.job.id);
             }
             claimed
@@ -86,7 +86,7 @@ async fn a_heartbeat_keeps_the_job() {
     let Heartbeat::Ours { lease_until, order: ClientOrder::Run } = beat else { panic!("{beat:?}") };
     assert!(lease_until > mine.lease_until + 50_000);
     run_out().await;
-    assert_eq!(jobs.claim("other").await.unwrap(), None);
+    assert_eq!(jobs.claim("other", JobQueue::Images).await.unwrap(), None);
     jobs.cancel(mine.job.id).await.unwrap();
     assert!(matches!(
         leasing(&jobs, LONG).heartbeat(&mine).await.unwrap(),
@@ -119,7 +119,7 @@ async fn a_failed_attempt_is_repeated_after_its_delay_and_other_jobs_go_first() 
     assert!(jobs.retry(&mine, LONG).await.unwrap());
     let other = claim(&jobs, LONG).await;
     assert_eq!((mine.job.id, other.job.id), (first, second));
-    assert_eq!(jobs.claim("worker").await.unwrap(), None);
+    assert_eq!(jobs.claim("worker", JobQueue::Images).await.unwrap(), None);
     let job = jobs.get(first).await.unwrap();
     assert_eq!((job.state, job.attempt), (JobState::Queued, 1));
 
@@ -159,7 +159,7 @@ async fn a_job_has_a_bounded_number_of_events_of_bounded_length() {
     let (_folder, jobs) = jobs().await;
     let id = create(&jobs, "a").await.id;
     let jobs = Jobs { options: JobOptions { events: 3, ..jobs.options }, ..jobs };
-    let mine = jobs.claim("worker").await.unwrap().unwrap();
+    let mine = jobs.claim("worker", JobQueue::Images).await.unwrap().unwrap();
     assert!(jobs.record(&mine, &warning(&"ä".repeat(9000))).await.unwrap());
     for number in 0..10 {
         assert!(jobs.record(&mine, &warning(&number.to_string())).await.unwrap());

@@ -271,6 +271,9 @@ async fn anybody_with_a_key_may_read_and_only_admins_may_change() {
     server.get("/models/colors/versions/1/onnx").await.is(Code::Unauthorized);
     for (method, address) in [
         ("POST", "/models"),
+        ("GET", "/import"),
+        ("GET", "/import/x/events"),
+        ("POST", "/import/x/cancel"),
         ("PATCH", "/models/colors"),
         ("PATCH", "/models/colors/versions/1"),
         ("DELETE", "/models/colors/versions/1"),

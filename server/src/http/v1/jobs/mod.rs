@@ -14,10 +14,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::within;
 use crate::http::problem::{ApiError, Code};
 use crate::jobs::{JobError, JobId, JobKind, JobRecord, JobRequest, JobSpec, JobState, Jobs, Submission};
-pub use describe::routes_with_creation;
+pub use describe::{routes, routes_with_creation};
 pub(super) use endpoint::named;
 pub use endpoint::{JobCreation, JobResource};
-pub use table::{Creation, EVALUATIONS, FINETUNES, JobTexts, QUANTIZATIONS};
+pub use table::{Creation, EVALUATIONS, FINETUNES, IMPORTS, JobTexts, QUANTIZATIONS};
 
 /// The state of a job, whatever its work.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -93,3 +93,19 @@ pub const QUANTIZATIONS: JobTexts = JobTexts {
     events: EVENTS,
     cancel: CANCEL,
 };
+
+/// Imports.
+pub const IMPORTS: JobTexts = JobTexts {
+    kind: JobKind::Import,
+    tag: "models",
+    operation: "import",
+    noun: "import",
+    one: "an import",
+    many: "imports",
+    list: "ImportList",
+    page: "Newest first, without their remarks.",
+    description: "Its state and, in the end, the version that it has stored, or its error.",
+    events: EVENTS,
+    cancel: "A queued one ends at once, a running one within moments; its `state` says when. Nothing is stored after that, unless \
+        the model was stored already. The files that were sent are removed.",
+};

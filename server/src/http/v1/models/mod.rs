@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod default;
+pub mod import;
 pub mod live;
 mod path;
 pub mod shadow;

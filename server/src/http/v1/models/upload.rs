@@ -1,25 +1,36 @@
 //! Models that clients send.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::time::{Duration, Instant};
 
-use axum::Json;
+use axum::Extension;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Model;
+use super::import::{AcceptedImport, ImportJob, USUAL_WAIT};
 use crate::http::extract::encoding;
+use crate::http::extract::prefer::Preferences;
+use crate::http::middleware::deadline::Deadline;
 use crate::http::problem::{ApiError, Code, documents};
+use crate::http::record::RequestRecord;
 use crate::http::state::AppState;
-use crate::imports::{ImportFailure, ImportOption, ImportOrder, ImportedModel, IncomingFolder};
+use crate::http::v1::jobs::idempotency_key;
+use crate::imports::{ImportOption, ImportSpec, IncomingFolder, UploadedFile};
+use crate::jobs::{JobRecord, JobRequest, JobSpec, Jobs, Submission};
 use crate::store::ModelName;
 
 /// Where models are sent to. Their bytes go to the disk as they come.
 pub(crate) const MODELS_ROUTE: &str = "/models";
 
+/// How long before the client's own deadline the answer is the job.
+const MARGIN: Duration = Duration::from_millis(250);
 /// The longest text of a part that is no file.
 const LONGEST_TEXT: usize = 4 << 10;
 
@@ -60,39 +71,96 @@ pub struct ImportedVersion {
 documents! {
     /// The errors of `POST /models`.
     UploadModelErrors:
-        InvalidParameter, InvalidMultipart, BodyUnreadable, BodyTooLarge, UnsupportedMediaType, ModelRefused, BodyTimeout,
-        StorageFull
+        InvalidParameter, InvalidMultipart, BodyUnreadable, IdempotencyKeyReused, JobFinished, BodyTooLarge,
+        UnsupportedMediaType, ModelRefused, TooManyJobs, JobsUnavailable, BodyTimeout, StorageFull
 }
 
 /// Send a model
 ///
 /// As `graft import` takes it: the file is parsed, its classes and its preparation are found or taken from the form, it runs
-/// on every engine of the server, and it is stored with images that it must reproduce. The request ends when that is done, which
-/// takes seconds, and of a file that graft cannot parse up to two minutes; no time-out of the server cuts it off. What is refused
-/// is told with what to do.
+/// on every engine of the server, and it is stored with images that it must reproduce. That is a job. The request waits for it: as
+/// long as `Prefer: wait=N` says, up to `--request-timeout-seconds`, and 20 seconds where the client says nothing. When it is done by
+/// then, the answer is the version, or what is wrong with the file and what to do. Else, and at once with `Prefer: respond-async`, it is
+/// the job, which goes on whether anybody waits for it or not.
 #[utoipa::path(
     post, path = "/models", operation_id = "upload_model", tag = "models",
+    params(
+        (
+            "Prefer" = Option<String>, Header, nullable = false, max_length = 255, example = "respond-async",
+            description = "`respond-async` answers with the job, `wait=N` waits N seconds for it before (RFC 7240)."
+        ),
+        (
+            "Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+            pattern = "^[!-~]+$",
+            description = "Two equal requests with the same key, of the same files, are one import."
+        ),
+    ),
     request_body(content = ModelForm, content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "It is stored.", body = ImportedVersion,
-         headers(("Location" = String, description = "The address of the version."))),
+         headers(
+             ("Location" = String, description = "The address of the version."),
+             ("Preference-Applied" = String, description = "The preferences that were followed, if there were any.")
+         )),
+        (status = 202, description = "The job goes on.", body = ImportJob,
+         headers(
+             ("Location" = String, description = "The address of the job."),
+             ("Preference-Applied" = String, description = "The preferences that were followed, if there were any.")
+         )),
         UploadModelErrors
     )
 )]
 pub async fn upload_model(
     State(state): State<AppState>,
+    Extension(record): Extension<RequestRecord>,
     request: Request,
-) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<ImportedVersion>), ApiError> {
+) -> Result<Response, ApiError> {
     encoding::check(request.headers())?;
-    let folder = state.importer.folder(declared(request.headers())).await.map_err(disk)?;
-    let order = receive(request, &state, &folder).await?;
-    let ImportedModel { version, remarks } = state.importer.import(&folder, &order).await?;
-    state.registry.scan().await?;
-    let status = state.registry.get(order.name.as_str()).ok_or(Code::ModelNotFound)?;
-    let location = format!("/models/{}/versions/{version}", order.name);
-    let location = HeaderValue::try_from(location).map_err(ApiError::internal)?;
-    let imported = ImportedVersion { version, remarks, model: Model::new(&status, &state) };
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(imported)))
+    let jobs = state.jobs.ready()?;
+    let preferences = Preferences::of(request.headers());
+    let key = idempotency_key(request.headers())?.map(str::to_owned);
+    let longest = longest_wait(&state, &request);
+    let folder = state.imports.create(declared(request.headers())).await.map_err(disk)?;
+    let spec = receive(request, &state, &folder).await?;
+    folder.settle().await.map_err(disk)?;
+    let order = ImportOrder { spec, key, owner: record.caller().map(str::to_owned) };
+    let job = write_down(&jobs, order, folder).await?;
+    let patience = preferences.patience(USUAL_WAIT, longest());
+    AcceptedImport { job, preferences, patience }.answer(&state, &jobs).await
+}
+
+/// How long the answer may wait, as it is known when the upload is complete.
+fn longest_wait(state: &AppState, request: &Request) -> impl Fn() -> Duration + use<> {
+    let (most, deadline) = (state.limits.request_timeout, request.extensions().get::<Deadline>().copied());
+    move || match deadline {
+        Some(Deadline(deadline)) => most.min(deadline.saturating_duration_since(Instant::now() + MARGIN)),
+        None => most,
+    }
+}
+
+/// A request for an import, whose files are on the disk.
+struct ImportOrder {
+    spec: JobSpec,
+    key: Option<String>,
+    owner: Option<String>,
+}
+
+/// The job, which owns the folder from now on; of a request that came before, its job, and the folder goes. A client that goes
+/// meanwhile changes nothing: between the two there would be a job without files.
+async fn write_down(jobs: &Jobs, order: ImportOrder, folder: IncomingFolder) -> Result<JobRecord, ApiError> {
+    let jobs = jobs.clone();
+    let write = async move {
+        let ImportOrder { spec, key, owner } = &order;
+        let request = JobRequest { spec, idempotency_key: key.as_deref(), owner: owner.as_deref() };
+        match jobs.create(&request).await? {
+            Submission::New(job) => {
+                folder.hand_over();
+                Ok(job)
+            }
+            Submission::Existing(job) => Ok(job),
+        }
+    };
+    tokio::spawn(write).await.map_err(ApiError::internal)?
 }
 
 /// How many bytes the body has, if it says so.
@@ -102,11 +170,11 @@ fn declared(headers: &HeaderMap) -> u64 {
 }
 
 /// Writes the files of a form into the folder.
-async fn receive(request: Request, state: &AppState, folder: &IncomingFolder) -> Result<ImportOrder, ApiError> {
+async fn receive(request: Request, state: &AppState, folder: &IncomingFolder) -> Result<JobSpec, ApiError> {
     let mut parts = Multipart::from_request(request, state).await.map_err(|_| {
         ApiError::new(Code::UnsupportedMediaType, "send `multipart/form-data` with parts named `name` and `file`")
     })?;
-    let (mut name, mut files, mut labels, mut options) = (None, Vec::new(), None, Vec::new());
+    let (mut name, mut files, mut labels, mut options) = (None, Vec::new(), None, BTreeMap::new());
     while let Some(part) = parts.next_field().await.map_err(|error| broken(&error))? {
         match part.name() {
             Some("name") => name = Some(model_name(&text(part).await?)?),
@@ -125,8 +193,10 @@ async fn receive(request: Request, state: &AppState, folder: &IncomingFolder) ->
     }
     let missing = |what: &str| ApiError::new(Code::InvalidMultipart, format!("the form has no part named `{what}`"));
     let name = name.ok_or_else(|| missing("name"))?;
-    let file = files.into_iter().next().ok_or_else(|| missing("file"))?;
-    Ok(ImportOrder { name, file, labels, options })
+    if files.is_empty() {
+        return Err(missing("file"));
+    }
+    Ok(JobSpec::Import(ImportSpec { name, files, labels, options, folder: folder.name() }))
 }
 
 fn model_name(text: &str) -> Result<ModelName, ApiError> {
@@ -147,8 +217,8 @@ async fn text(mut part: Field<'_>) -> Result<String, ApiError> {
     text.map_err(|_| ApiError::new(Code::InvalidMultipart, format!("{name}: the text is not UTF-8")))
 }
 
-/// Writes a part to a file, and returns its name.
-async fn file(mut part: Field<'_>, folder: &IncomingFolder, otherwise: &str) -> Result<String, ApiError> {
+/// Writes a part to a file.
+async fn file(mut part: Field<'_>, folder: &IncomingFolder, otherwise: &str) -> Result<UploadedFile, ApiError> {
     let mut file = match folder.file(part.file_name(), otherwise).await {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -164,11 +234,11 @@ async fn file(mut part: Field<'_>, folder: &IncomingFolder, otherwise: &str) -> 
 }
 
 /// The options of a preset's name, or of a JSON object.
-fn preparation(text: &str) -> Result<Vec<(ImportOption, String)>, ApiError> {
+fn preparation(text: &str) -> Result<BTreeMap<ImportOption, String>, ApiError> {
     let invalid = |detail: String| ApiError::new(Code::InvalidMultipart, format!("preprocessing: {detail}"));
     let text = text.trim();
     if !text.starts_with('{') {
-        return Ok(vec![(ImportOption::Preprocess, text.to_owned())]);
+        return Ok(BTreeMap::from([(ImportOption::Preprocess, text.to_owned())]));
     }
     let options: serde_json::Map<String, Value> =
         serde_json::from_str(text).map_err(|error| invalid(format!("it is no JSON object: {error}")))?;
@@ -208,29 +278,20 @@ fn disk(error: io::Error) -> ApiError {
     }
 }
 
-impl From<ImportFailure> for ApiError {
-    fn from(failure: ImportFailure) -> Self {
-        match failure {
-            ImportFailure::Refused(detail) => ApiError::new(Code::ModelRefused, detail),
-            ImportFailure::Full(_) => ApiError::from(Code::StorageFull).caused_by(failure),
-            ImportFailure::Process(_) => ApiError::internal(failure),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_preparation_is_a_preset_or_options_of_the_command() {
-        assert_eq!(preparation(" bytes\n").unwrap(), [(ImportOption::Preprocess, "bytes".to_owned())]);
+        let preset = BTreeMap::from([(ImportOption::Preprocess, "bytes".to_owned())]);
+        assert_eq!(preparation(" bytes\n").unwrap(), preset);
         let options = r#"{"mean": [0.5, 0.5, 0.25], "pixel_max": 255, "resize": "exact"}"#;
-        let expected = [
+        let expected = BTreeMap::from([
             (ImportOption::Mean, "0.5,0.5,0.25".to_owned()),
             (ImportOption::PixelMax, "255".to_owned()),
             (ImportOption::Resize, "exact".to_owned()),
-        ];
+        ]);
         assert_eq!(preparation(options).unwrap(), expected);
         for (text, expected) in [
             (r#"{"verify": "/etc"}"#, "there is no option `verify`"),
