@@ -1,71 +1,61 @@
-"""Compares graft with FastAPI and ONNX Runtime, on the same file, the same image and the same processor.
+"""Compares graft with other servers, on the same network, the same image and the same processor.
 
-    python tests/interop/compare_servers.py GRAFT MODEL.onnx PHOTO.jpg [--seconds 4] [--rounds 3] [--connections 1,2,4,8]
+    python tests/interop/compare_servers.py GRAFT PHOTO.jpg MODEL... [--data-dir FOLDER] [--servers graft,fastapi,litserve,triton]
+        [--seconds 4] [--rounds 3] [--connections 1,2,4,8] [--figures FILE.json] [--chart FILE.svg]
 
-Needs fastapi, uvicorn, onnxruntime, numpy and pillow. FastAPI runs with as many processes as there are processors, each with a
-session of one thread, and prepares images as torchvision does: Pillow decodes, resizes the shorter side to 256, and crops
-224x224. The servers take turns in every round; requests a second, the median latency, and the processor time of the server's
-processes for each answer are medians of the rounds. Clients share the processors with the server.
+A MODEL is an ONNX file, prepared for as torchvision's, or the name of a model in the data folder: the others run the file that `graft
+export` writes of it. Of a stored model with variants graft is measured twice, in `f32` as the others and with its own choice.
+`rival_servers.py` says how the others work; they need onnxruntime, numpy and pillow, and `pip install fastapi "uvicorn[standard]" litserve
+python-multipart nvidia-pytriton`. The servers of a network run side by side and take turns in every round; requests a second, the median latency, and the
+processor time of the server's processes for each answer are medians of the rounds. Clients share the processors with the server. A
+server whose best class is another one than graft's in `f32` is named below the table.
 """
 
 import argparse
 import contextlib
+import datetime
 import http.client
+import json
 import os
+import platform
 import signal
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-APPLICATION = """
-    import io
-    import os
+import numpy as np
+import server_chart
+from rival_servers import CLASSIFIER, RIVALS, Request, Rival, raw, write
 
-    import numpy
-    import onnxruntime
-    from fastapi import FastAPI, Request
-    from PIL import Image
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(os.environ["MODEL"], options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    mean = numpy.array([0.485, 0.456, 0.406], numpy.float32)
-    deviation = numpy.array([0.229, 0.224, 0.225], numpy.float32)
-    app = FastAPI()
-
-
-    @app.post("/classify/bytes")
-    async def classify(request: Request):
-        image = Image.open(io.BytesIO(await request.body())).convert("RGB")
-        scale = 256 / min(image.size)
-        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.BILINEAR)
-        left, top = (image.width - 224) // 2, (image.height - 224) // 2
-        image = image.crop((left, top, left + 224, top + 224))
-        pixels = (numpy.asarray(image, numpy.float32) / 255 - mean) / deviation
-        logits = session.run(None, {name: pixels.transpose(2, 0, 1)[None]})[0][0]
-        scores = numpy.exp(logits - logits.max())
-        scores /= scores.sum()
-        return [{"class": int(best), "score": float(scores[best])} for best in scores.argsort()[::-1][:5]]
-"""
 READY_SECONDS = 60
 
 
 @dataclass
 class Server:
-    """A running server: where it answers, and its first process."""
+    """A running server: where it answers, what it is asked, and its first process."""
 
     name: str
     port: int
+    request: Request
     process: subprocess.Popen
+
+
+@dataclass
+class Network:
+    """A network under test: its name, its ONNX file, and how that file takes pixels."""
+
+    name: str
+    file: Path
+    pixels: str
+    data: Path
+    has_variants: bool
 
 
 @dataclass
@@ -78,6 +68,30 @@ class Load:
     cpu: float
 
 
+@dataclass
+class Row:
+    """The medians of a server's rounds."""
+
+    network: str
+    connections: int
+    server: str
+    rate: float
+    p50: float
+    cpu: float
+
+    @classmethod
+    def of(cls, network: str, connections: int, server: str, loads: list[Load]) -> "Row":
+        def median(figure: Callable[[Load], float]) -> float:
+            return statistics.median(figure(load) for load in loads)
+
+        rate = median(lambda found: found.answers / found.seconds)
+        p50 = median(lambda found: 1000 * statistics.median(found.latencies))
+        return cls(network, connections, server, rate, p50, median(lambda found: 1000 * found.cpu / max(found.answers, 1)))
+
+    def line(self) -> str:
+        return f"| {self.network} | {self.connections} | {self.server} | {self.rate:.1f} | {self.p50:.1f} | {self.cpu:.1f} |"
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -85,57 +99,77 @@ def free_port() -> int:
 
 
 def processes(root: int) -> list[int]:
-    """A process and all that it has started."""
+    """A process and all that its threads have started."""
     found = [root]
     for process in found:
-        children = Path(f"/proc/{process}/task/{process}/children")
-        if children.exists():
-            found += [int(child) for child in children.read_text().split()]
+        for children in Path(f"/proc/{process}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in children.read_text().split()]
     return found
 
 
 def cpu_seconds(root: int) -> float:
     ticks = 0
     for process in processes(root):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def started(name: str, command: list[str], environment: dict[str, str], port: int) -> Iterator[Server]:
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def started(rival: Rival, port: int, log: Path) -> Iterator[Server]:
+    with log.open("wb") as output:
+        environment = {**os.environ, **rival.environment}
+        process = subprocess.Popen(rival.command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
-        yield Server(name, port, process)
+        yield Server(rival.name, port, rival.request, process)
     finally:
         process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        # Its group is its own; what it has left of it ends here.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def ask(connection: http.client.HTTPConnection, image: bytes) -> None:
-    connection.request("POST", "/classify/bytes", image, {"content-type": "application/octet-stream"})
+def ask(connection: http.client.HTTPConnection, request: Request) -> http.client.HTTPResponse:
+    connection.request("POST", request.path, request.body, request.headers)
     answer = connection.getresponse()
-    answer.read()
+    answer.body = answer.read()
     if answer.status != 200:
         raise ConnectionError(answer.status)
+    return answer
 
 
-def await_ready(server: Server, image: bytes) -> None:
+def await_ready(server: Server, log: Path) -> int:
+    """Waits for the first answer, and returns its best class."""
     for _ in range(10 * READY_SECONDS):
+        if server.process.poll() is not None:
+            break
         try:
-            return ask(http.client.HTTPConnection("127.0.0.1", server.port), image)
+            return best(ask(http.client.HTTPConnection("127.0.0.1", server.port), server.request))
         except OSError:
             time.sleep(0.1)
-    sys.exit(f"FAILED: {server.name} does not answer")
+    sys.exit(f"FAILED: {server.name} does not answer:\n{log.read_text()[-2000:]}")
 
 
-def load(server: Server, image: bytes, connections: int, seconds: float) -> Load:
+def best(answer: http.client.HTTPResponse) -> int:
+    length = answer.getheader("inference-header-content-length")
+    if length:
+        return int(np.frombuffer(answer.body[int(length) :], np.float32).argmax())
+    found = json.loads(answer.body)
+    return (found["results"][0]["predictions"] if isinstance(found, dict) else found)[0]["class"]
+
+
+def load(server: Server, connections: int, seconds: float) -> Load:
     end, latencies = time.monotonic() + seconds, [[] for _ in range(connections)]
 
     def client(mine: list[float]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
         while (begun := time.monotonic()) < end:
-            ask(connection, image)
+            ask(connection, server.request)
             mine.append(time.monotonic() - begun)
 
     begun, before = time.monotonic(), cpu_seconds(server.process.pid)
@@ -148,51 +182,94 @@ def load(server: Server, image: bytes, connections: int, seconds: float) -> Load
     return Load(len(taken), time.monotonic() - begun, taken, cpu_seconds(server.process.pid) - before)
 
 
-def median(loads: list[Load], figure: Callable[[Load], float]) -> float:
-    return statistics.median(figure(load) for load in loads)
+def network(options: argparse.Namespace, model: str, folder: Path) -> Network:
+    """An ONNX file is imported into a data folder of its own, a stored model is exported."""
+    graft, file = str(options.graft.resolve()), Path(model)
+    if file.is_file():
+        data = folder / "data"
+        command = [graft, "import", str(file), "--name", "model", "--data-dir", str(data)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return Network(file.stem, file.resolve(), "normalized", data, has_variants=False)
+    if not options.data_dir:
+        sys.exit(f"FAILED: there is no file {model}; a stored model needs --data-dir")
+    exported = folder / f"{model}.onnx"
+    command = [graft, "export", "--model", model, "--out", str(exported), "--data-dir", str(options.data_dir)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    has_variants = any((options.data_dir / "models" / model).glob("*/variants/*.onnx"))
+    return Network(model, exported, "bytes", options.data_dir, has_variants)
+
+
+def contestants(options: argparse.Namespace, tested: Network, folder: Path) -> Iterator[tuple[Rival, int]]:
+    image = options.photo.read_bytes()
+    write(folder / "classifier.py", CLASSIFIER)
+    environment = {"MODEL": str(tested.file), "PIXELS": tested.pixels, "PYTHONPATH": str(folder)}
+    for kind in options.servers.split(","):
+        port = free_port()
+        if kind != "graft":
+            rival = RIVALS[kind](folder, image, port)
+            rival.environment = {**environment, **rival.environment}
+            yield rival, port
+            continue
+        name = "model" if tested.pixels == "normalized" else tested.name
+        serve = [str(options.graft.resolve()), "serve", "--data-dir", str(tested.data), "--log", "error", "--no-starter"]
+        request = raw(image, f"/classify/bytes?model={name}")
+        yield Rival("graft, f32", [*serve, "--port", str(port), "--max-accuracy-drop", "-1"], request), port
+        if tested.has_variants:
+            port = free_port()
+            yield Rival("graft, its own choice", [*serve, "--port", str(port)], request), port
+
+
+def measure(options: argparse.Namespace, model: str) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
+        folder = Path(name)
+        tested, servers, classes = network(options, model, folder), [], {}
+        for rival, port in contestants(options, tested, folder):
+            log = folder / f"{port}.log"
+            servers.append(running.enter_context(started(rival, port, log)))
+            classes[rival.name] = await_ready(servers[-1], log)
+        for connections in map(int, options.connections.split(",")):
+            rounds: dict[str, list[Load]] = {server.name: [] for server in servers}
+            for _ in range(options.rounds):
+                for server in servers:
+                    rounds[server.name].append(load(server, connections, options.seconds))
+            for server_name, loads in rounds.items():
+                yield Row.of(tested.name, connections, server_name, loads)
+        others = {server: found for server, found in classes.items() if found != classes[servers[0].name]}
+        if others:
+            print(f"{tested.name}: {servers[0].name} says class {classes[servers[0].name]}, others {others}", file=sys.stderr)
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(os.sched_getaffinity(0))} cores of {names[0] if names else platform.machine()}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("graft", type=Path)
-    parser.add_argument("model", type=Path)
     parser.add_argument("photo", type=Path)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--servers", default="graft,fastapi", help=f"of graft, {', '.join(RIVALS)}")
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", default="1,2,4,8")
-    parser.add_argument("--data-dir", type=Path, help="a data folder in which the model is stored as `model`, with its variants")
+    parser.add_argument("--data-dir", type=Path, help="the data folder with the models that are no files")
+    parser.add_argument("--figures", type=Path, help="the JSON file for the figures, and the load average before them")
+    parser.add_argument("--chart", type=Path, help="the SVG file for a chart of them")
     options = parser.parse_args()
-    image, graft = options.photo.read_bytes(), str(options.graft.resolve())
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as running:
-        folder = Path(name)
-        data = options.data_dir or folder / "data"
-        if not options.data_dir:
-            command = [graft, "import", options.model, "--name", "model", "--data-dir", data]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        (folder / "application.py").write_text(textwrap.dedent(APPLICATION))
-        ports = [free_port(), free_port()]
-        serve = [graft, "serve", "--data-dir", str(data), "--port", str(ports[0]), "--log", "error"]
-        workers = str(os.cpu_count() or 1)
-        uvicorn = [sys.executable, "-m", "uvicorn", "application:app", "--app-dir", name, "--log-level", "error"]
-        uvicorn += ["--port", str(ports[1]), "--workers", workers]
-        model = {"MODEL": str(options.model.resolve())}
-        servers = [
-            running.enter_context(started("graft", serve, {}, ports[0])),
-            running.enter_context(started(f"FastAPI, {workers} processes", uvicorn, model, ports[1])),
-        ]
-        for server in servers:
-            await_ready(server, image)
-        print("| connections | server | requests/s | p50 ms | CPU ms a request |\n|---|---|---|---|---|")
-        for connections in map(int, options.connections.split(",")):
-            rounds: dict[str, list[Load]] = {server.name: [] for server in servers}
-            for _ in range(options.rounds):
-                for server in servers:
-                    rounds[server.name].append(load(server, image, connections, options.seconds))
-            for server_name, loads in rounds.items():
-                rate = median(loads, lambda found: found.answers / found.seconds)
-                p50 = median(loads, lambda found: 1000 * statistics.median(found.latencies))
-                cpu = median(loads, lambda found: 1000 * found.cpu / found.answers)
-                print(f"| {connections} | {server_name} | {rate:.1f} | {p50:.1f} | {cpu:.1f} |", flush=True)
+    date, before = datetime.date.today().isoformat(), f"{os.getloadavg()[0]:.1f}"
+    figures = {"machine": processor(), "date": date, "load": before, "photo": options.photo.name, "rows": []}
+    print("| network | connections | server | requests/s | p50 ms | CPU ms a request |\n|---|---|---|---|---|---|")
+    for model in options.models:
+        for row in measure(options, model):
+            print(row.line(), flush=True)
+            figures["rows"].append(asdict(row))
+            # After each row, so that a run that is broken off leaves what it has measured.
+            if options.figures:
+                options.figures.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.chart:
+        options.chart.write_text(server_chart.draw(figures))
 
 
 if __name__ == "__main__":
