@@ -89,6 +89,10 @@ wheel python="python3":
     {{ python }} -m maturin build --release
     {{ python }} tests/interop/check_wheel.py target/wheels/graft_vision-*.whl
 
+# Programs and wheels for Linux on x86-64 and aarch64, with checksums, in target/dist-linux; PYTHON needs maturin and ziglang
+dist python="python3" *architectures:
+    bash .ci/dist {{ python }} {{ architectures }}
+
 # Build the container image
 docker tag="graft":
     docker build --tag {{ tag }} .
