@@ -1,5 +1,6 @@
 //! Connections as clients of every manner use them: slow, silent, half closed, too many.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
@@ -182,6 +183,21 @@ fn health_is_answered_when_strangers_hold_all_connections() {
     assert!(ask("/health/ready").starts_with("HTTP/1.1 200 OK"));
     drop(silent);
     server.wait("a connection is free", || ask_closing(&server, "/models").starts_with("HTTP/1.1 200").then_some(()));
+}
+
+#[test]
+fn health_is_answered_when_strangers_hold_the_reserve_as_well_and_come_again() {
+    let sandbox = Sandbox::default();
+    let server = server(&sandbox, &["--max-connections", "8"]);
+    let mut silent: VecDeque<TcpStream> = (0..64).map(|_| connect(&server)).collect();
+    for _ in 0..50 {
+        // Whoever was closed for the others is back at once.
+        for _ in 0..4 {
+            silent.push_back(connect(&server));
+            silent.pop_front();
+        }
+        assert!(ask_closing(&server, "/health/live").starts_with("HTTP/1.1 200 OK"));
+    }
 }
 
 #[test]

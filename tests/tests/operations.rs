@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
@@ -67,6 +69,22 @@ fn a_log_that_takes_nothing_stops_neither_requests_nor_jobs() {
         let mut server = server;
         let status = server.child_mut().wait().expect("an end");
         assert!(status.success(), "{name}: {status}");
+    }
+}
+
+/// The server is not there yet, and does not end: what it was to read again, it reads.
+#[test]
+fn a_hangup_while_the_server_starts_ends_nothing() {
+    let (sandbox, _) = sandbox();
+    for milliseconds in [20, 50, 100, 200] {
+        let mut command = sandbox.command(&["serve", "--port", "0"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process");
+        thread::sleep(Duration::from_millis(milliseconds));
+        kill_process(Pid::from_child(&child), Signal::HUP).expect("SIGHUP");
+        thread::sleep(Duration::from_millis(1500));
+        assert!(child.try_wait().expect("its state").is_none(), "ended by a hangup after {milliseconds} ms");
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("SIGTERM");
+        assert!(child.wait().expect("an end").success());
     }
 }
 

@@ -115,7 +115,7 @@ fn auto_says_why() {
 
 /// The last checkpoint of the only run.
 fn newest(sandbox: &Sandbox) -> Option<PathBuf> {
-    let runs = fs::read_dir(sandbox.path("data/cache/features/runs")).ok()?;
+    let runs = fs::read_dir(sandbox.path("data/cache/runs")).ok()?;
     let files =
         runs.filter_map(|run| Some(fs::read_dir(run.ok()?.path()).ok()?.filter_map(|file| Some(file.ok()?.path()))));
     files.flatten().filter(|path| path.to_string_lossy().contains("step-")).max()

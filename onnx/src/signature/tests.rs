@@ -205,5 +205,6 @@ fn a_file_of_any_size_is_declared_for_the_size_that_is_asked_for() {
     assert_eq!(shape(open.for_size(Some([48, 32])).unwrap()), [3, 48, 32]);
     assert_eq!(shape(open.for_size(None).unwrap()), [3, 224, 224]);
     let fixed = with_input(&["Relu x > f", LOGITS], [0, 3, 64, 64]);
-    assert!(fixed.for_size(Some([48, 32])).is_err());
+    let error = fixed.for_size(Some([48, 32])).err().unwrap();
+    assert_eq!(error.to_string(), "the model takes images of 64 x 64 pixels and no others, not of 48 x 32");
 }

@@ -171,6 +171,7 @@ impl CommandContext {
 
     /// Answers requests. A compute backend that is asked for by name and is missing is an error at start, not a job's.
     fn serve(&self, args: &ServeArgs) -> Result<()> {
+        serve::survive_hangup();
         allocator::configure();
         if self.kernels.kernels != KernelChoice::Auto || self.kernels.device != DeviceChoice::Auto {
             self.kernels()?;

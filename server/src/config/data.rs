@@ -101,19 +101,25 @@ impl DataDir {
     /// Checkpoints of fine-tuning runs that have not finished, a folder each.
     #[must_use]
     pub fn runs_dir(&self) -> PathBuf {
-        self.cache_dir().join("runs")
+        self.0.join("cache").join("runs")
     }
 
     /// Uncompressed copies of compressed tar archives.
     #[must_use]
     pub fn archives_dir(&self) -> PathBuf {
-        self.cache_dir().join("archives")
+        self.0.join("cache").join("archives")
     }
 
     /// The folders that a fine-tuning run may write to.
     #[must_use]
     pub fn training_folders(&self) -> Folders {
         Folders { features: self.cache_dir(), runs: self.runs_dir(), archives: self.archives_dir() }
+    }
+
+    /// Files of the Hugging Face Hub, for a user without a home.
+    #[must_use]
+    pub fn hub_dir(&self) -> PathBuf {
+        self.0.join("cache").join("hub")
     }
 
     /// Published data sets that were fetched, a folder each.

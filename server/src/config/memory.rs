@@ -76,7 +76,7 @@ mod tests {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
         for text in ["", "G", "0", "1.5G", "-1", "1X", "99999999T"] {
-            assert!(bytes(text).is_err(), "{text}");
+            assert_eq!(bytes(text).unwrap_err(), "give a number of bytes, such as 800M or 1G", "{text}");
         }
     }
 }

@@ -53,6 +53,7 @@ impl EvaluateFailure {
         match self {
             failure if is_full_disk(failure) => STORAGE_FULL,
             Self::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
+            Self::Store(StoreError::Taken(_)) => "invalid_option",
             Self::Store(_) => STORE_FAILED,
             Self::Snapshot(_) => "invalid_dataset",
             Self::Evaluate(error) => match error {

@@ -122,7 +122,7 @@ impl FinetuneFailure {
             FinetuneFailure::Finetune(FinetuneError::Strategy { .. } | FinetuneError::FeatureExtractor(_)) => {
                 "not_trainable"
             }
-            FinetuneFailure::Store(StoreError::BuiltIn { .. })
+            FinetuneFailure::Store(StoreError::BuiltIn { .. } | StoreError::Taken(_))
             | FinetuneFailure::Finetune(FinetuneError::Option(_))
             | FinetuneFailure::Deploy(_) => "invalid_option",
             FinetuneFailure::Gate(_) => "gate_failed",

@@ -76,7 +76,8 @@ impl ConnectionState {
         self.enter(Phase::Answer);
     }
 
-    /// The client was too slow. On record here, because HTTP does not report it for a connection without a request.
+    /// The client was too slow, or had to make room. On record here, because HTTP does not report it for a connection without a
+    /// request.
     pub fn time_out(&self, end: ConnectionEnd) {
         let _first = self.0.timeout.set(end);
     }

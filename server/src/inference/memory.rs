@@ -119,6 +119,10 @@ mod tests {
                         --memory-budget";
         assert_eq!(refused, expected);
         budget.note(&name, 2, 300 * MB);
-        assert!(budget.check(&name, 2, 100 * MB).is_err(), "measured to be too large");
+        // It was measured to be too large.
+        assert_eq!(
+            budget.check(&name, 2, 100 * MB).unwrap_err(),
+            "it takes at least 300 MB, and the memory budget of 304 MB leaves 200 MB for models; raise --memory-budget"
+        );
     }
 }

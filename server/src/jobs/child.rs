@@ -30,6 +30,9 @@ use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
 /// A lower priority than the server's, so that training yields to requests.
+/// From -1000, never, to 1000, first (proc_pid_oom_score_adj(5)).
+#[cfg(target_os = "linux")]
+const OUT_OF_MEMORY_SCORE: &str = "500";
 const NICENESS: i32 = 10;
 
 /// The process was not started by a server, or the server has gone.
@@ -54,6 +57,7 @@ pub fn main(context: &FinetuneContext, backends: &Backends, import: RunImport<'_
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!(%error, "the process of a job keeps its priority");
     }
+    offer_memory();
     let started = Instant::now();
     let (thinning, estimator) = (Thinning::new(started), Estimator::default());
     let mut reporter = Reporter { control, metrics: Value::Null, started, thinning, estimator };
@@ -95,6 +99,14 @@ fn plan(context: &FinetuneContext, spec: &FinetuneSpec, backends: &Backends, rep
     match finetune::plan(context, spec, backends, reporter) {
         Ok(plan) => ChildMessage::Planned { plan: Box::new(plan) },
         Err(failure) => failed(failure.code(), &failure),
+    }
+}
+
+/// Where memory runs out, the system ends this process, which is tried again, and not the server, which answers.
+fn offer_memory() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE) {
+        tracing::warn!(%error, "the server may be ended in the place of a job when memory runs out");
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Gauges {
     body_bytes_limit: Gauge,
     pixels: Gauge,
     pixels_limit: Gauge,
+    lost_lines: Counter,
     process: ProcessGauges,
 }
 
@@ -75,6 +76,7 @@ impl Gauges {
         add.metric("graft_body_bytes_limit", "The most bytes of bodies in memory", &gauges.body_bytes_limit);
         add.metric("graft_pixels_in_flight", "Pixels of the images being decoded", &gauges.pixels);
         add.metric("graft_pixels_limit", "The most pixels being decoded", &gauges.pixels_limit);
+        add.metric("graft_log_lines_lost", "Lines of the log that nobody took", &gauges.lost_lines);
         let ProcessGauges { resident, cpu, open_files, max_files, threads } = &gauges.process;
         add.metric("process_resident_memory_bytes", "Resident memory", resident);
         add.metric("process_cpu_seconds", "Processor time of all threads", cpu);
@@ -112,6 +114,12 @@ impl Gauges {
     /// What models may take together; nothing where they may take all.
     pub fn set_memory_limit(&self, limit: Option<u64>) {
         self.memory_limit.set(limit.map_or(0, |bytes| bytes as i64));
+    }
+
+    /// How many lines of the log were lost so far.
+    pub fn set_lost_lines(&self, lines: u64) {
+        let counted = self.lost_lines.get();
+        self.lost_lines.inc_by(lines.saturating_sub(counted));
     }
 
     /// What runs the models.

@@ -30,7 +30,7 @@ impl QuantizeFailure {
         match self {
             failure if is_full_disk(failure) => STORAGE_FULL,
             Self::Store(StoreError::Unknown { .. } | StoreError::UnknownVersion { .. }) => "unknown_model",
-            Self::Store(StoreError::BuiltIn { .. }) => "invalid_option",
+            Self::Store(StoreError::BuiltIn { .. } | StoreError::Taken(_)) => "invalid_option",
             Self::Store(_) => STORE_FAILED,
             Self::Snapshot(_) => "invalid_dataset",
             Self::Quantization(error) => match error {

@@ -25,7 +25,8 @@ use super::tls::{Certificates, Handshake};
 use crate::http::connection::{ConnectionState, Phase};
 use crate::metrics::{ConnectionEnd, Metrics};
 
-/// Heads of requests are smaller; a larger one is answered 431.
+/// How far the buffer for heads of requests grows before a head that is not whole is answered 431. The last piece that is read
+/// may double it.
 const HEAD_BYTES: usize = 64 << 10;
 
 /// What answers requests.
@@ -73,7 +74,8 @@ pub(super) struct Connection {
     pub(super) metrics: Metrics,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stopped: watch::Receiver<bool>,
-    pub(super) permit: OwnedSemaphorePermit,
+    /// Its place among the ordinary ones.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
@@ -81,12 +83,11 @@ impl Connection {
     pub(super) async fn serve(self, routers: Routers) {
         let (metrics, state) = (self.metrics.clone(), self.state.clone());
         metrics.connected();
-        // Counted as broken if this task is stopped.
-        let mut count = EndCount { metrics, end: ConnectionEnd::Broken };
-        let ended = self.answer(routers).await;
-        let otherwise = if ended.is_ok() { ConnectionEnd::Closed } else { ConnectionEnd::Broken };
-        count.end = state.timed_out().unwrap_or(otherwise);
-        tracing::debug!(end = ?count.end, "a connection has ended");
+        // Counted as broken if this task is stopped and nobody said why.
+        let mut count = EndCount { metrics, state, end: ConnectionEnd::Broken };
+        if self.answer(routers).await.is_ok() {
+            count.end = ConnectionEnd::Closed;
+        }
     }
 
     async fn answer(self, routers: Routers) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -162,11 +163,14 @@ async fn handle(
 
 struct EndCount {
     metrics: Metrics,
+    state: ConnectionState,
     end: ConnectionEnd,
 }
 
 impl Drop for EndCount {
     fn drop(&mut self) {
-        self.metrics.disconnected(self.end);
+        let end = self.state.timed_out().unwrap_or(self.end);
+        tracing::debug!(?end, "a connection has ended");
+        self.metrics.disconnected(end);
     }
 }

@@ -1,25 +1,27 @@
 //! Accepting connections, and how many.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::connection::{Connection, Routers, told};
 use super::stream::Timeouts;
 use super::tls::Certificates;
 use crate::config::HttpLimits;
-use crate::http::connection::{ConnectionClass, ConnectionState};
+use crate::http::connection::{ConnectionClass, ConnectionState, Phase};
 use crate::http::state::AppState;
 use crate::metrics::{ConnectionEnd, Metrics};
 
-/// Connections beyond the limit, so that health checks are answered when strangers hold all others.
+/// Connections beyond the limit, so that health checks are answered when strangers hold all others. When they are taken as well,
+/// the newest takes the place of the one that has waited longest: a health check has its answer before sixteen more have come.
 const RESERVE: usize = 16;
 /// Files for everything that is no connection: models, the database, the training process.
 const OTHER_FILES: u64 = 256;
@@ -32,13 +34,37 @@ const NO_FILE_LEFT: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionRoom {
     ordinary: Arc<Semaphore>,
-    reserve: Arc<Semaphore>,
+    reserve: Arc<Reserve>,
 }
 
 impl ConnectionRoom {
     pub(super) fn new(limits: &HttpLimits) -> Self {
         let connections = affordable(limits.connections).min(Semaphore::MAX_PERMITS);
-        Self { ordinary: Arc::new(Semaphore::new(connections)), reserve: Arc::new(Semaphore::new(RESERVE)) }
+        Self { ordinary: Arc::new(Semaphore::new(connections)), reserve: Arc::default() }
+    }
+}
+
+/// The connections of the reserve, the oldest first.
+#[derive(Debug, Default)]
+struct Reserve(Mutex<VecDeque<(ConnectionState, AbortHandle)>>);
+
+impl Reserve {
+    /// Whether there is a place: a free one, or that of the connection that has waited longest without a request to answer.
+    fn make_room(&self) -> bool {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|(_, task)| !task.is_finished());
+        if held.len() < RESERVE {
+            return true;
+        }
+        let waiting = held.iter().position(|(state, _)| !matches!(state.phase(), Phase::Body | Phase::Answer));
+        let Some((state, task)) = waiting.and_then(|place| held.remove(place)) else { return false };
+        state.time_out(ConnectionEnd::Refused);
+        task.abort();
+        true
+    }
+
+    fn add(&self, state: ConnectionState, task: AbortHandle) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back((state, task));
     }
 }
 
@@ -79,7 +105,11 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     if let Some(connection) = self.admit(stream, peer, stopped.clone()) {
-                        connections.spawn(connection.serve(routers.clone()));
+                        let state = connection.state.clone();
+                        let task = connections.spawn(connection.serve(routers.clone()));
+                        if state.of_reserve() {
+                            self.room.reserve.add(state, task);
+                        }
                     }
                 }
                 Err(error) => rest_after(&error).await,
@@ -90,13 +120,13 @@ impl Listener {
         while connections.join_next().await.is_some() {}
     }
 
-    /// `None` when even the reserve is used up; the connection is closed then.
+    /// `None` when the whole reserve is being answered; the connection is closed then.
     fn admit(&self, stream: TcpStream, peer: SocketAddr, stopped: watch::Receiver<bool>) -> Option<Connection> {
-        let (class, permit, timeouts) = if let Some(permit) = permit(&self.room.ordinary) {
-            (ConnectionClass::Ordinary, permit, self.timeouts)
-        } else if let Some(permit) = permit(&self.room.reserve) {
+        let (class, permit, timeouts) = if let Ok(permit) = self.room.ordinary.clone().try_acquire_owned() {
+            (ConnectionClass::Ordinary, Some(permit), self.timeouts)
+        } else if self.room.reserve.make_room() {
             let timeouts = Timeouts { header: RESERVE_TIMEOUT, idle: RESERVE_TIMEOUT };
-            (ConnectionClass::Reserve, permit, timeouts)
+            (ConnectionClass::Reserve, None, timeouts)
         } else {
             self.metrics.refused(ConnectionEnd::Refused);
             return None;
@@ -115,10 +145,6 @@ impl Listener {
             permit,
         })
     }
-}
-
-fn permit(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    semaphore.clone().try_acquire_owned().ok()
 }
 
 /// A client that went before it was accepted is no reason to rest; a lack of files passes when a connection ends.

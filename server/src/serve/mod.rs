@@ -42,6 +42,15 @@ use tls::Certificates;
 /// How long work that cannot be interrupted may hold up the end of the process.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
+/// Keeps SIGHUP, which is to read the configuration again, from ending a server whose configuration is being read.
+pub fn survive_hangup() {
+    #[expect(unsafe_code, reason = "a call of the C library")]
+    // SAFETY: sets no handler; the disposition is replaced when `run` listens for the signal (signal(2)).
+    unsafe {
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+    }
+}
+
 /// Answers requests and works on jobs until it is told to stop by SIGTERM or SIGINT, then finishes what is in flight. A
 /// second signal ends it at once. SIGHUP reads settings, keys and certificates again.
 ///
@@ -70,7 +79,15 @@ async fn run(config: ServeConfig, engine: SelectedEngine, settings: &Reload) -> 
         None => None,
     };
     let command = ChildCommand::of_this_program(&config, &engine).context("cannot find this program")?;
-    let state = AppState::open(&config, engine).await?;
+    // A task, so that a disk that does not answer holds up neither a signal nor the end of the process.
+    let opening = tokio::spawn({
+        let config = config.clone();
+        async move { AppState::open(&config, engine).await }
+    });
+    let state = tokio::select! {
+        opened = opening => opened.context("opening the data folder panicked")??,
+        _ = signals.stop() => return Ok(()),
+    };
     let scheme = if certificates.is_some() { "https" } else { "http" };
     greeting::announce(&format!("{scheme}://{address}"), &state);
 

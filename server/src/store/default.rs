@@ -1,12 +1,11 @@
 //! The model that answers where a request names none.
 
-use std::fs;
 use std::io;
 
 use models::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use super::{Availability, ModelName, ModelSettings, ModelStore, StoreError};
+use super::{Availability, ModelName, ModelSettings, ModelStore, StoreError, read_file};
 
 /// In the folder of all models. No model's name begins with a dot.
 const DEFAULT_FILE: &str = ".default.json";
@@ -105,7 +104,7 @@ impl ModelStore {
     /// [`StoreError::Settings`] when the file is damaged, [`StoreError::Io`] when it cannot be read.
     pub fn default_model(&self) -> Result<Option<ModelName>, StoreError> {
         let path = self.root.join(DEFAULT_FILE);
-        match fs::read(&path) {
+        match read_file(&path) {
             Ok(bytes) => match serde_json::from_slice::<DefaultModel>(&bytes) {
                 Ok(default) => Ok(default.model),
                 Err(source) => Err(StoreError::Settings { path, source }),

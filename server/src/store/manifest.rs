@@ -1,12 +1,10 @@
 //! Where a version comes from.
 
-use std::fs;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use trainer::quantize::QuantizationReport;
 
-use super::{MANIFEST_FILE, ModelName, ModelStore, StoreError, VariantRecord};
+use super::{MANIFEST_FILE, ModelName, ModelStore, StoreError, VariantRecord, read_file};
 
 /// The origin of a version and its variants, in a file beside the others. Versions of 0.2 have none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +45,7 @@ impl ModelStore {
     /// Where a version comes from. `None` for a version without a manifest, or with a damaged one: no job of this server wrote it.
     #[must_use]
     pub fn manifest(&self, name: &ModelName, version: u32) -> Option<Manifest> {
-        let bytes = fs::read(self.folder(name, version).join(MANIFEST_FILE)).ok()?;
+        let bytes = read_file(&self.folder(name, version).join(MANIFEST_FILE)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 }

@@ -18,13 +18,15 @@ mod shadow;
 mod tests;
 mod variants;
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use models::weights::SafetensorsError;
 use models::{ModelSpec, Network, weights};
 use onnx::ExportError;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 pub use trainer::finetune::ModelContent;
@@ -146,6 +148,11 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// Something that is no folder has the name of a model.
+    #[error(
+        "`{0}` is the name of a file in the folder of models that is no model; choose another name, or move it away"
+    )]
+    Taken(ModelName),
     /// The decisions about a model cannot be read.
     #[error(
         "{path}: the settings are damaged: {source}; correct the file, or remove it to let the newest version answer"
@@ -306,7 +313,7 @@ impl ModelStore {
             let reason = format!("{REPORT_FILE}: {error}");
             StoreError::Damaged { name: name.clone(), version, reason }
         };
-        match fs::read(&file) {
+        match read_file(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(damaged),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io(&file)(error)),
@@ -317,7 +324,7 @@ impl ModelStore {
     #[must_use]
     pub fn picture(&self, name: &ModelName, version: u32, file: &str) -> Option<Vec<u8>> {
         let plain = Path::new(file).file_name().is_some_and(|name| name == file);
-        plain.then(|| fs::read(self.folder(name, version).join(PICTURES_DIR).join(file)).ok()).flatten()
+        plain.then(|| read_file(&self.folder(name, version).join(PICTURES_DIR).join(file)).ok()).flatten()
     }
 
     /// All pictures of a version.
@@ -389,5 +396,18 @@ fn spec_of(onnx: &[u8]) -> Result<ModelSpec, String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
-    fs::read(path).map_err(StoreError::io(path))
+    read_file(path).map_err(StoreError::io(path))
+}
+
+/// The content of a regular file. A pipe in its place is an error, and is not waited for.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let mut file = File::options().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file; move it away"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

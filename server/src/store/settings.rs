@@ -1,7 +1,6 @@
 //! What people decide about a model: which version answers, whether it is served, notes, the names of its classes.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 
 use jiff::Timestamp;
@@ -10,7 +9,7 @@ use models::{Labels, ModelSpec};
 use serde::{Deserialize, Serialize};
 
 use super::lock::WriteLock;
-use super::{ModelName, ModelStore, StoreError};
+use super::{ModelName, ModelStore, StoreError, read_file};
 
 /// The file beside the versions of a model.
 const SETTINGS_FILE: &str = "model.json";
@@ -116,9 +115,10 @@ impl ModelStore {
     /// [`StoreError::Settings`] when the file is damaged, [`StoreError::Io`] when it cannot be read.
     pub fn settings(&self, name: &ModelName) -> Result<ModelSettings, StoreError> {
         let path = self.root.join(name.as_str()).join(SETTINGS_FILE);
-        match fs::read(&path) {
+        match read_file(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| StoreError::Settings { path, source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ModelSettings::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(StoreError::Taken(name.clone())),
             Err(error) => Err(StoreError::io(&path)(error)),
         }
     }

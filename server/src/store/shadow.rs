@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::lock::WriteLock;
-use super::{ModelName, ModelStore, StoreError};
+use super::{ModelName, ModelStore, StoreError, read_file};
 
 /// The file beside the versions of a model.
 const SHADOW_FILE: &str = "shadow.json";
@@ -23,7 +23,7 @@ impl ModelStore {
     /// [`StoreError::Io`] when the file cannot be read.
     pub fn shadow_record<T: DeserializeOwned>(&self, name: &ModelName) -> Result<Option<T>, StoreError> {
         let path = self.shadow_file(name);
-        match fs::read(&path) {
+        match read_file(&path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io(&path)(error)),

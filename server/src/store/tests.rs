@@ -107,6 +107,29 @@ fn a_damaged_version_is_an_error() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_file_is_an_error_and_is_not_waited_for() {
+    let (folder, store, name) = store();
+    publish(&store, &name);
+    for file in ["1/model.onnx", "1/golden/golden.json", "1/report.json", "model.json"] {
+        let path = folder.path().join("tiny").join(file);
+        fs::remove_file(&path).ok();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    }
+    for error in [store.read(&name, 1).err(), store.settings(&name).err(), store.report(&name, 1).err()] {
+        let text = error.unwrap().to_string();
+        assert!(text.contains("no regular file"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_with_the_name_of_a_model_takes_the_name() {
+    let (folder, store, _) = store();
+    fs::write(folder.path().join("taken"), "notes").unwrap();
+    assert!(matches!(store.settings(&"taken".parse().unwrap()), Err(StoreError::Taken(_))));
+}
+
+#[test]
 fn stray_files_and_unreadable_folders_cost_no_other_model() {
     let (folder, store, name) = store();
     publish(&store, &name);

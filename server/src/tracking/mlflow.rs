@@ -34,6 +34,14 @@ pub enum TrackingError {
         /// What it says about it.
         message: String,
     },
+    /// It answers no JSON, as another server behind the address may.
+    #[error("the answer to {path} is no JSON, as a tracking server's is")]
+    Json {
+        /// What was asked for.
+        path: String,
+        /// Where it ends to be JSON.
+        source: serde_json::Error,
+    },
     /// It answers something else.
     #[error("the answer of the tracking server to {path} has no `{field}`")]
     Answer {
@@ -176,7 +184,7 @@ impl Client {
 
     fn put(&self, path: &str, bytes: &[u8]) -> Result<(), TrackingError> {
         let request = self.agent.put(self.address("", path)).header("content-type", "application/octet-stream");
-        answer(request.send(bytes)?, path).map(drop)
+        accepted(request.send(bytes)?, path).map(drop)
     }
 
     fn address(&self, room: &str, path: &str) -> String {
@@ -184,14 +192,20 @@ impl Client {
     }
 }
 
-fn answer(mut response: ureq::http::Response<ureq::Body>, path: &str) -> Result<Value, TrackingError> {
+fn answer(response: ureq::http::Response<ureq::Body>, path: &str) -> Result<Value, TrackingError> {
+    let body = accepted(response, path)?;
+    serde_json::from_str(&body).map_err(|source| TrackingError::Json { path: path.to_owned(), source })
+}
+
+/// The body of an answer that is no refusal.
+fn accepted(mut response: ureq::http::Response<ureq::Body>, path: &str) -> Result<String, TrackingError> {
     let status = response.status().as_u16();
     let body = response.body_mut().read_to_string()?;
-    let value: Value = serde_json::from_str(&body).unwrap_or_default();
     if (200..300).contains(&status) {
-        return Ok(value);
+        return Ok(body);
     }
-    let message = value["message"].as_str().map_or_else(|| body.chars().take(200).collect(), str::to_owned);
+    let said = serde_json::from_str::<Value>(&body).ok().and_then(|value| value["message"].as_str().map(str::to_owned));
+    let message = said.unwrap_or_else(|| body.chars().take(200).collect());
     Err(TrackingError::Refused { path: path.to_owned(), status, message })
 }
 

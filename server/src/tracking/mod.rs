@@ -55,6 +55,8 @@ enum TrackerError {
     Jobs(#[from] JobsError),
     #[error(transparent)]
     Tracking(#[from] TrackingError),
+    #[error("the report cannot be sent")]
+    Report(#[from] serde_json::Error),
     #[error("the request was interrupted")]
     Interrupted(#[from] JoinError),
 }
@@ -140,12 +142,20 @@ impl Tracker {
     /// The report of a version, as JSON and as a page; none where there is none to read.
     async fn reports(&self, model: &str, version: u32) -> Result<Vec<(&'static str, Vec<u8>)>, TrackerError> {
         let (store, Ok(name)) = (self.store.clone(), model.parse::<ModelName>()) else { return Ok(vec![]) };
-        let read = move || {
-            let report = ModelReport::read(&store, &name, version).ok().flatten()?;
-            let page = report.html(|file| store.picture(&name, version, file));
-            Some(vec![("report.json", serde_json::to_vec(&report.report).ok()?), ("report.html", page.into_bytes())])
+        let read = move || match ModelReport::read(&store, &name, version) {
+            Ok(Some(report)) => {
+                let page = report.html(|file| store.picture(&name, version, file));
+                let json = serde_json::to_vec(&report.report)?;
+                Ok(vec![("report.json", json), ("report.html", page.into_bytes())])
+            }
+            Ok(None) => Ok(vec![]),
+            // It will be no better later, and the run would never end.
+            Err(error) => {
+                tracing::warn!(model = %name, version, error = %chain(&error), "the run has no report: it cannot be read");
+                Ok(vec![])
+            }
         };
-        Ok(spawn_blocking(read).await?.unwrap_or_default())
+        spawn_blocking(read).await?
     }
 
     async fn call<T: Send + 'static>(

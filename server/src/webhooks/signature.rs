@@ -68,7 +68,8 @@ mod tests {
     fn secrets_have_24_to_64_bytes_and_are_not_printed() {
         let of = |bytes: usize| format!("whsec_{}", STANDARD.encode(vec![7; bytes])).parse::<WebhookSecret>();
         assert_eq!([23, 24, 64, 65].map(|bytes| of(bytes).is_ok()), [false, true, true, false]);
-        assert!("whsec_not base64!".parse::<WebhookSecret>().is_err());
+        let error = "whsec_not base64!".parse::<WebhookSecret>().unwrap_err().to_string();
+        assert!(error.starts_with("a webhook secret is `whsec_` and 24 to 64 bytes in base64; "), "{error}");
         assert_eq!(format!("{:?}", of(32).unwrap()), "WebhookSecret(…)");
     }
 }

@@ -141,7 +141,8 @@ fn list(task: &EvaluateTask<'_>, known: &Labels) -> Result<Dataset, EvaluateErro
     let options = OpenOptions { archives: Some(task.archives), access: task.access, ..OpenOptions::default() };
     match task.source.list_in(&options) {
         Err(DatasetError::Classes { path, .. }) if task.source.classes.is_empty() => {
-            let entries = task.access.entries(task.source.path()).unwrap_or_default();
+            let read = |source| DatasetError::read(task.source.path(), source);
+            let entries = task.access.entries(task.source.path()).map_err(read)?;
             let names = entries.iter().filter_map(|entry| entry.name.to_str());
             let classes = names.filter(|name| known.names().iter().any(|class| class == name)).map(str::to_owned);
             let source = DatasetSource { classes: classes.collect(), ..task.source.clone() };

@@ -141,7 +141,8 @@ mod tests {
             assert_eq!(serde_json::from_str::<ClassWeighting>(json).unwrap(), weights);
         }
         assert!("rose".parse::<ClassWeighting>().unwrap_err().to_string().contains("rose=3"));
-        assert!(serde_json::from_str::<ClassWeighting>("3").is_err());
+        let error = serde_json::from_str::<ClassWeighting>("3").unwrap_err().to_string();
+        assert!(error.starts_with("`class_weights` is \"none\", \"balanced\", or an object"), "{error}");
     }
 
     #[test]

@@ -47,11 +47,11 @@ pub(super) struct Hub {
 
 impl Hub {
     pub(super) fn new(args: &HubArgs, data: &DataDir) -> Result<Self> {
-        let home = || dirs::home_dir().map(|home| home.join(".cache").join("huggingface"));
+        let home = || dirs::home_dir().map(|home| home.join(".cache").join("huggingface").join("hub"));
         let folder = match (&args.hub_cache, &args.hf_home) {
             (Some(folder), _) => folder.clone(),
             (None, Some(home)) => home.join("hub"),
-            (None, None) => home().unwrap_or_else(|| data.root().join("cache")).join("hub"),
+            (None, None) => home().unwrap_or_else(|| data.hub_dir()),
         };
         let cache = Cache::new(std::path::absolute(folder)?);
         let mut builder = ApiBuilder::from_cache(cache.clone())

@@ -285,6 +285,7 @@ async fn an_import_appears_all_at_once_and_says_what_was_understood() {
     // And one that is gone when its images are written does not come back as a folder.
     let import = of.store.begin_import(&of.flowers).await.unwrap();
     of.store.delete(&of.flowers).await.unwrap();
-    assert!(import.read(&dataset, &options, &mut trainer::events::Unobserved).is_err());
+    let error = import.read(&dataset, &options, &mut trainer::events::Unobserved).err().unwrap();
+    assert!(error.to_string().contains("flowers/.lock: No such file"), "{error}");
     assert!(!of.store.folder(&of.flowers).path().exists());
 }

@@ -198,6 +198,7 @@ mod tests {
         ] {
             assert_eq!(options.validate().unwrap_err().to_string(), expected);
         }
-        assert!(DeployOptions { min_top1: Some(f64::NAN), ..base }.validate().is_err());
+        let error = DeployOptions { min_top1: Some(f64::NAN), ..base }.validate().unwrap_err();
+        assert_eq!(error.to_string(), "min_top1 is NaN; it must be between 0 and 1");
     }
 }

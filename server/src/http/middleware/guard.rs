@@ -102,11 +102,13 @@ fn check(access: &Access, caller: Option<Caller<'_>>, request: &Request) -> Resu
     if let (Some(record), Some(name)) = (request.extensions().get::<RequestRecord>(), caller.name()) {
         record.set_caller(name);
     }
+    // A refusal costs as well: it has its line in the log.
+    caller.spend().map_err(|limited| ApiError::from(Code::RateLimited).retry_after(limited.retry_after))?;
     if let Some(role) = role.filter(|role| !caller.allows(*role)) {
         let detail = format!("the key `{}` has not the role `{}`", caller.name().unwrap_or_default(), role.name());
         return Err(ApiError::new(Code::Forbidden, detail));
     }
-    caller.spend().map_err(|limited| ApiError::from(Code::RateLimited).retry_after(limited.retry_after))
+    Ok(())
 }
 
 /// Whether supervisors and load balancers ask this address every few seconds.
@@ -168,6 +170,10 @@ fn password(credentials: &str) -> Option<String> {
 }
 
 fn check_host(access: &Access, request: &Request) -> Result<(), ApiError> {
+    // A proxy may have gone by another one of several (RFC 9112, 3.2).
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        return Err(ApiError::new(Code::InvalidParameter, "Host: the request names several hosts; name one"));
+    }
     let Some(host) = host(request) else {
         // Programs that speak HTTP/1.0 need not name a host; browsers always do.
         return Ok(());

@@ -68,6 +68,9 @@ impl Problem {
     }
 }
 
+/// In characters: no message of ours is as long, and no answer repeats a body.
+const LONGEST_DETAIL: usize = 2000;
+
 /// An error on its way to the client.
 #[derive(Debug, Clone)]
 pub struct ApiError {
@@ -78,10 +81,15 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error with what happened; the table says the rest.
+    /// An error with what happened, cut off where it quotes a client at length; the table says the rest.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { detail: Some(detail.into()), ..Self::from(code) }
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(LONGEST_DETAIL) {
+            detail.truncate(end);
+            detail.push('…');
+        }
+        Self { detail: Some(detail), ..Self::from(code) }
     }
 
     /// A failure of ours. The client learns that it happened, the log learns why.

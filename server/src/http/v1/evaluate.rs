@@ -83,6 +83,10 @@ impl JobCreation for EvaluationJob {
         ],
     };
 
+    fn max_megapixels(request: &mut EvaluateSpec) -> &mut u64 {
+        &mut request.options.max_megapixels
+    }
+
     fn asked(request: EvaluateSpec) -> JobSpec {
         JobSpec::Evaluate(request)
     }

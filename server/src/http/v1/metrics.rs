@@ -12,6 +12,7 @@ use crate::http::state::AppState;
 use crate::inference::ModelState;
 use crate::jobs::JobState;
 use crate::metrics::{Gauges, ModelGauges};
+use crate::telemetry;
 
 /// A scrape does without the jobs when their database takes longer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(1);
@@ -42,6 +43,7 @@ pub async fn get_metrics(State(state): State<AppState>) -> impl IntoResponse {
         gauges.set_memory_limit(state.registry.memory_limit());
         gauges.set_jobs(jobs.into_iter().flatten().map(|(state, count)| (state.as_str(), count)));
         gauges.set_build(&state.engine.kind.to_string());
+        gauges.set_lost_lines(telemetry::lost_lines());
         gauges.set_body_bytes(state.budget.used(), state.budget.limit());
         gauges.set_pixels(state.decoder.pixels_in_flight(), state.decoder.pixel_limit());
     });

@@ -98,6 +98,10 @@ impl JobCreation for QuantizationJob {
         ],
     };
 
+    fn max_megapixels(request: &mut QuantizeSpec) -> &mut u64 {
+        &mut request.options.max_megapixels
+    }
+
     fn asked(request: QuantizeSpec) -> JobSpec {
         JobSpec::Quantize(request)
     }

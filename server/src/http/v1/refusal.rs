@@ -57,6 +57,7 @@ impl From<StoreError> for ApiError {
             StoreError::NoVariant { .. } => ApiError::new(Code::VariantNotFound, detail),
             StoreError::Live { .. } => ApiError::new(Code::VersionIsLive, detail),
             StoreError::BuiltIn { .. } => ApiError::new(Code::ModelIsBuiltIn, detail),
+            StoreError::Taken(_) => ApiError::new(Code::InvalidBody, detail),
             StoreError::Shadow { .. } => ApiError::new(Code::ShadowRefused, detail),
             StoreError::Labels { .. } => ApiError::new(Code::LabelsRefused, detail),
             StoreError::Note { .. } => ApiError::new(Code::InvalidBody, detail),
@@ -180,7 +181,10 @@ impl From<FinetuneFailure> for ApiError {
     fn from(error: FinetuneFailure) -> Self {
         match error {
             FinetuneFailure::Store(
-                StoreError::Unknown { .. } | StoreError::UnknownVersion { .. } | StoreError::BuiltIn { .. },
+                StoreError::Unknown { .. }
+                | StoreError::UnknownVersion { .. }
+                | StoreError::BuiltIn { .. }
+                | StoreError::Taken(_),
             )
             | FinetuneFailure::Snapshot(_)
             | FinetuneFailure::Deploy(_)

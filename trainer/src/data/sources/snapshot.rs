@@ -164,7 +164,7 @@ pub(super) fn list(path: &Path, options: &OpenOptions<'_>) -> Result<Dataset, Da
     let folder = DatasetFolder::new(path.parent().and_then(Path::parent).unwrap_or(Path::new("")));
     let names: BTreeSet<&str> = images.iter().flat_map(SnapshotImage::labels).collect();
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    let class = |label: &str| names.binary_search_by(|name| name.as_str().cmp(label)).unwrap_or_default();
+    let class = |label: &str| names.partition_point(|name| name.as_str() < label);
     let classes = images.iter().map(|image| image.labels().map(class).collect()).collect();
     let sample = |image: &SnapshotImage| {
         let folders = image.labels().collect::<Vec<_>>().join("+");

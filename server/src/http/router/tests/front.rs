@@ -174,6 +174,8 @@ async fn a_page_of_a_stranger_cannot_call_the_server() {
     };
     send(Method::POST, &[("host", "evil.example")]).await.is(Code::HostNotAllowed);
     let local = ("host", "localhost:8080");
+    let several = send(Method::POST, &[local, ("host", "evil.example")]).await;
+    assert!(several.is(Code::InvalidParameter).contains("several hosts"));
     send(Method::POST, &[local, ("origin", "https://evil.example")]).await.is(Code::OriginNotAllowed);
     send(Method::POST, &[local, ("origin", "null")]).await.is(Code::OriginNotAllowed);
     send(Method::POST, &[local, ("origin", "http://localhost:8080")]).await.ok();

@@ -49,6 +49,10 @@ impl JobCreation for Job {
         ],
     };
 
+    fn max_megapixels(request: &mut FinetuneSpec) -> &mut u64 {
+        &mut request.options.max_megapixels
+    }
+
     fn asked(request: FinetuneSpec) -> JobSpec {
         JobSpec::Finetune(request)
     }

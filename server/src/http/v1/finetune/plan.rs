@@ -9,6 +9,7 @@ use crate::finetune::{FinetunePlan, FinetuneSpec, is_transient};
 use crate::http::extract;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
+use crate::http::v1::jobs::bound_images;
 use crate::jobs::PlanError;
 
 /// When the plan that is being made may be done.
@@ -33,8 +34,9 @@ documents! {
 )]
 pub async fn plan_finetune(
     State(state): State<AppState>,
-    extract::Json(request): extract::Json<FinetuneSpec>,
+    extract::Json(mut request): extract::Json<FinetuneSpec>,
 ) -> Result<Json<FinetunePlan>, ApiError> {
+    bound_images(&mut request.options.max_megapixels, &state.limits.image)?;
     let dataset = state.datasets.pin(request.dataset).await?;
     let request = FinetuneSpec { dataset, ..request };
     state.checker.check(request.clone()).await?;

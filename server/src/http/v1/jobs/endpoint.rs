@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::table::{Creation, JobTexts};
-use super::{JobQuery, accepted, idempotency_key, job_id, submit};
+use super::{JobQuery, accepted, bound_images, idempotency_key, job_id, submit};
 use crate::http::extract::{self, Path, Query};
 use crate::http::problem::ApiError;
 use crate::http::record::RequestRecord;
@@ -43,6 +43,9 @@ pub trait JobCreation: JobResource {
     /// What is said about asking for one.
     const CREATION: Creation;
 
+    /// How large its images may be.
+    fn max_megapixels(request: &mut Self::Request) -> &mut u64;
+
     /// The job that is asked for.
     fn asked(request: Self::Request) -> JobSpec;
 
@@ -61,9 +64,10 @@ pub(super) async fn create<R: JobCreation>(
     State(state): State<AppState>,
     headers: HeaderMap,
     Extension(record): Extension<RequestRecord>,
-    extract::Json(request): extract::Json<R::Request>,
+    extract::Json(mut request): extract::Json<R::Request>,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
+    bound_images(R::max_megapixels(&mut request), &state.limits.image)?;
     let jobs = state.jobs.ready()?;
     let spec = R::asked(request.clone());
     let client = JobRequest { spec: &spec, idempotency_key: key, owner: record.caller() };

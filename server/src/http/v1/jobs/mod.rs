@@ -7,8 +7,10 @@ mod table;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use models::preprocess::Limits;
 use serde::{Deserialize, Serialize};
 use trainer::estimate::RunProgress;
+use trainer::finetune::FinetuneOptions;
 use utoipa::{IntoParams, ToSchema};
 
 use super::within;
@@ -120,6 +122,20 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiEr
     key.map(Some).ok_or_else(invalid)
 }
 
+/// Lets a job decode no larger images than a request may: a key that may train is not the operator's. Where that is less than what
+/// jobs decode if nothing is said, it counts without a word.
+pub(super) fn bound_images(megapixels: &mut u64, limits: &Limits) -> Result<(), ApiError> {
+    let most = limits.max_pixels / 1_000_000;
+    if *megapixels > most.max(FinetuneOptions::default().max_megapixels) {
+        let detail = format!(
+            "options.max_megapixels: at most {most} on this server; its operator allows more with `--max-megapixels`"
+        );
+        return Err(ApiError::new(Code::InvalidBody, detail));
+    }
+    *megapixels = most.min(*megapixels);
+    Ok(())
+}
+
 /// The job that a request asks for. A retry is answered with its job, whatever has become of the model or the data meanwhile;
 /// otherwise the work is checked and completed by `complete`, which is not awaited before.
 pub(super) async fn submit(
@@ -142,4 +158,23 @@ pub(super) async fn submit(
 pub(super) fn accepted(kind: JobKind, id: JobId, body: impl IntoResponse) -> Result<Response, ApiError> {
     let location = HeaderValue::try_from(format!("/{}/{id}", kind.name())).map_err(ApiError::internal)?;
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], body).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_decodes_no_larger_images_than_the_operator_lets_a_request() {
+        let bounded = |mut asked: u64, most: u64| bound_images(&mut asked, &Limits::megapixels(most)).map(|()| asked);
+        assert_eq!(bounded(50, 50).unwrap(), 50);
+        assert_eq!(bounded(20, 50).unwrap(), 20);
+        assert_eq!(bounded(200, 200).unwrap(), 200);
+        assert_eq!(bounded(50, 10).unwrap(), 10, "what jobs decode if nothing is said");
+        for (asked, most) in [(51, 50), (1000, 200), (51, 10)] {
+            let error = bounded(asked, most).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidBody);
+            assert!(error.detail().unwrap().contains(&format!("at most {most} on this server")));
+        }
+    }
 }
