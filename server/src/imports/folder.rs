@@ -14,6 +14,8 @@ use crate::datasets::stored::file_name;
 
 /// How the folders of uploads begin.
 pub(super) const PREFIX: &str = "upload-";
+/// In the folder of an upload. No file of a client has a name that begins with a dot.
+const LOCK_FILE: &str = ".lock";
 /// How often a folder is made anew that was removed in the moment before it was locked.
 const TRIES: usize = 8;
 
@@ -75,9 +77,9 @@ fn locked(root: &Path) -> io::Result<Option<IncomingFolder>> {
     Ok(folder.path().try_exists()?.then_some(IncomingFolder { folder, _lock: lock }))
 }
 
-/// The lock of a folder; `None` if somebody has it.
+/// The lock of a folder; `None` if somebody has it. A file, because network file systems lock nothing that is open to be read alone.
 pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
-    let file = File::open(folder)?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -177,6 +179,8 @@ mod tests {
         let again = folder.file(Some("passwd"), "model").await;
         assert_eq!(again.err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         folder.settle().await.unwrap();
+        let hidden = folder.file(Some(".lock"), "model").await.unwrap().finish().await.unwrap();
+        assert_eq!(hidden.name, "lock", "the lock is no file of a client");
         let path = folder.path().to_owned();
         drop(folder);
         assert!(!path.exists());
