@@ -108,6 +108,8 @@ async fn who_waits_gets_the_version_or_the_reason_why_there_is_none() {
     assert_eq!(end(failed("model_refused")).await.is(Code::ModelRefused), "model.onnx: this is text");
     end(failed("storage_full")).await.is(Code::StorageFull);
     end(failed("store_failed")).await.is(Code::Internal);
+    // A request that is sent again may be answered when its model is deleted already.
+    assert!(end(Ok(JobResult::new("deleted", 1))).await.is(Code::ModelNotFound).contains("`deleted`, which is gone"));
     let cancel = async {
         let id = loop {
             if let Some(job) = server.get("/import?limit=1").await.ok()["data"][0].as_object()

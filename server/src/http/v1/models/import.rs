@@ -150,7 +150,9 @@ async fn imported(state: &AppState, jobs: &Jobs, job: JobRecord) -> Result<Impor
     };
     // Another server may have done it.
     state.registry.scan().await?;
-    let status = state.registry.get(&result.model).ok_or(Code::ModelNotFound)?;
+    let gone =
+        || ApiError::new(Code::ModelNotFound, format!("import {id} has stored `{}`, which is gone", result.model));
+    let status = state.registry.get(&result.model).ok_or_else(gone)?;
     let remarks = jobs.remarks(id).await?;
     Ok(ImportedVersion { version: result.version, remarks, model: Model::new(&status, state) })
 }

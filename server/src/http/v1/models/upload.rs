@@ -71,7 +71,7 @@ pub struct ImportedVersion {
 documents! {
     /// The errors of `POST /models`.
     UploadModelErrors:
-        InvalidParameter, InvalidMultipart, BodyUnreadable, IdempotencyKeyReused, JobFinished, BodyTooLarge,
+        InvalidParameter, InvalidMultipart, BodyUnreadable, ModelNotFound, IdempotencyKeyReused, JobFinished, BodyTooLarge,
         UnsupportedMediaType, ModelRefused, TooManyJobs, JobsUnavailable, BodyTimeout, StorageFull
 }
 
