@@ -6,13 +6,14 @@
 Writes models/tests/data/preprocess/: small synthetic source images, what PIL and torchvision make of them, and
 manifest.json, which lists the pairs. Deterministic: the same versions write the same bytes.
 
-Two kinds of cases:
+Three kinds of cases:
 
 * geometry: lossless sources, so that decoders cannot differ, resized and cropped by torchvision's functions on the
   PIL image, exactly as its `ImageClassification` preset does (which is asserted here, for the cases that are presets).
 * decode: files of every supported kind, upright and in RGB. `tolerance` is the largest difference in grey levels that
   the test allows. It is 0, for JPEG too, whose decoder is PIL's; for lossy WebP it is what was measured between
   PIL's decoder (libwebp) and ours (image-webp), which round differently.
+* scaled: JPEGs decoded at a fraction of their size by PIL's `draft`.
 """
 
 import io
@@ -294,6 +295,28 @@ def decode_cases():
     yield case("black_and_white.bmp", encoded(grey.convert("1"), "BMP"))
 
 
+# JPEGs at a fraction of their size
+
+
+def scaled_cases():
+    """What PIL's `draft` makes of pictures whose sides are no multiples of eight."""
+    image = Image.fromarray(photo(261, 181))
+    files = {
+        "scaled_444.jpg": encoded(image, "JPEG", quality=90, subsampling="4:4:4"),
+        "scaled_420.jpg": encoded(image, "JPEG", quality=90, subsampling="4:2:0", exif=orientation(6)),
+        "scaled_422_progressive.jpg": encoded(image, "JPEG", quality=90, subsampling="4:2:2", progressive=True),
+        "scaled_grey.jpg": encoded(image.convert("L"), "JPEG", quality=90),
+    }
+    for name, data in files.items():
+        (OUT / "decode" / name).write_bytes(data)
+        for shorter_side in [90, 45, 22]:
+            opened = Image.open(io.BytesIO(data))
+            opened.draft(opened.mode, (shorter_side, shorter_side))
+            expected = f"decode/{name}.{shorter_side}.expected.png"
+            save_png(expected, np.asarray(ImageOps.exif_transpose(opened).convert("RGB")))
+            yield {"source": f"decode/{name}", "expected": expected, "shorter_side": shorter_side}
+
+
 # Headers that declare far too much
 
 
@@ -332,6 +355,7 @@ def main():
         "versions": {"pillow": PIL.__version__, "torchvision": torchvision.__version__.split("+")[0]},
         "geometry": list(geometry_cases()),
         "decode": list(decode_cases()),
+        "scaled": list(scaled_cases()),
     }
     (OUT / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     files = [path for path in OUT.rglob("*") if path.is_file()]

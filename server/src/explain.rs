@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
-use models::preprocess::{HeatMap, ImageBatch, ImageError, Limits, decode};
+use models::preprocess::{HeatMap, ImageBatch, ImageError, Limits};
 use models::{Graph, Params, Preprocess};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -138,7 +138,7 @@ impl ModelExplainer {
     /// # Errors
     /// [`ExplainFailure::Image`], [`ExplainFailure::Network`].
     pub fn answer(&mut self, question: &Question, limits: &Limits) -> Result<Explanation, ExplainFailure> {
-        let image = self.preprocess.fit(&decode(&question.image, limits)?, limits)?;
+        let image = self.preprocess.fit(&self.preprocess.decode(&question.image, limits)?, limits)?;
         let input = ImageBatch::stack(&[self.preprocess.prepared(&image).map_err(ImageError::from)?]);
         let map = self.explainer.explain(&input.map_err(ImageError::from)?, question.class)?;
         let overlay = HeatMap { size: map.size, values: &map.values }.over(&image);

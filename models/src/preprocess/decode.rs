@@ -1,7 +1,8 @@
 use image::DynamicImage;
 use image::metadata::Orientation;
 
-use super::{ImageError, ImageFormat, Limits, RgbImage, gif, jpeg, png, simple};
+use super::pixels::WholeImage;
+use super::{Decoding, ImageError, ImageFormat, Limits, RgbImage, gif, jpeg, png, simple};
 
 /// What the header of an image file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +41,28 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<ImageInfo, ImageError> {
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
     let (image, orientation) = match ImageFormat::of(bytes)? {
         ImageFormat::Gif => (gif::decode(bytes, limits)?, Orientation::NoTransforms),
-        ImageFormat::Jpeg => jpeg::open(bytes, limits)?.decode()?,
+        ImageFormat::Jpeg => jpeg::open(bytes, limits)?.decode(Decoding::Exact)?,
         ImageFormat::Png => png::decode(bytes, limits)?,
         format @ (ImageFormat::Bmp | ImageFormat::WebP) => simple::decode(format, bytes, limits)?,
     };
-    upright(image, orientation)
+    upright((image, orientation))
 }
 
-fn upright(image: RgbImage, orientation: Orientation) -> Result<RgbImage, ImageError> {
+/// Turns an image as its file says.
+pub(super) fn upright((image, orientation): (RgbImage, Orientation)) -> Result<RgbImage, ImageError> {
     if orientation == Orientation::NoTransforms {
         return Ok(image);
     }
-    let (width, height) = (image.width(), image.height());
+    let (width, height, whole) = (image.width(), image.height(), image.whole());
     let stored = image::RgbImage::from_raw(width, height, image.into_data());
     let mut image = DynamicImage::ImageRgb8(stored.expect("an RgbImage has three bytes for every pixel"));
     image.apply_orientation(orientation);
     let image = image.into_rgb8();
-    Ok(RgbImage::new(image.width(), image.height(), image.into_raw())?)
+    let whole = match orientation {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            WholeImage { width: whole.height, height: whole.width, ..whole }
+        }
+        _ => whole,
+    };
+    Ok(RgbImage::new(image.width(), image.height(), image.into_raw())?.of(whole))
 }

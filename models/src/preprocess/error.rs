@@ -133,6 +133,11 @@ fn is_end_of_file(error: &image::ImageError) -> bool {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreprocessError {
+    /// Images that are to be decoded smaller, without a size that they need.
+    #[error(
+        "images of this model are not resized, so that nothing says how small they may be decoded; decode them exactly"
+    )]
+    Unscaled,
     /// Made by another version of graft, whose pixels this one would not reproduce.
     #[error(
         "preprocessing version {found} is not implemented here (this build implements version {}); \

@@ -1,4 +1,4 @@
-use super::pixels::Canvas;
+use super::pixels::{Canvas, WholeImage};
 use super::resample::{Region, resample};
 use super::{ImageError, Limits, Preprocess, Resize, RgbImage};
 
@@ -13,14 +13,17 @@ impl Preprocess {
     /// result would exceed the limits.
     pub fn fit(&self, image: &RgbImage, limits: &Limits) -> Result<RgbImage, ImageError> {
         self.validate()?;
-        let (width, height) = (image.width(), image.height());
+        // An image that was decoded at a fraction of the size becomes what the whole one would: a pixel more or less of the resized
+        // picture would shift the crop.
+        let WholeImage { width, height, divisor } = image.whole();
         let (resized_width, resized_height) = self.resized(width, height)?;
         if self.crop.is_none() && resized_width.saturating_mul(resized_height) > limits.max_pixels {
             return Err(ImageError::TooElongated { width, height, resized_width, resized_height, limits: *limits });
         }
         let x = ResizeAxis::new(width, resized_width, self.crop.map(|crop| crop.width));
         let y = ResizeAxis::new(height, resized_height, self.crop.map(|crop| crop.height));
-        let region = Region { left: x.start, top: y.start, width: x.length, height: y.length };
+        let [left, top, width, height] = [x.start, y.start, x.length, y.length].map(|side| side / f64::from(divisor));
+        let region = Region { left, top, width, height };
         let window = resample(image, region, (y.visible, x.visible), self.filter)?;
         if (x.visible, y.visible) == (x.output, y.output) {
             return Ok(window);

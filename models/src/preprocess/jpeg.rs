@@ -11,8 +11,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use mozjpeg::{ColorSpace, Decompress, Marker};
 
+use super::pixels::WholeImage;
 use super::source::{Exhausted, Source};
-use super::{ColorMode, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
+use super::{ColorMode, Decoding, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
 
 /// Scans of a progressive file. Encoders write about ten; each further one costs the whole picture's time again, so a
 /// file of a megabyte could occupy a core for minutes.
@@ -62,21 +63,29 @@ impl Jpeg<'_> {
         ImageTraits::of_8_bits(mode, self.orientation)
     }
 
-    /// Upright RGB.
-    pub(super) fn decode(self) -> Result<(RgbImage, Orientation), ImageError> {
-        let Self { info: ImageInfo { width, height, .. }, orientation, decoder, exhausted } = self;
+    /// RGB as stored, and how it is to be turned.
+    pub(super) fn decode(self, decoding: Decoding) -> Result<(RgbImage, Orientation), ImageError> {
+        let Self { info: ImageInfo { width, height, .. }, orientation, mut decoder, exhausted } = self;
+        let whole = WholeImage { width, height, divisor: decoding.divisor(width, height) };
+        // In eighths.
+        decoder.scale(8 / whole.divisor);
         let colors = match decoder.components().len() {
             1 | 3 => ColorSpace::JCS_RGB,
             4 => ColorSpace::JCS_CMYK,
             // PIL refuses these too: nothing says what the channels are.
             count => return Err(unsupported(format!("it has {count} color channels"))),
         };
-        let pixels = guarded(&exhausted, || decoder.to_colorspace(colors)?.read_scanlines::<u8>())?;
+        let (width, height, pixels) = guarded(&exhausted, || {
+            let mut started = decoder.to_colorspace(colors)?;
+            let pixels = started.read_scanlines::<u8>()?;
+            Ok((started.width(), started.height(), pixels))
+        })?;
         if exhausted.get() {
             return Err(ImageError::Truncated { format: ImageFormat::Jpeg });
         }
         let pixels = if colors == ColorSpace::JCS_CMYK { rgb_of_inverted_cmyk(&pixels) } else { pixels };
-        Ok((RgbImage::new(width, height, pixels)?, orientation))
+        let [width, height] = [width, height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+        Ok((RgbImage::new(width, height, pixels)?.of(whole), orientation))
     }
 }
 

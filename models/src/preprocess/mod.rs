@@ -1,7 +1,7 @@
 //! From the bytes of an image file to the numbers a network reads.
 //!
 //! This is the one place in graft that touches pixels on their way to a network, so training and serving cannot
-//! see different ones: [`decode`] (upright 8-bit RGB, size limits read from the header first), then
+//! see different ones: [`Preprocess::decode`] (upright 8-bit RGB, size limits read from the header first), then
 //! [`Preprocess::fit`] (resize and centre crop, by torchvision's rules), then channels first as `f32` in `0..=255`.
 //! [`Preprocess::apply`] does all three. Training replaces `fit` by augmentation, built from [`resample`], and
 //! nothing else.
@@ -16,6 +16,7 @@
 mod batch;
 mod card;
 mod decode;
+mod decoding;
 mod error;
 mod foreign;
 mod format;
@@ -39,6 +40,7 @@ mod traits;
 pub use batch::{ImageBatch, PreparedImage};
 pub use card::test_card;
 pub use decode::{ImageInfo, decode, probe};
+pub use decoding::Decoding;
 pub use error::{ImageError, PreprocessError};
 pub use format::ImageFormat;
 pub use limits::Limits;

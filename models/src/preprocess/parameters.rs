@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ImageError, Limits, PreparedImage, PreprocessError, RgbImage, decode};
+use super::{Decoding, ImageError, Limits, PreparedImage, PreprocessError, RgbImage};
 use crate::ops::Normalize;
 
 /// How an image becomes the input of a network. Stored with the weights; without it they mean nothing.
@@ -24,6 +24,9 @@ pub struct Preprocess {
     /// Standard deviation of each channel (red, green, blue) over values scaled to `0..=1`. Divided by inside the
     /// network's graph, not here.
     pub std: [f32; 3],
+    /// How the pixels of large JPEGs are had.
+    #[serde(default, skip_serializing_if = "Decoding::is_exact")]
+    pub decoding: Decoding,
 }
 
 /// How an image is resized before the crop.
@@ -87,6 +90,7 @@ impl Preprocess {
             crop: Some(Crop { height, width }),
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
+            decoding: Decoding::Exact,
         }
     }
 
@@ -145,7 +149,7 @@ impl Preprocess {
     /// [`ImageError`]: what is wrong with the image, or, as [`ImageError::Parameters`], with the parameters.
     pub fn apply(&self, bytes: &[u8], limits: &Limits) -> Result<PreparedImage, ImageError> {
         self.validate()?;
-        let image = decode(bytes, limits)?;
+        let image = self.decode(bytes, limits)?;
         let fitted = self.fit(&image, limits)?;
         Ok(PreparedImage::new(&fitted))
     }
@@ -172,7 +176,11 @@ impl Preprocess {
             Resize::Exact { width, height } => [Some(("resize width", width)), Some(("resize height", height))],
         };
         let crop = self.crop.map(|crop| [("crop height", crop.height), ("crop width", crop.width)]);
-        resize.into_iter().flatten().chain(crop.into_iter().flatten())
+        let decoding = match self.decoding {
+            Decoding::Exact => None,
+            Decoding::Scaled { shorter_side } => Some(("shorter side of decoded images", shorter_side)),
+        };
+        resize.into_iter().flatten().chain(crop.into_iter().flatten()).chain(decoding)
     }
 }
 

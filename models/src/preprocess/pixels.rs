@@ -9,6 +9,16 @@ pub struct RgbImage {
     width: u32,
     height: u32,
     data: Vec<u8>,
+    whole: WholeImage,
+}
+
+/// The picture in the file, of which an image may have been decoded at a fraction of the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WholeImage {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// How many of its pixels a side of a decoded one has. The last column and row may stand for fewer.
+    pub(super) divisor: u8,
 }
 
 /// A black image, and where in it another one goes. All in pixels.
@@ -30,10 +40,20 @@ impl RgbImage {
     pub fn new(width: u32, height: u32, data: Vec<u8>) -> Result<Self, PreprocessError> {
         let (expected, found) = (3 * u64::from(width) * u64::from(height), data.len() as u64);
         if expected == found {
-            Ok(Self { width, height, data })
+            Ok(Self { width, height, data, whole: WholeImage { width, height, divisor: 1 } })
         } else {
             Err(PreprocessError::PixelCount { width, height, expected, found })
         }
+    }
+
+    /// The same pixels, as a fraction of this picture.
+    pub(super) fn of(self, whole: WholeImage) -> Self {
+        Self { whole, ..self }
+    }
+
+    /// The picture that it was decoded from.
+    pub(super) fn whole(&self) -> WholeImage {
+        self.whole
     }
 
     /// Width, in pixels.
@@ -84,6 +104,6 @@ impl RgbImage {
         for (row, source) in rows.zip(self.data.chunks_exact(3 * self.width as usize)) {
             row[3 * left as usize..][..source.len()].copy_from_slice(source);
         }
-        Self { width, height, data }
+        Self { width, height, data, whole: WholeImage { width, height, divisor: 1 } }
     }
 }

@@ -101,7 +101,7 @@ impl LabelCheck<'_> {
         }
         let store = ModelStore::open(&self.data.models_dir())?;
         let content = store.content(self.base, store.resolve(self.base, None)?)?;
-        let base = Base::new(content, engine.kind, engine.threads)?;
+        let base = Base::new(content, engine.kind, engine.threads)?.with_decoding(self.options.decoding)?;
         let task = Task {
             base_name: self.base.as_str(),
             base: &base,

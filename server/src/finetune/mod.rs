@@ -156,7 +156,8 @@ pub fn run(
     store.refuse_built_in(&spec.name)?;
     let version = store.resolve(&spec.base_model, None)?;
     let content = store.content(&spec.base_model, version)?;
-    let base = Base::new(content, backends.engine.kind, backends.engine.threads)?;
+    let base =
+        Base::new(content, backends.engine.kind, backends.engine.threads)?.with_decoding(spec.options.decoding)?;
     let images = spec.dataset.locate(&context.data, &context.access)?;
     let task = Task {
         base_name: spec.base_model.as_str(),

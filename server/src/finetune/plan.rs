@@ -41,7 +41,8 @@ pub fn plan(
     spec.deploy.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&spec.base_model, None)?;
-    let base = Base::new(store.content(&spec.base_model, version)?, backends.engine.kind, backends.engine.threads)?;
+    let base = Base::new(store.content(&spec.base_model, version)?, backends.engine.kind, backends.engine.threads)?
+        .with_decoding(spec.options.decoding)?;
     let images = spec.dataset.locate(&context.data, &context.access)?;
     let folders = context.data.training_folders();
     let options = OpenOptions { access: &images.access, archives: Some(&folders.archives), ..OpenOptions::default() };

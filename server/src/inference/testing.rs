@@ -44,6 +44,7 @@ pub(crate) fn network(labels: Option<&[&str]>) -> Network {
         crop: None,
         mean: [0.0; 3],
         std: [1.0; 3],
+        decoding: Default::default(),
     };
     let mut graph = GraphBuilder::new("input", Shape::image(3, SIDE as usize, SIDE as usize));
     let input = graph.input();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use models::preprocess::{ImageError, Limits, RgbImage, decode, probe};
+use models::preprocess::{ImageError, Limits, Preprocess, RgbImage, decode, probe};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -101,6 +101,15 @@ impl Sample {
     pub fn decode(&self, limits: &Limits) -> Result<RgbImage, DatasetError> {
         let bytes = self.read(limits)?;
         decode(&bytes, limits).map_err(|source: ImageError| DatasetError::image(&self.path, source))
+    }
+
+    /// Reads and decodes the file for a network, as the server does.
+    ///
+    /// # Errors
+    /// [`DatasetError`] naming the file.
+    pub fn decode_for(&self, preprocess: &Preprocess, limits: &Limits) -> Result<RgbImage, DatasetError> {
+        let bytes = self.read(limits)?;
+        preprocess.decode(&bytes, limits).map_err(|source| DatasetError::image(&self.path, source))
     }
 }
 

@@ -30,6 +30,7 @@ fn network() -> Network {
         crop: None,
         mean: [0.0; 3],
         std: [1.0; 3],
+        decoding: Default::default(),
     };
     let mut graph = GraphBuilder::new("input", Shape::image(3, 8, 8));
     let input = graph.input();

@@ -29,7 +29,7 @@ pub enum Base {
 pub struct FileBase {
     extractor: FeatureExtractor,
     /// A network that takes the file's features; the new head goes into it.
-    behind: Network,
+    pub(super) behind: Network,
     sha256: String,
 }
 

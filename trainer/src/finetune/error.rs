@@ -2,6 +2,7 @@
 
 use models::graph::GraphError;
 use models::params::ParamsError;
+use models::preprocess::PreprocessError;
 use onnx::{EngineError, EngineKind, ExportError, FeatureExtractorError, ImportError};
 use thiserror::Error;
 
@@ -74,6 +75,9 @@ pub enum FinetuneError {
         /// The class that is called nearly so.
         nearest: Option<String>,
     },
+    /// Images cannot be prepared as the options say.
+    #[error(transparent)]
+    Preprocess(#[from] PreprocessError),
     /// Layers of the base cannot be trained.
     #[error(transparent)]
     Fit(FitError),

@@ -30,8 +30,9 @@ pub(super) fn decode_view(task: &Task<'_>, sample: &Sample, view: View) -> Resul
 /// The pixels of a view, of the network's size.
 pub(super) fn pixels(task: &Task<'_>, sample: &Sample, view: View) -> Result<RgbImage, DatasetError> {
     let limits = task.options.limits();
-    let image = sample.decode(&limits)?;
-    view.of(&image, &task.base.network().spec.preprocess, &limits).map_err(|error| match error {
+    let preprocess = &task.base.network().spec.preprocess;
+    let image = sample.decode_for(preprocess, &limits)?;
+    view.of(&image, preprocess, &limits).map_err(|error| match error {
         AugmentError::Image(source) => DatasetError::image(&sample.path, source),
         other => DatasetError::read(&sample.path, std::io::Error::other(other.to_string())),
     })

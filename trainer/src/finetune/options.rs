@@ -5,7 +5,7 @@ use models::preprocess::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::class_weights::ClassWeighting;
-use super::{FinetuneError, FinetuneStrategy};
+use super::{FinetuneError, FinetuneStrategy, ImageDecoding};
 use crate::data::augment::AugmentationPolicy;
 use crate::data::{BadFilePolicy, Dataset, Fractions, Partition, Sample, Split};
 use crate::finetune::head::{HeadKind, HeadOptions, HeadSolver};
@@ -100,6 +100,11 @@ pub struct FinetuneOptions {
     )]
     pub precision: ModelPrecision,
 
+    /// How large JPEGs are decoded, in training and by whoever serves the model: `base` as those of the base, `exact` every pixel, `scaled`
+    /// at a fraction of the size that keeps twice what the network needs, for photographs of many megapixels.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_DECODING", value_enum, default_value_t))]
+    pub decoding: ImageDecoding,
+
     /// What to do with images that cannot be read.
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_BAD_FILES", value_enum, default_value_t))]
     pub bad_files: BadFilePolicy,
@@ -175,6 +180,7 @@ impl Default for FinetuneOptions {
             folds: 1,
             test: 0.25,
             precision: ModelPrecision::F32,
+            decoding: ImageDecoding::Base,
             bad_files: BadFilePolicy::Refuse,
             max_megapixels: 50,
         }

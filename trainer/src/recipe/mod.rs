@@ -291,7 +291,7 @@ impl InputOptions {
             ResizeMode::Squash => (Resize::Exact { width, height }, None),
             ResizeMode::ShorterSide(size) => (Resize::ShorterSide { size }, Some(Crop { height, width })),
         };
-        Preprocess { version: Preprocess::VERSION, resize, filter, crop, mean, std }
+        Preprocess { resize, filter, crop, mean, std, ..Preprocess::torchvision(1, 1) }
     }
 }
 

@@ -85,7 +85,7 @@ impl PretrainedConfig {
         };
         let crop = Some(Crop { height, width });
         let preprocess =
-            Preprocess { version: Preprocess::VERSION, resize, filter, crop, mean: self.mean, std: self.std };
+            Preprocess { resize, filter, crop, mean: self.mean, std: self.std, ..Preprocess::torchvision(1, 1) };
         preprocess.validate()?;
         Ok(preprocess)
     }

@@ -90,7 +90,7 @@ impl Statistics {
     ) -> Result<Option<Self>, DatasetError> {
         let samples: Vec<&Sample> = samples.into_iter().collect();
         let look = |sample: &&Sample| {
-            let image = sample.decode(limits)?;
+            let image = sample.decode_for(preprocess, limits)?;
             let fitted = preprocess.fit(&image, limits);
             let fitted = fitted.map_err(|source| DatasetError::image(&sample.path, source))?;
             let mut moments = PixelSums::default();

@@ -52,7 +52,7 @@ impl Pipeline {
     /// Every file that cannot be decoded, in the order of the samples.
     pub(super) fn bad_files(&self) -> Vec<BadFile> {
         let bad = |sample: &Sample| {
-            let error = sample.decode(&self.resources.limits).err()?;
+            let error = sample.decode_for(&self.spec.preprocess, &self.resources.limits).err()?;
             Some(BadFile::new(&sample.path, &error))
         };
         self.samples.par_iter().filter_map(bad).collect()
@@ -78,7 +78,7 @@ impl Pipeline {
         let image = match self.cache.get(index) {
             Some(image) => image,
             None => {
-                let image = Arc::new(sample.decode(&self.resources.limits)?);
+                let image = Arc::new(sample.decode_for(&self.spec.preprocess, &self.resources.limits)?);
                 self.cache.offer(index, &image);
                 image
             }
