@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::graph::Graph;
+use crate::ops::numbers;
 
 /// A dense tensor of `f32`, row-major. Cloning shares the numbers.
 #[derive(Debug, Clone)]
@@ -154,10 +155,4 @@ pub enum ParamsError {
         /// The shape in the file.
         found: Vec<usize>,
     },
-}
-
-/// The number of elements of a tensor with these dimensions, saturating at `usize::MAX`. Zero if any dimension is zero.
-#[must_use]
-pub fn numbers(dims: &[usize]) -> usize {
-    if dims.contains(&0) { 0 } else { dims.iter().fold(1, |count, &dim| count.saturating_mul(dim)) }
 }

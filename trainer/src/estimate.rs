@@ -7,21 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::{Event, Phase};
+use crate::events::{Event, Phase, PhaseEstimate};
 
 /// The share of a phase after which its measured pace alone counts.
 const TRUSTED: f64 = 0.1;
-
-/// How long a phase is expected to take.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PhaseEstimate {
-    /// The phase.
-    pub phase: Phase,
-    /// Seconds.
-    #[cfg_attr(feature = "openapi", schema(example = 12.5))]
-    pub seconds: f64,
-}
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

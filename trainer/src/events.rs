@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::DatasetSummary;
-use crate::estimate::PhaseEstimate;
 use crate::metrics::null_is_nan;
 
 /// The phases of a fine-tuning run, in order; an evaluation and a quantization have `data` and the last ones.
@@ -28,6 +27,17 @@ pub enum Phase {
     Quantization,
     /// Running a finished model on labeled images.
     Evaluation,
+}
+
+/// How long a phase is expected to take.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PhaseEstimate {
+    /// The phase.
+    pub phase: Phase,
+    /// Seconds.
+    #[cfg_attr(feature = "openapi", schema(example = 12.5))]
+    pub seconds: f64,
 }
 
 /// Something that happened during a run.

@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+/// The largest image that is read unless an option says otherwise, in millions of pixels.
+pub(crate) const MAX_MEGAPIXELS: u64 = 50;
+
 /// A numeric option is out of its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("`{option}` must be {wanted}")]

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use models::ops::numbers;
 use models::ops::{Dropout, Op};
-use models::params::numbers;
 use models::{Graph, GraphBuilder, Node, Params, Tensor, zoo};
 use serde::Deserialize;
 use trainer::backend::{ComputeBackend, ExecutorSpec, UpdateRule};

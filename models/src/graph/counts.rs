@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Graph, Node, NodeId};
-use crate::params::numbers;
+use crate::ops::numbers;
 
 /// Bytes of an `f32`.
 const NUMBER: u64 = 4;

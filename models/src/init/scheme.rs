@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{he, normal};
 use crate::graph::{Graph, Node};
+use crate::ops::numbers;
 use crate::ops::{Op, ParamDecl};
-use crate::params::{Params, Tensor, numbers};
+use crate::params::{Params, Tensor};
 
 /// The distribution of initial weights. Biases are zero and normalizations the identity, except for tflearn's scales.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

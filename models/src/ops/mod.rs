@@ -25,7 +25,7 @@ pub use linear::Linear;
 pub use norm::{BatchNorm, L2Norm, LocalResponseNorm};
 pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool, Window};
 pub use region::{Pad, Slice, Span};
-pub use shape::{Padding, Shape};
+pub use shape::{Padding, Shape, numbers};
 pub use structure::{Concat, Flatten, Reshape, Transpose};
 
 /// The shapes, parameters and cost of an operator.

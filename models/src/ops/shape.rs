@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::ShapeError;
-use crate::params::numbers;
 
 /// The most numbers in a tensor of a network: a quarter of a terabyte.
 const LARGEST: usize = 1 << 36;
@@ -140,6 +139,12 @@ pub(super) fn sizes(name: &'static str, values: &[usize], allowed: RangeInclusiv
         true => Ok(()),
         false => Err(ShapeError::Attribute { name, value: format!("{values:?}") }),
     }
+}
+
+/// The number of elements of a tensor with these dimensions, saturating at `usize::MAX`. Zero if any dimension is zero.
+#[must_use]
+pub fn numbers(dims: &[usize]) -> usize {
+    if dims.contains(&0) { 0 } else { dims.iter().fold(1, |count, &dim| count.saturating_mul(dim)) }
 }
 
 /// Output length along one axis for a window that slides over `padded` numbers. `None` when it does not fit once.

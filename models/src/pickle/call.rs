@@ -1,9 +1,9 @@
 //! The calls that build tensors, parameters and dictionaries.
 
 use super::heap::{Heap, Object, Path, Value};
+use super::view::{Storage, StridedView};
 use super::{PickleError, STEP};
 use crate::budget::Budget;
-use crate::weights::pytorch::view::{Storage, StridedView};
 
 /// The most dimensions of a tensor. Weights have four; a file that claims more could make every tensor cost as much time
 /// as there are dimensions.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use crate::weights::pytorch::view::{Storage, StridedView};
+use super::view::{Storage, StridedView};
 
 /// A Python value. Text and bytes borrow from the file.
 #[derive(Debug, Clone, Copy, PartialEq)]

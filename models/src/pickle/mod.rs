@@ -13,6 +13,7 @@ mod heap;
 mod machine;
 mod opcode;
 mod reader;
+mod view;
 
 use std::ops::Range;
 
@@ -24,6 +25,7 @@ pub(crate) use heap::{Heap, Object};
 pub use heap::{ObjectId, Value};
 pub(crate) use machine::load;
 pub(crate) use reader::ByteReader;
+pub(crate) use view::StridedView;
 
 /// A pickle that holds a dictionary, such as a batch of CIFAR-10.
 ///

@@ -2,7 +2,7 @@
 
 use crate::read::{BATCH, Constant, GraphReader, Ints, NamedValue, NodeView, ReadError, check_rank};
 use models::Tensor;
-use models::params::numbers;
+use models::ops::numbers;
 
 pub(super) fn read(view: &NodeView<'_>, _reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
     let attribute = |name: &str| view.attribute(name);

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 use models::Tensor;
-use models::params::numbers;
+use models::ops::numbers;
 use prost::Message;
 
 use crate::proto::{TensorProto, data_type};

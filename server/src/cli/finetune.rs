@@ -8,7 +8,7 @@ use server::finetune::{self, DeployOptions, FinetuneContext, FinetuneSpec};
 use server::runtime::Backends;
 use server::store::ModelName;
 use trainer::data::FileAccess;
-use trainer::estimate::PhaseEstimate;
+use trainer::events::PhaseEstimate;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{FinetuneOptions, FinetuneStrategy};
 use trainer::metrics::ClassResult;

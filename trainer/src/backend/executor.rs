@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use models::preprocess::ImageBatch;
 use models::{Graph, Params, Tensor};
 
-use super::{ComputeBackend, CpuExecutor, ExecError, Parameter};
+use super::{ExecError, Parameter};
 use crate::optim::{self, EmaOptions, Groups, OptimizerKind, ParamInfo, StateError, Step};
 
 /// A network on a device. Weights, gradients, running statistics, averages and optimizer state live there; in a step only
@@ -128,20 +128,6 @@ pub struct UpdateRule {
     pub groups: Groups,
     /// Averages of the weights, if they are kept.
     pub ema: Option<EmaOptions>,
-}
-
-impl ComputeBackend {
-    /// Puts a network on the backend's device.
-    ///
-    /// # Errors
-    /// [`ExecError::Params`] naming the first parameter that is missing or misshapen, [`ExecError::Optim`].
-    pub fn open(&self, spec: &ExecutorSpec<'_>) -> Result<Box<dyn Executor>, ExecError> {
-        match self {
-            Self::Rust | Self::OneDnn(..) => Ok(Box::new(CpuExecutor::open(spec, self)?)),
-            #[cfg(feature = "candle")]
-            Self::Candle(device) => Ok(Box::new(super::candle::CandleExecutor::open(spec, device)?)),
-        }
-    }
 }
 
 impl<'a> ExecutorSpec<'a> {

@@ -10,6 +10,7 @@ mod executor;
 mod fused;
 mod mode;
 pub mod onednn;
+mod open;
 #[cfg(test)]
 mod tests;
 mod weights;

@@ -45,6 +45,19 @@ impl InspectedImage {
 }
 
 impl Dataset {
+    /// Whether it can be trained on, as far as that shows without reading images.
+    ///
+    /// # Errors
+    /// [`DatasetError::Classes`] for fewer than two classes, [`DatasetError::BadFiles`] for faulty entries that the policy
+    /// refuses, [`DatasetError::TooFew`] for a class with too few images.
+    pub fn check(&self, policy: BadFilePolicy) -> Result<(), DatasetError> {
+        let faults = self.account.faults();
+        if policy == BadFilePolicy::Refuse && !faults.is_empty() {
+            return Err(DatasetError::BadFiles { files: faults.to_vec() });
+        }
+        check_classes(self, &self.samples)
+    }
+
     /// Reads and decodes every file on all threads, so that all bad ones are named.
     ///
     /// # Errors

@@ -1,15 +1,14 @@
 //! A list of images with their classes.
 
+use std::fmt;
+
 use models::Labels;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::account::{Account, OmissionReason};
 use super::sources::tree::{SourceFile, Tree};
-use super::{
-    Checksum, DatasetError, LabelSets, Layout, Partition, Sample, SnapshotId, Split, Subset, Warning, check_classes,
-    classes_of,
-};
+use super::{Checksum, LabelSets, Layout, Partition, Sample, Split, Subset, Warning, classes_of};
 
 /// Images with classes, in an order that depends only on their names.
 #[derive(Debug, Clone)]
@@ -86,19 +85,6 @@ impl Dataset {
         Self { layout, evidence, ..self }
     }
 
-    /// Whether it can be trained on, as far as that shows without reading images.
-    ///
-    /// # Errors
-    /// [`DatasetError::Classes`] for fewer than two classes, [`DatasetError::BadFiles`] for faulty entries that the policy
-    /// refuses, [`DatasetError::TooFew`] for a class with too few images.
-    pub fn check(&self, policy: BadFilePolicy) -> Result<(), DatasetError> {
-        let faults = self.account.faults();
-        if policy == BadFilePolicy::Refuse && !faults.is_empty() {
-            return Err(DatasetError::BadFiles { files: faults.to_vec() });
-        }
-        check_classes(self, &self.samples)
-    }
-
     /// Splits the images into subsets: those that the data set gives, and where it gives none, by partition and seed.
     #[must_use]
     pub fn split(&self, partition: Partition, seed: u64) -> Split {
@@ -138,6 +124,24 @@ impl Dataset {
     pub fn without_subsets(mut self) -> Self {
         self.samples.iter_mut().for_each(|sample| sample.subset = None);
         self
+    }
+}
+
+/// A snapshot of a stored data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SnapshotId {
+    /// The name of the data set.
+    #[cfg_attr(feature = "openapi", schema(example = "flowers"))]
+    pub dataset: String,
+    /// The number of the snapshot, from 1.
+    #[cfg_attr(feature = "openapi", schema(example = 3))]
+    pub number: u32,
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.dataset, self.number)
     }
 }
 

@@ -25,7 +25,7 @@ mod text;
 
 pub use account::{Account, Omission, OmissionReason};
 pub use check::{InspectedImage, Inspection, check_classes, duplicates};
-pub use dataset::{BadFilePolicy, Dataset, checksum};
+pub use dataset::{BadFilePolicy, Dataset, SnapshotId, checksum};
 pub use diagnosis::{
     CopyGroup, CopyKind, Diagnosis, ImageCopy, ImageGroup, Imbalance, ModeGroup, Storage, StrayFolder, TinyImage,
 };
@@ -35,10 +35,10 @@ pub use files::{DataFile, FileAccess};
 pub use label_sets::LabelSets;
 pub(crate) use label_sets::classes_of;
 pub use layout::Layout;
-pub use sample::{Checksum, ImageName, InvalidChecksum, Sample};
+pub use sample::{Checksum, ImageName, InvalidChecksum, NamedImage, Sample};
 pub use sketch::ImageSketch;
 pub use sources::{ArchiveError, ArchiveLimits, DatasetSource, OpenOptions, pictures};
-pub use sources::{DatasetFolder, SnapshotHeader, SnapshotId, SnapshotImage, SnapshotManifest, labels_of};
+pub use sources::{DatasetFolder, SnapshotHeader, SnapshotImage, SnapshotManifest, labels_of};
 pub(crate) use split::folds;
 pub use split::{Counts, Fractions, Partition, Split, Subset};
 pub use summary::{ClassSummary, DatasetSummary};

@@ -42,6 +42,15 @@ impl From<String> for ImageName {
     }
 }
 
+/// An image and the names of what it shows.
+#[derive(Debug, Clone)]
+pub struct NamedImage {
+    /// The image.
+    pub sample: Sample,
+    /// Its class, or its classes where it may have several.
+    pub classes: Vec<String>,
+}
+
 impl Sample {
     pub(super) fn new(path: PathBuf, class: usize, content: Content) -> Self {
         Self { path, class, subset: None, content, stored: None }

@@ -21,7 +21,7 @@ use serde_json::json;
 
 pub use classes::UnknownClass;
 pub use error::EvaluateError;
-pub use named::{NamedImage, NamedTask, top1_by_name};
+pub use named::{NamedTask, top1_by_name};
 pub use options::{EvaluateOptions, EvaluatedSubset};
 pub use report::{EvaluatedImages, EvaluationReport};
 pub use runner::ModelRunner;

@@ -8,17 +8,8 @@ use models::scores::top_k;
 use onnx::EngineKind;
 
 use super::{CHUNK, EvaluateError, ModelRunner};
-use crate::data::{DatasetError, Sample};
+use crate::data::{DatasetError, NamedImage};
 use crate::events::Observer;
-
-/// An image and the names of what it shows.
-#[derive(Debug, Clone)]
-pub struct NamedImage {
-    /// The image.
-    pub sample: Sample,
-    /// Its class, or its classes where it may have several.
-    pub classes: Vec<String>,
-}
 
 /// A model, and the images that it is to be measured on.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{EvaluateError, TestViews};
 use crate::data::BadFilePolicy;
-use crate::finetune::FinetuneOptions;
 use crate::options::{self, Bound, Interval};
 
 /// How to evaluate; each option has a default.
@@ -52,8 +51,12 @@ pub enum EvaluatedSubset {
 
 impl Default for EvaluateOptions {
     fn default() -> Self {
-        let FinetuneOptions { bad_files, max_megapixels, .. } = FinetuneOptions::default();
-        Self { subset: EvaluatedSubset::Auto, tta: TestViews::None, bad_files, max_megapixels }
+        Self {
+            subset: EvaluatedSubset::Auto,
+            tta: TestViews::None,
+            bad_files: BadFilePolicy::default(),
+            max_megapixels: options::MAX_MEGAPIXELS,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Choosing a strategy.
 
 use super::context::TuneContext;
-use super::forecast::{StepTask, Workload};
+use super::step::StepTask;
 use super::strategy::FinetuneStrategy;
 use super::{Base, FinetuneError};
 
 /// Fewer images of a class than this do not train layers of a base better than they fit a head.
-const FEW: usize = 15;
+pub(super) const FEW: usize = 15;
 /// How long layers of the base may be trained, in seconds.
 pub(super) const PATIENCE: f64 = 30.0 * 60.0;
 
@@ -25,31 +25,6 @@ impl Choice {
 /// Whether a base can be trained, and there are so many images of a class that it gains by it.
 pub(super) fn has_enough(base: &Base, images: usize, classes: usize) -> bool {
     matches!(base, Base::Network(_)) && images / classes.max(1) >= FEW
-}
-
-/// Why a run would choose what the workload says.
-pub(super) fn expected(base: &Base, workload: &Workload, classes: usize) -> String {
-    let each = workload.train / classes.max(1);
-    match workload.tuning {
-        Some((_, epochs, seconds)) => {
-            let minutes = workload.train as f64 * epochs * seconds.train / 60.0;
-            format!(
-                "{each} training images a class are enough, and tuning takes about {minutes:.0} min on this machine"
-            )
-        }
-        None if matches!(base, Base::File(_)) => {
-            "the base is an opaque ONNX file, so its layers cannot be trained".to_owned()
-        }
-        None if each < FEW => {
-            format!("{each} training images a class are fewer than the {FEW} from which layers of the base gain")
-        }
-        None => {
-            let limit = PATIENCE / 60.0;
-            format!(
-                "training layers of the base takes more than {limit:.0} min on this machine, or it has too few stages"
-            )
-        }
-    }
 }
 
 /// `staged` where there are images enough and this machine is fast enough, `head` otherwise.

@@ -1,64 +1,12 @@
 //! Measuring on every image once, where images are scarce.
 
-use serde::{Deserialize, Serialize};
-
 use super::extract::FeatureTable;
+use super::fold_results::{FoldResult, FoldResults};
 use super::outcome::{Outcome, SubsetResult};
 use super::{FinetuneError, Task, train_model};
 use crate::data::{Split, Subset, folds};
 use crate::events::{Event, Observer};
 use crate::options::OptionError;
-
-/// How good models are that were trained on some parts of the images, on the part that they have not seen. The model itself is
-/// trained on all parts, so that it is rather better.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct FoldResults {
-    /// One for each part.
-    pub folds: Vec<FoldResult>,
-    /// The mean of their results.
-    #[cfg_attr(feature = "openapi", schema(example = 0.962))]
-    pub mean: f64,
-    /// Their standard deviation.
-    #[cfg_attr(feature = "openapi", schema(example = 0.011))]
-    pub deviation: f64,
-}
-
-/// A model that was trained without a part of the images, on that part.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct FoldResult {
-    /// Images of the part.
-    #[cfg_attr(feature = "openapi", schema(example = 272))]
-    pub images: usize,
-    /// The share of them that are right, or, where images have several classes, the mean average precision.
-    #[cfg_attr(feature = "openapi", schema(example = 0.967))]
-    pub result: f64,
-}
-
-impl FoldResults {
-    fn new(folds: Vec<FoldResult>) -> Self {
-        let n = folds.len().max(1) as f64;
-        let mean = folds.iter().map(|fold| fold.result).sum::<f64>() / n;
-        let variance = folds.iter().map(|fold| (fold.result - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        Self { folds, mean, deviation: variance.sqrt() }
-    }
-}
-
-impl std::fmt::Display for FoldResults {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { folds, mean, deviation } = self;
-        let results: Vec<String> = folds.iter().map(|fold| format!("{:.1}", 100.0 * fold.result)).collect();
-        write!(
-            f,
-            "{} folds, each image tested once: mean {:.1} %, standard deviation {:.1}; {} %",
-            folds.len(),
-            100.0 * mean,
-            100.0 * deviation,
-            results.join(", ")
-        )
-    }
-}
 
 /// Leaves out each part of the images once, and trains on all of them at the end. The outcome has the results on the parts.
 pub(super) fn cross_validate(
@@ -110,20 +58,4 @@ pub(super) fn cross_validate(
     let results = FoldResults::new(results);
     observer.event(Event::Note { message: results.to_string() });
     Ok(Outcome { calibration, measured: Some(measured), folds: Some(results), ..outcome })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_deviation_is_that_of_a_sample() {
-        let fold = |result| FoldResult { images: 10, result };
-        let results = FoldResults::new(vec![fold(0.9), fold(0.8), fold(1.0)]);
-        assert!((results.mean - 0.9).abs() < 1e-12 && (results.deviation - 0.1).abs() < 1e-12, "{results:?}");
-        assert_eq!(
-            results.to_string(),
-            "3 folds, each image tested once: mean 90.0 %, standard deviation 10.0; 90.0, 80.0, 100.0 %"
-        );
-    }
 }

@@ -2,22 +2,21 @@
 
 use std::time::Instant;
 
-use models::graph::{GraftedGraph, NodeId};
+use models::Tensor;
+use models::graph::GraftedGraph;
 use models::ops::Shape;
-use models::{Graph, Params, Tensor};
 use rayon::prelude::*;
 
-use super::auto;
+use super::auto::{self, FEW};
 use super::head::{HeadSolver, LabeledFeatures};
 use super::image::{ImageFile, decode_view};
 use super::prepare::Preparation;
 use super::probe::{FeatureTransform, ProbeTask, probe};
-use super::strategy::{FinetuneStrategy, trained};
+use super::step::{StepSeconds, StepTask, TIMED};
+use super::strategy::FinetuneStrategy;
 use super::{Base, FinetuneError, Task};
-use crate::backend::{ComputeBackend, ExecError, Executor, ExecutorSpec, Parameter};
 use crate::data::augment::View;
-use crate::estimate::PhaseEstimate;
-use crate::events::{Event, Observer, Phase, Unobserved};
+use crate::events::{Event, Observer, Phase, PhaseEstimate, Unobserved};
 
 /// Multiply-accumulates a second of an engine, from measurements on the machine of `docs/performance.md`. The run replaces it by
 /// its own pace within seconds.
@@ -37,52 +36,6 @@ const EXPORT: f64 = 0.3;
 /// Images that are compared at most, and how many times as long as an engine all engines and the executor take for them.
 const COMPARED: f64 = 128.0;
 const ENGINES: f64 = 4.0;
-/// Images whose training step is timed.
-const TIMED: usize = 8;
-
-/// How long layers of the base take for an image, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct StepSeconds {
-    /// Forward, backward and the change of the weights.
-    pub(super) train: f64,
-    /// Forward alone.
-    pub(super) infer: f64,
-}
-
-/// Layers of a base that may be trained.
-pub(super) struct StepTask<'a> {
-    pub(super) graph: &'a Graph,
-    pub(super) params: &'a Params,
-    pub(super) head: NodeId,
-    pub(super) strategy: FinetuneStrategy,
-    pub(super) stages: usize,
-    pub(super) backend: &'a ComputeBackend,
-}
-
-impl StepTask<'_> {
-    /// Times a step on noise. `None` where the base has fewer stages than are to be trained.
-    pub(super) fn time(&self) -> Result<Option<StepSeconds>, FinetuneError> {
-        let Some(names) = trained(self.graph, self.head, self.strategy, self.stages) else { return Ok(None) };
-        let trains = |parameter: &Parameter| names.contains(&parameter.name);
-        let Self { graph, params, .. } = *self;
-        let mut executor = self.backend.open(&ExecutorSpec { graph, params, trains: &trains, update: None })?;
-        let inputs = graph.shape(graph.input()).len();
-        let noise: Vec<f32> = (0..TIMED * inputs).map(|at| (at * 7919 % 256) as f32).collect();
-        let step = |executor: &mut dyn Executor| -> Result<(), ExecError> {
-            let outputs = executor.forward_train(&noise, 0)?.len();
-            executor.backward(&vec![1.0 / outputs as f32; outputs])
-        };
-        // The first step also makes plans; the second is like all others.
-        step(&mut *executor)?;
-        let clock = Instant::now();
-        step(&mut *executor)?;
-        let train = clock.elapsed().as_secs_f64() / TIMED as f64;
-        let clock = Instant::now();
-        executor.infer_nhwc(&noise)?;
-        Ok(Some(StepSeconds { train, infer: clock.elapsed().as_secs_f64() / TIMED as f64 }))
-    }
-}
-
 /// What a fine-tune has to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Workload {
@@ -168,6 +121,31 @@ impl Workload {
         let patient =
             options.strategy != FinetuneStrategy::Auto || seconds.train * self.train as f64 * epochs <= auto::PATIENCE;
         Ok(patient.then_some((strategy, epochs, seconds)))
+    }
+
+    /// Why a run would choose what the workload says.
+    pub(super) fn reason(&self, base: &Base, classes: usize) -> String {
+        let each = self.train / classes.max(1);
+        match self.tuning {
+            Some((_, epochs, seconds)) => {
+                let minutes = self.train as f64 * epochs * seconds.train / 60.0;
+                format!(
+                    "{each} training images a class are enough, and tuning takes about {minutes:.0} min on this machine"
+                )
+            }
+            None if matches!(base, Base::File(_)) => {
+                "the base is an opaque ONNX file, so its layers cannot be trained".to_owned()
+            }
+            None if each < FEW => {
+                format!("{each} training images a class are fewer than the {FEW} from which layers of the base gain")
+            }
+            None => {
+                let limit = auto::PATIENCE / 60.0;
+                format!(
+                    "training layers of the base takes more than {limit:.0} min on this machine, or it has too few stages"
+                )
+            }
+        }
     }
 
     /// How long each phase may take.

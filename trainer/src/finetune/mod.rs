@@ -11,6 +11,8 @@ mod error;
 mod export;
 mod extract;
 pub mod features;
+mod finetuned;
+mod fold_results;
 mod folds;
 mod forecast;
 mod gallery;
@@ -23,7 +25,9 @@ mod plan;
 mod prepare;
 mod probe;
 pub mod report;
+mod scaling;
 mod stage;
+mod step;
 mod strategy;
 mod suspects;
 mod task;
@@ -36,7 +40,8 @@ pub use class_weights::{ClassWeighting, InvalidClassWeights};
 pub use decoding::ImageDecoding;
 pub use deployment::{DeployDecision, Deployment, GateResult};
 pub use error::FinetuneError;
-pub use folds::{FoldResult, FoldResults};
+pub use finetuned::Finetuned;
+pub use fold_results::{FoldResult, FoldResults};
 pub use gallery::Picture;
 pub use options::{FinetuneOptions, TuningOptions};
 pub use plan::{PlannedOption, TrainingPlan, plan};
@@ -46,10 +51,9 @@ pub use probe::{
 };
 pub use strategy::{FinetuneStrategy, stage_boundary, trained};
 pub use suspects::suspects;
-pub use task::{Finetuned, Folders, Task};
+pub use task::{Folders, Task};
 
-use crate::data::DatasetSummary;
-use crate::evaluate::NamedImage;
+use crate::data::{DatasetSummary, NamedImage};
 use crate::events::{Event, Observer, Phase};
 use crate::metrics::NotableAnswers;
 use extract::FeatureTable;
@@ -166,7 +170,7 @@ fn tune_model(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, FinetuneError> {
     let outcome = tune::tune(task, table, probe, observer)?;
-    Ok(calibration::calibrate(outcome, table, observer))
+    Ok(scaling::calibrate(outcome, table, observer))
 }
 
 /// Everything but what is only known when the model is verified.

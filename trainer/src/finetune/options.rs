@@ -181,8 +181,8 @@ impl Default for FinetuneOptions {
             test: 0.25,
             precision: ModelPrecision::F32,
             decoding: ImageDecoding::Base,
-            bad_files: BadFilePolicy::Refuse,
-            max_megapixels: 50,
+            bad_files: BadFilePolicy::default(),
+            max_megapixels: options::MAX_MEGAPIXELS,
         }
     }
 }

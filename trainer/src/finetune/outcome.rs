@@ -7,11 +7,10 @@ use models::graph::NodeId;
 use onnx::parity::propagated_noise;
 
 use super::calibration::Calibration;
-use super::folds::FoldResults;
+use super::fold_results::FoldResults;
 use super::probe::OutOfFold;
 use super::{FinetuneStrategy, HeadChoice};
 use crate::events::Event;
-use crate::fit::Progress;
 use crate::metrics::{Evaluation, Truths};
 
 /// The head that training began with.
@@ -81,16 +80,4 @@ impl SubsetResult {
         let evaluation = Evaluation::of(&logits, truths, thresholds);
         Self { logits, evaluation }
     }
-}
-
-/// The history of a run of so many epochs, as events.
-pub(super) fn epochs(progress: &Progress, epochs: usize) -> Vec<Event> {
-    let events = (1..).zip(&progress.history).map(|(epoch, result)| Event::Epoch {
-        epoch,
-        epochs,
-        train_loss: result.train_loss,
-        validation_loss: result.validation_loss,
-        validation_top1: result.validation_top1,
-    });
-    events.collect()
 }

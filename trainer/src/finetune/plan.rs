@@ -8,10 +8,9 @@ use super::forecast::Workload;
 use super::head::HeadSolver;
 use super::prepare::{self, Preparation};
 use super::strategy::FinetuneStrategy;
-use super::{Base, FinetuneError, FinetuneOptions, Task, auto};
+use super::{Base, FinetuneError, FinetuneOptions, Task};
 use crate::data::BadFilePolicy;
-use crate::estimate::PhaseEstimate;
-use crate::events::{Event, Observer, Phase};
+use crate::events::{Event, Observer, Phase, PhaseEstimate};
 
 /// Bytes that the process takes beside images, features and networks.
 const PROCESS: u64 = 80 << 20;
@@ -93,7 +92,7 @@ fn options_in_force(task: &Task<'_>, preparation: &Preparation, workload: &Workl
     if task.options.strategy == FinetuneStrategy::Auto {
         let strategy = workload.tuning.map_or(FinetuneStrategy::Head, |(strategy, ..)| strategy);
         let classes = preparation.dataset.labels.len();
-        let reason = auto::expected(task.base, workload, classes);
+        let reason = workload.reason(task.base, classes);
         resolve("strategy", json!(strategy), reason);
     }
     if task.options.head_solver == HeadSolver::Auto {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
 use super::deployment::Deployment;
-use super::folds::FoldResults;
+use super::fold_results::FoldResults;
 use super::options::FinetuneOptions;
 use super::probe::HeadChoice;
 pub use super::stage::PhaseSeconds;

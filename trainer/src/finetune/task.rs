@@ -1,16 +1,13 @@
-//! What a fine-tuning run is given, and what it makes.
+//! What a fine-tuning run is given.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use onnx::EngineKind;
 
-use super::golden::Golden;
-use super::report::FinetuneReport;
-use super::{Base, FinetuneOptions, ModelContent, Picture};
+use super::{Base, FinetuneOptions};
 use crate::backend::ComputeBackend;
 use crate::data::{DatasetSource, FileAccess};
-use crate::evaluate::NamedImage;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -44,19 +41,4 @@ pub struct Folders {
     pub runs: PathBuf,
     /// Uncompressed copies of compressed tar archives.
     pub archives: PathBuf,
-}
-
-/// A new model.
-#[derive(Debug, Clone)]
-pub struct Finetuned {
-    /// The model to publish.
-    pub content: ModelContent,
-    /// What was done and measured.
-    pub report: FinetuneReport,
-    /// Test images with their logits.
-    pub golden: Vec<Golden>,
-    /// Small pictures of the images that the report names.
-    pub pictures: Vec<Picture>,
-    /// The images that measured it, for a comparison with another model.
-    pub measured: Vec<NamedImage>,
 }

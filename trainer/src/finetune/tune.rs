@@ -12,7 +12,7 @@ use super::auto;
 use super::context::TuneContext;
 use super::extract::{FeatureTable, maps};
 use super::options::TuningOptions;
-use super::outcome::{GraftedHead, Outcome, SubsetResult, epochs};
+use super::outcome::{GraftedHead, Outcome, SubsetResult};
 use super::prepare::Preparation;
 use super::probe::LinearProbe;
 use super::strategy::FinetuneStrategy;
@@ -138,7 +138,7 @@ fn train(
         head: context.head.clone(),
         strategy,
         best_epoch: fitted.progress.best.map(|best| best.epoch as usize),
-        history: epochs(&fitted.progress, tuning.epochs as usize),
+        history: fitted.progress.epoch_events(tuning.epochs as usize),
         validation: result(&split.validation)?,
         test: result(&split.test)?,
         measured: None,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TieBreak;
+use crate::events::Event;
 use crate::fit::stopping::EarlyStopping;
 use crate::optim::schedule::Plateau;
 
@@ -38,6 +39,20 @@ pub struct Sums {
     pub hits: u64,
     /// Of examples.
     pub examples: u64,
+}
+
+impl Progress {
+    /// The history of a run of so many epochs, as events.
+    pub(crate) fn epoch_events(&self, epochs: usize) -> Vec<Event> {
+        let events = (1..).zip(&self.history).map(|(epoch, result)| Event::Epoch {
+            epoch,
+            epochs,
+            train_loss: result.train_loss,
+            validation_loss: result.validation_loss,
+            validation_top1: result.validation_top1,
+        });
+        events.collect()
+    }
 }
 
 impl Sums {

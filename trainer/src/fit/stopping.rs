@@ -2,15 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which of two values of a metric is the better one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Better {
-    /// The higher, as of an accuracy.
-    Higher,
-    /// The lower, as of a loss.
-    Lower,
-}
+use crate::metrics::Better;
 
 /// When to stop early.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,17 +35,6 @@ pub enum Verdict {
     Waiting,
     /// Not better for too long: the run should end.
     Stop,
-}
-
-impl Better {
-    /// Whether a value beats the best so far by more than `delta`. NaN beats nothing.
-    #[must_use]
-    pub fn beats(self, value: f64, best: f64, delta: f64) -> bool {
-        match self {
-            Better::Higher => value > best + delta,
-            Better::Lower => value < best - delta,
-        }
-    }
 }
 
 impl EarlyStopping {

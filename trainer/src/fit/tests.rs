@@ -12,8 +12,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::events::{Event, Unobserved};
-use crate::fit::stopping::{Better, StoppingOptions};
+use crate::fit::stopping::StoppingOptions;
 use crate::logs::{CsvLog, EventLog, Log, LogStart};
+use crate::metrics::Better;
 use crate::optim::schedule::Schedule;
 use crate::optim::{EmaOptions, EmaWarmUp, Groups, OptimizerKind};
 

@@ -1,6 +1,7 @@
 //! How good a classifier is on images whose classes are known: one way to say it for trainings, fine-tunes and stored
 //! models alike.
 
+mod better;
 mod evaluation;
 mod interval;
 mod missing;
@@ -12,6 +13,7 @@ mod temperature;
 mod tests;
 mod truths;
 
+pub use better::Better;
 pub use evaluation::{ClassResult, Evaluation};
 pub use interval::ConfidenceInterval;
 pub(crate) use missing::null_is_nan;

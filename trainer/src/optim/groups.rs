@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use models::Graph;
 use models::ops::Op;
-use models::params::numbers;
+use models::ops::numbers;
 use serde::{Deserialize, Serialize};
 
 use super::OptimError;

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::QuantizationError;
 use crate::data::BadFilePolicy;
-use crate::finetune::FinetuneOptions;
 use crate::options::{self, Bound, Interval};
 
 /// How to quantize; each option has a default.
@@ -42,8 +41,7 @@ pub enum ModelPrecision {
 
 impl Default for QuantizeOptions {
     fn default() -> Self {
-        let FinetuneOptions { bad_files, max_megapixels, .. } = FinetuneOptions::default();
-        Self { calibration_images: 100, bad_files, max_megapixels }
+        Self { calibration_images: 100, bad_files: BadFilePolicy::default(), max_megapixels: options::MAX_MEGAPIXELS }
     }
 }
 

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use models::graph::GraphError;
 use models::params::ParamsError;
+use models::preprocess::PreprocessError;
 use onnx::ExportError;
 use thiserror::Error;
 
-use super::{BUILTIN, SettingError, TeacherError};
+use super::{BUILTIN, SettingError};
 use crate::data::DatasetError;
 use crate::data::augment::AugmentError;
 use crate::data::loader::LoaderError;
 use crate::finetune::FinetuneError;
+use crate::finetune::features::CacheError;
 use crate::fit::FitError;
 use crate::logs::LogError;
 use crate::nearest;
@@ -143,6 +145,38 @@ pub enum RecipeError {
     /// The network cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
+}
+
+/// Why a model cannot teach.
+#[derive(Debug, Error)]
+pub enum TeacherError {
+    /// The teacher is not stored.
+    #[error("this recipe learns from `{model}`, and no model of that name is stored; import it under that name first")]
+    Missing {
+        /// The name that the recipe has.
+        model: String,
+    },
+    /// It does not know the classes.
+    #[error(
+        "the teacher `{model}` has no class `{class}` ({missing} of the {classes} classes are missing); a teacher must know \
+         every class of the images by the same name"
+    )]
+    Classes {
+        /// The teacher.
+        model: String,
+        /// The first class that it does not have.
+        class: String,
+        /// How many it does not have.
+        missing: usize,
+        /// How many there are.
+        classes: usize,
+    },
+    /// Its preprocessing leaves images of different sizes.
+    #[error("the teacher takes images of one size: {0}")]
+    Batch(#[from] PreprocessError),
+    /// Its answers cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 impl RecipeError {

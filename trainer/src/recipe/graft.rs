@@ -1,51 +1,12 @@
-//! A recipe upon a pretrained network: its new head, and what of it is trained.
+//! A head that fits the base before anything else is trained.
 
-use std::collections::BTreeSet;
-
-use models::graph::{GraftedGraph, NodeId};
-use models::{Graph, Network, Params, Preprocess, init};
-
-use super::{Plan, Recipe, RecipeError};
+use super::base::HeadFirst;
+use super::{Plan, RecipeError};
 use crate::backend::{ComputeBackend, Executor, ExecutorSpec};
 use crate::events::{Event, Observer, Phase};
 use crate::finetune::head::LabeledFeatures;
-use crate::finetune::{FinetuneOptions, FinetuneStrategy, HEAD, ProbeTask, probe, trained};
+use crate::finetune::{FinetuneOptions, ProbeTask, probe};
 use crate::fit::{self, Examples, FitError, ImageExamples};
-use crate::options::OptionError;
-
-/// A trained network with a new head.
-pub(super) struct GraftedBase {
-    pub(super) graph: Graph,
-    pub(super) params: Params,
-    pub(super) preprocess: Preprocess,
-    /// The names of what is trained.
-    pub(super) trained: BTreeSet<String>,
-    /// Where features are what the head takes, and the head.
-    pub(super) head: [NodeId; 2],
-}
-
-/// A head that is trained before anything else is, on features of the images as they are.
-pub(super) struct HeadFirst {
-    pub(super) nodes: [NodeId; 2],
-    pub(super) images: ImageExamples,
-}
-
-impl GraftedBase {
-    pub(super) fn new(recipe: &Recipe, base: &Network, classes: usize) -> Result<Self, RecipeError> {
-        let GraftedGraph { graph, features, head } = base.graph.graft(HEAD, classes)?;
-        let mut params = init::he(&graph, recipe.training.seed);
-        for (_, node) in graph.iter().filter(|(id, _)| *id != head) {
-            for (name, tensor) in node.params.iter().filter_map(|name| Some((name, base.params.get(name)?))) {
-                params.insert(name.clone(), tensor.clone());
-            }
-        }
-        let strategy = recipe.strategy.unwrap_or(FinetuneStrategy::Full);
-        let trained = trained(&graph, head, strategy, recipe.stages.unwrap_or(1));
-        let wanted = "no more than the base has stages behind its first";
-        let trained = trained.ok_or(OptionError { option: "stages", wanted })?;
-        Ok(Self { graph, params, preprocess: base.spec.preprocess.clone(), trained, head: [features, head] })
-    }
-}
 
 impl Plan {
     /// Where the recipe is staged, gives the new head weights that fit the base as it is. They are the same for the same

@@ -3,6 +3,7 @@
 //! Those that are checked in reproduce published trainings, and each says in its head what it reproduces and where that
 //! is hard. `trainer/recipes/README.md` describes the format.
 
+mod base;
 mod builtin;
 mod document;
 mod error;
@@ -24,11 +25,11 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::{BUILTIN, BuiltinRecipe, find};
 pub use document::RecipeParameter;
-pub use error::RecipeError;
+pub use error::{RecipeError, TeacherError};
 pub use plan::{LoadOptions, Plan, PlanCounts};
 pub use run::{OpenRun, Resume, RunFolder, RunPaths, RunResult};
 pub use settings::{Setting, SettingError};
-pub use teacher::{Teacher, TeacherError, TeacherOptions};
+pub use teacher::{Teacher, TeacherOptions};
 
 use crate::data::augment::Augmentation;
 use crate::finetune::FinetuneStrategy;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use models::preprocess::Limits;
 use models::{Graph, Labels, Network, Params, Preprocess, zoo};
 
-use super::graft::{GraftedBase, HeadFirst};
+use super::base::{GraftedBase, HeadFirst};
 use super::{InputOptions, InputValues, Recipe, RecipeError, ScheduleUnit, SubsetPolicy, ValidationSource};
 use crate::backend::Parameter;
 use crate::data::augment::{Augmentation, Statistics};

@@ -2,18 +2,17 @@
 
 use std::path::Path;
 
-use models::preprocess::{ImageBatch, PreprocessError, decode};
+use models::preprocess::{ImageBatch, decode};
 use models::{Labels, Network, Preprocess};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use super::{LoadOptions, Plan, RecipeError};
+use super::{LoadOptions, Plan, RecipeError, TeacherError};
 use crate::backend::{ComputeBackend, Executor, ExecutorSpec};
 use crate::data::augment::View;
 use crate::data::{BadFilePolicy, Checksum, DatasetError, Sample};
 use crate::events::{Event, Observer, Phase};
-use crate::finetune::features::{CacheError, CacheKey, FeatureCache};
+use crate::finetune::features::{CacheKey, FeatureCache};
 use crate::fit::{FitError, SoftTargets, TeacherAnswers};
 use crate::identity::Identity;
 use crate::options::{self, OptionError};
@@ -30,38 +29,6 @@ pub struct TeacherOptions {
     /// What the teacher's logits are divided by: above 1, the classes that it thinks unlikely count more.
     #[serde(default = "one")]
     pub temperature: f32,
-}
-
-/// Why a model cannot teach.
-#[derive(Debug, Error)]
-pub enum TeacherError {
-    /// The teacher is not stored.
-    #[error("this recipe learns from `{model}`, and no model of that name is stored; import it under that name first")]
-    Missing {
-        /// The name that the recipe has.
-        model: String,
-    },
-    /// It does not know the classes.
-    #[error(
-        "the teacher `{model}` has no class `{class}` ({missing} of the {classes} classes are missing); a teacher must know \
-         every class of the images by the same name"
-    )]
-    Classes {
-        /// The teacher.
-        model: String,
-        /// The first class that it does not have.
-        class: String,
-        /// How many it does not have.
-        missing: usize,
-        /// How many there are.
-        classes: usize,
-    },
-    /// Its preprocessing leaves images of different sizes.
-    #[error("the teacher takes images of one size: {0}")]
-    Batch(#[from] PreprocessError),
-    /// Its answers cannot be kept.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
 }
 
 /// Images that are decoded and answered at a time.

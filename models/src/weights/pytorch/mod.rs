@@ -5,7 +5,6 @@ mod legacy;
 mod state_dict;
 mod storage;
 mod tensors;
-pub(crate) mod view;
 
 use thiserror::Error;
 

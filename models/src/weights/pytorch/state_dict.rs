@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::PyTorchError;
-use super::view::StridedView;
+use crate::pickle::StridedView;
 use crate::pickle::{Heap, Object, Value};
 
 /// How deep a state dict may be in such dictionaries.

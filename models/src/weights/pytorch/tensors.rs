@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PyTorchError;
 use super::storage::ElementType;
-use super::view::StridedView;
 use crate::budget::Budget;
 use crate::params::{Params, Tensor};
+use crate::pickle::StridedView;
 use crate::weights::numbers::{Float, is_bookkeeping};
 
 /// The views of weights with their kind of number. Counters are left out.

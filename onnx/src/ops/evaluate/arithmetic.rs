@@ -1,7 +1,7 @@
 //! Arithmetic on constants.
 
 use models::Tensor;
-use models::params::numbers;
+use models::ops::numbers;
 
 use super::{input, known, pick, strided, strides};
 use crate::read::{Constant, GraphReader, Ints, NodeView};

@@ -1,6 +1,6 @@
 //! Constants in another shape or order, and parts of them.
 
-use models::params::numbers;
+use models::ops::numbers;
 
 use super::{afford, input, known, pick, shaped, strided, strides};
 use crate::read::{Constant, GraphReader, Ints, NodeView, check_rank, read_spans};

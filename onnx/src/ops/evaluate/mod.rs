@@ -5,7 +5,7 @@ mod arithmetic;
 mod layout;
 
 use models::Tensor;
-use models::params::numbers;
+use models::ops::numbers;
 
 use crate::read::{BATCH, Constant, GraphReader, Ints, NamedValue, NodeView, ReadError, check_rank};
 

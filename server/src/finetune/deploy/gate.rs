@@ -1,6 +1,7 @@
 //! The gate: a new version against numbers and against the live version, on the same test images.
 
-use trainer::evaluate::{EvaluateError, NamedImage, NamedTask, top1_by_name};
+use trainer::data::NamedImage;
+use trainer::evaluate::{EvaluateError, NamedTask, top1_by_name};
 use trainer::events::Observer;
 use trainer::finetune::report::FinetuneReport;
 use trainer::finetune::{DeployDecision, Deployment, FinetuneError, GateResult};

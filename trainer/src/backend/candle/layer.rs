@@ -8,14 +8,14 @@ use crate::backend::weights::Weights;
 /// One step, without what is fused behind its first operator.
 pub(super) trait Layer: Send + Sync {
     /// The output for these inputs.
-    fn forward(&self, pass: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward>;
+    fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward>;
 
     /// From the gradient of the output to those of the inputs and of the parameters.
-    fn backward(&self, pass: &Pass<'_>, back: &mut Backward<'_>) -> Result<()>;
+    fn backward(&self, pass: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()>;
 }
 
 /// What does not change during a pass.
-pub(super) struct Pass<'a> {
+pub(super) struct PassContext<'a> {
     pub(super) weights: &'a Weights<Tensor>,
     pub(super) mode: Mode,
 }
@@ -48,7 +48,7 @@ pub(super) struct Gradients {
     trained: Vec<bool>,
 }
 
-impl Pass<'_> {
+impl PassContext<'_> {
     pub(super) fn weight(&self, id: usize) -> &Tensor {
         &self.weights.stored()[id]
     }

@@ -14,7 +14,6 @@ mod layers;
 mod optimizer;
 mod plan;
 mod rule;
-mod tape;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use archive::{ArchiveError, ArchiveLimits, OpenOptions};
-pub use snapshot::{DatasetFolder, SnapshotHeader, SnapshotId, SnapshotImage, SnapshotManifest, labels_of};
+pub use snapshot::{DatasetFolder, SnapshotHeader, SnapshotImage, SnapshotManifest, labels_of};
 
 use super::text::normalized;
 use super::{BadFilePolicy, Dataset, DatasetError, FileAccess, Layout};

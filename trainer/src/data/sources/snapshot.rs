@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::content::Content;
 use super::{DatasetSource, OpenOptions};
 use crate::data::account::Account;
-use crate::data::{Checksum, DataFile, Dataset, DatasetError, Layout, Sample, Subset};
+use crate::data::{Checksum, DataFile, Dataset, DatasetError, Layout, Sample, SnapshotId, Subset};
 
 /// The folder of a stored data set: its images by their checksums, and a manifest for each snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,24 +61,6 @@ impl DatasetFolder {
     #[must_use]
     pub fn source(&self, number: u32) -> DatasetSource {
         DatasetSource::new(Layout::Snapshot, self.manifest(number))
-    }
-}
-
-/// A snapshot of a stored data set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct SnapshotId {
-    /// The name of the data set.
-    #[cfg_attr(feature = "openapi", schema(example = "flowers"))]
-    pub dataset: String,
-    /// The number of the snapshot, from 1.
-    #[cfg_attr(feature = "openapi", schema(example = 3))]
-    pub number: u32,
-}
-
-impl std::fmt::Display for SnapshotId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}@{}", self.dataset, self.number)
     }
 }
 

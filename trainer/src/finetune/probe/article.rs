@@ -13,7 +13,6 @@ use crate::backend::ExecError;
 use crate::events::{Event, Observer};
 use crate::finetune::FinetuneError;
 use crate::finetune::head::LinearHead;
-use crate::finetune::outcome::epochs;
 use crate::fit::{self, FeatureExamples};
 
 /// Numbers in each hidden layer, and the share of them that an image trains without.
@@ -79,7 +78,7 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
         choice: None,
         out_of_fold: None,
         best_epoch: Some(fitted.progress.best.map_or(options.epochs, |best| best.epoch as usize)),
-        history: epochs(&fitted.progress, options.epochs),
+        history: fitted.progress.epoch_events(options.epochs),
     })
 }
 

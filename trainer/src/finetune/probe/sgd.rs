@@ -9,7 +9,6 @@ use crate::backend::ComputeBackend;
 use crate::events::Observer;
 use crate::finetune::FinetuneError;
 use crate::finetune::head::{HeadOptions, LabeledFeatures, LinearHead, Standardization};
-use crate::finetune::outcome::epochs;
 use crate::fit::{self, ClassWeights, Examples, FeatureExamples, FitOptions, LossOptions, TieBreak};
 use crate::optim::schedule::Schedule;
 use crate::optim::{Groups, OptimizerKind};
@@ -52,7 +51,7 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
         choice: None,
         out_of_fold: None,
         best_epoch: Some(fitted.progress.best.map_or(options.epochs, |best| best.epoch as usize)),
-        history: epochs(&fitted.progress, options.epochs),
+        history: fitted.progress.epoch_events(options.epochs),
     })
 }
 

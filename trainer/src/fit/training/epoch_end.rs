@@ -4,8 +4,9 @@ use super::Training;
 use super::report::evaluate;
 use crate::events::{Event, Observer};
 use crate::fit::progress::Best;
-use crate::fit::stopping::{Better, Verdict};
+use crate::fit::stopping::Verdict;
 use crate::fit::{EpochResult, FitError};
+use crate::metrics::Better;
 
 impl Training<'_> {
     pub(super) fn end_epoch(&mut self, observer: &mut dyn Observer) -> Result<(), FitError> {

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use models::ops::Activation;
 
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::super::tensors::{keep_where, relu, relu_backward, upload};
 use crate::backend::dropout::DropoutDraw;
 use crate::backend::mode::Mode;
@@ -12,12 +12,12 @@ use crate::backend::mode::Mode;
 pub(super) struct ReluLayer;
 
 impl Layer for ReluLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let y = relu(inputs[0])?;
         Ok(Forward::from(y.clone()).saving(vec![y]))
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let dx = relu_backward(&back.dy, &back.saved[0])?;
         back.accumulate(0, dx)
     }
@@ -27,11 +27,11 @@ impl Layer for ReluLayer {
 pub(super) struct ActivationLayer(pub(super) Activation);
 
 impl Layer for ActivationLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         Ok(Forward::from(value(self.0, inputs[0])?).saving(vec![inputs[0].clone()]))
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let dx = (&back.dy * slope(self.0, &back.saved[0])?)?;
         back.accumulate(0, dx)
     }
@@ -84,14 +84,14 @@ fn slope(function: Activation, x: &Tensor) -> Result<Tensor> {
 pub(super) struct SoftmaxLayer;
 
 impl Layer for SoftmaxLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let rows = inputs[0].flatten_from(1)?;
         let powers = rows.broadcast_sub(&rows.max_keepdim(1)?)?.exp()?;
         let y = powers.broadcast_div(&powers.sum_keepdim(1)?)?;
         Ok(Forward::from(y.reshape(inputs[0].dims())?).saving(vec![y]))
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let (y, dy) = (&back.saved[0], back.dy.flatten_from(1)?);
         let mean = (&dy * y)?.sum_keepdim(1)?;
         let dx = (y * dy.broadcast_sub(&mean)?)?.reshape(back.dy.dims())?;
@@ -103,7 +103,7 @@ impl Layer for SoftmaxLayer {
 pub(super) struct DropoutLayer(pub(super) DropoutDraw);
 
 impl Layer for DropoutLayer {
-    fn forward(&self, pass: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let Mode::Training { seed } = pass.mode else { return Ok(inputs[0].clone().into()) };
         let mut factors = vec![1.0; inputs[0].elem_count()];
         self.0.apply(seed, &mut factors);
@@ -111,7 +111,7 @@ impl Layer for DropoutLayer {
         Ok(Forward::from((inputs[0] * &factors)?).saving(vec![factors]))
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let dx = match back.saved.first() {
             Some(factors) => (&back.dy * factors)?,
             None => back.dy.clone(),

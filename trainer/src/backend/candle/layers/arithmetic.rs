@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use models::ops::{Normalize, Scale};
 
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::super::tensors::{channel_sums, upload};
 use super::LayerSpec;
 
@@ -11,12 +11,12 @@ use super::LayerSpec;
 pub(super) struct AddLayer;
 
 impl Layer for AddLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let rest = inputs[1..].iter();
         Ok(rest.copied().try_fold(inputs[0].clone(), |sum, term| sum + term)?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         (0..back.inputs.len()).try_for_each(|input| back.accumulate(input, back.dy.clone()))
     }
 }
@@ -25,12 +25,12 @@ impl Layer for AddLayer {
 pub(super) struct MulLayer;
 
 impl Layer for MulLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let y = inputs[0].broadcast_mul(inputs[1])?;
         Ok(Forward::from(y).saving(inputs.iter().copied().cloned().collect()))
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         for input in [0, 1] {
             if back.needs_gradient[input] {
                 let [own, other] = [&back.saved[input], &back.saved[1 - input]];
@@ -62,7 +62,7 @@ impl ScaleLayer {
 }
 
 impl Layer for ScaleLayer {
-    fn forward(&self, pass: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let mut y = inputs[0].clone();
         if let Some(weight) = self.weight {
             y = y.broadcast_mul(pass.weight(weight))?;
@@ -73,7 +73,7 @@ impl Layer for ScaleLayer {
         Ok(Forward::from(y).saving(vec![inputs[0].clone()]))
     }
 
-    fn backward(&self, pass: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, pass: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         if let Some(bias) = self.bias.filter(|&bias| back.gradients.wants(bias)) {
             back.gradients.put(bias, channel_sums(&back.dy)?)?;
         }
@@ -100,11 +100,11 @@ impl NormalizeLayer {
 }
 
 impl Layer for NormalizeLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         Ok(inputs[0].broadcast_sub(&self.mean)?.broadcast_div(&self.std)?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let dx = back.dy.broadcast_div(&self.std)?;
         back.accumulate(0, dx)
     }

@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor};
 use models::ops::{Conv2d, Padding};
 
 use super::super::gather::{Gather, Table};
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::super::tensors::{channel_sums, pixels, rows};
 use super::LayerSpec;
 use crate::backend::cpu::kernels::conv::{Axis, Geometry};
@@ -151,7 +151,7 @@ fn in_parts(x: &Tensor, numbers: usize, f: impl Fn(&Tensor) -> Result<Tensor>) -
 }
 
 impl Layer for ConvLayer {
-    fn forward(&self, pass: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let weight = pass.weight(self.weight);
         let Geometry { conv, output, .. } = &self.geometry;
         let mut y = if conv.is_pointwise() {
@@ -169,7 +169,7 @@ impl Layer for ConvLayer {
         Ok(Forward::from(y).saving(vec![inputs[0].clone()]))
     }
 
-    fn backward(&self, pass: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, pass: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         if let Some(bias) = self.bias.filter(|&bias| back.gradients.wants(bias)) {
             back.gradients.put(bias, channel_sums(&back.dy)?)?;
         }

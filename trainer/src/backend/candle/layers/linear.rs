@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::super::tensors::channel_sums;
 use super::LayerSpec;
 
@@ -19,7 +19,7 @@ impl LinearLayer {
 }
 
 impl Layer for LinearLayer {
-    fn forward(&self, pass: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let mut y = inputs[0].matmul(&pass.weight(self.weight).t()?)?;
         if let Some(bias) = self.bias {
             y = y.broadcast_add(pass.weight(bias))?;
@@ -27,7 +27,7 @@ impl Layer for LinearLayer {
         Ok(Forward::from(y).saving(vec![inputs[0].clone()]))
     }
 
-    fn backward(&self, pass: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, pass: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         if let Some(bias) = self.bias.filter(|&bias| back.gradients.wants(bias)) {
             back.gradients.put(bias, channel_sums(&back.dy)?)?;
         }

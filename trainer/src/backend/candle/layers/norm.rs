@@ -3,7 +3,7 @@
 use candle_core::{D, Result, Tensor};
 use models::ops::{BatchNorm, LocalResponseNorm};
 
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::super::tensors::{channel_sums, keep_where, rows, upload};
 use super::LayerSpec;
 use crate::backend::mode::Mode;
@@ -25,7 +25,7 @@ impl BatchNormLayer {
         }
     }
 
-    fn params<'w>(&self, pass: &'w Pass<'_>) -> [&'w Tensor; 4] {
+    fn params<'w>(&self, pass: &'w PassContext<'_>) -> [&'w Tensor; 4] {
         self.param_ids.map(|id| pass.weight(id))
     }
 
@@ -36,7 +36,7 @@ impl BatchNormLayer {
 
     /// The running statistics with a share of the batch's. As PyTorch: the running variance is of a sample, whatever the
     /// batch was divided by.
-    fn statistics(&self, pass: &Pass<'_>, batch: [&Tensor; 2], count: usize) -> Result<Vec<(usize, Tensor)>> {
+    fn statistics(&self, pass: &PassContext<'_>, batch: [&Tensor; 2], count: usize) -> Result<Vec<(usize, Tensor)>> {
         let share = f64::from(self.op.momentum);
         let unbiased = count as f64 / (count as f64 - 1.0).max(1.0);
         let ids = [self.param_ids[2], self.param_ids[3]];
@@ -50,7 +50,7 @@ impl BatchNormLayer {
 }
 
 impl Layer for BatchNormLayer {
-    fn forward(&self, pass: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let x = inputs[0];
         let [gamma, beta, running_mean, running_variance] = self.params(pass);
         if !(self.trained && matches!(pass.mode, Mode::Training { .. })) {
@@ -70,7 +70,7 @@ impl Layer for BatchNormLayer {
     }
 
     /// With the normalized `x̂`: `dx = γ/σ · (dy - mean(dy) - x̂ · mean(dy · x̂))`.
-    fn backward(&self, pass: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, pass: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let [gamma, _, _, running_variance] = self.params(pass);
         let [normalized, inverse] = &back.saved[..] else {
             let dx = back.dy.broadcast_mul(&(gamma * self.inverse(running_variance)?)?)?;
@@ -115,7 +115,7 @@ impl LocalResponseNormLayer {
 }
 
 impl Layer for LocalResponseNormLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let x = rows(inputs[0])?;
         let y = (&x * self.divisor(&x)?.powf(-f64::from(self.op.beta))?)?;
         Ok(Forward::from(y.reshape(inputs[0].dims())?).saving(vec![x]))
@@ -123,7 +123,7 @@ impl Layer for LocalResponseNormLayer {
 
     /// Of `y_j = x_j · d_j^-β` with `d_j = bias + alpha/size · Σ x²`: `dx_i = dy_i · d_i^-β - 2·alpha·β/size · x_i · Σ dy_j ·
     /// x_j · d_j^(-β-1)`, the sum over the `j` that have `i` for a neighbour.
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let LocalResponseNorm { size, alpha, beta, .. } = self.op;
         let (x, dy) = (&back.saved[0], rows(&back.dy)?);
         let divisor = self.divisor(x)?;
@@ -138,7 +138,7 @@ impl Layer for LocalResponseNormLayer {
 pub(super) struct L2NormLayer;
 
 impl Layer for L2NormLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let length = inputs[0].sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
         let scale = keep_where(&length.gt(0f32)?, &length.recip()?)?;
         let y = inputs[0].broadcast_mul(&scale)?;
@@ -146,7 +146,7 @@ impl Layer for L2NormLayer {
     }
 
     /// What is along the vector changes its length alone, and so nothing behind it.
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let [y, scale] = [&back.saved[0], &back.saved[1]];
         let along = y.broadcast_mul(&(&back.dy * y)?.sum_keepdim(D::Minus1)?)?;
         let dx = (&back.dy - along)?.broadcast_mul(scale)?;

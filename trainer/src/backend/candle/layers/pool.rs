@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use models::ops::{AdaptiveAvgPool, AvgPool, MaxPool};
 
 use super::super::gather::{Gather, Table};
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::super::tensors::{keep_where, pixels, upload};
 use super::LayerSpec;
 use crate::backend::cpu::kernels::pool::{Count, Windows};
@@ -52,7 +52,7 @@ impl MaxPoolLayer {
 }
 
 impl Layer for MaxPoolLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let taken = self.0.windows.take(&pixels(inputs[0])?, f32::NEG_INFINITY)?;
         let y = taken.max(2)?;
         Ok(Forward::from(self.0.image(&y)?).saving(vec![inputs[0].clone(), y]))
@@ -60,7 +60,7 @@ impl Layer for MaxPoolLayer {
 
     /// All of the gradient goes to the first of the largest, as in PyTorch. candle's index of the largest is not the first's on
     /// every device.
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let [x, y] = [&back.saved[0], &back.saved[1]];
         let taken = self.0.windows.take(&pixels(x)?, f32::NEG_INFINITY)?;
         let mut open = pixels(&back.dy)?;
@@ -107,12 +107,12 @@ impl AvgPoolLayer {
 }
 
 impl Layer for AvgPoolLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let y = self.pooling.windows.sum(&pixels(inputs[0])?)?.broadcast_mul(&self.factors)?;
         Ok(self.pooling.image(&y)?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let shares = pixels(&back.dy)?.broadcast_mul(&self.factors)?;
         let (n, windows, channels) = shares.dims3()?;
         let taps = self.pooling.windows.length() / windows;
@@ -136,12 +136,12 @@ impl GlobalAvgPoolLayer {
 }
 
 impl Layer for GlobalAvgPoolLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let (n, _, _, channels) = inputs[0].dims4()?;
         Ok(pixels(inputs[0])?.mean(1)?.reshape((n, 1, 1, channels))?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let [height, width] = self.input;
         let (n, _, _, channels) = back.dy.dims4()?;
         let share = (&back.dy / (height * width) as f64)?;

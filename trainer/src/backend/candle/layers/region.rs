@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use models::ops::{Pad, Slice, Span};
 
 use super::super::gather::{Gather, Table};
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::LayerSpec;
 
 /// One span of each dimension.
@@ -53,12 +53,12 @@ fn along(x: &Tensor, axis: usize, gather: &Gather) -> Result<Tensor> {
 }
 
 impl Layer for SliceLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let take = |x: Tensor, part: &SlicedAxis| along(&x, part.axis, &part.taken);
         Ok(self.axes.iter().try_fold(inputs[0].clone(), take)?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let put = |dy: Tensor, part: &SlicedAxis| along(&dy, part.axis, &part.put);
         let dx = self.axes.iter().rev().try_fold(back.dy.clone(), put)?;
         back.accumulate(0, dx)
@@ -85,7 +85,7 @@ impl PadLayer {
 }
 
 impl Layer for PadLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         let mut y = inputs[0].clone();
         for (axis, &[before, _, behind]) in self.axes.iter().enumerate() {
             let constant = |length: usize| {
@@ -106,7 +106,7 @@ impl Layer for PadLayer {
         Ok(y.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let inside = |dy: Tensor, (axis, &[before, size, _]): (usize, &[usize; 3])| dy.narrow(axis + 1, before, size);
         let dx = self.axes.iter().enumerate().try_fold(back.dy.clone(), inside)?.contiguous()?;
         back.accumulate(0, dx)

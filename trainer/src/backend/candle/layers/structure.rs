@@ -3,7 +3,7 @@
 use candle_core::{D, Result, Tensor};
 use models::ops::{Shape, Transpose};
 
-use super::super::layer::{Backward, Forward, Layer, Pass};
+use super::super::layer::{Backward, Forward, Layer, PassContext};
 use super::super::tensors::{memory_dims, to_graph, to_memory};
 use super::LayerSpec;
 
@@ -11,11 +11,11 @@ use super::LayerSpec;
 pub(super) struct IdentityLayer;
 
 impl Layer for IdentityLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         Ok(inputs[0].clone().into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         back.accumulate(0, back.dy.clone())
     }
 }
@@ -38,11 +38,11 @@ impl ReshapeLayer {
 }
 
 impl Layer for ReshapeLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         Ok(Self::counted(inputs[0], &self.output)?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let dx = Self::counted(&back.dy, &self.input)?;
         back.accumulate(0, dx)
     }
@@ -65,11 +65,11 @@ impl TransposeLayer {
 }
 
 impl Layer for TransposeLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         Ok(Self::permuted(inputs[0], self.order.iter().copied())?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let mut inverse = vec![0; self.order.len()];
         self.order.iter().enumerate().for_each(|(to, &from)| inverse[from] = to);
         let dx = Self::permuted(&back.dy, inverse.into_iter())?;
@@ -89,11 +89,11 @@ impl ConcatLayer {
 }
 
 impl Layer for ConcatLayer {
-    fn forward(&self, _: &Pass<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
         Ok(Tensor::cat(inputs, D::Minus1)?.contiguous()?.into())
     }
 
-    fn backward(&self, _: &Pass<'_>, back: &mut Backward<'_>) -> Result<()> {
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
         let mut first = 0;
         for (input, &count) in self.channels.iter().enumerate() {
             if back.needs_gradient[input] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use csv::StringRecord;
 use serde_json::{Map, Value};
 
-use super::text::Line;
+use super::line::Line;
 use crate::data::DatasetError;
 
 /// What separates the items of a list, and stands behind the last one: no label holds it.

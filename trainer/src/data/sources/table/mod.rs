@@ -3,6 +3,7 @@
 mod columns;
 mod files;
 mod json;
+mod line;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -25,8 +26,8 @@ use crate::data::files::TABLE_BYTES;
 use crate::data::text::{normalized, quoted, words};
 use crate::data::{BadFile, Dataset, DatasetError, Layout, Subset};
 use files::FileIndex;
+use line::Line;
 use row::{Row, Rows};
-use text::Line;
 
 /// Rows that are looked at to learn what the columns are.
 const SAMPLE: usize = 32;

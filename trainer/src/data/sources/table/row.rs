@@ -8,7 +8,7 @@ use csv::StringRecord;
 use super::columns::{Columns, LABELS, LabelColumns, PATHS, bit};
 use super::files::{FileIndex, Meaning};
 use super::json::{self, ITEM_END};
-use super::text::Line;
+use super::line::Line;
 use super::{SAMPLE, table_subset};
 use crate::data::sources::subset_name;
 use crate::data::sources::tree::SourceFile;

@@ -5,13 +5,8 @@ use std::path::Path;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::json;
+use super::line::Line;
 use crate::data::DatasetError;
-
-/// A row and the line that it begins on, counted from 1.
-pub(super) struct Line {
-    pub(super) number: u64,
-    pub(super) record: StringRecord,
-}
 
 /// Every row that is not empty, the header too.
 pub(super) fn lines(table: &Path, bytes: &[u8]) -> Result<Vec<Line>, DatasetError> {

@@ -2,9 +2,9 @@
 
 use candle_core::{Result, Tensor};
 
-use super::executor::CandleExecutor;
-use super::layer::{Backward, Forward, Gradients, Pass, add_to};
-use super::tensors::{relu, relu_backward};
+use super::CandleExecutor;
+use crate::backend::candle::layer::{Backward, Forward, Gradients, PassContext, add_to};
+use crate::backend::candle::tensors::{relu, relu_backward};
 use crate::backend::mode::Mode;
 
 /// A forward pass in training, with the tensors that its backward pass reads.
@@ -32,7 +32,7 @@ impl CandleExecutor {
     }
 
     pub(super) fn pass(&self, x: Tensor, mode: Mode) -> Result<Tape> {
-        let pass = Pass { weights: &self.weights, mode };
+        let pass = PassContext { weights: &self.weights, mode };
         let mut pending = self.plan.uses.clone();
         let mut values: Vec<Option<Tensor>> = vec![None; pending.len()];
         values[0] = Some(x);
@@ -66,7 +66,7 @@ impl CandleExecutor {
 
     /// The gradients of the parameters, and that of the input if the plan has one.
     pub(super) fn backward_through(&self, tape: Tape, dy: Tensor) -> Result<(Gradients, Option<Tensor>)> {
-        let pass = Pass { weights: &self.weights, mode: tape.mode };
+        let pass = PassContext { weights: &self.weights, mode: tape.mode };
         let mut gradients = Gradients::new(&self.trained);
         let mut of_nodes: Vec<Option<Tensor>> = vec![None; self.plan.needs_gradient.len()];
         of_nodes[self.last] = Some(dy);

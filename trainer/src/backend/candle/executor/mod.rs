@@ -1,5 +1,7 @@
 //! The executor on a device.
 
+mod tape;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -7,28 +9,28 @@ use candle_core::Tensor;
 use models::ops::Shape;
 use models::{Params, Tensor as HostTensor};
 
-use super::device::CandleDevice;
-use super::layer::Gradients;
-use super::optimizer::{Averages, DeviceOptimizer};
-use super::plan::Plan;
-use super::tape::Tape;
-use super::tensors::{download, memory_dims, sum_of_squares, to_graph, to_memory, upload};
+use crate::backend::candle::device::CandleDevice;
+use crate::backend::candle::layer::Gradients;
+use crate::backend::candle::optimizer::{Averages, DeviceOptimizer};
+use crate::backend::candle::plan::Plan;
+use crate::backend::candle::tensors::{download, memory_dims, sum_of_squares, to_graph, to_memory, upload};
 use crate::backend::executor::{EMA, EMA_UPDATES, OPTIMIZER, WEIGHTS, entry, part};
 use crate::backend::mode::Mode;
 use crate::backend::weights::{Parameter, Weights, to_layer_layout};
 use crate::backend::{ExecError, Executor, ExecutorSpec, State, UpdateRule};
 use crate::optim::{StateError, Step};
+use tape::Tape;
 
 /// A network with its weights, gradients and optimizer on a device.
 pub(in crate::backend) struct CandleExecutor {
-    pub(super) device: CandleDevice,
-    pub(super) plan: Plan,
-    pub(super) weights: Weights<Tensor>,
-    pub(super) trained: Vec<bool>,
+    pub(in crate::backend::candle) device: CandleDevice,
+    pub(in crate::backend::candle) plan: Plan,
+    pub(in crate::backend::candle) weights: Weights<Tensor>,
+    pub(in crate::backend::candle) trained: Vec<bool>,
     input: Shape,
     output: Shape,
     /// The node whose output is the network's.
-    pub(super) last: usize,
+    pub(in crate::backend::candle) last: usize,
     update: Option<Update>,
     /// Of the last forward pass in training, until its backward pass.
     tape: Option<Tape>,
@@ -88,7 +90,7 @@ impl CandleExecutor {
     }
 
     /// The gradients of the last forward pass are added to the sums; that of the input, if the plan has one.
-    pub(super) fn add_gradients(&mut self, dlogits: &[f32]) -> Result<Option<Tensor>, ExecError> {
+    pub(in crate::backend::candle) fn add_gradients(&mut self, dlogits: &[f32]) -> Result<Option<Tensor>, ExecError> {
         let tape = self.tape.take().ok_or(ExecError::NoForwardPass)?;
         if dlogits.len() != tape.output.elem_count() {
             return Err(ExecError::Input { expected: self.output.to_string(), found: vec![dlogits.len()] });
