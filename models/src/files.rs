@@ -69,6 +69,16 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Writes a file that is not there yet, and syncs it: for a folder that gets its name when it is whole.
+///
+/// # Errors
+/// The operating system's, as of a file that is there.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 /// Removes temporary files that interrupted writers left in a folder. Only for a folder with one writer at a time: it cannot
 /// tell another's unfinished file from an abandoned one.
 ///
@@ -134,9 +144,12 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A rename survives a power failure only once its folder is on the disk. Elsewhere than on Unix, folders cannot be
-/// opened for it.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Syncs a folder: a file survives a power failure only together with its name, and a rename only once its folder is on the
+/// disk. Elsewhere than on Unix, folders cannot be opened for it.
+///
+/// # Errors
+/// The operating system's.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 

@@ -219,18 +219,18 @@ fn tflearns_shortcut_is_a_subsample_or_the_mean_of_four() {
 }
 
 #[test]
-fn a_network_is_recognised_by_its_structure() {
+fn a_network_is_recognized_by_its_structure() {
     for row in zoo::all() {
         let graph = row.graph(row.input(), 7).unwrap();
-        assert_eq!(zoo::recognise(&graph), [row], "{}", row.name());
+        assert_eq!(zoo::recognize(&graph), [row], "{}", row.name());
         let graph = graph.normalized(&Normalize::for_bytes(&[0.5; 3], &[0.25; 3])).unwrap();
-        assert_eq!(zoo::recognise(&graph), [row], "{} with normalised pixels", row.name());
+        assert_eq!(zoo::recognize(&graph), [row], "{} with normalised pixels", row.name());
     }
-    assert_eq!(zoo::recognise(&squeezed()), []);
+    assert_eq!(zoo::recognize(&squeezed()), []);
 }
 
 #[test]
-fn a_folded_batch_normalisation_is_seen_through() {
+fn a_folded_batch_normalization_is_seen_through() {
     let print = |name: &str, folding| build(name, 64, 7).fingerprint(folding);
     assert_ne!(print("vgg11", Folding::Keep), print("vgg11_bn", Folding::Keep));
     assert_eq!(print("vgg11", Folding::Fold), print("vgg11_bn", Folding::Fold));
@@ -413,7 +413,7 @@ fn a_cut_divides_a_network_between_blocks_and_nowhere_else() {
 }
 
 #[test]
-fn normalisation_goes_between_the_input_and_everything_else() {
+fn normalization_goes_between_the_input_and_everything_else() {
     let graph = build("resnet18", 64, 10);
     let normalized = graph.normalized(&Normalize::for_bytes(&[0.5; 3], &[0.25; 3])).unwrap();
     let users: Vec<NodeId> = normalized.consumers(normalized.input()).collect();

@@ -36,7 +36,7 @@ fn spec() -> ModelSpec {
 const KEEP: ExportOptions = ExportOptions {
     opset: 17,
     batch_norm: BatchNormalization::Keep,
-    weights: WeightPrecision::Single,
+    weights: WeightPrecision::F32,
     normalization: PixelNormalization::Inside,
 };
 
@@ -148,7 +148,7 @@ fn folding_removes_every_batch_norm_and_changes_no_answer() {
 }
 
 #[test]
-fn initialisers_keep_the_names_of_the_state_dict() {
+fn initializers_keep_the_names_of_the_state_dict() {
     let imported = import(export(&network(), &ExportOptions::default()).unwrap()).unwrap();
     for name in ["conv1.weight", "conv1.bias", "layer1.0.conv1.weight", "layer2.0.downsample.0.bias", "fc.weight"] {
         assert!(imported.params.get(name).is_some(), "{name}");

@@ -78,6 +78,11 @@ pub(crate) fn number<N: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<N
     N::try_from(number).map_err(|_| damaged(column, &number.to_string()))
 }
 
+/// A duration as the database counts: in milliseconds.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// A column that holds a time, in milliseconds since 1970.
 pub(crate) fn time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
     let millis: Option<i64> = row.try_get(column)?;

@@ -4,6 +4,11 @@ use std::any::Any;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+/// The code of a failure of the store.
+pub(crate) const STORE_FAILED: &str = "store_failed";
+/// The code of a disk that took no more.
+pub(crate) const STORAGE_FULL: &str = "storage_full";
+
 /// An error with its causes in one line, no text twice: errors that are also shown alone include their cause.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
@@ -23,6 +28,12 @@ pub fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
     let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
     let mut causes = std::iter::successors(Some(error), |cause: &&(dyn Error + 'static)| (*cause).source());
     causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| full.contains(&error.kind())))
+}
+
+/// Whether another attempt may not meet a failure with this code: there may be room on the disk by then.
+#[must_use]
+pub fn is_transient(code: &str) -> bool {
+    [STORE_FAILED, STORAGE_FULL].contains(&code)
 }
 
 /// The message of a panic.

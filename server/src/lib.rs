@@ -22,6 +22,7 @@ mod optional;
 pub mod outbound;
 pub mod quantize;
 pub mod report;
+pub mod run_context;
 pub mod runtime;
 pub mod serve;
 pub mod starter;

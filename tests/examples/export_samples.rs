@@ -21,7 +21,7 @@ use trainer::backend::CpuExecutor;
 const PLAIN: ExportOptions = ExportOptions {
     opset: 17,
     batch_norm: BatchNormalization::Fold,
-    weights: WeightPrecision::Single,
+    weights: WeightPrecision::F32,
     normalization: PixelNormalization::Inside,
 };
 /// The name, the form, and how far from single precision its answers may be.

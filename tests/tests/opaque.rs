@@ -252,7 +252,7 @@ fn it_is_served_and_classifies_and_is_given_back_as_it_is() {
 }
 
 #[test]
-fn a_quantised_file_is_reported_with_what_to_do() {
+fn a_quantized_file_is_reported_with_what_to_do() {
     let sandbox = Sandbox::default();
     let file = path("quantized").display().to_string();
     let output = sandbox.run(&["--engine", "tract", "check", &file]);

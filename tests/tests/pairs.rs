@@ -86,6 +86,6 @@ fn reproduces(path: &Path, input: &ImageBatch, expected: &[f32]) {
 const KEEP: ExportOptions = ExportOptions {
     opset: 17,
     batch_norm: onnx::export::BatchNormalization::Keep,
-    weights: onnx::export::WeightPrecision::Single,
+    weights: onnx::export::WeightPrecision::F32,
     normalization: onnx::export::PixelNormalization::Inside,
 };

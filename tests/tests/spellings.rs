@@ -19,9 +19,9 @@ const TOLERANCE: f64 = 1e-5;
 const HALF_NETWORK: (&str, f64) = ("half_network", 1e-2);
 
 const FORMS: [ExportOptions; 4] = [
-    form(13, BatchNormalization::Keep, WeightPrecision::Single),
-    form(17, BatchNormalization::Fold, WeightPrecision::Single),
-    form(20, BatchNormalization::Keep, WeightPrecision::Single),
+    form(13, BatchNormalization::Keep, WeightPrecision::F32),
+    form(17, BatchNormalization::Fold, WeightPrecision::F32),
+    form(20, BatchNormalization::Keep, WeightPrecision::F32),
     form(17, BatchNormalization::Keep, WeightPrecision::Half),
 ];
 
@@ -83,7 +83,7 @@ fn check(name: &str, file: Vec<u8>, recorded: &Recorded) -> Result<(), Box<dyn s
                 return Err(format!("opset {}: the graph changes from\n{before}\nto\n{after}", form.opset).into());
             }
         }
-        if form.batch_norm == BatchNormalization::Keep && form.weights == WeightPrecision::Single {
+        if form.batch_norm == BatchNormalization::Keep && form.weights == WeightPrecision::F32 {
             assert!(again.params == network.params, "{name}: the weights differ");
         }
     }

@@ -27,11 +27,11 @@ fn bmp(side: u32, [red, green, blue]: [u8; 3]) -> Vec<u8> {
 }
 
 /// Two classes of so many images of one colour each.
-fn dataset(folder: &Path, images: usize, colours: [[u8; 3]; 2]) {
-    for (class, colour) in ["a", "b"].iter().zip(colours) {
+fn dataset(folder: &Path, images: usize, colors: [[u8; 3]; 2]) {
+    for (class, color) in ["a", "b"].iter().zip(colors) {
         fs::create_dir_all(folder.join(class)).expect("a folder for a class");
         (0..images)
-            .for_each(|n| fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(32, colour)).expect("an image"));
+            .for_each(|n| fs::write(folder.join(class).join(format!("{n}.bmp")), bmp(32, color)).expect("an image"));
     }
 }
 
@@ -50,11 +50,11 @@ fn plan(recipe: &Recipe, folder: &Path) -> Result<Plan, RecipeError> {
 fn the_border_of_a_padded_image_is_minus_the_mean() {
     let folder = tempfile::tempdir().unwrap();
     // Of one colour alone, so that centred pixels are zero.
-    let colour = [200, 100, 50];
-    dataset(folder.path(), 4, [colour; 2]);
+    let color = [200, 100, 50];
+    dataset(folder.path(), 4, [color; 2]);
     let recipe = recipe("tflearn-resnet-cifar10", &["validation_set=0"]);
     let plan = plan(&recipe, folder.path()).unwrap();
-    let mean = colour.map(|level| f32::from(level) / 255.0);
+    let mean = color.map(|level| f32::from(level) / 255.0);
     for (actual, expected) in plan.preprocess.mean.iter().zip(mean) {
         assert!((actual - expected).abs() < 1e-6);
     }
@@ -62,9 +62,10 @@ fn the_border_of_a_padded_image_is_minus_the_mean() {
     // The network's first node centres.
     let (first, _) = plan.graph.iter().nth(1).unwrap();
     assert!(matches!(plan.graph.node(first).op, Op::Normalize(_)));
-    let centred = CpuExecutor::new(&plan.graph.prefix(first), &plan.params).unwrap().infer_nhwc(&batch.inputs).unwrap();
+    let centered =
+        CpuExecutor::new(&plan.graph.prefix(first), &plan.params).unwrap().infer_nhwc(&batch.inputs).unwrap();
     let (mut borders, mut inner) = (0, 0);
-    for pixel in centred.as_chunks::<3>().0 {
+    for pixel in centered.as_chunks::<3>().0 {
         let near = |wanted: [f32; 3]| pixel.iter().zip(wanted).all(|(x, wanted)| (x - wanted).abs() < 1e-5);
         borders += usize::from(near(mean.map(|mean| -mean)));
         inner += usize::from(near([0.0; 3]));

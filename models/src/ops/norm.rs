@@ -49,7 +49,7 @@ impl LocalResponseNorm {
 
     /// The channels that are summed for this one: `size` around it, one more after than before when `size` is even.
     #[must_use]
-    pub fn neighbours(&self, channel: usize, channels: usize) -> std::ops::Range<usize> {
+    pub fn neighbors(&self, channel: usize, channels: usize) -> std::ops::Range<usize> {
         let before = self.size.saturating_sub(1) / 2;
         channel.saturating_sub(before)..(channel + self.size - before).min(channels)
     }

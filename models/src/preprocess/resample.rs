@@ -73,10 +73,10 @@ impl Taps {
         let spread = scale.max(1.0);
         let support = filter.support() * spread;
         let tap = |index: u32| {
-            let centre = start + (f64::from(index) + 0.5) * scale;
-            let first = (centre - support + 0.5).max(0.0) as usize;
-            let last = ((centre + support + 0.5) as usize).min(side as usize);
-            let weights = (first..last).map(|pixel| filter.weight((pixel as f64 - centre + 0.5) / spread));
+            let center = start + (f64::from(index) + 0.5) * scale;
+            let first = (center - support + 0.5).max(0.0) as usize;
+            let last = ((center + support + 0.5) as usize).min(side as usize);
+            let weights = (first..last).map(|pixel| filter.weight((pixel as f64 - center + 0.5) / spread));
             let weights: Vec<f64> = weights.collect();
             let total: f64 = weights.iter().sum();
             let one = f64::from(1 << PRECISION);

@@ -54,7 +54,7 @@ pub fn find(name: &str) -> Option<Architecture> {
 /// The networks of the tables with the structure of this graph, at its input size and number of classes. Several match if
 /// they differ only in a batch normalization that the graph has folded.
 #[must_use]
-pub fn recognise(graph: &Graph) -> Vec<Architecture> {
+pub fn recognize(graph: &Graph) -> Vec<Architecture> {
     let Ok((3, height, width)) = graph.shape(graph.input()).chw() else { return vec![] };
     let classes = graph.shape(graph.output()).len();
     let built = all().filter_map(|row| row.graph([height, width], classes).ok().map(|built| (row, built)));

@@ -71,7 +71,7 @@ pub fn export(network: &Network, options: &ExportOptions) -> Result<Vec<u8>, Exp
         BatchNormalization::Keep => (graph, network.params.clone()),
     };
     let real: HashMap<String, String> = match options.weights {
-        WeightPrecision::Single => HashMap::new(),
+        WeightPrecision::F32 => HashMap::new(),
         WeightPrecision::Half => params.iter().map(|(name, _)| converted(name)).collect(),
         WeightPrecision::Int8 => {
             params.iter().filter(|(_, tensor)| has_outputs(tensor)).map(|(name, _)| converted(name)).collect()
@@ -138,7 +138,7 @@ fn conversion(name: &str, converted: &str, precision: WeightPrecision) -> NodePr
         WeightPrecision::Int8 => {
             ("DequantizeLinear", vec![name.to_owned(), scales_name(name)], Attribute::int("axis", 0))
         }
-        WeightPrecision::Single | WeightPrecision::Half => {
+        WeightPrecision::F32 | WeightPrecision::Half => {
             ("Cast", vec![name.to_owned()], Attribute::int("to", data_type::FLOAT as usize))
         }
     };

@@ -66,9 +66,9 @@ impl ImageInput {
 
 /// The input of a file.
 pub(crate) fn image_input(graph: &GraphProto) -> Result<ImageInput, ImportError> {
-    let initialisers: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let initializers: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     // Old files list every initialiser as an input too.
-    let inputs: Vec<_> = graph.input.iter().filter(|input| !initialisers.contains(input.name.as_str())).collect();
+    let inputs: Vec<_> = graph.input.iter().filter(|input| !initializers.contains(input.name.as_str())).collect();
     match inputs[..] {
         [input] => Ok(read(input)?.with_own_size(graph)),
         _ => Err(ImportError::Inputs(inputs.iter().map(|input| input.name.clone()).collect())),

@@ -173,8 +173,8 @@ pub(super) fn write_normalize(op: &Normalize, writer: &mut GraphWriter<'_>) {
     let [mean, std] = [("mean", &op.mean), ("std", &op.std)]
         .map(|(role, numbers)| writer.constant(role, &Tensor::new([1, numbers.len(), 1, 1], numbers.clone())));
     let x = writer.inputs().swap_remove(0);
-    let centred = writer.step("Sub", vec![x, mean], vec![]);
-    writer.last("Div", vec![centred, std], vec![]);
+    let centered = writer.step("Sub", vec![x, mean], vec![]);
+    writer.last("Div", vec![centered, std], vec![]);
 }
 
 /// `Add` takes two tensors, `Sum` any number.

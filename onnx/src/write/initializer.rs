@@ -25,7 +25,7 @@ pub(crate) fn initializers<'p>(
             WeightPrecision::Half => vec![halves(name, &tensor)],
             // The file may give a vector more dimensions; what it is says the network.
             WeightPrecision::Int8 if has_outputs(param) => bytes(name, &tensor),
-            WeightPrecision::Single | WeightPrecision::Int8 => vec![floats(name, &tensor)],
+            WeightPrecision::F32 | WeightPrecision::Int8 => vec![floats(name, &tensor)],
         }
     })
 }

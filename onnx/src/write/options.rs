@@ -18,7 +18,7 @@ impl Default for ExportOptions {
         Self {
             opset: 17,
             batch_norm: BatchNormalization::Fold,
-            weights: WeightPrecision::Single,
+            weights: WeightPrecision::F32,
             normalization: PixelNormalization::Inside,
         }
     }
@@ -38,7 +38,7 @@ pub enum BatchNormalization {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightPrecision {
     /// `f32`, as trained.
-    Single,
+    F32,
     /// `f16`, converted when an engine loads the file: half the size, weights rounded to 11 bits.
     Half,
     /// Matrices and kernels as `i8` with a scale for each output, multiplied when an engine loads the file: a quarter of the

@@ -38,7 +38,7 @@ pub(super) struct ExportArgs {
     batch_norm: BatchNorm,
 
     /// How weights are stored; half precision halves the file and rounds each weight to 11 bits
-    #[arg(long, env = "GRAFT_WEIGHTS", value_enum, default_value_t = Weights::Single)]
+    #[arg(long, env = "GRAFT_WEIGHTS", value_enum, default_value_t = Weights::F32)]
     weights: Weights,
 
     /// Where pixels are normalised: in the network, which then takes 0..255, or by the program that calls it
@@ -49,7 +49,8 @@ pub(super) struct ExportArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Weights {
     /// 32 bits a number.
-    Single,
+    #[value(name = "single")]
+    F32,
     /// 16 bits a number, converted when the file is loaded.
     Half,
     /// Matrices and kernels in 8 bits a number with a scale for each output, multiplied when the file is loaded.
@@ -81,7 +82,7 @@ impl ExportArgs {
                 BatchNorm::Keep => BatchNormalization::Keep,
             },
             weights: match self.weights {
-                Weights::Single => WeightPrecision::Single,
+                Weights::F32 => WeightPrecision::F32,
                 Weights::Half => WeightPrecision::Half,
                 Weights::Int8 => WeightPrecision::Int8,
             },

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
-use server::finetune::{self, DeployOptions, FinetuneContext, FinetuneSpec};
+use server::finetune::{self, DeployOptions, FinetuneSpec};
+use server::run_context::RunContext;
 use server::runtime::Backends;
 use server::store::ModelName;
 use trainer::data::FileAccess;
@@ -106,7 +107,7 @@ pub(super) fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()>
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
     }
     // The user's own command reads what the user may read.
-    let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
+    let place = RunContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
     let published = finetune::run(&place, spec, &backends, &mut progress);
     progress.finish();
     let published = published?;
@@ -127,7 +128,7 @@ pub(super) fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()>
 /// Plans the fine-tune and trains nothing.
 fn plan(spec: &FinetuneSpec, format: PlanFormat, (context, backends): (&CommandContext, &Backends)) -> Result<()> {
     let mut progress = Quiet::new();
-    let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
+    let place = RunContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
     let plan = finetune::plan(&place, spec, backends, &mut progress);
     progress.finish();
     let plan = plan?;

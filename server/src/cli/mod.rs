@@ -39,8 +39,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, LogArgs, ServeArgs};
 use server::config::{EngineOptions, KernelChoice, KernelOptions, StarterChoice};
-use server::finetune::FinetuneContext;
 use server::imports::RunImport;
+use server::run_context::RunContext;
 use server::runtime::{Backends, KernelError, SelectError, SelectedEngine, SelectedKernels};
 use server::serve::{LiveSettings, Reload};
 use server::store::{ModelStore, StoreError};
@@ -239,8 +239,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Openapi) => output::json(&router::openapi())?,
         Some(Command::Health(args)) => health::run(&args)?,
         Some(Command::Job(roots)) => {
-            let place =
-                FinetuneContext { data: context.data.clone(), access: roots.access(&context.data), origin: None };
+            let place = RunContext { data: context.data.clone(), access: roots.access(&context.data), origin: None };
             telemetry::log_panics();
             let import: RunImport<'_> = &|spec, origin, observer| import::job::run(spec, origin, (observer, context));
             return Ok(jobs::child::main(&place, &context.backends()?, import)?);

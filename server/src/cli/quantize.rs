@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use server::finetune::FinetuneContext;
 use server::quantize::{self, QuantizeSpec, QuantizedModel};
+use server::run_context::RunContext;
 use server::store::ModelName;
 use trainer::data::FileAccess;
 use trainer::quantize::{QuantizationReport, QuantizeOptions, VariantKind, VariantReport};
@@ -56,7 +56,7 @@ pub(super) fn run(args: &QuantizeArgs, context: &CommandContext) -> Result<()> {
     let dataset = args.dataset.locate(&args.data, context, &mut progress)?.into();
     let spec = QuantizeSpec { model: args.name.clone(), version: args.version, dataset, options: args.options };
     // The user's own command reads what the user may read.
-    let place = FinetuneContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
+    let place = RunContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
     let quantized = quantize::run(&place, &spec, &context.backends()?, &mut progress);
     progress.finish();
     let QuantizedModel { name, version, source, quantized } = quantized?;

@@ -8,8 +8,8 @@ use trainer::events::Observer;
 use utoipa::ToSchema;
 
 use crate::datasets::{JobDataset, MissingSnapshot};
-use crate::failure::is_full_disk;
-use crate::finetune::{FinetuneContext, STORAGE_FULL, STORE_FAILED};
+use crate::failure::{STORAGE_FULL, STORE_FAILED, is_full_disk};
+use crate::run_context::RunContext;
 use crate::runtime::Backends;
 use crate::store::{ModelName, ModelStore, StoreError, StoredModel};
 
@@ -82,7 +82,7 @@ impl EvaluateFailure {
 /// # Errors
 /// [`EvaluateFailure`].
 pub fn run(
-    context: &FinetuneContext,
+    context: &RunContext,
     spec: &EvaluateSpec,
     backends: &Backends,
     observer: &mut dyn Observer,
@@ -108,7 +108,7 @@ pub fn run(
 ///
 /// # Errors
 /// [`EvaluateFailure`] naming the model, option, class or path.
-pub fn check(context: &FinetuneContext, spec: &EvaluateSpec) -> Result<(), EvaluateFailure> {
+pub fn check(context: &RunContext, spec: &EvaluateSpec) -> Result<(), EvaluateFailure> {
     spec.options.validate()?;
     if stored(context, spec)?.spec.labels.is_none() {
         return Err(EvaluateError::Backbone(spec.model.to_string()).into());
@@ -122,7 +122,7 @@ pub fn check(context: &FinetuneContext, spec: &EvaluateSpec) -> Result<(), Evalu
     }
 }
 
-fn stored(context: &FinetuneContext, spec: &EvaluateSpec) -> Result<StoredModel, StoreError> {
+fn stored(context: &RunContext, spec: &EvaluateSpec) -> Result<StoredModel, StoreError> {
     let store = ModelStore::open(&context.data.models_dir())?;
     let version = store.resolve(&spec.model, spec.version)?;
     store.read(&spec.model, version)

@@ -7,9 +7,10 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::{FinetuneContext, FinetuneFailure, FinetuneSpec, check};
+use super::{FinetuneFailure, FinetuneSpec, check};
 use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
 use crate::quantize::{self, QuantizeFailure, QuantizeSpec};
+use crate::run_context::RunContext;
 
 /// How long the check of a request may hold up its answer.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -19,14 +20,14 @@ const CHECKS: usize = 4;
 /// Refuses jobs that cannot succeed; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct JobChecker {
-    context: Arc<FinetuneContext>,
+    context: Arc<RunContext>,
     permits: Arc<Semaphore>,
 }
 
 impl JobChecker {
     /// Checks requests against this data folder and these data roots.
     #[must_use]
-    pub fn new(context: FinetuneContext) -> Self {
+    pub fn new(context: RunContext) -> Self {
         Self { context: Arc::new(context), permits: Arc::new(Semaphore::new(CHECKS)) }
     }
 
@@ -61,7 +62,7 @@ impl JobChecker {
 
     async fn within_time<E: Send + 'static>(
         &self,
-        check: impl FnOnce(&FinetuneContext) -> Result<(), E> + Send + 'static,
+        check: impl FnOnce(&RunContext) -> Result<(), E> + Send + 'static,
     ) -> Result<(), E> {
         let (context, permits) = (self.context.clone(), self.permits.clone());
         let work = async move {

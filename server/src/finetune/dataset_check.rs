@@ -8,9 +8,10 @@ use trainer::finetune::{self as training, Base, FinetuneOptions, Task};
 use trainer::metrics::ImageAnswer;
 use utoipa::ToSchema;
 
-use super::{FinetuneContext, FinetuneFailure};
+use super::FinetuneFailure;
 use crate::config::DataDir;
 use crate::datasets::{DatasetFindings, JobDataset};
+use crate::run_context::RunContext;
 use crate::runtime::{Backends, SelectedEngine};
 use crate::store::{ModelName, ModelStore};
 
@@ -40,7 +41,7 @@ pub struct DatasetCheck {
 /// # Errors
 /// [`FinetuneFailure`] if the data set or the model cannot be read.
 pub fn check_dataset(
-    context: &FinetuneContext,
+    context: &RunContext,
     spec: &CheckSpec,
     backends: &Backends,
     observer: &mut dyn Observer,

@@ -8,7 +8,7 @@ mod plan;
 use onnx::{FeatureExtractorError, ModelFile};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use trainer::data::{ArchiveError, DatasetError, FileAccess, OpenOptions};
+use trainer::data::{ArchiveError, DatasetError, OpenOptions};
 use trainer::evaluate::EvaluateError;
 use trainer::events::{Event, Observer};
 use trainer::finetune::report::FinetuneReport;
@@ -16,13 +16,13 @@ use trainer::finetune::{self as training, Base, DeployDecision, FinetuneError, F
 use trainer::quantize::{ModelPrecision, QuantizationError, QuantizeOptions, Quantized};
 use utoipa::ToSchema;
 
-use crate::config::DataDir;
 use crate::datasets::{JobDataset, MissingSnapshot};
-use crate::failure::{chain, is_full_disk};
+use crate::failure::{STORAGE_FULL, STORE_FAILED, chain, is_full_disk};
 use crate::outbound::HttpUrl;
 use crate::quantize::{QuantizeFailure, QuantizeInput, quantize};
+use crate::run_context::RunContext;
 use crate::runtime::Backends;
-use crate::store::{Artifacts, JobOrigin, ModelName, ModelStore, Publication, StoreError};
+use crate::store::{Artifacts, ModelName, ModelStore, Publication, StoreError};
 pub use checker::JobChecker;
 pub use dataset_check::{CheckSpec, DatasetCheck, LabelCheck, check_dataset};
 use deploy::{Candidate, decide};
@@ -55,28 +55,6 @@ pub struct FinetuneSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, format = "uri", max_length = 2048, example = "https://hooks.example.org/graft")]
     pub webhook: Option<HttpUrl>,
-}
-
-/// The code of a failure of the store.
-pub(crate) const STORE_FAILED: &str = "store_failed";
-/// The code of a disk that took no more.
-pub(crate) const STORAGE_FULL: &str = "storage_full";
-
-/// Whether another attempt may not meet a failure with this code: there may be room on the disk by then.
-#[must_use]
-pub fn is_transient(code: &str) -> bool {
-    [STORE_FAILED, STORAGE_FULL].contains(&code)
-}
-
-/// Where a fine-tune finds its base and its images.
-#[derive(Debug, Clone)]
-pub struct FinetuneContext {
-    /// The data folder, with the base in it.
-    pub data: DataDir,
-    /// The files that images may be read from.
-    pub access: FileAccess,
-    /// The job that it is for, whose model is published once.
-    pub origin: Option<JobOrigin>,
 }
 
 /// A published model.
@@ -146,7 +124,7 @@ impl From<DatasetError> for FinetuneFailure {
 /// # Errors
 /// [`FinetuneFailure`]; the store is unchanged then.
 pub fn run(
-    context: &FinetuneContext,
+    context: &RunContext,
     spec: &FinetuneSpec,
     backends: &Backends,
     observer: &mut dyn Observer,
@@ -174,9 +152,7 @@ pub fn run(
     let quantized = match spec.options.precision {
         ModelPrecision::F32 => None,
         ModelPrecision::Auto => {
-            let FinetuneOptions { bad_files, max_megapixels, .. } = spec.options;
-            let options = QuantizeOptions { bad_files, max_megapixels, ..QuantizeOptions::default() };
-            let (name, dataset) = (&spec.name, &spec.dataset);
+            let (name, dataset, options) = (&spec.name, &spec.dataset, quantize_options(&spec.options));
             let input = QuantizeInput { name, version: None, content: &content, golden: &golden, dataset, options };
             quantized(context, backends, &input, observer)?
         }
@@ -205,16 +181,28 @@ pub fn run(
         (_, None) => store.publish(&spec.name, &artifacts),
         (_, Some(publication)) => store.publish_once(&spec.name, &artifacts, publication),
     };
-    let version = version.map_err(|error| match error {
+    Ok(PublishedModel { name: spec.name.clone(), version: version.map_err(unpublished)?, report })
+}
+
+/// Why the store took no version: a job that may not publish any more was stopped.
+fn unpublished(error: StoreError) -> FinetuneFailure {
+    match error {
         StoreError::Withdrawn => FinetuneError::Stopped.into(),
-        error => FinetuneFailure::from(error),
-    })?;
-    Ok(PublishedModel { name: spec.name.clone(), version, report })
+        error => error.into(),
+    }
+}
+
+fn quantize_options(options: &FinetuneOptions) -> QuantizeOptions {
+    QuantizeOptions {
+        bad_files: options.bad_files,
+        max_megapixels: options.max_megapixels,
+        ..QuantizeOptions::default()
+    }
 }
 
 /// The variants of a new model. One that cannot have them is published without: the training was not for nothing.
 fn quantized(
-    context: &FinetuneContext,
+    context: &RunContext,
     backends: &Backends,
     input: &QuantizeInput<'_>,
     observer: &mut dyn Observer,
@@ -236,7 +224,7 @@ fn quantized(
 ///
 /// # Errors
 /// [`FinetuneFailure`] naming the model, option, class or path.
-pub fn check(context: &FinetuneContext, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
+pub fn check(context: &RunContext, spec: &FinetuneSpec) -> Result<(), FinetuneFailure> {
     spec.options.validate()?;
     spec.deploy.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;

@@ -6,8 +6,9 @@ use trainer::events::Observer;
 use trainer::finetune::{self as training, Base, Task, TrainingPlan};
 use utoipa::ToSchema;
 
-use super::{FinetuneContext, FinetuneFailure, FinetuneSpec};
+use super::{FinetuneFailure, FinetuneSpec};
 use crate::datasets::DatasetFindings;
+use crate::run_context::RunContext;
 use crate::runtime::Backends;
 use crate::store::ModelStore;
 
@@ -32,7 +33,7 @@ pub struct FinetunePlan {
 /// # Errors
 /// [`FinetuneFailure`] for what [`run`](super::run) refuses as well, but for files that cannot be used, which are named.
 pub fn plan(
-    context: &FinetuneContext,
+    context: &RunContext,
     spec: &FinetuneSpec,
     backends: &Backends,
     observer: &mut dyn Observer,

@@ -13,7 +13,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Frame;
 
 use super::fields;
-use super::status::STATUS;
 use crate::http::extract::ContentCoding;
 use crate::http::middleware::body::Intake;
 use crate::http::problem::{ApiError, Code};
@@ -22,6 +21,7 @@ use crate::http::state::AppState;
 /// "Length-Prefixed-Message → Compressed-Flag Message-Length Message": one byte, and four of the length, big-endian.
 const PREFIX: usize = 5;
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+pub(super) const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 /// How messages of clients may be compressed.

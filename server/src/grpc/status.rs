@@ -11,10 +11,9 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use prost::Message;
 
-use super::frame::{is_grpc, without_message};
+use super::frame::{STATUS, is_grpc, without_message};
 use crate::http::problem::{ApiError, Code, RpcStatus};
 
-pub(super) const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// A `google.rpc.Status` with more than a text.
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");

@@ -10,6 +10,7 @@ pub(crate) mod middleware;
 pub mod problem;
 pub mod record;
 pub mod router;
+pub(crate) mod routes;
 pub mod state;
 mod ui;
 pub mod v1;

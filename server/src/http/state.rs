@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::datasets::DatasetStore;
 use crate::explain::Explanations;
-use crate::finetune::{FinetuneContext, JobChecker};
+use crate::finetune::JobChecker;
 use crate::http::budget::ByteBudget;
 use crate::http::middleware::refusals::RefusalLog;
 use crate::imports::ImportFolders;
@@ -21,6 +21,7 @@ use crate::inference::{AnswerCache, Decoder, InferenceOptions, MemoryOptions, Re
 use crate::jobs::{ChildCommand, JobsHandle, Planner};
 use crate::label_studio::{LabelStudioOptions, Trainings};
 use crate::metrics::{Metrics, resident_bytes};
+use crate::run_context::RunContext;
 use crate::runtime::SelectedEngine;
 use crate::store::{ModelStore, StoreError};
 use crate::trials::Trials;
@@ -196,7 +197,7 @@ impl AppState {
             webhooks: config.webhooks.resolve()?,
             engine,
             datasets: DatasetStore::new(config.data.clone(), config.datasets.clone()),
-            checker: JobChecker::new(FinetuneContext {
+            checker: JobChecker::new(RunContext {
                 data: config.data.clone(),
                 access: config.roots.access(&config.data),
                 origin: None,

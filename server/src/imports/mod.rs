@@ -16,7 +16,7 @@ use thiserror::Error;
 use trainer::events::Observer;
 use utoipa::ToSchema;
 
-use crate::finetune::{STORAGE_FULL, STORE_FAILED};
+use crate::failure::{STORAGE_FULL, STORE_FAILED};
 use crate::store::{JobOrigin, ModelName};
 pub use folder::{ImportFolders, IncomingFile, IncomingFolder};
 

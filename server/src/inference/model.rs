@@ -7,31 +7,29 @@ use futures_util::future::try_join_all;
 use models::preprocess::{ImageError, PreparedImage};
 use models::spec::ScoreSpec;
 use models::{Labels, Preprocess};
-use onnx::{EngineError, EngineSet};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use trainer::evaluate::TestViews;
 use trainer::quantize::VariantKind;
 
-use super::admission::{Admission, QueuePermit};
+use super::admission::{Admission, QueuePermit, Throughput};
 use super::answers::ModelAnswers;
 use super::decoder::{DecodeContext, Decoder};
 use super::lanes::Lanes;
+use super::opener::Opener;
 use super::plan::{PlanInput, ServingPlan};
 use super::providers::{Providers, RehearsedEngines};
+use super::queue::{ImageLogits, QueuedImage};
 use super::rehearsal::Rehearsal;
 use super::turns::ModelTurns;
 use super::variants::{VariantChoice, VariantContext, choose};
-use super::worker::{ImageLogits, QueuedImage, RunClock, Worker};
+use super::worker::{RunClock, Worker};
 use super::{InferenceError, InferenceOptions};
 use crate::allocator;
 use crate::failure::panic_message;
 use crate::metrics::ModelMetrics;
 use crate::store::{ModelName, ModelStore, StoredModel};
-
-/// Opens engines on the bytes of an ONNX file.
-pub(crate) type Opener = Arc<dyn Fn(&[u8]) -> Result<EngineSet, EngineError> + Send + Sync>;
 
 /// A model that has passed its self-test and answers. Its worker ends when the last reference is gone and what was queued
 /// is answered.
@@ -135,6 +133,44 @@ impl InferenceResult {
     }
 }
 
+/// Engines that reproduce the recorded answers.
+struct OpenedEngines {
+    lanes: Lanes,
+    plan: ServingPlan,
+    /// What they take in memory.
+    memory: u64,
+}
+
+impl ModelStarter {
+    /// Chooses the variant of a version that answers, and opens, tests and times its engines.
+    fn open_engines(self, stored: StoredModel, throughput: &Throughput) -> Result<OpenedEngines, String> {
+        let Self { providers, open_wide, store, options, .. } = self;
+        let InferenceOptions { max_batch, profile, max_accuracy_drop, .. } = options;
+        let context = VariantContext { open: &open_wide, store: &store, max_batch, max_accuracy_drop };
+        let VariantChoice { faster, statuses } = choose(&stored, &context);
+        let stored = faster.unwrap_or(stored);
+        let resident = || {
+            allocator::trim();
+            (options.memory.resident)()
+        };
+        let before = resident();
+        let rehearsal = Rehearsal { model: &stored, profile, max_batch, throughput };
+        let RehearsedEngines { mut engines, run, provider } = providers.open(&rehearsal)?;
+        let obstacle = engines.obstacle.take();
+        if let Some(obstacle) = &obstacle {
+            tracing::warn!(model = %stored.name, obstacle, "its images run one after another");
+        }
+        let lanes = Lanes::new(engines, run.profile);
+        let variants = (stored.variant, statuses);
+        let plan = ServingPlan::new(PlanInput { asked: profile, run, obstacle, provider, variants });
+        let memory = plausible(resident().saturating_sub(before), stored.onnx.len() as u64);
+        // The file and the golden images are not needed any more.
+        drop(stored);
+        allocator::trim();
+        Ok(OpenedEngines { lanes, plan, memory })
+    }
+}
+
 impl Model {
     /// Opens the engine, tests it, and starts its worker. An error is the reason why it cannot serve.
     pub(super) async fn start(stored: StoredModel, starter: &ModelStarter) -> Result<Self, String> {
@@ -142,39 +178,14 @@ impl Model {
         let scores = Arc::new(stored.spec.scores.clone());
         let preprocess = Arc::new(stored.spec.preprocess.clone());
         let (name, version, classes) = (stored.name.clone(), stored.version, labels.len());
-        let ModelStarter { providers, open_wide, store, options, turns, .. } = starter.clone();
+        let ModelStarter { options, turns, .. } = starter.clone();
         // While a batch runs, the next one is decoded, and the decoders go on.
         let decoded = 2 * options.max_batch + options.decoders;
         let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
-        let tested = admission.clone();
-        let (metrics, answers) = (options.metrics.clone(), options.answers.of_model());
-        let (max_batch, profile, max_accuracy_drop) = (options.max_batch, options.profile, options.max_accuracy_drop);
-        let opened = spawn_blocking(move || {
-            let context = VariantContext { open: &open_wide, store: &store, max_batch, max_accuracy_drop };
-            let VariantChoice { faster, statuses } = choose(&stored, &context);
-            let stored = faster.unwrap_or(stored);
-            let resident = || {
-                allocator::trim();
-                (options.memory.resident)()
-            };
-            let before = resident();
-            let throughput = tested.throughput();
-            let rehearsal = Rehearsal { model: &stored, profile, max_batch, throughput };
-            let RehearsedEngines { mut engines, run, provider } = providers.open(&rehearsal)?;
-            let obstacle = engines.obstacle.take();
-            if let Some(obstacle) = &obstacle {
-                tracing::warn!(model = %stored.name, obstacle, "its images run one after another");
-            }
-            let lanes = Lanes::new(engines, run.profile);
-            let variants = (stored.variant, statuses);
-            let plan = ServingPlan::new(PlanInput { asked: profile, run, obstacle, provider, variants });
-            let memory = plausible(resident().saturating_sub(before), stored.onnx.len() as u64);
-            // The file and the golden images are not needed any more.
-            drop(stored);
-            allocator::trim();
-            Ok::<_, String>((lanes, plan, memory))
-        });
-        let (lanes, plan, memory) = opened.await.unwrap_or_else(|error| Err(ended(error)))?;
+        let (metrics, answers, max_batch) = (options.metrics, options.answers.of_model(), options.max_batch);
+        let (starter, tested) = (starter.clone(), admission.clone());
+        let opened = spawn_blocking(move || starter.open_engines(stored, tested.throughput()));
+        let OpenedEngines { lanes, plan, memory } = opened.await.unwrap_or_else(|error| Err(ended(error)))?;
         plan.log(&name, version);
         let kind = lanes.kind().ok_or("it has no engine")?;
         let metrics = metrics.of_model(name.as_str(), version, &kind.to_string());

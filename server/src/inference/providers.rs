@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::admission::Throughput;
 use super::lanes::RunProfile;
-use super::model::Opener;
+use super::opener::Opener;
 use super::race::race;
 use super::rehearsal::{Rehearsal, RunPlan};
 use super::variants::WORTH;

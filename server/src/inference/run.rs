@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::InferenceError;
 use super::lanes::LaneEngine;
+use super::queue::{ImageLogits, QueuedImage};
 use super::turns::ModelTurn;
-use super::worker::{ImageLogits, QueuedImage};
 use crate::failure::panic_message;
 use crate::metrics::{ModelMetrics, Stage};
 

@@ -11,7 +11,7 @@ use trainer::quantize::{VariantAccuracy, VariantKind};
 use utoipa::ToSchema;
 
 use super::admission::Throughput;
-use super::model::Opener;
+use super::opener::Opener;
 use super::race::race;
 use super::self_test::self_test;
 use crate::store::{ModelStore, StoreError, StoredModel, VariantRecord};

@@ -23,9 +23,10 @@ use super::spec::JobSpec;
 use super::thinning::{Thinning, Worth};
 use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
 use crate::failure::chain;
-use crate::finetune::{self, CheckSpec, FinetuneContext, FinetuneFailure, FinetuneSpec, PublishedModel};
+use crate::finetune::{self, CheckSpec, FinetuneFailure, FinetuneSpec, PublishedModel};
 use crate::imports::{ImportFailure, ImportSummary, RunImport};
 use crate::quantize::{self, QuantizeFailure, QuantizeSpec, QuantizedModel};
+use crate::run_context::RunContext;
 use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
@@ -50,7 +51,7 @@ pub enum ChildError {
 ///
 /// # Errors
 /// [`ChildError`] when it was not started by a server, or the server has gone.
-pub fn main(context: &FinetuneContext, backends: &Backends, import: RunImport<'_>) -> Result<ExitCode, ChildError> {
+pub fn main(context: &RunContext, backends: &Backends, import: RunImport<'_>) -> Result<ExitCode, ChildError> {
     let control = Arc::new(Control::default());
     let order = listen(control.clone()).recv().map_err(|_| ChildError::NoJob)?;
     // Set before any thread of the training is started, because each inherits it. Without it training is only ruder.
@@ -63,7 +64,7 @@ pub fn main(context: &FinetuneContext, backends: &Backends, import: RunImport<'_
     let mut reporter = Reporter { control, metrics: Value::Null, started, thinning, estimator };
     let message = match order {
         Order::Job { spec, origin } => {
-            let context = FinetuneContext { origin: Some(origin.clone()), ..context.clone() };
+            let context = RunContext { origin: Some(origin.clone()), ..context.clone() };
             match &*spec {
                 JobSpec::Finetune(spec) => finetune(&context, spec, backends, &mut reporter),
                 JobSpec::Evaluate(spec) => evaluate(&context, spec, backends, &mut reporter),
@@ -78,12 +79,7 @@ pub fn main(context: &FinetuneContext, backends: &Backends, import: RunImport<'_
     Ok(if matches!(message, ChildMessage::Failed { .. }) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn finetune(
-    context: &FinetuneContext,
-    spec: &FinetuneSpec,
-    backends: &Backends,
-    reporter: &mut Reporter,
-) -> ChildMessage {
+fn finetune(context: &RunContext, spec: &FinetuneSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
     match finetune::run(context, spec, backends, reporter) {
         Ok(PublishedModel { name, version, report }) => {
             let (metrics, deployment) = (reporter.metrics.take(), report.deployment);
@@ -95,7 +91,7 @@ fn finetune(
     }
 }
 
-fn plan(context: &FinetuneContext, spec: &FinetuneSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
+fn plan(context: &RunContext, spec: &FinetuneSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
     match finetune::plan(context, spec, backends, reporter) {
         Ok(plan) => ChildMessage::Planned { plan: Box::new(plan) },
         Err(failure) => failed(failure.code(), &failure),
@@ -110,19 +106,14 @@ fn offer_memory() {
     }
 }
 
-fn check(context: &FinetuneContext, spec: &CheckSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
+fn check(context: &RunContext, spec: &CheckSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
     match finetune::check_dataset(context, spec, backends, reporter) {
         Ok(check) => ChildMessage::Checked { check: Box::new(check) },
         Err(failure) => failed(failure.code(), &failure),
     }
 }
 
-fn evaluate(
-    context: &FinetuneContext,
-    spec: &EvaluateSpec,
-    backends: &Backends,
-    reporter: &mut Reporter,
-) -> ChildMessage {
+fn evaluate(context: &RunContext, spec: &EvaluateSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
     match evaluate::run(context, spec, backends, reporter) {
         Ok(report) => {
             let (model, version) = (report.model.clone(), report.version.unwrap_or_default());
@@ -135,12 +126,7 @@ fn evaluate(
     }
 }
 
-fn quantize(
-    context: &FinetuneContext,
-    spec: &QuantizeSpec,
-    backends: &Backends,
-    reporter: &mut Reporter,
-) -> ChildMessage {
+fn quantize(context: &RunContext, spec: &QuantizeSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
     match quantize::run(context, spec, backends, reporter) {
         Ok(QuantizedModel { name, version, quantized, .. }) => {
             let (metrics, quantization) = (reporter.metrics.take(), Some(Box::new(quantized.report)));

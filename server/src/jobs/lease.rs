@@ -15,7 +15,7 @@ use super::record::{JobError, JobId, JobRecord, JobResult};
 use super::schema::{claimable, is_import};
 use super::spec::JobQueue;
 use super::store::Jobs;
-use crate::database::now;
+use crate::database::{millis, now};
 
 /// A job that this server owns for the time of a lease.
 #[derive(Debug, Clone, PartialEq)]
@@ -330,10 +330,6 @@ fn bounded(event: &Event) -> Event {
         message.push('…');
     }
     event
-}
-
-pub(super) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::error::JobsError;
-use super::lease::millis;
 use super::record::JobRecord;
 use super::spec::JobSpec;
 use super::store::Jobs;
-use crate::database::{damaged, now, number};
+use crate::database::{damaged, millis, now, number};
 use crate::outbound::HttpUrl;
 
 /// A message that is due.

@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::evaluate::EvaluateSpec;
-use crate::finetune::{FinetuneSpec, STORAGE_FULL, is_transient};
+use crate::failure::{STORAGE_FULL, is_transient};
+use crate::finetune::FinetuneSpec;
 use crate::imports::ImportSpec;
 use crate::quantize::QuantizeSpec;
 

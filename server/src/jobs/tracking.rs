@@ -7,10 +7,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::JobsError;
-use super::lease::millis;
 use super::record::{JobId, JobRecord};
 use super::store::Jobs;
-use crate::database::now;
+use crate::database::{millis, now};
 
 /// A job whose record is not complete.
 #[derive(Debug, Clone, PartialEq)]

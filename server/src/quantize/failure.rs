@@ -5,8 +5,7 @@ use trainer::evaluate::EvaluateError;
 use trainer::quantize::QuantizationError;
 
 use crate::datasets::MissingSnapshot;
-use crate::failure::is_full_disk;
-use crate::finetune::{STORAGE_FULL, STORE_FAILED};
+use crate::failure::{STORAGE_FULL, STORE_FAILED, is_full_disk};
 use crate::store::StoreError;
 
 /// Why there is no quantized model.

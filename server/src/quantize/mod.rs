@@ -13,8 +13,8 @@ use trainer::quantize::{self as quantization, QuantizationError, QuantizeOptions
 use utoipa::ToSchema;
 
 use crate::datasets::JobDataset;
-use crate::finetune::FinetuneContext;
 use crate::optional::not_null;
+use crate::run_context::RunContext;
 use crate::runtime::Backends;
 use crate::store::{Artifacts, ModelName, ModelStore, Publication, StoreError};
 pub use failure::QuantizeFailure;
@@ -58,7 +58,7 @@ pub struct QuantizedModel {
 /// # Errors
 /// [`QuantizeFailure`]; the store is unchanged then.
 pub fn run(
-    context: &FinetuneContext,
+    context: &RunContext,
     spec: &QuantizeSpec,
     backends: &Backends,
     observer: &mut dyn Observer,
@@ -120,7 +120,7 @@ pub(crate) struct QuantizeInput<'a> {
 
 /// Quantizes a model and stores nothing.
 pub(crate) fn quantize(
-    context: &FinetuneContext,
+    context: &RunContext,
     backends: &Backends,
     input: &QuantizeInput<'_>,
     observer: &mut dyn Observer,
@@ -157,7 +157,7 @@ pub(crate) fn quantize(
 ///
 /// # Errors
 /// [`QuantizeFailure`] naming the model, option, class or path.
-pub fn check(context: &FinetuneContext, spec: &QuantizeSpec) -> Result<(), QuantizeFailure> {
+pub fn check(context: &RunContext, spec: &QuantizeSpec) -> Result<(), QuantizeFailure> {
     spec.options.validate()?;
     let store = ModelStore::open(&context.data.models_dir())?;
     store.refuse_built_in(&spec.model)?;

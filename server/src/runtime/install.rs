@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +14,7 @@ use models::files::write_atomically;
 use onnx::engine::ort;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use trainer::backend::OneDnnError;
+use trainer::backend::{OneDnn, OneDnnError};
 
 use super::Library;
 use super::library::Wheel;
@@ -112,6 +113,19 @@ impl Wheel {
     /// The names of the files that are taken out of it, the library last.
     fn files(&self) -> impl Iterator<Item = &'static str> {
         self.companions.iter().copied().chain([self.library])
+    }
+}
+
+impl Library {
+    /// Loads a file to see whether it loads. Both loaders first check that an ELF file is complete: the system's loader
+    /// maps a truncated one, and the process dies later of a bus error.
+    fn load(self, path: &Path) -> Result<(), InstallError> {
+        match self {
+            Self::OnnxRuntime => drop(ort::load(path, NonZeroUsize::MIN)?),
+            Self::OneDnn => drop(OneDnn::load(path)?),
+            Self::OpenVino => ort::load_openvino(path)?,
+        }
+        Ok(())
     }
 }
 

@@ -1,13 +1,5 @@
 //! The native libraries: their packages, and where to look for them.
 
-use std::num::NonZeroUsize;
-use std::path::Path;
-
-use onnx::engine::ort;
-use trainer::backend::OneDnn;
-
-use super::InstallError;
-
 /// A native library that graft loads at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Library {
@@ -210,16 +202,5 @@ impl Library {
             Self::OneDnn => &ONEDNN,
             Self::OpenVino => &OPENVINO,
         }
-    }
-
-    /// Loads a file to see whether it loads. Both loaders first check that an ELF file is complete: the system's loader
-    /// maps a truncated one, and the process dies later of a bus error.
-    pub(super) fn load(self, path: &Path) -> Result<(), InstallError> {
-        match self {
-            Self::OnnxRuntime => drop(ort::load(path, NonZeroUsize::MIN)?),
-            Self::OneDnn => drop(OneDnn::load(path)?),
-            Self::OpenVino => ort::load_openvino(path)?,
-        }
-        Ok(())
     }
 }

@@ -17,6 +17,8 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::client::{ClientWatch, Encryption};
+use super::protocol::Protocol;
+use super::signals::told;
 use super::socket::Socket;
 use super::stream::{ClientStream, Timeouts, Transport};
 #[cfg(feature = "grpc")]
@@ -38,27 +40,6 @@ pub(super) struct Routers {
     pub(super) interface: Router,
     /// What tells clients that speak HTTP to a port of HTTPS so.
     pub(super) https_only: Router,
-}
-
-/// What the clients of a port speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    /// HTTP/1.1.
-    Http,
-    /// gRPC, over HTTP/2.
-    #[cfg(feature = "grpc")]
-    Grpc,
-}
-
-impl Protocol {
-    /// Its name in the handshake of TLS.
-    pub(super) fn alpn(self) -> &'static [u8] {
-        match self {
-            Self::Http => b"http/1.1",
-            #[cfg(feature = "grpc")]
-            Self::Grpc => b"h2",
-        }
-    }
 }
 
 /// The client did not wait for its answer.
@@ -134,11 +115,6 @@ impl Connection {
         drop(permit);
         ended.map_err(Into::into)
     }
-}
-
-/// Waits until the server is told to stop. An error means that the sender is gone, and then the server is going too.
-pub(super) async fn told(stopped: &mut watch::Receiver<bool>) {
-    let _gone = stopped.wait_for(|stop| *stop).await;
 }
 
 /// Answers a request, or gives it up when its client has gone.

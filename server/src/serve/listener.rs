@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use super::connection::{Connection, Routers, told};
+use super::connection::{Connection, Routers};
+use super::signals::told;
 use super::stream::Timeouts;
 use super::tls::Certificates;
 use crate::config::HttpLimits;

@@ -4,6 +4,7 @@ mod client;
 mod connection;
 mod greeting;
 mod listener;
+mod protocol;
 mod signals;
 mod socket;
 mod stream;
@@ -34,9 +35,10 @@ use crate::runtime::SelectedEngine;
 use crate::telemetry::{self, TelemetryError};
 use crate::tracking::{Tracker, TrackingOptions};
 use crate::webhooks::WebhookSender;
-use connection::{Protocol, Routers, told};
+use connection::Routers;
 use listener::{ConnectionRoom, Listener};
-use signals::{Order, Signals, Stop};
+use protocol::Protocol;
+use signals::{Order, Signals, Stop, told};
 use tls::Certificates;
 
 /// How long work that cannot be interrupted may hold up the end of the process.

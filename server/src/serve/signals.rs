@@ -3,6 +3,7 @@
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// SIGTERM, SIGINT and SIGHUP, none of which ends the process by itself any more.
 pub(super) struct Signals {
@@ -55,4 +56,9 @@ impl Signals {
             }
         }
     }
+}
+
+/// Waits until the server is told to stop. An error means that the sender is gone, and then the server is going too.
+pub(super) async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _gone = stopped.wait_for(|stop| *stop).await;
 }

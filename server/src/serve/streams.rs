@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::Service;
 
-use super::connection::told;
+use super::signals::told;
 use super::stream::ClientStream;
 use crate::http::connection::{ConnectionState, Phase};
 use crate::metrics::ConnectionEnd;

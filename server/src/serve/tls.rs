@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-use super::connection::Protocol;
+use super::protocol::Protocol;
 use super::socket::Socket;
 use crate::config::AccessArgs;
 

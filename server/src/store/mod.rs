@@ -24,7 +24,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use models::weights::SafetensorsError;
-use models::{ModelSpec, Network, weights};
+use models::{ModelSpec, Network, files, weights};
 use onnx::ExportError;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -410,4 +410,14 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Writes a file of a version that is not published yet.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    files::write_new(path, bytes).map_err(StoreError::io(path))
+}
+
+/// Makes the names of such files durable.
+fn sync(folder: &Path) -> Result<(), StoreError> {
+    files::sync_folder(folder).map_err(StoreError::io(folder))
 }

@@ -1,7 +1,6 @@
 //! Publishes a version, whole or not at all.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -14,7 +13,9 @@ use trainer::quantize::Quantized;
 use super::WEIGHTS_FILE;
 use super::lock::WriteLock;
 use super::{Availability, BuiltIn, JobOrigin, Manifest, ModelName, ModelStore, StoreError, VariantRecord};
-use super::{GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, PICTURES_DIR, REPORT_FILE};
+use super::{
+    GOLDEN_DIR, GOLDEN_FILE, Golden, GoldenEntry, MANIFEST_FILE, MODEL_FILE, PICTURES_DIR, REPORT_FILE, sync, write,
+};
 
 /// The parts of a new version.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +115,7 @@ impl ModelStore {
         let quantization = quantized.map(|quantized| quantized.report.clone());
         let manifest = Manifest { published_at: Timestamp::now(), job, variants, quantization };
         write(&staging.path().join(MANIFEST_FILE), &json(&manifest)?)?;
-        sync_folder(staging.path())?;
+        sync(staging.path())?;
 
         let _lock = WriteLock::take(&model).map_err(StoreError::io(&model))?;
         if let Some(Publication { origin, permitted }) = publication {
@@ -158,7 +159,7 @@ fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
         for Picture { file_name, bytes } in *pictures {
             write(&pictures_dir.join(file_name), bytes)?;
         }
-        sync_folder(&pictures_dir)?;
+        sync(&pictures_dir)?;
     }
     let golden_dir = folder.join(GOLDEN_DIR);
     fs::create_dir(&golden_dir).map_err(StoreError::io(&golden_dir))?;
@@ -171,23 +172,9 @@ fn stage(folder: &Path, artifacts: &Artifacts<'_>) -> Result<(), StoreError> {
         noise: golden.noise,
     });
     write(&golden_dir.join(GOLDEN_FILE), &json(&entries.collect::<Vec<_>>())?)?;
-    sync_folder(&golden_dir)
-}
-
-/// A file survives a power failure only together with its name.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::io(folder))
+    sync(&golden_dir)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec_pretty(value).map_err(|error| StoreError::Weights(error.into()))
-}
-
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let write = || {
-        let mut file = File::create_new(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(StoreError::io(path))
 }

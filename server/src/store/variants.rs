@@ -7,8 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use trainer::quantize::{Variant, VariantAccuracy, VariantKind};
 
-use super::publish::{sync_folder, write};
-use super::{Golden, MODEL_FILE, ModelName, ModelStore, StoreError, StoredModel, read};
+use super::{Golden, MODEL_FILE, ModelName, ModelStore, StoreError, StoredModel, read, sync, write};
 
 /// The files of the variants.
 const VARIANTS_DIR: &str = "variants";
@@ -40,7 +39,7 @@ impl VariantRecord {
         for Variant { kind, onnx, .. } in variants {
             write(&folder.join(file_name(*kind)), onnx)?;
         }
-        sync_folder(&folder)?;
+        sync(&folder)?;
         let record = |variant: &Variant| Self {
             variant: variant.kind,
             bytes: variant.onnx.len() as u64,

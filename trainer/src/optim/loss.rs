@@ -109,10 +109,10 @@ fn loss(logits: &[f32], classes: usize, whole: f64, target: impl Fn(usize, usize
         let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let relative = |logit: f32| f64::from(logit) - f64::from(highest);
         let exponentials: f64 = row.iter().map(|&logit| relative(logit).exp()).sum();
-        let normaliser = exponentials.ln();
+        let normalizer = exponentials.ln();
         let targets: f64 = (0..classes).map(|class| target(image, class)).sum();
         for (class, (&logit, gradient)) in row.iter().zip(gradient).enumerate() {
-            let (logarithm, target) = (relative(logit) - normaliser, target(image, class));
+            let (logarithm, target) = (relative(logit) - normalizer, target(image, class));
             // A class that is no target adds nothing, even where its logarithm is infinite.
             sum -= if target == 0.0 { 0.0 } else { target * logarithm };
             *gradient = ((logarithm.exp() * targets - target) / whole) as f32;

@@ -158,13 +158,9 @@ impl Plan {
         if let Some(steps) = options.steps {
             options.epochs = steps.div_ceil(steps_per_epoch);
         }
-        let counts = PlanCounts {
-            training: training.len(),
-            validation: validation.len(),
-            test: test.len(),
-            steps_per_epoch,
-            steps: options.steps.unwrap_or(options.epochs.saturating_mul(steps_per_epoch)),
-        };
+        let steps = options.steps.unwrap_or(options.epochs.saturating_mul(steps_per_epoch));
+        let [train, val, tested] = [&training, &validation, &test].map(|samples| samples.len());
+        let counts = PlanCounts { training: train, validation: val, test: tested, steps_per_epoch, steps };
         let loader = LoaderSpec { preprocess: &preprocess, options: &options, loading };
         let images = |samples: &Arc<[Sample]>, augmentation| loader.images(samples, augmentation);
         let plain = |samples: &Arc<[Sample]>| {

@@ -117,7 +117,7 @@ fn prepared(imported: Option<ImportedModel>, facts: &FileFacts, size: [u32; 2]) 
     match (imported, &facts.known) {
         (_, Some(known)) if known.is_unclear() => Ok(None),
         (Some(imported), known) if imported.spec.is_some() || known.is_some() => {
-            Ok(Some(Preparation::of_known(&NetworkDraft::of_onnx(imported, facts)?)?.to_string()))
+            Ok(Some(NetworkDraft::of_onnx(imported, facts)?.known_preparation()?.to_string()))
         }
         (None, Some(known)) => Ok(Some(Preparation::of_source(known, size)?.to_string())),
         _ => Ok(None),
@@ -127,7 +127,7 @@ fn prepared(imported: Option<ImportedModel>, facts: &FileFacts, size: [u32; 2]) 
 fn describe(graph: &Graph, report: &mut FileReport) {
     let counts = graph.counts();
     let (input, output_shape) = (graph.shape(graph.input()), graph.shape(graph.output()));
-    let names: Vec<&str> = zoo::recognise(graph).iter().map(|row| row.name()).collect();
+    let names: Vec<&str> = zoo::recognize(graph).iter().map(|row| row.name()).collect();
     report.architecture = (!names.is_empty()).then(|| names.join(" or "));
     let head = if report.headless { "headless backbone" } else { "classifier" };
     report.network = Some(format!(
@@ -145,7 +145,7 @@ fn stored(network: Network, report: &mut FileReport) -> Result<()> {
     report.headless = network.spec.labels.is_none();
     describe(&network.graph, report);
     report.labels = network.spec.labels.as_ref().map(|labels| labels.names().to_vec());
-    report.preprocess = Some(Preparation::of_known(&NetworkDraft::of_network(network))?.to_string());
+    report.preprocess = Some(NetworkDraft::of_network(network).known_preparation()?.to_string());
     Ok(())
 }
 

@@ -170,8 +170,8 @@ fn import(args: &ImportArgs, session: &ImportSession<'_>) -> Result<u32> {
             }
         },
     };
-    let draft = draft.labelled(labels).with_context(named)?;
-    let mut preparation = args.preparation.resolve(&draft).with_context(named)?;
+    let draft = draft.labeled(labels).with_context(named)?;
+    let mut preparation = draft.preparation(&args.preparation).with_context(named)?;
     if let Some(folder) = &args.verify {
         let file = |preparation: &Preparation| {
             let network = draft.network(preparation)?;

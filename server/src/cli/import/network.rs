@@ -6,10 +6,10 @@ use models::spec::ScoreSpec;
 use models::{Graph, Labels, ModelSpec, Network, Params, zoo};
 use onnx::ImportedModel;
 
-use super::Preparation;
 use super::facts::FileFacts;
 use super::labels::{self, NamedLabels};
 use super::origin::PreparationSource;
+use super::preparation::{Preparation, PreparationArgs};
 
 /// A network from its normalised image to its logits, and what its file says about the rest.
 #[derive(Debug, Clone)]
@@ -44,15 +44,15 @@ impl NetworkDraft {
         if let Some(spec) = spec {
             return Ok(Self::of_network(Network { graph, params, spec }));
         }
-        let recognised = zoo::recognise(&graph).first().map(|row| row.name().to_owned());
+        let recognized = zoo::recognize(&graph).first().map(|row| row.name().to_owned());
         let unnamed = || Some(producer).filter(|name| !name.is_empty()).unwrap_or("unnamed network".to_owned());
-        let architecture = recognised.unwrap_or_else(unnamed);
+        let architecture = recognized.unwrap_or_else(unnamed);
         let (graph, params) = channels::from_gray(&graph, &params)?;
         Ok(Self { graph, params, architecture, labels: facts.labels.clone(), scores, known: facts.known.clone() })
     }
 
     /// With these class names if any are given, otherwise with the file's own, or numbers.
-    pub(in crate::cli) fn labelled(mut self, user_labels: Option<NamedLabels>) -> Result<Self> {
+    pub(in crate::cli) fn labeled(mut self, user_labels: Option<NamedLabels>) -> Result<Self> {
         if self.scores.is_none() {
             if user_labels.is_some() {
                 bail!(
@@ -73,6 +73,16 @@ impl NetworkDraft {
     pub(in crate::cli) fn input(&self) -> Result<[u32; 2]> {
         let (_, height, width) = self.graph.chw(self.graph.input())?;
         Ok([u32::try_from(height)?, u32::try_from(width)?])
+    }
+
+    /// How its images are prepared: as asked, or as is known of it, or as torchvision does.
+    pub(in crate::cli::import) fn preparation(&self, asked: &PreparationArgs) -> Result<Preparation> {
+        asked.choose(self.known.as_ref(), self.input()?)
+    }
+
+    /// What is known of how its images are prepared, nothing changed.
+    pub(in crate::cli) fn known_preparation(&self) -> Result<Preparation> {
+        self.preparation(&PreparationArgs::default())
     }
 
     /// The network that takes pixels, with its images prepared like this.

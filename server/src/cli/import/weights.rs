@@ -27,7 +27,7 @@ impl NetworkDraft {
         let row = match (name, published) {
             (Some(name), _) => named(name)?,
             (None, Some(published)) => named(published.architecture)?,
-            (None, None) => recognised(&file.state)?,
+            (None, None) => recognized(&file.state)?,
         };
         let (graph, FittedWeights { params, naming }) = fitted(row, &file.state, size.unwrap_or(row.input()))?;
         session.line(format_args!("{}, with the names of {naming}, for {}", file.state.format, row.name()))?;
@@ -112,7 +112,7 @@ pub(in crate::cli) fn misfit(state: &StateDict) -> String {
 }
 
 /// The one network whose tensors these are.
-fn recognised(state: &StateDict) -> Result<Architecture> {
+fn recognized(state: &StateDict) -> Result<Architecture> {
     match fits(state)[..] {
         [row] => Ok(row),
         [] => bail!("{}", misfit(state)),

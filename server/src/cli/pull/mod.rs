@@ -13,7 +13,7 @@ use models::zoo::{self, PUBLISHED, PublishedWeights};
 use server::store::ModelName;
 
 use super::import::source::WeightsFile;
-use super::import::{ImportSession, NamedLabels, NetworkDraft, Preparation, PreparationSource};
+use super::import::{ImportSession, NamedLabels, NetworkDraft, PreparationSource};
 use super::{CommandContext, import, output};
 use config::Config;
 use hub::Hub;
@@ -65,8 +65,8 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
     let own = config.labels.or((classes == 1000).then(Labels::imagenet));
     draft.labels = own.map(|labels| NamedLabels::new(labels, repository.clone()));
     let labels = args.labels.as_ref().map(NamedLabels::read).transpose()?;
-    let draft = draft.labelled(labels)?;
-    let preparation = Preparation::of_known(&draft)?;
+    let draft = draft.labeled(labels)?;
+    let preparation = draft.known_preparation()?;
     output::line(format_args!("images are prepared {preparation}"))?;
     let name = match &args.name {
         Some(name) => name.clone(),

@@ -18,9 +18,8 @@ use tokio::time::{Sleep, timeout};
 use crate::http::budget::ByteBudget;
 use crate::http::connection::ConnectionState;
 use crate::http::problem::{ApiError, Code};
+use crate::http::routes::{MODELS_ROUTE, UPLOAD_ROUTE};
 use crate::http::state::AppState;
-use crate::http::v1::datasets::uploads::UPLOAD_ROUTE;
-use crate::http::v1::models::MODELS_ROUTE;
 
 /// A body that goes on arriving at this rate is not cut off.
 const BYTES_PER_SECOND: u64 = 16 << 10;

@@ -360,7 +360,7 @@ async fn jobs_that_are_not_there() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_honoured() {
+async fn an_idempotency_key_is_honored() {
     let server = TestServer::new().await;
     let folder = server.folder.path().join("photos");
     for class in ["a", "b"] {

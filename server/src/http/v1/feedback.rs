@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
-use super::classify::{Classification, ImageResult};
+use super::result::{Classification, ImageResult};
 use super::within;
 use crate::config::{CollectOptions, CollectPolicy};
 use crate::datasets::stored::{Addition, ClassifiedImage, Feedback, InboxImage, Label, file_name};

@@ -16,6 +16,7 @@ pub mod models;
 pub mod quantize;
 pub(in crate::http) mod refusal;
 pub mod report;
+pub mod result;
 pub mod trial;
 
 use std::ops::RangeInclusive;

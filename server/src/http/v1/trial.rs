@@ -8,7 +8,8 @@ use models::Labels;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::classify::{AnsweredImages, Classification, ClassifyForm, MOST_CLASSES, Timings, default_top_k, refuse_all};
+use super::classify::{AnsweredImages, ClassifyForm, MOST_CLASSES, default_top_k, refuse_all};
+use super::result::{Classification, Timings};
 use super::within;
 use crate::http::extract::{Images, Query};
 use crate::http::problem::{ApiError, Code, documents};

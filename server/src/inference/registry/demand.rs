@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout_at};
 
 use super::Registry;
-use super::lookup::{Found, LookupError};
+use super::lookup::{Classifier, LookupError};
 use super::scan::{LoadOrder, blocking};
 use crate::allocator;
 use crate::inference::model::Model;
@@ -57,8 +57,8 @@ impl Registry {
         let mut changes = self.0.changes.subscribe();
         loop {
             match self.find(Some(name.as_str()))? {
-                Found::Loaded(model) => return Ok(model),
-                Found::Unloaded(_) => self.request_load(name),
+                Classifier::Loaded(model) => return Ok(model),
+                Classifier::Unloaded(_) => self.request_load(name),
             }
             if timeout_at(deadline.into(), changes.changed()).await.is_err() {
                 return Err(LookupError::Loading(name.clone()));

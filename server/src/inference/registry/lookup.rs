@@ -50,14 +50,14 @@ pub enum LookupError {
 }
 
 /// A classifier that answers, or will once it is loaded.
-pub(super) enum Found {
+pub(super) enum Classifier {
     Loaded(Arc<Model>),
     Unloaded(ModelName),
 }
 
 impl Registry {
     /// Finds a classifier and notes that it is used.
-    pub(super) fn find(&self, name: Option<&str>) -> Result<Found, LookupError> {
+    pub(super) fn find(&self, name: Option<&str>) -> Result<Classifier, LookupError> {
         let slots = self.read();
         let (name, slot) = match name {
             Some(name) => named(&slots, name)?,
@@ -65,14 +65,14 @@ impl Registry {
         };
         slot.used.store(self.now(), Ordering::Relaxed);
         match (slot.state(), &slot.presence) {
-            (ModelState::Ready, Presence::Loaded(model)) => Ok(Found::Loaded(model.clone())),
+            (ModelState::Ready, Presence::Loaded(model)) => Ok(Classifier::Loaded(model.clone())),
             (ModelState::Backbone, _) => Err(LookupError::Backbone(name.clone())),
             (ModelState::Stopped, _) => Err(LookupError::Stopped(name.clone())),
             (ModelState::Failed, _) => {
                 let reason = slot.reason().unwrap_or_else(|| "it has failed".to_owned());
                 Err(LookupError::Failed { name: name.clone(), reason })
             }
-            (_, Presence::Unloaded(_) | Presence::Loading(_)) => Ok(Found::Unloaded(name.clone())),
+            (_, Presence::Unloaded(_) | Presence::Loading(_)) => Ok(Classifier::Unloaded(name.clone())),
             (_, Presence::Absent | Presence::Loaded(_)) => Err(LookupError::Loading(name.clone())),
         }
     }

@@ -20,13 +20,14 @@ use tokio::sync::watch;
 
 use super::InferenceOptions;
 use super::memory::MemoryBudget;
-use super::model::{Model, ModelStarter, Opener};
+use super::model::{Model, ModelStarter};
+use super::opener::Opener;
 use super::providers::{ProviderStatus, Providers, Rival};
 use super::status::{ModelState, ModelStatus, Slot};
 use super::turns::ModelTurns;
 use crate::runtime::{SelectedEngine, SelectedProviders};
 use crate::store::{ModelName, ModelStore};
-use lookup::{Found, Slots};
+use lookup::{Classifier, Slots};
 
 pub use comparison::VariantError;
 pub use lookup::LookupError;
@@ -165,8 +166,8 @@ impl Registry {
     /// [`LookupError`].
     pub async fn classifier(&self, name: Option<&str>, deadline: Instant) -> Result<Arc<Model>, LookupError> {
         match self.find(name)? {
-            Found::Loaded(model) => Ok(model),
-            Found::Unloaded(name) => self.load_on_demand(&name, deadline).await,
+            Classifier::Loaded(model) => Ok(model),
+            Classifier::Unloaded(name) => self.load_on_demand(&name, deadline).await,
         }
     }
 

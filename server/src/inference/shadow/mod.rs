@@ -5,6 +5,7 @@
 //! dropped and counted. Clients never see a shadow's answer.
 
 mod counts;
+mod record;
 mod report;
 mod worker;
 
@@ -18,11 +19,12 @@ use bytes::Bytes;
 use models::preprocess::Limits;
 use trainer::quantize::VariantKind;
 
-use super::model::{Model, Opener};
+use super::model::Model;
+use super::opener::Opener;
 use crate::metrics::{Metrics, ShadowOutcome};
 use crate::store::{ModelStore, ShadowSettings, StoredModel};
-use counts::ShadowRecord;
 pub use counts::{Disagreement, ShadowAnswer, ShadowCounts};
+use record::ShadowRecord;
 pub use report::{LatencyQuantiles, ShadowLatency, ShadowReport, ShadowState};
 use worker::ShadowWorker;
 

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use trainer::quantize::VariantKind;
 use utoipa::ToSchema;
 
-use super::counts::{Disagreement, ShadowCounts, ShadowRecord};
-use crate::store::ShadowSettings;
+use super::counts::{Disagreement, ShadowCounts};
 
 /// Whether a shadow answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -91,13 +90,6 @@ pub struct LatencyQuantiles {
     /// 95 of 100 runs take no longer.
     #[schema(example = 14.6)]
     pub p95: f64,
-}
-
-impl ShadowReport {
-    /// Of a shadow that has not begun.
-    pub(in crate::inference) fn waiting(settings: &ShadowSettings, reason: &str) -> Self {
-        ShadowRecord::new(settings).report(ShadowState::Waiting, Some(reason.to_owned()))
-    }
 }
 
 impl LatencyQuantiles {

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use onnx::Engine;
 use sha2::{Digest, Sha256};
 
-use super::counts::{Comparison, Disagreement};
+use super::counts::Disagreement;
+use super::record::Comparison;
 use super::report::ShadowState;
 use super::{LiveAnswer, ShadowAnswer, ShadowedImage, SharedRecord};
 use crate::failure::{chain, panic_message};
 use crate::inference::admission::Throughput;
-use crate::inference::model::Opener;
+use crate::inference::opener::Opener;
 use crate::inference::run::logits;
 use crate::inference::self_test::self_test;
 use crate::inference::variants::{VariantChoice, VariantContext, choose};

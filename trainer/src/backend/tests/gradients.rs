@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::probe::probe;
 use super::random::{random, random_params};
-use super::reference::{self, Numbers, Pass, Statistics};
+use super::reference::{self, Numbers, ReferencePass, Statistics};
 use super::{cases, exact_backends};
 use crate::backend::cpu::layout::MemoryOrder;
 use crate::backend::{ComputeBackend, Parameter};
@@ -54,11 +54,11 @@ fn check(case: &Case, backend: &ComputeBackend) -> Result<(), String> {
 
     let mut numbers = reference::numbers(graph, &params);
     let mut input: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-    let expected = reference::forward(graph, &numbers, &input, Pass { n: *batch, statistics: *statistics });
+    let expected = reference::forward(graph, &numbers, &input, ReferencePass { n: *batch, statistics: *statistics });
     compare(&name, "output", &y, &expected)?;
 
     let loss = |numbers: &Numbers, input: &[f64]| -> f64 {
-        let y = reference::forward(graph, numbers, input, Pass { n: *batch, statistics: *statistics });
+        let y = reference::forward(graph, numbers, input, ReferencePass { n: *batch, statistics: *statistics });
         y.iter().zip(&dy).map(|(y, &dy)| y * f64::from(dy)).sum()
     };
     let numeric: Vec<f64> = (0..input.len())

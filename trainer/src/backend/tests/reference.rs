@@ -21,15 +21,15 @@ pub(super) fn numbers(graph: &Graph, params: &Params) -> Numbers {
 
 /// What a pass is over.
 #[derive(Clone, Copy)]
-pub(super) struct Pass {
+pub(super) struct ReferencePass {
     /// Images.
     pub(super) n: usize,
     pub(super) statistics: Statistics,
 }
 
 /// The output for an input of `n` images.
-pub(super) fn forward(graph: &Graph, params: &Numbers, input: &[f64], pass: Pass) -> Vec<f64> {
-    let Pass { n, statistics } = pass;
+pub(super) fn forward(graph: &Graph, params: &Numbers, input: &[f64], pass: ReferencePass) -> Vec<f64> {
+    let ReferencePass { n, statistics } = pass;
     let mut values: Vec<Vec<f64>> = vec![];
     for (id, node) in graph.iter() {
         let inputs: Vec<&[f64]> = node.inputs.iter().map(|input| values[input.index()].as_slice()).collect();
@@ -103,9 +103,9 @@ impl ReferenceNode<'_> {
                 })
             }
             Op::LocalResponseNorm(op) => self.image(|image, [c, row, column]| {
-                let neighbours = op.neighbours(c, self.shapes[0].dims()[0]);
+                let neighbors = op.neighbors(c, self.shapes[0].dims()[0]);
                 let at = |c: usize| self.at(PaddedPixel { image, channel: c, y: row, x: column }, [0, 0]).unwrap();
-                let squares: f64 = neighbours.map(|c| at(c).powi(2)).sum();
+                let squares: f64 = neighbors.map(|c| at(c).powi(2)).sum();
                 at(c) / (f64::from(op.bias) + f64::from(op.alpha) / op.size as f64 * squares).powf(f64::from(op.beta))
             }),
             Op::L2Norm(_) => x

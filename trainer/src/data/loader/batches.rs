@@ -24,14 +24,14 @@ pub struct Batch {
 
 /// How long the consumer waited for batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingTime {
     /// In [`Batches::next`].
     pub waited: Duration,
     /// From the start of the epoch to its last batch, or until now.
     pub total: Duration,
 }
 
-impl Waiting {
+impl WaitingTime {
     /// The share of the time, 0..=1, in which the consumer had nothing to do.
     #[must_use]
     pub fn share(&self) -> f64 {
@@ -87,8 +87,8 @@ impl Batches {
 
     /// How long the consumer has waited so far.
     #[must_use]
-    pub fn waiting(&self) -> Waiting {
-        Waiting { waited: self.waited, total: self.end.unwrap_or_else(Instant::now) - self.start }
+    pub fn waiting(&self) -> WaitingTime {
+        WaitingTime { waited: self.waited, total: self.end.unwrap_or_else(Instant::now) - self.start }
     }
 
     /// The next batch that has any image; the first error in the order of the samples, whichever came first.

@@ -19,7 +19,7 @@ use models::preprocess::Limits;
 use crate::data::augment::Augmentation;
 use crate::data::{BadFile, BadFilePolicy, DatasetError, Sample};
 
-pub use batches::{Batch, Batches, Waiting};
+pub use batches::{Batch, Batches, WaitingTime};
 pub use error::LoaderError;
 
 use batches::EpochSpec;

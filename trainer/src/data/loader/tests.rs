@@ -166,7 +166,7 @@ fn the_idle_share_is_that_of_the_waiting() {
     let waiting = batches.waiting();
     assert!(waiting.total >= Duration::from_millis(80) && waiting.waited < waiting.total, "{waiting:?}");
     assert!((0.0..1.0).contains(&waiting.share()));
-    let half = Waiting { waited: Duration::from_secs(1), total: Duration::from_secs(2) };
+    let half = WaitingTime { waited: Duration::from_secs(1), total: Duration::from_secs(2) };
     assert_eq!(half.share(), 0.5);
 }
 

@@ -7,7 +7,6 @@ use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Filter, Preset, Resize};
 
 use super::{Preparation, resized};
-use crate::cli::import::network::NetworkDraft;
 use crate::cli::import::origin::PreparationSource;
 
 /// Why nothing but bytes goes into some networks.
@@ -100,11 +99,7 @@ impl PreparationArgs {
         self.preprocess.is_none() && !self.changes()
     }
 
-    /// The preparation of a network: what was asked for, or what is known of it, or torchvision's.
-    pub(in crate::cli::import) fn resolve(&self, draft: &NetworkDraft) -> Result<Preparation> {
-        self.choose(draft.known.as_ref(), draft.input()?)
-    }
-
+    /// What was asked for, or what is known, or torchvision's; for images of this size.
     pub(in crate::cli::import) fn choose(
         &self,
         known: Option<&PreparationSource>,

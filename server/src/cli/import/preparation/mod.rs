@@ -9,7 +9,6 @@ use models::Preprocess;
 use models::channels::ChannelOrder;
 use models::preprocess::{Crop, Resize};
 
-use super::network::NetworkDraft;
 use super::origin::PreparationSource;
 pub(super) use args::PreparationArgs;
 pub(in crate::cli) use args::parse_size;
@@ -41,11 +40,6 @@ impl fmt::Display for Preparation {
 }
 
 impl Preparation {
-    /// What is known of a network, nothing changed.
-    pub(in crate::cli) fn of_known(draft: &NetworkDraft) -> Result<Self> {
-        PreparationArgs::default().resolve(draft)
-    }
-
     /// What is known of a file with images of this height and width, nothing changed.
     pub(in crate::cli) fn of_source(known: &PreparationSource, size: [u32; 2]) -> Result<Self> {
         PreparationArgs::default().choose(Some(known), size)

@@ -21,7 +21,8 @@ use crate::datasets::stored::{
 use crate::http::extract::{self, LabeledImages, Query};
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;
-use crate::http::v1::classify::{ImageProblem, refuse_all};
+use crate::http::v1::classify::refuse_all;
+use crate::http::v1::result::ImageProblem;
 use crate::http::v1::within;
 use crate::http::written;
 

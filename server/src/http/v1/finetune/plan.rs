@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
-use crate::finetune::{FinetunePlan, FinetuneSpec, is_transient};
+use crate::failure::is_transient;
+use crate::finetune::{FinetunePlan, FinetuneSpec};
 use crate::http::extract;
 use crate::http::problem::{ApiError, Code, documents};
 use crate::http::state::AppState;

@@ -10,15 +10,28 @@ use serde::Serialize;
 use tokio::time::{sleep, timeout, timeout_at};
 use utoipa::ToSchema;
 
-use super::upload::ImportedVersion;
-use super::{MODELS_ROUTE, Model};
-use crate::finetune::STORAGE_FULL;
+use super::Model;
+use crate::failure::STORAGE_FULL;
 use crate::http::extract::prefer::{AnswerKind, PREFERENCE_APPLIED, Preferences};
 use crate::http::problem::{ApiError, Code};
+use crate::http::routes::MODELS_ROUTE;
 use crate::http::state::AppState;
 use crate::http::v1::jobs::{IMPORTS, JobResource, JobStatus, JobTexts, of_other_kind};
 use crate::imports::{ImportFailure, ImportSpec, UploadedFile};
 use crate::jobs::{JobError, JobId, JobRecord, JobSpec, JobState, Jobs, JobsError};
+
+/// A model that was imported.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ImportedVersion {
+    /// The new version.
+    #[schema(example = 4)]
+    pub version: u32,
+    /// What was noticed on the way: how the file was understood, and how the engines agree.
+    #[schema(example = json!(["images are prepared as torchvision does", "tract: agrees with graft's own executor to 1.2e-7 of the largest logit"]))]
+    pub remarks: Vec<String>,
+    /// The model as it is now. Its first version answers; of a model that had versions, the live one goes on.
+    pub model: Model,
+}
 
 /// How long a request waits for its import where its client says nothing. A small model takes less; clients and proxies commonly
 /// wait for half a minute or longer.

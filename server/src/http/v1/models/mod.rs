@@ -25,7 +25,6 @@ use crate::http::state::AppState;
 use crate::inference::{ModelDescription, ModelState, ModelStatus, ServingPlan};
 use crate::runtime::{SelectedEngine, SelectedProviders};
 use crate::store::{ModelName, choices};
-pub(crate) use upload::MODELS_ROUTE;
 
 /// A model in short.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -9,12 +9,10 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Model;
-use super::import::{AcceptedImport, ImportJob, USUAL_WAIT};
+use super::import::{AcceptedImport, ImportJob, ImportedVersion, USUAL_WAIT};
 use crate::http::extract::encoding;
 use crate::http::extract::prefer::Preferences;
 use crate::http::middleware::deadline::Deadline;
@@ -25,9 +23,6 @@ use crate::http::v1::jobs::idempotency_key;
 use crate::imports::{ImportOption, ImportSpec, IncomingFolder, UploadedFile};
 use crate::jobs::{JobRecord, JobRequest, JobSpec, Jobs, Submission};
 use crate::store::ModelName;
-
-/// Where models are sent to. Their bytes go to the disk as they come.
-pub(crate) const MODELS_ROUTE: &str = "/models";
 
 /// How long before the client's own deadline the answer is the job.
 const MARGIN: Duration = Duration::from_millis(250);
@@ -53,19 +48,6 @@ pub struct ModelForm {
     /// `size`, `output`, `activation`, `arch`.
     #[schema(nullable = false, example = "torchvision")]
     preprocessing: Option<String>,
-}
-
-/// A model that was imported.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ImportedVersion {
-    /// The new version.
-    #[schema(example = 4)]
-    pub version: u32,
-    /// What was noticed on the way: how the file was understood, and how the engines agree.
-    #[schema(example = json!(["images are prepared as torchvision does", "tract: agrees with graft's own executor to 1.2e-7 of the largest logit"]))]
-    pub remarks: Vec<String>,
-    /// The model as it is now. Its first version answers; of a model that had versions, the live one goes on.
-    pub model: Model,
 }
 
 documents! {

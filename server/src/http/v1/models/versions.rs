@@ -123,7 +123,8 @@ pub async fn list_versions(
             store.resolve(&name, None)?;
         }
         let settings = store.settings(&name)?;
-        let found = Found { store: &store, name: &name, settings: &settings, newest: versions.last().copied() };
+        let found =
+            StoredVersions { store: &store, name: &name, settings: &settings, newest: versions.last().copied() };
         versions.iter().rev().map(|&version| found.summary(version)).collect::<Result<Vec<_>, StoreError>>()
     };
     let data = spawn_blocking(list).await.map_err(ApiError::internal)??;
@@ -150,7 +151,7 @@ pub(super) async fn read_version(state: &AppState, path: VersionPath) -> Result<
         let spec = store.spec(&name, version)?;
         let report = store.report(&name, version)?;
         let (settings, newest) = (store.settings(&name)?, store.latest(&name)?);
-        let summary = Found { store: &store, name: &name, settings: &settings, newest }.summary(version)?;
+        let summary = StoredVersions { store: &store, name: &name, settings: &settings, newest }.summary(version)?;
         let architecture = spec.architecture.clone();
         let details = VersionDetails::from(&ModelDescription { version, spec, report });
         Ok::<_, StoreError>(ModelVersion { summary, architecture, details })
@@ -183,14 +184,14 @@ pub async fn delete_version(
 }
 
 /// A model in the store.
-struct Found<'a> {
+struct StoredVersions<'a> {
     store: &'a ModelStore,
     name: &'a ModelName,
     settings: &'a ModelSettings,
     newest: Option<u32>,
 }
 
-impl Found<'_> {
+impl StoredVersions<'_> {
     fn summary(&self, version: u32) -> Result<VersionSummary, StoreError> {
         let Self { store, name, settings, newest } = self;
         let manifest = store.manifest(name, version);

@@ -60,10 +60,10 @@ impl Layer for BatchNormLayer {
         }
         let count = x.elem_count() / self.op.channels;
         let mean = (channel_sums(x)? / count as f64)?;
-        let centred = x.broadcast_sub(&mean)?;
-        let variance = (channel_sums(&centred.sqr()?)? / count as f64)?;
+        let centered = x.broadcast_sub(&mean)?;
+        let variance = (channel_sums(&centered.sqr()?)? / count as f64)?;
         let inverse = self.inverse(&variance)?;
-        let normalized = centred.broadcast_mul(&inverse)?;
+        let normalized = centered.broadcast_mul(&inverse)?;
         let output = normalized.broadcast_mul(gamma)?.broadcast_add(beta)?;
         let statistics = self.statistics(pass, [&mean, &variance], count)?;
         Ok(Forward { output, saved: vec![normalized, inverse], statistics })
@@ -93,23 +93,23 @@ impl Layer for BatchNormLayer {
 pub(super) struct LocalResponseNormLayer {
     op: LocalResponseNorm,
     /// `[channels, channels]`: one where the channel of the row is summed for that of the column.
-    neighbours: Tensor,
+    neighbors: Tensor,
 }
 
 impl LocalResponseNormLayer {
     pub(super) fn new(op: LocalResponseNorm, spec: &LayerSpec<'_>) -> Result<Self> {
         let channels = spec.output.dims()[0];
-        let mut neighbours = vec![0.0; channels * channels];
+        let mut neighbors = vec![0.0; channels * channels];
         for column in 0..channels {
-            op.neighbours(column, channels).for_each(|row| neighbours[row * channels + column] = 1.0);
+            op.neighbors(column, channels).for_each(|row| neighbors[row * channels + column] = 1.0);
         }
-        Ok(Self { op, neighbours: upload(&neighbours, &[channels, channels], spec.device)? })
+        Ok(Self { op, neighbors: upload(&neighbors, &[channels, channels], spec.device)? })
     }
 
     /// `bias + alpha/size · Σ x²`, in rows.
     fn divisor(&self, x: &Tensor) -> Result<Tensor> {
         let LocalResponseNorm { size, alpha, bias, .. } = self.op;
-        let squares = x.sqr()?.matmul(&self.neighbours)?;
+        let squares = x.sqr()?.matmul(&self.neighbors)?;
         squares.affine(f64::from(alpha) / size as f64, f64::from(bias))
     }
 }
@@ -128,7 +128,7 @@ impl Layer for LocalResponseNormLayer {
         let (x, dy) = (&back.saved[0], rows(&back.dy)?);
         let divisor = self.divisor(x)?;
         let straight = (dy * divisor.powf(-f64::from(beta))?)?;
-        let shares = ((&straight * x)? / divisor)?.matmul(&self.neighbours.t()?)?;
+        let shares = ((&straight * x)? / divisor)?.matmul(&self.neighbors.t()?)?;
         let factor = -2.0 * f64::from(alpha) * f64::from(beta) / size as f64;
         let dx = (straight + ((x * shares)? * factor)?)?.reshape(back.dy.dims())?;
         back.accumulate(0, dx)

@@ -33,7 +33,7 @@ pub(crate) fn backward(op: &LocalResponseNorm, [x, dy]: [&[f32]; 2], channels: u
                 let scale = divisor.powf(-op.beta);
                 dx[channel] = dy[channel] * scale;
                 let share = dy[channel] * x[channel] * scale / divisor;
-                sums[op.neighbours(channel, channels)].iter_mut().for_each(|sum| *sum += share);
+                sums[op.neighbors(channel, channels)].iter_mut().for_each(|sum| *sum += share);
             }
             dx.iter_mut().zip(x).zip(&sums).for_each(|((dx, x), sum)| *dx += factor * x * sum);
         }
@@ -41,6 +41,6 @@ pub(crate) fn backward(op: &LocalResponseNorm, [x, dy]: [&[f32]; 2], channels: u
 }
 
 fn divisor(op: &LocalResponseNorm, row: &[f32], channel: usize) -> f32 {
-    let squares: f32 = row[op.neighbours(channel, row.len())].iter().map(|x| x * x).sum();
+    let squares: f32 = row[op.neighbors(channel, row.len())].iter().map(|x| x * x).sum();
     op.bias + op.alpha / op.size as f32 * squares
 }

@@ -28,8 +28,6 @@ use headers::{
     VERSION, check_version, http_date, new_upload, whole_number,
 };
 
-/// The address of the pieces, whose bodies are streamed.
-pub(crate) const UPLOAD_ROUTE: &str = "/datasets/{name}/uploads/{id}";
 /// The content type of the pieces.
 const PIECE: &str = "application/offset+octet-stream";
 /// An upload.
