@@ -1,5 +1,6 @@
 //! What the tests of the whole system share.
 
+pub mod circles;
 pub mod generated;
 pub mod hub;
 pub mod images;
@@ -9,3 +10,4 @@ pub mod parity;
 pub mod receiver;
 pub mod recorded;
 pub mod server;
+pub mod tokens;
