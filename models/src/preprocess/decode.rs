@@ -2,18 +2,9 @@ use image::DynamicImage;
 use image::metadata::Orientation;
 
 use super::pixels::WholeImage;
-use super::{Decoding, ImageError, ImageFormat, Limits, RgbImage, gif, jpeg, png, simple};
-
-/// What the header of an image file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageInfo {
-    /// The file format.
-    pub format: ImageFormat,
-    /// Width as stored, in pixels: an EXIF orientation may yet turn it into the height.
-    pub width: u32,
-    /// Height as stored, in pixels.
-    pub height: u32,
-}
+use super::{
+    ColorMode, Decoding, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, gif, jpeg, png, simple,
+};
 
 /// Reads the header only, and holds it against the limits.
 ///
@@ -46,6 +37,22 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
         format @ (ImageFormat::Bmp | ImageFormat::WebP) => simple::decode(format, bytes, limits)?,
     };
     upright((image, orientation))
+}
+
+/// Reads how a file stores its pixels, without decoding them.
+///
+/// # Errors
+/// As [`decode()`], except for what shows only in the pixels.
+pub fn traits(bytes: &[u8], limits: &Limits) -> Result<ImageTraits, ImageError> {
+    match ImageFormat::of(bytes)? {
+        ImageFormat::Gif => {
+            gif::probe(bytes, limits)?;
+            Ok(ImageTraits::of_8_bits(ColorMode::Palette, Orientation::NoTransforms))
+        }
+        ImageFormat::Jpeg => Ok(jpeg::open(bytes, limits)?.traits()),
+        ImageFormat::Png => png::traits(bytes, limits),
+        format @ (ImageFormat::Bmp | ImageFormat::WebP) => simple::traits(format, bytes, limits),
+    }
 }
 
 /// Turns an image as its file says.

@@ -1,6 +1,6 @@
 use std::io;
 
-use super::{ImageFormat, Limits};
+use super::{ImageFormat, Limits, rules};
 
 /// Why the bytes of a file did not become an image. The sender's fault in every case but
 /// [`Parameters`](Self::Parameters); the messages tell them what to do.
@@ -142,7 +142,7 @@ pub enum PreprocessError {
     #[error(
         "preprocessing version {found} is not implemented here (this build implements version {}); \
          use the version of graft that wrote the model, or export it again",
-        super::Preprocess::VERSION
+        rules::VERSION
     )]
     Version {
         /// The version the parameters carry.
@@ -150,7 +150,7 @@ pub enum PreprocessError {
     },
 
     /// A side of zero, or beyond what any network reads.
-    #[error("{what} is {value} pixels; it must be between 1 and {}", super::Preprocess::MAX_SIDE)]
+    #[error("{what} is {value} pixels; it must be between 1 and {}", rules::MAX_SIDE)]
     Side {
         /// Which side, as in `crop height`.
         what: &'static str,

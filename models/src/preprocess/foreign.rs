@@ -1,6 +1,6 @@
-//! Files that are no images graft reads, told by their first bytes, so that the message can name them.
+//! What a file is, told by its first bytes: an image of a format that graft reads, or what the message names.
 
-use super::ImageError;
+use super::{ImageError, ImageFormat};
 
 /// How far into a file the marks of texts are looked for.
 const TEXT_HEAD: usize = 1024;
@@ -113,8 +113,29 @@ const FOREIGN: &[(Mark, Kind)] = &[
     (Markup("--", "content-disposition: form-data"), Other("a form", "send forms to `POST /classify`")),
 ];
 
+impl ImageFormat {
+    /// Tells the format by the file's first bytes.
+    ///
+    /// # Errors
+    /// [`ImageError`] for bytes of no image, or of one in another format.
+    pub fn of(bytes: &[u8]) -> Result<Self, ImageError> {
+        use image::ImageFormat as Known;
+        if bytes.is_empty() {
+            return Err(ImageError::Empty);
+        }
+        match image::guess_format(bytes) {
+            Ok(Known::Bmp) => Ok(Self::Bmp),
+            Ok(Known::Gif) => Ok(Self::Gif),
+            Ok(Known::Jpeg) => Ok(Self::Jpeg),
+            Ok(Known::Png) => Ok(Self::Png),
+            Ok(Known::WebP) => Ok(Self::WebP),
+            _ => Err(refusal(bytes)),
+        }
+    }
+}
+
 /// Why a file that begins like none of the formats that are read is refused.
-pub(super) fn refusal(bytes: &[u8]) -> ImageError {
+fn refusal(bytes: &[u8]) -> ImageError {
     match FOREIGN.iter().find(|(mark, _)| mark.is_on(bytes)) {
         Some((_, Image(name))) => ImageError::UnsupportedFormat { name },
         Some((_, Other(name, advice))) => ImageError::OtherFile { name, advice },

@@ -1,7 +1,5 @@
 use std::fmt;
 
-use super::{ImageError, foreign};
-
 /// A file format that [`decode`](super::decode()) reads. Told by the first bytes of the file, never by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImageFormat {
@@ -35,25 +33,6 @@ impl ImageFormat {
     /// The names of all formats, for messages: `bmp, gif, jpeg, png, webp`.
     pub(super) fn names() -> String {
         Self::ALL.map(Self::name).join(", ")
-    }
-
-    /// Tells the format by the file's first bytes.
-    ///
-    /// # Errors
-    /// [`ImageError`] for bytes of no image, or of one in another format.
-    pub fn of(bytes: &[u8]) -> Result<Self, ImageError> {
-        use image::ImageFormat as Known;
-        if bytes.is_empty() {
-            return Err(ImageError::Empty);
-        }
-        match image::guess_format(bytes) {
-            Ok(Known::Bmp) => Ok(Self::Bmp),
-            Ok(Known::Gif) => Ok(Self::Gif),
-            Ok(Known::Jpeg) => Ok(Self::Jpeg),
-            Ok(Known::Png) => Ok(Self::Png),
-            Ok(Known::WebP) => Ok(Self::WebP),
-            _ => Err(foreign::refusal(bytes)),
-        }
     }
 
     pub(super) fn of_image_crate(self) -> image::ImageFormat {

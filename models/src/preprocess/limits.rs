@@ -1,5 +1,3 @@
-use super::ImageError;
-
 /// What a decoder may allocate for metadata, which are compressed in some formats and so can be a bomb of their own.
 pub(super) const METADATA_BYTES: usize = 64 << 20;
 
@@ -34,17 +32,5 @@ impl Limits {
         } else {
             Self { max_width: 65_535, max_height: 65_535, max_pixels }
         }
-    }
-
-    /// Accepts or refuses the size that a header declares.
-    pub(super) fn check(&self, width: u32, height: u32) -> Result<(), ImageError> {
-        if width == 0 || height == 0 {
-            return Err(ImageError::ZeroSized { width, height });
-        }
-        let pixels = u64::from(width) * u64::from(height);
-        if width > self.max_width || height > self.max_height || pixels > self.max_pixels {
-            return Err(ImageError::TooLarge { width, height, limits: *self });
-        }
-        Ok(())
     }
 }

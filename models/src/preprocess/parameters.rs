@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Decoding, ImageError, Limits, PreparedImage, PreprocessError, RgbImage};
+use super::{Decoding, PreparedImage, PreprocessError, RgbImage, rules};
 use crate::ops::Normalize;
 
 /// How an image becomes the input of a network. Stored with the weights; without it they mean nothing.
@@ -74,10 +74,10 @@ pub struct Crop {
 impl Preprocess {
     /// The version of the rules that this code implements. It changes whenever the same parameters and bytes would
     /// give other pixels, so that a model never meets pixels it was not measured on.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = rules::VERSION;
 
     /// Longest side that parameters may name, in pixels.
-    pub const MAX_SIDE: u32 = 8192;
+    pub const MAX_SIDE: u32 = rules::MAX_SIDE;
 
     /// What torchvision's pretrained classifiers expect (its `ImageClassification` preset): shorter side to 256/224 of
     /// the crop's, rounded; bilinear; centre crop; mean and standard deviation of ImageNet.
@@ -141,17 +141,6 @@ impl Preprocess {
     pub fn checksum(&self) -> String {
         let json = serde_json::to_vec(self).expect("numbers and fixed strings always serialise");
         hex::encode(Sha256::digest(json))
-    }
-
-    /// From the bytes of a file to a network's input: decode, resize and crop, channels first.
-    ///
-    /// # Errors
-    /// [`ImageError`]: what is wrong with the image, or, as [`ImageError::Parameters`], with the parameters.
-    pub fn apply(&self, bytes: &[u8], limits: &Limits) -> Result<PreparedImage, ImageError> {
-        self.validate()?;
-        let image = self.decode(bytes, limits)?;
-        let fitted = self.fit(&image, limits)?;
-        Ok(PreparedImage::new(&fitted))
     }
 
     /// An image that has been brought to the network's size in another way, as augmentation does, as the network's input.

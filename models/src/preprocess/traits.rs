@@ -3,8 +3,6 @@
 use image::metadata::Orientation;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageError, ImageFormat, Limits, gif, jpeg, png, simple};
-
 /// What a stored pixel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,21 +56,5 @@ impl ColorMode {
 impl ImageTraits {
     pub(super) fn of_8_bits(mode: ColorMode, orientation: Orientation) -> Self {
         Self { mode, deep: false, turned: orientation != Orientation::NoTransforms }
-    }
-}
-
-/// Reads how a file stores its pixels, without decoding them.
-///
-/// # Errors
-/// As [`decode`](super::decode()), except for what shows only in the pixels.
-pub fn traits(bytes: &[u8], limits: &Limits) -> Result<ImageTraits, ImageError> {
-    match ImageFormat::of(bytes)? {
-        ImageFormat::Gif => {
-            gif::probe(bytes, limits)?;
-            Ok(ImageTraits::of_8_bits(ColorMode::Palette, Orientation::NoTransforms))
-        }
-        ImageFormat::Jpeg => Ok(jpeg::open(bytes, limits)?.traits()),
-        ImageFormat::Png => png::traits(bytes, limits),
-        format @ (ImageFormat::Bmp | ImageFormat::WebP) => simple::traits(format, bytes, limits),
     }
 }
