@@ -8,12 +8,12 @@ use models::ops::Shape;
 use rayon::prelude::*;
 
 use super::auto::{self, FEW};
-use super::head::{HeadSolver, LabeledFeatures};
+use super::head::{HeadKind, HeadSolver, LabeledFeatures};
 use super::image::{ImageFile, decode_view};
 use super::prepare::Preparation;
-use super::probe::{FeatureTransform, ProbeTask, probe};
+use super::probe::{FeatureTransform, ProbeTask, article, probe};
 use super::step::{StepSeconds, StepTask, TIMED};
-use super::strategy::FinetuneStrategy;
+use super::strategy::{FinetuneStrategy, trained};
 use super::{Base, FinetuneError, Task};
 use crate::data::augment::View;
 use crate::events::{Event, Observer, Phase, PhaseEstimate, Unobserved};
@@ -197,9 +197,13 @@ pub(super) fn announce(
     Ok(())
 }
 
-/// How long the head takes: SGD by its arithmetic, the search of L-BFGS by a trial on some rows of noise around the classes.
+/// How long the head takes: SGD and the article's head by their arithmetic, the search of L-BFGS by a trial on some rows of noise around the classes.
 fn head_seconds(task: &Task<'_>, shape: &Shape, (images, classes): (usize, usize)) -> Result<f64, FinetuneError> {
     let rows = images * task.options.views;
+    if task.options.head == HeadKind::Article {
+        let weights = article::weights(shape.len(), classes);
+        return Ok((3 * task.options.head().epochs * rows * weights) as f64 / ENGINE_MACS);
+    }
     if task.options.solver() == HeadSolver::Sgd {
         return Ok((3 * task.options.epochs * rows * shape.len() * classes) as f64 / HEAD_MACS);
     }

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::extract;
 use super::forecast::Workload;
-use super::head::HeadSolver;
+use super::head::{HeadKind, HeadSolver};
 use super::prepare::{self, Preparation};
+use super::probe::article;
 use super::strategy::FinetuneStrategy;
 use super::{Base, FinetuneError, FinetuneOptions, Task};
 use crate::data::BadFilePolicy;
@@ -142,13 +143,22 @@ fn memory(task: &Task<'_>, preparation: &Preparation, workload: &Workload) -> u6
     let decoding = task.threads.get() as u64 * PIXEL * typical_pixels(preparation);
     let extracting = features + 2 * weights + BATCH * inference + decoding;
     // The features, those of the candidate, and the folds of them.
-    let probing = 3 * features + weights;
+    let probing = 3 * features + weights + head_bytes(task, preparation);
     let tuning = match workload.tuning {
         None => 0,
         Some(_) => features + 4 * weights + task.options.tuning.batch_size as u64 * training + decoding,
     };
     let verifying = features + 6 * weights + 16 * inference;
     PROCESS + extracting.max(probing).max(tuning).max(verifying)
+}
+
+/// The bytes of the article's head while it is trained; those of a linear head are few.
+fn head_bytes(task: &Task<'_>, preparation: &Preparation) -> u64 {
+    let (width, classes) = (preparation.features.shape().len(), preparation.dataset.labels.len());
+    match task.options.head {
+        HeadKind::Linear => 0,
+        HeadKind::Article => article::training_bytes(article::weights(width, classes)) as u64,
+    }
 }
 
 /// Pixels of an image, told by the sizes of the files: a photograph has some eight pixels for a byte.

@@ -24,6 +24,16 @@ const COPIES: usize = 6;
 /// The most bytes of all of them.
 const LIMIT: usize = 4 << 30;
 
+/// Weights of the hidden layers and of the last.
+pub(in crate::finetune) fn weights(width: usize, classes: usize) -> usize {
+    (width + 1) * WIDTH + (WIDTH + 1) * WIDTH + (WIDTH + 1) * classes
+}
+
+/// The most bytes of so many weights while they are trained.
+pub(in crate::finetune) fn training_bytes(weights: usize) -> usize {
+    COPIES * weights * size_of::<f32>()
+}
+
 /// The operators of the hidden layers.
 pub(super) fn steps(width: usize) -> Vec<Op> {
     let layer =
@@ -36,8 +46,8 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
     let ProbeTask { training, validation, classes, options, .. } = *task;
     let width = training.width();
     let (graph, layers) = graph(width, classes)?;
-    let weights = graph.counts().parameters;
-    let bytes = COPIES * weights as usize * size_of::<f32>();
+    let weights = weights(width, classes);
+    let bytes = training_bytes(weights);
     if bytes > LIMIT {
         let mib = |bytes: usize| bytes >> 20;
         return Err(FinetuneError::HeadMemory { features: width, needed: mib(bytes), limit: mib(LIMIT) });
@@ -105,4 +115,18 @@ fn of_node(graph: &Graph, layer: NodeId, params: &Params) -> Result<LinearHead, 
 fn root_mean_square(numbers: &[f32]) -> f32 {
     let square = numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / numbers.len().max(1) as f64;
     if square > 0.0 { square.sqrt() as f32 } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Torchvision's VGG-16 has 138,357,544 weights, of which its convolutions have 14,714,688.
+    #[test]
+    fn the_weights_are_those_of_the_article_and_of_the_graph() {
+        assert_eq!(weights(25088, 1000), 138_357_544 - 14_714_688);
+        for (width, classes) in [(25088, 17), (512, 2)] {
+            assert_eq!(graph(width, classes).unwrap().0.counts().parameters, weights(width, classes) as u64);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Every strategy begins with it: from a head that fits, layers of the base change less, and forget less (Kumar et al.
 //! 2022). Recipes upon a pretrained network use it too.
 
-mod article;
+pub(super) mod article;
 mod design;
 mod exponential;
 mod logistic;
