@@ -134,7 +134,7 @@ impl Modules {
 /// The modules whose declarations are for tests alone.
 fn test_modules(module: &Module, items: &[Item]) -> Vec<Module> {
     let test = |item: &Item| match item {
-        Item::TestModule(name) => Some([&module[..], &[name.clone()]].concat()),
+        Item::TestModule(name) => Some([&module[..], std::slice::from_ref(name)].concat()),
         _ => None,
     };
     items.iter().filter_map(test).collect()

@@ -31,7 +31,7 @@ use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
 /// A lower priority than the server's, so that training yields to requests.
-/// From -1000, never, to 1000, first (proc_pid_oom_score_adj(5)).
+/// From -1000, never, to 1000, first (`proc_pid_oom_score_adj(5)`).
 #[cfg(target_os = "linux")]
 const OUT_OF_MEMORY_SCORE: &str = "500";
 const NICENESS: i32 = 10;

@@ -13,7 +13,7 @@ use super::image::{ImageFile, decode_view};
 use super::prepare::Preparation;
 use super::probe::{FeatureTransform, ProbeTask, article, probe};
 use super::step::{StepSeconds, StepTask, TIMED};
-use super::strategy::{FinetuneStrategy, trained};
+use super::strategy::FinetuneStrategy;
 use super::{Base, FinetuneError, Task};
 use crate::data::augment::View;
 use crate::events::{Event, Observer, Phase, PhaseEstimate, Unobserved};
