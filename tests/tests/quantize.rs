@@ -156,6 +156,9 @@ fn a_quantized_model_is_a_new_version_with_variants_that_are_measured_and_answer
     let exported = sandbox.path("int8.onnx");
     let _output = sandbox.succeed(&["export", "--model", "colors", "--variant", "int8", "--out", text(&exported)]);
     assert_eq!(fs::metadata(&exported).unwrap().len(), int8["bytes"].as_u64().unwrap());
+    let sessions =
+        onnx::engine::open_set(onnx::EngineKind::Ort, &fs::read(&exported).unwrap(), 2.try_into().unwrap()).unwrap();
+    assert_eq!((sessions.obstacle.as_deref(), sessions.narrow.len()), (None, 2), "an image for each thread, as in f32");
 
     let server = sandbox.serve(&[]);
     let model = json(server.get("/models/colors"));

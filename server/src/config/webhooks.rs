@@ -46,7 +46,7 @@ pub enum WebhookConfigError {
     /// The file cannot be read.
     #[error("the file of the webhook secret {}", .path.display())]
     File {
-        /// Which.
+        /// The file that was named.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -54,7 +54,7 @@ pub enum WebhookConfigError {
     /// The file holds no secret.
     #[error("the file of the webhook secret {}", .path.display())]
     Secret {
-        /// Which.
+        /// The file that was named.
         path: PathBuf,
         /// Why.
         source: SecretError,

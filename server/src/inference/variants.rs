@@ -22,7 +22,7 @@ pub(super) const WORTH: f64 = 1.1;
 /// A variant of the version that answers.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct VariantStatus {
-    /// Which.
+    /// `f32`, `fp16` or `int8`.
     #[schema(value_type = String, example = "int8")]
     pub variant: VariantKind,
     /// Whether it answers.

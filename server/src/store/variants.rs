@@ -15,7 +15,7 @@ const VARIANTS_DIR: &str = "variants";
 /// A variant of a version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VariantRecord {
-    /// Which.
+    /// How its weights and activations are stored.
     pub variant: VariantKind,
     /// The size of its ONNX file.
     pub bytes: u64,

@@ -60,7 +60,7 @@ pub enum CheckpointError {
     /// The disk refuses.
     #[error("the checkpoint {} cannot be read or written: {source}", .path.display())]
     Io {
-        /// Which.
+        /// Its file, or the folder of the run.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
@@ -68,7 +68,7 @@ pub enum CheckpointError {
     /// Not what a run of this version writes.
     #[error("{} is no checkpoint ({reason}); remove it to go on from the one before", .path.display())]
     Damaged {
-        /// Which.
+        /// Its file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -91,7 +91,7 @@ pub enum CheckpointError {
         .path.display()
     )]
     OtherRun {
-        /// Which.
+        /// Its file.
         path: PathBuf,
     },
 }

@@ -50,7 +50,7 @@ pub struct QuantizedImages {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VariantReport {
-    /// Which.
+    /// `f32`, `fp16` or `int8`.
     pub variant: VariantKind,
     /// The size of its ONNX file.
     #[cfg_attr(feature = "openapi", schema(example = 2_957_312))]

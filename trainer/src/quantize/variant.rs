@@ -51,7 +51,7 @@ impl FromStr for VariantKind {
 /// A variant of a model, ready to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
-    /// Which.
+    /// How its weights and activations are stored.
     pub kind: VariantKind,
     /// The ONNX file.
     pub onnx: Vec<u8>,

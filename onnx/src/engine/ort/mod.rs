@@ -13,7 +13,7 @@ use models::Tensor;
 use models::preprocess::ImageBatch;
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::logging::LoggerFunction;
-use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{NoSelectedOutputs, RunOptions, Session};
 use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 use thiserror::Error;
@@ -158,25 +158,22 @@ struct SessionSpec<'a> {
     optimization: GraphOptimizationLevel,
     /// Weights that are used in the place of those in the file.
     weights: &'a [(String, Arc<DynValue>)],
-    packing: Packing<'a>,
+    packing: Packing,
     provider: Provider,
 }
 
-/// What becomes of the copies of weights that kernels of matrix products make in an order of their own.
+/// Whether kernels make copies of weights in an order of their own. They take the place of a session's weights, and stand beside
+/// those that sessions share.
 #[derive(Clone, Copy)]
-enum Packing<'a> {
-    /// They take the place of the session's weights.
-    Own,
-    /// They stand beside weights that sessions share, and are shared as well.
-    Shared(&'a PrepackedWeights),
-    /// There are none.
+enum Packing {
+    On,
     Off,
 }
 
 impl<'a> SessionSpec<'a> {
     /// ONNX Runtime optimizes the file, computes with its own kernels and has weights of its own.
     fn plain(file: &'a [u8], threads: NonZeroUsize) -> Self {
-        let (optimization, packing, provider) = (GraphOptimizationLevel::All, Packing::Own, Provider::Cpu);
+        let (optimization, packing, provider) = (GraphOptimizationLevel::All, Packing::On, Provider::Cpu);
         Self { file, threads, optimization, weights: &[], packing, provider }
     }
 }
@@ -227,8 +224,7 @@ impl OrtEngine {
             builder = builder.with_initializer(name, weight.clone()).map_err(refused)?;
         }
         builder = match packing {
-            Packing::Own => builder,
-            Packing::Shared(packed) => builder.with_prepacked_weights(packed).map_err(refused)?,
+            Packing::On => builder,
             Packing::Off => builder.with_prepacking(false).map_err(refused)?,
         };
         let session = builder.commit_from_memory(file).map_err(refused)?;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights};
+use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 use prost::Message;
 
@@ -22,9 +22,10 @@ const LEAST: usize = 4096;
 pub(super) struct OptimizedModel {
     file: Vec<u8>,
     weights: Vec<(String, Arc<DynValue>)>,
-    /// For 8-bit weights, whose kernels are fast in their own order alone. In f32 an image takes as long without it (ResNet-50
-    /// 0.99 times, the linear layers of VGG-16 0.87 times), and the copy would be a second one of each linear layer.
-    packed: Option<PrepackedWeights>,
+    /// On for 8-bit weights, whose kernels are fast in their own order alone, and whose copies ONNX Runtime cannot share. In f32 an
+    /// image takes as long without (ResNet-50 0.99 times, the linear layers of VGG-16 0.87 times), and the copies would be three more
+    /// of each linear layer.
+    packing: Packing,
 }
 
 impl OptimizedModel {
@@ -48,8 +49,8 @@ impl OptimizedModel {
                 weights.push((initializer.name.clone(), Arc::new(tensor)));
             }
         }
-        let packed = initializers().any(is_quantized).then(PrepackedWeights::new);
-        Ok(Self { file, weights, packed })
+        let packing = if initializers().any(is_quantized) { Packing::On } else { Packing::Off };
+        Ok(Self { file, weights, packing })
     }
 
     /// A session with so many threads.
@@ -58,9 +59,8 @@ impl OptimizedModel {
     /// [`EngineError::Open`].
     pub(super) fn open(&self, threads: NonZeroUsize) -> Result<OrtEngine, EngineError> {
         let (file, weights) = (self.file.as_slice(), self.weights.as_slice());
-        let packing = self.packed.as_ref().map_or(Packing::Off, Packing::Shared);
         let optimization = GraphOptimizationLevel::Disable;
-        OrtEngine::of(SessionSpec { optimization, weights, packing, ..SessionSpec::plain(file, threads) })
+        OrtEngine::of(SessionSpec { optimization, weights, packing: self.packing, ..SessionSpec::plain(file, threads) })
     }
 }
 
