@@ -156,6 +156,8 @@ test('a data set is made, filled and put in order by keyboard alone', { timeout:
     assert.equal(await tested(), 6);
     await keyboard.press('Control+z');
     await until('they are back', async () => (await tested()) === 0);
+    // The keys that follow are for the cells that the page draws then.
+    await until('the page shows it', async () => (await page.locator('.cell .subset').count()) === 0);
   });
 
   await of.test('they are removed, and that is undone', async () => {

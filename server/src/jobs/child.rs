@@ -31,10 +31,10 @@ use crate::runtime::Backends;
 use crate::store::JobOrigin;
 
 /// A lower priority than the server's, so that training yields to requests.
+const NICENESS: i32 = 10;
 /// From -1000, never, to 1000, first (`proc_pid_oom_score_adj(5)`).
 #[cfg(target_os = "linux")]
 const OUT_OF_MEMORY_SCORE: &str = "500";
-const NICENESS: i32 = 10;
 
 /// The process was not started by a server, or the server has gone.
 #[derive(Debug, Error)]
