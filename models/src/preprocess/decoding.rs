@@ -8,7 +8,7 @@ pub enum Decoding {
     #[default]
     Exact,
     /// A large picture is decoded at an eighth, a quarter or half of its size, whichever is the least that keeps the shorter side so
-    /// long. It is the picture that PIL's `draft` gives, and takes a third to half of the time.
+    /// long. It is the picture that PIL's `draft` gives, and takes a fifth to two fifths of the time.
     Scaled {
         /// How many pixels the shorter side keeps at least.
         shorter_side: u32,

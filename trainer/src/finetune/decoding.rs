@@ -16,8 +16,8 @@ pub enum ImageDecoding {
     Base,
     /// Every pixel is decoded, as PIL does.
     Exact,
-    /// At an eighth, a quarter or half of the size, as long as twice the size remains that the network needs: a third to
-    /// half of the time, and pixels that differ by less than one grey level on average.
+    /// At an eighth, a quarter or half of the size, as long as twice the size remains that the network needs: a fifth to
+    /// two fifths of the time, and pixels that differ by less than one grey level on average.
     Scaled,
 }
 
