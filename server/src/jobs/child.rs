@@ -58,7 +58,7 @@ pub fn main(context: &RunContext, backends: &Backends, import: RunImport<'_>) ->
     if let Err(error) = rustix::process::nice(NICENESS) {
         tracing::warn!(%error, "the process of a job keeps its priority");
     }
-    offer_memory();
+    set_oom_score();
     let started = Instant::now();
     let (thinning, estimator) = (Thinning::new(started), Estimator::default());
     let mut reporter = Reporter { control, metrics: Value::Null, started, thinning, estimator };
@@ -99,7 +99,7 @@ fn plan(context: &RunContext, spec: &FinetuneSpec, backends: &Backends, reporter
 }
 
 /// Where memory runs out, the system ends this process, which is tried again, and not the server, which answers.
-fn offer_memory() {
+fn set_oom_score() {
     #[cfg(target_os = "linux")]
     if let Err(error) = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE) {
         tracing::warn!(%error, "the server may be ended in the place of a job when memory runs out");

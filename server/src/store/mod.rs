@@ -18,17 +18,16 @@ mod shadow;
 mod tests;
 mod variants;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use models::weights::SafetensorsError;
 use models::{ModelSpec, Network, files, weights};
 use onnx::ExportError;
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use trainer::data::FileAccess;
 pub use trainer::finetune::ModelContent;
 use trainer::finetune::Picture;
 pub use trainer::finetune::golden::Golden;
@@ -401,14 +400,8 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
 
 /// The content of a regular file. A pipe in its place is an error, and is not waited for.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    let mut file = File::options().read(true).custom_flags(flags).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file; move it away"));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    file.read_to_end(&mut bytes)?;
+    let mut bytes = Vec::new();
+    FileAccess::Everywhere.file(path).open()?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

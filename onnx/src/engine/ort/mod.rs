@@ -98,7 +98,7 @@ pub fn load(path: &Path, threads: NonZeroUsize) -> Result<&'static Runtime, Load
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    let path = whole(path)?;
+    let path = complete_library(path)?;
     let unusable = |reason: String| LoadError::Unusable { path: path.clone(), reason };
     let builder = ort::init_from(&path).map_err(|error| unusable(reason(&error)))?;
     // What goes wrong is answered as an error, which the caller says in its own words; the library would print it as well.
@@ -115,7 +115,7 @@ pub fn load(path: &Path, threads: NonZeroUsize) -> Result<&'static Runtime, Load
 }
 
 /// The full name of a library that is not cut off. Relative names would be looked for beside the executable.
-fn whole(path: &Path) -> Result<PathBuf, LoadError> {
+fn complete_library(path: &Path) -> Result<PathBuf, LoadError> {
     let read = |source| LoadError::Read { path: path.to_owned(), source };
     let path = path.canonicalize().map_err(read)?;
     let found = path.metadata().map_err(read)?.len();

@@ -11,7 +11,7 @@ use ort::memory::DeviceType;
 use ort::session::builder::SessionBuilder;
 use thiserror::Error;
 
-use super::{LOADING, LoadError, Runtime, loaded, reason, refused, whole};
+use super::{LOADING, LoadError, Runtime, complete_library, loaded, reason, refused};
 use crate::engine::EngineError;
 
 /// What ONNX Runtime knows the library by; any name would do.
@@ -75,11 +75,11 @@ pub fn load_openvino(path: &Path) -> Result<(), ProviderError> {
 }
 
 fn register(runtime: &Runtime, path: &Path) -> Result<PathBuf, ProviderError> {
-    let path = whole(path)?;
+    let path = complete_library(path)?;
     // The loader maps those that lie beside it as well.
     let beside = path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     for library in beside.map(|entry| entry.path()).filter(|path| is_needed(path)) {
-        whole(&library)?;
+        complete_library(&library)?;
     }
     let unusable = |error: ort::Error| ProviderError::Unusable { path: path.clone(), reason: reason(&error) };
     runtime.environment.register_ep_library(REGISTRATION, &path).map_err(unusable)?;

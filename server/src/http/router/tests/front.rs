@@ -161,6 +161,28 @@ async fn keys_open_what_their_roles_are_for() {
 }
 
 #[tokio::test]
+async fn a_refusal_for_a_role_counts_for_the_rate_of_its_key() {
+    let camera = NewKey::generate("camera", vec![Role::Infer]).unwrap();
+    let (key, rate_limit) = (vec![camera.key.to_string()], std::num::NonZeroU32::new(3));
+    let server = TestServer::with_access(AccessArgs { key, rate_limit, ..AccessArgs::default() }).await;
+    let ask = async || {
+        let request = Request::get("/finetune").header("x-api-key", &camera.secret);
+        server.send(request.body(Body::empty()).unwrap()).await
+    };
+    for _ in 0..3 {
+        ask().await.is(Code::Forbidden);
+    }
+    ask().await.is(Code::RateLimited);
+}
+
+#[test]
+fn an_error_quotes_its_client_at_no_great_length() {
+    let detail = |length: usize| ApiError::new(Code::InvalidBody, "\u{e9}".repeat(length)).detail().unwrap().to_owned();
+    assert_eq!(detail(2000), "\u{e9}".repeat(2000));
+    assert_eq!(detail(100_000), "\u{e9}".repeat(2000) + "…");
+}
+
+#[tokio::test]
 async fn a_page_of_a_stranger_cannot_call_the_server() {
     let server = TestServer::with_access(AccessArgs {
         cors_origins: vec!["https://good.example".to_owned()],

@@ -37,7 +37,7 @@ pub fn routes_with_creation<R: JobCreation>() -> OpenApiRouter<AppState> {
 }
 
 /// An operation, and the schemas that it names.
-struct Described {
+struct DescribedOperation {
     method: HttpMethod,
     operation: Operation,
     schemas: Vec<(String, RefOr<Schema>)>,
@@ -45,7 +45,7 @@ struct Described {
 
 fn described(
     address: &str,
-    Described { method, operation, schemas }: Described,
+    DescribedOperation { method, operation, schemas }: DescribedOperation,
     handler: MethodRouter<AppState>,
 ) -> UtoipaMethodRouter<AppState> {
     let mut paths = Paths::new();
@@ -53,7 +53,7 @@ fn described(
     (schemas, paths, handler)
 }
 
-fn create<R: JobCreation>() -> Described {
+fn create<R: JobCreation>() -> DescribedOperation {
     let (texts, creation) = (&R::TEXTS, R::CREATION);
     let body = RequestBodyBuilder::new()
         .content(JSON, ContentBuilder::new().schema(Some(reference::<R::Request>())).build())
@@ -70,10 +70,10 @@ fn create<R: JobCreation>() -> Described {
         .response("202", accepted.build());
     let mut schemas = schemas::<R>();
     schemas.extend(self::schemas::<R::Request>());
-    Described { method: HttpMethod::Post, operation: with_errors(operation, creation.errors), schemas }
+    DescribedOperation { method: HttpMethod::Post, operation: with_errors(operation, creation.errors), schemas }
 }
 
-fn list<R: JobResource>(texts: &JobTexts) -> Described {
+fn list<R: JobResource>(texts: &JobTexts) -> DescribedOperation {
     let page = answer(&format!("A page of {}.", texts.many))
         .content(JSON, ContentBuilder::new().schema(Some(Ref::from_schema_name(texts.list))).build());
     let operation = operation(texts, &format!("list_{}s", texts.operation), &format!("List the {}", texts.many))
@@ -93,19 +93,19 @@ fn list<R: JobResource>(texts: &JobTexts) -> Described {
     let mut schemas = schemas::<R>();
     schemas.push((texts.list.to_owned(), schema.into()));
     let errors = [Code::InvalidParameter, Code::JobsUnavailable];
-    Described { method: HttpMethod::Get, operation: with_errors(operation, &errors), schemas }
+    DescribedOperation { method: HttpMethod::Get, operation: with_errors(operation, &errors), schemas }
 }
 
-fn show<R: JobResource>(texts: &JobTexts) -> Described {
+fn show<R: JobResource>(texts: &JobTexts) -> DescribedOperation {
     let operation = operation(texts, &format!("get_{}", texts.operation), &format!("Describe {}", texts.one))
         .description(Some(texts.description))
         .parameter(id(texts))
         .response("200", answer(&format!("The {}.", texts.noun)).content(JSON, content::<R>()).build());
     let errors = [Code::JobNotFound, Code::JobsUnavailable];
-    Described { method: HttpMethod::Get, operation: with_errors(operation, &errors), schemas: schemas::<R>() }
+    DescribedOperation { method: HttpMethod::Get, operation: with_errors(operation, &errors), schemas: schemas::<R>() }
 }
 
-fn events(texts: &JobTexts) -> Described {
+fn events(texts: &JobTexts) -> DescribedOperation {
     let summary = format!("List or follow the events of {}", texts.one);
     let page = answer("A page of events, or all of them as they happen.")
         .content(JSON, content::<JobEventPage>())
@@ -120,16 +120,16 @@ fn events(texts: &JobTexts) -> Described {
     let errors =
         [Code::InvalidParameter, Code::JobNotFound, Code::JobsUnavailable, Code::TooManyStreams, Code::ShuttingDown];
     let schemas = schemas::<JobEventPage>();
-    Described { method: HttpMethod::Get, operation: with_errors(operation, &errors), schemas }
+    DescribedOperation { method: HttpMethod::Get, operation: with_errors(operation, &errors), schemas }
 }
 
-fn cancel<R: JobResource>(texts: &JobTexts) -> Described {
+fn cancel<R: JobResource>(texts: &JobTexts) -> DescribedOperation {
     let operation = operation(texts, &format!("cancel_{}", texts.operation), &format!("Cancel {}", texts.one))
         .description(Some(texts.cancel))
         .parameter(id(texts))
         .response("202", answer("It will end.").content(JSON, content::<R>()).build());
     let errors = [Code::JobNotFound, Code::JobFinished, Code::JobsUnavailable, Code::StorageFull];
-    Described { method: HttpMethod::Post, operation: with_errors(operation, &errors), schemas: schemas::<R>() }
+    DescribedOperation { method: HttpMethod::Post, operation: with_errors(operation, &errors), schemas: schemas::<R>() }
 }
 
 fn operation(texts: &JobTexts, name: &str, summary: &str) -> OperationBuilder {
