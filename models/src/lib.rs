@@ -18,6 +18,7 @@ pub mod binary;
 mod budget;
 pub mod channels;
 pub mod cifar;
+pub mod failure;
 pub mod files;
 pub mod graph;
 pub mod init;

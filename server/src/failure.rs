@@ -1,25 +1,14 @@
-//! Errors and panics as text.
+//! Errors and panics as text, and which of them may pass.
 
-use std::any::Any;
 use std::error::Error;
 use std::io::{self, ErrorKind};
+
+pub use models::failure::{chain, panic_message};
 
 /// The code of a failure of the store.
 pub(crate) const STORE_FAILED: &str = "store_failed";
 /// The code of a disk that took no more.
 pub(crate) const STORAGE_FULL: &str = "storage_full";
-
-/// An error with its causes in one line, no text twice: errors that are also shown alone include their cause.
-#[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| (**cause).source()).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
 
 /// Whether a disk that takes no more is what an error comes from: it is full, or a quota or a limit of the process is used
 /// up.
@@ -34,13 +23,6 @@ pub fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
 #[must_use]
 pub fn is_transient(code: &str) -> bool {
     [STORE_FAILED, STORAGE_FULL].contains(&code)
-}
-
-/// The message of a panic.
-#[must_use]
-pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 #[cfg(test)]
@@ -62,12 +44,5 @@ mod tests {
             assert!(is_full_disk(&from(source.kind())), "{source}");
         }
         assert!(!is_full_disk(&from(ErrorKind::PermissionDenied)));
-    }
-
-    #[test]
-    fn causes_are_named_once() {
-        let inner = StoreError::Io { path: "models".into(), source: io::Error::other("disk on fire") };
-        assert_eq!(chain(&inner), "models: disk on fire");
-        assert_eq!(chain(&Outer(inner)), "cannot open the models: models: disk on fire");
     }
 }

@@ -4,7 +4,6 @@
 //! which is up to six grey levels a pixel. The library also decides as PIL does what is truncated: a file is complete
 //! when every row was decoded before the bytes ran out, whether or not an end marker follows.
 
-use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,6 +13,7 @@ use mozjpeg::{ColorSpace, Decompress, Marker};
 use super::pixels::WholeImage;
 use super::source::{Exhausted, Source};
 use super::{ColorMode, Decoding, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
+use crate::failure::panic_message;
 
 /// Scans of a progressive file. Encoders write about ten; each further one costs the whole picture's time again, so a
 /// file of a megabyte could occupy a core for minutes.
@@ -94,13 +94,9 @@ fn guarded<T>(exhausted: &Exhausted, run: impl FnOnce() -> io::Result<T>) -> Res
     let message = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error.to_string(),
-        Err(panic) => message(&*panic).to_owned(),
+        Err(panic) => panic_message(&*panic).to_owned(),
     };
     Err(if exhausted.get() { ImageError::Truncated { format: ImageFormat::Jpeg } } else { refusal(&message) })
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or_default()
 }
 
 /// What the library's messages (`jerror.h`) mean to whoever sent the file. `true` where the file may be sound.

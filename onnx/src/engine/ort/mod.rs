@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use models::Tensor;
+use models::failure::chain;
 use models::preprocess::ImageBatch;
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 use ort::logging::LoggerFunction;
@@ -100,7 +101,8 @@ pub fn load(path: &Path, threads: NonZeroUsize) -> Result<&'static Runtime, Load
     }
     let path = complete_library(path)?;
     let unusable = |reason: String| LoadError::Unusable { path: path.clone(), reason };
-    let builder = ort::init_from(&path).map_err(|error| unusable(reason(&error)))?;
+    // The text of the dynamic loader is the last cause.
+    let builder = ort::init_from(&path).map_err(|error| unusable(chain(&error)))?;
     // What goes wrong is answered as an error, which the caller says in its own words; the library would print it as well.
     let silent: LoggerFunction = Arc::new(|_, _, _, _, _| {});
     // Threads that spin while they wait cost 1.7 times the CPU time on a busy machine and gain 2 % on a quiet one.
@@ -123,12 +125,6 @@ fn complete_library(path: &Path) -> Result<PathBuf, LoadError> {
         Some(needed) if found < needed => Err(LoadError::Truncated { path, found, needed }),
         _ => Ok(path),
     }
-}
-
-/// The error and its causes; the text of the dynamic loader is in the last of them.
-fn reason(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The library tells its version only while it is being loaded; afterwards the file name does, or the build's text.

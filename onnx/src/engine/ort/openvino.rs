@@ -5,13 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError};
 
+use models::failure::chain;
 use ort::device::Device;
 use ort::environment::Environment;
 use ort::memory::DeviceType;
 use ort::session::builder::SessionBuilder;
 use thiserror::Error;
 
-use super::{LOADING, LoadError, Runtime, complete_library, loaded, reason, refused};
+use super::{LOADING, LoadError, Runtime, complete_library, loaded, refused};
 use crate::engine::EngineError;
 
 /// What ONNX Runtime knows the library by; any name would do.
@@ -81,7 +82,7 @@ fn register(runtime: &Runtime, path: &Path) -> Result<PathBuf, ProviderError> {
     for library in beside.map(|entry| entry.path()).filter(|path| is_needed(path)) {
         complete_library(&library)?;
     }
-    let unusable = |error: ort::Error| ProviderError::Unusable { path: path.clone(), reason: reason(&error) };
+    let unusable = |error: ort::Error| ProviderError::Unusable { path: path.clone(), reason: chain(&error) };
     runtime.environment.register_ep_library(REGISTRATION, &path).map_err(unusable)?;
     Ok(path)
 }

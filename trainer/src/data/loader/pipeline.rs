@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use models::failure::panic_message;
 use models::preprocess::RgbImage;
 use rayon::prelude::*;
 
@@ -123,9 +124,7 @@ fn table(values: &PixelValues) -> Result<[[f32; 256]; 3], LoaderError> {
 /// A panic while a sample is loaded becomes an error that names it.
 fn guarded<T>(sample: &Sample, load: impl FnOnce() -> Result<T, LoaderError>) -> Result<T, LoaderError> {
     catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned());
-        Err(LoaderError::Panic { path: sample.path.clone(), message })
+        Err(LoaderError::Panic { path: sample.path.clone(), message: panic_message(&*panic).to_owned() })
     })
 }
 
