@@ -35,27 +35,30 @@ pub fn configure() {
     }
 }
 
-/// Gives back every few seconds what requests have left behind between pieces that are still used, which `free` does not
-/// give back, until the future is dropped. Begins before the first model and the first request: had the process never been
-/// small, its growth would not show.
+/// Gives back what requests have left behind between pieces that are still used, which `free` does not give back, until the
+/// future is dropped: when the process has grown, and then until there is nothing more to give back.
 pub async fn keep_trimmed() {
-    const EVERY: Duration = Duration::from_secs(5);
-    const WORTH: u64 = 32 << 20;
-    let Some(mut least) = resident_bytes() else { return };
+    const EVERY: Duration = Duration::from_secs(2);
+    /// What is worth the millisecond or two that it takes, in which other threads wait for memory.
+    const WORTH: u64 = 8 << 20;
+    /// Less is what the requests in between have taken and freed again.
+    const NOTHING: u64 = 1 << 20;
+    let Some(mut settled) = resident_bytes() else { return };
+    let mut given_back = 0;
     loop {
         tokio::time::sleep(EVERY).await;
         let Some(before) = resident_bytes() else { return };
-        if before <= least.saturating_add(WORTH) {
-            least = least.min(before);
+        if before <= settled.saturating_add(WORTH) && given_back < NOTHING {
+            settled = settled.min(before);
             continue;
         }
         let started = Instant::now();
         // It cannot fail, and if the runtime is going, memory does not matter.
         drop(tokio::task::spawn_blocking(trim).await);
-        let after = resident_bytes().unwrap_or(before);
-        least = least.min(after);
-        let duration_ms = started.elapsed().as_millis() as u64;
-        tracing::debug!(before, after, duration_ms, "unused pages were given back");
+        settled = resident_bytes().unwrap_or(before);
+        given_back = before.saturating_sub(settled);
+        let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+        tracing::debug!(before, after = settled, duration_ms, "unused pages were given back");
     }
 }
 

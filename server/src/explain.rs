@@ -139,8 +139,8 @@ impl ModelExplainer {
     /// [`ExplainFailure::Image`], [`ExplainFailure::Network`].
     pub fn answer(&mut self, question: &Question, limits: &Limits) -> Result<Explanation, ExplainFailure> {
         let image = self.preprocess.fit(&self.preprocess.decode(&question.image, limits)?, limits)?;
-        let input = ImageBatch::stack(&[self.preprocess.prepared(&image).map_err(ImageError::from)?]);
-        let map = self.explainer.explain(&input.map_err(ImageError::from)?, question.class)?;
+        let input = ImageBatch::from(self.preprocess.prepared(&image).map_err(ImageError::from)?);
+        let map = self.explainer.explain(&input, question.class)?;
         let overlay = HeatMap { size: map.size, values: &map.values }.over(&image);
         Ok(Explanation { class: question.class, map, overlay })
     }

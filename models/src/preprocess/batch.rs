@@ -50,6 +50,14 @@ pub struct ImageBatch {
     data: Vec<f32>,
 }
 
+/// An image that is alone is a batch as it lies in memory.
+impl From<PreparedImage> for ImageBatch {
+    fn from(image: PreparedImage) -> Self {
+        let [channels, height, width] = image.shape;
+        Self { shape: [1, channels, height, width], data: image.data }
+    }
+}
+
 impl ImageBatch {
     /// Stacks prepared images, in order.
     ///

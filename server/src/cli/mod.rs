@@ -215,7 +215,11 @@ pub(crate) fn main() -> ExitCode {
 fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
     match line.cli.command.take() {
         None => {}
-        Some(Command::Serve(args)) => context.serve(&args)?,
+        Some(Command::Serve(args)) => {
+            // A server runs for months, and has no use for the description of every option.
+            drop(line);
+            context.serve(&args)?;
+        }
         Some(Command::Classify(args)) => return classify::run(&args, context),
         Some(Command::Finetune(args)) => finetune::run(&args, context)?,
         Some(Command::Demo(args)) => return demo::run(&args, context),

@@ -95,9 +95,10 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// The description as a file and as a page. It is kept as text, since the tree of it takes 9 MB.
+/// The description as a file and as a page. It is kept as text, since the tree of it takes 9 MB, and without the room that a
+/// growing text has at its end.
 fn description(openapi: &utoipa::openapi::OpenApi) -> Router<AppState> {
-    let text = serde_json::to_vec(openapi).map(Bytes::from).map_err(ApiError::internal);
+    let text = serde_json::to_vec(openapi).map(|text| Bytes::from(text.into_boxed_slice())).map_err(ApiError::internal);
     let answer = move || ready(text.clone().map(|text| ([(CONTENT_TYPE, "application/json")], text)));
     let page = SwaggerUi::new("/docs").config(Config::from("/openapi.json"));
     Router::new().route("/openapi.json", get(answer)).merge(page)

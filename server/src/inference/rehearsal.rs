@@ -100,7 +100,7 @@ fn example(model: &StoredModel) -> Result<Option<ImageBatch>, String> {
             .preprocess
             .apply(&golden.bytes, &Limits::default())
             .map_err(|error| format!("golden image {}: {error}", golden.file_name))?;
-        return ImageBatch::stack(&[input]).map(Some).map_err(|error| error.to_string());
+        return Ok(Some(ImageBatch::from(input)));
     }
     let size = model.spec.preprocess.output_size();
     Ok(size.map(|(height, width)| ImageBatch::noise(1, [3, height as usize, width as usize], 0)))

@@ -59,7 +59,7 @@ impl Run {
             batch.into_iter().map(|waiting| (waiting.input, (waiting.queue, waiting.reply))).unzip();
         let started = Instant::now();
         let (engine, classes) = (self.engine.for_run(), self.classes);
-        let caught = catch_unwind(AssertUnwindSafe(|| logits(engine, &inputs, classes)));
+        let caught = catch_unwind(AssertUnwindSafe(|| logits(engine, inputs, classes)));
         let inference = started.elapsed();
         let (answers, flow): (Vec<_>, _) = match caught {
             Ok(Ok(rows)) => {
@@ -109,10 +109,13 @@ impl DequeuedImage {
 /// One row of logits an image.
 pub(super) fn logits(
     engine: &mut dyn Engine,
-    inputs: &[PreparedImage],
+    inputs: Vec<PreparedImage>,
     classes: usize,
 ) -> Result<Vec<Vec<f32>>, String> {
-    let batch = ImageBatch::stack(inputs).map_err(|error| error.to_string())?;
+    let batch = match <[PreparedImage; 1]>::try_from(inputs) {
+        Ok([input]) => ImageBatch::from(input),
+        Err(inputs) => ImageBatch::stack(&inputs).map_err(|error| error.to_string())?,
+    };
     rows(engine, &batch, classes)
 }
 

@@ -38,7 +38,7 @@ pub(super) fn self_test(
         let of_image = |reason: String| format!("golden image {}: {reason}", golden.file_name);
         let input = model.spec.preprocess.apply(&golden.bytes, &Limits::default());
         let input = input.map_err(|error| of_image(error.to_string()))?;
-        let rows = logits(engine, std::slice::from_ref(&input), classes).map_err(of_image)?;
+        let rows = logits(engine, vec![input.clone()], classes).map_err(of_image)?;
         compare(golden, &rows[0]).map_err(of_image)?;
         inputs.push(input);
     }
@@ -47,8 +47,8 @@ pub(super) fn self_test(
     }
     let batch: Vec<PreparedImage> = inputs.iter().cycle().take(max_batch).cloned().collect();
     let started = Instant::now();
-    let rows = logits(engine, &batch, classes).map_err(|reason| format!("a batch of {max_batch}: {reason}"))?;
-    throughput.record(batch.len(), started.elapsed());
+    let rows = logits(engine, batch, classes).map_err(|reason| format!("a batch of {max_batch}: {reason}"))?;
+    throughput.record(rows.len(), started.elapsed());
     for (golden, row) in model.golden.iter().cycle().zip(&rows) {
         let of_image = |reason| format!("golden image {} in a batch of {max_batch}: {reason}", golden.file_name);
         compare(golden, row).map_err(of_image)?;

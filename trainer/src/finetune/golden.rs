@@ -64,5 +64,5 @@ pub fn recorded(images: Vec<(String, Vec<u8>)>, logits: &[f32]) -> Vec<Golden> {
 
 fn prepare(preprocess: &Preprocess, bytes: &[u8]) -> Result<ImageBatch, String> {
     let input = preprocess.apply(bytes, &Limits::default()).map_err(|error| error.to_string())?;
-    ImageBatch::stack(&[input]).map_err(|error| error.to_string())
+    Ok(ImageBatch::from(input))
 }

@@ -125,8 +125,7 @@ impl<'a> Measurement<'a> {
         for Golden { file_name, bytes, logits, .. } in self.task.golden {
             let input = self.task.model.spec.preprocess.apply(bytes, &Limits::default());
             let input = input.map_err(|error| EngineError::Run(format!("golden image {file_name}: {error}")))?;
-            let batch = ImageBatch::stack(&[input]).map_err(|error| EngineError::Run(error.to_string()))?;
-            let row = engine.run(&batch)?.first()?.data().to_vec();
+            let row = engine.run(&ImageBatch::from(input))?.first()?.data().to_vec();
             let difference = relative_difference(logits, &row);
             if !difference.is_finite() {
                 return Err(QuantizationError::NotFinite(file_name.clone(), kind));

@@ -111,7 +111,7 @@ fn image(seed: u64, shape: [usize; 3]) -> Result<ImageBatch> {
     let [height, width] = [u32::try_from(height)?, u32::try_from(width)?];
     let prepared =
         Preset::Bytes.preprocess(height, width).apply(&test_card(seed, width, height), &Limits::default())?;
-    Ok(ImageBatch::stack(&[prepared])?)
+    Ok(ImageBatch::from(prepared))
 }
 
 /// How pixels go in: as they are, 0..255. Half precision would overflow on them where a network is made for small numbers.

@@ -253,7 +253,7 @@ fn golden(file: &[u8], spec: &ModelSpec, selected: &SelectedEngine) -> Result<Ve
 
 fn logits(engine: &mut dyn Engine, spec: &ModelSpec, image: &[u8]) -> Result<Vec<f32>> {
     let input = spec.preprocess.apply(image, &Limits::default())?;
-    Ok(engine.run(&ImageBatch::stack(&[input])?)?.first()?.data().to_vec())
+    Ok(engine.run(&ImageBatch::from(input))?.first()?.data().to_vec())
 }
 
 /// What another engine makes of it, as half a sentence.

@@ -71,7 +71,7 @@ fn verify(
     let mut largest = 0.0_f64;
     for golden in golden {
         let input = network.spec.preprocess.apply(&golden.bytes, &Limits::default())?;
-        let outputs = engine.run(&ImageBatch::stack(&[input])?)?;
+        let outputs = engine.run(&ImageBatch::from(input))?;
         largest = largest.max(relative_difference(&golden.logits, outputs.first()?.data()));
     }
     if largest > TOLERANCE {

@@ -132,7 +132,7 @@ impl ShadowWorker {
         let labels = spec.labels.as_ref().ok_or("it has no classes")?;
         let input = spec.preprocess.apply(bytes, limits).map_err(|error| error.to_string())?;
         let started = Instant::now();
-        let rows = logits(engine, std::slice::from_ref(&input), labels.len())?;
+        let rows = logits(engine, vec![input], labels.len())?;
         let shadow_ms = millis(started.elapsed());
         let disagreement = Disagreement {
             at: Timestamp::now(),
