@@ -95,27 +95,37 @@ pub(super) fn find_behind_output(graph: &GraphProto) -> Result<ClassifierInput, 
 
 fn find(graph: &GraphProto, output: &str) -> Result<ClassifierInput, FeatureExtractorError> {
     let file = TensorIndex::new(graph);
-    let (mut left, mut seen) = (vec![(output, false)], HashSet::new());
+    let (mut left, mut seen) = (vec![(output, Scores::AsTheyAre)], HashSet::new());
     let mut end = "the image".to_owned();
-    while let Some((tensor, averaged)) = left.pop() {
+    while let Some((tensor, scores)) = left.pop() {
         let Some(node) = file.producers.get(tensor).filter(|_| seen.insert(tensor)) else { continue };
-        if let Some(classifier) = file.classifier(node, averaged) {
+        if let Some(classifier) = file.classifier(node, scores) {
             return Ok(classifier);
         }
         let first = file.varying(node).next();
         match node.op_type.as_str() {
-            op if TRANSPARENT.contains(&op) => left.extend(first.map(|input| (input, averaged))),
-            op if AVERAGES.contains(&op) => left.extend(first.map(|input| (input, true))),
-            op if averaged && SQUASHES.contains(&op) => left.extend(first.map(|input| (input, true))),
+            op if TRANSPARENT.contains(&op) => left.extend(first.map(|input| (input, scores))),
+            op if AVERAGES.contains(&op) => left.extend(first.map(|input| (input, Scores::Averaged))),
+            op if scores == Scores::Averaged && SQUASHES.contains(&op) => {
+                left.extend(first.map(|input| (input, scores)))
+            }
             // Scores of whole numbers are multiplied by a scale that is computed too, and no other sum or product of two
             // computed tensors is one of scores.
             op if SHIFTS.contains(&op) && (op == "Mul" || file.varying(node).count() == 1) => {
-                left.extend(file.varying(node).map(|input| (input, averaged)));
+                left.extend(file.varying(node).map(|input| (input, scores)));
             }
             op => end = format!("`{op}`"),
         }
     }
     Err(FeatureExtractorError::NoClassifier { end })
+}
+
+/// What the file has done to a classifier's scores before they are its output: averaged scores were class maps, which only
+/// layers on feature maps make.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scores {
+    AsTheyAre,
+    Averaged,
 }
 
 /// A file's tensors by name.
@@ -149,7 +159,7 @@ impl<'a> TensorIndex<'a> {
 
     /// What the node takes, if it can be a classifier: weights that are the same for every image, which look at one pixel
     /// at a time.
-    fn classifier(&self, node: &'a NodeProto, averaged: bool) -> Option<ClassifierInput> {
+    fn classifier(&self, node: &'a NodeProto, scores: Scores) -> Option<ClassifierInput> {
         let layer = LAYERS.iter().find(|layer| layer.op_type == node.op_type)?;
         let input = |at: usize| node.input.get(at).map(String::as_str).filter(|name| !name.is_empty());
         let (features, weights) = (input(0)?, input(layer.weights)?);
@@ -158,6 +168,7 @@ impl<'a> TensorIndex<'a> {
             return None;
         }
         let vector = matches!(layer.takes, InputKind::Vectors | InputKind::QuantizedVectors);
+        let averaged = scores == Scores::Averaged;
         let fits = if vector { !averaged && !is_set(node, "transA") } else { self.is_pointwise(weights) };
         if !fits {
             return None;

@@ -40,11 +40,11 @@ pub(super) struct RunClock {
 
 impl RunClock {
     /// How much of the time of a run that began then counts for its images alone: what passed since another run ended, or
-    /// since this one began if the model had nothing to do before.
-    fn elapsed(&mut self, started: Instant, is_busy: bool) -> Duration {
+    /// since this one began if the model had nothing to do before. So many images are waiting now.
+    fn elapsed(&mut self, started: Instant, waiting: usize) -> Duration {
         let now = Instant::now();
         let since = self.busy_since.take().unwrap_or_else(|| self.last_end.map_or(started, |end| end.max(started)));
-        (self.busy_since, self.last_end) = (is_busy.then_some(now), Some(now));
+        (self.busy_since, self.last_end) = ((waiting > 0).then_some(now), Some(now));
         now.saturating_duration_since(since)
     }
 }
@@ -99,8 +99,7 @@ impl Worker {
     fn end(&mut self, run: Result<EndedRun, JoinError>) -> ControlFlow<()> {
         // The runtime is going.
         let Ok(EndedRun { engine, images, started }) = run else { return ControlFlow::Break(()) };
-        let is_busy = self.admission.waiting() > 0;
-        self.admission.throughput().record(images, self.clock.elapsed(started, is_busy));
+        self.admission.throughput().record(images, self.clock.elapsed(started, self.admission.waiting()));
         match engine {
             Some(engine) => {
                 self.lanes.give_back(engine);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptionsExt as _};
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 
 /// The largest image file that is read, in bytes. The pixels have limits of their own.
 pub(crate) const IMAGE_BYTES: u64 = 512 << 20;
@@ -107,9 +107,8 @@ impl FileAccess {
             FileAccess::Everywhere => {
                 let entries = fs::read_dir(folder)?.map(|entry| {
                     let entry = entry?;
-                    let kind = fs::metadata(entry.path()).map_or(EntryKind::BrokenLink, |file| {
-                        EntryKind::new(file.is_dir(), file.is_file(), (file.dev(), file.ino()))
-                    });
+                    let kind = fs::metadata(entry.path())
+                        .map_or(EntryKind::BrokenLink, |file| EntryKind::new(file.mode(), (file.dev(), file.ino())));
                     Ok(FolderEntry { name: entry.file_name(), kind })
                 });
                 entries.collect()
@@ -118,9 +117,9 @@ impl FileAccess {
                 let folder = root.open_dir(path)?;
                 let entries = folder.entries()?.map(|entry| {
                     let name = entry?.file_name();
-                    let kind = folder.metadata(&name).map_or(EntryKind::BrokenLink, |file| {
-                        EntryKind::new(file.is_dir(), file.is_file(), (file.dev(), file.ino()))
-                    });
+                    let kind = folder
+                        .metadata(&name)
+                        .map_or(EntryKind::BrokenLink, |file| EntryKind::new(file.mode(), (file.dev(), file.ino())));
                     Ok(FolderEntry { name, kind })
                 });
                 entries.collect()
@@ -130,10 +129,11 @@ impl FileAccess {
 }
 
 impl EntryKind {
-    fn new(is_dir: bool, is_file: bool, id: FolderId) -> Self {
-        match (is_dir, is_file) {
-            (true, _) => Self::Folder(id),
-            (_, true) => Self::File,
+    /// By the mode that `stat` gives.
+    fn new(mode: u32, id: FolderId) -> Self {
+        match FileType::from_raw_mode(mode) {
+            FileType::Directory => Self::Folder(id),
+            FileType::RegularFile => Self::File,
             _ => Self::Special,
         }
     }
@@ -218,7 +218,7 @@ fn below<T>(roots: &[PathBuf], path: &Path, look: impl Fn(&Dir, &Path) -> io::Re
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use rustix::fs::{CWD, Mode, mknodat};
 
     use super::*;
 

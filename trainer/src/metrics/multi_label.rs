@@ -22,7 +22,7 @@ impl Evaluation {
             let mut right = true;
             for (class, (&score, &target)) in scores.iter().zip(targets).enumerate() {
                 let (truth, predicted) = (target > 0.5, score >= thresholds[class]);
-                counts[class].add(truth, predicted);
+                counts[class].add(Verdict { truth, predicted });
                 right &= truth == predicted;
                 reliability.add(f64::from(score), usize::from(truth));
             }
@@ -54,6 +54,13 @@ impl Evaluation {
     }
 }
 
+/// Whether an image has a class, and whether it is said to.
+#[derive(Clone, Copy)]
+struct Verdict {
+    truth: bool,
+    predicted: bool,
+}
+
 /// How often a class was there and was said to be.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
@@ -63,10 +70,10 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, there: bool, said: bool) {
-        self.both += usize::from(there && said);
-        self.there += usize::from(there);
-        self.said += usize::from(said);
+    fn add(&mut self, verdict: Verdict) {
+        self.both += usize::from(verdict.truth && verdict.predicted);
+        self.there += usize::from(verdict.truth);
+        self.said += usize::from(verdict.predicted);
     }
 
     fn plus(self, other: &Self) -> Self {

@@ -83,6 +83,7 @@ fn onnx_file(
     })?;
     report.signature = facts.lines();
     report.labels = facts.labels.as_ref().map(|named| named.labels.names().to_vec());
+    report.quantized = file.is_quantized();
     let imported = file.import_as(&facts.signature, None);
     match &imported {
         Ok(ImportedModel { graph, spec, scores, .. }) => {
@@ -96,7 +97,7 @@ fn onnx_file(
             let operators: Vec<String> =
                 file.operators().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
             report.operators = Some(operators.join(", "));
-            let kind = if file.is_quantized() { "a quantised network" } else { "a network that graft cannot parse" };
+            let kind = if report.quantized { "a quantised network" } else { "a network that graft cannot parse" };
             report.network = Some(format!("{kind}, of images {}", file.image_shape()?));
             report.problems.push(format!(
                 "{}; `graft import` keeps it as it is: where an engine runs it, it can be served and given a new head, but \
@@ -108,7 +109,7 @@ fn onnx_file(
     report.engines = engines::compare((file, &facts.signature), imported.as_ref().ok(), selected, context)?;
     let &[_, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
     report.preprocess = prepared(imported.ok(), &facts, [u32::try_from(height)?, u32::try_from(width)?])?;
-    report.advise(file.is_quantized());
+    report.advise();
     Ok(())
 }
 

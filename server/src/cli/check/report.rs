@@ -38,6 +38,8 @@ pub(super) struct FileReport {
     pub(super) network: Option<String>,
     #[serde(skip)]
     pub(super) headless: bool,
+    #[serde(skip)]
+    pub(super) quantized: bool,
     pub(super) operators: Option<String>,
     /// A line for the input and for each output: what it is, and what says so.
     pub(super) signature: Vec<String>,
@@ -54,7 +56,7 @@ const NEWEST_OPSET: i64 = 22;
 
 impl FileReport {
     /// What to do about what was found.
-    pub(super) fn advise(&mut self, quantized: bool) {
+    pub(super) fn advise(&mut self) {
         if let Some(opset) = self.opset.filter(|&opset| opset > NEWEST_OPSET) {
             self.problems
                 .push(format!("operator set {opset} is newer than engines commonly run; export with 17 to 20"));
@@ -73,7 +75,7 @@ impl FileReport {
         }
         for engine in &self.engines {
             match (engine.runs, engine.difference, engine.engine) {
-                (false, _, EngineKind::Tract) if quantized => self.problems.push(
+                (false, _, EngineKind::Tract) if self.quantized => self.problems.push(
                     "tract does not run quantised networks; serve it with --engine ort, or import the network as it was \
                      before it was quantised"
                         .to_owned(),

@@ -65,13 +65,18 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
     let report = DatasetCheck { findings, suspects };
     match args.format {
         Format::Json => output::json(&report)?,
-        Format::Text => print(&report, args.base.is_some())?,
+        Format::Text => {
+            print(&report)?;
+            if args.base.is_some() && report.suspects.is_none() {
+                output::line(format_args!("labels are not checked: there are too few images"))?;
+            }
+        }
     }
     dataset.check(BadFilePolicy::Skip)?;
     Ok(if inspection.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(report: &DatasetCheck, labels_are_checked: bool) -> Result<()> {
+fn print(report: &DatasetCheck) -> Result<()> {
     findings::print(&report.findings)?;
     match &report.suspects {
         Some(suspects) if suspects.is_empty() => output::line(format_args!("no label looks wrong"))?,
@@ -84,7 +89,6 @@ fn print(report: &DatasetCheck, labels_are_checked: bool) -> Result<()> {
             output::table(["LABELS TO CHECK", "LABEL", "SCORE", "RATHER", "SCORE"], &rows)?;
             rest("labels to check", suspects.len())?;
         }
-        None if labels_are_checked => output::line(format_args!("labels are not checked: there are too few images"))?,
         None => {}
     }
     Ok(())

@@ -57,7 +57,7 @@ impl Plan {
                 epilogue: fused.epilogue,
                 number: plan.steps.len() as u64,
             };
-            let trains = spec.trained.contains(&true);
+            let own = if spec.trained.contains(&true) { Gradient::Wanted } else { Gradient::Unwanted };
             let operators = fused.nodes.iter().map(|&id| graph.node(id).op.operator().kind());
             let step = Step {
                 layer: layer(&spec),
@@ -66,15 +66,17 @@ impl Plan {
                 inputs: fused.inputs.iter().map(|input| input.index()).collect(),
                 output: output.index(),
             };
-            plan.push(step, trains);
+            plan.push(step, own);
         }
         plan.uses[graph.output().index()] += 1;
         plan
     }
 
-    fn push(&mut self, step: Step, trains: bool) {
+    /// A step, and whether gradients of its own parameters are computed.
+    fn push(&mut self, step: Step, own: Gradient) {
         step.inputs.iter().for_each(|&input| self.uses[input] += 1);
-        self.needs_gradient[step.output] = trains || step.inputs.iter().any(|&input| self.needs_gradient[input]);
+        self.needs_gradient[step.output] =
+            own == Gradient::Wanted || step.inputs.iter().any(|&input| self.needs_gradient[input]);
         if self.needs_gradient[step.output] {
             let Reads { inputs, output } = step.layer.reads();
             step.inputs.iter().for_each(|&input| self.saved[input] |= inputs);
