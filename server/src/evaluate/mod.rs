@@ -77,6 +77,15 @@ impl EvaluateFailure {
     }
 }
 
+/// What was found out about a version of the store.
+#[derive(Debug)]
+pub struct EvaluatedVersion {
+    /// The version that the images were given to.
+    pub version: u32,
+    /// How it did.
+    pub report: EvaluationReport,
+}
+
 /// Evaluates a version of the store.
 ///
 /// # Errors
@@ -86,7 +95,7 @@ pub fn run(
     spec: &EvaluateSpec,
     backends: &Backends,
     observer: &mut dyn Observer,
-) -> Result<EvaluationReport, EvaluateFailure> {
+) -> Result<EvaluatedVersion, EvaluateFailure> {
     let StoredModel { version, onnx, spec: model, .. } = stored(context, spec)?;
     let images = spec.dataset.locate(&context.data, &context.access)?;
     let task = EvaluateTask {
@@ -101,7 +110,7 @@ pub fn run(
         engine: backends.engine.kind,
         threads: backends.engine.threads,
     };
-    Ok(evaluation::evaluate(&task, observer)?)
+    Ok(EvaluatedVersion { version, report: evaluation::evaluate(&task, observer)? })
 }
 
 /// Checks a request without reading an image: the options, the model, and the listing of the data set.

@@ -21,7 +21,7 @@ use super::protocol::{ChildMessage, ControlMessage};
 use super::record::{JobError, JobResult};
 use super::spec::JobSpec;
 use super::thinning::{Thinning, Worth};
-use crate::evaluate::{self, EvaluateFailure, EvaluateSpec};
+use crate::evaluate::{self, EvaluateFailure, EvaluateSpec, EvaluatedVersion};
 use crate::failure::chain;
 use crate::finetune::{self, CheckSpec, FinetuneFailure, FinetuneSpec, PublishedModel};
 use crate::imports::{ImportFailure, ImportSummary, RunImport};
@@ -115,10 +115,9 @@ fn check(context: &RunContext, spec: &CheckSpec, backends: &Backends, reporter: 
 
 fn evaluate(context: &RunContext, spec: &EvaluateSpec, backends: &Backends, reporter: &mut Reporter) -> ChildMessage {
     match evaluate::run(context, spec, backends, reporter) {
-        Ok(report) => {
-            let (model, version) = (report.model.clone(), report.version.unwrap_or_default());
-            let metrics = reporter.metrics.take();
-            let result = JobResult { metrics, evaluation: Some(Box::new(report)), ..JobResult::new(&model, version) };
+        Ok(EvaluatedVersion { version, report }) => {
+            let (metrics, result) = (reporter.metrics.take(), JobResult::new(&report.model, version));
+            let result = JobResult { metrics, evaluation: Some(Box::new(report)), ..result };
             ChildMessage::Finished { result }
         }
         Err(EvaluateFailure::Evaluate(EvaluateError::Stopped)) => ChildMessage::Stopped,

@@ -56,7 +56,12 @@ impl ModelRunner {
             }
         }
         let mut rows = rows.chunks(self.views.count()).map(TestViews::mean);
-        Ok(prepared.into_iter().map(|input| input.map(|_| rows.next().unwrap_or_default())).collect())
+        let missing = || EngineError::Run("it answers fewer images than it was given".to_owned());
+        let answer = |input: Result<PreparedImage, E>| match input {
+            Ok(_) => rows.next().ok_or_else(missing).map(Ok),
+            Err(unusable) => Ok(Err(unusable)),
+        };
+        prepared.into_iter().map(answer).collect()
     }
 
     fn run(&mut self, inputs: &[PreparedImage]) -> Result<Vec<Vec<f32>>, EngineError> {
