@@ -15,7 +15,7 @@ pub struct DataArgs {
     #[arg(long, env = "GRAFT_DATA_DIR", global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Leaves out `starter`, the model that graft comes with
+    /// Puts no `starter`, the model that graft comes with, among the models; one that is there stays
     #[arg(long, env = "GRAFT_NO_STARTER", global = true)]
     pub no_starter: bool,
 }

@@ -94,7 +94,7 @@ codes! {
     VersionRefused: UNPROCESSABLE_ENTITY, "version_refused", "The version cannot serve", "The version before it goes on answering; the detail says what is wrong with this one.";
     NoMemory: CONFLICT, "no_memory", "The memory budget has no room for both versions", "Raise the server's `--memory-budget`, or unload the model first.";
     VersionIsLive: CONFLICT, "version_is_live", "The version is live", "Make another version live first, or add `?force=true`.";
-    ModelIsBuiltIn: CONFLICT, "model_is_built_in", "The model comes with graft and is read-only", "Choose another name, or leave it as it is; `--no-starter` starts a server without it.";
+    ModelIsBuiltIn: CONFLICT, "model_is_built_in", "The model comes with graft and is read-only", "Choose another name, or leave it as it is; with `--no-starter` a new data folder has none.";
     LabelsRefused: UNPROCESSABLE_ENTITY, "labels_refused", "The classes cannot be called so", "Send a name of its own for each class, in their order.";
     ShadowRefused: UNPROCESSABLE_ENTITY, "shadow_refused", "The version cannot be a shadow", "Choose a version that is not live.";
     ShadowNotFound: NOT_FOUND, "shadow_not_found", "The model has no shadow", "Begin one with `PUT /models/{name}/shadow`.";
