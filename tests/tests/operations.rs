@@ -73,6 +73,29 @@ fn a_log_that_takes_nothing_stops_neither_requests_nor_jobs() {
     }
 }
 
+/// Each request writes a line, and the start of the server some more.
+#[test]
+fn lines_that_the_log_did_not_take_are_counted() {
+    const REQUESTS: u64 = 20;
+    let (sandbox, _) = sandbox();
+    let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    let whole = fs::File::create(sandbox.path("whole.log")).expect("a file");
+    for (name, log, expected) in [("a full disk", full, REQUESTS..10 * REQUESTS), ("a file", whole, 0..1)] {
+        let server = sandbox.serve_with_log(&[], log.into());
+        for _ in 0..REQUESTS {
+            classifies(&server);
+        }
+        // Another thread writes the lines, after the answers.
+        server.wait(name, || Some(lost_lines(&server)).filter(|lost| expected.contains(lost)));
+    }
+}
+
+fn lost_lines(server: &Server) -> u64 {
+    let metrics = server.get("/metrics").text().expect("text");
+    let line = metrics.lines().find_map(|line| line.strip_prefix("graft_log_lines_lost_total "));
+    line.expect("the metric").parse().expect("a count")
+}
+
 /// From the moment that it has read its command line, long before it listens.
 #[test]
 fn a_hangup_while_the_server_starts_ends_nothing() {
