@@ -50,7 +50,7 @@ pub(super) struct Workload {
     pub(super) row_seconds: f64,
     /// Multiply-accumulates of the base for an image.
     pub(super) macs: f64,
-    /// Seconds for the head.
+    /// What the head takes, on all features.
     pub(super) head_seconds: f64,
     /// Passes over the training images while layers of the base are trained, and what a step takes; missing for `head`.
     pub(super) tuning: Option<(FinetuneStrategy, f64, StepSeconds)>,

@@ -111,7 +111,7 @@ impl Optimizer {
         Ok(Self { rule, parameters: parameters.into_iter().map(keep).collect() })
     }
 
-    /// The rule.
+    /// The kind of optimizer, with its options.
     #[must_use]
     pub fn rule(&self) -> OptimizerKind {
         self.rule
@@ -122,7 +122,7 @@ impl Optimizer {
         self.parameters.iter().map(|state| &state.parameter)
     }
 
-    /// Changes the weights of every parameter by its gradient; `tensors` are `(weights, gradient)` of each, in order.
+    /// Changes the weights of every parameter by its gradient; `tensors` has one entry for each, in order.
     ///
     /// # Errors
     /// [`OptimError::Length`], [`OptimError::Tensors`]; nothing has changed then.

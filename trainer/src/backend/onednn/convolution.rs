@@ -99,7 +99,7 @@ impl Convolution {
         })
     }
 
-    /// The gradients of the weights and of the bias, which is empty if there is none.
+    /// The gradients of the weights and of the bias.
     pub(crate) fn backward_weight<T: Element>(
         &self,
         [x, dy]: [&[T]; 2],

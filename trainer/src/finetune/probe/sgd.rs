@@ -66,6 +66,7 @@ fn linear(width: usize, classes: usize) -> Result<(Graph, NodeId), GraphError> {
 /// A network from features to logits, with its first weights.
 pub(super) struct HeadNetwork<'a> {
     pub(super) graph: &'a Graph,
+    /// Its weights at the start.
     pub(super) params: &'a Params,
 }
 

@@ -139,9 +139,9 @@ pub(crate) struct Normalization<'a> {
 /// The gradient of a batch normalization in training.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NormGradient {
-    /// Of γ.
+    /// `Σ dy · x̂`, a number for each channel.
     pub(crate) gamma: Vec<f32>,
-    /// Of β.
+    /// `Σ dy`, a number for each channel.
     pub(crate) beta: Vec<f32>,
     /// The gradient of x is `dy · over_dy + x · over_x + constant`.
     over_dy: Vec<f32>,

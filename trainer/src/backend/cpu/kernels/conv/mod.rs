@@ -132,7 +132,7 @@ impl Convolution {
 /// One group of channels of a planned convolution, over a whole batch.
 struct GroupSweep<'a> {
     plans: &'a [Plan],
-    /// Images.
+    /// How many images.
     batch: usize,
     panels: Panels,
     from: Channels,

@@ -24,7 +24,7 @@ pub(super) struct Panel<'p> {
 }
 
 impl Panels {
-    /// Of the function `weight(tap, from, to)` that gives a row of `to` for the forward pass, see [`Panels::of_rows`].
+    /// Zeros.
     fn new([taps, from, to]: [usize; 3], lanes: usize) -> Self {
         let columns = to.next_multiple_of(lanes);
         Self { data: vec![0.0; taps * from * columns], taps, from, to, lanes }

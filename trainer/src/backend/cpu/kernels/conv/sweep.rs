@@ -11,7 +11,6 @@ use crate::backend::cpu::kernels::simd::arch;
 /// The initial value of each destination pixel's sum.
 #[derive(Clone, Copy)]
 pub(crate) enum SumStart<'a> {
-    /// Zeros.
     Zero,
     /// A number for each channel.
     Bias(&'a [f32]),
@@ -57,7 +56,7 @@ impl Sweep<'_> {
     }
 }
 
-/// A band.
+/// A band of one image, with what is read and written for it.
 struct Job<'a> {
     sweep: &'a Sweep<'a>,
     band: &'a Band,

@@ -11,7 +11,7 @@ use crate::backend::cpu::kernels::simd::arch;
 const CACHE: usize = 128 << 10;
 /// Weights, up to which the sum is computed in parts at the same time.
 const SMALL: usize = 64 << 10;
-/// Parts.
+/// Partial sums of a small gradient: at most so many, each over its share of the images.
 const PARTS: usize = 8;
 /// Input channels of a job.
 const ROWS: usize = 64;
@@ -165,7 +165,7 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Adds the products of `M` input channels and `V` registers of output channels.
+    /// Adds the products of `M` input channels and `V` registers of output channels, from this row and column of the sums on.
     #[inline(always)]
     fn add<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, [row, channel, column]: [usize; 3]) {
         let WeightGrad { pairs, input, output } = self.weight_grad;
