@@ -36,7 +36,7 @@ pub fn is_transient(code: &str) -> bool {
     [STORE_FAILED, STORAGE_FULL].contains(&code)
 }
 
-/// The message of a panic.
+/// What a thread panicked with; `without a message` if that was no text.
 #[must_use]
 pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();

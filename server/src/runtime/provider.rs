@@ -36,7 +36,7 @@ pub enum ProviderError {
         "--provider openvino computes inside ONNX Runtime, and the engine is {engine} ({reason}); use --engine ort, or --provider cpu"
     )]
     Engine {
-        /// The engine.
+        /// The engine that was taken.
         engine: EngineKind,
         /// Why it was taken.
         reason: String,

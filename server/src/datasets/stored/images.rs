@@ -23,7 +23,7 @@ const ROWS: usize = 10_000;
 /// A file that is to become an image of a data set.
 #[derive(Debug, Clone)]
 pub struct ImageUpload {
-    /// The class.
+    /// The class, or several.
     pub label: Label,
     /// What the file is called.
     pub file_name: Option<String>,
@@ -38,7 +38,7 @@ pub struct ImageUpload {
 pub struct NewImage {
     /// The checksum of the file.
     pub sha256: Checksum,
-    /// The class.
+    /// The class, or several.
     pub label: Label,
     /// What the file is called.
     pub file_name: Option<String>,
@@ -62,9 +62,9 @@ pub enum Addition {
     Present(Checksum),
     /// It was there already with another label, which it keeps.
     LabeledOtherwise {
-        /// The image.
+        /// The checksum by which it is known.
         sha256: Checksum,
-        /// The label that it has.
+        /// The label under which it stays.
         label: String,
     },
 }

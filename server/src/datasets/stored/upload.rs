@@ -45,10 +45,10 @@ pub struct NewUpload {
     pub classes: Vec<String>,
 }
 
-/// An upload.
+/// An upload, as far as it has come.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UploadRecord {
-    /// Its id.
+    /// What its address ends in.
     pub id: Uuid,
     /// What was said of it.
     pub of: NewUpload,
@@ -96,7 +96,7 @@ pub struct UploadFile {
     length: u64,
 }
 
-/// The folder of an upload.
+/// Where the bytes of an upload lie until its images are in the data set.
 #[derive(Debug, Clone)]
 pub(super) struct UploadFolder(PathBuf);
 

@@ -47,7 +47,7 @@ pub struct TfModelStatus {
 /// Whether a version answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct TfVersionStatus {
-    /// The version.
+    /// Its number, as text.
     #[schema(example = "3")]
     version: String,
     /// `AVAILABLE`, `LOADING` or `END`.

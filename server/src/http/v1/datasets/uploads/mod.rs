@@ -30,10 +30,10 @@ use headers::{
 
 /// The content type of the pieces.
 const PIECE: &str = "application/offset+octet-stream";
-/// An upload.
+/// An archive of images that comes in pieces.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Upload {
-    /// Its id.
+    /// What its address ends in.
     #[schema(example = "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55")]
     pub id: String,
     /// What the client calls the archive.
