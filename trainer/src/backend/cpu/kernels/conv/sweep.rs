@@ -4,6 +4,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::geometry::Channels;
 use super::panels::{Panel, Panels};
 use super::plan::{Band, NOWHERE, Plan, TILE, TapClass};
 use crate::backend::cpu::kernels::simd::arch;
@@ -16,15 +17,6 @@ pub(crate) enum SumStart<'a> {
     Bias(&'a [f32]),
     /// The destination's present value.
     Existing,
-}
-
-/// Where the channels of one group are among those of a pixel.
-#[derive(Clone, Copy)]
-pub(super) struct Channels {
-    pub(super) first: usize,
-    pub(super) count: usize,
-    /// All channels of a pixel.
-    pub(super) stride: usize,
 }
 
 /// One group of a convolution over all images that a plan is for.
