@@ -57,7 +57,8 @@ impl SelectedProviders {
 /// [`ProviderError`].
 pub fn providers(
     options: &ProviderOptions,
-    (engine, engine_reason): (EngineKind, &str),
+    engine: EngineKind,
+    engine_reason: &str,
     data: &DataDir,
 ) -> Result<SelectedProviders, ProviderError> {
     if options.provider == ProviderChoice::Cpu {
@@ -109,7 +110,7 @@ mod tests {
         let library = folder.path().join("libonnxruntime_providers_openvino_plugin.so");
         std::fs::write(&library, "no library").unwrap();
         let options = ProviderOptions { provider, library: Some(library) };
-        super::providers(&options, (engine, "chosen by the test"), &DataDir::new(folder.path()))
+        super::providers(&options, engine, "chosen by the test", &DataDir::new(folder.path()))
     }
 
     #[test]

@@ -45,6 +45,15 @@ pub struct NewUpload {
     pub classes: Vec<String>,
 }
 
+/// How the images of an upload are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadReading {
+    /// How they are arranged.
+    pub layout: Layout,
+    /// The classes, if the client names them; else empty.
+    pub classes: Vec<String>,
+}
+
 /// An upload, as far as it has come.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UploadRecord {
@@ -209,8 +218,9 @@ impl DatasetStore {
         &self,
         name: &DatasetName,
         id: Uuid,
-        (layout, classes): (Layout, Vec<String>),
+        reading: UploadReading,
     ) -> Result<UploadRecord, DatasetStoreError> {
+        let UploadReading { layout, classes } = reading;
         self.check(name).await?;
         let (folder, expiry) = (self.upload_folder(name, id), self.limits().upload_expiry);
         let again = move || {
