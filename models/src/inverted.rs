@@ -45,7 +45,7 @@ pub enum Block {
 
 use Block::{Depthwise, Fused};
 
-/// The networks.
+/// The networks of this family.
 pub const TABLE: [InvertedResNet; 1] = [InvertedResNet {
     name: "starter",
     stem: 24,

@@ -30,7 +30,7 @@ pub enum VggLayer {
 /// The normalization layers of a VGG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VggNormalization {
-    /// None.
+    /// No normalization: the paper's networks but for A-LRN.
     None,
     /// Local response normalization behind the first convolution.
     Lrn,

@@ -15,9 +15,9 @@ pub enum Violation {
     /// A node whose input no earlier node, initializer or input produces.
     #[error("node `{node}` takes `{value}`, which nothing before it produces")]
     Undefined {
-        /// The node.
+        /// The node's name.
         node: String,
-        /// The tensor.
+        /// The name of its input.
         value: String,
     },
     /// Two nodes with one name.
@@ -32,7 +32,7 @@ pub enum Violation {
     /// An initializer whose length does not match its dimensions.
     #[error("the initialiser `{name}` has dimensions {dims:?} but {bytes} bytes")]
     Length {
-        /// Its name.
+        /// The initializer's name.
         name: String,
         /// Its dimensions.
         dims: Vec<i64>,

@@ -49,7 +49,7 @@ pub enum ImportError {
     InputSize {
         /// The input's name.
         name: String,
-        /// Its shape.
+        /// Such as `[n, 3, 224, 224]`.
         shape: String,
     },
     /// An input of an element type that pixels are not converted to.
@@ -66,7 +66,7 @@ pub enum ImportError {
     /// A weight that cannot be read.
     #[error("initialiser `{name}`: {reason}")]
     Initializer {
-        /// Its name.
+        /// The initializer's name.
         name: String,
         /// What is wrong with it.
         reason: String,

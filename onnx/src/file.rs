@@ -34,7 +34,7 @@ pub enum FileError {
     /// Weights in a second file that cannot be read.
     #[error("the weights of `{tensor}` are in a second file, `{location}`, which cannot be read: {source}")]
     External {
-        /// The tensor.
+        /// The initializer's name.
         tensor: String,
         /// The second file's name.
         location: String,
@@ -44,7 +44,7 @@ pub enum FileError {
     /// Weights beyond the end of the second file.
     #[error("the weights of `{tensor}` are bytes {offset}+{length} of `{location}`, which has {found}; copy it again")]
     ExternalRange {
-        /// The tensor.
+        /// The initializer's name.
         tensor: String,
         /// The second file's name.
         location: String,
@@ -58,11 +58,11 @@ pub enum FileError {
     /// A malformed offset or length of external data.
     #[error("the weights of `{tensor}` are in a second file at `{key}` = `{value}`, which is not valid")]
     ExternalEntry {
-        /// The tensor.
+        /// The initializer's name.
         tensor: String,
         /// The entry: `offset` or `length`.
         key: String,
-        /// Its text.
+        /// What the file gives for it.
         value: String,
     },
 }

@@ -60,7 +60,7 @@ pub struct Explanation {
 /// Why there is no explanation.
 #[derive(Debug, Error)]
 pub enum ExplainFailure {
-    /// Others wait.
+    /// As many wait already as may.
     #[error("{WAITING} explanations wait or are being computed")]
     Busy,
     /// Its operators are not all graft's.

@@ -58,7 +58,7 @@ pub enum TrialFailure {
     Backbone {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The version's number.
         version: u32,
     },
     /// It cannot be read, or is not there.

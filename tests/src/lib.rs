@@ -1,6 +1,7 @@
 //! What the tests of the whole system share.
 
 pub mod circles;
+pub mod doc_comments;
 pub mod generated;
 pub mod hub;
 pub mod images;

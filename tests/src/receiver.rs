@@ -16,7 +16,7 @@ pub struct Received {
     pub path: String,
     /// The headers, their names in lower case.
     pub headers: HashMap<String, String>,
-    /// The body.
+    /// What came behind the head.
     pub body: Vec<u8>,
 }
 

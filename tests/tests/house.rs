@@ -1,9 +1,10 @@
-//! House rules of CONTRIBUTING.md that no lint knows: the length of files and functions, circles between files, and words that
-//! the glossary has replaced.
+//! House rules of CONTRIBUTING.md that no lint knows: the length of files and functions, circles between files, doc comments
+//! that repeat a name, and words that the glossary has replaced.
 
 use std::path::{Path, PathBuf};
 
 use tests::circles::circles;
+use tests::doc_comments::repetitions;
 
 const LONGEST: usize = 500;
 const LONGEST_FUNCTION: usize = 60;
@@ -129,6 +130,17 @@ fn files_do_not_use_each_other_in_circles() {
     });
     let found = found.concat();
     assert!(found.is_empty(), "move what two of the files share to a third: {found:#?}");
+}
+
+#[test]
+fn no_doc_comment_says_nothing_but_the_name_of_its_item() {
+    let found = sources(&["rs"]).into_iter().flat_map(|path| {
+        let text = std::fs::read_to_string(&path).expect("a text file");
+        let show = |(line, doc)| format!("{}:{line}: {doc}", path.display());
+        repetitions(&text).into_iter().map(show).collect::<Vec<_>>()
+    });
+    let found: Vec<String> = found.collect();
+    assert!(found.is_empty(), "say shape, unit, range or error, or nothing: {found:#?}");
 }
 
 /// The functions of a file that rustfmt has laid out, with the lines that each takes.

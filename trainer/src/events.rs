@@ -33,9 +33,9 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PhaseEstimate {
-    /// The phase.
+    /// What the estimate is of.
     pub phase: Phase,
-    /// Seconds.
+    /// From its beginning to its end.
     #[cfg_attr(feature = "openapi", schema(example = 12.5))]
     pub seconds: f64,
 }
@@ -48,17 +48,17 @@ pub enum Event {
     /// A phase begins.
     #[cfg_attr(feature = "openapi", schema(title = "PhaseEvent"))]
     Phase {
-        /// The new phase.
+        /// The one that begins.
         phase: Phase,
     },
     /// Progress within a phase.
     #[cfg_attr(feature = "openapi", schema(title = "ProgressEvent"))]
     Progress {
-        /// The current phase.
+        /// The one that is going on.
         phase: Phase,
         /// Images or epochs done; MiB of a data set that is downloaded.
         done: u64,
-        /// The same in all.
+        /// How many `done` counts to.
         total: u64,
     },
     /// How long the run expects its phases to take, those that are over included. Said again when it is better known.
@@ -74,7 +74,7 @@ pub enum Event {
         step: u64,
         /// The current epoch, counted from one.
         epoch: u64,
-        /// Epochs in all.
+        /// How many the training has.
         epochs: u64,
         /// Training images seen in this epoch.
         examples: u64,
@@ -92,7 +92,7 @@ pub enum Event {
     Epoch {
         /// Counted from one.
         epoch: usize,
-        /// Epochs in all.
+        /// How many the training has.
         epochs: usize,
         /// Mean cross-entropy over the training images.
         #[serde(deserialize_with = "null_is_nan")]
@@ -109,13 +109,13 @@ pub enum Event {
     /// A decision, with its reason.
     #[cfg_attr(feature = "openapi", schema(title = "NoteEvent"))]
     Note {
-        /// A sentence.
+        /// The decision and its reason, as a sentence.
         message: String,
     },
     /// Something the user should know that does not end the run.
     #[cfg_attr(feature = "openapi", schema(title = "WarningEvent"))]
     Warning {
-        /// A sentence.
+        /// What it is and what to do, as a sentence.
         message: String,
     },
     /// How the data set was understood; before anything is trained.

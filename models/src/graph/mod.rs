@@ -183,7 +183,7 @@ pub enum GraphError {
     NoFeatures {
         /// The output node.
         node: String,
-        /// Its shape.
+        /// Such as `[n, 10, 3, 2]`.
         shape: String,
     },
 }

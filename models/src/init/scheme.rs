@@ -14,7 +14,7 @@ use crate::params::{Params, Tensor};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
-    /// [`he`].
+    /// Normal with variance `2 / fan_in`, as [`he`] draws.
     #[default]
     He,
     /// Uniform within `±√(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 16), which the VGG paper recommends

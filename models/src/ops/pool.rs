@@ -65,7 +65,7 @@ pub struct MaxPool(pub Window);
 /// The mean of each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AvgPool {
-    /// The window.
+    /// Its size, stride and padding.
     pub window: Window,
     /// Whether padding counts as zeros in the mean (ONNX `count_include_pad`).
     pub count_padding: bool,

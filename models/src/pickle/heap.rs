@@ -8,7 +8,7 @@ use super::view::{Storage, StridedView};
 /// A Python value. Text and bytes borrow from the file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
-    /// `None`.
+    /// Python's `None`.
     None,
     /// `True` or `False`.
     Bool(bool),
@@ -16,7 +16,7 @@ pub enum Value<'a> {
     Int(i64),
     /// An integer of more than eight bytes, little-endian.
     Long(&'a [u8]),
-    /// A `float`.
+    /// Python's `float`, which has eight bytes.
     Float(f64),
     /// A `str`, or a string of Python 2 that is UTF-8.
     Text(&'a str),

@@ -111,7 +111,7 @@ pub enum PickleError {
     /// A byte that is no instruction of protocols 2 to 5.
     #[error("byte {at} of the pickle, {opcode:#04x}, is no instruction of protocols 2 to 5")]
     Opcode {
-        /// The byte.
+        /// What the file has in the place of an instruction.
         opcode: u8,
         /// Its offset in the file.
         at: usize,
@@ -128,7 +128,7 @@ pub enum PickleError {
     /// A call that builds a tensor from arguments that describe none.
     #[error("the pickle is damaged: `{callee}` is given what it cannot take")]
     Arguments {
-        /// The callee.
+        /// Module and name, such as `torch._utils._rebuild_tensor_v2`.
         callee: String,
     },
     /// A tensor that is a lazily negated or conjugated view.

@@ -19,13 +19,13 @@ pub enum ArchiveError {
     /// A damaged or truncated member.
     #[error("member `{name}` of the archive is damaged; fetch the file again")]
     Damaged {
-        /// Its name.
+        /// Its path in the archive.
         name: String,
     },
     /// An encrypted member, or one with an unsupported compression method.
     #[error("member `{name}` of the archive is packed with {method}; only stored and deflated members are read")]
     Packing {
-        /// Its name.
+        /// Its path in the archive.
         name: String,
         /// The compression method.
         method: String,
@@ -33,7 +33,7 @@ pub enum ArchiveError {
     /// A missing member.
     #[error("the archive has no member `{name}`; it is not what its format says, or is damaged")]
     Missing {
-        /// Its name.
+        /// The path that was looked for.
         name: String,
     },
     /// A member that would unpack to more memory than the file's size allows.

@@ -61,7 +61,7 @@ pub enum FitError {
     Extra {
         /// The file's name.
         file: String,
-        /// Its shape.
+        /// As the file states it, before any transposition.
         shape: Vec<usize>,
     },
 }

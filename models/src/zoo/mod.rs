@@ -13,7 +13,7 @@ use crate::vgg::{self, Vgg};
 /// A row of one of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// A VGG.
+    /// A VGG for ImageNet.
     Vgg(&'static Vgg),
     /// A ResNet for ImageNet.
     ResNet(&'static ResNet),

@@ -23,7 +23,7 @@ pub struct PublishedWeights {
 /// Which mean and deviation a file was trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PixelStatistics {
-    /// ImageNet's.
+    /// Torchvision's for ImageNet.
     ImageNet,
     /// Caffe's mean and none, of a VGG whose features alone are published.
     Amdegroot,

@@ -108,7 +108,7 @@ pub enum EngineError {
     /// The engine refuses the file.
     #[error("{engine} cannot open the model: {reason}")]
     Open {
-        /// Which engine.
+        /// The engine that was asked for.
         engine: EngineKind,
         /// What it said.
         reason: String,

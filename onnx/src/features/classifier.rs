@@ -16,7 +16,7 @@ pub(super) struct ClassifierInput {
     pub(super) layer: &'static str,
 }
 
-/// A tensor of features.
+/// The names of the tensors that hold the features.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FeatureTensor {
     Real(String),

@@ -31,7 +31,7 @@ pub enum QuantizeError {
     /// A weight that cannot be read.
     #[error("initialiser `{name}` {reason}")]
     Weight {
-        /// Its name.
+        /// The initializer's name.
         name: String,
         /// What is wrong with it.
         reason: String,

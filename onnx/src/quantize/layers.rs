@@ -8,9 +8,9 @@ use crate::proto::NodeProto;
 /// The difference that quantization makes in a layer's output, with all that the layers before it made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerError {
-    /// The node.
+    /// The name of the layer's node.
     pub layer: String,
-    /// Its operator.
+    /// Its ONNX type, such as `Conv`.
     pub operator: String,
     /// The root of the mean squared difference, relative to the root of the mean square of the output in `f32`.
     pub error: f64,

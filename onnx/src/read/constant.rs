@@ -70,7 +70,7 @@ impl Constant {
         }
     }
 
-    /// The dimensions.
+    /// Outermost first.
     pub(crate) fn shape(&self) -> Result<Vec<usize>, String> {
         match self {
             Constant::Floats(tensor) => Ok(tensor.shape().to_vec()),

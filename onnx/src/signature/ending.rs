@@ -82,7 +82,7 @@ pub(super) fn evidence(graph: &GraphProto, output: &ValueInfoProto) -> OutputEvi
         asked: false,
     };
     let choice = search.follow(&mut evidence);
-    refine(&mut evidence, output, (&shape, choice));
+    refine(&mut evidence, output, &shape, choice);
     evidence
 }
 
@@ -133,8 +133,8 @@ impl<'a> Search<'a> {
                     (evidence.meaning, evidence.evidence) = (meaning, said);
                     break;
                 }
-                ending => {
-                    (evidence.meaning, evidence.evidence) = self.computed(&at, (op, ending.is_some()), said);
+                Some(Ending::Shift) | None => {
+                    (evidence.meaning, evidence.evidence) = self.computed(node, &at, said);
                     if let Some(logits) = self.decomposed_softmax(node) {
                         evidence.source = FeatureTensor::Real(logits);
                         evidence.meaning = Meaning::Probabilities;
@@ -147,13 +147,15 @@ impl<'a> Search<'a> {
         passed
     }
 
-    /// The meaning of numbers that no activation made: logits of a layer with weights, or features.
-    fn computed(&self, tensor: &str, (op, shifted): (&str, bool), said: String) -> (Meaning, String) {
-        if shifted && let Some(activation) = self.activation_behind(tensor) {
+    /// The meaning of a node's output that no activation made: logits of a layer with weights, or features.
+    fn computed(&self, node: &NodeProto, output: &str, said: String) -> (Meaning, String) {
+        if ending(&node.op_type).is_some()
+            && let Some(activation) = self.activation_behind(output)
+        {
             return (Meaning::Unknown, format!("{said} behind {activation}"));
         }
-        match last_layer(self.graph, tensor) {
-            Some(layer) if layer == op => (Meaning::Logits, said),
+        match last_layer(self.graph, output) {
+            Some(layer) if layer == node.op_type => (Meaning::Logits, said),
             Some(layer) => (Meaning::Logits, format!("{said} behind {layer}")),
             None => (Meaning::Features, said),
         }
@@ -228,7 +230,7 @@ fn zipped(node: &NodeProto) -> Option<Labels> {
 }
 
 /// Types and shapes overrule what the operators say.
-fn refine(evidence: &mut OutputEvidence, output: &ValueInfoProto, (shape, passed): (&Dims, Passed)) {
+fn refine(evidence: &mut OutputEvidence, output: &ValueInfoProto, shape: &Dims, passed: Passed) {
     let kind = output.r#type.as_ref();
     let elem_type = kind.and_then(|kind| Some(kind.tensor_type.as_ref()?.elem_type)).unwrap_or(data_type::FLOAT);
     let real = matches!(elem_type, data_type::FLOAT | data_type::FLOAT16 | data_type::DOUBLE | data_type::BFLOAT16 | 0);

@@ -51,7 +51,7 @@ pub struct Signature {
 /// One output.
 #[derive(Debug, Clone)]
 pub struct OutputEvidence {
-    /// Its name.
+    /// What the file calls it.
     pub name: String,
     /// Its declared dimensions, such as `[n, 5]`; `?` if the file declares none.
     pub shape: String,

@@ -64,7 +64,7 @@ pub enum KeyError {
     /// No such role.
     #[error("there is no role `{0}`; there are `infer`, `train` and `admin`")]
     Role(String),
-    /// Not a hash.
+    /// The last part is no SHA-256.
     #[error("the last part is the key's SHA-256 as 64 hexadecimal digits, not the key itself")]
     Hash,
     /// The system has no random numbers.

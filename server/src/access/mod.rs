@@ -32,15 +32,15 @@ pub enum AccessError {
     /// The file of keys cannot be read.
     #[error("cannot read the keys in {}", path.display())]
     Unreadable {
-        /// The file.
+        /// The file of keys.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// A line of the file is no key.
     #[error("{} line {line}", path.display())]
     Line {
-        /// The file.
+        /// The file of keys.
         path: PathBuf,
         /// Counted from 1.
         line: usize,

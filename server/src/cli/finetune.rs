@@ -78,7 +78,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let (base_model, deploy) = (args.base.clone(), args.deploy);
     let spec = FinetuneSpec { base_model, dataset, name, options, deploy, webhook: None };
     match args.plan {
-        Some(format) => plan(&spec, format, (context, &context.backends()?)),
+        Some(format) => plan(&spec, format, context, &context.backends()?),
         None => train(&spec, context),
     }
 }
@@ -126,7 +126,7 @@ pub(super) fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()>
 }
 
 /// Plans the fine-tune and trains nothing.
-fn plan(spec: &FinetuneSpec, format: PlanFormat, (context, backends): (&CommandContext, &Backends)) -> Result<()> {
+fn plan(spec: &FinetuneSpec, format: PlanFormat, context: &CommandContext, backends: &Backends) -> Result<()> {
     let mut progress = Quiet::new();
     let place = RunContext { data: context.data.clone(), access: FileAccess::Everywhere, origin: None };
     let plan = finetune::plan(&place, spec, backends, &mut progress);

@@ -245,7 +245,7 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Job(roots)) => {
             let place = RunContext { data: context.data.clone(), access: roots.access(&context.data), origin: None };
             telemetry::log_panics();
-            let import: RunImport<'_> = &|spec, origin, observer| import::job::run(spec, origin, (observer, context));
+            let import: RunImport<'_> = &|spec, origin, observer| import::job::run(spec, origin, observer, context);
             return Ok(jobs::child::main(&place, &context.backends()?, import)?);
         }
     }

@@ -14,7 +14,7 @@ use super::CommandContext;
 pub(super) enum ModelArg {
     /// In the store.
     Stored(ModelName),
-    /// In a file.
+    /// A path, such as `./flowers.onnx`.
     File(PathBuf),
 }
 

@@ -24,7 +24,7 @@ enum OutputFormat {
     /// For people.
     #[default]
     Text,
-    /// JSON.
+    /// For programs.
     Json,
 }
 

@@ -32,7 +32,7 @@ pub struct CollectArgs {
 /// Which images are worth keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum CollectPolicy {
-    /// All.
+    /// Every image.
     #[default]
     All,
     /// Those whose highest score is low.

@@ -38,13 +38,13 @@ pub struct DatasetLimitArgs {
 /// How much stored data sets may take, as plain values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetLimits {
-    /// Data sets.
+    /// The most data sets.
     pub datasets: u64,
     /// Images in one of them.
     pub images: u64,
     /// Bytes of the images of one of them.
     pub bytes: u64,
-    /// Bytes of an upload.
+    /// The size of the largest upload.
     pub upload_bytes: u64,
     /// Uploads that are not finished.
     pub uploads: u64,

@@ -33,15 +33,15 @@ pub enum ConfigFileError {
     /// It cannot be read.
     #[error("cannot read the configuration file {}: {source}", .path.display())]
     Read {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// It is not TOML.
-    #[error("the configuration file {}, is not TOML: {reason}", .path.display())]
+    #[error("the configuration file {} is not TOML: {reason}", .path.display())]
     Syntax {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
         /// What is wrong, and where.
         reason: String,
@@ -49,7 +49,7 @@ pub enum ConfigFileError {
     /// A key that is no option.
     #[error("the configuration file {} has the key `{key}`, which is no option{hint}", .path.display())]
     Unknown {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
         /// The key, with the command that its table is for.
         key: String,
@@ -62,9 +62,9 @@ pub enum ConfigFileError {
         .path.display()
     )]
     Type {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
-        /// The key.
+        /// As the file has it, behind the command whose table it is in.
         key: String,
     },
 }
@@ -150,7 +150,7 @@ impl ConfigFile {
         self.server.contains_key(flag) || self.commands.get(command).is_some_and(|own| own.contains_key(flag))
     }
 
-    /// The file.
+    /// The configuration file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -29,7 +29,7 @@ pub struct ListenArgs {
 /// How the server serves.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Where to listen.
+    /// Address and port.
     #[command(flatten)]
     pub listen: ListenArgs,
 

@@ -48,7 +48,7 @@ pub enum WebhookConfigError {
     File {
         /// The file that was named.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file holds no secret.
@@ -56,7 +56,7 @@ pub enum WebhookConfigError {
     Secret {
         /// The file that was named.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the secret.
         source: SecretError,
     },
 }

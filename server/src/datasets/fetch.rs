@@ -26,7 +26,7 @@ pub enum FetchError {
     /// The server has no such file.
     #[error("{url} is not there; if it has moved, fetch the file by hand and name it with --data FILE")]
     Missing {
-        /// Its address.
+        /// The file's address.
         url: String,
     },
     /// The network or the server fails.
@@ -62,7 +62,7 @@ pub enum FetchError {
     Io {
         /// Which file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The observer asked to stop.
@@ -115,9 +115,9 @@ struct Transfer<'a> {
 
 /// Why a transfer ended before the file was whole.
 enum TransferError {
-    /// It may go on.
+    /// Another try may go on where this one ended.
     Network(String),
-    /// It may not.
+    /// Another try would end the same way.
     Final(FetchError),
 }
 

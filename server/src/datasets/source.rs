@@ -16,7 +16,7 @@ use crate::config::DataDir;
 pub enum JobDataset {
     /// A stored data set.
     Stored(StoredSource),
-    /// Files.
+    /// What is below a data root.
     Files(DatasetSource),
 }
 

@@ -27,9 +27,9 @@ pub struct RemoteFile<'a> {
 /// Whether a data set is of use without a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It is not.
+    /// Without it there is no data set.
     Required,
-    /// It is.
+    /// Without it there is less of the data set.
     Optional,
 }
 

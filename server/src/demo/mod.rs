@@ -18,7 +18,7 @@ pub enum DemoError {
     /// A file or folder.
     #[error("cannot write {}: {source}; choose another folder with --out", .path.display())]
     Write {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
         /// The system's error.
         source: io::Error,

@@ -18,7 +18,7 @@ use crate::store::{ModelName, ModelStore, StoreError, StoredModel};
 #[serde(deny_unknown_fields)]
 #[schema(as = EvaluateRequest)]
 pub struct EvaluateSpec {
-    /// The model.
+    /// The stored model that is measured.
     #[schema(value_type = String, example = "flowers", min_length = 1, max_length = 64)]
     pub model: ModelName,
     /// Which version; the live one if it is left out.

@@ -18,7 +18,7 @@ use crate::store::{ModelName, ModelStore};
 /// A data set that is to be checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckSpec {
-    /// The images.
+    /// Where the images are.
     pub dataset: JobDataset,
     /// The model whose features tell which labels may be wrong; without one no label is checked.
     pub base_model: Option<ModelName>,
@@ -80,7 +80,7 @@ pub struct LabelCheck<'a> {
     pub source: &'a DatasetSource,
     /// Which files may be read.
     pub access: &'a FileAccess,
-    /// The images.
+    /// What was found there.
     pub dataset: &'a Dataset,
     /// The limits of images.
     pub options: FinetuneOptions,

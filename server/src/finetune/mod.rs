@@ -39,7 +39,7 @@ pub struct FinetuneSpec {
     #[serde(default = "ModelName::starter")]
     #[schema(value_type = String, example = "squeezenet", default = "starter", min_length = 1, max_length = 64)]
     pub base_model: ModelName,
-    /// The images.
+    /// The labeled images: files of the server, or a stored data set.
     pub dataset: JobDataset,
     /// The name under which the result is published. An existing model of this name gets a new version, which answers if
     /// `deploy` says so.
@@ -57,7 +57,7 @@ pub struct FinetuneSpec {
     pub webhook: Option<HttpUrl>,
 }
 
-/// A published model.
+/// A version that was just published, with what was measured on the way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishedModel {
     /// The model's name.

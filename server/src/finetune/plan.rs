@@ -15,7 +15,7 @@ use crate::store::ModelStore;
 /// What a fine-tune would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FinetunePlan {
-    /// The base model.
+    /// The stored model that would get a new head.
     #[schema(example = "squeezenet")]
     pub base_model: String,
     /// The version of the base that would be used.

@@ -29,7 +29,7 @@ pub enum Phase {
     Idle,
     /// The rest of a head.
     Head,
-    /// A body.
+    /// What follows the head of a request.
     Body,
     /// The answer; the request is here.
     Answer,
@@ -46,7 +46,7 @@ impl ConnectionState {
         Self(Arc::new(Shared { phase: AtomicU32::new(Phase::First as u32), peer, reserve, timeout: OnceLock::new() }))
     }
 
-    /// Where it is.
+    /// How far its current request is.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self.0.phase.load(Ordering::Acquire) & ((1 << KIND_BITS) - 1) {

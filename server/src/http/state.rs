@@ -41,7 +41,7 @@ pub struct Services {
     pub explanations: Explanations,
     /// Runs versions that do not answer.
     pub trials: Trials,
-    /// Fine-tunes.
+    /// The job database; unready where it cannot be opened.
     pub jobs: JobsHandle,
     /// Plans fine-tunes.
     pub planner: Planner,
@@ -113,7 +113,7 @@ impl DrainState {
         self.0.send_replace(true);
     }
 
-    /// Whether it is.
+    /// Whether draining has begun.
     #[must_use]
     pub fn begun(&self) -> bool {
         *self.0.borrow()
@@ -129,16 +129,16 @@ impl DrainState {
 /// The data folder cannot be used.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The models.
+    /// The folder of models.
     #[error("cannot open the model store")]
     Store(#[from] StoreError),
-    /// The keys.
+    /// The API keys.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// The webhooks.
+    /// A host or a secret of the webhooks.
     #[error(transparent)]
     Webhooks(#[from] WebhookConfigError),
-    /// Label Studio.
+    /// The settings for Label Studio.
     #[error(transparent)]
     LabelStudio(#[from] LabelStudioConfigError),
     /// A memory budget where the memory of the process cannot be measured.

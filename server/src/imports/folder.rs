@@ -88,7 +88,7 @@ pub(super) fn lock(folder: &Path) -> io::Result<Option<File>> {
 }
 
 impl IncomingFolder {
-    /// The folder.
+    /// Where the files lie.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()

@@ -51,7 +51,7 @@ pub struct UploadedFile {
     /// Its name, without folders.
     #[schema(example = "flowers.onnx")]
     pub name: String,
-    /// Its length.
+    /// Its length in bytes.
     #[schema(example = 4_962_139)]
     pub bytes: u64,
     /// The SHA-256 of its content, in hexadecimal digits.
@@ -68,7 +68,7 @@ macro_rules! options {
         }
 
         impl ImportOption {
-            /// All of them.
+            /// Every option, in the order of the command's help.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// Its name in forms.

@@ -83,7 +83,7 @@ pub struct InferenceResult {
 
 /// Image files that are to be run.
 pub struct ImageRequest<B> {
-    /// The files.
+    /// The image files, each decoded only when its turn comes.
     pub images: Vec<B>,
     /// Views of each image whose logits are averaged.
     pub views: TestViews,

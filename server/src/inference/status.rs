@@ -66,7 +66,7 @@ pub struct ModelStatus {
 /// What a version says of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelDescription {
-    /// Which version.
+    /// The version's number.
     pub version: u32,
     /// How to use it and where it came from.
     pub spec: ModelSpec,

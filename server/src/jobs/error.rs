@@ -47,7 +47,7 @@ pub enum JobsError {
     State {
         /// The job.
         id: JobId,
-        /// The state that it is in.
+        /// What it is at now.
         state: JobState,
         /// Which states allow it, as the end of a sentence.
         wanted: &'static str,

@@ -18,9 +18,9 @@ use crate::runtime::SelectedEngine;
 /// How the process of a job is started.
 #[derive(Debug, Clone)]
 pub struct ChildCommand {
-    /// The program.
+    /// What is executed.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Without the program's own name.
     pub arguments: Vec<OsString>,
 }
 

@@ -15,7 +15,7 @@ use crate::finetune::{CheckSpec, DatasetCheck, FinetunePlan, FinetuneSpec};
 pub(super) enum ControlMessage {
     /// The first line.
     Start {
-        /// The work.
+        /// What is to be done.
         spec: Box<JobSpec>,
         /// The job's id.
         job: String,
@@ -26,7 +26,7 @@ pub(super) enum ControlMessage {
     },
     /// The first line, in the place of `Start`: make a plan and end.
     Plan {
-        /// The fine-tune.
+        /// What would be done.
         spec: Box<FinetuneSpec>,
     },
     /// The first line, in the place of `Start`: check a data set and end.
@@ -49,19 +49,19 @@ pub(super) enum ControlMessage {
 pub(super) enum ChildMessage {
     /// An event to store.
     Event {
-        /// The event.
+        /// What happened.
         event: Event,
         /// How far the run is, if the event says something about it.
         progress: Option<RunProgress>,
     },
     /// Progress to show and not to store as an event.
     Progress {
-        /// The progress.
+        /// How far the run is.
         progress: RunProgress,
     },
     /// The plan that was asked for; the last line.
     Planned {
-        /// The plan.
+        /// What the fine-tune would do.
         plan: Box<FinetunePlan>,
     },
     /// What was found in the data set that was to be checked; the last line.
@@ -76,7 +76,7 @@ pub(super) enum ChildMessage {
     },
     /// There will be no result; the last line.
     Failed {
-        /// The reason.
+        /// Why, with a code for programs.
         error: JobError,
     },
     /// The process stops on command; the last line.

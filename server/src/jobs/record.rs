@@ -43,7 +43,7 @@ impl FromStr for JobId {
     }
 }
 
-/// The state of a job.
+/// How far a job is, or how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -137,14 +137,14 @@ impl JobResult {
     }
 }
 
-/// A job.
+/// A row of the table of jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobRecord {
-    /// The id.
+    /// What clients call it; sorts by creation.
     pub id: JobId,
     /// The current state.
     pub state: JobState,
-    /// The work.
+    /// What is to be done.
     pub spec: JobSpec,
     /// The number of attempts so far.
     pub attempt: u32,
@@ -185,7 +185,7 @@ pub struct JobEvent {
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
-    /// The entries.
+    /// The entries, in the order of the list.
     pub data: Vec<T>,
     /// Whether more entries follow.
     pub has_more: bool,

@@ -31,10 +31,10 @@ pub struct Jobs {
     pub(super) news: watch::Sender<()>,
 }
 
-/// A request for a job.
+/// What a client asks for when it creates a job.
 #[derive(Debug, Clone, Copy)]
 pub struct JobRequest<'a> {
-    /// The work.
+    /// What is to be done.
     pub spec: &'a JobSpec,
     /// The client's name for the request, so that it can be sent again.
     pub idempotency_key: Option<&'a str>,

@@ -22,11 +22,11 @@ pub(super) struct Thinning {
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worth {
-    /// It is stored.
+    /// It becomes an event that clients can read later.
     Stored,
     /// It only moves the bar.
     Shown,
-    /// Nothing.
+    /// Nobody sees it.
     Nothing,
 }
 

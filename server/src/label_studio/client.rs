@@ -57,7 +57,7 @@ pub enum ImageSourceError {
     /// The image could not be received.
     #[error("the image broke off")]
     Io(#[from] std::io::Error),
-    /// It is too large.
+    /// It has more bytes than an image may have.
     #[error("the image has more than {0} bytes")]
     TooLarge(u64),
     /// The answer cannot be read.

@@ -19,7 +19,7 @@ pub use training::{Trainer, TrainingError};
 /// The Label Studio that the server works with.
 #[derive(Debug, Clone)]
 pub struct LabelStudioOptions {
-    /// Its address.
+    /// Where it is reached.
     pub url: HttpUrl,
     /// What it lets the server in with.
     pub token: Option<String>,

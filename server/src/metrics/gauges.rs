@@ -46,7 +46,7 @@ struct ProcessGauges {
 /// A model at the moment of a scrape.
 #[derive(Debug, Clone)]
 pub struct ModelGauges {
-    /// Its name.
+    /// What requests call it.
     pub model: String,
     /// Its state as `GET /models` has it.
     pub state: String,

@@ -59,7 +59,7 @@ impl Stage {
 pub enum ShadowOutcome {
     /// Both versions say the same.
     Agreed,
-    /// They do not.
+    /// They say different things.
     Disagreed,
     /// The server was busy.
     Discarded,

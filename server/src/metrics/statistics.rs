@@ -50,7 +50,7 @@ impl DurationSum {
 pub struct VersionStatistics {
     /// The model's name.
     pub model: String,
-    /// The version.
+    /// The version's number.
     pub version: u32,
     /// What it has done.
     pub runs: RunStatistics,

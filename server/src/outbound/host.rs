@@ -17,7 +17,7 @@ pub struct AllowedHost {
     port: Option<u16>,
 }
 
-/// All of them.
+/// The hosts that the server may send to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostList {
     hosts: Vec<AllowedHost>,

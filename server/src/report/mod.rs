@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("style.css");
 pub struct ModelReport {
     /// The model's name.
     pub name: ModelName,
-    /// Its version.
+    /// The version's number.
     pub version: u32,
     /// Where it came from.
     pub spec: ModelSpec,

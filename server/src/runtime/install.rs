@@ -35,7 +35,7 @@ pub enum InstallError {
     /// pip cannot be run or does not deliver.
     #[error("`{command}` failed: {reason}")]
     Pip {
-        /// The command.
+        /// What was run, with its arguments.
         command: String,
         /// What it said.
         reason: String,
@@ -56,7 +56,7 @@ pub enum InstallError {
     Io {
         /// Which file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The library does not load on this machine.

@@ -20,6 +20,6 @@ pub use select::{SelectError, SelectedEngine, select};
 pub struct Backends {
     /// Runs models.
     pub engine: SelectedEngine,
-    /// Trains.
+    /// Trains networks.
     pub kernels: SelectedKernels,
 }

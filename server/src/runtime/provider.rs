@@ -36,7 +36,7 @@ pub enum ProviderError {
         "--provider openvino computes inside ONNX Runtime, and the engine is {engine} ({reason}); use --engine ort, or --provider cpu"
     )]
     Engine {
-        /// The engine.
+        /// The engine that was taken.
         engine: EngineKind,
         /// Why it was taken.
         reason: String,
@@ -57,7 +57,8 @@ impl SelectedProviders {
 /// [`ProviderError`].
 pub fn providers(
     options: &ProviderOptions,
-    (engine, engine_reason): (EngineKind, &str),
+    engine: EngineKind,
+    engine_reason: &str,
     data: &DataDir,
 ) -> Result<SelectedProviders, ProviderError> {
     if options.provider == ProviderChoice::Cpu {
@@ -109,7 +110,7 @@ mod tests {
         let library = folder.path().join("libonnxruntime_providers_openvino_plugin.so");
         std::fs::write(&library, "no library").unwrap();
         let options = ProviderOptions { provider, library: Some(library) };
-        super::providers(&options, (engine, "chosen by the test"), &DataDir::new(folder.path()))
+        super::providers(&options, engine, "chosen by the test", &DataDir::new(folder.path()))
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl SelectedEngine {
     /// # Errors
     /// [`ProviderError`].
     pub fn with_providers(self, options: &ProviderOptions, data: &DataDir) -> Result<Self, ProviderError> {
-        let providers = providers(options, (self.kind, &self.reason), data)?;
+        let providers = providers(options, self.kind, &self.reason, data)?;
         Ok(Self { providers, ..self })
     }
 }

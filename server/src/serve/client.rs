@@ -29,7 +29,7 @@ pub(super) struct ClientWatch {
 /// Whether a connection's bytes are those of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encryption {
-    /// They are.
+    /// HTTP without TLS.
     None,
     /// They are TLS's. Nobody closes one half of its connection, and no byte can be put between its own.
     Tls,

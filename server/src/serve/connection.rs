@@ -36,7 +36,7 @@ const HEAD_BYTES: usize = 64 << 10;
 pub(super) struct Routers {
     /// What the clients of the port speak.
     pub(super) protocol: Protocol,
-    /// The interface.
+    /// What the port is for: the addresses of HTTP, or the calls of gRPC.
     pub(super) interface: Router,
     /// What tells clients that speak HTTP to a port of HTTPS so.
     pub(super) https_only: Router,

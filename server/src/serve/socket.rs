@@ -30,7 +30,7 @@ pub(super) enum PeerState {
     Open,
     /// It has closed its sending half: it waits for an answer, or has gone.
     HalfClosed,
-    /// It has gone.
+    /// Nobody waits for an answer any more.
     Gone,
 }
 

@@ -47,7 +47,7 @@ impl Streams {
         let (running, watched) = watch::channel(0);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let running = Running::begin(running.clone());
-            answer(router.clone(), request.map(axum::body::Body::new), (state.clone(), running))
+            answer(router.clone(), request.map(axum::body::Body::new), state.clone(), running)
         });
         let mut http = http2::Builder::new(TokioExecutor::new());
         http.timer(TokioTimer::new())
@@ -73,7 +73,8 @@ impl Streams {
 async fn answer(
     mut router: Router,
     mut request: Request,
-    (state, _running): (ConnectionState, Running),
+    state: ConnectionState,
+    _running: Running,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(state);
     router.call(request).await

@@ -72,7 +72,7 @@ pub struct ModelStore {
 pub struct StoredModel {
     /// The model's name.
     pub name: ModelName,
-    /// The version.
+    /// The version's number, from 1.
     pub version: u32,
     /// The ONNX file.
     pub onnx: Vec<u8>,
@@ -106,7 +106,7 @@ pub enum StoreError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// No model of this name.
@@ -132,7 +132,7 @@ pub enum StoreError {
     NoVariant {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The version's number.
         version: u32,
         /// The variant asked for.
         kind: VariantKind,
@@ -142,7 +142,7 @@ pub enum StoreError {
     Damaged {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The version's number.
         version: u32,
         /// What is wrong.
         reason: String,
@@ -159,7 +159,7 @@ pub enum StoreError {
     Settings {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with its JSON.
         source: serde_json::Error,
     },
     /// The version answers.
@@ -170,7 +170,7 @@ pub enum StoreError {
     Live {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The version's number.
         version: u32,
     },
     /// The model came with the program.
@@ -184,9 +184,9 @@ pub enum StoreError {
     Shadow {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The version's number.
         version: u32,
-        /// Why.
+        /// What keeps it from being one.
         reason: String,
     },
     /// The classes cannot be called so.
@@ -194,9 +194,9 @@ pub enum StoreError {
     Labels {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The version's number.
         version: u32,
-        /// Why.
+        /// What is wrong with the names.
         reason: String,
     },
     /// The note is too long.

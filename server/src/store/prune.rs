@@ -81,9 +81,9 @@ impl ModelStore {
 /// Whether the version that is to answer may be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteGuard {
-    /// It may not.
+    /// The live version is refused.
     KeepLive,
-    /// Somebody has said so.
+    /// Any version goes: somebody has said so.
     AnyVersion,
 }
 

@@ -75,7 +75,7 @@ pub struct VersionSettings {
 /// A version that answers copies of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShadowSettings {
-    /// The version.
+    /// The version's number.
     pub version: u32,
     /// The share of images that it gets, above 0 and up to 1.
     pub share: f64,
@@ -87,7 +87,7 @@ pub struct ShadowSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
-    /// It is.
+    /// It answers whenever it can.
     #[default]
     Served,
     /// It was unloaded, and answers when it is loaded again.

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use super::Answer;
 use crate::http::record::RequestRecord;
 
-/// Nothing.
+/// A request without a span: this build has none.
 pub(crate) struct RequestTrace;
 
 impl RequestTrace {

@@ -29,7 +29,7 @@ pub enum TrackingError {
     Refused {
         /// What was asked for.
         path: String,
-        /// Its answer.
+        /// The HTTP status of its answer.
         status: u16,
         /// What it says about it.
         message: String,
@@ -52,7 +52,7 @@ pub enum TrackingError {
     },
 }
 
-/// A run that begins.
+/// What MLflow is told when a run begins.
 #[derive(Debug, Clone)]
 pub(super) struct RunBegin {
     pub(super) name: String,
@@ -62,7 +62,7 @@ pub(super) struct RunBegin {
     pub(super) tags: Vec<(String, String)>,
 }
 
-/// A measurement.
+/// One number of a run, at a step and a time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Metric {
     pub(super) key: String,

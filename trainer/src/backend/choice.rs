@@ -41,9 +41,9 @@ pub enum DeviceError {
          --features {feature}` (docs/devices.md says what that needs), or use --device cpu"
     )]
     NotBuilt {
-        /// Its name.
+        /// What was asked for.
         device: DeviceChoice,
-        /// The feature that has it.
+        /// The Cargo feature that builds it in.
         feature: &'static str,
     },
     /// It was looked for.
@@ -51,9 +51,9 @@ pub enum DeviceError {
         "--device {device} was asked for, and {looked_for} was not found ({message}); use --device cpu, or another number"
     )]
     Missing {
-        /// Its name.
+        /// What was asked for.
         device: DeviceChoice,
-        /// In words.
+        /// In words, such as `CUDA device 1`.
         looked_for: String,
         /// What the driver says.
         message: String,

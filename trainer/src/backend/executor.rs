@@ -109,7 +109,7 @@ pub type State<'a> = BTreeMap<String, Cow<'a, [f32]>>;
 /// What an executor is opened for.
 #[derive(Clone, Copy)]
 pub struct ExecutorSpec<'a> {
-    /// The network.
+    /// The network that is computed.
     pub graph: &'a Graph,
     /// Its first weights.
     pub params: &'a Params,
@@ -122,7 +122,7 @@ pub struct ExecutorSpec<'a> {
 /// How gradients change weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpdateRule {
-    /// The optimizer.
+    /// How a gradient becomes a step, with the numbers that belong to that.
     pub kind: OptimizerKind,
     /// Weight decay and learning rate by parameter.
     pub groups: Groups,

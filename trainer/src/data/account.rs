@@ -74,12 +74,12 @@ impl OmissionReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Omission {
-    /// The reason.
+    /// Why no sample was made of them.
     pub reason: OmissionReason,
     /// How many entries; a folder that is left out whole is one.
     #[cfg_attr(feature = "openapi", schema(example = 1))]
     pub count: usize,
-    /// The first of them.
+    /// The paths of the first of them; those in an upload are below its root.
     #[cfg_attr(feature = "openapi", schema(example = json!(["train/overview.png"])))]
     pub examples: Vec<String>,
 }

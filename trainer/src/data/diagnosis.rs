@@ -39,7 +39,7 @@ pub struct Diagnosis {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TinyImage {
-    /// The image.
+    /// Its path below the data set's folder.
     pub image: String,
     /// Its id, if it is of a stored data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ pub struct CopyGroup {
     pub across_classes: bool,
     /// Whether they are in more than one of the subsets that the data set gives: the result is too good.
     pub across_subsets: bool,
-    /// The images.
+    /// Two or more.
     pub images: Vec<ImageCopy>,
 }
 
@@ -80,7 +80,7 @@ pub enum CopyKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageCopy {
-    /// The image.
+    /// Its path below the data set's folder.
     pub image: String,
     /// Its id, if it is of a stored data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,11 +100,11 @@ pub struct ImageCopy {
 pub struct Imbalance {
     /// The largest class.
     pub largest: String,
-    /// Its images.
+    /// How many images it has.
     pub largest_images: usize,
     /// The smallest class.
     pub smallest: String,
-    /// Its images.
+    /// How many images it has.
     pub smallest_images: usize,
 }
 

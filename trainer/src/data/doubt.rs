@@ -12,7 +12,7 @@ const NAMED: usize = 6;
 pub enum Doubt {
     /// Folders named for subsets hold pictures and no class folders.
     SubsetsAsClasses {
-        /// The folders.
+        /// Their names, such as `train` and `test`.
         folders: Vec<String>,
         /// Other ways to tell the classes, as sentences.
         hints: Vec<String>,
@@ -26,19 +26,19 @@ pub enum Doubt {
     },
     /// A would-be class holds folders that are named as its siblings.
     NestedCopy {
-        /// The folder.
+        /// The would-be class.
         folder: String,
         /// The siblings' names in it.
         inner: Vec<String>,
     },
     /// The folders are the parts of a data set for detection or segmentation.
     PartsOfImages {
-        /// The folders.
+        /// Their names, such as `images` and `masks`.
         folders: Vec<String>,
     },
     /// There are validation or test folders with classes, and none to train on.
     NoTraining {
-        /// The folders.
+        /// Their names, such as `val` and `test`.
         folders: Vec<String>,
     },
     /// More pictures lie beside the class folders than in them.
@@ -52,23 +52,23 @@ pub enum Doubt {
     },
     /// A table and the folders name different classes.
     TableDisagrees {
-        /// The table.
+        /// Its path below the data set's folder.
         table: String,
         /// A picture that both name.
         picture: String,
         /// Its label in the table.
         label: String,
-        /// Its folder.
+        /// The class folder that it is in.
         folder: String,
     },
     /// Several tables could be meant.
     SeveralTables {
-        /// The tables.
+        /// What their files are called.
         tables: Vec<String>,
     },
     /// Folders whose names are made of other classes' with `+` between: pictures of several classes.
     CombinedClasses {
-        /// The folders.
+        /// Their names, such as `rose+tulip`.
         folders: Vec<String>,
         /// The classes of the first of them.
         classes: Vec<String>,

@@ -62,7 +62,7 @@ pub enum DatasetError {
     /// Fewer than two classes.
     #[error("a classifier needs at least two classes; usable images have {}", some(classes))]
     OneClass {
-        /// The classes.
+        /// Those that usable images have: one, or none.
         classes: Vec<String>,
     },
     /// A reading of the folders that is likely to be wrong.
@@ -111,7 +111,7 @@ pub enum DatasetError {
     UnknownClass {
         /// The data set's folder.
         path: PathBuf,
-        /// The class.
+        /// Its name.
         class: String,
         /// The folder that has it.
         subset: String,
@@ -147,7 +147,7 @@ pub enum DatasetError {
     /// A folder or archive without all Oxford-17 files.
     #[error("{} is not the Oxford-17 data set: {reason}", .path.display())]
     Oxford17 {
-        /// The folder.
+        /// The data set's folder or archive.
         path: PathBuf,
         /// What is missing or damaged.
         reason: String,
@@ -171,7 +171,7 @@ pub enum DatasetError {
     /// The manifest of a snapshot that is not as it was written.
     #[error("the snapshot {} is damaged: {reason}", .path.display())]
     Snapshot {
-        /// The manifest.
+        /// The manifest's file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -185,7 +185,7 @@ pub enum DatasetError {
         joined(holds)
     )]
     Unrecognized {
-        /// The path.
+        /// The data set's folder or archive.
         path: PathBuf,
         /// What is there instead, as sentences.
         holds: Vec<String>,
@@ -205,7 +205,7 @@ impl DatasetError {
 /// A file that is not a usable image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadFile {
-    /// The file.
+    /// As messages name it.
     pub path: PathBuf,
     /// What is wrong with it, in a sentence that names it.
     pub reason: String,
@@ -251,9 +251,9 @@ fn counted(classes: &[(String, usize)]) -> String {
 pub enum Warning {
     /// A class that a subset has no image of.
     NoImages {
-        /// The class.
+        /// Its name.
         class: String,
-        /// The subset.
+        /// Validation or test.
         subset: Subset,
     },
     /// Two names of classes that differ in upper and lower case alone.

@@ -35,13 +35,13 @@ pub enum MixError {
          {classes} shares"
     )]
     Length {
-        /// Numbers of images.
+        /// The length of [`Mixable::images`].
         images: usize,
         /// Numbers of shares.
         shares: usize,
         /// Height, width and channels.
         shape: [usize; 3],
-        /// Classes.
+        /// Shares that each image has.
         classes: usize,
     },
 }
@@ -50,9 +50,9 @@ pub enum MixError {
 /// with `switch_prob = 0.5`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Mixing {
-    /// The α of [`mixup`].
+    /// The parameter α of [`mixup`], above 0; `None` leaves it out.
     pub mixup: Option<f64>,
-    /// The α of [`cutmix`].
+    /// The parameter α of [`cutmix`], above 0; `None` leaves it out.
     pub cutmix: Option<f64>,
 }
 

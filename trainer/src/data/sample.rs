@@ -45,7 +45,7 @@ impl From<String> for ImageName {
 /// An image and the names of what it shows.
 #[derive(Debug, Clone)]
 pub struct NamedImage {
-    /// The image.
+    /// The image, whose own class is a number in its data set.
     pub sample: Sample,
     /// Its class, or its classes where it may have several.
     pub classes: Vec<String>,

@@ -42,7 +42,7 @@ pub struct DatasetSummary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClassSummary {
-    /// The class.
+    /// What the class is called.
     #[cfg_attr(feature = "openapi", schema(example = "tulip"))]
     pub name: String,
     /// Images to train on.

@@ -13,7 +13,7 @@ use crate::nearest;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnknownClass {
-    /// Its name.
+    /// What the data set calls it.
     #[cfg_attr(feature = "openapi", schema(example = "roze"))]
     pub name: String,
     /// How many images show it.

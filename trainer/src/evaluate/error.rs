@@ -51,7 +51,7 @@ pub enum EvaluateError {
         .path.display()
     )]
     Unlabeled {
-        /// The folder.
+        /// The folder of images.
         path: PathBuf,
         /// The classes of the model.
         known: String,

@@ -46,7 +46,7 @@ pub struct EvaluateTask<'a> {
     pub onnx: &'a [u8],
     /// What graft knows of it.
     pub spec: &'a ModelSpec,
-    /// The images.
+    /// Where the labeled images are.
     pub source: &'a DatasetSource,
     /// The files that the images may be read from.
     pub access: &'a FileAccess,

@@ -18,7 +18,7 @@ pub struct NamedTask<'a> {
     pub onnx: &'a [u8],
     /// What graft knows of it.
     pub spec: &'a ModelSpec,
-    /// The images.
+    /// Each with the name of its class.
     pub images: &'a [NamedImage],
     /// What images may be.
     pub limits: Limits,

@@ -39,7 +39,7 @@ pub enum EvaluatedSubset {
     /// The test images that the data set gives; where it gives none, all.
     #[default]
     Auto,
-    /// All of them.
+    /// Every image.
     All,
     /// Those to train on: given by the data set, or, of the images that the model was trained on, drawn as they were then.
     Train,

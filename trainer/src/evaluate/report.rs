@@ -11,7 +11,7 @@ use crate::metrics::{Evaluation, NotableAnswers};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EvaluationReport {
-    /// The model.
+    /// What the model, or its file, is called.
     #[cfg_attr(feature = "openapi", schema(example = "flowers"))]
     pub model: String,
     /// Its version; missing for a model in a file.

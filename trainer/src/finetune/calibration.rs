@@ -12,7 +12,7 @@ pub struct Calibration {
     /// are calibrated wherever it runs. Below 1 the head was too cautious, above 1 too sure of itself.
     #[cfg_attr(feature = "openapi", schema(example = 0.61))]
     pub temperature: f64,
-    /// What it was fitted on.
+    /// Which images the temperature was fitted on.
     pub fitted_on: CalibrationImages,
     /// How many images that were.
     #[cfg_attr(feature = "openapi", schema(example = 1020))]

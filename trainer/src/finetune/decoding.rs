@@ -11,7 +11,7 @@ use super::{Base, FinetuneError};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum), value(rename_all = "lowercase"))]
 pub enum ImageDecoding {
-    /// As those of the base.
+    /// As the base model decodes its own.
     #[default]
     Base,
     /// Every pixel is decoded, as PIL does.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Deployment {
     /// What was decided.
     pub decision: DeployDecision,
-    /// A sentence.
+    /// Why, as a sentence.
     #[cfg_attr(
         feature = "openapi",
         schema(

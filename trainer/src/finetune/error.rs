@@ -70,7 +70,7 @@ pub enum FinetuneError {
     /// A weight for a class that there is not.
     #[error("`class_weights` names `{class}`, which is no class of these images{}", did_you_mean(nearest.as_deref()))]
     ClassWeights {
-        /// The name.
+        /// As the request spells it.
         class: String,
         /// The class that is called nearly so.
         nearest: Option<String>,

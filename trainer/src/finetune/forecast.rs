@@ -50,7 +50,7 @@ pub(super) struct Workload {
     pub(super) row_seconds: f64,
     /// Multiply-accumulates of the base for an image.
     pub(super) macs: f64,
-    /// Seconds for the head.
+    /// What the head takes, on all features.
     pub(super) head_seconds: f64,
     /// Passes over the training images while layers of the base are trained, and what a step takes; missing for `head`.
     pub(super) tuning: Option<(FinetuneStrategy, f64, StepSeconds)>,
@@ -78,7 +78,7 @@ impl Workload {
             missing,
             row_seconds: macs / ENGINE_MACS + DECODE,
             macs,
-            head_seconds: head_seconds(task, features.shape(), (train, dataset.labels.len()))?,
+            head_seconds: head_seconds(task, features.shape(), train, dataset.labels.len())?,
             tuning: None,
         };
         workload.tuning = workload.time_tuning(task, preparation)?;
@@ -198,7 +198,7 @@ pub(super) fn announce(
 }
 
 /// How long the head takes: SGD and the article's head by their arithmetic, the search of L-BFGS by a trial on some rows of noise around the classes.
-fn head_seconds(task: &Task<'_>, shape: &Shape, (images, classes): (usize, usize)) -> Result<f64, FinetuneError> {
+fn head_seconds(task: &Task<'_>, shape: &Shape, images: usize, classes: usize) -> Result<f64, FinetuneError> {
     let rows = images * task.options.views;
     if task.options.head == HeadKind::Article {
         let weights = article::weights(shape.len(), classes);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
 
-/// What the head is.
+/// The layers that become the classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -37,7 +37,7 @@ pub enum HeadSolver {
 /// How a head is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeadOptions {
-    /// What it is.
+    /// One linear layer, or the article's three.
     pub kind: HeadKind,
     /// How the weights of a linear head are found. What is below down to the smoothing is for SGD alone.
     pub solver: HeadSolver,

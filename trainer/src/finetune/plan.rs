@@ -84,7 +84,7 @@ pub fn plan(task: &Task<'_>, observer: &mut dyn Observer) -> Result<TrainingPlan
 fn options_in_force(task: &Task<'_>, preparation: &Preparation, workload: &Workload) -> Vec<PlannedOption> {
     let (asked, defaults) = (json!(task.options), json!(FinetuneOptions::default()));
     let mut options = Vec::new();
-    list("", (&asked, &defaults), &mut options);
+    list("", &asked, &defaults, &mut options);
     let mut resolve = |option: &str, value: Value, reason: String| {
         if let Some(planned) = options.iter_mut().find(|planned| planned.option == option) {
             (planned.value, planned.reason) = (value, reason);
@@ -113,12 +113,12 @@ fn options_in_force(task: &Task<'_>, preparation: &Preparation, workload: &Workl
     options
 }
 
-fn list(prefix: &str, (asked, default): (&Value, &Value), into: &mut Vec<PlannedOption>) {
+fn list(prefix: &str, asked: &Value, default: &Value, into: &mut Vec<PlannedOption>) {
     match asked {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let option = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                list(&option, (value, &default[name]), into);
+                list(&option, value, &default[name], into);
             }
         }
         value => {

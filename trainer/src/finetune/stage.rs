@@ -26,7 +26,7 @@ pub struct PhaseSeconds {
     pub export: f64,
     /// Comparing it on every engine.
     pub parity: f64,
-    /// All of them.
+    /// From the beginning of the run to its end.
     pub total: f64,
 }
 

@@ -14,9 +14,9 @@ use crate::data::{DatasetSource, FileAccess};
 pub struct Task<'a> {
     /// The base model's name, for the record.
     pub base_name: &'a str,
-    /// What to graft upon.
+    /// The network that gets the new head.
     pub base: &'a Base,
-    /// The images.
+    /// Where the labeled images are.
     pub source: &'a DatasetSource,
     /// The files that the images may be read from.
     pub access: &'a FileAccess,

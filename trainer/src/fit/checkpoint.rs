@@ -68,7 +68,7 @@ pub enum CheckpointError {
     /// Not what a run of this version writes.
     #[error("{} is no checkpoint ({reason}); remove it to go on from the one before", .path.display())]
     Damaged {
-        /// Its file.
+        /// The checkpoint's file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -80,7 +80,7 @@ pub enum CheckpointError {
         .path.display()
     )]
     OtherFormat {
-        /// The checkpoint.
+        /// The checkpoint's file.
         path: PathBuf,
         /// Its format; `1` for graft 0.1.
         found: String,
@@ -91,7 +91,7 @@ pub enum CheckpointError {
         .path.display()
     )]
     OtherRun {
-        /// Its file.
+        /// The checkpoint's file.
         path: PathBuf,
     },
 }

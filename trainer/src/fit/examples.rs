@@ -9,7 +9,7 @@ use crate::data::loader::Loader;
 
 /// Inputs of the network with their classes.
 pub trait Examples: Sync {
-    /// The class of each.
+    /// `[n]`: which class each example is of.
     fn classes(&self) -> &[usize];
 
     /// The examples at these positions in this order, in batches of this size; the last may be smaller.

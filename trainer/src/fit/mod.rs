@@ -61,7 +61,7 @@ pub struct Task<'a> {
     pub teacher: Option<&'a SoftTargets>,
     /// What chooses the best epoch; with none, the last is the best.
     pub validation: Option<&'a dyn Examples>,
-    /// How.
+    /// For how long, in which order, by which rule and rate.
     pub options: &'a FitOptions,
     /// By what it is computed.
     pub backend: &'a ComputeBackend,
@@ -104,7 +104,7 @@ pub enum FitError {
     /// Not a number for each class.
     #[error("`{option}` has {found} number(s), and there are {classes} classes; give one for each, in their order")]
     PerClass {
-        /// Which option.
+        /// The name of the option.
         option: &'static str,
         /// How many numbers it has.
         found: usize,

@@ -20,7 +20,7 @@ pub struct Progress {
     pub sums: Sums,
     /// One for each epoch that is over.
     pub history: Vec<EpochResult>,
-    /// The best of them.
+    /// The epoch that did best so far.
     pub best: Option<Best>,
     /// How long nothing has got better.
     pub stopping: Option<EarlyStopping>,
@@ -33,11 +33,11 @@ pub struct Progress {
 /// Sums over training examples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
-    /// Of the losses.
+    /// Each example's loss, added up.
     pub loss: f64,
     /// Of examples whose highest logit was their class's.
     pub hits: u64,
-    /// Of examples.
+    /// How many were seen.
     pub examples: u64,
 }
 
@@ -56,7 +56,7 @@ impl Progress {
 }
 
 impl Sums {
-    /// The mean loss.
+    /// For each example; 0 before the first.
     #[must_use]
     pub fn mean_loss(&self) -> f64 {
         self.loss / self.examples.max(1) as f64

@@ -8,7 +8,7 @@ use crate::metrics::Better;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoppingOptions {
-    /// What is better.
+    /// Whether the value should fall or rise.
     pub better: Better,
     /// How many epochs in a row may bring nothing better before the run ends; 0 ends it as 1 does.
     pub patience: u32,

@@ -49,7 +49,7 @@ impl EventLog {
         self.append(&[Event::histograms(now(), step, histograms)])
     }
 
-    /// The file.
+    /// The event file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -153,7 +153,7 @@ struct Restart {
     status: i32,
 }
 
-/// Its `START`.
+/// The value of `status` by which TensorBoard forgets later steps.
 const START: i32 = 1;
 
 impl Event {

@@ -9,7 +9,7 @@ pub struct Histogram {
     pub max: f64,
     /// How many there are.
     pub count: f64,
-    /// Their sum.
+    /// All of them added up.
     pub sum: f64,
     /// The sum of their squares.
     pub squares: f64,

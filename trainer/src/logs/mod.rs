@@ -17,7 +17,7 @@ pub use histogram::Histogram;
 /// whole, so a run that is killed loses none.
 #[derive(Debug)]
 pub enum Log {
-    /// A table.
+    /// A table, a row for each step that is measured.
     Csv(CsvLog),
     /// Event files for TensorBoard.
     TensorBoard(EventLog),
@@ -38,7 +38,7 @@ pub enum LogError {
     /// The file system refuses.
     #[error("the log {} cannot be written", .path.display())]
     Io {
-        /// The file.
+        /// The log's file.
         path: PathBuf,
         /// The system's error.
         #[source]
@@ -49,15 +49,15 @@ pub enum LogError {
         "`{name}` cannot head a column; names are not empty, not `step`, differ, and have no comma, quote or line break"
     )]
     Column {
-        /// The name.
+        /// The heading that was asked for.
         name: String,
     },
     /// A number without a column.
     #[error("the table {} has no column `{name}`", .path.display())]
     UnknownColumn {
-        /// The file.
+        /// The table's file.
         path: PathBuf,
-        /// The name.
+        /// The column that was asked for.
         name: String,
     },
     /// A table of something else.
@@ -66,7 +66,7 @@ pub enum LogError {
         .path.display()
     )]
     Heading {
-        /// The file.
+        /// The table's file.
         path: PathBuf,
         /// The heading there.
         found: String,
@@ -79,7 +79,7 @@ pub enum LogError {
         .path.display()
     )]
     Row {
-        /// The file.
+        /// The table's file.
         path: PathBuf,
         /// Counted from one.
         line: usize,

@@ -94,7 +94,7 @@ impl Evaluation {
     pub fn of(logits: &[f32], truths: Truths<'_>, thresholds: Option<&[f32]>) -> Self {
         let Some(sets) = truths.sets else { return Self::new(logits, truths.numbers, truths.classes) };
         let default = vec![ScoreKind::THRESHOLD; truths.classes];
-        Self::of_sets(logits, truths, (sets, thresholds.unwrap_or(&default)))
+        Self::of_sets(logits, truths, sets, thresholds.unwrap_or(&default))
     }
 
     /// What classifiers are ranked by: the mean average precision, or the share of images that are right.

@@ -10,7 +10,7 @@ use crate::data::LabelSets;
 
 impl Evaluation {
     /// From logits `[n, classes]`, row-major: a class counts as present from its threshold on, which is a score.
-    pub(super) fn of_sets(logits: &[f32], truths: Truths<'_>, (sets, thresholds): (&LabelSets, &[f32])) -> Self {
+    pub(super) fn of_sets(logits: &[f32], truths: Truths<'_>, sets: &LabelSets, thresholds: &[f32]) -> Self {
         let classes = truths.classes;
         let targets = sets.targets(truths.numbers);
         let (mut hits, mut in_top5, mut exact, mut loss) = (0_usize, 0_usize, 0_usize, 0.0);

@@ -2,13 +2,16 @@
 
 use rayon::prelude::*;
 
+use super::ParamTensors;
+
 /// Weights that a thread takes at a time; fewer are not worth another thread. A weight's new value depends on nothing
 /// but its own numbers, so neither this nor the number of threads changes the result.
 const CHUNK: usize = 1 << 15;
 
-/// Changes each number of one tensor by the number of another at its place.
-pub(super) fn along_one(weights: &mut [f32], gradient: &[f32], rule: impl Fn(&mut f32, f32) + Sync) {
-    let each = |(weights, gradient): Changed<'_>| {
+/// Changes each weight by the number of the gradient at its place.
+pub(super) fn along_one(tensors: ParamTensors<'_>, rule: impl Fn(&mut f32, f32) + Sync) {
+    let ParamTensors { weights, gradient } = tensors;
+    let each = |(weights, gradient): Chunk<'_>| {
         for (w, &g) in weights.iter_mut().zip(gradient) {
             rule(w, g);
         }
@@ -20,13 +23,9 @@ pub(super) fn along_one(weights: &mut [f32], gradient: &[f32], rule: impl Fn(&mu
 }
 
 /// The same with a slot, which changes too.
-pub(super) fn along_two(
-    weights: &mut [f32],
-    gradient: &[f32],
-    slot: &mut [f32],
-    rule: impl Fn(&mut f32, f32, &mut f32) + Sync,
-) {
-    let each = |((weights, gradient), slot): (Changed<'_>, &mut [f32])| {
+pub(super) fn along_two(tensors: ParamTensors<'_>, slot: &mut [f32], rule: impl Fn(&mut f32, f32, &mut f32) + Sync) {
+    let ParamTensors { weights, gradient } = tensors;
+    let each = |((weights, gradient), slot): (Chunk<'_>, &mut [f32])| {
         for ((w, &g), a) in weights.iter_mut().zip(gradient).zip(slot) {
             rule(w, g, a);
         }
@@ -39,12 +38,13 @@ pub(super) fn along_two(
 
 /// The same with two slots.
 pub(super) fn along_three(
-    weights: &mut [f32],
-    gradient: &[f32],
-    [first, second]: [&mut [f32]; 2],
+    tensors: ParamTensors<'_>,
+    first: &mut [f32],
+    second: &mut [f32],
     rule: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Sync,
 ) {
-    let each = |((weights, gradient), (first, second)): (Changed<'_>, Slots<'_>)| {
+    let ParamTensors { weights, gradient } = tensors;
+    let each = |((weights, gradient), (first, second)): (Chunk<'_>, SlotChunks<'_>)| {
         for (((w, &g), a), b) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
             rule(w, g, a, b);
         }
@@ -56,6 +56,6 @@ pub(super) fn along_three(
     weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(slots).for_each(each);
 }
 
-/// Weights and their gradient.
-type Changed<'a> = (&'a mut [f32], &'a [f32]);
-type Slots<'a> = (&'a mut [f32], &'a mut [f32]);
+/// Weights and the gradient of as many.
+type Chunk<'a> = (&'a mut [f32], &'a [f32]);
+type SlotChunks<'a> = (&'a mut [f32], &'a mut [f32]);

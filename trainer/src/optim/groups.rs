@@ -62,7 +62,7 @@ pub struct ParamInfo {
     pub name: String,
     /// Its dimensions, in PyTorch's layout.
     pub dims: Vec<usize>,
-    /// What it does.
+    /// What its layer uses it for.
     pub kind: Kind,
     /// Convolutions and linear layers between its own and the output, on the longest way: 0 for the head. A
     /// normalization has the depth of the convolution before it.

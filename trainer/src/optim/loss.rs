@@ -38,9 +38,9 @@ pub enum LossError {
     /// A label that is no class.
     #[error("image {image} of the batch has class {class}, but there are {classes}, counted from 0")]
     Class {
-        /// Which image.
+        /// The image's place in the batch, from 0.
         image: usize,
-        /// Its label.
+        /// The number that is no class.
         class: usize,
         /// How many classes there are.
         classes: usize,

@@ -24,7 +24,7 @@ pub use groups::{Decayed, Groups, Kind, ParamInfo, Parameter};
 pub use rule::OptimizerKind;
 pub use state::StateError;
 
-use rule::{Application, Operands};
+use rule::Application;
 
 /// A rule with what it keeps for each parameter.
 #[derive(Debug, Clone)]
@@ -57,6 +57,15 @@ impl Step {
     pub fn at(rate: f64) -> Self {
         Self { rate, gradient_scale: 1.0 }
     }
+}
+
+/// The numbers of a parameter that a step reads and changes.
+#[derive(Debug)]
+pub struct ParamTensors<'a> {
+    /// Changed by the step.
+    pub weights: &'a mut [f32],
+    /// As long as the weights.
+    pub gradient: &'a [f32],
 }
 
 /// Weights cannot be changed.
@@ -111,7 +120,7 @@ impl Optimizer {
         Ok(Self { rule, parameters: parameters.into_iter().map(keep).collect() })
     }
 
-    /// The rule.
+    /// The kind of optimizer, with its options.
     #[must_use]
     pub fn rule(&self) -> OptimizerKind {
         self.rule
@@ -122,19 +131,19 @@ impl Optimizer {
         self.parameters.iter().map(|state| &state.parameter)
     }
 
-    /// Changes the weights of every parameter by its gradient; `tensors` are `(weights, gradient)` of each, in order.
+    /// Changes the weights of every parameter by its gradient; `tensors` has one entry for each, in order.
     ///
     /// # Errors
     /// [`OptimError::Length`], [`OptimError::Tensors`]; nothing has changed then.
-    pub fn step(&mut self, tensors: &mut [(&mut [f32], &[f32])], step: Step) -> Result<(), OptimError> {
+    pub fn step(&mut self, tensors: &mut [ParamTensors<'_>], step: Step) -> Result<(), OptimError> {
         if tensors.len() != self.parameters.len() {
             return Err(OptimError::Tensors { expected: self.parameters.len(), found: tensors.len() });
         }
-        for (state, (weights, gradient)) in self.parameters.iter().zip(tensors.iter()) {
-            state.parameter.check(weights, gradient)?;
+        for (state, tensors) in self.parameters.iter().zip(tensors.iter()) {
+            state.parameter.check(tensors)?;
         }
-        for (index, (weights, gradient)) in tensors.iter_mut().enumerate() {
-            self.update(index, (weights, gradient), step)?;
+        for (index, ParamTensors { weights, gradient }) in tensors.iter_mut().enumerate() {
+            self.update(index, ParamTensors { weights, gradient }, step)?;
         }
         Ok(())
     }
@@ -144,15 +153,10 @@ impl Optimizer {
     ///
     /// # Errors
     /// [`OptimError::Length`], [`OptimError::Tensors`]; nothing has changed then.
-    pub fn update(
-        &mut self,
-        index: usize,
-        (weights, gradient): (&mut [f32], &[f32]),
-        step: Step,
-    ) -> Result<(), OptimError> {
+    pub fn update(&mut self, index: usize, tensors: ParamTensors<'_>, step: Step) -> Result<(), OptimError> {
         let expected = self.parameters.len();
         let state = self.parameters.get_mut(index).ok_or(OptimError::Tensors { expected, found: index + 1 })?;
-        state.parameter.check(weights, gradient)?;
+        state.parameter.check(&tensors)?;
         state.count += 1;
         let now = Application {
             rate: step.rate * state.parameter.rate,
@@ -160,7 +164,7 @@ impl Optimizer {
             gradient_scale: step.gradient_scale,
             count: state.count,
         };
-        self.rule.apply(Operands { weights, gradient, slots: &mut state.slots }, now);
+        self.rule.apply(tensors, &mut state.slots, now);
         Ok(())
     }
 }
@@ -173,8 +177,8 @@ impl Parameter {
         Ok(options::check(&table)?)
     }
 
-    fn check(&self, weights: &[f32], gradient: &[f32]) -> Result<(), OptimError> {
-        for (what, found) in [("tensor of weights", weights.len()), ("gradient", gradient.len())] {
+    fn check(&self, tensors: &ParamTensors<'_>) -> Result<(), OptimError> {
+        for (what, found) in [("tensor of weights", tensors.weights.len()), ("gradient", tensors.gradient.len())] {
             if found != self.numbers {
                 return Err(OptimError::Length { name: self.name.clone(), what, expected: self.numbers, found });
             }

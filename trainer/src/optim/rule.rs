@@ -3,8 +3,8 @@
 use crate::options;
 use serde::{Deserialize, Serialize};
 
-use super::OptimError;
 use super::elementwise::{along_one, along_three, along_two};
+use super::{OptimError, ParamTensors};
 
 /// How a gradient changes a weight. Weight decay and multipliers of the learning rate are not the rule's but each
 /// parameter's; see [`Groups`](super::Groups).
@@ -66,15 +66,6 @@ pub(crate) struct Application {
     pub(crate) count: u64,
 }
 
-/// The tensors that one application of a rule works on.
-pub(super) struct Operands<'a> {
-    pub(super) weights: &'a mut [f32],
-    /// As long as the weights.
-    pub(super) gradient: &'a [f32],
-    /// Those of [`OptimizerKind::slots`], each as long as the weights.
-    pub(super) slots: &'a mut [Vec<f32>],
-}
-
 impl OptimizerKind {
     /// The defaults of tflearn: rho 0.9, no momentum, epsilon 1e-10.
     #[must_use]
@@ -125,24 +116,21 @@ impl OptimizerKind {
         }
     }
 
-    /// Changes the weights and the slots.
-    pub(super) fn apply(&self, operands: Operands<'_>, now: Application) {
-        let Operands { weights, gradient, slots } = operands;
+    /// Changes the weights and the slots, which are those of [`OptimizerKind::slots`], each as long as the weights.
+    pub(super) fn apply(&self, tensors: ParamTensors<'_>, slots: &mut [Vec<f32>], now: Application) {
         let (rate, decay, scale) = (now.rate as f32, now.weight_decay as f32, now.gradient_scale);
         match (*self, slots) {
-            (OptimizerKind::Sgd { .. }, []) => {
-                along_one(weights, gradient, |w, g| *w -= rate * (g * scale + decay * *w))
-            }
+            (OptimizerKind::Sgd { .. }, []) => along_one(tensors, |w, g| *w -= rate * (g * scale + decay * *w)),
             (OptimizerKind::Sgd { momentum, nesterov: false }, [velocity]) => {
                 let momentum = momentum as f32;
-                along_two(weights, gradient, velocity, |w, g, v| {
+                along_two(tensors, velocity, |w, g, v| {
                     *v = momentum * *v + (g * scale + decay * *w);
                     *w -= rate * *v;
                 });
             }
             (OptimizerKind::Sgd { momentum, nesterov: true }, [velocity]) => {
                 let momentum = momentum as f32;
-                along_two(weights, gradient, velocity, |w, g, v| {
+                along_two(tensors, velocity, |w, g, v| {
                     let g = g * scale + decay * *w;
                     *v = momentum * *v + g;
                     *w -= rate * (g + momentum * *v);
@@ -150,7 +138,7 @@ impl OptimizerKind {
             }
             (OptimizerKind::RmsProp { rho, epsilon, .. }, [rms]) => {
                 let (fresh, epsilon) = (1.0 - rho as f32, epsilon as f32);
-                along_two(weights, gradient, rms, |w, g, s| {
+                along_two(tensors, rms, |w, g, s| {
                     let g = g * scale + decay * *w;
                     *s += (g * g - *s) * fresh;
                     *w -= rate * g / (*s + epsilon).sqrt();
@@ -158,7 +146,7 @@ impl OptimizerKind {
             }
             (OptimizerKind::RmsProp { rho, momentum, epsilon }, [rms, velocity]) => {
                 let (fresh, momentum, epsilon) = (1.0 - rho as f32, momentum as f32, epsilon as f32);
-                along_three(weights, gradient, [rms, velocity], |w, g, s, v| {
+                along_three(tensors, rms, velocity, |w, g, s, v| {
                     let g = g * scale + decay * *w;
                     *s += (g * g - *s) * fresh;
                     *v = momentum * *v + rate * g / (*s + epsilon).sqrt();
@@ -172,7 +160,7 @@ impl OptimizerKind {
                 let shrink = (1.0 - now.rate * now.weight_decay) as f32;
                 let (fresh1, beta2, fresh2, epsilon) =
                     ((1.0 - beta1) as f32, beta2 as f32, (1.0 - beta2) as f32, epsilon as f32);
-                along_three(weights, gradient, [mean, square], |w, g, m, s| {
+                along_three(tensors, mean, square, |w, g, m, s| {
                     let g = g * scale;
                     *m += fresh1 * (g - *m);
                     *s = beta2 * *s + fresh2 * g * g;

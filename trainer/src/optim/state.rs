@@ -116,7 +116,7 @@ fn count(key: &str, value: f32) -> Result<u64, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::{OptimizerKind, Parameter, Step};
+    use crate::optim::{OptimizerKind, ParamTensors, Parameter, Step};
 
     const RULES: [OptimizerKind; 4] = [
         OptimizerKind::Sgd { momentum: 0.9, nesterov: true },
@@ -133,7 +133,10 @@ mod tests {
         for _ in 0..count {
             let gradients = weights.clone();
             let [a, b] = weights;
-            optimizer.step(&mut [(a, &gradients[0]), (b, &gradients[1])], Step::at(0.01)).unwrap();
+            let [first, second] = &gradients;
+            let mut tensors =
+                [ParamTensors { weights: a, gradient: first }, ParamTensors { weights: b, gradient: second }];
+            optimizer.step(&mut tensors, Step::at(0.01)).unwrap();
         }
     }
 

@@ -21,6 +21,10 @@ fn gradient(step: u64) -> Vec<f32> {
     (0..INITIAL.len() as u64).map(|i| made_up(step * 37 + i * 101 + step * i * 13)).collect()
 }
 
+fn tensors<'a>(weights: &'a mut [f32], gradient: &'a [f32]) -> ParamTensors<'a> {
+    ParamTensors { weights, gradient }
+}
+
 fn made_up(number: u64) -> f32 {
     ((number * 7919 % 257) as f32 - 128.0) / 64.0
 }
@@ -47,7 +51,7 @@ fn check(file: &str, name: &str, rule: OptimizerKind, weight_decay: f64) {
     let (mut weights, mut expected) = (INITIAL, case.weights.iter());
     for step in 1..=STEPS {
         let rate = if step <= STEPS / 2 { case.rate } else { case.rate / 10.0 };
-        optimizer.step(&mut [(&mut weights, &gradient(step))], Step::at(rate)).unwrap();
+        optimizer.step(&mut [tensors(&mut weights, &gradient(step))], Step::at(rate)).unwrap();
         if steps.contains(&step) {
             close(&weights, expected.next().unwrap(), &format!("{name}, step {step}"));
         }
@@ -120,9 +124,9 @@ fn clipping_inside_the_step_is_clipping_before_it() {
         for step in 1..=3 {
             let mut gradient = gradient(step);
             let gradient_scale = clip_factor(global_norm(&[&gradient]), 1.0);
-            inside.0.step(&mut [(&mut inside.1, &gradient)], Step { rate: 0.1, gradient_scale }).unwrap();
+            inside.0.step(&mut [tensors(&mut inside.1, &gradient)], Step { rate: 0.1, gradient_scale }).unwrap();
             scale(&mut [&mut gradient], gradient_scale);
-            before.0.step(&mut [(&mut before.1, &gradient)], Step::at(0.1)).unwrap();
+            before.0.step(&mut [tensors(&mut before.1, &gradient)], Step::at(0.1)).unwrap();
         }
         assert_eq!(inside.1, before.1, "{rule:?}");
     }
@@ -148,7 +152,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
             let mut optimizer = Optimizer::new(rule, vec![parameter]).unwrap();
             let mut weights = start.clone();
             for _ in 0..3 {
-                optimizer.step(&mut [(&mut weights, &gradient)], Step::at(0.01)).unwrap();
+                optimizer.step(&mut [tensors(&mut weights, &gradient)], Step::at(0.01)).unwrap();
             }
             let bits: Vec<u32> = weights.iter().map(|w| w.to_bits()).collect();
             (bits, global_norm(&[&gradient, &weights]).to_bits())
@@ -163,8 +167,8 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let parameters = |numbers| vec![Parameter::plain("w", numbers)];
     let mut whole = Optimizer::new(OptimizerKind::adamw(), parameters(start.len())).unwrap();
     let mut part = Optimizer::new(OptimizerKind::adamw(), parameters(10)).unwrap();
-    whole.step(&mut [(&mut weights, &gradient)], Step::at(0.01)).unwrap();
-    part.step(&mut [(&mut first, &gradient[..10])], Step::at(0.01)).unwrap();
+    whole.step(&mut [tensors(&mut weights, &gradient)], Step::at(0.01)).unwrap();
+    part.step(&mut [tensors(&mut first, &gradient[..10])], Step::at(0.01)).unwrap();
     assert_eq!(weights[..10], first);
 }
 
@@ -211,7 +215,7 @@ fn multipliers_and_decay_are_each_parameters_own() {
     let decayed = Parameter { weight_decay: 0.5, ..Parameter::plain("decayed", 1) };
     let mut optimizer = Optimizer::new(sgd(0.0), vec![slow, decayed]).unwrap();
     let (mut a, mut b) = ([2.0], [2.0]);
-    optimizer.step(&mut [(&mut a, &[1.0]), (&mut b, &[1.0])], Step::at(0.25)).unwrap();
+    optimizer.step(&mut [tensors(&mut a, &[1.0]), tensors(&mut b, &[1.0])], Step::at(0.25)).unwrap();
     // 2 - 0.25·0.5·1 and 2 - 0.25·(1 + 0.5·2).
     assert_eq!((a, b), ([1.875], [1.5]));
 }
@@ -221,7 +225,7 @@ fn a_frozen_parameter_does_not_count_steps() {
     let parameters = vec![Parameter::plain("a", 1), Parameter::plain("b", 1)];
     let mut optimizer = Optimizer::new(OptimizerKind::adamw(), parameters).unwrap();
     for _ in 0..3 {
-        optimizer.update(1, (&mut [1.0], &[1.0]), Step::at(0.1)).unwrap();
+        optimizer.update(1, tensors(&mut [1.0], &[1.0]), Step::at(0.1)).unwrap();
     }
     let state = optimizer.state();
     assert_eq!((state["step/a"][0], state["step/b"][0]), (0.0, 3.0));
@@ -241,10 +245,10 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 
     let mut optimizer = Optimizer::new(sgd(0.9), vec![Parameter::plain("a", 2), Parameter::plain("b", 1)]).unwrap();
     let (mut a, mut b) = ([1.0, 2.0], [3.0]);
-    let short = optimizer.step(&mut [(&mut a, &[1.0, 1.0]), (&mut b, &[])], Step::at(0.1));
+    let short = optimizer.step(&mut [tensors(&mut a, &[1.0, 1.0]), tensors(&mut b, &[])], Step::at(0.1));
     let expected = OptimError::Length { name: "b".into(), what: "gradient", expected: 1, found: 0 };
     assert_eq!(short, Err(expected));
-    let fewer = optimizer.step(&mut [(&mut a, &[1.0, 1.0])], Step::at(0.1));
+    let fewer = optimizer.step(&mut [tensors(&mut a, &[1.0, 1.0])], Step::at(0.1));
     assert_eq!(fewer, Err(OptimError::Tensors { expected: 2, found: 1 }));
     assert_eq!((a, b), ([1.0, 2.0], [3.0]));
 }

@@ -10,7 +10,7 @@ use crate::evaluate::images::LabeledImages;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QuantizationReport {
-    /// The model.
+    /// What the model, or its file, is called.
     #[cfg_attr(feature = "openapi", schema(example = "flowers"))]
     pub model: String,
     /// The version that was quantized; missing for one that a fine-tune has just made.
@@ -41,7 +41,7 @@ pub struct QuantizationReport {
 pub struct QuantizedImages {
     /// Where they are from; never `auto`. `all` where neither the data set nor the model's training divides them.
     pub subset: EvaluatedSubset,
-    /// How many.
+    /// How many there are.
     #[cfg_attr(feature = "openapi", schema(example = 100))]
     pub images: usize,
 }
@@ -72,10 +72,10 @@ pub struct VariantReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LayerReport {
-    /// The node.
+    /// The name of the layer's node.
     #[cfg_attr(feature = "openapi", schema(example = "features.3.squeeze"))]
     pub layer: String,
-    /// Its operator.
+    /// Its ONNX type.
     #[cfg_attr(feature = "openapi", schema(example = "Conv"))]
     pub operator: String,
     /// The root mean square of the difference to `f32`, that of the layers before it included, relative to the root mean square

@@ -19,7 +19,7 @@ pub enum VariantKind {
 }
 
 impl VariantKind {
-    /// All of them.
+    /// From the widest numbers to the narrowest.
     pub const ALL: [Self; 3] = [Self::F32, Self::Fp16, Self::Int8];
 
     /// Its word in files and addresses.

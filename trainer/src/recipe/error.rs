@@ -88,7 +88,7 @@ pub enum RecipeError {
         images / 10 + 1
     )]
     Validation {
-        /// The class.
+        /// Its name.
         class: String,
         /// How many images it has that may train or validate.
         images: usize,
@@ -162,7 +162,7 @@ pub enum TeacherError {
          every class of the images by the same name"
     )]
     Classes {
-        /// The teacher.
+        /// What the recipe calls the teacher.
         model: String,
         /// The first class that it does not have.
         class: String,

@@ -61,7 +61,7 @@ pub struct PlanCounts {
     pub validation: usize,
     /// Images that measure the result.
     pub test: usize,
-    /// Steps of an epoch.
+    /// How often the weights change in an epoch, at least once.
     pub steps_per_epoch: u64,
     /// Steps of the run.
     pub steps: u64,

@@ -21,12 +21,12 @@ use crate::fit::{self, CheckpointOptions, Fitted, LogOptions, Logs, Progress, Ru
 use crate::logs::{CsvLog, EventLog, Log, LogError, LogStart};
 use crate::metrics::Evaluation;
 
-/// A run and its folders.
+/// A training as its recipe says, and where its files go.
 #[derive(Clone, Copy)]
 pub struct RunFolder<'a> {
     /// The recipe's name, for the record.
     pub name: &'a str,
-    /// The recipe.
+    /// What was asked for, and is stored beside the result.
     pub recipe: &'a Recipe,
     /// The recipe with its images.
     pub plan: &'a Plan,
@@ -62,7 +62,7 @@ pub struct OpenRun<'a> {
     run: Run<'a>,
 }
 
-/// The result of a run.
+/// What a run leaves.
 #[derive(Debug, Clone)]
 pub struct RunResult {
     /// The file of the best weights.

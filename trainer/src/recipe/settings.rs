@@ -23,9 +23,9 @@ pub enum SettingError {
     /// A value that the option cannot have.
     #[error("`{key}` must be {wanted}, not `{found}`")]
     Value {
-        /// The option.
+        /// The option's name.
         key: String,
-        /// What it may be.
+        /// The allowed values, in words.
         wanted: String,
         /// What was given.
         found: String,
@@ -35,7 +35,7 @@ pub enum SettingError {
     Path {
         /// The whole key.
         key: String,
-        /// Its part.
+        /// A name in it whose value is no table.
         part: String,
     },
     /// Said twice in a file.
@@ -43,7 +43,7 @@ pub enum SettingError {
     Twice {
         /// tflearn's name.
         key: String,
-        /// graft's.
+        /// graft's name of the same option.
         path: String,
     },
 }

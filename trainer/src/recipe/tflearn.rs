@@ -12,7 +12,7 @@ pub struct TfLearnOption {
     pub name: &'static str,
     /// graft's, in a recipe; none of what graft does in only one way.
     pub path: Option<&'static str>,
-    /// What it may be.
+    /// The allowed values, in words.
     pub wanted: &'static str,
     meaning: Meaning,
 }

@@ -38,7 +38,7 @@ pub enum KerasError {
     /// A variable of another type.
     #[error("variable `{name}` holds {found}; weights are read as 32- or 64-bit floating-point numbers")]
     Type {
-        /// The variable.
+        /// `layer/variable`.
         name: String,
         /// What it holds.
         found: String,
@@ -55,7 +55,7 @@ pub enum KerasError {
     /// Two variables of one name.
     #[error("the file has two variables `{name}`; save the network without what is around it")]
     Duplicate {
-        /// Their name.
+        /// `layer/variable`.
         name: String,
     },
     /// Groups inside each other.

@@ -21,7 +21,7 @@ pub enum PyTorchError {
     /// The zip archive around the pickle.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The pickle.
+    /// The state dict's pickle.
     #[error(transparent)]
     Pickle(#[from] PickleError),
     /// A zip archive of another program.
@@ -60,7 +60,7 @@ pub enum PyTorchError {
     SeveralStateDicts {
         /// A key of the checkpoint.
         first: String,
-        /// Another.
+        /// Another of its keys.
         second: String,
     },
     /// Something in the state dict that is no tensor.
@@ -69,7 +69,7 @@ pub enum PyTorchError {
          `.dequantize()` or `.float()`, and save the state dict again"
     )]
     NotTensor {
-        /// Its key.
+        /// Its key in the state dict.
         name: String,
         /// What there is.
         found: String,

@@ -5,7 +5,7 @@ use crate::weights::numbers::Float;
 /// The numbers of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ElementType {
-    /// Weights.
+    /// Floating-point numbers, which weights are made of.
     Float(Float),
     /// Anything else, with the bytes of an element.
     Other(usize),

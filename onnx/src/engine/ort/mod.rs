@@ -56,15 +56,15 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error("cannot read {path}")]
     Read {
-        /// The file.
+        /// The library.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file ends before its last segment.
     #[error("{path} is truncated: it has {found} bytes of at least {needed}; install it again")]
     Truncated {
-        /// The file.
+        /// The library.
         path: PathBuf,
         /// Bytes in the file.
         found: u64,
@@ -74,7 +74,7 @@ pub enum LoadError {
     /// The loader refuses it, or it is something else, or too old.
     #[error("{path} is not a usable ONNX Runtime: {reason}")]
     Unusable {
-        /// The file.
+        /// The library.
         path: PathBuf,
         /// What is wrong, with what would be right.
         reason: String,

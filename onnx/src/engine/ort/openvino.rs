@@ -37,7 +37,7 @@ pub enum ProviderError {
     /// ONNX Runtime refuses it.
     #[error("{path} is not a usable OpenVINO provider: {reason}")]
     Unusable {
-        /// The file.
+        /// The provider's library.
         path: PathBuf,
         /// What ONNX Runtime said.
         reason: String,
@@ -47,7 +47,7 @@ pub enum ProviderError {
         "{path} offers no processor here: OpenVINO's provider takes Intel's, and this one says that it is of {vendor}"
     )]
     NoDevice {
-        /// The file.
+        /// The provider's library.
         path: PathBuf,
         /// Whose processor this is.
         vendor: String,

@@ -1,5 +1,7 @@
 //! The same images on every engine.
 
+use std::num::NonZeroUsize;
+
 use anyhow::Result;
 use models::preprocess::{ImageBatch, Limits, Preset, test_card};
 use models::{ModelSpec, Tensor};
@@ -10,8 +12,6 @@ use serde::Serialize;
 use server::failure::chain;
 use server::runtime::SelectedEngine;
 use trainer::backend::CpuExecutor;
-
-use crate::cli::CommandContext;
 
 /// Images that are compared, one by one: a file may be made for batches of one.
 const IMAGES: u64 = 2;
@@ -50,10 +50,10 @@ impl EngineReport {
 /// Runs the file on every engine of this machine. The reference is graft's own executor, or for a file that it cannot take
 /// apart, the first engine that runs it.
 pub(super) fn compare(
-    (file, signature): (&ModelFile, &Signature),
+    file: &ModelFile,
+    signature: &Signature,
     imported: Option<&ImportedModel>,
     selected: &SelectedEngine,
-    context: &CommandContext,
 ) -> Result<Vec<EngineReport>> {
     let pixels = pixels(file, signature);
     let bytes = runnable(&file.scored(signature)?, signature, pixels)?;
@@ -85,7 +85,7 @@ pub(super) fn compare(
             tolerance: file.precision().tolerance(),
             reason: None,
         };
-        match answers(&bytes, kind, &images, context) {
+        match answers(&bytes, kind, &images, selected.threads) {
             Ok(outputs) => {
                 report.runs = true;
                 if let Some((name, expected)) = &reference {
@@ -134,8 +134,8 @@ fn runnable(file: &ModelFile, signature: &Signature, pixels: Preset) -> Result<V
     Ok(file.wrap_opaque(&options)?)
 }
 
-fn answers(file: &[u8], kind: EngineKind, images: &[ImageBatch], context: &CommandContext) -> Result<Vec<Tensor>> {
-    let mut engine: Box<dyn Engine> = engine::open(kind, file, context.engine.threads)?;
+fn answers(file: &[u8], kind: EngineKind, images: &[ImageBatch], threads: NonZeroUsize) -> Result<Vec<Tensor>> {
+    let mut engine: Box<dyn Engine> = engine::open(kind, file, threads)?;
     images.iter().map(|image| Ok(engine.run(image)?.first()?.clone())).collect()
 }
 

@@ -36,7 +36,7 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
     if !args.output.is_json() {
         output::line(format_args!("serving engine: {} ({})", selected.kind, selected.reason))?;
     }
-    let reports: Vec<FileReport> = args.files.iter().map(|path| check(path, &selected, context)).collect();
+    let reports: Vec<FileReport> = args.files.iter().map(|path| check(path, &selected)).collect();
     if args.output.is_json() {
         output::json(&reports)?;
     } else {
@@ -46,11 +46,11 @@ pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check(path: &Path, selected: &SelectedEngine, context: &CommandContext) -> FileReport {
+fn check(path: &Path, selected: &SelectedEngine) -> FileReport {
     let mut report =
         FileReport { megabytes: megabytes(path), file: path.display().to_string(), ..FileReport::default() };
     let filled = match Source::open(path) {
-        Ok(Source::Onnx(file)) => onnx_file(&file, &mut report, (selected, context)),
+        Ok(Source::Onnx(file)) => onnx_file(&file, &mut report, selected),
         Ok(Source::Network(network)) => stored(*network, &mut report),
         Ok(Source::Weights(file)) => weights(&file.state, &mut report),
         Err(error) => Err(error),
@@ -67,11 +67,7 @@ fn megabytes(path: &Path) -> f64 {
     path.metadata().map_or(0.0, |metadata| metadata.len() as f64 / 1e6)
 }
 
-fn onnx_file(
-    file: &ModelFile,
-    report: &mut FileReport,
-    (selected, context): (&SelectedEngine, &CommandContext),
-) -> Result<()> {
+fn onnx_file(file: &ModelFile, report: &mut FileReport, selected: &SelectedEngine) -> Result<()> {
     report.contents = Contents::Onnx;
     // With the weights that lie in a second file.
     report.megabytes = file.size() as f64 / 1e6;
@@ -106,7 +102,7 @@ fn onnx_file(
             ));
         }
     }
-    report.engines = engines::compare((file, &facts.signature), imported.as_ref().ok(), selected, context)?;
+    report.engines = engines::compare(file, &facts.signature, imported.as_ref().ok(), selected)?;
     let &[_, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
     report.preprocess = prepared(imported.ok(), &facts, [u32::try_from(height)?, u32::try_from(width)?])?;
     report.advise();

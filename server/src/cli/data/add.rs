@@ -97,7 +97,7 @@ fn add_files(args: &AddArgs, label: &Label, local: &LocalStore) -> Result<usize>
             }
         }
     }
-    summarize(&args.name, [added, present, refused])?;
+    summarize(&args.name, added, present, refused)?;
     Ok(refused)
 }
 
@@ -128,7 +128,7 @@ fn add_tree(args: &AddArgs, context: &CommandContext, local: &LocalStore) -> Res
     if refused > refusals.len() {
         output::line(format_args!("and {} more", refused - refusals.len()))?;
     }
-    summarize(&args.name, [added, present, refused])?;
+    summarize(&args.name, added, present, refused)?;
     Ok(refused)
 }
 
@@ -139,7 +139,7 @@ fn is_image(path: &std::path::Path) -> bool {
     read.is_ok() && models::preprocess::ImageFormat::of(&head).is_ok()
 }
 
-fn summarize(name: &DatasetName, [added, present, refused]: [usize; 3]) -> Result<()> {
+fn summarize(name: &DatasetName, added: usize, present: usize, refused: usize) -> Result<()> {
     let mut text = format!("`{name}`: {added} images added");
     if present > 0 {
         text += &format!(", {present} were there already");

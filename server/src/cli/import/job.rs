@@ -29,7 +29,8 @@ struct JobArgs {
 pub(in crate::cli) fn run(
     spec: &ImportSpec,
     origin: JobOrigin,
-    (observer, context): (&mut dyn Observer, &CommandContext),
+    observer: &mut dyn Observer,
+    context: &CommandContext,
 ) -> Result<ImportSummary, ImportFailure> {
     // Messages name files as the client does, and files beside a model are looked for beside it.
     let folder = context.data.incoming_dir().join(&spec.folder);

@@ -34,6 +34,7 @@ pub(super) use preparation::{Preparation, parse_size};
 pub(super) use publish::publish;
 pub(super) use session::ImportSession;
 use source::Source;
+use trial::PreparationTrials;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -161,12 +162,12 @@ fn import(args: &ImportArgs, session: &ImportSession<'_>) -> Result<u32> {
     let draft = match source {
         Source::Network(network) => NetworkDraft::of_network(*network),
         Source::Weights(file) => {
-            NetworkDraft::of_weights((&file, args.arch.as_deref()), args.size(), session).with_context(named)?
+            NetworkDraft::of_weights(&file, args.arch.as_deref(), args.size(), session).with_context(named)?
         }
-        Source::Onnx(file) => match parse((&file, args), labels.as_ref(), session).with_context(named)? {
+        Source::Onnx(file) => match parse(&file, args, labels.as_ref(), session).with_context(named)? {
             Parsed::Network(draft) => *draft,
             Parsed::Opaque(import) => {
-                return import.publish((args, labels), &selected, session).with_context(named);
+                return import.publish(labels, &selected, session).with_context(named);
             }
         },
     };
@@ -177,7 +178,8 @@ fn import(args: &ImportArgs, session: &ImportSession<'_>) -> Result<u32> {
             let network = draft.network(preparation)?;
             Ok((onnx::export(&network, &onnx::ExportOptions::default())?, network.spec))
         };
-        let fits = trial::best(folder, (&preparation, draft.input()?), &selected, &file)?;
+        let trials = PreparationTrials { folder, chosen: &preparation, size: draft.input()?, selected: &selected };
+        let fits = trials.best(&file)?;
         if args.preparation.is_open() {
             preparation = fits;
         }
@@ -188,17 +190,18 @@ fn import(args: &ImportArgs, session: &ImportSession<'_>) -> Result<u32> {
 }
 
 /// An ONNX file, as far as graft can parse it.
-enum Parsed {
+enum Parsed<'a> {
     Network(Box<NetworkDraft>),
-    Opaque(Box<OpaqueImport>),
+    Opaque(Box<OpaqueImport<'a>>),
 }
 
 /// Says what the file's inputs and outputs are, and reads its network.
-fn parse(
-    (file, args): (&ModelFile, &ImportArgs),
+fn parse<'a>(
+    file: &ModelFile,
+    args: &'a ImportArgs,
     labels: Option<&NamedLabels>,
     session: &ImportSession<'_>,
-) -> Result<Parsed> {
+) -> Result<Parsed<'a>> {
     let options = SignatureOptions {
         output: args.output.as_deref(),
         activation: args.activation.map(ScoreKind::from),

@@ -19,10 +19,12 @@ use super::labels::{self, NamedLabels};
 use super::preparation::Preparation;
 use super::publish::{cards, tell_live};
 use super::session::ImportSession;
-use super::{ImportArgs, deadline, trial};
+use super::trial::PreparationTrials;
+use super::{ImportArgs, deadline};
 
 /// A foreign file with what is known of it.
-pub(super) struct OpaqueImport {
+pub(super) struct OpaqueImport<'a> {
+    args: &'a ImportArgs,
     original: ModelFile,
     /// With its scores as the only output.
     file: ModelFile,
@@ -30,8 +32,6 @@ pub(super) struct OpaqueImport {
     labels: Option<NamedLabels>,
     input: [u32; 2],
     preparation: Preparation,
-    /// How long a trial may take.
-    patience: Duration,
 }
 
 /// What a trial run has told.
@@ -49,36 +49,47 @@ struct StoredForm {
     golden: Vec<Golden>,
 }
 
-impl OpaqueImport {
-    pub(super) fn new(file: &ModelFile, facts: FileFacts, args: &ImportArgs) -> Result<Self> {
+impl<'a> OpaqueImport<'a> {
+    pub(super) fn new(file: &ModelFile, facts: FileFacts, args: &'a ImportArgs) -> Result<Self> {
         let file = &file.for_size(args.size())?;
         let &[_, height, width] = file.image_shape()?.dims() else { bail!("the network takes no images") };
         let input = [u32::try_from(height)?, u32::try_from(width)?];
         let preparation = args.preparation.choose(facts.known.as_ref(), input)?;
         Ok(Self {
+            args,
             original: file.clone(),
             file: file.scored(&facts.signature)?,
             output: facts.signature.output().clone(),
             labels: facts.labels,
             input,
             preparation,
-            patience: Duration::from_secs(args.trial_seconds),
         })
+    }
+
+    /// How long a trial may take.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.args.trial_seconds)
     }
 
     pub(super) fn publish(
         self,
-        (args, user_labels): (&ImportArgs, Option<NamedLabels>),
+        user_labels: Option<NamedLabels>,
         selected: &SelectedEngine,
         session: &ImportSession<'_>,
     ) -> Result<u32> {
+        let (args, patience) = (self.args, self.patience());
         let StoredForm { bytes, spec, golden } = match self.original.spec()? {
-            Some(spec) => self.unwrapped(spec, (args, user_labels), (selected, session))?,
-            None => self.form((args, user_labels), selected, session)?,
+            Some(_) if user_labels.is_some() || args.verify.is_some() => {
+                bail!(
+                    "graft wrote the file, and it names its classes and its preparation itself; leave out --labels and --verify"
+                );
+            }
+            Some(spec) => self.unwrapped(spec, selected, session)?,
+            None => self.form(user_labels, selected, session)?,
         };
         for kind in engine::available().into_iter().filter(|kind| *kind != selected.kind) {
             let form = StoredForm { bytes: bytes.clone(), spec: spec.clone(), golden: golden.clone() };
-            let (threads, patience) = (session.context.engine.threads, Duration::from_secs(args.trial_seconds));
+            let threads = session.context.engine.threads;
             let what = format!("the comparison with {kind}");
             let result =
                 deadline::within(patience, &what, |text| session.line(text), move || compared(kind, &form, threads));
@@ -100,22 +111,23 @@ impl OpaqueImport {
         session.line(format_args!(
             "stored `{name}` version {version}: {architecture}, {classes} classes, {megabytes:.1} MB, as it is"
         ))?;
-        tell_live((&store, session), name, version)?;
+        tell_live(&store, name, version, session)?;
         Ok(version)
     }
 
     /// A foreign file, between graft's nodes.
     fn form(
         mut self,
-        (args, user_labels): (&ImportArgs, Option<NamedLabels>),
+        user_labels: Option<NamedLabels>,
         selected: &SelectedEngine,
         session: &ImportSession<'_>,
     ) -> Result<StoredForm> {
         let measured = self.measure(user_labels, selected, session)?;
-        if let Some(folder) = &args.verify {
+        if let Some(folder) = &self.args.verify {
             let file = |preparation: &Preparation| self.wrapped(preparation, Batching::Declared, &measured);
-            let fits = trial::best(folder, (&self.preparation, self.input), selected, &file)?;
-            if args.preparation.is_open() {
+            let trials = PreparationTrials { folder, chosen: &self.preparation, size: self.input, selected };
+            let fits = trials.best(&file)?;
+            if self.args.preparation.is_open() {
                 self.preparation = fits;
             }
         }
@@ -124,17 +136,7 @@ impl OpaqueImport {
     }
 
     /// A file that graft has exported: it has graft's nodes and metadata already.
-    fn unwrapped(
-        &self,
-        spec: ModelSpec,
-        (args, user_labels): (&ImportArgs, Option<NamedLabels>),
-        (selected, session): (&SelectedEngine, &ImportSession<'_>),
-    ) -> Result<StoredForm> {
-        if user_labels.is_some() || args.verify.is_some() {
-            bail!(
-                "graft wrote the file, and it names its classes and its preparation itself; leave out --labels and --verify"
-            );
-        }
+    fn unwrapped(&self, spec: ModelSpec, selected: &SelectedEngine, session: &ImportSession<'_>) -> Result<StoredForm> {
         session.line(format_args!("images are prepared {}", self.preparation))?;
         let bytes = self.original.encode();
         let golden = golden(&bytes, &spec, selected)?;
@@ -164,7 +166,7 @@ impl OpaqueImport {
         let [height, width] = self.input.map(|size| size as usize);
         let (kind, threads) = (selected.kind, selected.threads);
         let answer = deadline::within(
-            self.patience,
+            self.patience(),
             &format!("a trial run on {kind}"),
             |text| session.line(text),
             move || engine::open(kind, &bytes, threads)?.run(&ImageBatch::noise(1, [3, height, width], 0)),

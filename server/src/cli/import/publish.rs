@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use models::Network;
 use models::preprocess::{ImageBatch, Limits, test_card};
 use onnx::parity::{TOLERANCE, relative_difference};
-use onnx::{EngineKind, engine};
+use onnx::{Engine, engine};
 use server::store::{Artifacts, Golden, ModelContent, ModelName, ModelStore};
 use trainer::finetune::golden;
 
@@ -20,7 +20,8 @@ pub(in crate::cli) fn publish(name: &ModelName, network: &Network, session: &Imp
     let golden = golden::answers(network, cards())?;
     let file = onnx::export(network, &onnx::ExportOptions::default())?;
     for kind in engine::available() {
-        verify(network, (&file, kind), &golden, session)?;
+        let mut engine = engine::open(kind, &file, session.context.engine.threads)?;
+        verify(engine.as_mut(), network, &golden, session)?;
     }
     let content = ModelContent::Native(Box::new(network.clone()));
     let artifacts = Artifacts { content: &content, golden: &golden, report: None, pictures: &[], quantized: None };
@@ -36,16 +37,12 @@ pub(in crate::cli) fn publish(name: &ModelName, network: &Network, session: &Imp
         counts.parameters as f64 / 1e6,
         counts.macs as f64 / 1e9,
     ))?;
-    tell_live((&store, session), name, version)?;
+    tell_live(&store, name, version, session)?;
     Ok(version)
 }
 
 /// Says that another version goes on answering, if one does.
-pub(super) fn tell_live(
-    (store, session): (&ModelStore, &ImportSession<'_>),
-    name: &ModelName,
-    version: u32,
-) -> Result<()> {
+pub(super) fn tell_live(store: &ModelStore, name: &ModelName, version: u32, session: &ImportSession<'_>) -> Result<()> {
     let live = store.resolve(name, None)?;
     if live != version {
         session.line(format_args!(
@@ -61,13 +58,8 @@ pub(super) fn cards() -> Vec<(String, Vec<u8>)> {
 }
 
 /// The engine gives the executor's answers.
-fn verify(
-    network: &Network,
-    (file, kind): (&[u8], EngineKind),
-    golden: &[Golden],
-    session: &ImportSession<'_>,
-) -> Result<()> {
-    let mut engine = engine::open(kind, file, session.context.engine.threads)?;
+fn verify(engine: &mut dyn Engine, network: &Network, golden: &[Golden], session: &ImportSession<'_>) -> Result<()> {
+    let kind = engine.kind();
     let mut largest = 0.0_f64;
     for golden in golden {
         let input = network.spec.preprocess.apply(&golden.bytes, &Limits::default())?;

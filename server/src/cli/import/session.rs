@@ -24,7 +24,7 @@ enum Audience<'a> {
 }
 
 impl<'a> ImportSession<'a> {
-    /// For a command.
+    /// A session that tells the terminal what it does.
     pub(in crate::cli) fn of_command(context: &'a CommandContext) -> Self {
         Self { context, audience: Audience::Terminal }
     }

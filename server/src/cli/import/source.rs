@@ -19,7 +19,7 @@ pub(in crate::cli) enum Source {
     Weights(WeightsFile),
 }
 
-/// A file of weights.
+/// A state dict, which says nothing about the network that it is of.
 pub(in crate::cli) struct WeightsFile {
     pub(in crate::cli) state: StateDict,
     /// Of the file, in lower-case hexadecimal; published files are known by it.

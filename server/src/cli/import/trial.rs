@@ -7,7 +7,7 @@ use models::labels::imagenet_classes;
 use models::preprocess::{ImageBatch, Limits, PreparedImage, Preset};
 use models::scores::top_k;
 use models::{Labels, ModelSpec};
-use onnx::engine;
+use onnx::{Engine, engine};
 use rayon::prelude::*;
 use server::runtime::SelectedEngine;
 use trainer::data::{Dataset, DatasetSource, Layout, Sample};
@@ -31,39 +31,51 @@ struct Trial {
 /// Makes an ONNX file, and its spec, of the network with its images prepared like this.
 type File<'f> = &'f dyn Fn(&Preparation) -> Result<(Vec<u8>, ModelSpec)>;
 
-/// Classifies a labelled folder under every preset, shows the result and answers the best.
-pub(super) fn best(
-    folder: &Path,
-    (chosen, [height, width]): (&Preparation, [u32; 2]),
-    selected: &SelectedEngine,
-    file: File<'_>,
-) -> Result<Preparation> {
-    let dataset = DatasetSource::new(Layout::ClassFolders, folder).list()?;
-    if dataset.samples.is_empty() {
-        bail!("{} holds no images; it should have a folder of images for each class", folder.display());
+/// What is tried, and on which images.
+pub(super) struct PreparationTrials<'a> {
+    /// A labelled folder.
+    pub(super) folder: &'a Path,
+    /// The preparation that is taken unless another fits much better.
+    pub(super) chosen: &'a Preparation,
+    /// Height and width of the network's input.
+    pub(super) size: [u32; 2],
+    /// Runs the network.
+    pub(super) selected: &'a SelectedEngine,
+}
+
+impl PreparationTrials<'_> {
+    /// Classifies the folder under every preset, shows the result and answers the best.
+    pub(super) fn best(&self, file: File<'_>) -> Result<Preparation> {
+        let Self { folder, chosen, size, selected } = *self;
+        let dataset = DatasetSource::new(Layout::ClassFolders, folder).list()?;
+        if dataset.samples.is_empty() {
+            bail!("{} holds no images; it should have a folder of images for each class", folder.display());
+        }
+        let mut tried = Vec::new();
+        for (name, preparation) in candidates(chosen, size) {
+            let (bytes, spec) = file(&preparation)?;
+            let labels =
+                spec.labels.as_ref().context("a network without classes cannot be tried on labelled images")?;
+            let classes = classes(&dataset, labels)?;
+            let mut engine = engine::open(selected.kind, &bytes, selected.threads)?;
+            let (top1, top5) = accuracy(engine.as_mut(), &spec, &dataset, &classes)?;
+            tried.push(Trial { name, preparation, top1, top5 });
+        }
+        let images = dataset.samples.len();
+        let rows: Vec<[String; 3]> = tried.iter().map(|tried| row(tried, chosen)).collect();
+        output::line(format_args!("{images} images under every preset, on {}:", selected.kind))?;
+        output::table(["PREPROCESS", "TOP-1", "TOP-5"], &rows)?;
+        let best = tried.iter().reduce(|best, other| if other.top1 > best.top1 { other } else { best });
+        let best = best.context("there is no preset")?;
+        let mine = tried.iter().find(|tried| tried.preparation == *chosen).map_or(0.0, |tried| tried.top1);
+        if best.top1 - mine > NOTABLE {
+            output::line(format_args!("`{}` fits best; the network was probably trained with it", best.name))?;
+        } else {
+            output::line(format_args!("nothing fits better than what was chosen"))?;
+            return Ok(chosen.clone());
+        }
+        Ok(Preparation { origin: "as fits the labelled images best".to_owned(), ..best.preparation.clone() })
     }
-    let mut tried = Vec::new();
-    for (name, preparation) in candidates(chosen, [height, width]) {
-        let (bytes, spec) = file(&preparation)?;
-        let labels = spec.labels.as_ref().context("a network without classes cannot be tried on labelled images")?;
-        let classes = classes(&dataset, labels)?;
-        let (top1, top5) = accuracy((&bytes, &spec), (&dataset, &classes), selected)?;
-        tried.push(Trial { name, preparation, top1, top5 });
-    }
-    let images = dataset.samples.len();
-    let rows: Vec<[String; 3]> = tried.iter().map(|tried| row(tried, chosen)).collect();
-    output::line(format_args!("{images} images under every preset, on {}:", selected.kind))?;
-    output::table(["PREPROCESS", "TOP-1", "TOP-5"], &rows)?;
-    let best = tried.iter().reduce(|best, other| if other.top1 > best.top1 { other } else { best });
-    let best = best.context("there is no preset")?;
-    let mine = tried.iter().find(|tried| tried.preparation == *chosen).map_or(0.0, |tried| tried.top1);
-    if best.top1 - mine > NOTABLE {
-        output::line(format_args!("`{}` fits best; the network was probably trained with it", best.name))?;
-    } else {
-        output::line(format_args!("nothing fits better than what was chosen"))?;
-        return Ok(chosen.clone());
-    }
-    Ok(Preparation { origin: "as fits the labelled images best".to_owned(), ..best.preparation.clone() })
 }
 
 /// The presets, and what was chosen if it is none of them.
@@ -113,12 +125,7 @@ fn class_of(folder: &str, labels: &Labels) -> Option<usize> {
 }
 
 /// The shares of images whose class is the best guess, and among the best five.
-fn accuracy(
-    (file, spec): (&[u8], &ModelSpec),
-    (dataset, classes): (&Dataset, &[usize]),
-    selected: &SelectedEngine,
-) -> Result<(f64, f64)> {
-    let mut engine = engine::open(selected.kind, file, selected.threads)?;
+fn accuracy(engine: &mut dyn Engine, spec: &ModelSpec, dataset: &Dataset, classes: &[usize]) -> Result<(f64, f64)> {
     let (mut first, mut among) = (0, 0);
     for samples in dataset.samples.chunks(BATCH) {
         let input = |sample: &Sample| -> Result<PreparedImage> {

@@ -19,7 +19,8 @@ use super::source::WeightsFile;
 impl NetworkDraft {
     /// From weights, for the network of this name or the only one that they fit.
     pub(in crate::cli) fn of_weights(
-        (file, name): (&WeightsFile, Option<&str>),
+        file: &WeightsFile,
+        name: Option<&str>,
         size: Option<[usize; 2]>,
         session: &ImportSession<'_>,
     ) -> Result<Self> {

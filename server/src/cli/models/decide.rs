@@ -42,7 +42,7 @@ pub(super) struct DeleteArgs {
     /// The model
     name: ModelName,
 
-    /// The version
+    /// The version's number; `graft models show` lists them
     version: u32,
 
     /// Delete it although it is live: the newest of the others answers then
@@ -55,7 +55,7 @@ pub(super) struct LabelArgs {
     /// The model
     name: ModelName,
 
-    /// The version
+    /// The version's number; `graft models show` lists them
     version: u32,
 
     /// A file with as many names as there are classes, in their order: one a line, or a list in JSON

@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use trainer::data::{Checksum, Subset};
 use utoipa::ToSchema;
 
+use super::images::row;
 use super::record::StoredImage;
 use super::{DatasetName, DatasetStore, DatasetStoreError, Label};
 use crate::database::begin;
@@ -60,7 +61,7 @@ impl DatasetStore {
         let id = self.id(&mut transaction, name).await?;
         let (mut edited, mut changes) = (Vec::with_capacity(images.len()), 0);
         for &sha256 in images {
-            let image = StoredImage::read(&self.row(&mut transaction, id, (name, sha256)).await?)?;
+            let image = StoredImage::read(&row(&mut transaction, id, name, sha256).await?)?;
             let new = edit.apply(&image);
             if new != image {
                 write(&mut transaction, &new).await?;

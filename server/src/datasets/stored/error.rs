@@ -26,7 +26,7 @@ pub enum DatasetStoreError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// No data set of this name.
@@ -43,9 +43,9 @@ pub enum DatasetStoreError {
     /// No such image.
     #[error("the data set `{dataset}` has no image {sha256}")]
     UnknownImage {
-        /// The data set.
+        /// The data set's name.
         dataset: DatasetName,
-        /// The image.
+        /// What was asked for.
         sha256: Checksum,
     },
     /// No such image in the inbox.
@@ -54,9 +54,9 @@ pub enum DatasetStoreError {
     /// No such snapshot.
     #[error("the data set `{dataset}` has no snapshot {number}; {}", known_snapshots(*.latest))]
     UnknownSnapshot {
-        /// The data set.
+        /// The data set's name.
         dataset: DatasetName,
-        /// The number.
+        /// What was asked for, from 1.
         number: u32,
         /// The newest snapshot.
         latest: Option<u32>,
@@ -78,7 +78,7 @@ pub enum DatasetStoreError {
     /// Larger than uploads may be.
     #[error("the upload would have {length} bytes; --max-upload-gb allows {most}; send it as several archives")]
     UploadTooLarge {
-        /// Its bytes.
+        /// How many bytes the client announced.
         length: u64,
         /// As many as may be.
         most: u64,
@@ -91,7 +91,7 @@ pub enum DatasetStoreError {
     Full {
         /// How much may be stored.
         most: u64,
-        /// Of what.
+        /// What is counted, such as `data sets`.
         of: &'static str,
         /// The flag that says so.
         flag: &'static str,

@@ -23,7 +23,7 @@ const ROWS: usize = 10_000;
 /// A file that is to become an image of a data set.
 #[derive(Debug, Clone)]
 pub struct ImageUpload {
-    /// The class.
+    /// The class, or several.
     pub label: Label,
     /// What the file is called.
     pub file_name: Option<String>,
@@ -38,7 +38,7 @@ pub struct ImageUpload {
 pub struct NewImage {
     /// The checksum of the file.
     pub sha256: Checksum,
-    /// The class.
+    /// The class, or several.
     pub label: Label,
     /// What the file is called.
     pub file_name: Option<String>,
@@ -62,9 +62,9 @@ pub enum Addition {
     Present(Checksum),
     /// It was there already with another label, which it keeps.
     LabeledOtherwise {
-        /// The image.
+        /// The checksum by which it is known.
         sha256: Checksum,
-        /// The label that it has.
+        /// The label under which it stays.
         label: String,
     },
 }
@@ -227,7 +227,7 @@ impl DatasetStore {
     pub async fn image(&self, name: &DatasetName, sha256: Checksum) -> Result<StoredImage, DatasetStoreError> {
         let mut connection = self.pool().await?.acquire().await?;
         let id = self.id(&mut connection, name).await?;
-        StoredImage::read(&self.row(&mut connection, id, (name, sha256)).await?).map_err(DatasetStoreError::from)
+        StoredImage::read(&row(&mut connection, id, name, sha256).await?).map_err(DatasetStoreError::from)
     }
 
     /// The file of an image.
@@ -264,7 +264,7 @@ impl DatasetStore {
         let mut unpinned = Vec::new();
         // An image that is named twice is there once.
         for &sha256 in images.iter().collect::<BTreeSet<_>>() {
-            let row = self.row(&mut transaction, id, (name, sha256)).await?;
+            let row = row(&mut transaction, id, name, sha256).await?;
             let (image, pinned) = (StoredImage::read(&row)?, row.try_get("pinned")?);
             let sql = if pinned {
                 "UPDATE images SET label = NULL WHERE seq = $1"
@@ -291,17 +291,6 @@ impl DatasetStore {
         current(&mut connection, id).await
     }
 
-    pub(super) async fn row(
-        &self,
-        connection: &mut SqliteConnection,
-        id: i64,
-        (name, sha256): (&DatasetName, Checksum),
-    ) -> Result<SqliteRow, DatasetStoreError> {
-        let sql = "SELECT * FROM images WHERE dataset = $1 AND sha256 = $2 AND label IS NOT NULL";
-        let row = sqlx::query(sql).bind(id).bind(sha256.to_string()).fetch_optional(connection).await?;
-        row.ok_or_else(|| DatasetStoreError::UnknownImage { dataset: name.clone(), sha256 })
-    }
-
     /// Removes the bytes of images that no row names, unless somebody is adding images: they may be among those.
     pub(super) async fn sweep(&self, name: &DatasetName, images: Vec<Checksum>) -> Result<(), DatasetStoreError> {
         let folder = self.folder(name);
@@ -322,6 +311,18 @@ impl DatasetStore {
         .await?;
         Ok(())
     }
+}
+
+/// The row of an image of the data set that has this key and this name.
+pub(super) async fn row(
+    connection: &mut SqliteConnection,
+    id: i64,
+    name: &DatasetName,
+    sha256: Checksum,
+) -> Result<SqliteRow, DatasetStoreError> {
+    let sql = "SELECT * FROM images WHERE dataset = $1 AND sha256 = $2 AND label IS NOT NULL";
+    let row = sqlx::query(sql).bind(id).bind(sha256.to_string()).fetch_optional(connection).await?;
+    row.ok_or_else(|| DatasetStoreError::UnknownImage { dataset: name.clone(), sha256 })
 }
 
 /// The labels that some of these images have already.

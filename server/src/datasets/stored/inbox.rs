@@ -28,17 +28,17 @@ pub struct ClassifiedImage {
     pub file_name: Option<String>,
     /// The model that classified it.
     pub model: String,
-    /// Its version.
+    /// The version that answered.
     pub version: u32,
     /// The class that it was taken for.
     pub label: String,
     /// The score of that class.
     pub score: f32,
-    /// The file.
+    /// The image file.
     pub bytes: Bytes,
 }
 
-/// An image in the inbox.
+/// An image that waits for a label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InboxImage {
     /// Its place in the order in which images came, with gaps.
@@ -53,7 +53,7 @@ pub struct InboxImage {
     pub file_name: Option<String>,
     /// The model that classified it.
     pub model: String,
-    /// Its version.
+    /// The version that answered.
     pub version: u32,
     /// The class that it was taken for.
     pub label: String,
@@ -68,9 +68,9 @@ pub struct InboxImage {
 /// How much the inbox may hold. Beyond it, the oldest images go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxLimits {
-    /// Images.
+    /// The most images.
     pub images: u64,
-    /// Their bytes.
+    /// The most bytes of them.
     pub bytes: u64,
 }
 

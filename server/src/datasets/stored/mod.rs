@@ -46,7 +46,7 @@ pub use inbox::{ClassifiedImage, Feedback, InboxImage, InboxLimits};
 pub(crate) use name::file_name;
 pub use name::{DatasetName, InvalidDatasetName, InvalidLabel, Label};
 pub use record::{ClassCount, DatasetDetail, DatasetRecord, SnapshotRecord, StoredImage};
-pub use upload::{ImportOutcome, NewUpload, Reception, UploadFile, UploadRecord};
+pub use upload::{ImportOutcome, NewUpload, Reception, UploadFile, UploadReading, UploadRecord};
 
 /// How long a statement waits for another process's write: images of a large archive are added in one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

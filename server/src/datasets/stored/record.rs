@@ -15,7 +15,7 @@ use crate::database::{damaged, number, time};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = StoredDataset)]
 pub struct DatasetRecord {
-    /// Its name.
+    /// What requests call it.
     #[schema(example = "flowers")]
     pub name: String,
     /// When it was made.
@@ -24,7 +24,7 @@ pub struct DatasetRecord {
     /// How many images it has now.
     #[schema(example = 1360)]
     pub images: u64,
-    /// Their bytes.
+    /// The sum of the images' sizes.
     #[schema(example = 58_230_144)]
     pub bytes: u64,
     /// The number of its newest snapshot.
@@ -47,7 +47,7 @@ pub struct DatasetDetail {
 /// A class of a stored data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClassCount {
-    /// The label.
+    /// The class's name.
     #[schema(example = "tulip")]
     pub label: String,
     /// How many images have it, alone or with others.

@@ -45,10 +45,19 @@ pub struct NewUpload {
     pub classes: Vec<String>,
 }
 
-/// An upload.
+/// How the images of an upload are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadReading {
+    /// How they are arranged.
+    pub layout: Layout,
+    /// The classes, if the client names them; else empty.
+    pub classes: Vec<String>,
+}
+
+/// An upload, as far as it has come.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UploadRecord {
-    /// Its id.
+    /// What its address ends in.
     pub id: Uuid,
     /// What was said of it.
     pub of: NewUpload,
@@ -96,7 +105,7 @@ pub struct UploadFile {
     length: u64,
 }
 
-/// The folder of an upload.
+/// Where the bytes of an upload lie until its images are in the data set.
 #[derive(Debug, Clone)]
 pub(super) struct UploadFolder(PathBuf);
 
@@ -209,8 +218,9 @@ impl DatasetStore {
         &self,
         name: &DatasetName,
         id: Uuid,
-        (layout, classes): (Layout, Vec<String>),
+        reading: UploadReading,
     ) -> Result<UploadRecord, DatasetStoreError> {
+        let UploadReading { layout, classes } = reading;
         self.check(name).await?;
         let (folder, expiry) = (self.upload_folder(name, id), self.limits().upload_expiry);
         let again = move || {

@@ -68,27 +68,27 @@ pub enum DeployError {
     /// A number out of its range.
     #[error("{option} is {value}; it must be {range}")]
     Range {
-        /// Its name.
+        /// The option's name.
         option: &'static str,
         /// What was given.
         value: f64,
-        /// What may be.
+        /// The range, in words.
         range: &'static str,
     },
     /// An option that has no effect.
     #[error("{option} has no effect with `deploy` `{mode}`; {advice}")]
     Unused {
-        /// Its name.
+        /// The option's name.
         option: &'static str,
         /// What was asked for.
         mode: &'static str,
-        /// What to do.
+        /// How to make it have an effect, as the end of a sentence.
         advice: &'static str,
     },
 }
 
 impl DeployMode {
-    /// Its word.
+    /// As requests spell it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -56,7 +56,7 @@ impl AdapterCall {
         self.0.model().labels().names().to_vec()
     }
 
-    /// The id of the request.
+    /// The id that the log and `POST /feedback` know the request by.
     pub(super) fn request_id(&self) -> &str {
         self.0.request_id()
     }

@@ -27,7 +27,7 @@ static NAMES: LazyLock<Uuid> = LazyLock::new(|| named(&Uuid::NAMESPACE_DNS, "gra
 /// What an image shows.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CustomVisionPrediction {
-    /// The request.
+    /// The request's id, as in the log.
     #[schema(example = "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55")]
     id: String,
     /// That of the address.

@@ -56,7 +56,7 @@ pub enum OutputTransform {
 /// A class of the image.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct HuggingFaceClass {
-    /// Its name.
+    /// The class's name.
     #[schema(example = "tulip")]
     label: String,
     /// How sure the model is.

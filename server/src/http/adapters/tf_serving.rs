@@ -47,7 +47,7 @@ pub struct TfModelStatus {
 /// Whether a version answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct TfVersionStatus {
-    /// The version.
+    /// Its number, as text.
     #[schema(example = "3")]
     version: String,
     /// `AVAILABLE`, `LOADING` or `END`.
@@ -95,7 +95,7 @@ pub async fn tf_serving_predict(
     Path(address): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    act(&state, (&address, None), request).await
+    act(&state, &address, None, request).await
 }
 
 /// Classify images with a version as TensorFlow Serving's `predict` does
@@ -115,7 +115,7 @@ pub async fn tf_serving_predict_version(
     Path((model, address)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    act(&state, (&address, Some(&model)), request).await
+    act(&state, &address, Some(&model), request).await
 }
 
 /// Classify images as TensorFlow Serving's `classify` does
@@ -223,7 +223,7 @@ pub async fn tf_serving_get_version_metadata(
 }
 
 /// What the verb of an address says: of `model:verb`, or of `version:verb` where the model stands before it.
-async fn act(state: &AppState, (address, model): (&str, Option<&str>), request: Request) -> Result<Response, ApiError> {
+async fn act(state: &AppState, address: &str, model: Option<&str>, request: Request) -> Result<Response, ApiError> {
     let (name, verb) = Verb::split(address)?;
     let (model, version) = model.map_or((name, None), |model| (model, Some(name)));
     let call = AdapterCall::admit(state, Some(model), CallContext::of(&request)).await?.of_version(version)?;

@@ -86,7 +86,7 @@ pub async fn torch_serve_predict(
     Path(model): Path<String>,
     request: Request,
 ) -> Result<Json<TorchServeClasses>, ApiError> {
-    predict(&state, (model, None), request).await
+    predict(&state, &model, None, request).await
 }
 
 /// Classify an image with a version as TorchServe does
@@ -106,16 +106,16 @@ pub async fn torch_serve_predict_version(
     Path((model, version)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<TorchServeClasses>, ApiError> {
-    predict(&state, (model, Some(version)), request).await
+    predict(&state, &model, Some(&version), request).await
 }
 
 async fn predict(
     state: &AppState,
-    (model, version): (String, Option<String>),
+    model: &str,
+    version: Option<&str>,
     request: Request,
 ) -> Result<Json<TorchServeClasses>, ApiError> {
-    let call =
-        AdapterCall::admit(state, Some(&model), CallContext::of(&request)).await?.of_version(version.as_deref())?;
+    let call = AdapterCall::admit(state, Some(model), CallContext::of(&request)).await?.of_version(version)?;
     let image = upload::image(request, state, PART).await?;
     let scores = call.scores(state, vec![image]).await?.concat();
     Ok(Json(TorchServeClasses(call.ranked(&scores, TOP_K))))

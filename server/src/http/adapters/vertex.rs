@@ -21,7 +21,7 @@ const MAX_PREDICTIONS: usize = 10;
 /// Images to classify.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct VertexRequest {
-    /// The images.
+    /// One entry for each image.
     #[schema(min_items = 1)]
     instances: Vec<VertexInstance>,
     #[serde(default)]
@@ -57,13 +57,13 @@ pub struct VertexParameters {
 pub struct VertexResponse {
     /// In the order of the request.
     predictions: Vec<VertexPrediction>,
-    /// The model.
+    /// Its name: a model has no other id here.
     #[schema(example = "flowers")]
     deployed_model_id: String,
-    /// The model.
+    /// Its name, as in `deployedModelId`.
     #[schema(example = "flowers")]
     model_display_name: String,
-    /// Its version.
+    /// The number of the version that answered, as text.
     #[schema(example = "3")]
     model_version_id: String,
 }
@@ -75,7 +75,7 @@ pub struct VertexPrediction {
     /// The numbers of the classes.
     #[schema(example = json!(["7"]))]
     ids: Vec<String>,
-    /// Their names.
+    /// What the classes are called.
     #[schema(example = json!(["tulip"]))]
     display_names: Vec<String>,
     /// How sure the model is, 0 to 1.

@@ -56,7 +56,7 @@ impl Preferences {
 /// What a request for something that takes long is answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerKind {
-    /// The job that is to do it.
+    /// At once: the job, which will do it.
     Job,
     /// What came of it.
     Outcome,

@@ -16,9 +16,9 @@ use crate::http::state::AppState;
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Requirement {
-    /// Nothing.
+    /// No key.
     Public,
-    /// A key.
+    /// A key, whatever its role.
     AnyKey,
     /// A key with this role.
     Role(Role),

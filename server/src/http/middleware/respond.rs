@@ -31,7 +31,7 @@ pub(crate) async fn respond(State(state): State<AppState>, mut request: Request,
     let record = RequestRecord::new(&request, name);
     let trace = RequestTrace::begin(&request, &record);
     let span = span(name, &request, &trace);
-    let watch = RequestWatch::begin(state.clone(), record.clone(), (span.clone(), trace));
+    let watch = RequestWatch::begin(state.clone(), record.clone(), span.clone(), trace);
     request.extensions_mut().insert(record.clone());
     let format = ErrorFormat::of_path(request.uri().path());
     let mut response = next.run(request).instrument(span.clone()).await;
@@ -92,7 +92,7 @@ struct RequestWatch {
 }
 
 impl RequestWatch {
-    fn begin(state: AppState, record: RequestRecord, (span, trace): (Span, RequestTrace)) -> Self {
+    fn begin(state: AppState, record: RequestRecord, span: Span, trace: RequestTrace) -> Self {
         state.metrics.received(record.route());
         Self { state, record, span, trace, started: Instant::now(), ended: false }
     }

@@ -26,7 +26,7 @@ pub(crate) struct ErrorText {
     pub(crate) error: String,
 }
 
-/// The error of Custom Vision.
+/// A failure as Custom Vision words it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CustomVisionError {
     /// One of Custom Vision's codes.

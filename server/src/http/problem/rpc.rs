@@ -31,7 +31,7 @@ impl RpcStatus {
         }
     }
 
-    /// Its word.
+    /// As Google's JSON errors spell it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::InvalidArgument => "INVALID_ARGUMENT",

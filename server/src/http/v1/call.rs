@@ -84,7 +84,7 @@ impl ModelCall {
         self.record.as_ref().map_or("", RequestRecord::id)
     }
 
-    /// The model.
+    /// The model that answers, at one version for the whole call.
     pub(crate) fn model(&self) -> &Model {
         &self.model
     }

@@ -11,20 +11,20 @@ use crate::http::problem::{ApiError, Code};
 use crate::http::state::AppState;
 use crate::jobs::{JobRecord, JobResult, JobSpec};
 
-/// An evaluation.
+/// A model that is measured on labeled images.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct EvaluationJob {
     /// Its state as a job.
     #[serde(flatten)]
     pub status: JobStatus,
-    /// The model.
+    /// The stored model that is measured.
     #[schema(example = "flowers")]
     pub model: String,
     /// The version that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 3)]
     pub version: Option<u32>,
-    /// The images.
+    /// The labeled images; of a stored data set, with the snapshot that was made when the evaluation was accepted.
     pub dataset: JobDataset,
     /// The options in force, defaults included.
     pub options: EvaluateOptions,

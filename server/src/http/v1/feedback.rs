@@ -49,7 +49,7 @@ pub struct FeedbackResult {
     /// The image's id there.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub id: String,
-    /// Its label.
+    /// The class that the feedback gives it.
     #[schema(example = "tulip")]
     pub label: String,
     /// What the model took it for.
@@ -76,7 +76,7 @@ pub struct InboxEntry {
     /// The model that classified it.
     #[schema(example = "flowers")]
     pub model: String,
-    /// Its version.
+    /// The version that answered.
     #[schema(example = 3)]
     pub version: u32,
     /// What the model took it for.
@@ -93,7 +93,7 @@ pub struct InboxEntry {
     pub kept_at: Timestamp,
 }
 
-/// A page of the inbox.
+/// Some of the images that wait for a label.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct InboxPage {
     /// Oldest first.

@@ -66,7 +66,7 @@ impl EventsQuery {
     }
 }
 
-/// A page of events.
+/// Some of what a job has reported.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct JobEventPage {
     /// In the order in which they happened.

@@ -31,10 +31,10 @@ pub struct Readiness {
 /// Whether a model answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelReadiness {
-    /// Its name.
+    /// What requests call it.
     #[schema(example = "flowers")]
     pub name: String,
-    /// Its state.
+    /// Whether it answers.
     pub state: ModelState,
     /// The version that answers.
     #[serde(skip_serializing_if = "Option::is_none")]

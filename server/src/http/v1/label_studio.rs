@@ -75,7 +75,7 @@ pub struct LabelStudioPredictions {
     pub results: Vec<Value>,
 }
 
-/// An event of Label Studio.
+/// What Label Studio tells an ML backend about.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct LabelStudioEvent {
     /// `START_TRAINING` begins a fine-tune; others are taken and nothing else.

@@ -12,20 +12,20 @@ use crate::http::state::AppState;
 use crate::jobs::{JobRecord, JobResult, JobSpec};
 use crate::quantize::QuantizeSpec;
 
-/// A quantization.
+/// A model that gets variants of other numbers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct QuantizationJob {
     /// Its state as a job.
     #[serde(flatten)]
     pub status: JobStatus,
-    /// The model.
+    /// The stored model that gets them.
     #[schema(example = "flowers")]
     pub model: String,
     /// The version that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = 3)]
     pub version: Option<u32>,
-    /// The images.
+    /// The labeled images; of a stored data set, with the snapshot that was made when the quantization was accepted.
     pub dataset: JobDataset,
     /// The options in force, defaults included.
     pub options: QuantizeOptions,

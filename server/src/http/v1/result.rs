@@ -21,7 +21,7 @@ pub struct Classification {
     /// The model that answered.
     #[schema(example = "flowers")]
     pub model: String,
-    /// Its version.
+    /// The version that answered.
     #[schema(example = 3)]
     pub version: u32,
     /// The variant of the version that answered; missing for one that has a single variant, and for a version that does not

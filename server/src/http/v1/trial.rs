@@ -26,7 +26,7 @@ pub struct TrialQuery {
     /// The model's name.
     #[param(example = "flowers")]
     model: String,
-    /// The version.
+    /// The number of a stored version, whether it answers or not.
     #[param(minimum = 1, example = 2)]
     version: u32,
     /// How many classes to answer for each image, best first. More than the model has is all of them.

@@ -16,7 +16,7 @@ use crate::http::state::AppState;
 /// How a model is served, in the words of Triton's `ModelConfig`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelConfig {
-    /// The model.
+    /// What requests call the model.
     #[schema(example = "flowers")]
     pub(crate) name: String,
     /// What runs it: `onnxruntime_onnx` or `tract_onnx`.
@@ -58,7 +58,7 @@ pub struct DynamicBatching {}
 /// A tensor, without its batch.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ConfigTensor {
-    /// Its name.
+    /// What requests call it.
     #[schema(example = "input")]
     pub(crate) name: &'static str,
     /// What its elements are.

@@ -35,20 +35,20 @@ pub struct V2Readiness {
 /// That a model answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct V2ModelReadiness {
-    /// The model.
+    /// What requests call the model.
     #[schema(example = "flowers")]
     name: String,
     #[schema(example = true)]
     ready: bool,
 }
 
-/// What the server is.
+/// Name, version and extensions of the server.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ServerMetadata {
     /// `graft`.
     #[schema(example = "graft")]
     pub(crate) name: &'static str,
-    /// Its version.
+    /// The version of graft.
     #[schema(example = "0.2.0")]
     pub(crate) version: &'static str,
     /// The extensions of the protocol that it has.

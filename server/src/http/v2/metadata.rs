@@ -15,7 +15,7 @@ use crate::http::state::AppState;
 /// A model's tensors.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelMetadata {
-    /// The model.
+    /// What requests call the model.
     #[schema(example = "flowers")]
     pub(crate) name: String,
     /// The version that answers.

@@ -24,15 +24,15 @@ pub struct RepositoryIndexRequest {
 /// A version of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RepositoryModel {
-    /// The model.
+    /// What requests call the model.
     #[schema(example = "flowers")]
     pub(crate) name: String,
-    /// The version.
+    /// Its number, as text.
     #[schema(example = "3")]
     pub(crate) version: String,
     /// Whether it answers.
     pub(crate) state: RepositoryState,
-    /// Why it does not.
+    /// Why it is unavailable; else empty.
     #[schema(example = "")]
     pub(crate) reason: String,
 }
@@ -43,7 +43,7 @@ pub struct RepositoryModel {
 pub enum RepositoryState {
     /// It does, if need be after it was loaded.
     Ready,
-    /// It does not.
+    /// `reason` says why it does not.
     Unavailable,
     /// It is being loaded and tested.
     Loading,

@@ -18,7 +18,7 @@ pub struct InferResponse {
     /// The model that answered.
     #[schema(example = "flowers")]
     model_name: String,
-    /// Its version.
+    /// The number of the version that answered, as text.
     #[schema(example = "3")]
     model_version: String,
     /// That of the request.

@@ -21,10 +21,10 @@ pub struct ModelStatistics {
 /// What a version has done.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelStatistic {
-    /// The model.
+    /// What requests call the model.
     #[schema(example = "flowers")]
     pub(crate) name: String,
-    /// The version.
+    /// Its number, as text.
     #[schema(example = "3")]
     pub(crate) version: String,
     /// When it last ran, in milliseconds since 1970; 0 if it has not.
@@ -71,7 +71,7 @@ pub struct BatchStatistic {
     pub(crate) batch_size: usize,
     /// Always 0: images are prepared one by one, before they are in a run.
     pub(crate) compute_input: DurationStatistic,
-    /// The runs.
+    /// The runs themselves.
     pub(crate) compute_infer: DurationStatistic,
     /// Always 0: outputs are read within the run.
     pub(crate) compute_output: DurationStatistic,

@@ -15,7 +15,7 @@ pub(crate) const BYTES: &str = "BYTES";
 /// A tensor that a model takes or gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TensorMetadata {
-    /// Its name.
+    /// What requests call it.
     #[schema(example = "input")]
     pub(crate) name: &'static str,
     /// What its elements are.

@@ -31,9 +31,9 @@ pub enum VariantError {
     Failed {
         /// The model.
         name: ModelName,
-        /// The variant.
+        /// The one that was asked for.
         variant: VariantKind,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
 }

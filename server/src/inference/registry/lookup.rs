@@ -38,7 +38,7 @@ pub enum LookupError {
     Failed {
         /// The model.
         name: ModelName,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
     /// It was unloaded by hand.

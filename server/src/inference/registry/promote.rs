@@ -23,9 +23,9 @@ pub enum PromoteError {
     Refused {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The one that was to be live.
         version: u32,
-        /// Why.
+        /// What is wrong with it.
         reason: String,
     },
     /// The memory budget does not hold the version beside the one that answers.
@@ -37,7 +37,7 @@ pub enum PromoteError {
     NoRoom {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The one that was to be live.
         version: u32,
     },
     /// The version whose place it was to take is not live.
@@ -47,7 +47,7 @@ pub enum PromoteError {
     Superseded {
         /// The model.
         name: ModelName,
-        /// The version.
+        /// The one that was to be live.
         version: u32,
         /// The version whose place it was to take.
         replaced: u32,

@@ -66,7 +66,7 @@ pub(super) struct ShadowedImage {
     pub(super) request_id: String,
     /// Its place in the request, from 1.
     pub(super) number: usize,
-    /// The file.
+    /// The image file.
     pub(super) bytes: Bytes,
     /// What images may be, as it was when this one was decoded.
     pub(super) limits: Limits,
@@ -78,9 +78,9 @@ pub(super) struct ShadowedImage {
 
 /// What the live version said to an image.
 pub(super) struct LiveAnswer {
-    /// The version.
+    /// The one that answered the client.
     pub(super) version: u32,
-    /// Its answer.
+    /// What it said.
     pub(super) answer: ShadowAnswer,
     /// How long its run took.
     pub(super) inference: Duration,

@@ -72,7 +72,7 @@ pub struct ShadowLatency {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub live: Option<LatencyQuantiles>,
-    /// The shadow's.
+    /// Of the image alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub shadow: Option<LatencyQuantiles>,
@@ -81,7 +81,7 @@ pub struct ShadowLatency {
 /// Durations in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct LatencyQuantiles {
-    /// The mean.
+    /// Their arithmetic mean.
     #[schema(example = 9.8)]
     pub mean: f64,
     /// The median.

@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use crate::backend::ExecError;
 
-/// A device of candle's.
+/// Where candle computes: the processor, a CUDA or a Metal device, with the name that messages give it.
 #[derive(Debug, Clone)]
 pub struct CandleDevice {
     name: String,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor};
 
 use super::device::CandleDevice;
-use super::rule;
+use super::rule::{self, ParamTensors};
 use super::tensors::{download, upload};
 use crate::backend::{ExecError, State};
 use crate::optim::rule::Application;
@@ -51,7 +51,7 @@ impl DeviceOptimizer {
     }
 
     /// The weights of the `index`-th parameter after a step.
-    pub(super) fn update(&mut self, index: usize, tensors: [&Tensor; 2], step: Step) -> Result<Tensor> {
+    pub(super) fn update(&mut self, index: usize, tensors: ParamTensors<'_>, step: Step) -> Result<Tensor> {
         let state = &mut self.parameters[index];
         state.count += 1;
         let now = Application {

@@ -5,13 +5,21 @@ use candle_core::{Result, Tensor};
 use crate::optim::OptimizerKind;
 use crate::optim::rule::Application;
 
+/// What a step reads of a parameter.
+#[derive(Clone, Copy)]
+pub(super) struct ParamTensors<'a> {
+    pub(super) weights: &'a Tensor,
+    pub(super) gradient: &'a Tensor,
+}
+
 /// The weights after a step; the slots are changed in place.
 pub(super) fn apply(
     rule: OptimizerKind,
-    [weights, gradient]: [&Tensor; 2],
+    tensors: ParamTensors<'_>,
     slots: &mut [Tensor],
     now: Application,
 ) -> Result<Tensor> {
+    let ParamTensors { weights, gradient } = tensors;
     let Application { rate, weight_decay, gradient_scale, count } = now;
     let scaled = || gradient * f64::from(gradient_scale);
     let decayed = || match weight_decay {

@@ -33,7 +33,7 @@ pub(super) trait Layer: Send + Sync {
 pub(super) struct PassContext<'a> {
     pub(super) weights: &'a Weights,
     pub(super) pool: &'a Pool,
-    /// Images.
+    /// How many images each array holds.
     pub(super) batch: usize,
     pub(super) mode: Mode,
 }

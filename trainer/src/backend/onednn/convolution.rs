@@ -30,6 +30,20 @@ pub(crate) struct ConvSpec<'a> {
     pub(crate) epilogue: Epilogue,
 }
 
+/// The parameters of a convolution, in the layers' layout.
+#[derive(Clone, Copy)]
+pub(crate) struct ConvParams<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: Option<&'a [f32]>,
+}
+
+/// Where their gradients are written.
+pub(crate) struct ConvGradients<'a> {
+    pub(crate) weight: &'a mut [f32],
+    /// Empty without a bias.
+    pub(crate) bias: &'a mut [f32],
+}
+
 /// A pass with the copy between the weights' order and its own.
 struct Weighted {
     pass: Primitive,
@@ -71,12 +85,8 @@ impl Convolution {
     }
 
     /// `y = epilogue(x * weight + bias)`.
-    pub(crate) fn forward<T: Element>(
-        &self,
-        x: &[T],
-        (weight, bias): (&[f32], Option<&[f32]>),
-        y: &mut [T],
-    ) -> Result<(), OneDnnError> {
+    pub(crate) fn forward<T: Element>(&self, x: &[T], params: ConvParams<'_>, y: &mut [T]) -> Result<(), OneDnnError> {
+        let ConvParams { weight, bias } = params;
         let source = Argument::read(arg::SRC, &self.images[0], x);
         let result = Argument::write(arg::DST, &self.images[1], y);
         self.with_weights(&self.forward, weight, |scratch, weights| {
@@ -99,13 +109,14 @@ impl Convolution {
         })
     }
 
-    /// The gradients of the weights and of the bias, which is empty if there is none.
+    /// The gradients of the weights and of the bias.
     pub(crate) fn backward_weight<T: Element>(
         &self,
-        [x, dy]: [&[T]; 2],
-        dw: &mut [f32],
-        db: &mut [f32],
+        x: &[T],
+        dy: &[T],
+        gradients: ConvGradients<'_>,
     ) -> Result<(), OneDnnError> {
+        let ConvGradients { weight: dw, bias: db } = gradients;
         let Weighted { pass, weights, copy } = &self.backward_weight;
         let (size, scratch) = (lines(weights.size()), pass.scratch().max(copy.scratch()));
         self.library.with_scratch(size + scratch, |memory| {
@@ -144,14 +155,14 @@ impl Weighted {
     /// For a pass that reads weights, which are copied from the caller's order into its own.
     fn reading(library: &OneDnn, pass: Primitive, callers: &Desc) -> Result<Self, OneDnnError> {
         let weights = pass.chosen(query::WEIGHTS)?;
-        let copy = Primitive::reorder(library, [callers, &weights])?;
+        let copy = Primitive::reorder(library, callers, &weights)?;
         Ok(Self { pass, weights, copy })
     }
 
     /// For a pass that writes their gradient, which is copied from its own order into the caller's.
     fn writing(library: &OneDnn, pass: Primitive, callers: &Desc) -> Result<Self, OneDnnError> {
         let weights = pass.chosen(query::DIFF_WEIGHTS)?;
-        let copy = Primitive::reorder(library, [&weights, callers])?;
+        let copy = Primitive::reorder(library, &weights, callers)?;
         Ok(Self { pass, weights, copy })
     }
 }

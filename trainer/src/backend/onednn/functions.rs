@@ -8,7 +8,7 @@ use libloading::Library;
 
 /// `dnnl_engine_t`, `dnnl_memory_desc_t` and the like: pointers to what only the library looks into.
 pub(super) type Handle = *mut c_void;
-/// `dnnl_status_t`.
+/// `dnnl_status_t`; 0 is success.
 pub(super) type Status = c_int;
 /// `dnnl_dims_t`.
 pub(super) type Dims = [i64; 12];

@@ -43,9 +43,9 @@ pub enum OneDnnError {
     /// The file cannot be read, or it is truncated, which loaders do not notice.
     #[error("{path} cannot be loaded: {reason}; run `graft runtime install onednn` for one that can")]
     Load {
-        /// The file.
+        /// The library.
         path: PathBuf,
-        /// Why.
+        /// What the system's loader says.
         reason: String,
     },
     /// Another library, or another version.
@@ -53,9 +53,9 @@ pub enum OneDnnError {
         "{path} is not usable: {reason}; oneDNN 3 for the CPU with OpenMP is needed, such as `graft runtime install onednn` puts into the data folder"
     )]
     Unusable {
-        /// The file.
+        /// The library.
         path: PathBuf,
-        /// What it is.
+        /// What is wrong with it.
         reason: String,
     },
     /// The library refused to do something, for want of memory as a rule.
@@ -122,7 +122,7 @@ impl OneDnn {
         &self.0.version
     }
 
-    /// The file.
+    /// The file that was loaded.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0.path

@@ -7,5 +7,5 @@ mod functions;
 mod library;
 mod primitive;
 
-pub(crate) use convolution::{ConvSpec, Convolution};
+pub(crate) use convolution::{ConvGradients, ConvParams, ConvSpec, Convolution};
 pub use library::{OneDnn, OneDnnError};

@@ -160,7 +160,7 @@ impl Primitive {
     }
 
     /// A copy into another order or dtype.
-    pub(super) fn reorder(library: &OneDnn, [from, to]: [&Desc; 2]) -> Result<Self, OneDnnError> {
+    pub(super) fn reorder(library: &OneDnn, from: &Desc, to: &Desc) -> Result<Self, OneDnnError> {
         let attributes = Attributes::new(library, Epilogue::Identity)?;
         Self::new(library, "plan a copy", |functions, handle| {
             let (create, engine) = (functions.reorder_primitive_desc_create, library.engine());

@@ -11,7 +11,7 @@ use super::{Augmentation, Interpolation, Transform};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum AugmentationPolicy {
-    /// None.
+    /// Training images are taken as they are.
     #[default]
     None,
     /// Mirrors half of the images.

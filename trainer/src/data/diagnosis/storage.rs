@@ -29,7 +29,7 @@ pub struct ModeGroup {
     /// What a stored pixel is: `gray`, `gray_alpha`, `palette`, `rgb`, `rgba`, `cmyk`.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "cmyk"))]
     pub mode: ColorMode,
-    /// The images.
+    /// How many they are, and examples.
     #[serde(flatten)]
     pub images: ImageGroup,
 }
@@ -38,8 +38,8 @@ pub struct ModeGroup {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StrayFolder {
-    /// The folder.
-    #[cfg_attr(feature = "openapi", schema(example = "notes"))]
+    /// The whole of its path.
+    #[cfg_attr(feature = "openapi", schema(example = "/data/flowers/notes"))]
     pub folder: String,
     /// How many entries of it are left out.
     #[cfg_attr(feature = "openapi", schema(example = 3))]

@@ -67,7 +67,7 @@ impl DatasetFolder {
 /// The first line of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotHeader {
-    /// The snapshot.
+    /// The data set's name and the number.
     pub snapshot: SnapshotId,
     /// How many lines follow: a manifest with fewer is damaged.
     pub images: u64,
@@ -89,7 +89,7 @@ pub struct SnapshotImage {
 }
 
 impl SnapshotImage {
-    /// Its classes.
+    /// Its classes; none where nothing is shown.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         labels_of(&self.label)
     }
@@ -109,7 +109,7 @@ pub fn labels_of(label: &str) -> impl Iterator<Item = &str> {
 /// A manifest, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotManifest {
-    /// The snapshot.
+    /// The data set's name and the number.
     pub snapshot: SnapshotId,
     /// Its images, in order.
     pub images: Vec<SnapshotImage>,

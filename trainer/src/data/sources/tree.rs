@@ -22,7 +22,7 @@ pub(in crate::data) struct Tree {
     pub(in crate::data) root: PathBuf,
     /// Where its files may be.
     pub(in crate::data) access: FileAccess,
-    /// The files.
+    /// Sorted by path.
     pub(in crate::data) files: Vec<SourceFile>,
     /// The folders, each as its parts; an empty one is here alone.
     pub(in crate::data) folders: Vec<Vec<String>>,
@@ -49,7 +49,7 @@ impl SourceFile {
         self.parts.last().map_or("", String::as_str)
     }
 
-    /// The folders that it is in.
+    /// The folders around it, outermost first.
     pub(super) fn folders(&self) -> &[String] {
         self.parts.split_last().map_or(&[], |(_, folders)| folders)
     }

@@ -6,7 +6,7 @@ use models::ops::{Dropout, Linear, Op, Relu, Shape};
 use models::params::ParamsError;
 use models::{Params, Tensor};
 
-use super::sgd::HeadNetwork;
+use super::sgd::HeadTraining;
 use super::transform::FeatureTransform;
 use super::{LinearProbe, ProbeTask};
 use crate::backend::ExecError;
@@ -63,12 +63,11 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
     let scaled = |features: &[f32]| features.iter().map(|x| x * scale).collect::<Vec<f32>>();
     let images = training.classes.len() / task.views;
     let views = training.features.chunks(images * width).map(scaled).collect();
-    let training_examples = FeatureExamples::new(views, training.classes[..images].to_vec(), options.seed);
-    let validation_examples =
-        FeatureExamples::new(vec![scaled(&validation.features)], validation.classes.clone(), options.seed);
+    let training = FeatureExamples::new(views, training.classes[..images].to_vec(), options.seed);
+    let validation = FeatureExamples::new(vec![scaled(&validation.features)], validation.classes.clone(), options.seed);
     let params = init::he(&graph, options.seed);
-    let network = HeadNetwork { graph: &graph, params: &params };
-    let fitted = network.fit(task, [&training_examples, &validation_examples], observer)?;
+    let run = HeadTraining { graph: &graph, params: &params, training, validation };
+    let fitted = run.fit(task, observer)?;
     drop(params);
     let layers = layers.iter().map(|&layer| of_node(&graph, layer, &fitted.params));
     let mut layers = layers.collect::<Result<Vec<LinearHead>, ParamsError>>().map_err(ExecError::from)?;

@@ -13,7 +13,7 @@ pub(super) enum Design<'a> {
 }
 
 impl Design<'_> {
-    /// `n`.
+    /// How many rows of features there are.
     pub(super) fn rows(&self) -> usize {
         self.matrix().rows
     }

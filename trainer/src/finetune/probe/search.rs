@@ -141,7 +141,7 @@ pub(super) fn fit(task: &SearchTask<'_>, transform: FeatureTransform, strength: 
 struct Folds {
     /// The number of each image.
     images: Vec<usize>,
-    /// The part of each of them.
+    /// Which fold each of them is in, from 0.
     parts: Vec<usize>,
 }
 

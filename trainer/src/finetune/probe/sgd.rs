@@ -35,9 +35,9 @@ pub(super) fn train(task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result
     let params: Params = names.iter().cloned().zip(start.clone()).collect();
     let examples =
         |table: &LabeledFeatures| FeatureExamples::new(vec![scale.apply(table)], table.classes.clone(), options.seed);
-    let (training_examples, validation_examples) = (examples(&training), examples(&validation));
-    let network = HeadNetwork { graph: &graph, params: &params };
-    let fitted = network.fit(task, [&training_examples, &validation_examples], observer)?;
+    let (training, validation) = (examples(&training), examples(&validation));
+    let run = HeadTraining { graph: &graph, params: &params, training, validation };
+    let fitted = run.fit(task, observer)?;
     let [weight, bias] = [0, 1].map(|at| fitted.params.get(&names[at]).unwrap_or(&start[at]).clone());
     let head = scale.fold(&LinearHead { weight, bias });
     if !head.is_finite() {
@@ -63,20 +63,19 @@ fn linear(width: usize, classes: usize) -> Result<(Graph, NodeId), GraphError> {
     Ok((builder.finish(head), head))
 }
 
-/// A network from features to logits, with its first weights.
-pub(super) struct HeadNetwork<'a> {
+/// A network from features to logits, and what it learns from.
+pub(super) struct HeadTraining<'a> {
     pub(super) graph: &'a Graph,
+    /// Its weights at the start.
     pub(super) params: &'a Params,
+    pub(super) training: FeatureExamples,
+    /// Choose the epoch, if there are any.
+    pub(super) validation: FeatureExamples,
 }
 
-impl HeadNetwork<'_> {
-    /// Trains on the first examples, and keeps the epoch that does best on the second, if there are any.
-    pub(super) fn fit(
-        &self,
-        task: &ProbeTask<'_>,
-        [training, validation]: [&FeatureExamples; 2],
-        observer: &mut dyn Observer,
-    ) -> Result<fit::Fitted, fit::FitError> {
+impl HeadTraining<'_> {
+    pub(super) fn fit(&self, task: &ProbeTask<'_>, observer: &mut dyn Observer) -> Result<fit::Fitted, fit::FitError> {
+        let Self { training, validation, .. } = self;
         let options = fit_options(task, training.classes().len());
         fit::fit(
             fit::Task {

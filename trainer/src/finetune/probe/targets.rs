@@ -51,6 +51,13 @@ pub(super) struct Line<'a> {
     pub(super) length: f32,
 }
 
+/// A row of targets, and how far a line goes for each of its logits.
+#[derive(Clone, Copy)]
+struct LineRow<'a> {
+    targets: &'a [f32],
+    steps: &'a [f32],
+}
+
 impl Targets<'_> {
     /// What the losses of these rows are computed from.
     pub(super) fn losses(&self) -> Losses {
@@ -88,13 +95,10 @@ impl Losses {
                     steps[class] = step[class] + bias_step[class];
                     scores[class] = base[class] + bias[class] + line.length * steps[class];
                 }
+                let line = LineRow { targets, steps: &steps };
                 match &self.kind {
-                    LossKind::Exclusive(weights) => {
-                        softmax_row(&mut sums, f64::from(weights[row]), [targets, &steps], scores)
-                    }
-                    LossKind::Independent(weights) => {
-                        sigmoid_row(&mut sums, weights.as_deref(), [targets, &steps], scores);
-                    }
+                    LossKind::Exclusive(weights) => softmax_row(&mut sums, f64::from(weights[row]), line, scores),
+                    LossKind::Independent(weights) => sigmoid_row(&mut sums, weights.as_deref(), line, scores),
                 }
             }
         });
@@ -135,7 +139,8 @@ impl Losses {
 
 /// Logits become the scores of exclusive classes.
 #[inline(always)]
-fn softmax_row(sums: &mut LineSums, weight: f64, [targets, steps]: [&[f32]; 2], logits: &mut [f32]) {
+fn softmax_row(sums: &mut LineSums, weight: f64, row: LineRow<'_>, logits: &mut [f32]) {
+    let LineRow { targets, steps } = row;
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (mut aim, mut aim_step) = (0.0_f32, 0.0_f32);
     for ((logit, target), step) in logits.iter_mut().zip(targets).zip(steps) {
@@ -161,7 +166,8 @@ const FACTORS: usize = 64;
 
 /// Logits become the scores of classes that stand beside each other.
 #[inline(always)]
-fn sigmoid_row(sums: &mut LineSums, weights: Option<&[f32]>, [targets, steps]: [&[f32]; 2], logits: &mut [f32]) {
+fn sigmoid_row(sums: &mut LineSums, weights: Option<&[f32]>, row: LineRow<'_>, logits: &mut [f32]) {
+    let LineRow { targets, steps } = row;
     let (mut loss, mut slope, mut curvature, mut product) = (0.0_f64, 0.0_f32, 0.0_f32, 1.0_f32);
     for (class, logit) in logits.iter_mut().enumerate() {
         let (z, target, step) = (*logit, targets[class], steps[class]);

@@ -35,7 +35,7 @@ pub enum FeaturePooling {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FeaturePower {
-    /// Nothing.
+    /// The number as it is.
     Plain,
     /// The root of its size, with its sign (power normalization, Perronnin et al. 2010): large features count for less.
     SignedSqrt,

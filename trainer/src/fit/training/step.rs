@@ -141,7 +141,7 @@ struct Part<'a> {
     classes: &'a [usize],
     /// What is to be learned, where that is not the classes alone.
     shares: Option<&'a [f32]>,
-    /// Dropout's.
+    /// What dropout draws its numbers from.
     seed: u64,
 }
 

@@ -22,7 +22,7 @@ pub use validate::ScheduleError;
 pub enum Schedule {
     /// Always the same.
     Constant {
-        /// The rate.
+        /// What every step has.
         rate: f64,
     },
     /// `rate · gamma^(milestones reached)`, as `torch.optim.lr_scheduler.MultiStepLR`.
@@ -94,9 +94,9 @@ pub enum Schedule {
     },
     /// Another schedule behind gentler steps.
     WarmUp {
-        /// How many.
+        /// How many gentler steps there are.
         steps: u64,
-        /// What they are.
+        /// How the rate rises over them.
         ramp: Ramp,
         /// How the schedule behind them counts.
         #[serde(default)]

@@ -10,7 +10,7 @@ use crate::metrics::Better;
 pub struct PlateauOptions {
     /// The first rate.
     pub rate: f64,
-    /// What is better.
+    /// Whether the value should fall or rise.
     pub better: Better,
     /// What the rate is multiplied by, 0..1.
     #[serde(default = "factor")]

@@ -31,7 +31,7 @@ pub struct ImageMove {
     subset: Option<SubsetChoice>,
 }
 
-/// The images that were moved.
+/// The changed images, as they are now.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MovedImages {
     /// In the order of the request.

@@ -119,7 +119,7 @@ pub struct DatasetImage {
     pub added_at: Timestamp,
 }
 
-/// A page of images.
+/// Some of a data set's images.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DatasetImagePage {
     /// In the order in which they came.

@@ -17,7 +17,7 @@ pub struct Job {
     /// Its state as a job.
     #[serde(flatten)]
     pub status: JobStatus,
-    /// The base model.
+    /// The stored model that gets a new head.
     #[schema(example = "squeezenet")]
     pub base_model: String,
     /// The images; of a stored data set, with the snapshot that was made when the fine-tune was accepted.

@@ -53,7 +53,7 @@ pub trait JobCreation: JobResource {
     fn checked(state: &AppState, request: Self::Request) -> impl Future<Output = Result<JobSpec, ApiError>> + Send;
 }
 
-/// A page of jobs.
+/// Some jobs of one kind, newest first.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct JobPage<R> {
     data: Vec<R>,

@@ -12,15 +12,15 @@ pub struct JobTexts {
     pub tag: &'static str,
     /// A job, in the names of operations.
     pub operation: &'static str,
-    /// A job.
+    /// What a job is called in sentences, without an article.
     pub noun: &'static str,
     /// The same with its article.
     pub one: &'static str,
-    /// Several.
+    /// The same in the plural.
     pub many: &'static str,
     /// The schema of a page of them.
     pub list: &'static str,
-    /// What that page has.
+    /// The order of that page, and what it leaves out.
     pub page: &'static str,
     /// What a job says of itself.
     pub description: &'static str,
@@ -45,7 +45,7 @@ const EVENTS: &str = "In order; ask again with `after` set to the last `seq` to 
     events are\nsent as they happen, as those of a fine-tune are.";
 const CANCEL: &str = "A queued one ends at once, a running one within moments; its `state` says when.";
 
-/// Fine-tunes.
+/// Trainings of new heads, and of the layers below.
 pub const FINETUNES: JobTexts = JobTexts {
     kind: JobKind::Finetune,
     tag: "finetune",
@@ -64,7 +64,7 @@ pub const FINETUNES: JobTexts = JobTexts {
         after that,\nunless the model was published already.",
 };
 
-/// Evaluations.
+/// Measurements of stored models.
 pub const EVALUATIONS: JobTexts = JobTexts {
     kind: JobKind::Evaluate,
     tag: "evaluate",
@@ -79,7 +79,7 @@ pub const EVALUATIONS: JobTexts = JobTexts {
     cancel: CANCEL,
 };
 
-/// Quantizations.
+/// Stored models that get variants of other numbers.
 pub const QUANTIZATIONS: JobTexts = JobTexts {
     kind: JobKind::Quantize,
     tag: "quantize",
@@ -94,7 +94,7 @@ pub const QUANTIZATIONS: JobTexts = JobTexts {
     cancel: CANCEL,
 };
 
-/// Imports.
+/// Models that clients upload.
 pub const IMPORTS: JobTexts = JobTexts {
     kind: JobKind::Import,
     tag: "models",

@@ -16,7 +16,7 @@ use crate::store::ModelName;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultModel {
-    /// Its name.
+    /// What its address and requests call it.
     #[schema(value_type = String, example = "flowers", min_length = 1, max_length = 64)]
     name: ModelName,
 }

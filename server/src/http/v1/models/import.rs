@@ -41,7 +41,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// The shortest time between two looks into the database.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// An import.
+/// A model file that becomes a version.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ImportJob {
     /// Its state as a job.

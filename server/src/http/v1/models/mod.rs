@@ -29,7 +29,7 @@ use crate::store::{ModelName, choices};
 /// A model in short.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelSummary {
-    /// Its name.
+    /// What requests call it.
     #[schema(example = "flowers")]
     pub name: String,
     /// Whether it answers.
@@ -82,7 +82,7 @@ pub struct ModelSummary {
     pub notes: Option<String>,
 }
 
-/// All models.
+/// Every stored model, whether it answers or not.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ModelList {
     /// What runs them.
@@ -163,7 +163,7 @@ pub struct EngineProviders {
     /// `cpu` are ONNX Runtime's own kernels.
     #[schema(example = json!(["cpu", "openvino"]))]
     pub offered: Vec<String>,
-    /// Why it is these.
+    /// Why these are offered, as a sentence.
     #[schema(example = "OpenVINO found in the data folder; each model takes the faster one")]
     pub reason: String,
 }

@@ -26,7 +26,7 @@ pub struct VersionPath {
     /// The model's name.
     #[param(value_type = String, example = "flowers")]
     pub name: ModelName,
-    /// The version.
+    /// The version's number.
     #[param(minimum = 1, example = 3)]
     pub version: u32,
 }

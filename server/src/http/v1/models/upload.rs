@@ -29,7 +29,7 @@ const MARGIN: Duration = Duration::from_millis(250);
 /// The longest text of a part that is no file.
 const LONGEST_TEXT: usize = 4 << 10;
 
-/// A model as a form.
+/// The files and options of an import, as parts of a form.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form that is streamed")]
 pub struct ModelForm {

@@ -13,6 +13,7 @@ use crate::backend::candle::device::CandleDevice;
 use crate::backend::candle::layer::Gradients;
 use crate::backend::candle::optimizer::{Averages, DeviceOptimizer};
 use crate::backend::candle::plan::Plan;
+use crate::backend::candle::rule::ParamTensors;
 use crate::backend::candle::tensors::{download, memory_dims, sum_of_squares, to_graph, to_memory, upload};
 use crate::backend::executor::{EMA, EMA_UPDATES, OPTIMIZER, WEIGHTS, entry, part};
 use crate::backend::mode::Mode;
@@ -184,7 +185,8 @@ impl Executor for CandleExecutor {
         for (index, &id) in update.param_ids.iter().enumerate() {
             if let Some(gradient) = gradients.get(id) {
                 let weights = &self.weights.stored()[id];
-                let stepped = self.device.check(update.optimizer.update(index, [weights, gradient], step))?;
+                let tensors = ParamTensors { weights, gradient };
+                let stepped = self.device.check(update.optimizer.update(index, tensors, step))?;
                 self.weights.replace(id, stepped);
             }
         }

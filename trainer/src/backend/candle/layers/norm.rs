@@ -16,6 +16,14 @@ pub(super) struct BatchNormLayer {
     trained: bool,
 }
 
+/// Mean and variance of each channel of a batch.
+struct Moments<'a> {
+    mean: &'a Tensor,
+    variance: &'a Tensor,
+    /// How many numbers of each channel they are of.
+    count: usize,
+}
+
 impl BatchNormLayer {
     pub(super) fn new(op: &BatchNorm, spec: &LayerSpec<'_>) -> Self {
         Self {
@@ -36,13 +44,14 @@ impl BatchNormLayer {
 
     /// The running statistics with a share of the batch's. As PyTorch: the running variance is of a sample, whatever the
     /// batch was divided by.
-    fn statistics(&self, pass: &PassContext<'_>, batch: [&Tensor; 2], count: usize) -> Result<Vec<(usize, Tensor)>> {
+    fn statistics(&self, pass: &PassContext<'_>, batch: &Moments<'_>) -> Result<Vec<(usize, Tensor)>> {
+        let count = batch.count as f64;
         let share = f64::from(self.op.momentum);
-        let unbiased = count as f64 / (count as f64 - 1.0).max(1.0);
+        let unbiased = count / (count - 1.0).max(1.0);
         let ids = [self.param_ids[2], self.param_ids[3]];
         let blended = ids
             .into_iter()
-            .zip(batch)
+            .zip([batch.mean, batch.variance])
             .zip([1.0, unbiased])
             .map(|((id, new), factor)| Ok((id, ((pass.weight(id) * (1.0 - share))? + (new * (share * factor))?)?)));
         blended.collect()
@@ -65,7 +74,7 @@ impl Layer for BatchNormLayer {
         let inverse = self.inverse(&variance)?;
         let normalized = centered.broadcast_mul(&inverse)?;
         let output = normalized.broadcast_mul(gamma)?.broadcast_add(beta)?;
-        let statistics = self.statistics(pass, [&mean, &variance], count)?;
+        let statistics = self.statistics(pass, &Moments { mean: &mean, variance: &variance, count })?;
         Ok(Forward { output, saved: vec![normalized, inverse], statistics })
     }
 

@@ -22,7 +22,7 @@ pub(in crate::backend::cpu) struct Tape {
     seconds: Vec<f64>,
 }
 
-/// The time of a step.
+/// How long a step took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepTime {
     /// The operators that are computed together, such as `BatchNorm + Relu`.

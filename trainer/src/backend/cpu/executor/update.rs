@@ -10,7 +10,7 @@ use crate::backend::cpu::array::Array;
 use crate::backend::executor::{EMA, EMA_UPDATES, OPTIMIZER, WEIGHTS, entry, part};
 use crate::backend::weights::{Parameter, to_layer_layout};
 use crate::backend::{ComputeBackend, ExecError, Executor, ExecutorSpec, State, UpdateRule};
-use crate::optim::{Ema, Optimizer, StateError, Step, global_norm};
+use crate::optim::{Ema, Optimizer, ParamTensors, StateError, Step, global_norm};
 
 /// The optimizer, with its state, and the sums of gradients since the last update.
 pub(super) struct Update {
@@ -96,7 +96,7 @@ impl Executor for CpuExecutor {
         let mut weights: Vec<Option<&mut [f32]>> = self.weights.numbers_mut().map(Some).collect();
         for (index, &id) in update.param_ids.iter().enumerate() {
             if let (Some(weights), Some(gradient)) = (weights[id].take(), gradients.get(id)) {
-                update.optimizer.update(index, (weights, gradient), step)?;
+                update.optimizer.update(index, ParamTensors { weights, gradient }, step)?;
             }
         }
         if let Some(ema) = &mut update.ema {

@@ -6,7 +6,7 @@ use half::bf16;
 /// How a number is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DType {
-    /// `f32`.
+    /// As it is computed.
     F32,
     /// `bf16`: the upper half of an `f32`, eight bits of mantissa.
     Bf16,

@@ -30,7 +30,7 @@ pub(crate) fn update<T: Element>(y: &mut [T], x: &[T], f: impl Fn(f32, f32) -> f
 }
 
 /// `y = f(a, b)`.
-pub(crate) fn combine<T: Element>([a, b]: [&[T]; 2], y: &mut [T], f: impl Fn(f32, f32) -> f32 + Sync) {
+pub(crate) fn combine<T: Element>(a: &[T], b: &[T], y: &mut [T], f: impl Fn(f32, f32) -> f32 + Sync) {
     y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK)).for_each(|((y, a), b)| {
         arch().dispatch(|| {
             y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = T::from_f32(f(a.to_f32(), b.to_f32())))

@@ -70,7 +70,7 @@ impl<'a, T> Operands<'a, T> {
 
 impl ScaleShift {
     /// `γ·(x - μ)/√(σ² + eps) + β`.
-    pub(crate) fn normalizing(moments: &Moments, eps: f32, [gamma, beta]: [&[f32]; 2]) -> Self {
+    pub(crate) fn normalizing(moments: &Moments, eps: f32, gamma: &[f32], beta: &[f32]) -> Self {
         let scale: Vec<f64> = moments
             .variance
             .iter()
@@ -139,9 +139,9 @@ pub(crate) struct Normalization<'a> {
 /// The gradient of a batch normalization in training.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NormGradient {
-    /// Of γ.
+    /// `Σ dy · x̂`, a number for each channel.
     pub(crate) gamma: Vec<f32>,
-    /// Of β.
+    /// `Σ dy`, a number for each channel.
     pub(crate) beta: Vec<f32>,
     /// The gradient of x is `dy · over_dy + x · over_x + constant`.
     over_dy: Vec<f32>,
@@ -156,7 +156,7 @@ impl NormGradient {
         let channels = gamma.len();
         let rows = moments.rows as f64;
         let mean: Vec<f32> = moments.mean.iter().map(|&mean| mean as f32).collect();
-        let [sum, product] = products([dy, x], &mean);
+        let [sum, product] = products(dy, x, &mean);
         let mut gradient = Self {
             gamma: Vec::with_capacity(channels),
             beta: sum.iter().map(|&sum| sum as f32).collect(),
@@ -196,7 +196,7 @@ impl NormGradient {
 }
 
 /// Over all rows of each channel the sums of `dy` and of `dy · (x - center)`.
-pub(crate) fn products<T: Element>([dy, x]: [&[T]; 2], center: &[f32]) -> [Vec<f64>; 2] {
+pub(crate) fn products<T: Element>(dy: &[T], x: &[T], center: &[f32]) -> [Vec<f64>; 2] {
     let channels = center.len();
     let block = block(channels);
     reduce(dy.par_chunks(block).zip(x.par_chunks(block)), channels, |(dy, x), [sum, product]| {

@@ -69,7 +69,8 @@ impl Windows {
     }
 
     /// The gradient of [`Windows::max`]: all of it goes to the first of the largest, as in PyTorch.
-    pub(crate) fn max_backward<T: Element>(&self, [x, y, dy]: [&[T]; 3], dx: &mut [T]) {
+    pub(crate) fn max_backward<T: Element>(&self, operands: MaxOperands<'_, T>, dx: &mut [T]) {
+        let MaxOperands { x, y, dy } = operands;
         self.each_image(dx, |image, dx| {
             let x = self.image(x, image);
             let mut open = vec![0.0_f32; self.channels];
@@ -178,6 +179,17 @@ impl Windows {
             });
         });
     }
+}
+
+/// What the gradient of a maximum is computed from.
+#[derive(Clone, Copy)]
+pub(crate) struct MaxOperands<'a, T> {
+    /// The input.
+    pub(crate) x: &'a [T],
+    /// The output.
+    pub(crate) y: &'a [T],
+    /// The output's gradient.
+    pub(crate) dy: &'a [T],
 }
 
 /// What a mean divides by.

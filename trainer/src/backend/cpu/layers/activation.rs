@@ -52,7 +52,7 @@ impl Layer for ActivationLayer {
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let mut dx = run.pool.take(back.inputs[0].len())?;
         let function = self.0;
-        combine([back.dy.numbers(), back.inputs[0].numbers()], dx.numbers_mut()?, |dy, x| dy * slope(function, x));
+        combine(back.dy.numbers(), back.inputs[0].numbers(), dx.numbers_mut()?, |dy, x| dy * slope(function, x));
         back.accumulate(0, dx)?;
         Ok(())
     }

@@ -34,7 +34,7 @@ impl<T: Element> Layer for AddLayer<T> {
         let mut y = run.pool.take_as::<T>(inputs[0].len())?;
         let out = y.as_mut_slice::<T>()?;
         let relu = self.epilogue.has_relu() && inputs.len() == 2;
-        combine([inputs[0].as_slice(), inputs[1].as_slice()], out, |a, b| {
+        combine(inputs[0].as_slice(), inputs[1].as_slice(), out, |a, b| {
             let sum = a + b;
             if relu && sum < 0.0 { 0.0 } else { sum }
         });
@@ -166,7 +166,7 @@ impl Layer for ScaleLayer {
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         if self.trained {
-            let [sums, products] = products([back.dy.numbers(), back.inputs[0].numbers()], &vec![0.0; self.channels]);
+            let [sums, products] = products(back.dy.numbers(), back.inputs[0].numbers(), &vec![0.0; self.channels]);
             for (id, gradient) in [(self.weight, products), (self.bias, sums)] {
                 let Some(id) = id else { continue };
                 back.gradients.put(run.pool, GradientOf { id, length: gradient.len() }, |out| {

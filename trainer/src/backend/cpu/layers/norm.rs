@@ -14,7 +14,7 @@ use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::relu_backward;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::cpu::kernels::norm::{Moments, NormGradient, Normalization, Operands, ScaleShift};
-use crate::backend::cpu::kernels::response;
+use crate::backend::cpu::kernels::response::ResponseNorm;
 use crate::backend::mode::Mode;
 use crate::backend::weights::Weights;
 
@@ -55,7 +55,8 @@ impl<T: Element> Layer for BatchNormLayer<T> {
         let x = inputs[0].as_slice::<T>();
         let batch = matches!(run.mode, Mode::Training { .. }) && self.trained;
         let moments = if batch { Moments::of(x, self.op.channels) } else { self.running(run.weights) };
-        let map = ScaleShift::normalizing(&moments, self.op.eps, self.scale_and_shift(run.weights));
+        let [gamma, beta] = self.scale_and_shift(run.weights);
+        let map = ScaleShift::normalizing(&moments, self.op.eps, gamma, beta);
         let mut y = run.pool.take_as::<T>(x.len())?;
         let residual = inputs.get(1).map(|residual| residual.as_slice());
         map.apply(Operands { x, residual, epilogue: self.epilogue }, y.as_mut_slice()?);
@@ -92,7 +93,7 @@ impl<T: Element> Layer for BatchNormLayer<T> {
             }
             SavedForBackward::Nothing if back.needs_gradient[0] => {
                 let zeros = vec![0.0; self.op.channels];
-                let map = ScaleShift::normalizing(&self.running(run.weights), eps, [gamma, &zeros]).without_shift();
+                let map = ScaleShift::normalizing(&self.running(run.weights), eps, gamma, &zeros).without_shift();
                 let mut dx = run.pool.take_as::<T>(back.dy.len())?;
                 map.apply(Operands::plain(back.dy.as_slice::<T>()), dx.as_mut_slice()?);
                 back.accumulate(0, dx)?;
@@ -123,11 +124,17 @@ pub(super) struct LocalResponseNormLayer {
     pub(super) channels: usize,
 }
 
+impl LocalResponseNormLayer {
+    fn kernel(&self) -> ResponseNorm<'_> {
+        ResponseNorm { op: &self.op, channels: self.channels }
+    }
+}
+
 impl Layer for LocalResponseNormLayer {
     fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let x = inputs[0].numbers();
         let mut y = run.pool.take(x.len())?;
-        response::forward(&self.op, x, self.channels, y.numbers_mut()?);
+        self.kernel().forward(x, y.numbers_mut()?);
         Ok(y.into())
     }
 
@@ -137,7 +144,7 @@ impl Layer for LocalResponseNormLayer {
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let mut dx = run.pool.take(back.inputs[0].len())?;
-        response::backward(&self.op, [back.inputs[0].numbers(), back.dy.numbers()], self.channels, dx.numbers_mut()?);
+        self.kernel().backward(back.inputs[0].numbers(), back.dy.numbers(), dx.numbers_mut()?);
         back.accumulate(0, dx)?;
         Ok(())
     }

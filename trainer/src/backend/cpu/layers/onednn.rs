@@ -12,7 +12,7 @@ use super::conv::{ConvStep, Plans};
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
 use crate::backend::cpu::kernels::elementwise::relu_backward;
-use crate::backend::onednn::{self, Convolution, OneDnn, OneDnnError};
+use crate::backend::onednn::{self, ConvGradients, ConvParams, Convolution, OneDnn, OneDnnError};
 
 /// Convolution of images of one data type.
 pub(super) struct OneDnnConvLayer<T> {
@@ -47,8 +47,8 @@ impl<T: Element> OneDnnConvLayer<T> {
         }
         let mut dw = run.pool.take(run.weights.get(self.step.weight).len())?;
         let mut db = run.pool.take(self.step.bias.map_or(0, |bias| run.weights.get(bias).len()))?;
-        let images = [back.inputs[0].as_slice::<T>(), back.dy.as_slice::<T>()];
-        plan.backward_weight(images, dw.numbers_mut()?, db.numbers_mut()?)?;
+        let gradients = ConvGradients { weight: dw.numbers_mut()?, bias: db.numbers_mut()? };
+        plan.backward_weight(back.inputs[0].as_slice::<T>(), back.dy.as_slice(), gradients)?;
         for (id, gradient) in [(weight, dw), (bias, db)] {
             if let Some(id) = id {
                 back.gradients.put_array(id, gradient)?;
@@ -61,8 +61,9 @@ impl<T: Element> OneDnnConvLayer<T> {
 impl<T: Element> Layer for OneDnnConvLayer<T> {
     fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let mut y = run.pool.take_as::<T>(run.batch * self.step.geometry.outputs())?;
-        let weights = (run.weights.get(self.step.weight), self.step.bias.map(|bias| run.weights.get(bias)));
-        self.plan(run.batch)?.forward(inputs[0].as_slice::<T>(), weights, y.as_mut_slice::<T>()?)?;
+        let bias = self.step.bias.map(|bias| run.weights.get(bias));
+        let params = ConvParams { weight: run.weights.get(self.step.weight), bias };
+        self.plan(run.batch)?.forward(inputs[0].as_slice::<T>(), params, y.as_mut_slice::<T>()?)?;
         Ok(y.into())
     }
 

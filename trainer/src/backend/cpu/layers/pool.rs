@@ -9,7 +9,7 @@ use super::super::layer::{BackwardContext, Layer, LayerOutput, PassContext, Read
 use super::LayerSpec;
 use crate::backend::ExecError;
 use crate::backend::cpu::kernels::element::Element;
-use crate::backend::cpu::kernels::pool::{Count, Windows};
+use crate::backend::cpu::kernels::pool::{Count, MaxOperands, Windows};
 
 /// Channels, and height and width of input and output.
 fn sizes(spec: &LayerSpec<'_>) -> (usize, [[usize; 2]; 2]) {
@@ -48,8 +48,8 @@ impl<T: Element> Layer for MaxPoolLayer<T> {
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let mut dx = run.pool.take_as::<T>(back.inputs[0].len())?;
-        self.windows
-            .max_backward([back.inputs[0], back.output, &back.dy].map(Array::as_slice::<T>), dx.as_mut_slice()?);
+        let [x, y, dy] = [back.inputs[0], back.output, &back.dy].map(Array::as_slice::<T>);
+        self.windows.max_backward(MaxOperands { x, y, dy }, dx.as_mut_slice()?);
         back.accumulate(0, dx)?;
         Ok(())
     }

@@ -65,14 +65,26 @@ impl StridedCopyLayer {
     fn new(input: &Shape, output: &Shape, copy: StridedCopy) -> Self {
         Self { copy, input: input.len(), output: output.len(), around: 0.0 }
     }
+}
 
-    /// Images of a size from those of another, with a number where nothing is moved to.
-    fn run(copy: &StridedCopy, (from, near): (&[f32], usize), (to, far): (&mut [f32], usize), around: f32) {
-        to.par_chunks_mut(far).zip(from.par_chunks(near)).for_each(|(to, from)| {
-            if far > near {
-                to.fill(around);
+/// A copy of every image of a batch.
+struct BatchCopy<'a> {
+    copy: &'a StridedCopy,
+    /// The numbers of an image that is read.
+    input: usize,
+    /// The numbers of an image that is written.
+    output: usize,
+    /// What is written where nothing is moved to.
+    around: f32,
+}
+
+impl BatchCopy<'_> {
+    fn run(&self, from: &[f32], to: &mut [f32]) {
+        to.par_chunks_mut(self.output).zip(from.par_chunks(self.input)).for_each(|(to, from)| {
+            if self.output > self.input {
+                to.fill(self.around);
             }
-            copy.run(from, to);
+            self.copy.run(from, to);
         });
     }
 }
@@ -80,7 +92,8 @@ impl StridedCopyLayer {
 impl Layer for StridedCopyLayer {
     fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let mut y = run.pool.take(run.batch * self.output)?;
-        Self::run(&self.copy, (inputs[0].numbers(), self.input), (y.numbers_mut()?, self.output), self.around);
+        let copy = BatchCopy { copy: &self.copy, input: self.input, output: self.output, around: self.around };
+        copy.run(inputs[0].numbers(), y.numbers_mut()?);
         Ok(y.into())
     }
 
@@ -90,8 +103,8 @@ impl Layer for StridedCopyLayer {
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let mut dx = run.pool.take(run.batch * self.input)?;
-        let inwards = self.copy.reversed();
-        Self::run(&inwards, (back.dy.numbers(), self.output), (dx.numbers_mut()?, self.input), 0.0);
+        let inwards = BatchCopy { copy: &self.copy.reversed(), input: self.output, output: self.input, around: 0.0 };
+        inwards.run(back.dy.numbers(), dx.numbers_mut()?);
         back.accumulate(0, dx)?;
         Ok(())
     }

@@ -131,7 +131,7 @@ mod brain {
 
     use crate::backend::cpu::kernels::epilogue::Epilogue;
     use crate::backend::cpu::kernels::norm::{Moments, Operands, ScaleShift};
-    use crate::backend::cpu::kernels::pool::Windows;
+    use crate::backend::cpu::kernels::pool::{MaxOperands, Windows};
 
     /// Small whole numbers are exact in both dtypes, and so is what pooling makes of them.
     #[test]
@@ -142,10 +142,10 @@ mod brain {
         let narrow = |numbers: &[f32]| numbers.iter().map(|&x| bf16::from_f32(x)).collect::<Vec<_>>();
         let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
         windows.max(&x, &mut y);
-        windows.max_backward([&x, &y, &dy], &mut dx);
-        let (mut half_y, mut half_dx) = (narrow(&y), narrow(&dx));
-        windows.max(&narrow(&x), &mut half_y);
-        windows.max_backward([&narrow(&x), &half_y, &narrow(&dy)], &mut half_dx);
+        windows.max_backward(MaxOperands { x: &x, y: &y, dy: &dy }, &mut dx);
+        let (half_x, mut half_y, half_dy, mut half_dx) = (narrow(&x), narrow(&y), narrow(&dy), narrow(&dx));
+        windows.max(&half_x, &mut half_y);
+        windows.max_backward(MaxOperands { x: &half_x, y: &half_y, dy: &half_dy }, &mut half_dx);
         assert_eq!((half_y, half_dx), (narrow(&y), narrow(&dx)));
     }
 
@@ -155,7 +155,7 @@ mod brain {
         let wide: Vec<f32> = x.iter().map(|x| x.to_f32()).collect();
         let moments = Moments::of(&x, 3);
         assert_eq!(moments, Moments::of(&wide, 3));
-        let map = ScaleShift::normalizing(&moments, 1e-5, [&[1.5; 3], &[0.25; 3]]);
+        let map = ScaleShift::normalizing(&moments, 1e-5, &[1.5; 3], &[0.25; 3]);
         let (mut y, mut wide_y) = (vec![bf16::ZERO; 60], vec![0.0; 60]);
         map.apply(Operands { x: &x, residual: Some(&x), epilogue: Epilogue::AddRelu }, &mut y);
         map.apply(Operands { x: &wide, residual: Some(&wide), epilogue: Epilogue::AddRelu }, &mut wide_y);

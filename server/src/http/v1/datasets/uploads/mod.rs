@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::path::{DatasetPath, dataset};
-use crate::datasets::stored::{ImportOutcome, Reception, UploadRecord};
+use crate::datasets::stored::{ImportOutcome, Reception, UploadReading, UploadRecord};
 use crate::failure::is_full_disk;
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, documents};
@@ -30,10 +30,10 @@ use headers::{
 
 /// The content type of the pieces.
 const PIECE: &str = "application/offset+octet-stream";
-/// An upload.
+/// An archive of images that comes in pieces.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Upload {
-    /// Its id.
+    /// What its address ends in.
     #[schema(example = "0199c3a4-6f0e-7cc1-a1de-2f7b8c1d9e55")]
     pub id: String,
     /// What the client calls the archive.
@@ -305,12 +305,13 @@ pub async fn append_upload(
     Path((name, id)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    answer(append(&state, (&name, &id), request).await)
+    answer(append(&state, &name, &id, request).await)
 }
 
 async fn append(
     state: &AppState,
-    (name, id): (&str, &str),
+    name: &str,
+    id: &str,
     request: Request,
 ) -> Result<(StatusCode, [(HeaderName, HeaderValue); 2]), ApiError> {
     let headers = request.headers();
@@ -403,7 +404,8 @@ pub async fn import_upload(
     crate::http::extract::Json(request): crate::http::extract::Json<ImportRequest>,
 ) -> Result<(StatusCode, Json<Upload>), ApiError> {
     let ImportRequest { layout, classes } = request;
-    let upload = state.datasets.import_again(&dataset(&name)?, upload_id(&id)?, (layout, classes)).await?;
+    let reading = UploadReading { layout, classes };
+    let upload = state.datasets.import_again(&dataset(&name)?, upload_id(&id)?, reading).await?;
     state.datasets.notify_completed();
     Ok((StatusCode::ACCEPTED, Json(upload.into())))
 }

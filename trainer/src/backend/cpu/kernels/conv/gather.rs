@@ -4,10 +4,10 @@
 use rayon::prelude::*;
 
 use super::Filter;
-use super::geometry::{Axis, Geometry};
+use super::geometry::{Axis, Channels, Geometry};
 use super::panels::Panels;
 use super::plan::Plan;
-use super::sweep::{Channels, Sweep};
+use super::sweep::Sweep;
 use super::weight_grad::{WeightGrad, WeightGradPairs};
 use crate::backend::cpu::kernels::simd::lanes;
 
@@ -60,8 +60,7 @@ impl Gathered {
 
     pub(super) fn forward(&self, x: &[f32], filter: Filter<'_>, y: &mut [f32]) {
         let Filter { weight, start } = filter;
-        let shape = [1, self.from.count, self.to.count];
-        let panels = Panels::of_rows(weight, shape, (0, self.to.stride), lanes());
+        let panels = Panels::of_rows(weight, [1, self.from.count], self.to, lanes());
         let sweep = Sweep { plan: &self.plan, panels: &panels, from: self.from, to: self.to, start };
         let images = y.par_chunks_mut(self.pixels() * self.to.count).zip(x.par_chunks(self.image));
         images.for_each_init(Vec::new, |rows, (y, x)| sweep.run(self.gather(x, rows), y));

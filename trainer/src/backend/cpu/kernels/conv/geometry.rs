@@ -12,6 +12,15 @@ pub(crate) struct Geometry {
     pub(crate) output: [usize; 2],
 }
 
+/// Where the channels of one group are among those of a pixel.
+#[derive(Clone, Copy)]
+pub(super) struct Channels {
+    pub(super) first: usize,
+    pub(super) count: usize,
+    /// All channels of a pixel.
+    pub(super) stride: usize,
+}
+
 /// For each coordinate along an axis of the destination, the source coordinate that each tap meets.
 pub(crate) struct Axis {
     pub(crate) taps: usize,
@@ -89,6 +98,12 @@ impl Geometry {
     fn step(&self, out: usize, tap: usize, axis: usize) -> Option<usize> {
         let padding = [self.conv.padding.top, self.conv.padding.left][axis];
         (out * self.conv.stride[axis] + tap * self.conv.dilation[axis]).checked_sub(padding)
+    }
+}
+
+impl Channels {
+    pub(super) fn of_group(self, group: usize) -> Self {
+        Self { first: group * self.count, ..self }
     }
 }
 

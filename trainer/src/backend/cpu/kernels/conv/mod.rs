@@ -13,11 +13,12 @@ use rayon::prelude::*;
 
 use depthwise::Depthwise;
 use gather::Gathered;
+use geometry::Channels;
 pub(crate) use geometry::{Axis, Geometry};
 use panels::Panels;
 use plan::Plan;
 pub(crate) use sweep::SumStart;
-use sweep::{Channels, Sweep};
+use sweep::Sweep;
 use weight_grad::{WeightGrad, WeightGradPairs};
 
 use super::simd::lanes;
@@ -68,7 +69,6 @@ impl Convolution {
     /// `y = x * weight + start`.
     pub(crate) fn forward(&self, x: &[f32], filter: Filter<'_>, y: &mut [f32]) {
         let [inside, outside] = self.channels();
-        let shape = [self.geometry.taps(), inside.count, outside.count];
         match &self.algorithm {
             ConvAlgorithm::Depthwise { forward, .. } => {
                 self.depthwise(forward, self.geometry.input).sweep(x, filter, y)
@@ -77,7 +77,7 @@ impl Convolution {
             ConvAlgorithm::Planned { forward, .. } => {
                 for group in 0..self.geometry.conv.groups {
                     let (from, to) = (inside.of_group(group), outside.of_group(group));
-                    let panels = Panels::of_rows(filter.weight, shape, (to.first, to.stride), lanes());
+                    let panels = Panels::of_rows(filter.weight, [self.geometry.taps(), from.count], to, lanes());
                     GroupSweep { plans: forward, batch: self.batch, panels, from, to, start: filter.start }.run(x, y);
                 }
             }
@@ -87,7 +87,6 @@ impl Convolution {
     /// The gradient of `x`, added to `start`.
     pub(crate) fn backward_input(&self, dy: &[f32], filter: Filter<'_>, dx: &mut [f32]) {
         let [inside, outside] = self.channels();
-        let shape = [self.geometry.taps(), outside.count, inside.count];
         match &self.algorithm {
             ConvAlgorithm::Depthwise { adjoint, .. } => {
                 self.depthwise(adjoint, self.geometry.output).sweep(dy, filter, dx)
@@ -95,7 +94,7 @@ impl Convolution {
             ConvAlgorithm::Gathered { adjoint, .. } | ConvAlgorithm::Planned { adjoint, .. } => {
                 for group in 0..self.geometry.conv.groups {
                     let (to, from) = (inside.of_group(group), outside.of_group(group));
-                    let panels = Panels::of_columns(filter.weight, shape, (from.first, from.stride), lanes());
+                    let panels = Panels::of_columns(filter.weight, [self.geometry.taps(), to.count], from, lanes());
                     GroupSweep { plans: adjoint, batch: self.batch, panels, from, to, start: filter.start }.run(dy, dx);
                 }
             }
@@ -132,7 +131,7 @@ impl Convolution {
 /// One group of channels of a planned convolution, over a whole batch.
 struct GroupSweep<'a> {
     plans: &'a [Plan],
-    /// Images.
+    /// How many images.
     batch: usize,
     panels: Panels,
     from: Channels,
@@ -158,12 +157,6 @@ impl GroupSweep<'_> {
         parts.into_par_iter().for_each(|(plan, source, destination)| {
             Sweep { plan, panels, from, to, start }.run(source, destination);
         });
-    }
-}
-
-impl Channels {
-    fn of_group(self, group: usize) -> Self {
-        Self { first: group * self.count, ..self }
     }
 }
 

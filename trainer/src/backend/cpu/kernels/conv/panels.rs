@@ -1,5 +1,7 @@
 //! Weights in the order in which a sweep reads them.
 
+use super::geometry::Channels;
+
 /// Weights `[tap, from, to]`, cut into panels of as many columns `to` as fit two vector registers; the last may be of one
 /// register, and has zeros behind its last column.
 pub(super) struct Panels {
@@ -24,36 +26,29 @@ pub(super) struct Panel<'p> {
 }
 
 impl Panels {
-    /// Of the function `weight(tap, from, to)` that gives a row of `to` for the forward pass, see [`Panels::of_rows`].
+    /// Zeros.
     fn new([taps, from, to]: [usize; 3], lanes: usize) -> Self {
         let columns = to.next_multiple_of(lanes);
         Self { data: vec![0.0; taps * from * columns], taps, from, to, lanes }
     }
 
-    /// Of the columns `first..first + to` of weights `[tap, from, stride]`.
-    pub(super) fn of_rows(weights: &[f32], shape: [usize; 3], (first, stride): (usize, usize), lanes: usize) -> Self {
-        let mut panels = Self::new(shape, lanes);
-        let [taps, from, _] = shape;
+    /// Of weights `[tap, from, to.stride]` the columns of these channels.
+    pub(super) fn of_rows(weights: &[f32], [taps, from]: [usize; 2], to: Channels, lanes: usize) -> Self {
+        let mut panels = Self::new([taps, from, to.count], lanes);
         panels.fill(|tap, row, columns, out| {
-            let start = (tap * from + row) * stride + first;
+            let start = (tap * from + row) * to.stride + to.first;
             out.copy_from_slice(&weights[start + columns.start..start + columns.end]);
             debug_assert!(tap < taps);
         });
         panels
     }
 
-    /// Of the transposed: weights `[tap, to, stride]`, whose columns `first..first + from` become rows.
-    pub(super) fn of_columns(
-        weights: &[f32],
-        shape: [usize; 3],
-        (first, stride): (usize, usize),
-        lanes: usize,
-    ) -> Self {
-        let mut panels = Self::new(shape, lanes);
-        let [_, _, to] = shape;
+    /// Of the transposed: of weights `[tap, to, from.stride]` the columns of these channels become rows.
+    pub(super) fn of_columns(weights: &[f32], [taps, to]: [usize; 2], from: Channels, lanes: usize) -> Self {
+        let mut panels = Self::new([taps, from.count, to], lanes);
         panels.fill(|tap, row, columns, out| {
             for (column, out) in columns.zip(out) {
-                *out = weights[(tap * to + column) * stride + first + row];
+                *out = weights[(tap * to + column) * from.stride + from.first + row];
             }
         });
         panels

@@ -55,7 +55,7 @@ impl Plan {
         let band = |band: Range<usize>| {
             let first = band.start * columns.len();
             let classes = (0..rows.period).flat_map(|row| (0..columns.period).map(move |column| [row, column]));
-            let class = |residue| TapClass::new([rows, columns], residue, &band, (source, images, pixels));
+            let class = |residue| TapClass::new(&PlannedImages { rows, columns, source, images }, residue, &band);
             let classes = classes.map(class).filter(|class| !class.tiles.is_empty()).collect();
             Band { pixels: first..(images - 1) * pixels + band.end * columns.len(), classes }
         };
@@ -63,13 +63,20 @@ impl Plan {
     }
 }
 
+/// What a plan is made for.
+struct PlannedImages<'a> {
+    rows: &'a Axis,
+    columns: &'a Axis,
+    /// Height and width of a source image.
+    source: [usize; 2],
+    images: usize,
+}
+
 impl TapClass {
-    fn new(
-        [rows, columns]: [&Axis; 2],
-        residue: [usize; 2],
-        band: &Range<usize>,
-        (source, images, pixels): ([usize; 2], usize, usize),
-    ) -> Self {
+    /// Of the pixels whose row and column leave this remainder when divided by the axes' periods, in a band of rows.
+    fn new(planned: &PlannedImages<'_>, residue: [usize; 2], band: &Range<usize>) -> Self {
+        let PlannedImages { rows, columns, source, images } = *planned;
+        let pixels = rows.len() * columns.len();
         let [row_taps, column_taps] = [(rows, residue[0]), (columns, residue[1])].map(|(axis, at)| axis.taps_of(at));
         let taps: Vec<[usize; 2]> = row_taps.iter().flat_map(|&y| column_taps.iter().map(move |&x| [y, x])).collect();
         let first = band.start * columns.len();

@@ -4,6 +4,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::geometry::Channels;
 use super::panels::{Panel, Panels};
 use super::plan::{Band, NOWHERE, Plan, TILE, TapClass};
 use crate::backend::cpu::kernels::simd::arch;
@@ -11,21 +12,11 @@ use crate::backend::cpu::kernels::simd::arch;
 /// The initial value of each destination pixel's sum.
 #[derive(Clone, Copy)]
 pub(crate) enum SumStart<'a> {
-    /// Zeros.
     Zero,
     /// A number for each channel.
     Bias(&'a [f32]),
     /// The destination's present value.
     Existing,
-}
-
-/// Where the channels of one group are among those of a pixel.
-#[derive(Clone, Copy)]
-pub(super) struct Channels {
-    pub(super) first: usize,
-    pub(super) count: usize,
-    /// All channels of a pixel.
-    pub(super) stride: usize,
 }
 
 /// One group of a convolution over all images that a plan is for.
@@ -57,7 +48,7 @@ impl Sweep<'_> {
     }
 }
 
-/// A band.
+/// A band of one image, with what is read and written for it.
 struct Job<'a> {
     sweep: &'a Sweep<'a>,
     band: &'a Band,

@@ -3,15 +3,14 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::geometry::Axis;
-use super::sweep::Channels;
+use super::geometry::{Axis, Channels};
 use crate::backend::cpu::kernels::simd::arch;
 
 /// Numbers of input and output that stay in the cache while a job goes through all weights.
 const CACHE: usize = 128 << 10;
 /// Weights, up to which the sum is computed in parts at the same time.
 const SMALL: usize = 64 << 10;
-/// Parts.
+/// Partial sums of a small gradient: at most so many, each over its share of the images.
 const PARTS: usize = 8;
 /// Input channels of a job.
 const ROWS: usize = 64;
@@ -121,6 +120,7 @@ impl WithSimd for Job<'_> {
                         x: self.x,
                         dy: self.dy,
                         images: images.clone(),
+                        first: self.rows.start,
                         pairs,
                         sums,
                     };
@@ -136,14 +136,13 @@ impl WithSimd for Job<'_> {
                         };
                         for column in (0..output.count).step_by(2 * lanes) {
                             let two = output.count - column > lanes;
-                            let at = [row, self.rows.start + row, column];
                             match (height, two) {
-                                (8, true) => block.add::<S, 8, 2>(simd, at),
-                                (8, false) => block.add::<S, 8, 1>(simd, at),
-                                (4, true) => block.add::<S, 4, 2>(simd, at),
-                                (4, false) => block.add::<S, 4, 1>(simd, at),
-                                (_, true) => block.add::<S, 1, 2>(simd, at),
-                                (_, false) => block.add::<S, 1, 1>(simd, at),
+                                (8, true) => block.add::<S, 8, 2>(simd, row, column),
+                                (8, false) => block.add::<S, 8, 1>(simd, row, column),
+                                (4, true) => block.add::<S, 4, 2>(simd, row, column),
+                                (4, false) => block.add::<S, 4, 1>(simd, row, column),
+                                (_, true) => block.add::<S, 1, 2>(simd, row, column),
+                                (_, false) => block.add::<S, 1, 1>(simd, row, column),
                             }
                         }
                         row += height;
@@ -160,14 +159,16 @@ struct Block<'a> {
     x: &'a [f32],
     dy: &'a [f32],
     images: std::ops::Range<usize>,
+    /// The input channel of the first row of the sums.
+    first: usize,
     pairs: &'a [[u32; 2]],
     sums: &'a mut [f32],
 }
 
 impl Block<'_> {
-    /// Adds the products of `M` input channels and `V` registers of output channels.
+    /// Adds the products of `M` input channels and `V` registers of output channels, from this row and column of the sums on.
     #[inline(always)]
-    fn add<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, [row, channel, column]: [usize; 3]) {
+    fn add<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) {
         let WeightGrad { pairs, input, output } = self.weight_grad;
         let lanes = S::F32_LANES;
         let width = (output.count - column).min(V * lanes);
@@ -175,7 +176,7 @@ impl Block<'_> {
         for image in self.images.clone() {
             let x = &self.x[image * pairs.input * input.stride..][..pairs.input * input.stride];
             let dy = &self.dy[image * pairs.output * output.stride..][..pairs.output * output.stride];
-            let (x, dy) = (&x[input.first + channel..], &dy[output.first + column..]);
+            let (x, dy) = (&x[input.first + self.first + row..], &dy[output.first + column..]);
             for &[source, destination] in self.pairs {
                 let Some(a) = x[source as usize * input.stride..].first_chunk::<M>() else { return };
                 let b = &dy[destination as usize * output.stride..][..width];
