@@ -219,8 +219,8 @@ fn quantized(
     }
 }
 
-/// Checks a request without reading an image: the options, the base, and the listing of the data set. The job finds
-/// what is wrong with the images.
+/// Checks a request without reading an image: the options, the base, the listing of the data set, and the classes that the
+/// options name. The job finds what is wrong with the images.
 ///
 /// # Errors
 /// [`FinetuneFailure`] naming the model, option, class or path.
@@ -240,6 +240,6 @@ pub fn check(context: &RunContext, spec: &FinetuneSpec) -> Result<(), FinetuneFa
     match images.source.open_in(&options, spec.options.bad_files) {
         // Listing a compressed tar means decompressing it, which is the job's part.
         Err(DatasetError::Archive { source: ArchiveError::Cache, .. }) => Ok(()),
-        listing => Ok(listing.map(drop)?),
+        listing => Ok(spec.options.class_weights.check(&listing?.labels)?),
     }
 }

@@ -41,18 +41,26 @@ impl ClassWeighting {
         training: &[usize],
         sets: Option<&LabelSets>,
     ) -> Result<Option<Vec<f32>>, FinetuneError> {
+        self.check(labels)?;
         match self {
             Self::None => Ok(None),
             Self::Balanced => Ok(Some(ClassWeights::Balanced.resolve(training, labels.len(), sets)?)),
             Self::Table(table) => {
-                if let Some(class) = table.keys().find(|name| !labels.names().contains(name)) {
-                    let nearest = crate::nearest(class, labels.names().iter().map(String::as_str)).map(str::to_owned);
-                    return Err(FinetuneError::ClassWeights { class: class.clone(), nearest });
-                }
                 let weight = |name: &String| table.get(name).map_or(1.0, |&weight| weight as f32);
                 Ok(Some(labels.names().iter().map(weight).collect()))
             }
         }
+    }
+
+    /// Checks the names against the classes of a data set.
+    ///
+    /// # Errors
+    /// [`FinetuneError::ClassWeights`] for a name that no class has.
+    pub fn check(&self, labels: &Labels) -> Result<(), FinetuneError> {
+        let Self::Table(table) = self else { return Ok(()) };
+        let Some(class) = table.keys().find(|name| !labels.names().contains(name)) else { return Ok(()) };
+        let nearest = crate::nearest(class, labels.names().iter().map(String::as_str)).map(str::to_owned);
+        Err(FinetuneError::ClassWeights { class: class.clone(), nearest })
     }
 
     /// Whether every number makes sense.

@@ -190,6 +190,7 @@ impl From<FinetuneFailure> for ApiError {
             | FinetuneFailure::Deploy(_)
             | FinetuneFailure::Finetune(
                 FinetuneError::Option(_)
+                | FinetuneError::ClassWeights { .. }
                 | FinetuneError::Dataset(_)
                 | FinetuneError::Strategy { .. }
                 | FinetuneError::FeatureExtractor(_),

@@ -244,6 +244,13 @@ async fn a_fine_tune_pins_a_snapshot_and_its_data_set_is_not_deleted_meanwhile()
     let job = server.post_json("/finetune", &request).await.ok().clone();
     assert_eq!(job["dataset"], pinned);
     server.post_json(&format!("/finetune/{}/cancel", job["id"].as_str().unwrap()), &json!({})).await.ok();
+    let mut misspelt = request.clone();
+    misspelt["options"] = json!({"class_weights": {"rose": 2, "tulips": 3}});
+    for address in ["/finetune", "/finetune/plan"] {
+        let detail = server.post_json(address, &misspelt).await.is(Code::FinetuneRefused).to_owned();
+        let expected = "`class_weights` names `tulips`, which is no class of these images; did you mean `tulip`?";
+        assert!(detail.contains(expected), "{detail}");
+    }
     for (dataset, code) in [
         (json!({"kind": "stored", "name": "nope"}), Code::DatasetNotFound),
         (json!({"kind": "stored", "name": "flowers", "snapshot": 9}), Code::SnapshotNotFound),
