@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::elementwise::along_one;
-use super::{OptimError, fits};
+use super::{OptimError, ParamTensors, fits};
 
 /// How weights are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,9 @@ impl Ema {
         fits(&self.averages, tensors, "tensor of weights")?;
         let fresh = self.options.fresh(self.updates);
         for (averages, tensor) in self.averages.iter_mut().zip(tensors) {
-            along_one(averages, tensor, |average, weight| *average += fresh * (weight - *average));
+            // What changes are the averages here, by the weights.
+            let tensors = ParamTensors { weights: averages, gradient: tensor };
+            along_one(tensors, |average, weight| *average += fresh * (weight - *average));
         }
         self.updates += 1;
         Ok(())

@@ -56,7 +56,7 @@ pub(super) fn run(args: &PullArgs, context: &CommandContext) -> Result<()> {
     let weights = WeightsFile::read(bytes).with_context(|| format!("{WEIGHTS} of {repository}"))?;
     let [height, width] = config.preprocess.output_size().map_or(row.input(), |(h, w)| [h as usize, w as usize]);
     let session = ImportSession::of_command(context);
-    let mut draft = NetworkDraft::of_weights((&weights, Some(row.name())), Some([height, width]), &session)?;
+    let mut draft = NetworkDraft::of_weights(&weights, Some(row.name()), Some([height, width]), &session)?;
     draft.known = Some(PreparationSource::Parameters {
         preprocess: Box::new(config.preprocess),
         origin: format!("as {repository} says"),
