@@ -81,7 +81,7 @@ fn lines_that_the_log_did_not_take_are_counted() {
     let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
     let whole = fs::File::create(sandbox.path("whole.log")).expect("a file");
     for (name, log, expected) in [("a full disk", full, REQUESTS..10 * REQUESTS), ("a file", whole, 0..1)] {
-        let server = sandbox.serve_with_log(&[], log.into());
+        let server = sandbox.serve_with_log(&["--log", "info"], log.into());
         for _ in 0..REQUESTS {
             classifies(&server);
         }
