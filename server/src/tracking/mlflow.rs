@@ -52,7 +52,7 @@ pub enum TrackingError {
     },
 }
 
-/// What MLflow is told when a run begins.
+/// What `MLflow` is told when a run begins.
 #[derive(Debug, Clone)]
 pub(super) struct RunBegin {
     pub(super) name: String,
