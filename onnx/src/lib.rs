@@ -38,6 +38,7 @@ mod image;
 mod names;
 mod ops;
 mod order;
+mod processor;
 mod proto;
 mod prune;
 mod read;

@@ -27,6 +27,7 @@ use prost::Message;
 pub use error::QuantizeError;
 pub use layers::{LayerError, LayerErrors};
 pub use ranges::Ranges;
+pub use scale::WeightRange;
 
 use crate::file::{FileError, ModelFile};
 use crate::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
@@ -34,7 +35,7 @@ use crate::write::Attribute;
 use plan::{Plan, Planner};
 use ranges::{maximum, minimum};
 use view::GraphView;
-use writer::dequantized;
+use writer::{Scales, dequantized};
 
 /// The oldest operator set whose `DequantizeLinear` takes a scale for each channel.
 const OLDEST_OPSET: i64 = 13;
@@ -45,6 +46,7 @@ pub struct Quantizer {
     /// The network in `f32`, its batch normalizations written as convolutions.
     model: ModelProto,
     plan: Plan,
+    weights: WeightRange,
 }
 
 impl Quantizer {
@@ -68,7 +70,19 @@ impl Quantizer {
         if plan.nodes.is_empty() {
             return Err(QuantizeError::Nothing);
         }
-        Ok(Self { model, plan })
+        Ok(Self { model, plan, weights: WeightRange::Full })
+    }
+
+    /// With weights in this range; without, in the full one.
+    #[must_use]
+    pub fn with_weights(self, weights: WeightRange) -> Self {
+        Self { weights, ..self }
+    }
+
+    /// The range of the weights.
+    #[must_use]
+    pub fn weights(&self) -> WeightRange {
+        self.weights
     }
 
     /// How many nodes are computed with integers.
@@ -139,7 +153,8 @@ impl Quantizer {
         let mut model = self.model.clone();
         let graph = model.graph.get_or_insert_default();
         let scales = self.plan.scales(ranges)?;
-        *graph = writer::write(graph, &self.plan, &scales)?;
+        let scales = Scales { activations: &scales, weights: self.weights };
+        *graph = writer::write(graph, &self.plan, scales)?;
         Ok(model)
     }
 }

@@ -131,6 +131,17 @@ fn weights_have_a_symmetric_scale_for_each_channel_and_a_bias_that_of_the_produc
 }
 
 #[test]
+fn half_the_range_of_weights_leaves_room_for_the_sum_of_two_products() {
+    let quantizer = Quantizer::new(&classifier()).unwrap().with_weights(WeightRange::Half);
+    let model = quantizer.quantized(&ranges(&quantizer, [0.0, 2.55])).unwrap();
+    // 64 stands for the largest weight of a channel: 1.0 and 0.25.
+    let weights = stored(model.graph.as_ref().unwrap(), "conv.weight.integers");
+    assert_eq!(weights.raw_data.as_ref(), [64_i8, -32, 64, 32].map(|q| q as u8));
+    assert!(2 * 255 * 64 <= i32::from(i16::MAX));
+    assert_eq!([WeightRange::Full, WeightRange::Half].map(WeightRange::bits), [8, 7]);
+}
+
+#[test]
 fn a_range_holds_zero_exactly_and_the_largest_step_reaches_its_end() {
     let scale = ActivationScale::of([-1.0, 3.0], None);
     // -(-1) / (4 / 255) is 63.75.

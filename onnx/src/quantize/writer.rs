@@ -6,7 +6,7 @@ use models::Tensor;
 
 use super::error::QuantizeError;
 use super::plan::Plan;
-use super::scale::{ActivationScale, WeightScale};
+use super::scale::{ActivationScale, WeightRange, WeightScale};
 use super::view::GraphView;
 use crate::edit::names;
 use crate::proto::{GraphProto, NodeProto, TensorProto, data_type};
@@ -17,12 +17,21 @@ pub(super) fn dequantized(tensor: &str) -> String {
     format!("{tensor}.dequantized")
 }
 
+/// What integers stand for.
+#[derive(Clone, Copy)]
+pub(super) struct Scales<'a> {
+    /// Of the planned tensors.
+    pub(super) activations: &'a [ActivationScale],
+    pub(super) weights: WeightRange,
+}
+
 /// The graph with `QuantizeLinear` and `DequantizeLinear` around the planned nodes and their weights as integers.
-pub(super) fn write(graph: &GraphProto, plan: &Plan, scales: &[ActivationScale]) -> Result<GraphProto, QuantizeError> {
-    let tensors = plan.tensors.iter().zip(scales).map(|(tensor, &scale)| (tensor.name.as_str(), scale)).collect();
+pub(super) fn write(graph: &GraphProto, plan: &Plan, scales: Scales<'_>) -> Result<GraphProto, QuantizeError> {
+    let Scales { activations, weights } = scales;
+    let tensors = plan.tensors.iter().zip(activations).map(|(tensor, &scale)| (tensor.name.as_str(), scale)).collect();
     let taken = names(graph).collect();
     let view = GraphView::new(graph);
-    let mut writer = QdqWriter { view, tensors, taken, nodes: vec![], constants: vec![] };
+    let mut writer = QdqWriter { view, tensors, weights, taken, nodes: vec![], constants: vec![] };
     for input in &graph.input {
         writer.quantize(&input.name)?;
     }
@@ -53,6 +62,7 @@ struct QdqWriter<'g> {
     view: GraphView<'g>,
     /// The tensors that are held in 8 bits.
     tensors: HashMap<&'g str, ActivationScale>,
+    weights: WeightRange,
     /// Names of the file's own tensors.
     taken: HashSet<String>,
     nodes: Vec<NodeProto>,
@@ -100,7 +110,7 @@ impl QdqWriter<'_> {
         let scales: Vec<WeightScale> = largest
             .iter()
             .enumerate()
-            .map(|(channel, &largest)| WeightScale::of(largest, bias_of(channel), input))
+            .map(|(channel, &largest)| WeightScale::of(self.weights, largest, bias_of(channel), input))
             .collect();
         let numbers = weight.data().iter().enumerate();
         let bytes =

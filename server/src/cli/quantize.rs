@@ -78,9 +78,9 @@ pub(super) fn run(args: &QuantizeArgs, context: &CommandContext) -> Result<()> {
 
 /// Prints the report for people; everything is in the JSON.
 pub(super) fn print(report: &QuantizationReport) -> Result<()> {
-    let QuantizationReport { calibration, test, quantized_nodes, threads, .. } = report;
+    let QuantizationReport { calibration, test, quantized_nodes, weight_bits, threads, .. } = report;
     output::line(format_args!(
-        "{quantized_nodes} nodes of integers, calibrated on {} images, measured on {}",
+        "{quantized_nodes} nodes of integers with weights of {weight_bits} bits, calibrated on {} images, measured on {}",
         calibration.images, test.images
     ))?;
     let single = report.variant(VariantKind::F32).map_or(f64::NAN, |variant| variant.milliseconds);

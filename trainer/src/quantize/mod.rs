@@ -13,6 +13,7 @@ mod variant;
 use std::time::Instant;
 
 use models::Network;
+use onnx::quantize::WeightRange;
 use onnx::{EngineKind, ExportOptions, Quantizer, export};
 
 pub use error::QuantizationError;
@@ -63,7 +64,7 @@ pub fn quantize(task: &QuantizeTask<'_>, observer: &mut dyn Observer) -> Result<
     if model.engine != EngineKind::Ort {
         return Err(QuantizationError::NoRuntime(model.engine));
     }
-    let quantizer = Quantizer::new(model.onnx)?;
+    let quantizer = Quantizer::new(model.onnx)?.with_weights(WeightRange::of_this_processor());
     observer.event(Event::Phase { phase: Phase::Data });
     let images = TaskImages::read(task, observer)?;
     observer.event(Event::Phase { phase: Phase::Quantization });
@@ -97,6 +98,7 @@ pub fn quantize(task: &QuantizeTask<'_>, observer: &mut dyn Observer) -> Result<
             calibration: QuantizedImages::of(&images.calibration),
             test: QuantizedImages::of(&images.test),
             quantized_nodes: quantizer.quantized_nodes(),
+            weight_bits: quantizer.weights().bits(),
             variants: reports,
             layers,
             threads: model.threads.get(),

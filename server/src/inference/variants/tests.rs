@@ -36,6 +36,7 @@ fn published(accuracy: [f64; 2], file: Option<Vec<u8>>) -> (tempfile::TempDir, M
         calibration: images,
         test: images,
         quantized_nodes: 1,
+        weight_bits: 8,
         variants: vec![],
         layers: vec![],
         threads: 1,
