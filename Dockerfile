@@ -18,7 +18,7 @@ COPY server server
 COPY tests tests
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --locked --profile dist --package server --bin graft --features jpeg-simd \
+    cargo build --locked --profile dist --package server --bin graft \
     && install -D target/dist/graft /out/graft
 
 # 2. ONNX Runtime: Microsoft's own library out of its Python package, the file that `graft runtime install` takes too

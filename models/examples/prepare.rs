@@ -1,6 +1,6 @@
 //! What it takes to prepare images, with all pixels decoded and at a fraction of the size: `prepare [ROUNDS] FILE…` prints for each file
 //! the least processor milliseconds of one thread, and by how many grey levels what the network sees differs. The two take turns.
-//! Linux alone. `cargo run --release --workspace --example prepare -- FILE…`, with `--features models/jpeg-simd` where nasm is.
+//! Linux alone. `cargo run --release --workspace --example prepare -- FILE…`; nasm makes JPEG faster.
 
 #![expect(clippy::print_stdout, reason = "an example reports on the standard output")]
 

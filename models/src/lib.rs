@@ -31,6 +31,7 @@ pub mod pickle;
 pub mod preprocess;
 pub mod resnet;
 pub mod scores;
+pub mod simd;
 pub mod spec;
 pub mod vgg;
 pub mod weights;

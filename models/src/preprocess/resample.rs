@@ -4,7 +4,10 @@
 //! levels: with a resizer that rounds differently in a fifth of the pixels they move by half a percent. So this is
 //! Pillow's `Resample.c` over again: weights in 22-bit fixed point, rows first, what overshoots clipped between the passes.
 
+use pulp::{Simd, WithSimd};
+
 use super::{Filter, PreprocessError, RgbImage};
+use crate::simd::arch;
 
 /// A rectangle in an image, in pixels from its top left corner. May begin and end between pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,48 +115,103 @@ pub fn resample(
     let down = Taps::new(filter, Stretch { start: region.top, length: region.height, side: image.height() }, height);
     let (first, last) = down.reach();
     let line = 3 * image.width() as usize;
-    let rows = rows(&image.data()[first * line..last * line], line, &across);
-    RgbImage::new(width, height, columns(&rows, first, &down))
+    let source = &image.data()[first * line..last * line];
+    let rows = arch().dispatch(Rows { source, line, taps: &across });
+    RgbImage::new(width, height, arch().dispatch(Columns { rows: &rows, above: first, taps: &down }))
 }
+
+/// Levels that are added up together: they fill some vector registers.
+const LEVELS: usize = 32;
+/// Lines whose pixels are resampled together, each pixel filled up to four levels.
+const LINES: usize = LEVELS / 4;
 
 /// The first pass: every line by itself, to as many pixels as there are taps.
-fn rows(source: &[u8], line: usize, taps: &Taps) -> Vec<u8> {
-    let width = 3 * taps.0.len();
-    let mut result = vec![0; source.len() / line * width];
-    for (source, result) in source.chunks_exact(line).zip(result.chunks_exact_mut(width)) {
-        let (source, _) = source.as_chunks::<3>();
-        let (result, _) = result.as_chunks_mut::<3>();
-        for (out, (first, weights)) in result.iter_mut().zip(&taps.0) {
-            let mut sums = [HALF; 3];
-            for (pixel, &weight) in source[*first..].iter().zip(weights) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, &level)| *sum += i32::from(level) * weight);
-            }
-            *out = sums.map(level);
-        }
-    }
-    result
+struct Rows<'a> {
+    source: &'a [u8],
+    /// Levels of a line of the source.
+    line: usize,
+    taps: &'a Taps,
 }
 
-/// The second pass: whole lines added up. `above` is how many lines of the image come before the first one here.
-fn columns(rows: &[u8], above: usize, taps: &Taps) -> Vec<u8> {
-    let lines = taps.reach().1 - above;
-    let width = rows.len() / lines.max(1);
-    let mut result = Vec::with_capacity(width * taps.0.len());
-    let mut sums = vec![0; width];
-    for (first, weights) in &taps.0 {
-        sums.fill(HALF);
-        for (line, &weight) in rows.chunks_exact(width).skip(first - above).zip(weights) {
-            sums.iter_mut().zip(line).for_each(|(sum, &level)| *sum += i32::from(level) * weight);
+// All that a kernel calls is inlined: what is not would be compiled for processors without vector instructions. A closure would not be.
+impl WithSimd for Rows<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<u8> {
+        let Self { source, line, taps } = self;
+        let width = 3 * taps.0.len();
+        let (first, end) = taps.reach();
+        let mut result = vec![0; source.len() / line * width];
+        // Of each pixel of a line that of all the lines.
+        let mut pixels = vec![0; (end - first) * LEVELS];
+        for (sources, results) in source.chunks(LINES * line).zip(result.chunks_mut(LINES * width)) {
+            for (row, source) in sources.chunks_exact(line).enumerate() {
+                let (source, _) = source[3 * first..3 * end].as_chunks::<3>();
+                for (pixels, pixel) in pixels.chunks_exact_mut(LEVELS).zip(source) {
+                    pixels[4 * row..][..3].copy_from_slice(pixel);
+                }
+            }
+            for (at, (start, weights)) in taps.0.iter().enumerate() {
+                let mut levels = [0; LEVELS];
+                add_up(&pixels[(start - first) * LEVELS..], LEVELS, weights, &mut levels);
+                for (result, pixel) in results.chunks_exact_mut(width).zip(levels.chunks_exact(4)) {
+                    result[3 * at..][..3].copy_from_slice(&pixel[..3]);
+                }
+            }
         }
-        result.extend(sums.iter().copied().map(level));
+        result
     }
-    result
+}
+
+/// The second pass: whole lines added up.
+struct Columns<'a> {
+    rows: &'a [u8],
+    /// How many lines of the image come before the first one here.
+    above: usize,
+    taps: &'a Taps,
+}
+
+impl WithSimd for Columns<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<u8> {
+        let Self { rows, above, taps } = self;
+        let width = rows.len() / (taps.reach().1 - above).max(1);
+        let mut result = vec![0; width * taps.0.len()];
+        for (result, (first, weights)) in result.chunks_exact_mut(width).zip(&taps.0) {
+            let rows = &rows[(first - above) * width..][..weights.len() * width];
+            let (parts, rest) = result.as_chunks_mut();
+            for (part, result) in parts.iter_mut().enumerate() {
+                add_up::<LEVELS>(&rows[part * LEVELS..], width, weights, result);
+            }
+            let start = width / LEVELS * LEVELS;
+            for (column, result) in rest.as_chunks_mut().0.iter_mut().enumerate() {
+                add_up::<1>(&rows[start + column..], width, weights, result);
+            }
+        }
+        result
+    }
+}
+
+/// The first levels of some rows of this width, weighted.
+#[inline(always)]
+fn add_up<const N: usize>(rows: &[u8], width: usize, weights: &[i32], result: &mut [u8; N]) {
+    let mut sums = [HALF; N];
+    for (row, &weight) in rows.chunks(width).zip(weights) {
+        for (sum, &level) in sums.iter_mut().zip(&row[..N]) {
+            *sum += i32::from(level) * weight;
+        }
+    }
+    *result = sums.map(level);
 }
 
 /// Added before the places behind the point are cut off, which rounds.
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// A sum of weighted grey levels as a grey level.
+#[inline(always)]
 fn level(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }

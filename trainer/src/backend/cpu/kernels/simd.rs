@@ -1,14 +1,7 @@
 //! The vector instructions of this processor.
 
-use std::sync::OnceLock;
-
-use pulp::{Arch, Simd, WithSimd};
-
-/// What kernels are dispatched by: the widest instructions there are.
-pub(crate) fn arch() -> Arch {
-    static ARCH: OnceLock<Arch> = OnceLock::new();
-    *ARCH.get_or_init(Arch::new)
-}
+pub(crate) use models::simd::arch;
+use pulp::{Simd, WithSimd};
 
 /// Numbers in a vector register.
 pub(crate) fn lanes() -> usize {
