@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::InferenceError;
+use super::lanes::Company;
+use super::turns::ModelTurns;
 
 /// The queue of one model: how many images may wait, and for how long by the model's recent throughput.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Admission {
     capacity: usize,
     max_wait: Duration,
     throughput: Throughput,
+    /// The models that run.
+    turns: ModelTurns,
 }
 
 /// The right of one image to wait. It ends when the model takes the image or the request is given up.
@@ -24,25 +28,36 @@ pub(super) struct QueuePermit {
     _permit: OwnedSemaphorePermit,
     /// Once it may be decoded.
     decode_permit: Option<OwnedSemaphorePermit>,
+    /// What the image found when it arrived.
+    company: Company,
+}
+
+impl QueuePermit {
+    /// Whether the server was empty when the image arrived.
+    pub(super) fn company(&self) -> Company {
+        self.company
+    }
 }
 
 impl Admission {
     /// A queue of so many images, of which so many may be decoded before the model takes them.
-    pub(super) fn new(capacity: usize, decoded: usize, max_wait: Duration) -> Self {
+    pub(super) fn new(capacity: usize, decoded: usize, max_wait: Duration, turns: ModelTurns) -> Self {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(capacity));
         let decode_permits = Arc::new(Semaphore::new(decoded.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { permits, decode_permits, capacity, max_wait, throughput: Throughput::default() }
+        Self { permits, decode_permits, capacity, max_wait, throughput: Throughput::default(), turns }
     }
 
     /// A permit for each image, or none at all: half a request is no use to anyone.
     pub(super) fn admit(&self, images: usize, deadline: Instant) -> Result<Vec<QueuePermit>, InferenceError> {
         self.check(images, deadline)?;
+        let is_alone = images == 1 && self.waiting() == 0 && self.turns.taken() == 0;
+        let company = if is_alone { Company::Alone } else { Company::Others };
         let count = u32::try_from(images).unwrap_or(u32::MAX);
         let permits = self.permits.clone().try_acquire_many_owned(count);
         let mut permits = permits.map_err(|_| self.overloaded())?;
         Ok(std::iter::from_fn(|| permits.split(1))
-            .map(|permit| QueuePermit { _permit: permit, decode_permit: None })
+            .map(|permit| QueuePermit { _permit: permit, decode_permit: None, company })
             .collect())
     }
 
@@ -124,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_back() {
-        let admission = Admission::new(4, 2, LONG);
+        let admission = Admission::new(4, 2, LONG, ModelTurns::new(1));
         admission.throughput.record(2, Duration::from_secs(1));
         let three = admission.admit(3, later()).unwrap();
         let Err(InferenceError::Overloaded { waiting, retry_after }) = admission.admit(2, later()) else { panic!() };
@@ -137,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_image_that_would_wait_too_long_is_refused_before_the_queue_is_full() {
-        let admission = Admission::new(64, 2, Duration::from_secs(1));
+        let admission = Admission::new(64, 2, Duration::from_secs(1), ModelTurns::new(1));
         admission.throughput.record(1, Duration::from_millis(400));
         let two = admission.admit(2, later()).unwrap();
         assert!(admission.check(1, later()).is_ok(), "0.8 s are not too long");
@@ -147,9 +162,24 @@ mod tests {
         assert!(admission.check(1, later()).is_ok());
     }
 
+    #[tokio::test]
+    async fn an_image_is_alone_if_nothing_waited_or_ran_when_it_came() {
+        let turns = ModelTurns::new(2);
+        let admission = Admission::new(8, 2, LONG, turns.clone());
+        let company = |images| admission.admit(images, later()).unwrap()[0].company();
+        assert_eq!([company(1), company(2)], [Company::Alone, Company::Others]);
+        let waiting = admission.admit(1, later()).unwrap();
+        assert_eq!(company(1), Company::Others);
+        drop(waiting);
+        let running = turns.acquire(&"another".parse().unwrap()).await.unwrap();
+        assert_eq!(company(1), Company::Others);
+        drop(running);
+        assert_eq!(company(1), Company::Alone);
+    }
+
     #[test]
     fn an_image_that_would_be_late_is_refused_at_once() {
-        let admission = Admission::new(64, 2, LONG);
+        let admission = Admission::new(64, 2, LONG, ModelTurns::new(1));
         admission.throughput.record(1, Duration::from_secs(2));
         let soon = || Instant::now() + Duration::from_secs(1);
         let _first = admission.admit(1, soon()).unwrap();
@@ -159,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_image_is_not_decoded_long_before_the_model_takes_it() {
-        let admission = Admission::new(4, 2, LONG);
+        let admission = Admission::new(4, 2, LONG, ModelTurns::new(1));
         let mut permits = admission.admit(3, later()).unwrap();
         admission.wait_to_decode(&mut permits[0]).await;
         admission.wait_to_decode(&mut permits[1]).await;
@@ -173,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_request_that_can_never_fit_is_not_told_to_come_back() {
-        let admission = Admission::new(4, 2, LONG);
+        let admission = Admission::new(4, 2, LONG, ModelTurns::new(1));
         assert!(matches!(admission.admit(5, later()), Err(InferenceError::TooMany { images: 5, capacity: 4 })));
     }
 

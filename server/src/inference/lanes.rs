@@ -24,7 +24,7 @@ pub enum RunProfile {
     Throughput,
 }
 
-/// Whether an image is the only one in the server.
+/// Whether an image is the only one in the server, from its arrival on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Company {
     Alone,

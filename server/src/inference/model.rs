@@ -181,7 +181,7 @@ impl Model {
         let ModelStarter { options, turns, .. } = starter.clone();
         // While a batch runs, the next one is decoded, and the decoders go on.
         let decoded = 2 * options.max_batch + options.decoders;
-        let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait));
+        let admission = Arc::new(Admission::new(options.queue, decoded, options.max_wait, turns.clone()));
         let (metrics, answers, max_batch) = (options.metrics, options.answers.of_model(), options.max_batch);
         let (starter, tested) = (starter.clone(), admission.clone());
         let opened = spawn_blocking(move || starter.open_engines(stored, tested.throughput()));

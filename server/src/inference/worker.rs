@@ -80,6 +80,7 @@ impl Worker {
 
     /// Takes this image and others that wait, up to the largest batch, and an engine for them.
     fn begin(&mut self, first: QueuedImage, turn: ModelTurn) -> Option<Run> {
+        let company = first.permit.company();
         let mut batch: Vec<DequeuedImage> = DequeuedImage::take(first).into_iter().collect();
         while batch.len() < self.max_batch
             && let Ok(entry) = self.entries.try_recv()
@@ -89,7 +90,8 @@ impl Worker {
         if batch.is_empty() {
             return None;
         }
-        let is_alone = self.admission.waiting() == 0 && self.turns.taken() <= 1;
+        // Clients that send one image after another come as often as not in the moment when none of the others has one here.
+        let is_alone = company == Company::Alone && self.admission.waiting() == 0 && self.turns.taken() <= 1;
         let engine = self.lanes.take(if is_alone { Company::Alone } else { Company::Others })?;
         let (classes, metrics, failure) = (self.classes, self.metrics.clone(), self.failure.clone());
         Some(Run { engine, batch, turn, classes, metrics, failure, started: Instant::now() })
@@ -132,7 +134,7 @@ mod tests {
     fn worker(images: usize, watch: &Arc<Mutex<EngineRecord>>) -> (Worker, Vec<Reply>) {
         let network = colors();
         let input = network.spec.preprocess.apply(&bmp(RED), &Limits::default()).unwrap();
-        let admission = Arc::new(Admission::new(images, images, HOUR));
+        let admission = Arc::new(Admission::new(images, images, HOUR, ModelTurns::new(1)));
         let (queue, entries) = unbounded_channel();
         let entry = |permit| {
             let (reply, answer) = oneshot::channel();
