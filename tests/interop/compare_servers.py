@@ -5,8 +5,9 @@
 
 A MODEL is an ONNX file, prepared for as torchvision's, or the name of a model in the data folder: the others run the file that `graft
 export` writes of it. Of a stored model with variants graft is measured twice, in `f32` as the others and with its own choice.
-`rival_servers.py` says how the others work; they need onnxruntime, numpy and pillow, and `pip install fastapi "uvicorn[standard]" litserve
-python-multipart nvidia-pytriton`. The servers of a network run side by side and take turns in every round; requests a second, the median latency, and the
+graft takes the ONNX Runtime that `ORT_DYLIB_PATH` names, or one that it finds. `rival_servers.py` says how the others work; they need
+onnxruntime, numpy and pillow, and `pip install fastapi "uvicorn[standard]" litserve python-multipart nvidia-pytriton`.
+The servers of a network run side by side and take turns in every round; requests a second, the median latency, and the
 processor time of the server's processes for each answer are medians of the rounds. Clients share the processors with the server. A
 server whose best class is another one than graft's in `f32` is named below the table.
 """
@@ -18,6 +19,7 @@ import http.client
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import statistics
@@ -35,6 +37,8 @@ import server_chart
 from rival_servers import CLASSIFIER, RIVALS, Request, Rival, raw, write
 
 READY_SECONDS = 60
+# The others refuse nothing, however long their queues are.
+PATIENT = ["--max-queue-ms", "600000"]
 
 
 @dataclass
@@ -195,8 +199,9 @@ def network(options: argparse.Namespace, model: str, folder: Path) -> Network:
     exported = folder / f"{model}.onnx"
     command = [graft, "export", "--model", model, "--out", str(exported), "--data-dir", str(options.data_dir)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    has_variants = any((options.data_dir / "models" / model).glob("*/variants/*.onnx"))
-    return Network(model, exported, "bytes", options.data_dir, has_variants)
+    # Alone, as the others have it: other models of the folder would be loaded while this one is measured.
+    stored = Path(shutil.copytree(options.data_dir / "models" / model, folder / "data" / "models" / model))
+    return Network(model, exported, "bytes", folder / "data", any(stored.glob("*/variants/*.onnx")))
 
 
 def contestants(options: argparse.Namespace, tested: Network, folder: Path) -> Iterator[tuple[Rival, int]]:
@@ -211,9 +216,9 @@ def contestants(options: argparse.Namespace, tested: Network, folder: Path) -> I
             yield rival, port
             continue
         name = "model" if tested.pixels == "normalized" else tested.name
-        serve = [str(options.graft.resolve()), "serve", "--data-dir", str(tested.data), "--log", "error", "--no-starter"]
+        serve = [str(options.graft.resolve()), "serve", "--data-dir", str(tested.data), "--log", "error", "--no-starter", "--engine", "ort", *PATIENT]
         request = raw(image, f"/classify/bytes?model={name}")
-        yield Rival("graft, f32", [*serve, "--port", str(port), "--max-accuracy-drop", "-1"], request), port
+        yield Rival("graft, f32", [*serve, "--port", str(port), "--max-accuracy-drop", "-100"], request), port
         if tested.has_variants:
             port = free_port()
             yield Rival("graft, its own choice", [*serve, "--port", str(port)], request), port
