@@ -4,6 +4,7 @@ use models::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
+use crate::backend::cpu::kernels::simd::arch;
 
 /// The layers that become the classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -119,7 +120,7 @@ impl LinearHead {
     }
 }
 
-/// `(x - mean) / deviation` for each feature.
+/// `(x - mean) / deviation` for each feature, or `x - mean` alone.
 pub(super) struct Standardization {
     mean: Vec<f32>,
     deviation: Vec<f32>,
@@ -128,32 +129,32 @@ pub(super) struct Standardization {
 impl Standardization {
     /// Measured over the training images. A feature that never varies keeps its scale.
     pub(super) fn of(table: &LabeledFeatures) -> Self {
-        let n = table.classes.len();
-        let width = table.width();
-        let moment = |power: i32, mean: &[f64]| -> Vec<f64> {
-            let mut sums = vec![0.0; width];
-            for row in table.features.chunks(width.max(1)) {
-                for ((sum, &x), mean) in sums.iter_mut().zip(row).zip(mean) {
-                    *sum += (f64::from(x) - mean).powi(power) / n as f64;
-                }
-            }
-            sums
-        };
-        let mean = moment(1, &vec![0.0; width]);
-        let deviations = moment(2, &mean).into_iter().map(|variance| variance.sqrt() as f32);
+        let mean = means(table, &vec![0.0; table.width()], |x| x);
+        let variances = means(table, &mean, |x| x * x);
+        let deviations = variances.into_iter().map(|variance| variance.sqrt() as f32);
         Self {
             mean: mean.iter().map(|&mean| mean as f32).collect(),
             deviation: deviations.map(|sigma| if sigma > 1e-6 { sigma } else { 1.0 }).collect(),
         }
     }
 
-    /// Standardized features, `[n, width]`.
-    pub(super) fn apply(&self, table: &LabeledFeatures) -> Vec<f32> {
-        let constants = self.mean.iter().zip(&self.deviation).cycle();
-        table.features.iter().zip(constants).map(|(x, (mean, sigma))| (x - mean) / sigma).collect()
+    /// `x - mean` for each feature.
+    pub(super) fn centering(table: &LabeledFeatures) -> Self {
+        let mean = means(table, &vec![0.0; table.width()], |x| x);
+        Self { mean: mean.iter().map(|&mean| mean as f32).collect(), deviation: vec![1.0; mean.len()] }
     }
 
-    /// The head on plain features that equals this head on standardized features.
+    /// Standardized features, `[n, width]`.
+    pub(super) fn apply(&self, table: &LabeledFeatures) -> Vec<f32> {
+        let mut features = Vec::with_capacity(table.features.len());
+        for row in table.features.chunks(self.mean.len().max(1)) {
+            features
+                .extend(row.iter().zip(&self.mean).zip(&self.deviation).map(|((x, mean), sigma)| (x - mean) / sigma));
+        }
+        features
+    }
+
+    /// The head on plain features that equals this head on those.
     pub(super) fn fold(&self, head: &LinearHead) -> LinearHead {
         let (weight, bias) = (head.weight.data(), head.bias.data());
         let width = self.mean.len();
@@ -165,4 +166,16 @@ impl Standardization {
         let shifted: Vec<f32> = shifted.collect();
         LinearHead { bias: Tensor::new([bias.len()], shifted), weight: Tensor::new([bias.len(), width], folded) }
     }
+}
+
+/// The mean of a term of each feature minus a number of its own.
+fn means(table: &LabeledFeatures, minus: &[f64], term: impl Fn(f64) -> f64) -> Vec<f64> {
+    let mut sums = vec![0.0; minus.len()];
+    arch().dispatch(|| {
+        for row in table.features.chunks(minus.len().max(1)) {
+            sums.iter_mut().zip(row).zip(minus).for_each(|((sum, &x), minus)| *sum += term(f64::from(x) - minus));
+        }
+    });
+    let n = table.classes.len().max(1) as f64;
+    sums.into_iter().map(|sum| sum / n).collect()
 }

@@ -7,10 +7,12 @@ use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 use super::design::Design;
+use super::preconditioner::{Hessian, Preconditioner};
+use super::solution::{Solution, dot};
 use super::targets::{Line, Losses};
 
 /// Steps whose changes of the gradient are remembered.
-const MEMORY: usize = 8;
+const MEMORY: usize = 5;
 /// Evaluations along a direction, at most.
 const EVALUATIONS: usize = 12;
 /// By how much of itself a loss may seem to rise because its terms are rounded.
@@ -25,15 +27,16 @@ pub(super) struct Logistic<'a> {
     pub(super) count: usize,
     /// The factor of `‖W‖²/2`.
     pub(super) penalty: f64,
-    /// The square of the gradient's length where all coefficients are zero, which no penalty changes.
-    pub(super) scale: &'a OnceCell<f64>,
+    /// That of the design, which no penalty changes.
+    pub(super) preconditioner: &'a OnceCell<Preconditioner>,
 }
 
 /// When a search is over.
 #[derive(Clone, Copy)]
 pub(super) struct Stopping {
-    /// The length of the gradient relative to that of coefficients that are all zero.
-    pub(super) gradient: f64,
+    /// `gᵀH⁻¹g` of the gradient, twice what the mean loss can still fall as far as the search knows the Hessian. The length of the gradient
+    /// would say less: it is short as soon as the few directions are right in which features vary much.
+    pub(super) fall: f64,
     /// Steps, at most.
     pub(super) steps: usize,
 }
@@ -43,41 +46,6 @@ pub(super) struct Search {
     /// Without them it begins at zero.
     pub(super) start: Option<Solution>,
     pub(super) stopping: Stopping,
-}
-
-/// Coefficients with what they make of the rows.
-#[derive(Clone)]
-pub(super) struct Solution {
-    /// `[size, count]`, row-major.
-    pub(super) coefficients: Vec<f32>,
-    /// `[n, count]` without the biases: the design times the coefficients.
-    logits: Vec<f32>,
-    pub(super) bias: Vec<f32>,
-}
-
-impl Solution {
-    fn zero(design: &Design<'_>, count: usize) -> Self {
-        let zeros = |rows: usize| vec![0.0; rows * count];
-        Self { coefficients: zeros(design.size()), logits: zeros(design.rows()), bias: vec![0.0; count] }
-    }
-
-    fn add(&mut self, factor: f64, other: &Self) {
-        let factor = factor as f32;
-        for (sum, terms) in [
-            (&mut self.coefficients, &other.coefficients),
-            (&mut self.logits, &other.logits),
-            (&mut self.bias, &other.bias),
-        ] {
-            sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += factor * term);
-        }
-    }
-
-    fn scale(&mut self, factor: f64) {
-        let factor = factor as f32;
-        for numbers in [&mut self.coefficients, &mut self.logits, &mut self.bias] {
-            numbers.iter_mut().for_each(|number| *number *= factor);
-        }
-    }
 }
 
 /// A change of the solution with the change of the gradient that it made.
@@ -115,18 +83,21 @@ struct Evaluated {
 impl Logistic<'_> {
     /// The coefficients of the least loss.
     pub(super) fn minimize(&self, Search { start, stopping }: Search) -> Solution {
-        let mut state = self.state(start.unwrap_or_else(|| Solution::zero(self.design, self.count)));
-        let zero = || self.state(Solution::zero(self.design, self.count)).gradient;
-        let least = stopping.gradient.powi(2) * self.scale.get_or_init(|| self.square(&zero()));
+        let mut state = self.state(start.unwrap_or_else(|| self.zero()));
         let mut memory: VecDeque<Pair> = VecDeque::new();
         for _ in 0..stopping.steps {
-            if self.square(&state.gradient) <= least {
+            let mut step = self.direction(&state.gradient, &memory);
+            let mut slope = self.dot(&state.gradient, &step);
+            if slope >= 0.0 {
+                // Rounding has made it one that does not go down. Without what is remembered it does.
+                memory.clear();
+                step = self.direction(&state.gradient, &memory);
+                slope = self.dot(&state.gradient, &step);
+            }
+            if -slope <= stopping.fall {
                 break;
             }
-            let direction = self.direction(&state.gradient, &memory);
-            let first = if memory.is_empty() { None } else { Some(1.0) };
-            let Some(length) = self.line_search(&mut state, &direction, first) else { break };
-            let mut step = direction;
+            let Some(length) = self.line_search(&mut state, &step, slope) else { break };
             step.scale(length);
             state.at.add(1.0, &step);
             let mut change = self.gradient(&state.at, &state.scores);
@@ -144,10 +115,14 @@ impl Logistic<'_> {
         state.at
     }
 
+    fn zero(&self) -> Solution {
+        Solution::zero([self.design.size(), self.design.rows()], self.count)
+    }
+
     /// The state at a point.
     fn state(&self, at: Solution) -> State {
         let mut scores = vec![0.0; at.logits.len()];
-        let nowhere = Solution::zero(self.design, self.count);
+        let nowhere = self.zero();
         let loss = self.evaluate(&self.ray(&at, &nowhere), 0.0, &mut scores).loss;
         let gradient = self.gradient(&at, &scores);
         State { at, scores, loss, gradient }
@@ -164,10 +139,7 @@ impl Logistic<'_> {
 
     /// The product without the biases, which no penalty is on.
     fn weights(&self, a: &Solution, b: &Solution) -> f64 {
-        match self.design {
-            Design::Features(_) => dot(&a.coefficients, &b.coefficients),
-            Design::Products(_) => dot(&a.coefficients, &b.logits),
-        }
+        dot(&a.coefficients, self.design.dual(b))
     }
 
     /// The gradient where the rows have these scores.
@@ -184,7 +156,7 @@ impl Logistic<'_> {
         Solution { coefficients, logits, bias }
     }
 
-    /// Minus the gradient, by what the last steps tell of the curvature.
+    /// Minus the gradient divided by the Hessian: roughly, and by what the last steps tell of it.
     fn direction(&self, gradient: &Solution, memory: &VecDeque<Pair>) -> Solution {
         let mut direction = gradient.clone();
         let mut factors = Vec::with_capacity(memory.len());
@@ -193,9 +165,9 @@ impl Logistic<'_> {
             direction.add(-factor, change);
             factors.push(factor);
         }
-        if let Some(last) = memory.back() {
-            direction.scale(last.curvature / self.square(&last.change));
-        }
+        let hessian = Hessian { curvatures: self.losses.curvatures(), penalty: self.penalty };
+        let preconditioner = self.preconditioner.get_or_init(|| Preconditioner::new(self.design));
+        direction = preconditioner.divide(self.design, &direction, &hessian);
         for (Pair { step, change, curvature }, factor) in memory.iter().zip(factors.into_iter().rev()) {
             let back = self.dot(change, &direction) / curvature;
             direction.add(factor - back, step);
@@ -204,18 +176,14 @@ impl Logistic<'_> {
         direction
     }
 
-    /// How far to go: to where the slope is at most half of what it was, by Newton's method in one variable. Logits are
+    /// How far to go from a place with this slope: to where the slope is at most half of what it was, by Newton's method in one variable. Logits are
     /// linear in the coefficients, so no product with the design is needed. The scores and the loss become those of that place.
     /// `None` where the loss does not fall.
-    fn line_search(&self, state: &mut State, direction: &Solution, first: Option<f64>) -> Option<f64> {
-        let State { at, scores, loss, gradient } = state;
+    fn line_search(&self, state: &mut State, direction: &Solution, start: f64) -> Option<f64> {
+        let State { at, scores, loss, .. } = state;
         let ray = self.ray(at, direction);
         let mut evaluate = |length: f64| self.evaluate(&ray, length, scores);
-        let start = self.dot(gradient, direction);
-        if start >= 0.0 {
-            return None;
-        }
-        let mut length = first.unwrap_or_else(|| -start / evaluate(0.0).curvature);
+        let mut length = 1.0;
         let (mut low, mut high) = (0.0, f64::INFINITY);
         let highest = *loss + ROUNDING * loss.abs();
         for _ in 0..EVALUATIONS {
@@ -267,18 +235,4 @@ impl Logistic<'_> {
             curvature: sums.curvature / n + along,
         }
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    // Partial sums keep f32's rounding small and let the loop be vectorized.
-    let partial = |(a, b): (&[f32], &[f32])| -> f64 {
-        let mut sums = [0.0_f32; 16];
-        let (a, b) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-        for (a, b) in a.0.iter().zip(b.0) {
-            sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
-        }
-        let rest: f32 = a.1.iter().zip(b.1).map(|(a, b)| a * b).sum();
-        f64::from(sums.iter().sum::<f32>() + rest)
-    };
-    a.chunks(512).zip(b.chunks(512)).map(partial).sum()
 }

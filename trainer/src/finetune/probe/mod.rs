@@ -5,11 +5,14 @@
 
 pub(super) mod article;
 mod design;
+mod eigen;
 mod exponential;
 mod logistic;
+mod preconditioner;
 mod rows;
 mod search;
 mod sgd;
+mod solution;
 mod targets;
 mod transform;
 

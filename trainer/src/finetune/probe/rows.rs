@@ -6,11 +6,14 @@ use std::cell::OnceCell;
 use models::Tensor;
 use models::ops::Shape;
 
-use super::design::{Design, product};
-use super::logistic::{Logistic, Search, Solution};
+use super::design::{Design, pairwise_products, product};
+use super::logistic::{Logistic, Search};
+use super::preconditioner::Preconditioner;
+use super::solution::{Solution, dot};
 use super::targets::{Losses, Targets};
 use super::transform::{FeatureScaling, FeatureTransform};
 use crate::backend::cpu::kernels::matmul::Matrix;
+use crate::backend::cpu::kernels::narrow::narrow_product;
 use crate::data::LabelSets;
 use crate::finetune::head::{LabeledFeatures, LinearHead, Standardization};
 
@@ -42,11 +45,11 @@ impl SearchTask<'_> {
 
 /// Rows of features as a head takes them.
 pub(super) struct TransformedRows {
-    /// `[n, width]`, standardized if the transform says so.
+    /// `[n, width]`, standardized or centered.
     features: Vec<f32>,
     classes: Vec<usize>,
     width: usize,
-    scale: Option<Standardization>,
+    scale: Standardization,
     /// The products of all pairs of rows, `[n, n]`, where there are more features than rows.
     products: Option<Vec<f32>>,
     /// The mean square of a row's length.
@@ -64,16 +67,20 @@ impl TransformedRows {
         };
         let features = transform.apply(task.shape, &table.features);
         let table = LabeledFeatures { features, classes: table.classes.clone() };
-        let standardized = transform.scaling == FeatureScaling::Standardized;
-        let scale = standardized.then(|| Standardization::of(&table));
-        let features = match &scale {
-            Some(scale) => scale.apply(&table),
-            None => table.features,
+        let n = table.classes.len();
+        let scale = match transform.scaling {
+            FeatureScaling::Standardized => Standardization::of(&table),
+            // Biases make up for it, and the preconditioner knows of no direction that all rows share.
+            FeatureScaling::UnitLength => Standardization::centering(&table),
         };
-        let (n, width) = (table.classes.len(), transform.pooling.width(task.shape));
-        let matrix = Matrix::new(&features, n, width);
-        let products = (width > n).then(|| product(matrix, matrix.transposed()));
-        let square = features.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / n.max(1) as f64;
+        let features = scale.apply(&table);
+        // That of unit vectors is 1, centered or not: it is what a strength is relative to.
+        let square = match transform.scaling {
+            FeatureScaling::Standardized => dot(&features, &features) / n.max(1) as f64,
+            FeatureScaling::UnitLength => dot(&table.features, &table.features) / n.max(1) as f64,
+        };
+        let width = transform.pooling.width(task.shape);
+        let products = (width > n).then(|| pairwise_products(Matrix::new(&features, n, width)));
         let images = rows.map_or(n / task.views, <[usize]>::len);
         Self { features, classes: table.classes, width, scale, products, square, images }
     }
@@ -82,28 +89,24 @@ impl TransformedRows {
     pub(super) fn all(&self, task: &SearchTask<'_>) -> RowSubset<'_> {
         let matrix = Cow::Borrowed(self.products.as_ref().unwrap_or(&self.features).as_slice());
         let (rows, losses) = ((0..self.classes.len()).collect(), task.losses(&self.classes));
-        RowSubset { table: self, rows, images: self.images, matrix, losses, scale: OnceCell::new() }
+        let images = self.images;
+        RowSubset { table: self, images, rows, matrix, losses, preconditioner: OnceCell::new() }
     }
 
     /// These rows alone.
     pub(super) fn subset(&self, task: &SearchTask<'_>, rows: Vec<usize>) -> RowSubset<'_> {
         let matrix = Cow::Owned(self.matrix(&rows, &rows));
         let (images, losses) = (rows.len(), task.losses(&self.classes_of(&rows)));
-        RowSubset { table: self, images, rows, matrix, losses, scale: OnceCell::new() }
+        RowSubset { table: self, images, rows, matrix, losses, preconditioner: OnceCell::new() }
     }
 
     pub(super) fn classes_of(&self, rows: &[usize]) -> Vec<usize> {
         rows.iter().map(|&row| self.classes[row]).collect()
     }
 
-    /// Logits `[n, classes]` of these rows by coefficients that were fitted on others.
-    pub(super) fn logits(&self, rows: &[usize], fitted: &RowSubset<'_>, solution: &Solution) -> Vec<f32> {
-        let classes = solution.bias.len();
-        let matrix = self.matrix(rows, &fitted.rows);
-        let coefficients = Matrix::new(&solution.coefficients, fitted.size(), classes);
-        let mut logits = product(Matrix::new(&matrix, rows.len(), fitted.size()), coefficients);
-        logits.iter_mut().zip(solution.bias.iter().cycle()).for_each(|(logit, bias)| *logit += bias);
-        logits
+    /// What coefficients that are fitted on some rows are multiplied by for the logits of others.
+    pub(super) fn others(&self, rows: &[usize], fitted: &RowSubset<'_>) -> Vec<f32> {
+        self.matrix(rows, &fitted.rows)
     }
 
     /// The head that makes the same logits of the features before they are standardized.
@@ -116,22 +119,20 @@ impl TransformedRows {
         };
         let bias = Tensor::new([classes], solution.bias.clone());
         let head = LinearHead { weight: Tensor::new([classes, self.width], weight), bias };
-        match &self.scale {
-            Some(scale) => scale.fold(&head),
-            None => head,
-        }
+        self.scale.fold(&head)
     }
 
     /// The features of these rows, or their products with those.
     fn matrix(&self, rows: &[usize], columns: &[usize]) -> Vec<f32> {
-        let row = |numbers: &'_ [f32], row: usize, width: usize| numbers[row * width..(row + 1) * width].to_vec();
-        match &self.products {
-            Some(products) => {
-                let n = self.classes.len();
-                rows.iter().flat_map(|&row| columns.iter().map(move |&column| products[row * n + column])).collect()
-            }
-            None => rows.iter().flat_map(|&at| row(&self.features, at, self.width)).collect(),
+        let Some(products) = &self.products else {
+            return rows.iter().flat_map(|&row| &self.features[row * self.width..][..self.width]).copied().collect();
+        };
+        let mut matrix = Vec::with_capacity(rows.len() * columns.len());
+        for &row in rows {
+            let row = &products[row * self.classes.len()..][..self.classes.len()];
+            matrix.extend(columns.iter().map(|&column| row[column]));
         }
+        matrix
     }
 }
 
@@ -144,7 +145,7 @@ pub(super) struct RowSubset<'a> {
     /// Their features, or their products with each other.
     matrix: Cow<'a, [f32]>,
     losses: Losses,
-    scale: OnceCell<f64>,
+    preconditioner: OnceCell<Preconditioner>,
 }
 
 impl RowSubset<'_> {
@@ -160,9 +161,17 @@ impl RowSubset<'_> {
             losses: &self.losses,
             count: task.classes,
             penalty: self.table.square / (strength * self.images as f64),
-            scale: &self.scale,
+            preconditioner: &self.preconditioner,
         };
         problem.minimize(search)
+    }
+
+    /// Logits `[n, classes]` of others by coefficients that are fitted on these rows.
+    pub(super) fn logits(&self, others: &[f32], solution: &Solution) -> Vec<f32> {
+        let matrix = Matrix::new(others, others.len() / self.size().max(1), self.size());
+        let mut logits = narrow_product(matrix, &solution.coefficients, solution.bias.len());
+        logits.iter_mut().zip(solution.bias.iter().cycle()).for_each(|(logit, bias)| *logit += bias);
+        logits
     }
 
     /// How many coefficients a class has.

@@ -7,8 +7,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::logistic::{Search, Solution, Stopping};
+use super::logistic::{Search, Stopping};
 use super::rows::{RowSubset, SearchTask, TransformedRows};
+use super::solution::Solution;
 use super::transform::FeatureTransform;
 use crate::data::folds;
 use crate::events::{Observer, Phase};
@@ -33,8 +34,8 @@ const HEAT: usize = 2;
 /// A transform is clearly worse if its errors exceed the best one's by so many standard errors of their difference.
 const CLEARLY: f64 = 1.0;
 
-const CHOOSING: Stopping = Stopping { gradient: 5e-3, steps: 40 };
-const FINAL: Stopping = Stopping { gradient: 1e-3, steps: 500 };
+const CHOOSING: Stopping = Stopping { fall: 3e-5, steps: 100 };
+const FINAL: Stopping = Stopping { fall: 1e-6, steps: 500 };
 
 /// A transform with the strength that suits it best.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -161,7 +162,8 @@ impl Folds {
     /// The rows of a part, and those that are trained on while it is left out.
     fn fold<'a>(&self, task: &'a SearchTask<'a>, rows: &'a TransformedRows, part: usize) -> Fold<'a> {
         let (held_out, training) = (0..self.images.len()).partition(|&row: &usize| self.parts[row] == part);
-        Fold { task, rows, subset: rows.subset(task, training), held_out }
+        let subset = rows.subset(task, training);
+        Fold { task, others: rows.others(&held_out, &subset), subset, held_out }
     }
 
     /// The rows of the first parts.
@@ -202,7 +204,8 @@ impl Trial {
         rank(other).total_cmp(&rank(self)).then(self.best.loss.total_cmp(&other.best.loss))
     }
 
-    /// Leaves out so many parts: each strength from the last one's coefficients, until the head no longer gets better.
+    /// Leaves out so many parts: each strength from the last one's coefficients, until the head no longer gets better. Strengths
+    /// well below the best one of the parts before are not tried again.
     fn advance(&mut self, task: &SearchTask<'_>, folds: &Folds, parts: usize) {
         // The plain views alone: the others cost as much again and choose the same.
         let rows = TransformedRows::new(task, self.best.transform, Some(&folds.images));
@@ -213,8 +216,10 @@ impl Trial {
         let earlier = folds.rows_below(before);
         let known = std::mem::take(&mut self.tried);
         let mut worse = 0;
+        let best = STRENGTHS.iter().position(|&strength| before > 0 && strength == self.best.strength);
+        let begin = best.map_or(0, |best| best.saturating_sub(1));
         self.best.loss = f64::INFINITY;
-        for (number, strength) in STRENGTHS.into_iter().enumerate() {
+        for (number, strength) in STRENGTHS.into_iter().enumerate().skip(begin) {
             let mut all = vec![0.0; folds.images.len() * task.classes];
             let tried = known.get(number);
             for (&row, logits) in earlier.iter().zip(tried.into_iter().flat_map(|tried| tried.chunks(task.classes))) {
@@ -266,18 +271,19 @@ impl Trial {
 /// The rows that are trained on while others are left out.
 struct Fold<'a> {
     task: &'a SearchTask<'a>,
-    rows: &'a TransformedRows,
     subset: RowSubset<'a>,
     held_out: Vec<usize>,
+    /// What makes their logits.
+    others: Vec<f32>,
 }
 
 impl Fold<'_> {
     /// Writes the logits of the rows that are left out into those of all rows, `[n, classes]`.
     fn predict(&self, strength: f64, search: Search, logits: &mut [f32]) -> Solution {
-        let Self { task, rows, subset, .. } = self;
+        let Self { task, subset, held_out, others } = self;
         let solution = subset.minimize(task, strength, search);
-        let predicted = rows.logits(&self.held_out, subset, &solution);
-        for (&row, predicted) in self.held_out.iter().zip(predicted.chunks(task.classes)) {
+        let predicted = subset.logits(others, &solution);
+        for (&row, predicted) in held_out.iter().zip(predicted.chunks(task.classes)) {
             logits[row * task.classes..][..task.classes].copy_from_slice(predicted);
         }
         solution

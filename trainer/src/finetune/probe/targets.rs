@@ -25,6 +25,7 @@ pub(super) struct Losses {
     /// `[n, classes]`: the share of each class in each row, smoothed.
     targets: Vec<f32>,
     classes: usize,
+    curvatures: Vec<f64>,
 }
 
 enum LossKind {
@@ -76,11 +77,44 @@ impl Targets<'_> {
             Some(sets) => (LossKind::Independent(weights.map(<[f32]>::to_vec)), sets.targets(numbers), smoothing / 2.0),
         };
         targets.iter_mut().for_each(|target| *target = (1.0 - smoothing) * *target + spread);
-        Losses { kind, targets, classes }
+        let curvatures = curvatures(&kind, &targets, classes);
+        Losses { kind, targets, classes, curvatures }
     }
 }
 
+/// The least curvature of a class, relative to the mean: some classes have no image.
+const LEAST: f64 = 0.1;
+
+/// The mean second derivative of the loss by the logit of each class, for a head that knows of the classes how frequent they are,
+/// and no more.
+fn curvatures(kind: &LossKind, targets: &[f32], classes: usize) -> Vec<f64> {
+    let n = (targets.len() / classes.max(1)).max(1) as f64;
+    let mut shares = vec![0.0; classes];
+    for (row, targets) in targets.chunks(classes.max(1)).enumerate() {
+        let weight = if let LossKind::Exclusive(weights) = kind { f64::from(weights[row]) } else { 1.0 };
+        shares.iter_mut().zip(targets).for_each(|(share, &target)| *share += weight * f64::from(target) / n);
+    }
+    let curvature = |(class, share): (usize, &f64)| match kind {
+        // Logits of all classes rise and fall together without a change, so that the others share what is left.
+        LossKind::Exclusive(_) => share * (1.0 - share) * classes as f64 / (classes as f64 - 1.0).max(1.0),
+        LossKind::Independent(weights) => {
+            let there = share * weights.as_ref().map_or(1.0, |weights| f64::from(weights[class]));
+            there * (1.0 - share) / (there + 1.0 - share)
+        }
+    };
+    let mut curvatures: Vec<f64> = shares.iter().enumerate().map(curvature).collect();
+    // Where only one answer is there, none is curved.
+    let least = (LEAST * curvatures.iter().sum::<f64>() / classes.max(1) as f64).max(1e-6);
+    curvatures.iter_mut().for_each(|curvature| *curvature = curvature.max(least));
+    curvatures
+}
+
 impl Losses {
+    /// About the second derivative of the mean loss by a logit of each class.
+    pub(super) fn curvatures(&self) -> &[f64] {
+        &self.curvatures
+    }
+
     /// The sums at a point of a line. `scores` becomes the scores of the logits there, `[n, classes]`.
     pub(super) fn along(&self, line: &Line<'_>, scores: &mut [f32]) -> LineSums {
         let mut sums = LineSums::default();
@@ -193,4 +227,39 @@ fn sigmoid_row(sums: &mut LineSums, weights: Option<&[f32]>, row: LineRow<'_>, l
     sums.loss += loss + f64::from(product).ln();
     sums.slope += f64::from(slope);
     sums.curvature += f64::from(curvature);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn losses(numbers: &[usize], classes: usize, weights: Option<&[f32]>) -> Losses {
+        Targets { numbers, classes, sets: None, weights, smoothing: 0.0 }.losses()
+    }
+
+    #[test]
+    fn curvatures_are_those_of_a_head_that_knows_how_frequent_classes_are() {
+        // Two classes: p(1 - p) of the difference of their logits, half of which each takes.
+        assert_eq!(losses(&[0, 1], 2, None).curvatures(), [0.5, 0.5]);
+        // 1/3 · 2/3 · 3/2
+        let thirds = losses(&[0, 1, 2], 3, None);
+        assert!(thirds.curvatures().iter().all(|curvature| (curvature - 1.0 / 3.0).abs() < 1e-6));
+        // A class without an image counts as a tenth of the mean, (0.5 + 0.5 + 0) · 3/4 / 3.
+        let missing = losses(&[0, 1], 3, None);
+        let expected = [0.375, 0.375, 0.025];
+        assert!(
+            missing.curvatures().iter().zip(expected).all(|(curvature, expected)| (curvature - expected).abs() < 1e-9)
+        );
+
+        let (sets, numbers) = LabelSets::number(2, [vec![0, 1], vec![1], vec![1], vec![1]]);
+        let weights = [3.0, 1.0];
+        let targets =
+            Targets { numbers: &numbers, classes: 2, sets: Some(&sets), weights: Some(&weights), smoothing: 0.0 };
+        // Of one image in four that counts three times: 0.75 · 0.75 / 1.5. The other class is on all images.
+        let expected = [0.375, 0.01875];
+        let losses = targets.losses();
+        assert!(
+            losses.curvatures().iter().zip(expected).all(|(curvature, expected)| (curvature - expected).abs() < 1e-9)
+        );
+    }
 }

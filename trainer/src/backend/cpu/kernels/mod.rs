@@ -5,6 +5,7 @@ pub(crate) mod element;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;
 pub(crate) mod matmul;
+pub(crate) mod narrow;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod response;
