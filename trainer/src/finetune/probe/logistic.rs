@@ -176,9 +176,9 @@ impl Logistic<'_> {
         direction
     }
 
-    /// How far to go from a place with this slope: to where the slope is at most half of what it was, by Newton's method in one variable. Logits are
-    /// linear in the coefficients, so no product with the design is needed. The scores and the loss become those of that place.
-    /// `None` where the loss does not fall.
+    /// How far to go from a place with this slope: to where it is at most half as steep, by Newton's method in one variable. Logits
+    /// are linear in the coefficients, so no product with the design is needed. The scores and the loss become those of that
+    /// place. `None` where the loss does not fall.
     fn line_search(&self, state: &mut State, direction: &Solution, start: f64) -> Option<f64> {
         let State { at, scores, loss, .. } = state;
         let ray = self.ray(at, direction);

@@ -34,7 +34,7 @@ const HEAT: usize = 2;
 /// A transform is clearly worse if its errors exceed the best one's by so many standard errors of their difference.
 const CLEARLY: f64 = 1.0;
 
-const CHOOSING: Stopping = Stopping { fall: 3e-5, steps: 100 };
+const CHOOSING: Stopping = Stopping { fall: 1e-4, steps: 100 };
 const FINAL: Stopping = Stopping { fall: 1e-6, steps: 500 };
 
 /// A transform with the strength that suits it best.

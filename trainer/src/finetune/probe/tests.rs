@@ -15,8 +15,7 @@ use crate::events::Unobserved;
 use crate::finetune::FinetuneOptions;
 use crate::finetune::head::LabeledFeatures;
 
-/// Sums in f32, and a search that ends when the gradient is a millionth of what it began with. From products, and with the weakest
-/// penalty, rounding leaves a thousandth.
+/// Sums in f32. From products, and with the weakest penalty, rounding leaves a thousandth.
 const TOLERANCE: f64 = 2e-3;
 
 /// Written by trainer/reference/logistic.py.
