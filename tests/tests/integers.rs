@@ -14,8 +14,8 @@ use tests::library;
 const CHANNELS: usize = 16;
 const SIDE: usize = 8;
 
-/// Two convolutions and a linear layer whose weights are all 1, so that every product has the largest sum that there is: what all
-/// inputs of the last say. Behind rectifiers nothing is negative.
+/// Two convolutions and a linear layer whose weights are all 1. Of a white image every activation is the largest of its range, and
+/// every sum the largest that there can be.
 fn network() -> Network {
     let mut graph = GraphBuilder::new("input", Shape::image(3, SIDE, SIDE));
     let mut x = graph.push("first", Conv2d::new(3, CHANNELS, 1), &[graph.input()]).unwrap();
@@ -27,7 +27,7 @@ fn network() -> Network {
     let logits = graph.push("head", Linear::new(CHANNELS, 2), &[x]).unwrap();
     let graph = graph.finish(logits);
     let mut params = Params::default();
-    for (name, param) in graph.params() {
+    for (name, param) in graph.nodes().iter().flat_map(models::Node::params) {
         let number = if name.ends_with("bias") { 0.0 } else { 1.0 };
         params.insert(name, Tensor::new(param.shape.clone(), vec![number; param.shape.iter().product()]));
     }

@@ -155,11 +155,11 @@ fn a_range_holds_zero_exactly_and_the_largest_step_reaches_its_end() {
 #[test]
 fn a_bias_that_is_huge_beside_its_weights_still_fits_into_32_bits() {
     let input = ActivationScale { scale: 0.01, zero_point: 0 };
-    let scale = WeightScale::of(1e-9, 5.0, input);
+    let scale = WeightScale::of(WeightRange::Full, 1e-9, 5.0, input);
     let bias = scale.bias(5.0);
     assert!((f64::from(bias) * f64::from(scale.bias_scale) - 5.0).abs() < 1e-6, "{bias}");
     assert!(bias.abs() <= 1 << 30, "{bias}");
-    assert_eq!(WeightScale::of(0.0, 0.0, input).scale, 1.0, "a channel of zeros has some scale");
+    assert_eq!(WeightScale::of(WeightRange::Full, 0.0, 0.0, input).scale, 1.0, "a channel of zeros has some scale");
 }
 
 #[test]

@@ -15,8 +15,8 @@ use super::targets::{Line, Losses};
 const MEMORY: usize = 5;
 /// Evaluations along a direction, at most.
 const EVALUATIONS: usize = 12;
-/// By how much of itself a loss may seem to rise because its terms are rounded.
-const ROUNDING: f64 = 1e-8;
+/// By how much of itself a loss may seem to rise because its terms are rounded, to six parts in a hundred million.
+const ROUNDING: f64 = 1e-7;
 
 /// What is minimized.
 pub(super) struct Logistic<'a> {
@@ -87,17 +87,19 @@ impl Logistic<'_> {
         let mut memory: VecDeque<Pair> = VecDeque::new();
         for _ in 0..stopping.steps {
             let mut step = self.direction(&state.gradient, &memory);
-            let mut slope = self.dot(&state.gradient, &step);
-            if slope >= 0.0 {
-                // Rounding has made it one that does not go down. Without what is remembered it does.
-                memory.clear();
-                step = self.direction(&state.gradient, &memory);
-                slope = self.dot(&state.gradient, &step);
-            }
-            if -slope <= stopping.fall {
+            let slope = self.dot(&state.gradient, &step);
+            if (0.0..=stopping.fall).contains(&-slope) {
                 break;
             }
-            let Some(length) = self.line_search(&mut state, &step, slope) else { break };
+            let length = if slope < 0.0 { self.line_search(&mut state, &step, slope) } else { None };
+            let Some(length) = length else {
+                if memory.is_empty() {
+                    break;
+                }
+                // Rounding has made it a direction in which the loss does not fall. Without what is remembered it may.
+                memory.clear();
+                continue;
+            };
             step.scale(length);
             state.at.add(1.0, &step);
             let mut change = self.gradient(&state.at, &state.scores);
