@@ -218,6 +218,7 @@ def contestants(options: argparse.Namespace, tested: Network, folder: Path) -> I
         name = "model" if tested.pixels == "normalized" else tested.name
         serve = [str(options.graft.resolve()), "serve", "--data-dir", str(tested.data), "--log", "error", "--no-starter", "--engine", "ort", *PATIENT]
         request = raw(image, f"/classify/bytes?model={name}")
+        # No variant may answer in the place of `f32`, not even one that is better on a few test images.
         yield Rival("graft, f32", [*serve, "--port", str(port), "--max-accuracy-drop", "-100"], request), port
         if tested.has_variants:
             port = free_port()

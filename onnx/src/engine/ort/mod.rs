@@ -284,8 +284,8 @@ fn session_builder(runtime: &Runtime, optimization: GraphOptimizationLevel) -> o
     let builder =
         Session::builder(&runtime.environment)?.with_optimization_level(optimization)?.with_memory_pattern(false)?;
     let builder = builder.with_env_allocators()?.with_device_allocated_initializers()?;
-    // Kernels that saturate answer other classes (4 % of flowers by EfficientNet-Lite0), and ONNX Runtime takes slower exact ones
-    // only where it is told to, for weights that need them.
+    // Kernels that saturate cost 4 to 5 points of accuracy (docs/adr/0029-variants-of-a-version.md). ONNX Runtime takes exact ones,
+    // which are slower, only if told to, and only for weights that need them.
     if products_saturate() { Ok(builder.with_config_entry("session.x64quantprecision", "1")?) } else { Ok(builder) }
 }
 
