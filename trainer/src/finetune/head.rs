@@ -1,10 +1,10 @@
 //! A linear classifier, and the features that it is trained on.
 
 use models::Tensor;
+use models::vectorized;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
-use crate::backend::cpu::kernels::simd::arch;
 
 /// The layers that become the classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -171,7 +171,7 @@ impl Standardization {
 /// The mean of a term of each feature minus a number of its own.
 fn means(table: &LabeledFeatures, minus: &[f64], term: impl Fn(f64) -> f64) -> Vec<f64> {
     let mut sums = vec![0.0; minus.len()];
-    arch().dispatch(|| {
+    vectorized!({
         for row in table.features.chunks(minus.len().max(1)) {
             sums.iter_mut().zip(row).zip(minus).for_each(|((sum, &x), minus)| *sum += term(f64::from(x) - minus));
         }

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 
 use super::design::Design;
 use super::preconditioner::{Hessian, Preconditioner};
-use super::solution::{Solution, dot};
+use super::solution::Solution;
 use super::targets::{Line, Losses};
+use crate::backend::cpu::kernels::dot::dot;
 
 /// Steps whose changes of the gradient are remembered.
 const MEMORY: usize = 5;

@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::design::Design;
 use super::eigen::{eigen, orthonormalizing};
-use super::solution::{Solution, dot};
+use super::solution::Solution;
+use crate::backend::cpu::kernels::dot::dot;
 use crate::backend::cpu::kernels::matmul::Matrix;
 use crate::backend::cpu::kernels::narrow::narrow_product;
 

@@ -81,19 +81,26 @@ pub(super) fn search(task: &SearchTask<'_>, observer: &mut dyn Observer) -> Resu
     for (done, &transform) in task.transforms.iter().enumerate() {
         Progress { phase: Phase::Training, done, total }.report(observer)?;
         let mut trial = Trial::new(transform);
-        trial.advance(task, &folds, if task.transforms.len() == 1 { FOLDS } else { HEAT });
+        let parts = if task.transforms.len() == 1 { FOLDS } else { HEAT };
+        within_the_pool(|| trial.advance(task, &folds, parts));
         trials.push(trial);
     }
     let dropped = left_behind(&mut trials, task, &folds);
     for trial in trials.iter_mut().filter(|trial| trial.parts < FOLDS) {
         Progress { phase: Phase::Training, done: total - 2, total }.report(observer)?;
-        trial.advance(task, &folds, FOLDS);
+        within_the_pool(|| trial.advance(task, &folds, FOLDS));
     }
     trials.sort_by(Trial::order);
     let logits = trials.first_mut().map(|trial| std::mem::take(&mut trial.logits));
     let out_of_fold = logits.map(|logits| OutOfFold { images: folds.images, logits });
     let candidates = trials.iter().chain(&dropped).map(|trial| trial.best).collect();
     Ok(SearchResult { candidates, out_of_fold })
+}
+
+/// Works on a thread that shares its products with others at once. From elsewhere each of thousands of small products would be handed
+/// over, and waited for.
+fn within_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
 }
 
 /// Takes away the trials that are clearly worse than the best, and gives them, the best first.
@@ -118,24 +125,29 @@ fn left_behind(trials: &mut Vec<Trial>, task: &SearchTask<'_>, folds: &Folds) ->
 pub(super) fn out_of_fold(task: &SearchTask<'_>, candidate: &Candidate) -> OutOfFold {
     let folds = Folds::new(task, usize::MAX);
     let Candidate { transform, strength, .. } = *candidate;
-    let rows = TransformedRows::new(task, transform, Some(&folds.images));
-    let mut logits = vec![0.0; folds.images.len() * task.classes];
-    for part in 0..FOLDS {
-        let search = Search { start: None, stopping: CHOOSING };
-        folds.fold(task, &rows, part).predict(strength, search, &mut logits);
-    }
+    let logits = within_the_pool(|| {
+        let rows = TransformedRows::new(task, transform, Some(&folds.images));
+        let mut logits = vec![0.0; folds.images.len() * task.classes];
+        for part in 0..FOLDS {
+            let search = Search { start: None, stopping: CHOOSING };
+            folds.fold(task, &rows, part).predict(strength, search, &mut logits);
+        }
+        logits
+    });
     OutOfFold { images: folds.images, logits }
 }
 
 /// The head of this transform and strength on all training images.
 pub(super) fn fit(task: &SearchTask<'_>, transform: FeatureTransform, strength: Option<f64>) -> LinearHead {
     let strength = strength.unwrap_or(FALLBACK);
-    let rows = TransformedRows::new(task, transform, None);
-    let all = rows.all(task);
     let path = STRENGTHS.into_iter().filter(|&weaker| weaker < strength).map(|weaker| (weaker, CHOOSING));
-    let start =
-        path.fold(None, |start, (weaker, stopping)| Some(all.minimize(task, weaker, Search { start, stopping })));
-    rows.head(&all.minimize(task, strength, Search { start, stopping: FINAL }))
+    within_the_pool(|| {
+        let rows = TransformedRows::new(task, transform, None);
+        let all = rows.all(task);
+        let start =
+            path.fold(None, |start, (weaker, stopping)| Some(all.minimize(task, weaker, Search { start, stopping })));
+        rows.head(&all.minimize(task, strength, Search { start, stopping: FINAL }))
+    })
 }
 
 /// The images that choose, in parts.

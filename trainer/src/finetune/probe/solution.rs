@@ -1,6 +1,6 @@
 //! Coefficients, and their arithmetic.
 
-use crate::backend::cpu::kernels::simd::arch;
+use models::vectorized;
 
 /// Coefficients with what they make of the rows.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl Solution {
         let add = |sum: &mut [f32], terms: &[f32]| {
             sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += factor * term);
         };
-        arch().dispatch(|| {
+        vectorized!({
             add(&mut self.coefficients, &other.coefficients);
             add(&mut self.logits, &other.logits);
             add(&mut self.bias, &other.bias);
@@ -37,19 +37,4 @@ impl Solution {
             numbers.iter_mut().for_each(|number| *number *= factor);
         }
     }
-}
-
-/// The sum of the products.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    // Partial sums keep f32's rounding small and let the loop be vectorized.
-    let partial = |(a, b): (&[f32], &[f32])| -> f64 {
-        let mut sums = [0.0_f32; 16];
-        let (a, b) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-        for (a, b) in a.0.iter().zip(b.0) {
-            sums.iter_mut().zip(a).zip(b).for_each(|((sum, a), b)| *sum += a * b);
-        }
-        let rest: f32 = a.1.iter().zip(b.1).map(|(a, b)| a * b).sum();
-        f64::from(sums.iter().sum::<f32>() + rest)
-    };
-    arch().dispatch(|| a.chunks(512).zip(b.chunks(512)).map(partial).sum())
 }

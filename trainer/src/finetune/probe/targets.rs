@@ -1,7 +1,8 @@
 //! What logits should say, and how far they are from it.
 
+use models::vectorized;
+
 use super::exponential::exp;
-use crate::backend::cpu::kernels::simd::arch;
 use crate::data::LabelSets;
 
 /// What the rows of a regression show.
@@ -120,7 +121,7 @@ impl Losses {
         let mut sums = LineSums::default();
         let mut steps = vec![0.0; self.classes];
         let classes = self.classes;
-        arch().dispatch(|| {
+        vectorized!({
             let rows = scores.chunks_mut(classes).zip(line.base.chunks(classes)).zip(line.step.chunks(classes));
             for (row, ((scores, base), step)) in rows.enumerate() {
                 let targets = &self.targets[row * classes..][..classes];
@@ -142,9 +143,9 @@ impl Losses {
     /// The derivatives of the sum of the losses by the logits whose scores these are.
     pub(super) fn residuals(&self, scores: &[f32], factor: f32) -> Vec<f32> {
         let mut residuals = scores.to_vec();
-        let rows = residuals.chunks_mut(self.classes).zip(self.targets.chunks(self.classes)).enumerate();
-        arch().dispatch(|| {
-            for (row, (residuals, targets)) in rows {
+        vectorized!({
+            let rows = residuals.chunks_mut(self.classes).zip(self.targets.chunks(self.classes));
+            for (row, (residuals, targets)) in rows.enumerate() {
                 match &self.kind {
                     LossKind::Exclusive(weights) => {
                         let factor = factor * weights[row];

@@ -1,6 +1,7 @@
 //! The arithmetic that the executor spends its time in, on plain slices. Images are `[n, h, w, c]`.
 
 pub(crate) mod conv;
+pub(crate) mod dot;
 pub(crate) mod element;
 pub(crate) mod elementwise;
 pub(crate) mod epilogue;

@@ -6,11 +6,14 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::dot::dot;
 use super::matmul::{MatmulMode, Matrix, matmul};
 use super::simd::{arch, lanes};
 
 /// From here on the columns are not few.
 const COLUMNS: usize = 96;
+/// Columns beyond whole registers that are cheaper one by one than in a register that they hardly fill.
+const LONE: usize = 2;
 /// Registers of columns that a tile holds.
 const REGISTERS: usize = 3;
 /// Rows of the narrow matrix that stay in the cache while the rows of the other one pass.
@@ -23,13 +26,16 @@ const SMALL: usize = 1 << 20;
 /// `a · b`, row-major; `b` is `[a.columns, count]`, row-major. How it is divided among threads does not change the result.
 pub(crate) fn narrow_product(a: Matrix<'_>, b: &[f32], count: usize) -> Vec<f32> {
     assert_eq!(b.len(), a.columns * count, "the right side of a product");
+    if b.is_empty() {
+        return vec![0.0; a.rows * count];
+    }
     if count > COLUMNS {
         let mut out = vec![0.0; a.rows * count];
         matmul(a, Matrix::new(b, a.columns, count), &mut out, MatmulMode::Overwrite);
         return out;
     }
-    let padded = count.next_multiple_of(lanes());
-    let panels = Panels::new(b, count, padded);
+    let panels = Panels::new(b, count);
+    let padded = panels.padded();
     let mut out = vec![0.0; a.rows * padded];
     let job = |(band, out): (usize, &mut [f32])| {
         let rows = band * ROWS..(band * ROWS + ROWS).min(a.rows);
@@ -50,27 +56,38 @@ pub(crate) fn narrow_product(a: Matrix<'_>, b: &[f32], count: usize) -> Vec<f32>
     out
 }
 
-/// The narrow matrix in groups of columns, each filled up with zeros to whole registers.
+/// The narrow matrix in groups of columns, each filled up with zeros to whole registers, and columns by themselves.
 struct Panels {
     numbers: Vec<f32>,
     depth: usize,
-    /// All columns.
-    padded: usize,
+    /// The columns in registers.
+    wide: usize,
+    /// `[columns, depth]` of the others.
+    lone: Vec<f32>,
 }
 
 impl Panels {
-    fn new(b: &[f32], count: usize, padded: usize) -> Self {
-        let depth = b.len() / count.max(1);
-        let mut numbers = Vec::with_capacity(depth * padded);
-        for first in (0..padded).step_by(REGISTERS * lanes()) {
-            let width = (padded - first).min(REGISTERS * lanes());
-            let own = width.min(count.saturating_sub(first));
-            for row in b.chunks(count.max(1)) {
-                numbers.extend_from_slice(&row[first..first + own]);
-                numbers.resize(numbers.len() + width - own, 0.0);
+    fn new(b: &[f32], count: usize) -> Self {
+        let depth = b.len() / count;
+        let lone = if count % lanes() <= LONE { count % lanes() } else { 0 };
+        let own = count - lone;
+        let wide = own.next_multiple_of(lanes());
+        let mut numbers = Vec::with_capacity(depth * wide);
+        for first in (0..wide).step_by(REGISTERS * lanes()) {
+            let width = (wide - first).min(REGISTERS * lanes());
+            let filled = width.min(own - first);
+            for row in b.chunks(count) {
+                numbers.extend_from_slice(&row[first..first + filled]);
+                numbers.resize(numbers.len() + width - filled, 0.0);
             }
         }
-        Self { numbers, depth, padded }
+        let lone = (own..count).flat_map(|column| b.iter().skip(column).step_by(count).copied()).collect();
+        Self { numbers, depth, wide, lone }
+    }
+
+    /// How many columns the result has with those that only fill registers up.
+    fn padded(&self) -> usize {
+        self.wide + self.lone.len() / self.depth
     }
 }
 
@@ -89,13 +106,14 @@ impl WithSimd for Job<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { a, rows, panels, out } = self;
-        let Panels { numbers, depth, padded } = panels;
+        let Panels { numbers, depth, wide, lone } = panels;
+        let stride = panels.padded();
         for start in (0..*depth).step_by(DEPTH) {
             let inner = start..(start + DEPTH).min(*depth);
-            for first in (0..*padded).step_by(REGISTERS * S::F32_LANES) {
-                let width = (padded - first).min(REGISTERS * S::F32_LANES);
+            for first in (0..*wide).step_by(REGISTERS * S::F32_LANES) {
+                let width = (wide - first).min(REGISTERS * S::F32_LANES);
                 let panel = &numbers[first * depth..][inner.start * width..inner.end * width];
-                let block = Block { a, rows: rows.clone(), inner: inner.clone(), panel, stride: *padded };
+                let block = Block { a, rows: rows.clone(), inner: inner.clone(), panel, stride };
                 let out = &mut out[first..];
                 // One sum more than there are registers for makes the loop wait for memory.
                 match (width / S::F32_LANES, S::REGISTER_COUNT >= 32) {
@@ -107,7 +125,31 @@ impl WithSimd for Job<'_> {
                 }
             }
         }
+        for (at, column) in lone.chunks(*depth).enumerate() {
+            let sums = out[wide + at..].iter_mut().step_by(stride);
+            if a.column_stride == 1 {
+                let row = |row: usize| &a.data[row * a.row_stride..][..*depth];
+                sums.zip(rows.clone()).for_each(|(sum, number)| *sum = dot(row(number), column) as f32);
+            } else {
+                sums.zip(combination(a, rows.clone(), column)).for_each(|(sum, new)| *sum = new);
+            }
+        }
     }
+}
+
+/// Rows of the product of a matrix with one column: the columns of the matrix, weighted by its numbers.
+#[inline(always)]
+fn combination(a: Matrix<'_>, rows: Range<usize>, column: &[f32]) -> [f32; ROWS] {
+    let mut sums = [0.0; ROWS];
+    for (k, weight) in column.iter().enumerate() {
+        let numbers = &a.data[k * a.column_stride + rows.start * a.row_stride..];
+        match numbers.first_chunk::<ROWS>() {
+            // As many as there are sums, so that the sums stay in registers.
+            Some(numbers) if a.row_stride == 1 => sums.iter_mut().zip(numbers).for_each(|(sum, x)| *sum += x * weight),
+            _ => sums.iter_mut().zip(numbers.iter().step_by(a.row_stride)).for_each(|(sum, x)| *sum += x * weight),
+        }
+    }
+    sums
 }
 
 /// A part of the sums of some rows and columns of the result.
@@ -200,7 +242,7 @@ mod tests {
     fn products_of_all_widths_with_and_without_transposition() {
         for (rows, depth) in [(1, 1), (5, 3), (67, 300), (130, 257)] {
             let a = numbers(rows * depth);
-            for count in [1, 2, 8, 9, 17, 24, 25, 40, 97] {
+            for count in [1, 2, 3, 8, 9, 17, 18, 24, 25, 40, 97] {
                 let b = numbers(depth * count);
                 for a in [Matrix::new(&a, rows, depth), Matrix::new(&a, depth, rows).transposed()] {
                     assert_eq!(narrow_product(a, &b, count), expected(a, &b, count), "{rows}x{depth}x{count}");
@@ -208,6 +250,7 @@ mod tests {
             }
         }
         assert_eq!(narrow_product(Matrix::new(&[], 0, 3), &[1.0; 6], 2), Vec::<f32>::new());
+        assert_eq!(narrow_product(Matrix::new(&[], 3, 0), &[], 2), [0.0; 6]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Batch normalization on rows of channels `[rows, channels]`, a row for each pixel of each image, with the sum and the ReLU
 //! that follow it in a residual block.
 
+use models::vectorized;
 use rayon::prelude::*;
 
 use super::element::Element;
 use super::epilogue::Epilogue;
-use super::simd::arch;
 
 /// Numbers that one job reads: few enough for the cache, and a constant, so that sums do not depend on the number of
 /// threads.
@@ -108,12 +108,12 @@ impl ScaleShift {
         let jobs = y.par_chunks_mut(block).zip(x.par_chunks(block));
         match residual {
             None => jobs.for_each(|(y, x)| {
-                arch().dispatch(|| {
+                vectorized!({
                     y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).for_each(|(y, x)| row(x, y))
                 });
             }),
             Some(other) => jobs.zip(other.par_chunks(block)).for_each(|((y, x), other)| {
-                arch().dispatch(|| {
+                vectorized!({
                     let rows =
                         y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(other.chunks_exact(channels));
                     rows.for_each(|((y, x), other)| sum(x, other, y));
@@ -183,7 +183,7 @@ impl NormGradient {
         let channels = self.beta.len();
         let block = block(channels);
         dy.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(dy, x)| {
-            arch().dispatch(|| {
+            vectorized!({
                 for (dy, x) in dy.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
                     let factors = self.over_dy.iter().zip(&self.over_x).zip(&self.constant);
                     for ((dy, x), ((over_dy, over_x), constant)) in dy.iter_mut().zip(x).zip(factors) {
@@ -221,7 +221,7 @@ pub(crate) fn column_sums(x: &[f32], channels: usize) -> Vec<f64> {
 }
 
 /// Two sums a channel, over blocks that are summed at the same time.
-fn reduce<B: Send>(
+fn reduce<B: Copy + Send>(
     blocks: impl IndexedParallelIterator<Item = B>,
     channels: usize,
     sum: impl Fn(B, [&mut [f32]; 2]) + Sync,
@@ -229,8 +229,10 @@ fn reduce<B: Send>(
     let partial: Vec<[Vec<f32>; 2]> = blocks
         .map(|block| {
             let mut sums = [vec![0.0; channels], vec![0.0; channels]];
-            let [first, second] = &mut sums;
-            arch().dispatch(|| sum(block, [first, second]));
+            vectorized!({
+                let [first, second] = &mut sums;
+                sum(block, [first, second]);
+            });
             sums
         })
         .collect();

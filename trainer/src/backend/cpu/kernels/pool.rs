@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use models::ops::{AdaptiveAvgPool, Window};
+use models::vectorized;
 use rayon::prelude::*;
 
 use super::element::Element;
-use super::simd::arch;
 
 /// Windows of an image of one size.
 #[derive(Debug, Clone)]
@@ -155,7 +155,7 @@ impl Windows {
     fn each_row<T: Element>(&self, y: &mut [T], row: impl Fn(usize, usize, &mut [T]) + Sync) {
         let rows = self.axes[0].len();
         y.par_chunks_mut(self.axes[1].len() * self.channels).enumerate().for_each(|(index, y)| {
-            arch().dispatch(|| row(index / rows, index % rows, y));
+            vectorized!(row(index / rows, index % rows, y));
         });
     }
 
@@ -173,7 +173,7 @@ impl Windows {
     /// Each image's gradient, from zeros.
     fn each_image<T: Element>(&self, dx: &mut [T], image: impl Fn(usize, &mut [T]) + Sync) {
         dx.par_chunks_mut(self.input[0] * self.input[1] * self.channels).enumerate().for_each(|(index, dx)| {
-            arch().dispatch(|| {
+            vectorized!({
                 dx.fill(T::from_f32(0.0));
                 image(index, dx);
             });
