@@ -18,6 +18,7 @@ pub mod binary;
 mod budget;
 pub mod channels;
 pub mod cifar;
+pub mod doubt;
 pub mod failure;
 pub mod files;
 pub mod graph;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::doubt::{Doubt, DoubtSpec};
 use crate::labels::Labels;
 use crate::preprocess::Preprocess;
 use crate::scores::{ScoreKind, top_k};
@@ -49,6 +50,9 @@ pub struct ScoreSpec {
     /// order. `None` for [`ScoreKind::THRESHOLD`] for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thresholds: Option<Vec<f32>>,
+    /// When an answer is uncertain, of a network whose classes exclude each other; `None` where that was never measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<DoubtSpec>,
     /// The evidence of an imported file, as a sentence; `None` for a head that graft trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
@@ -68,7 +72,7 @@ impl ScoreSpec {
     /// use models::scores::ScoreKind;
     /// use models::spec::ScoreSpec;
     ///
-    /// let scores = ScoreSpec { kind: ScoreKind::Sigmoid, thresholds: Some(vec![0.3, 0.6]), evidence: None };
+    /// let scores = ScoreSpec { kind: ScoreKind::Sigmoid, thresholds: Some(vec![0.3, 0.6]), ..ScoreSpec::default() };
     /// assert_eq!([scores.threshold(1, None), scores.threshold(1, Some(0.9))], [Some(0.6), Some(0.9)]);
     /// assert_eq!(ScoreSpec::default().threshold(1, None), None);
     /// ```
@@ -82,6 +86,12 @@ impl ScoreSpec {
     #[must_use]
     pub fn common_threshold(&self, asked: Option<f32>) -> Option<f32> {
         if self.thresholds.is_some() { asked } else { self.threshold(0, asked) }
+    }
+
+    /// Whether the answer of these logits is uncertain, and why; `None` too for a network of which that is not known.
+    #[must_use]
+    pub fn doubt(&self, logits: &[f32]) -> Option<Doubt> {
+        self.doubt.as_ref().filter(|_| self.kind == ScoreKind::Softmax)?.doubt(logits)
     }
 
     /// The classes to answer, best first: so many of the highest scores, and whatever else is present.

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use models::preprocess::{ImageBatch, Limits};
 use onnx::EngineKind;
 use serde_json::{Value, json};
-use tests::images::{base_model, color_folders, example, write};
+use tests::images::{base_model, color_folders, example, plain, write};
 use tests::server::{Sandbox, json, text};
 
 fn sandbox() -> (Sandbox, String) {
@@ -52,6 +52,55 @@ fn a_head_is_calibrated_on_training_images_that_were_left_out_and_every_engine_a
         assert!((score - f64::from(scores[class as usize])).abs() < 1e-3, "{prediction} {scores:?}");
     }
     assert_eq!(json(server.get("/models/colors"))["report"]["calibration"], *calibration);
+}
+
+#[test]
+fn an_answer_is_uncertain_where_the_model_says_so_over_http_and_on_the_command_line() {
+    let (sandbox, data) = sandbox();
+    let arguments = ["finetune", "--base", "base", "--data", &data, "--name", "colors", "--target-precision", "0.9"];
+    let output = sandbox.succeed(&arguments);
+    assert!(output.contains("so that 90 % of the others are right"), "{output}");
+    let certainty = &report(&sandbox, "colors")["certainty"];
+    let [images, sure, right] = ["images", "sure", "right"].map(|field| certainty[field].as_u64().expect("a count"));
+    assert!(images == 9 && right <= sure && sure <= images, "{certainty}");
+
+    let file = fs::read(sandbox.path("data/models/colors/1/model.onnx")).unwrap();
+    let doubt = onnx::metadata::spec(&file).unwrap().unwrap().scores.doubt.expect("thresholds");
+    assert_eq!((doubt.precision, doubt.thresholds.len()), (0.9, 3));
+
+    // Gray is none of the three colors.
+    write(&sandbox.path("pictures/gray.png"), &plain([128, 128, 128]));
+    let lines = sandbox.succeed(&["classify", "--model", "colors", "--output", "json", &data]);
+    let answers: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(answers.len(), 37, "{lines}");
+    let mut uncertain = 0;
+    for answer in &answers {
+        let best = &answer["predictions"][0];
+        let [class, score] = ["class", "score"].map(|field| best[field].as_f64().expect("a number"));
+        let familiarity = answer["familiarity"].as_f64().expect("a number");
+        let expected = if familiarity < f64::from(doubt.familiarity) {
+            json!("unfamiliar")
+        } else if score < f64::from(doubt.thresholds[class as usize]) {
+            json!("low_score")
+        } else {
+            Value::Null
+        };
+        assert_eq!(answer["uncertain"], expected, "{answer} {doubt:?}");
+        uncertain += usize::from(!expected.is_null());
+    }
+    assert!((1..18).contains(&uncertain), "{uncertain} of 37: {lines}");
+    let gray = answers.iter().find(|answer| answer["file"].as_str().is_some_and(|file| file.ends_with("gray.png")));
+    let reason = &gray.expect("an answer")["uncertain"];
+    assert!(reason.is_string(), "{gray:?}");
+    let text = sandbox.succeed(&["classify", "--model", "colors", text(&sandbox.path("pictures/gray.png"))]);
+    assert!(text.contains("gray.png  (uncertain: "), "{text}");
+
+    let server = sandbox.serve(&[]);
+    let gray = server.post("/classify/bytes?model=colors", "application/octet-stream", plain([128, 128, 128]));
+    assert_eq!(json(gray)["results"][0]["uncertain"], *reason);
+    // The base has classes of its own, and thresholds of none of them.
+    let base = server.post("/classify/bytes?model=base", "application/octet-stream", plain([128, 128, 128]));
+    assert_eq!(json(base)["results"][0].get("uncertain"), None);
 }
 
 #[test]

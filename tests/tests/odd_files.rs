@@ -87,7 +87,7 @@ fn multi_label_model() -> Vec<u8> {
     let graph = zoo::find("resnet18").unwrap().graph([64; 2], 4).unwrap().normalized(&preprocess.normalize()).unwrap();
     let labels = ["indoor", "people", "night", "blurred"].map(str::to_owned).to_vec();
     let spec = ModelSpec {
-        scores: ScoreSpec { kind: ScoreKind::Sigmoid, thresholds: None, evidence: None },
+        scores: ScoreSpec { kind: ScoreKind::Sigmoid, ..ScoreSpec::default() },
         ..ModelSpec::new("resnet18", Some(Labels::new(labels)), preprocess)
     };
     let network = Network::new(graph.clone(), &init::scrambled(&graph, 3), spec).unwrap();

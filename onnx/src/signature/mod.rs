@@ -177,7 +177,7 @@ impl OutputEvidence {
     /// For a model's spec.
     #[must_use]
     pub fn spec(&self, kind: ScoreKind) -> ScoreSpec {
-        ScoreSpec { kind, thresholds: None, evidence: Some(self.to_string()) }
+        ScoreSpec { kind, evidence: Some(self.to_string()), ..ScoreSpec::default() }
     }
 
     fn set(&mut self, meaning: Meaning, evidence: &str) {

@@ -16,7 +16,7 @@ pub struct CollectArgs {
     #[arg(long, env = "GRAFT_COLLECT", value_name = "DATA SET")]
     collect: Option<DatasetName>,
 
-    /// Which of these images wait: `all`, `uncertain` (the highest score is below 0.7), or a share at random, `sampled:0.01`
+    /// Which of these images wait: `all`, `uncertain` (the answer says so, or its highest score is below 0.7), or a share at random, `sampled:0.01`
     #[arg(long, env = "GRAFT_COLLECT_POLICY", value_name = "POLICY", default_value = "all")]
     collect_policy: CollectPolicy,
 

@@ -208,8 +208,11 @@ fn calibration(report: &FinetuneReport) -> String {
         }
         None => format!("Scores are as the training left them: calibration error {}.", percent(measured.ece)),
     };
+    let certainty = report
+        .certainty
+        .map_or(String::new(), |certainty| paragraph(format!("When graft serves the model, {certainty}.")));
     let chart = reliability("Whether scores mean what they say", measured);
-    section("Scores", &format!("{}<div class=\"figures\">\n{chart}</div>\n", paragraph(text)))
+    section("Scores", &format!("{}{certainty}<div class=\"figures\">\n{chart}</div>\n", paragraph(text)))
 }
 
 fn classes(report: &FinetuneReport) -> String {

@@ -262,7 +262,7 @@ fn a_backbone_is_refused() {
 /// Scores of a channel that is on are above 0.99, and of one that is off 0.55 to 0.6.
 fn multi_label(thresholds: Option<Vec<f32>>) -> Run {
     let mut spec = network().spec;
-    spec.scores = ScoreSpec { kind: ScoreKind::Sigmoid, thresholds, evidence: None };
+    spec.scores = ScoreSpec { kind: ScoreKind::Sigmoid, thresholds, ..ScoreSpec::default() };
     Run { spec, ..Run::default() }
 }
 

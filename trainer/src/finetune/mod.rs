@@ -3,6 +3,7 @@
 mod auto;
 mod base;
 mod calibration;
+mod certainty;
 mod class_weights;
 mod context;
 mod decoding;
@@ -36,6 +37,7 @@ mod verify;
 
 pub use base::{Base, FileBase, ModelContent, head_alone};
 pub use calibration::{Calibration, CalibrationImages};
+pub use certainty::Certainty;
 pub use class_weights::{ClassWeighting, InvalidClassWeights};
 pub use decoding::ImageDecoding;
 pub use deployment::{DeployDecision, Deployment, GateResult};
@@ -170,7 +172,7 @@ fn tune_model(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, FinetuneError> {
     let outcome = tune::tune(task, table, probe, observer)?;
-    Ok(scaling::calibrate(outcome, table, observer))
+    Ok(scaling::calibrate(outcome, table, task.options.target_precision, observer))
 }
 
 /// Everything but what is only known when the model is verified.
@@ -199,6 +201,7 @@ fn report(task: &Task<'_>, table: &FeatureTable<'_>, outcome: Outcome) -> Finetu
         test: outcome.measured.unwrap_or(outcome.test).evaluation,
         folds: outcome.folds,
         calibration: outcome.calibration,
+        certainty: outcome.certainty,
         answers: NotableAnswers::default(),
         suspects: vec![],
         parity: Vec::new(),

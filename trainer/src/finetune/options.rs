@@ -76,6 +76,10 @@ pub struct FinetuneOptions {
     #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_VALIDATION", default_value_t = Self::default().validation))]
     pub validation: f64,
 
+    /// The share of sure answers that is to be right: whoever serves the model marks the others as uncertain.
+    #[cfg_attr(feature = "clap", arg(long, env = "GRAFT_TARGET_PRECISION", default_value_t = Self::default().target_precision))]
+    pub target_precision: f64,
+
     /// Into how many parts the images are divided, each of which measures a model that is trained on the others, so that every
     /// image is tested once; the model itself is trained on all of them. 1 for one part that measures. For few images; training
     /// takes so many times as long.
@@ -177,6 +181,7 @@ impl Default for FinetuneOptions {
             class_weights: ClassWeighting::None,
             seed: 0,
             validation: 0.05,
+            target_precision: 0.99,
             folds: 1,
             test: 0.25,
             precision: ModelPrecision::F32,
@@ -232,6 +237,9 @@ impl FinetuneOptions {
         }),
         Bound::new("validation", Interval::at_least(0.0).below(0.9), "a share from 0 to 0.9", |options| {
             options.validation
+        }),
+        Bound::new("target_precision", Interval::at_least(0.5).at_most(1.0), "a share from 0.5 to 1", |options| {
+            options.target_precision
         }),
         Bound::new("test", Interval::at_least(0.0).below(0.9), "a share from 0 to 0.9", |options| options.test),
         Bound::new("folds", Interval::at_least(1.0).at_most(20.0), "from 1 to 20", |options| options.folds as f64),

@@ -7,6 +7,7 @@ use models::graph::NodeId;
 use onnx::parity::propagated_noise;
 
 use super::calibration::Calibration;
+use super::certainty::Certainty;
 use super::fold_results::FoldResults;
 use super::probe::OutOfFold;
 use super::{FinetuneStrategy, HeadChoice};
@@ -46,6 +47,7 @@ pub(super) struct Outcome {
     pub(super) out_of_fold: Option<OutOfFold>,
     /// How its logits were divided, once they are.
     pub(super) calibration: Option<Calibration>,
+    pub(super) certainty: Option<Certainty>,
     /// Where checkpoints were written.
     pub(super) checkpoints: Option<PathBuf>,
 }

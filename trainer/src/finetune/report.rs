@@ -4,6 +4,7 @@ use onnx::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
+use super::certainty::Certainty;
 use super::deployment::Deployment;
 use super::fold_results::FoldResults;
 use super::options::FinetuneOptions;
@@ -64,6 +65,11 @@ pub struct FinetuneReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub calibration: Option<Calibration>,
+    /// When its answers are uncertain, and how right the others are; missing where classes stand beside each other, where scores were
+    /// not calibrated, and from reports of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub certainty: Option<Certainty>,
     /// The worst mistakes and the most uncertain answers among the test images; empty in reports of versions before 0.3.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true))]

@@ -3,6 +3,7 @@
 use models::Tensor;
 
 use super::calibration::{Calibration, CalibrationImages};
+use super::certainty::LabeledAnswers;
 use super::extract::FeatureTable;
 use super::outcome::{Outcome, SubsetResult};
 use super::probe::OutOfFold;
@@ -12,9 +13,14 @@ use crate::metrics::{Truths, best_thresholds, fit_joint_temperature, fit_tempera
 /// The fewest images whose scores are calibrated: of fewer the divisor would say more about them than about the head.
 const FEWEST: usize = 20;
 
-/// Divides the logits of the trained network by its temperature, and measures again. Nothing changes where there are too few
-/// images that were not trained on.
-pub(super) fn calibrate(outcome: Outcome, table: &FeatureTable<'_>, observer: &mut dyn Observer) -> Outcome {
+/// Divides the logits of the trained network by its temperature, and measures again; finds out which answers are uncertain, so that
+/// this share of the others is right. Nothing changes where there are too few images that were not trained on.
+pub(super) fn calibrate(
+    outcome: Outcome,
+    table: &FeatureTable<'_>,
+    target_precision: f64,
+    observer: &mut dyn Observer,
+) -> Outcome {
     let held_out = HeldOut::of(&outcome, table);
     let enough = Some(&held_out).filter(|held_out| held_out.numbers.len() >= FEWEST);
     let Some((temperature, thresholds)) = enough.and_then(|held_out| held_out.fit(table)) else {
@@ -48,7 +54,16 @@ pub(super) fn calibrate(outcome: Outcome, table: &FeatureTable<'_>, observer: &m
         );
         observer.event(Event::Note { message });
     }
-    Outcome { calibration: Some(calibration), ..scaled }
+    let mut scaled = Outcome { calibration: Some(calibration), ..scaled };
+    if table.sets().is_none() {
+        let logits = quotient(held_out.logits, temperature);
+        let doubt = LabeledAnswers { logits: &logits, classes: &held_out.numbers }.doubt(target_precision);
+        let certainty = LabeledAnswers { logits: &scaled.test.logits, classes: &test }.certainty(&doubt);
+        observer.event(Event::Note { message: certainty.to_string() });
+        scaled.certainty = Some(certainty);
+        scaled.network.spec.scores.doubt = Some(doubt);
+    }
+    scaled
 }
 
 /// Logits of images that the network was not trained on, and that do not measure it.
@@ -162,6 +177,7 @@ mod tests {
             folds: None,
             out_of_fold: None,
             calibration: None,
+            certainty: None,
             checkpoints: None,
         }
     }

@@ -103,6 +103,7 @@ fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: Linear
         folds: None,
         out_of_fold: probe.out_of_fold,
         calibration: None,
+        certainty: None,
         history: probe.history,
         checkpoints: None,
     }
@@ -145,6 +146,7 @@ fn train(
         folds: None,
         out_of_fold: None,
         calibration: None,
+        certainty: None,
         checkpoints: Some(run.folder),
     })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::ValueEnum;
 use models::Labels;
+use models::doubt::{Doubt, familiarity};
 use models::scores::{ScoreKind, top_k};
 use models::spec::ScoreSpec;
 use serde_json::{Value, json};
@@ -52,11 +53,18 @@ impl Answers<'_> {
     /// elsewhere.
     pub(super) fn answer(&self, path: &Path, logits: &Result<Vec<f32>>) -> Option<String> {
         let scores = logits.as_ref().map(|logits| self.spec().kind.scores(logits));
+        let doubt = logits.as_ref().ok().and_then(|logits| self.spec().doubt(logits));
         match (self.format, scores) {
-            (Format::Text, Ok(scores)) => Some(self.text(path, &scores)),
+            (Format::Text, Ok(scores)) => Some(self.text(path, &scores, doubt)),
             (Format::Text, Err(_)) => None,
-            (Format::Json, Ok(scores)) => Some(self.object(path, "predictions", self.predictions(&scores))),
-            (Format::Json, Err(error)) => Some(self.object(path, "error", json!(chain(error.as_ref())))),
+            (Format::Json, Ok(scores)) => {
+                let predictions = ("predictions", self.predictions(&scores));
+                let measured = logits.as_ref().ok().filter(|_| self.spec().doubt.is_some());
+                let familiarity = measured.map(|logits| ("familiarity", json!(familiarity(logits))));
+                let doubt = doubt.map(|doubt| ("uncertain", json!(doubt)));
+                Some(self.object(path, [predictions].into_iter().chain(familiarity).chain(doubt)))
+            }
+            (Format::Json, Err(error)) => Some(self.object(path, [("error", json!(chain(error.as_ref())))])),
             (Format::Csv, scores) => Some(self.row(path, scores)),
         }
     }
@@ -88,8 +96,9 @@ impl Answers<'_> {
         self.spec().answered(scores, self.top_k, self.threshold)
     }
 
-    fn text(&self, path: &Path, scores: &[f32]) -> String {
-        let mut lines = vec![path.display().to_string()];
+    fn text(&self, path: &Path, scores: &[f32], doubt: Option<Doubt>) -> String {
+        let doubt = doubt.map_or(String::new(), |doubt| format!("  (uncertain: {doubt})"));
+        let mut lines = vec![format!("{}{doubt}", path.display())];
         lines.extend(self.answered(scores).into_iter().map(|class| {
             let absent = if self.present(scores, class) == Some(false) { "  (below the threshold)" } else { "" };
             format!("  {:6.2} %  {}{absent}", 100.0 * scores[class], self.label(class))
@@ -110,14 +119,16 @@ impl Answers<'_> {
     }
 
     /// The file, the model, and what came of it.
-    fn object(&self, path: &Path, key: &str, value: Value) -> String {
+    fn object<'f>(&self, path: &Path, fields: impl IntoIterator<Item = (&'f str, Value)>) -> String {
         let ModelSource { name, version, .. } = self.model;
         let mut object =
             json!({"file": path.display().to_string(), "model": name, "version": version, "scores": self.spec().kind});
         if let Some(threshold) = self.spec().common_threshold(self.threshold) {
             object["threshold"] = json!(threshold);
         }
-        object[key] = value;
+        for (key, value) in fields {
+            object[key] = value;
+        }
         object.to_string()
     }
 

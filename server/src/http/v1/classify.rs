@@ -237,7 +237,8 @@ impl AnsweredImages<'_> {
                 Ok(logits) => (Some(predictions(logits)), None),
                 Err(error) => (None, Some(ImageProblem::of(error))),
             };
-            ImageResult { file_name, predictions, problem, explanation: None, kept: None }
+            let uncertain = row.as_ref().ok().and_then(|logits| spec.doubt(logits));
+            ImageResult { file_name, predictions, uncertain, problem, explanation: None, kept: None }
         };
         names.into_iter().zip(logits).map(result).collect()
     }

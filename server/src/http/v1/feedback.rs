@@ -194,7 +194,7 @@ fn wanted(policy: CollectPolicy, result: &ImageResult) -> bool {
     let Some(best) = result.predictions.as_ref().and_then(|predictions| predictions.first()) else { return false };
     match policy {
         CollectPolicy::All => true,
-        CollectPolicy::Uncertain => best.score < CERTAIN,
+        CollectPolicy::Uncertain => result.uncertain.is_some() || best.score < CERTAIN,
         // Each state is seeded anew by the standard library.
         CollectPolicy::Sampled(share) => (RandomState::new().build_hasher().finish() as f64) < share * u64::MAX as f64,
     }

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use models::doubt::Doubt;
 use models::preprocess::ImageError;
 use models::scores::ScoreKind;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,12 @@ pub struct ImageResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub predictions: Option<Vec<Prediction>>,
+    /// Why the first of them is not to be trusted, if it is not: `low_score` below the score from which on answers of the class are
+    /// right often enough, `unfamiliar` for an image that is far from every class. Missing for a sure answer, and for models of which
+    /// graft has not measured it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "low_score")]
+    pub uncertain: Option<Doubt>,
     /// Why the image cannot be used, where it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

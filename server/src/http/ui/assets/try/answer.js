@@ -56,7 +56,8 @@ export class AnswerCard {
     // Versions that do not answer explain nothing.
     const why = !model.includes('@') && h('button.small', { type: 'button', onclick: () => this.explain(model, why) }, t('try.why'));
     fill(view, title,
-      h('h2', { class: sure ? '' : 'unsure' }, text),
+      h('h2', { class: sure && !result.uncertain ? '' : 'unsure' }, text),
+      result.uncertain && h('p.small-text', null, t(`try.uncertain.${result.uncertain}`)),
       bars(answer, result.predictions),
       h('div.row', null, why, h('span.muted.small-text', null, t('try.took', { ms: Math.round(answer.timings_ms.total) }))),
       result.kept && this.feedback(answer, model, result.predictions[0].label));
