@@ -25,7 +25,8 @@ impl CandleDevice {
     /// # Errors
     /// Says why there is none.
     pub fn cuda(number: usize) -> Result<Self, String> {
-        let device = Device::new_cuda(number).map_err(|error| error.to_string())?;
+        // One stream for all threads: with candle's usual one each thread has its own, and nothing orders them.
+        let device = Device::new_cuda_with_stream(number).map_err(|error| error.to_string())?;
         Ok(Self { name: format!("cuda:{number}"), device })
     }
 
@@ -36,6 +37,11 @@ impl CandleDevice {
     pub fn metal() -> Result<Self, String> {
         let device = Device::new_metal(0).map_err(|error| error.to_string())?;
         Ok(Self { name: "metal".to_owned(), device })
+    }
+
+    /// Whether products may be of bf16 here: in tensor cores, or, to test that without any, rounded on the processor.
+    pub(crate) fn has_bf16(&self) -> bool {
+        !self.device.is_metal()
     }
 
     pub(super) fn device(&self) -> &Device {

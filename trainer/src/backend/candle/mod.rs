@@ -15,6 +15,7 @@ mod layer;
 mod layers;
 mod optimizer;
 mod plan;
+mod products;
 mod rule;
 mod tensors;
 #[cfg(test)]

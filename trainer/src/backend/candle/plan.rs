@@ -1,11 +1,12 @@
 //! In which steps a network is computed on a device.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use models::Graph;
 
-use super::device::CandleDevice;
 use super::layer::Layer;
 use super::layers::{LayerSpec, layer};
+use super::products::Products;
+use crate::backend::Precision;
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::fused::Fused;
 use crate::backend::weights::Weights;
@@ -17,6 +18,13 @@ pub(super) struct Plan {
     pub(super) uses: Vec<usize>,
     /// Whether the gradient of a node's output is computed.
     pub(super) needs_gradient: Vec<bool>,
+}
+
+/// Where and how a network is computed.
+#[derive(Clone, Copy)]
+pub(super) struct Arithmetic<'a> {
+    pub(super) device: &'a Device,
+    pub(super) precision: Precision,
 }
 
 /// One or a few nodes that are computed together.
@@ -42,7 +50,7 @@ impl Plan {
         graph: &Graph,
         weights: &Weights<Tensor>,
         trained: &[bool],
-        device: &CandleDevice,
+        arithmetic: Arithmetic<'_>,
     ) -> Result<Self> {
         let nodes = graph.nodes().len();
         let mut plan = Self { steps: vec![], uses: vec![0; nodes], needs_gradient: vec![false; nodes] };
@@ -56,7 +64,8 @@ impl Plan {
                 param_ids,
                 trained: param_ids.iter().map(|&id| trained[id]).collect(),
                 number: number as u64,
-                device: device.device(),
+                device: arithmetic.device,
+                products: Products::new(arithmetic),
             };
             let step = Step {
                 layer: layer(&spec)?,

@@ -9,6 +9,7 @@ use super::LayerSpec;
 #[cfg(feature = "cuda")]
 use crate::backend::candle::cudnn::CudnnConv;
 use crate::backend::candle::layer::{Backward, Forward, Layer, PassContext};
+use crate::backend::candle::products::Products;
 use crate::backend::candle::tensors::{channel_sums, rows};
 use crate::backend::cpu::kernels::conv::Geometry;
 use gathered::GatheredConv;
@@ -18,6 +19,7 @@ pub(super) struct ConvLayer {
     weight: usize,
     bias: Option<usize>,
     algorithm: ConvAlgorithm,
+    products: Products,
 }
 
 /// What computes a convolution and its gradients.
@@ -47,12 +49,12 @@ impl ConvLayer {
         let size = |dims: &[usize]| [dims[1], dims[2]];
         let [input, output] = [spec.input(), spec.output].map(|shape| size(shape.dims()));
         let geometry = Geometry { conv: op.clone(), input, output };
-        Ok(Self {
-            weight: spec.param_ids[0],
-            bias: spec.param_ids.get(1).copied(),
-            algorithm: ConvAlgorithm::new(&geometry, spec)?,
-            geometry,
-        })
+        let algorithm = ConvAlgorithm::new(&geometry, spec)?;
+        let products = match algorithm {
+            ConvAlgorithm::Gathered(_) => spec.products.in_f32(),
+            _ => spec.products,
+        };
+        Ok(Self { weight: spec.param_ids[0], bias: spec.param_ids.get(1).copied(), algorithm, products, geometry })
     }
 
     /// The output without the bias, as rows of pixels.
@@ -91,14 +93,15 @@ impl ConvLayer {
 
 impl Layer for ConvLayer {
     fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
-        let x = inputs[0];
+        let x = self.products.operand(inputs[0])?;
+        let weight = self.products.operand(pass.weight(self.weight))?;
         let Geometry { conv, output, .. } = &self.geometry;
-        let mut y = self.product(x, pass.weight(self.weight))?;
+        let mut y = self.products.result(&self.product(&x, &weight)?)?;
         if let Some(bias) = self.bias {
             y = y.broadcast_add(pass.weight(bias))?;
         }
         let y = y.reshape((x.dim(0)?, output[0], output[1], conv.out_channels))?;
-        Ok(Forward::from(y).saving(vec![x.clone()]))
+        Ok(Forward::from(y).saving(vec![x]))
     }
 
     fn backward(&self, pass: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
@@ -106,15 +109,16 @@ impl Layer for ConvLayer {
             back.gradients.put(bias, channel_sums(&back.dy)?)?;
         }
         let weight = pass.weight(self.weight);
+        let dy = self.products.operand(&back.dy)?;
         let Geometry { conv, input, .. } = &self.geometry;
         if back.gradients.wants(self.weight) {
-            let dw = self.weight_gradient(&back.saved[0], &back.dy)?;
+            let dw = self.products.result(&self.weight_gradient(&back.saved[0], &dy)?)?;
             back.gradients.put(self.weight, dw.reshape(weight.dims())?)?;
         }
         if !back.needs_gradient[0] {
             return Ok(());
         }
-        let dx = self.input_gradient(&back.dy, weight)?;
+        let dx = self.products.result(&self.input_gradient(&dy, &self.products.operand(weight)?)?)?;
         let dx = dx.reshape((back.dy.dim(0)?, input[0], input[1], conv.in_channels))?;
         back.accumulate(0, dx)
     }
