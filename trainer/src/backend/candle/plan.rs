@@ -1,12 +1,11 @@
 //! In which steps a network is computed on a device.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use models::Graph;
 
 use super::layer::Layer;
 use super::layers::{LayerSpec, layer};
-use super::products::Products;
-use crate::backend::Precision;
+use super::products::{Arithmetic, Products};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::fused::Fused;
 use crate::backend::weights::Weights;
@@ -18,13 +17,6 @@ pub(super) struct Plan {
     pub(super) uses: Vec<usize>,
     /// Whether the gradient of a node's output is computed.
     pub(super) needs_gradient: Vec<bool>,
-}
-
-/// Where and how a network is computed.
-#[derive(Clone, Copy)]
-pub(super) struct Arithmetic<'a> {
-    pub(super) device: &'a Device,
-    pub(super) precision: Precision,
 }
 
 /// One or a few nodes that are computed together.

@@ -1,9 +1,15 @@
 //! In which precision products are computed: those of matrices, and convolutions.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
-use super::plan::Arithmetic;
 use crate::backend::Precision;
+
+/// Where and how a network is computed.
+#[derive(Clone, Copy)]
+pub(super) struct Arithmetic<'a> {
+    pub(super) device: &'a Device,
+    pub(super) precision: Precision,
+}
 
 /// How the operands and the result of a product are rounded. It is summed in `f32` in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

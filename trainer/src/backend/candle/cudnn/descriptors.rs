@@ -17,8 +17,6 @@ use candle_core::cuda_backend::{CudaDType, DeviceId};
 use candle_core::{CudaDevice, Error, Result, WithDType};
 use half::bf16;
 
-use super::op::ConvDims;
-
 /// The one that PyTorch takes without a search; it has channels last.
 const FORWARD: cudnnConvolutionFwdAlgo_t = cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
 /// Those without atomic additions, whose order differs from run to run.
@@ -45,6 +43,19 @@ impl ConvNumber for f32 {
 
 impl ConvNumber for bf16 {
     const MATH: cudnnMathType_t = cudnnMathType_t::CUDNN_TENSOR_OP_MATH;
+}
+
+/// The sizes of a convolution, as tensors have them in memory.
+pub(super) struct ConvDims {
+    /// `[n, height, width, in]`.
+    pub(super) x: [usize; 4],
+    /// `[out, height, width, in / groups]`.
+    pub(super) w: [usize; 4],
+    /// `[n, height, width, out]`.
+    pub(super) y: [usize; 4],
+    pub(super) padding: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) groups: usize,
 }
 
 /// A convolution as cuDNN knows it. Only an operation of operands that have these dimensions may run it.

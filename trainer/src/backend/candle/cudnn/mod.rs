@@ -10,7 +10,8 @@ use candle_core::{Device, Result, Tensor};
 use models::ops::{Conv2d, Padding};
 
 use crate::backend::cpu::kernels::conv::Geometry;
-use op::{ConvDims, ConvOp, Product};
+use descriptors::ConvDims;
+use op::{ConvOp, Product};
 
 /// A convolution and its gradients.
 pub(super) struct CudnnConv(Geometry);

@@ -5,7 +5,7 @@ use candle_core::cuda_backend::CudaError;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, DType, Error, Layout, Result, Shape};
 use half::bf16;
 
-use super::descriptors::{ConvNumber, Descriptors};
+use super::descriptors::{ConvDims, ConvNumber, Descriptors};
 
 /// Which of the three tensors of a convolution is made of the other two.
 #[derive(Clone, Copy)]
@@ -16,19 +16,6 @@ pub(super) enum Product {
     InputGradient,
     /// Of the input and the output's gradient.
     WeightGradient,
-}
-
-/// The sizes of a convolution, as tensors have them in memory.
-pub(super) struct ConvDims {
-    /// `[n, height, width, in]`.
-    pub(super) x: [usize; 4],
-    /// `[out, height, width, in / groups]`.
-    pub(super) w: [usize; 4],
-    /// `[n, height, width, out]`.
-    pub(super) y: [usize; 4],
-    pub(super) padding: [usize; 2],
-    pub(super) stride: [usize; 2],
-    pub(super) groups: usize,
 }
 
 pub(super) struct ConvOp {

@@ -27,8 +27,8 @@ enum ConvAlgorithm {
     /// A linear map of each pixel's channels is one product of matrices.
     Pointwise,
     #[cfg(feature = "cuda")]
-    Cudnn(CudnnConv),
-    Gathered(GatheredConv),
+    Cudnn(Box<CudnnConv>),
+    Gathered(Box<GatheredConv>),
 }
 
 impl ConvAlgorithm {
@@ -38,9 +38,9 @@ impl ConvAlgorithm {
         }
         #[cfg(feature = "cuda")]
         if let Some(conv) = CudnnConv::new(geometry, spec.device) {
-            return Ok(Self::Cudnn(conv));
+            return Ok(Self::Cudnn(Box::new(conv)));
         }
-        Ok(Self::Gathered(GatheredConv::new(geometry.clone(), spec.device)?))
+        Ok(Self::Gathered(Box::new(GatheredConv::new(geometry.clone(), spec.device)?)))
     }
 }
 
