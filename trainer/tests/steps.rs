@@ -53,7 +53,7 @@ fn backends() -> Vec<ComputeBackend> {
     vec![
         ComputeBackend::Rust,
         #[cfg(feature = "candle")]
-        ComputeBackend::Candle(trainer::backend::CandleDevice::cpu()),
+        ComputeBackend::Candle(trainer::backend::CandleDevice::cpu(), trainer::backend::Precision::F32),
     ]
 }
 

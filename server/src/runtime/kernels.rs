@@ -29,8 +29,10 @@ pub enum KernelError {
         /// Each candidate, and why it is not used.
         tried: String,
     },
-    /// Only oneDNN computes in anything but `f32`.
-    #[error("--precision bf16 needs oneDNN; use --device cpu and --kernels onednn, or --precision f32")]
+    /// These kernels compute in `f32` alone.
+    #[error(
+        "--precision bf16 needs oneDNN or a CUDA device; use --device cpu and --kernels onednn, or --precision f32"
+    )]
     Precision,
     /// The user asked for a device that there is not.
     #[error(transparent)]
@@ -38,17 +40,19 @@ pub enum KernelError {
 }
 
 /// Takes the device that the user wants. On the processor loads oneDNN unless the user chose graft's own kernels. `auto` falls back to graft's own and gives the reason; asking
-/// for oneDNN, or for a precision that only oneDNN has, never falls back.
+/// for oneDNN, or for a precision that not all have, never falls back.
 ///
 /// # Errors
 /// [`KernelError`].
 pub fn kernels(options: &KernelOptions, data: &DataDir) -> Result<SelectedKernels, KernelError> {
     let ChosenDevice { backend, reason } = options.device.find()?;
-    match (backend, options.precision) {
-        (Some(kernels), Precision::F32) => return Ok(SelectedKernels { kernels, reason }),
-        // A graphics processor that was not asked for gives way to a precision that was.
-        (Some(_), Precision::Bf16) if options.device != DeviceChoice::Auto => return Err(KernelError::Precision),
-        _ => {}
+    if let Some(device) = backend {
+        match device.in_precision(options.precision) {
+            Some(kernels) => return Ok(SelectedKernels { kernels, reason }),
+            // A graphics processor that was not asked for gives way to a precision that was.
+            None if options.device == DeviceChoice::Auto => {}
+            None => return Err(KernelError::Precision),
+        }
     }
     // Where a graphics processor could have been taken, it belongs to the reason that it was not.
     let is_built = cfg!(any(feature = "cuda", feature = "metal"));

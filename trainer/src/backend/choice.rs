@@ -6,6 +6,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::ComputeBackend;
+#[cfg(feature = "candle")]
+use super::Precision;
 
 /// Where networks are trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,7 +101,7 @@ impl DeviceChoice {
     fn open(self) -> Result<ComputeBackend, DeviceError> {
         match self {
             #[cfg(feature = "candle")]
-            Self::CandleCpu => Ok(ComputeBackend::Candle(super::CandleDevice::cpu())),
+            Self::CandleCpu => Ok(ComputeBackend::Candle(super::CandleDevice::cpu(), Precision::F32)),
             #[cfg(feature = "cuda")]
             Self::Cuda(number) => self.found(super::CandleDevice::cuda(number), format!("CUDA device {number}")),
             #[cfg(feature = "metal")]
@@ -115,7 +117,7 @@ impl DeviceChoice {
         looked_for: String,
     ) -> Result<ComputeBackend, DeviceError> {
         let missing = |message| DeviceError::Missing { device: self, looked_for, message };
-        device.map(ComputeBackend::Candle).map_err(missing)
+        device.map(|device| ComputeBackend::Candle(device, Precision::F32)).map_err(missing)
     }
 
     /// What a build needs for it.

@@ -20,13 +20,13 @@ pub enum ComputeBackend {
     Rust,
     /// The same, with oneDNN's convolutions in this precision.
     OneDnn(OneDnn, Precision),
-    /// candle's tensors on a device, in `f32`.
+    /// candle's tensors on a device, with products of matrices and convolutions in this precision.
     #[cfg(feature = "candle")]
-    Candle(CandleDevice),
+    Candle(CandleDevice, Precision),
 }
 
-/// The precision of images, activations and their gradients. Weights, their gradients, statistics and sums are always
-/// `f32`.
+/// The precision of images, activations and their gradients; on a device, that of products alone. Weights, the sums of their
+/// gradients, statistics and the sums within a product are always `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
@@ -34,7 +34,7 @@ pub enum Precision {
     /// Single precision, as frameworks train by default.
     #[default]
     F32,
-    /// Half the memory, with 8 bits of mantissa; several times faster on processors with AMX. Only oneDNN has it.
+    /// Half the memory, with 8 bits of mantissa; several times faster on processors with AMX. oneDNN has it, and CUDA devices.
     Bf16,
 }
 
@@ -56,17 +56,32 @@ impl fmt::Display for ComputeBackend {
             Self::Rust => f.write_str("rust f32"),
             Self::OneDnn(library, precision) => write!(f, "oneDNN {} {}", library.version(), precision.name()),
             #[cfg(feature = "candle")]
-            Self::Candle(device) => write!(f, "candle on {device} f32"),
+            Self::Candle(device, precision) => write!(f, "candle on {device} {}", precision.name()),
         }
     }
 }
 
 impl ComputeBackend {
+    /// The same in this precision; `None` where it has no such.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Option<Self> {
+        match self {
+            Self::Rust => (precision == Precision::F32).then_some(Self::Rust),
+            Self::OneDnn(library, _) => Some(Self::OneDnn(library, precision)),
+            #[cfg(feature = "candle")]
+            Self::Candle(device, _) => {
+                (precision == Precision::F32 || device.has_bf16()).then_some(Self::Candle(device, precision))
+            }
+        }
+    }
+
     /// The same without a loss of precision, to measure what was trained.
     pub(crate) fn exact(&self) -> Self {
         match self {
             Self::OneDnn(..) => Self::Rust,
-            other => other.clone(),
+            #[cfg(feature = "candle")]
+            Self::Candle(device, _) => Self::Candle(device.clone(), Precision::F32),
+            Self::Rust => Self::Rust,
         }
     }
 
@@ -77,7 +92,7 @@ impl ComputeBackend {
             Self::Rust => self.to_string(),
             Self::OneDnn(..) => format!("{self} {} threads", rayon::current_num_threads()),
             #[cfg(feature = "candle")]
-            Self::Candle(_) => self.to_string(),
+            Self::Candle(..) => self.to_string(),
         }
     }
 

@@ -11,7 +11,9 @@ impl ComputeBackend {
         match self {
             Self::Rust | Self::OneDnn(..) => Ok(Box::new(CpuExecutor::open(spec, self)?)),
             #[cfg(feature = "candle")]
-            Self::Candle(device) => Ok(Box::new(super::candle::CandleExecutor::open(spec, device)?)),
+            Self::Candle(device, precision) => {
+                Ok(Box::new(super::candle::CandleExecutor::open(spec, device, *precision)?))
+            }
         }
     }
 }

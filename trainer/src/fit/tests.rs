@@ -187,10 +187,10 @@ fn a_run_that_is_stopped_again_and_again_ends_in_the_same_bits() {
 mod devices {
     use super::memory::Warnings;
     use super::*;
-    use crate::backend::CandleDevice;
+    use crate::backend::{CandleDevice, Precision};
 
     fn device() -> ComputeBackend {
-        ComputeBackend::Candle(CandleDevice::cpu())
+        ComputeBackend::Candle(CandleDevice::cpu(), Precision::F32)
     }
 
     #[test]
@@ -202,6 +202,19 @@ mod devices {
             // The first losses of both agree to the rounding of f32; 28 steps multiply the difference.
             assert!((own.train_loss - other.train_loss).abs() < 1e-4 * own.train_loss, "{own:?} {other:?}");
         }
+    }
+
+    /// The losses of all epochs. In bf16 every product is rounded to a 256th of itself at most, which need not change how a
+    /// network learns.
+    #[test]
+    fn in_bf16_a_device_learns_as_much() {
+        let half = device().in_precision(Precision::Bf16).unwrap();
+        let [own, other] = [device(), half].map(|by| run_by(&by, &options(), None, &mut Unobserved).unwrap());
+        let losses = |fitted: &Fitted| fitted.progress.history.iter().map(|epoch| epoch.train_loss).collect::<Vec<_>>();
+        let (own, other) = (losses(&own), losses(&other));
+        assert_ne!(own, other);
+        assert!(other[3] < 0.9 * other[0], "{other:?}");
+        assert!(own.iter().zip(&other).all(|(own, other)| (own - other).abs() < 0.02 * own), "{own:?} {other:?}");
     }
 
     #[test]

@@ -25,7 +25,8 @@ impl CandleDevice {
     /// # Errors
     /// Says why there is none.
     pub fn cuda(number: usize) -> Result<Self, String> {
-        let device = Device::new_cuda(number).map_err(|error| error.to_string())?;
+        // One stream for all threads: with candle's usual one each thread has its own, and nothing orders them.
+        let device = Device::new_cuda_with_stream(number).map_err(|error| message(&error))?;
         Ok(Self { name: format!("cuda:{number}"), device })
     }
 
@@ -34,8 +35,13 @@ impl CandleDevice {
     /// # Errors
     /// Says why there is none.
     pub fn metal() -> Result<Self, String> {
-        let device = Device::new_metal(0).map_err(|error| error.to_string())?;
+        let device = Device::new_metal(0).map_err(|error| message(&error))?;
         Ok(Self { name: "metal".to_owned(), device })
+    }
+
+    /// Whether products may be of bf16 here: in tensor cores, or, to test that without any, rounded on the processor.
+    pub(crate) fn has_bf16(&self) -> bool {
+        !self.device.is_metal()
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -48,7 +54,7 @@ impl CandleDevice {
     }
 
     fn failed(&self, error: &candle_core::Error) -> ExecError {
-        let (device, message) = (self.name.clone(), error.to_string());
+        let (device, message) = (self.name.clone(), message(error));
         match is_out_of_memory(&message) {
             true => ExecError::DeviceMemory { device, message },
             false => ExecError::Device { device, message },
@@ -60,6 +66,14 @@ impl fmt::Display for CandleDevice {
     /// As `--device` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+/// What an error says. With `RUST_BACKTRACE` candle's have a backtrace in the middle of the sentence that they are put into.
+fn message(error: &candle_core::Error) -> String {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => message(inner),
+        error => error.to_string(),
     }
 }
 
@@ -77,9 +91,19 @@ fn is_out_of_memory(message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::backtrace::Backtrace;
+
     use candle_core::Error;
 
     use super::*;
+
+    #[test]
+    fn a_message_has_no_backtrace() {
+        let inner = Box::new(Error::msg("no such device"));
+        let traced = Error::WithBacktrace { inner, backtrace: Box::new(Backtrace::force_capture()) };
+        assert!(traced.to_string().lines().count() > 1);
+        assert_eq!(message(&traced), "no such device");
+    }
 
     /// As cudarc writes a driver's error, and candle an error of shapes.
     #[test]

@@ -6,6 +6,8 @@
 //! computed once, and what is left of a convolution's gradients are products of matrices. All of it is made of operations
 //! that candle has on every device.
 
+#[cfg(feature = "cuda")]
+mod cudnn;
 mod device;
 mod executor;
 mod gather;
@@ -13,6 +15,7 @@ mod layer;
 mod layers;
 mod optimizer;
 mod plan;
+mod products;
 mod rule;
 mod tensors;
 #[cfg(test)]

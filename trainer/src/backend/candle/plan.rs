@@ -3,9 +3,9 @@
 use candle_core::{Result, Tensor};
 use models::Graph;
 
-use super::device::CandleDevice;
 use super::layer::Layer;
 use super::layers::{LayerSpec, layer};
+use super::products::{Arithmetic, Products};
 use crate::backend::cpu::kernels::epilogue::Epilogue;
 use crate::backend::fused::Fused;
 use crate::backend::weights::Weights;
@@ -42,7 +42,7 @@ impl Plan {
         graph: &Graph,
         weights: &Weights<Tensor>,
         trained: &[bool],
-        device: &CandleDevice,
+        arithmetic: Arithmetic<'_>,
     ) -> Result<Self> {
         let nodes = graph.nodes().len();
         let mut plan = Self { steps: vec![], uses: vec![0; nodes], needs_gradient: vec![false; nodes] };
@@ -56,7 +56,8 @@ impl Plan {
                 param_ids,
                 trained: param_ids.iter().map(|&id| trained[id]).collect(),
                 number: number as u64,
-                device: device.device(),
+                device: arithmetic.device,
+                products: Products::new(arithmetic),
             };
             let step = Step {
                 layer: layer(&spec)?,

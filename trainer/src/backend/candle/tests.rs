@@ -1,14 +1,20 @@
 //! What only this backend has.
 
+mod bf16;
+
 use super::CandleDevice;
 use super::executor::CandleExecutor;
 use super::tensors::download;
-use crate::backend::ExecutorSpec;
 use crate::backend::tests::probe::Probe;
+use crate::backend::{ExecutorSpec, Precision};
 
 impl CandleExecutor {
-    pub(in crate::backend) fn with_input_gradient(spec: &ExecutorSpec<'_>, device: &CandleDevice) -> Self {
-        let mut executor = Self::open(spec, device).unwrap();
+    pub(in crate::backend) fn with_input_gradient(
+        spec: &ExecutorSpec<'_>,
+        device: &CandleDevice,
+        precision: Precision,
+    ) -> Self {
+        let mut executor = Self::open(spec, device, precision).unwrap();
         executor.plan.need_input_gradient();
         executor
     }

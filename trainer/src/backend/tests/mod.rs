@@ -12,18 +12,34 @@ use models::{Graph, GraphBuilder, Params, init};
 use super::*;
 use crate::optim::{EmaOptions, EmaWarmUp, Groups, OptimizerKind, Step};
 
-/// Those that compute in `f32` by kernels that are compiled in. A new one adds its row here.
+/// Those that compute in `f32` by kernels that are compiled in, and where there is a CUDA device and they are built for it, by
+/// that. A new one adds its row here.
 pub(super) fn exact_backends() -> Vec<ComputeBackend> {
     vec![
         ComputeBackend::Rust,
         #[cfg(feature = "candle")]
-        ComputeBackend::Candle(CandleDevice::cpu()),
+        ComputeBackend::Candle(CandleDevice::cpu(), Precision::F32),
     ]
+    .into_iter()
+    .chain(cuda())
+    .collect()
+}
+
+#[cfg(feature = "cuda")]
+pub(in crate::backend) fn cuda() -> Option<ComputeBackend> {
+    Some(ComputeBackend::Candle(CandleDevice::cuda(0).ok()?, Precision::F32))
+}
+
+#[cfg(not(feature = "cuda"))]
+pub(in crate::backend) fn cuda() -> Option<ComputeBackend> {
+    None
 }
 
 /// The backends of this machine.
 fn backends() -> Vec<ComputeBackend> {
     let mut all = exact_backends();
+    #[cfg(feature = "candle")]
+    all.push(ComputeBackend::Candle(CandleDevice::cpu(), Precision::Bf16));
     if let Some(path) = fixtures::Library::OneDnn.path() {
         let library = OneDnn::load(&path).unwrap();
         all.push(ComputeBackend::OneDnn(library.clone(), Precision::F32));

@@ -20,8 +20,8 @@ pub(in crate::backend) fn probe(
     let spec = crate::backend::ExecutorSpec { graph, params, trains, update: None };
     match backend {
         #[cfg(feature = "candle")]
-        ComputeBackend::Candle(device) => {
-            Box::new(crate::backend::candle::CandleExecutor::with_input_gradient(&spec, device))
+        ComputeBackend::Candle(device, precision) => {
+            Box::new(crate::backend::candle::CandleExecutor::with_input_gradient(&spec, device, *precision))
         }
         kernels => Box::new(CpuExecutor::with_input_gradient(&spec, kernels)),
     }

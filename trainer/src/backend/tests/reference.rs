@@ -12,7 +12,7 @@ pub(in crate::backend) enum Statistics {
 }
 
 /// The parameters of a graph by node.
-pub(super) type Numbers = Vec<Vec<Vec<f64>>>;
+pub(in crate::backend) type Numbers = Vec<Vec<Vec<f64>>>;
 
 pub(super) fn numbers(graph: &Graph, params: &Params) -> Numbers {
     let tensor = |name: &String| params.get(name).unwrap().data().iter().map(|&x| f64::from(x)).collect();
@@ -21,14 +21,14 @@ pub(super) fn numbers(graph: &Graph, params: &Params) -> Numbers {
 
 /// What a pass is over.
 #[derive(Clone, Copy)]
-pub(super) struct ReferencePass {
+pub(in crate::backend) struct ReferencePass {
     /// Images.
-    pub(super) n: usize,
-    pub(super) statistics: Statistics,
+    pub(in crate::backend) n: usize,
+    pub(in crate::backend) statistics: Statistics,
 }
 
 /// The output for an input of `n` images.
-pub(super) fn forward(graph: &Graph, params: &Numbers, input: &[f64], pass: ReferencePass) -> Vec<f64> {
+pub(in crate::backend) fn forward(graph: &Graph, params: &Numbers, input: &[f64], pass: ReferencePass) -> Vec<f64> {
     let ReferencePass { n, statistics } = pass;
     let mut values: Vec<Vec<f64>> = vec![];
     for (id, node) in graph.iter() {

@@ -13,12 +13,13 @@ use crate::backend::candle::device::CandleDevice;
 use crate::backend::candle::layer::Gradients;
 use crate::backend::candle::optimizer::{Averages, DeviceOptimizer};
 use crate::backend::candle::plan::Plan;
+use crate::backend::candle::products::Arithmetic;
 use crate::backend::candle::rule::ParamTensors;
 use crate::backend::candle::tensors::{download, memory_dims, sum_of_squares, to_graph, to_memory, upload};
 use crate::backend::executor::{EMA, EMA_UPDATES, OPTIMIZER, WEIGHTS, entry, part};
 use crate::backend::mode::Mode;
 use crate::backend::weights::{Parameter, Weights, to_layer_layout};
-use crate::backend::{ExecError, Executor, ExecutorSpec, State, UpdateRule};
+use crate::backend::{ExecError, Executor, ExecutorSpec, Precision, State, UpdateRule};
 use crate::optim::{StateError, Step};
 use tape::Tape;
 
@@ -48,14 +49,19 @@ struct Update {
 }
 
 impl CandleExecutor {
-    pub(in crate::backend) fn open(spec: &ExecutorSpec<'_>, device: &CandleDevice) -> Result<Self, ExecError> {
+    pub(in crate::backend) fn open(
+        spec: &ExecutorSpec<'_>,
+        device: &CandleDevice,
+        precision: Precision,
+    ) -> Result<Self, ExecError> {
         let ExecutorSpec { graph, params, trains, update } = *spec;
         let weights = Weights::new(graph, params)?;
         let trained: Vec<bool> = weights.parameters().iter().map(|p| p.trainable && trains(p)).collect();
         let put =
             |parameter: &Parameter, numbers: Vec<f32>| upload(&numbers, &parameter.layer_shape(), device.device());
         let weights = device.check(weights.try_map(put))?;
-        let plan = device.check(Plan::new(graph, &weights, &trained, device))?;
+        let plan =
+            device.check(Plan::new(graph, &weights, &trained, Arithmetic { device: device.device(), precision }))?;
         let mut executor = Self {
             device: device.clone(),
             plan,

@@ -13,6 +13,7 @@ use candle_core::{Device, Result};
 use models::ops::{Op, Shape};
 
 use super::layer::Layer;
+use super::products::Products;
 use crate::backend::dropout::DropoutDraw;
 
 /// The arguments of a layer's constructor.
@@ -29,6 +30,7 @@ pub(super) struct LayerSpec<'a> {
     /// The step's number, which seeds its random numbers.
     pub(super) number: u64,
     pub(super) device: &'a Device,
+    pub(super) products: Products,
 }
 
 impl LayerSpec<'_> {

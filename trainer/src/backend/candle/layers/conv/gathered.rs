@@ -1,44 +1,63 @@
-//! Convolution.
+//! Convolution by operations that candle has on every device.
 //!
-//! Forwards by candle's convolution, which is cuDNN's on CUDA, where that can express it. Everything else gathers the pixels
-//! that meet a pixel by a window's taps into a row, so that output, gradient of the weights and gradient of the input are each a
-//! product of matrices: one for each group.
+//! Forwards by candle's convolution where that can express it. Everything else gathers the pixels that meet a pixel by a
+//! window's taps into a row, so that output, gradient of the weights and gradient of the input are each a product of matrices:
+//! one for each group.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use models::ops::{Conv2d, Padding};
 
-use super::super::gather::{Gather, Table};
-use super::super::layer::{Backward, Forward, Layer, PassContext};
-use super::super::tensors::{channel_sums, pixels, rows};
-use super::LayerSpec;
+use crate::backend::candle::gather::{Gather, Table};
+use crate::backend::candle::layer::add_to;
+use crate::backend::candle::tensors::{channel_sums, pixels};
 use crate::backend::cpu::kernels::conv::{Axis, Geometry};
 
 /// Numbers that are gathered at a time, 256 MiB: images beyond them wait their turn.
 const GATHERED: usize = 64 << 20;
 
-pub(super) struct ConvLayer {
+pub(super) struct GatheredConv {
     geometry: Geometry,
-    weight: usize,
-    bias: Option<usize>,
     /// For each pixel of the output those of the input that it meets.
     sources: Gather,
     /// For each pixel of the input those of the output that it meets.
     targets: Gather,
 }
 
-impl ConvLayer {
-    pub(super) fn new(op: &Conv2d, spec: &LayerSpec<'_>) -> Result<Self> {
-        let size = |dims: &[usize]| [dims[1], dims[2]];
-        let [input, output] = [spec.input(), spec.output].map(|shape| size(shape.dims()));
-        let geometry = Geometry { conv: op.clone(), input, output };
+impl GatheredConv {
+    pub(super) fn new(geometry: Geometry, device: &Device) -> Result<Self> {
+        let [input, output] = [geometry.input, geometry.output];
         let [sources, targets] = [table(&geometry.forward(), input[1]), table(&geometry.adjoint(), output[1])];
         Ok(Self {
-            weight: spec.param_ids[0],
-            bias: spec.param_ids.get(1).copied(),
-            sources: Gather::new(&sources, input[0] * input[1], spec.device)?,
-            targets: Gather::new(&targets, output[0] * output[1], spec.device)?,
+            sources: Gather::new(&sources, input[0] * input[1], device)?,
+            targets: Gather::new(&targets, output[0] * output[1], device)?,
             geometry,
         })
+    }
+
+    /// `[n, pixels, out]`.
+    pub(super) fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        if self.is_plain() {
+            return self.plain(x, weight);
+        }
+        let numbers = self.sources.length() * self.geometry.conv.in_channels;
+        in_parts(&pixels(x)?, numbers, |x| self.product(&self.sources.take(x, 0.0)?, weight))
+    }
+
+    /// `[n, pixels, in]`.
+    pub(super) fn input_gradient(&self, dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let numbers = self.targets.length() * self.geometry.conv.out_channels;
+        in_parts(&pixels(dy)?, numbers, |dy| self.adjoint(&self.targets.take(dy, 0.0)?, weight))
+    }
+
+    /// In the shape of the weights.
+    pub(super) fn weight_gradient(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+        let (x, dy) = (pixels(x)?, pixels(dy)?);
+        let mut sum = None;
+        for (first, count) in parts(x.dim(0)?, self.sources.length() * self.geometry.conv.in_channels) {
+            let gathered = self.sources.take(&x.narrow(0, first, count)?, 0.0)?;
+            add_to(&mut sum, self.weight_product(&gathered, &dy.narrow(0, first, count)?)?)?;
+        }
+        sum.ok_or(candle_core::Error::UnwrapNone)
     }
 
     /// The step and the spacing of taps, where they are alike in both directions: what candle's convolution can express.
@@ -111,8 +130,10 @@ impl ConvLayer {
     }
 
     /// The gradient of the weights, in their shape, for gathered pixels of the input and the gradient `[n, pixels, out]`.
-    fn weight_gradient(&self, gathered: &Tensor, dy: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    fn weight_product(&self, gathered: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let (n, places, taps, channels) = gathered.dims4()?;
+        let Conv2d { kernel: [height, width], out_channels, .. } = self.geometry.conv;
+        let shape = (height, width, self.geometry.group_in(), out_channels);
         if self.is_depthwise() {
             let products = gathered.broadcast_mul(&dy.unsqueeze(2)?)?;
             return channel_sums(&products.reshape((n * places, taps * channels))?)?.reshape(shape);
@@ -147,59 +168,6 @@ fn in_parts(x: &Tensor, numbers: usize, f: impl Fn(&Tensor) -> Result<Tensor>) -
     match &done.collect::<Result<Vec<_>>>()?[..] {
         [one] => Ok(one.clone()),
         several => Tensor::cat(several, 0),
-    }
-}
-
-impl Layer for ConvLayer {
-    fn forward(&self, pass: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
-        let weight = pass.weight(self.weight);
-        let Geometry { conv, output, .. } = &self.geometry;
-        let mut y = if conv.is_pointwise() {
-            rows(inputs[0])?.matmul(&weight.reshape((conv.in_channels, conv.out_channels))?)?
-        } else if self.is_plain() {
-            self.plain(inputs[0], weight)?
-        } else {
-            let numbers = self.sources.length() * conv.in_channels;
-            in_parts(&pixels(inputs[0])?, numbers, |x| self.product(&self.sources.take(x, 0.0)?, weight))?
-        };
-        if let Some(bias) = self.bias {
-            y = y.broadcast_add(pass.weight(bias))?;
-        }
-        let y = y.reshape((inputs[0].dim(0)?, output[0], output[1], conv.out_channels))?;
-        Ok(Forward::from(y).saving(vec![inputs[0].clone()]))
-    }
-
-    fn backward(&self, pass: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
-        if let Some(bias) = self.bias.filter(|&bias| back.gradients.wants(bias)) {
-            back.gradients.put(bias, channel_sums(&back.dy)?)?;
-        }
-        let weight = pass.weight(self.weight);
-        let Geometry { conv, input, .. } = &self.geometry;
-        let flat = (conv.in_channels, conv.out_channels);
-        if back.gradients.wants(self.weight) {
-            if conv.is_pointwise() {
-                let dw = rows(&back.saved[0])?.t()?.matmul(&rows(&back.dy)?)?;
-                back.gradients.put(self.weight, dw.reshape(weight.dims())?)?;
-            } else {
-                let (x, dy) = (pixels(&back.saved[0])?, pixels(&back.dy)?);
-                for (first, count) in parts(x.dim(0)?, self.sources.length() * conv.in_channels) {
-                    let gathered = self.sources.take(&x.narrow(0, first, count)?, 0.0)?;
-                    let dw = self.weight_gradient(&gathered, &dy.narrow(0, first, count)?, weight.dims())?;
-                    back.gradients.put(self.weight, dw)?;
-                }
-            }
-        }
-        if !back.needs_gradient[0] {
-            return Ok(());
-        }
-        let dx = if conv.is_pointwise() {
-            rows(&back.dy)?.matmul(&weight.reshape(flat)?.t()?)?
-        } else {
-            let numbers = self.targets.length() * conv.out_channels;
-            in_parts(&pixels(&back.dy)?, numbers, |dy| self.adjoint(&self.targets.take(dy, 0.0)?, weight))?
-        };
-        let dx = dx.reshape((back.dy.dim(0)?, input[0], input[1], conv.in_channels))?;
-        back.accumulate(0, dx)
     }
 }
 
