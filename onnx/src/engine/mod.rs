@@ -42,8 +42,35 @@ pub enum Provider {
     /// ONNX Runtime's own kernels.
     #[default]
     Cpu,
-    /// OpenVINO, on the processor and in `f32`; see [`ort::load_openvino`].
+    /// OpenVINO, on the processor and in `f32`; see [`ort::load_provider`].
     OpenVino,
+    /// CUDA, on a graphics processor of NVIDIA's and in `f32`.
+    Cuda,
+    /// WebGPU, on any graphics processor that Vulkan or Metal knows.
+    WebGpu,
+}
+
+impl Provider {
+    /// Those that are libraries of their own, in the order in which one is taken to be measured: what computes on a graphics
+    /// processor is likely to be faster.
+    pub const PLUGINS: [Self; 3] = [Self::Cuda, Self::WebGpu, Self::OpenVino];
+
+    /// What its makers call it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Cpu => "ONNX Runtime's own kernels",
+            Self::OpenVino => "OpenVINO",
+            Self::Cuda => "CUDA",
+            Self::WebGpu => "WebGPU",
+        }
+    }
+
+    /// Whether it computes on the processor, where each session takes threads.
+    #[must_use]
+    pub fn is_on_processor(self) -> bool {
+        matches!(self, Self::Cpu | Self::OpenVino)
+    }
 }
 
 impl fmt::Display for Provider {
@@ -51,6 +78,8 @@ impl fmt::Display for Provider {
         f.pad(match self {
             Provider::Cpu => "cpu",
             Provider::OpenVino => "openvino",
+            Provider::Cuda => "cuda",
+            Provider::WebGpu => "webgpu",
         })
     }
 }
@@ -102,9 +131,9 @@ pub enum EngineError {
     /// ONNX Runtime was asked for before its library was loaded.
     #[error("ONNX Runtime is not loaded; run `graft runtime install`, or choose the engine tract")]
     NotLoaded,
-    /// OpenVINO was asked for before its library was loaded, or in another engine than ONNX Runtime.
-    #[error("OpenVINO is not loaded; run `graft runtime install openvino`, or choose the provider cpu")]
-    NoProvider,
+    /// A provider was asked for before its library was loaded, or in another engine than ONNX Runtime.
+    #[error("{title} is not loaded; run `graft runtime install {0}`, or choose the provider cpu", title = .0.title())]
+    NoProvider(Provider),
     /// The engine refuses the file.
     #[error("{engine} cannot open the model: {reason}")]
     Open {
@@ -143,12 +172,12 @@ pub fn open(kind: EngineKind, file: &[u8], threads: NonZeroUsize) -> Result<Box<
     })
 }
 
-/// Opens a model in ONNX Runtime with OpenVINO in it, which runs the whole model or refuses it.
+/// Opens a model in ONNX Runtime with a provider in it, which runs the whole model or refuses it.
 ///
 /// # Errors
-/// As [`open`], and [`EngineError::NoProvider`] before [`ort::load_openvino`].
-pub fn open_in_openvino(file: &[u8], threads: NonZeroUsize) -> Result<Box<dyn Engine>, EngineError> {
-    Ok(Box::new(ort::OrtEngine::open_in_openvino(file, threads)?))
+/// As [`open`], and [`EngineError::NoProvider`] before [`ort::load_provider`].
+pub fn open_in(provider: Provider, file: &[u8], threads: NonZeroUsize) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(ort::OrtEngine::open_in(provider, file, threads)?))
 }
 
 /// Engines of one model, for images that come alone and for many at once.
@@ -185,14 +214,15 @@ pub fn open_set(kind: EngineKind, file: &[u8], threads: NonZeroUsize) -> Result<
     }
 }
 
-/// Opens a model for a server with OpenVINO in ONNX Runtime. Every engine has weights of its own.
+/// Opens a model for a server with a provider in ONNX Runtime. On the processor every engine has weights of its own; a graphics
+/// processor has one engine, which is all of it.
 ///
 /// # Errors
-/// As [`open_in_openvino`].
-pub fn open_set_in_openvino(file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
-    let wide = open_in_openvino(file, threads)?;
-    let narrow = if threads == NonZeroUsize::MIN { 0 } else { threads.get() };
-    let narrow = (0..narrow).map(|_| open_in_openvino(file, NonZeroUsize::MIN)).collect::<Result<_, _>>()?;
+/// As [`open_in`].
+pub fn open_set_in(provider: Provider, file: &[u8], threads: NonZeroUsize) -> Result<EngineSet, EngineError> {
+    let wide = open_in(provider, file, threads)?;
+    let narrow = if threads == NonZeroUsize::MIN || !provider.is_on_processor() { 0 } else { threads.get() };
+    let narrow = (0..narrow).map(|_| open_in(provider, file, NonZeroUsize::MIN)).collect::<Result<_, _>>()?;
     Ok(EngineSet { narrow, ..EngineSet::single(wide) })
 }
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
-use onnx::EngineKind;
 use onnx::engine::ort::ProviderError;
+use onnx::{EngineKind, Provider};
 use serde_json::json;
 use server::config::ProviderOptions;
-use server::runtime::{self, Library};
+use server::runtime::{self, Candidate, Library};
 
 use super::CommandContext;
 use super::output::{self, OutputArgs};
@@ -24,7 +24,7 @@ pub(super) enum RuntimeCommand {
         #[arg(long, env = "GRAFT_PYTHON", default_value = "python3", value_name = "FILE")]
         python: PathBuf,
     },
-    /// Say which engine would serve, and why, and which OpenVINO and oneDNN there are
+    /// Say which engine would serve, and why, and which providers and oneDNN there are
     Show(OutputArgs),
 }
 
@@ -37,6 +37,10 @@ pub(super) enum LibraryName {
     Onednn,
     /// OpenVINO, which computes inside ONNX Runtime when the server answers, on Intel's processors
     Openvino,
+    /// WebGPU, which computes inside ONNX Runtime on a graphics processor
+    Webgpu,
+    /// Says what to install for CUDA, which graft does not copy
+    Cuda,
 }
 
 pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<()> {
@@ -46,12 +50,18 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
                 LibraryName::Onnxruntime => Library::OnnxRuntime,
                 LibraryName::Onednn => Library::OneDnn,
                 LibraryName::Openvino => Library::OpenVino,
+                LibraryName::Webgpu => Library::WebGpu,
+                LibraryName::Cuda => Library::Cuda,
             };
             // It loads into ONNX Runtime, which is to say whether it does.
-            if library == Library::OpenVino && context.select()?.kind != EngineKind::Ort {
-                return Err(ProviderError::NoRuntime.into());
+            if let Some(provider) = library.provider()
+                && context.select()?.kind != EngineKind::Ort
+            {
+                return Err(ProviderError::NoRuntime(provider).into());
             }
-            output::line(format_args!("downloading {} with pip", library.spec().requirement))?;
+            if library != Library::Cuda {
+                output::line(format_args!("downloading {} with pip", library.spec().requirement))?;
+            }
             let file = runtime::install(library, &context.data.runtime_dir(), python)?;
             output::line(format_args!("installed {}", file.display()))?;
         }
@@ -63,10 +73,7 @@ pub(super) fn run(command: &RuntimeCommand, context: &CommandContext) -> Result<
 fn show(format: OutputArgs, context: &CommandContext) -> Result<()> {
     let engine = context.select()?;
     let onednn = runtime::onednn(None, &context.data);
-    let openvino = match engine.kind {
-        EngineKind::Ort => runtime::openvino(&ProviderOptions::default(), &context.data),
-        EngineKind::Tract => Err("it computes inside ONNX Runtime, which is not used".to_owned()),
-    };
+    let providers = Provider::PLUGINS.map(|provider| (provider, find(provider, engine.kind, context)));
     let reasons = |refused: &[_]| refused.iter().map(ToString::to_string).collect::<Vec<String>>().join("; ");
     if format.is_json() {
         let onednn = match &onednn {
@@ -75,21 +82,25 @@ fn show(format: OutputArgs, context: &CommandContext) -> Result<()> {
             }
             Err(refused) => json!({"missing": reasons(refused)}),
         };
-        let openvino = match &openvino {
-            Ok(candidate) => json!({"place": candidate.place}),
-            Err(missing) => json!({"missing": missing}),
-        };
         let (kind, version, threads, reason) = (engine.kind, engine.version, engine.threads, engine.reason);
-        return Ok(output::json(&json!({
+        let mut shown = json!({
             "engine": {"kind": kind, "version": version, "threads": threads, "reason": reason},
-            "openvino": openvino,
             "onednn": onednn,
-        }))?);
+        });
+        for (provider, found) in providers {
+            shown[provider.to_string()] = match found {
+                Ok(candidate) => json!({"place": candidate.place}),
+                Err(missing) => json!({"missing": missing}),
+            };
+        }
+        return Ok(output::json(&shown)?);
     }
     output::line(format_args!("{} on {} thread(s): {}", engine.kind, engine.threads, engine.reason))?;
-    match openvino {
-        Ok(candidate) => output::line(format_args!("OpenVINO found {}", candidate.place))?,
-        Err(missing) => output::line(format_args!("no OpenVINO: {missing}"))?,
+    for (provider, found) in providers {
+        match found {
+            Ok(candidate) => output::line(format_args!("{} found {}", provider.title(), candidate.place))?,
+            Err(missing) => output::line(format_args!("no {}: {missing}", provider.title()))?,
+        }
     }
     match onednn {
         Ok((library, candidate)) => {
@@ -99,4 +110,13 @@ fn show(format: OutputArgs, context: &CommandContext) -> Result<()> {
         Err(refused) => output::line(format_args!("no oneDNN: {}", reasons(&refused)))?,
     }
     Ok(())
+}
+
+/// Where a provider is, or why there is none.
+fn find(provider: Provider, engine: EngineKind, context: &CommandContext) -> Result<Candidate, String> {
+    match engine {
+        EngineKind::Ort => runtime::find_provider(provider, &ProviderOptions::default(), &context.data)
+            .map_err(|missing| missing.to_string()),
+        EngineKind::Tract => Err("it computes inside ONNX Runtime, which is not used".to_owned()),
+    }
 }

@@ -1,20 +1,29 @@
 //! What computes inside ONNX Runtime when the server answers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use onnx::Provider;
 
 /// The flags of the provider.
 #[derive(Debug, Clone, Args)]
 pub struct ProviderArgs {
-    /// What computes inside ONNX Runtime when the server answers: `auto` measures OpenVINO beside ONNX Runtime's own kernels for each
-    /// model, if its library is found and takes this processor, and says which it took and why
+    /// What computes inside ONNX Runtime when the server answers: `auto` measures CUDA, WebGPU or OpenVINO, the first whose library is
+    /// found and has a device, beside ONNX Runtime's own kernels for each model, and says which it took and why
     #[arg(long, env = "GRAFT_PROVIDER", value_enum, default_value_t = ProviderChoice::Auto)]
     provider: ProviderChoice,
 
     /// The library file of OpenVINO's provider for ONNX Runtime, with its companions beside it [default: searched for]
     #[arg(long, env = "GRAFT_OPENVINO", value_name = "FILE")]
     openvino_lib: Option<PathBuf>,
+
+    /// The library file of CUDA's provider for ONNX Runtime [default: searched for]
+    #[arg(long, env = "GRAFT_CUDA", value_name = "FILE")]
+    cuda_lib: Option<PathBuf>,
+
+    /// The library file of WebGPU's provider for ONNX Runtime [default: searched for]
+    #[arg(long, env = "GRAFT_WEBGPU", value_name = "FILE")]
+    webgpu_lib: Option<PathBuf>,
 }
 
 /// The provider that the user wants, as plain values.
@@ -22,23 +31,37 @@ pub struct ProviderArgs {
 pub struct ProviderOptions {
     /// The provider, or the faster one.
     pub provider: ProviderChoice,
-    /// The library that the user named.
-    pub library: Option<PathBuf>,
+    /// The libraries that the user named.
+    pub libraries: Vec<(Provider, PathBuf)>,
+}
+
+impl ProviderOptions {
+    /// The library that the user named for a provider.
+    #[must_use]
+    pub fn library(&self, provider: Provider) -> Option<&Path> {
+        self.libraries.iter().find(|(named, _)| *named == provider).map(|(_, path)| path.as_path())
+    }
 }
 
 impl ProviderArgs {
     /// The flags as plain values.
     #[must_use]
     pub fn resolve(&self) -> ProviderOptions {
-        let library = self.openvino_lib.clone().filter(|path| !path.as_os_str().is_empty());
-        ProviderOptions { provider: self.provider, library }
+        let named = [
+            (Provider::OpenVino, &self.openvino_lib),
+            (Provider::Cuda, &self.cuda_lib),
+            (Provider::WebGpu, &self.webgpu_lib),
+        ];
+        let named = named.into_iter().filter_map(|(provider, path)| Some((provider, path.clone()?)));
+        let libraries = named.filter(|(_, path)| !path.as_os_str().is_empty()).collect();
+        ProviderOptions { provider: self.provider, libraries }
     }
 }
 
 /// A provider by name, or the faster one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ProviderChoice {
-    /// OpenVINO for the models that it runs faster, if there is one.
+    /// For each model the faster of ONNX Runtime's own kernels and another provider, if there is one.
     #[default]
     Auto,
     /// ONNX Runtime's own kernels.
@@ -46,4 +69,23 @@ pub enum ProviderChoice {
     /// OpenVINO or an error.
     #[value(name = "openvino")]
     OpenVino,
+    /// CUDA or an error. It has not been run on a graphics processor yet.
+    Cuda,
+    /// WebGPU or an error. It has not been run on a graphics processor yet.
+    #[value(name = "webgpu")]
+    WebGpu,
+}
+
+impl ProviderChoice {
+    /// The provider that is asked for by name.
+    #[must_use]
+    pub fn named(self) -> Option<Provider> {
+        match self {
+            Self::Auto => None,
+            Self::Cpu => Some(Provider::Cpu),
+            Self::OpenVino => Some(Provider::OpenVino),
+            Self::Cuda => Some(Provider::Cuda),
+            Self::WebGpu => Some(Provider::WebGpu),
+        }
+    }
 }

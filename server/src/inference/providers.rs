@@ -19,7 +19,7 @@ use super::variants::WORTH;
 /// What computes inside ONNX Runtime for the version that answers.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ProviderStatus {
-    /// `cpu`: ONNX Runtime's own kernels. `openvino`: OpenVINO.
+    /// `cpu`: ONNX Runtime's own kernels. `openvino`: OpenVINO. `cuda`, `webgpu`: a graphics processor.
     #[schema(value_type = String, example = "openvino")]
     pub provider: Provider,
     /// Why it is this one.

@@ -1,4 +1,4 @@
-//! Putting the library of ONNX Runtime, oneDNN or OpenVINO into the data folder.
+//! Putting the library of ONNX Runtime, oneDNN or a provider into the data folder.
 //!
 //! A library is its makers' own build out of the Python package. The user's pip fetches it, with the user's mirror,
 //! proxy and certificates; graft opens no connection of its own and accepts only the file it knows by its hash.
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use models::files::write_atomically;
+use onnx::Provider;
 use onnx::engine::ort;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -31,6 +32,16 @@ pub enum InstallError {
         os: &'static str,
         /// The processor.
         arch: &'static str,
+    },
+    /// CUDA's provider, which is of use only with packages that are too large and too particular for a copy.
+    #[error(
+        "graft does not install CUDA's provider: it works with the ONNX Runtime of its own package alone, and needs NVIDIA's \
+         libraries, 1.4 GB; run `pip install nvidia-cublas nvidia-curand '{package}'` in an environment without onnxruntime, and name \
+         its libonnxruntime with --ort-lib"
+    )]
+    ByHand {
+        /// The package and its version.
+        package: &'static str,
     },
     /// pip cannot be run or does not deliver.
     #[error("`{command}` failed: {reason}")]
@@ -65,9 +76,9 @@ pub enum InstallError {
     /// The same of oneDNN.
     #[error("the library was unpacked but does not load here: {0}")]
     LoadOneDnn(#[from] OneDnnError),
-    /// The same of OpenVINO.
+    /// The same of a provider.
     #[error("the library was unpacked but does not load here: {0}")]
-    LoadOpenVino(#[from] ort::ProviderError),
+    LoadProvider(#[from] ort::ProviderError),
 }
 
 /// Downloads the package with the user's own pip, checks its hash, and puts the library into this folder. The file
@@ -76,6 +87,9 @@ pub enum InstallError {
 /// # Errors
 /// [`InstallError`]; nothing is left in the folder then.
 pub fn install(library: Library, folder: &Path, python: &Path) -> Result<PathBuf, InstallError> {
+    if library.spec().wheels.is_empty() {
+        return Err(InstallError::ByHand { package: library.spec().requirement });
+    }
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     let wheel = library.spec().wheels.iter().find(|wheel| wheel.os == os && wheel.arch == arch);
     let wheel = wheel.ok_or(InstallError::Platform { package: library.spec().requirement, os, arch })?;
@@ -123,7 +137,9 @@ impl Library {
         match self {
             Self::OnnxRuntime => drop(ort::load(path, NonZeroUsize::MIN)?),
             Self::OneDnn => drop(OneDnn::load(path)?),
-            Self::OpenVino => ort::load_openvino(path)?,
+            Self::OpenVino => ort::load_provider(Provider::OpenVino, path)?,
+            Self::Cuda => ort::load_provider(Provider::Cuda, path)?,
+            Self::WebGpu => ort::load_provider(Provider::WebGpu, path)?,
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The native libraries: their packages, and where to look for them.
 
+use onnx::Provider;
+
 /// A native library that graft loads at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Library {
@@ -9,6 +11,10 @@ pub enum Library {
     OneDnn,
     /// OpenVINO's provider, which computes inside ONNX Runtime.
     OpenVino,
+    /// CUDA's provider.
+    Cuda,
+    /// WebGPU's provider.
+    WebGpu,
 }
 
 /// The row of the table for one library.
@@ -49,6 +55,8 @@ pub(super) enum Location {
     Environment(&'static str),
     /// The folder that `graft runtime install` writes to.
     DataFolder,
+    /// The folder of the ONNX Runtime that is loaded.
+    BesideRuntime,
     /// A folder below each line that a Python program prints.
     Python { program: &'static str, folder: &'static str },
     /// Folders of the system.
@@ -193,7 +201,87 @@ const OPENVINO: LibrarySpec = LibrarySpec {
 
 const OPENVINO_NAME: &str = "libonnxruntime_providers_openvino_plugin.so";
 
+const CUDA: LibrarySpec = LibrarySpec {
+    requirement: "onnxruntime-gpu[cuda,cudnn]==1.31.1",
+    // It fits the ONNX Runtime of its own package alone, and needs 1.4 GB of NVIDIA's packages.
+    wheels: &[],
+    is_library: |name| name == "libonnxruntime_providers_cuda.so",
+    locations: &[
+        ("beside the ONNX Runtime that is loaded", Location::BesideRuntime),
+        ("beside the executable", Location::BesideExecutable),
+        ("in the Python environment of this program", Location::Environment("onnxruntime_ep_cuda")),
+        ("in the data folder", Location::DataFolder),
+    ],
+    named: NamedFile::Only,
+};
+
+const WEBGPU: LibrarySpec = LibrarySpec {
+    requirement: "onnxruntime-ep-webgpu==0.4.0",
+    wheels: &[
+        Wheel {
+            os: "linux",
+            arch: "x86_64",
+            tag: "manylinux_2_28_x86_64",
+            sha256: "5d8c961eda91a88961cad1fb7621f389f006b18497d6ea9ecf96f729f066cbfb",
+            folder: "onnxruntime_ep_webgpu",
+            library: WEBGPU_NAMES[0],
+            companions: &[],
+        },
+        Wheel {
+            os: "linux",
+            arch: "aarch64",
+            tag: "manylinux_2_28_aarch64",
+            sha256: "17f660db53b1a509c63e721ac6784a2daa1c4e91a968523ee9986505ee5b0a55",
+            folder: "onnxruntime_ep_webgpu",
+            library: WEBGPU_NAMES[0],
+            companions: &[],
+        },
+        Wheel {
+            os: "macos",
+            arch: "aarch64",
+            tag: "macosx_14_0_universal2",
+            sha256: "8d0a91d44b43d931c3068b9134aed9770f27803e353c2b58c93e1700bb68bcca",
+            folder: "onnxruntime_ep_webgpu",
+            library: WEBGPU_NAMES[1],
+            companions: &[],
+        },
+    ],
+    is_library: |name| WEBGPU_NAMES.contains(&name),
+    locations: &[
+        ("beside the executable", Location::BesideExecutable),
+        ("in the Python environment of this program", Location::Environment("onnxruntime_ep_webgpu")),
+        ("in the data folder", Location::DataFolder),
+    ],
+    named: NamedFile::Only,
+};
+
+const WEBGPU_NAMES: [&str; 2] = ["libonnxruntime_providers_webgpu.so", "libonnxruntime_providers_webgpu.dylib"];
+
+impl LibrarySpec {
+    /// The places in words.
+    pub(super) fn searched(&self) -> String {
+        self.locations.iter().map(|(place, _)| *place).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Library {
+    /// The library of a provider that has one.
+    #[must_use]
+    pub fn of(provider: Provider) -> Option<Self> {
+        match provider {
+            Provider::Cpu => None,
+            Provider::OpenVino => Some(Self::OpenVino),
+            Provider::Cuda => Some(Self::Cuda),
+            Provider::WebGpu => Some(Self::WebGpu),
+        }
+    }
+
+    /// The provider that it is.
+    #[must_use]
+    pub fn provider(self) -> Option<Provider> {
+        Provider::PLUGINS.into_iter().find(|provider| Self::of(*provider) == Some(self))
+    }
+
     /// The row of the table.
     #[must_use]
     pub fn spec(self) -> &'static LibrarySpec {
@@ -201,6 +289,8 @@ impl Library {
             Self::OnnxRuntime => &ONNX_RUNTIME,
             Self::OneDnn => &ONEDNN,
             Self::OpenVino => &OPENVINO,
+            Self::Cuda => &CUDA,
+            Self::WebGpu => &WEBGPU,
         }
     }
 }

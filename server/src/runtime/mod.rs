@@ -11,7 +11,7 @@ mod select;
 pub use install::{InstallError, install};
 pub use kernels::{KernelError, SelectedKernels, kernels, onednn};
 pub use library::{Library, LibrarySpec};
-pub use provider::{ProviderError, SelectedProviders, openvino, providers};
+pub use provider::{Missing, ProviderError, SelectedProviders, find_provider, providers};
 pub use search::Candidate;
 pub use select::{SelectError, SelectedEngine, select};
 

@@ -1,12 +1,14 @@
 //! What computes inside ONNX Runtime when the server answers, with its reason.
 
+use std::fmt;
+
 use onnx::engine::ort;
 use onnx::{EngineKind, Provider};
 use thiserror::Error;
 
 use super::Library;
 use super::search::{Candidate, candidates};
-use crate::config::{DataDir, ProviderChoice, ProviderOptions};
+use crate::config::{DataDir, ProviderOptions};
 use crate::failure::chain;
 
 /// What may compute inside ONNX Runtime in this process.
@@ -20,27 +22,50 @@ pub struct SelectedProviders {
     pub reason: String,
 }
 
-/// The user asked for OpenVINO, which is not there.
+/// The user asked for a provider, which is not there.
 #[derive(Debug, Error)]
 pub enum ProviderError {
     /// No library is usable.
     #[error(
-        "no usable OpenVINO: {tried}; run `graft runtime install openvino`, name a library with --openvino-lib, or use --provider cpu"
+        "no usable {}: {tried}; run `graft runtime install {provider}`, name a library with --{provider}-lib, or use --provider cpu",
+        provider.title()
     )]
     None {
+        /// What was asked for.
+        provider: Provider,
         /// Each candidate, and why it is not used.
         tried: String,
     },
     /// Another engine than ONNX Runtime was taken.
     #[error(
-        "--provider openvino computes inside ONNX Runtime, and the engine is {engine} ({reason}); use --engine ort, or --provider cpu"
+        "--provider {provider} computes inside ONNX Runtime, and the engine is {engine} ({reason}); use --engine ort, or --provider cpu"
     )]
     Engine {
+        /// What was asked for.
+        provider: Provider,
         /// The engine that was taken.
         engine: EngineKind,
         /// Why it was taken.
         reason: String,
     },
+}
+
+/// Why a provider is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// There is no file of its name in the places that were searched.
+    NotFound(String),
+    /// There are files, and why each is not used.
+    Refused(String),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(places) => write!(f, "no library was found {places}"),
+            Self::Refused(reasons) => f.write_str(reasons),
+        }
+    }
 }
 
 impl SelectedProviders {
@@ -50,8 +75,8 @@ impl SelectedProviders {
     }
 }
 
-/// Loads OpenVINO's provider unless the user chose ONNX Runtime's own kernels. `auto` does without it and gives the reason; asking for
-/// OpenVINO by name never does.
+/// Loads a provider unless the user chose ONNX Runtime's own kernels. `auto` takes the first that has a device, or does without and
+/// gives the reason; asking for one by name never does.
 ///
 /// # Errors
 /// [`ProviderError`].
@@ -61,55 +86,75 @@ pub fn providers(
     engine_reason: &str,
     data: &DataDir,
 ) -> Result<SelectedProviders, ProviderError> {
-    if options.provider == ProviderChoice::Cpu {
-        return Ok(SelectedProviders::own("chosen by --provider"));
-    }
-    let is_asked_for = options.provider == ProviderChoice::OpenVino;
-    if engine != EngineKind::Ort {
-        return match is_asked_for {
-            true => Err(ProviderError::Engine { engine, reason: engine_reason.to_owned() }),
-            false => Ok(SelectedProviders::own(format!("{engine} has no other"))),
-        };
-    }
-    match openvino(options, data) {
-        Ok(Candidate { place, .. }) if is_asked_for => {
-            let reason = format!("chosen by --provider; OpenVINO found {place}");
-            Ok(SelectedProviders { first: Provider::OpenVino, rival: None, reason })
+    match options.provider.named() {
+        Some(Provider::Cpu) => Ok(SelectedProviders::own("chosen by --provider")),
+        Some(provider) if engine != EngineKind::Ort => {
+            Err(ProviderError::Engine { provider, engine, reason: engine_reason.to_owned() })
         }
-        Ok(Candidate { place, .. }) => {
-            let reason = format!("OpenVINO found {place}; each model takes the faster one");
-            Ok(SelectedProviders { rival: Some(Provider::OpenVino), ..SelectedProviders::own(reason) })
-        }
-        Err(tried) if is_asked_for => Err(ProviderError::None { tried }),
-        Err(tried) => Ok(SelectedProviders::own(format!("OpenVINO is not used: {tried}"))),
+        None if engine != EngineKind::Ort => Ok(SelectedProviders::own(format!("{engine} has no other"))),
+        Some(provider) => match find_provider(provider, options, data) {
+            Ok(Candidate { place, .. }) => {
+                let reason = format!("chosen by --provider; {} found {place}", provider.title());
+                Ok(SelectedProviders { first: provider, rival: None, reason })
+            }
+            Err(missing) => Err(ProviderError::None { provider, tried: missing.to_string() }),
+        },
+        None => Ok(first_usable(options, data)),
     }
 }
 
-/// The first provider library that ONNX Runtime takes.
+/// The first provider that has a device, to be measured.
+fn first_usable(options: &ProviderOptions, data: &DataDir) -> SelectedProviders {
+    let mut refused = Vec::new();
+    for provider in Provider::PLUGINS {
+        match find_provider(provider, options, data) {
+            Ok(Candidate { place, .. }) => {
+                let reason = format!("{} found {place}; each model takes the faster one", provider.title());
+                return SelectedProviders { rival: Some(provider), ..SelectedProviders::own(reason) };
+            }
+            Err(Missing::Refused(reasons)) => refused.push(format!("{} is not used: {reasons}", provider.title())),
+            Err(Missing::NotFound(_)) => {}
+        }
+    }
+    SelectedProviders::own(match refused.is_empty() {
+        true => "no library of another provider was found".to_owned(),
+        false => refused.join("; "),
+    })
+}
+
+/// The first library of a provider that ONNX Runtime takes and that has a device.
 ///
 /// # Errors
-/// Why each candidate is not used.
-pub fn openvino(options: &ProviderOptions, data: &DataDir) -> Result<Candidate, String> {
+/// [`Missing`].
+pub fn find_provider(provider: Provider, options: &ProviderOptions, data: &DataDir) -> Result<Candidate, Missing> {
+    let Some(library) = Library::of(provider) else {
+        return Err(Missing::NotFound("because it is part of ONNX Runtime".to_owned()));
+    };
     let mut refused = Vec::new();
-    for candidate in candidates(Library::OpenVino.spec(), options.library.as_deref(), &data.runtime_dir()) {
-        match ort::load_openvino(&candidate.path) {
+    for candidate in candidates(library.spec(), options.library(provider), &data.runtime_dir()) {
+        match ort::load_provider(provider, &candidate.path) {
             Ok(()) => return Ok(candidate),
             Err(error) => refused.push(chain(&error)),
         }
     }
-    Err(if refused.is_empty() { "no library was found".to_owned() } else { refused.join("; ") })
+    Err(match refused.is_empty() {
+        true => Missing::NotFound(library.spec().searched()),
+        false => Missing::Refused(refused.join("; ")),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ProviderChoice;
 
-    /// With a file that is no library, so that the libraries of this machine do not matter.
+    /// With files that are no libraries, so that the libraries of this machine do not matter.
     fn selection(provider: ProviderChoice, engine: EngineKind) -> Result<SelectedProviders, ProviderError> {
         let folder = tempfile::tempdir().unwrap();
-        let library = folder.path().join("libonnxruntime_providers_openvino_plugin.so");
+        let library = folder.path().join("no-library.so");
         std::fs::write(&library, "no library").unwrap();
-        let options = ProviderOptions { provider, library: Some(library) };
+        let libraries = Provider::PLUGINS.map(|provider| (provider, library.clone())).to_vec();
+        let options = ProviderOptions { provider, libraries };
         super::providers(&options, engine, "chosen by the test", &DataDir::new(folder.path()))
     }
 
@@ -117,18 +162,37 @@ mod tests {
     fn auto_does_without_it_and_says_why() {
         let selected = selection(ProviderChoice::Auto, EngineKind::Ort).unwrap();
         assert_eq!((selected.first, selected.rival), (Provider::Cpu, None));
-        // Without ONNX Runtime in this process it is not even looked at.
-        assert!(selected.reason.starts_with("OpenVINO is not used: "), "{}", selected.reason);
+        // Without ONNX Runtime in this process they are not even looked at.
+        for start in ["CUDA is not used: ", "; WebGPU is not used: ", "; OpenVINO is not used: "] {
+            assert!(selected.reason.contains(start), "{}", selected.reason);
+        }
         assert_eq!(selection(ProviderChoice::Auto, EngineKind::Tract).unwrap().reason, "tract has no other");
     }
 
     #[test]
     fn what_was_asked_for_by_name_is_had_or_refused() {
-        let error = selection(ProviderChoice::OpenVino, EngineKind::Ort).unwrap_err().to_string();
-        assert!(error.contains("graft runtime install openvino") && error.contains("--provider cpu"), "{error}");
-        let error = selection(ProviderChoice::OpenVino, EngineKind::Tract).unwrap_err().to_string();
-        assert!(error.contains("the engine is tract (chosen by the test)"), "{error}");
+        for (choice, name) in
+            [(ProviderChoice::OpenVino, "openvino"), (ProviderChoice::Cuda, "cuda"), (ProviderChoice::WebGpu, "webgpu")]
+        {
+            let error = selection(choice, EngineKind::Ort).unwrap_err().to_string();
+            let (install, flag) = (format!("graft runtime install {name},"), format!("--{name}-lib"));
+            for part in [&*install, &*flag, "--provider cpu"] {
+                assert!(error.replace('`', "").contains(part), "{part}: {error}");
+            }
+            let error = selection(choice, EngineKind::Tract).unwrap_err().to_string();
+            assert!(error.contains("the engine is tract (chosen by the test)"), "{error}");
+        }
         let cpu = selection(ProviderChoice::Cpu, EngineKind::Ort).unwrap();
         assert_eq!(cpu, SelectedProviders::own("chosen by --provider"));
+    }
+
+    #[test]
+    fn what_is_nowhere_is_said_with_the_places_that_were_searched() {
+        let folder = tempfile::tempdir().unwrap();
+        let (options, data) = (ProviderOptions::default(), DataDir::new(folder.path()));
+        let missing = find_provider(Provider::Cuda, &options, &data).unwrap_err().to_string();
+        let expected = "no library was found beside the ONNX Runtime that is loaded, beside the executable, in the Python \
+                        environment of this program, in the data folder";
+        assert_eq!(missing, expected);
     }
 }

@@ -35,6 +35,11 @@ fn files(spec: &LibrarySpec, location: &Location, data: &Path) -> Vec<PathBuf> {
         Location::BesideExecutable => executable_folder().map_or(vec![], |bin| vec![bin.clone(), bin.join("../lib")]),
         Location::Environment(package) => executable_folder().map_or(vec![], |bin| environment(&bin, package)),
         Location::DataFolder => vec![data.to_owned()],
+        Location::BesideRuntime => onnx::engine::ort::loaded()
+            .and_then(|runtime| runtime.path().parent())
+            .map(Path::to_owned)
+            .into_iter()
+            .collect(),
         Location::Python { program, folder } => python(program).map(|prefix| Path::new(&prefix).join(folder)).collect(),
         Location::Folders(folders) => folders.iter().map(PathBuf::from).collect(),
         Location::Loader(names) => return names.iter().map(PathBuf::from).collect(),

@@ -1,7 +1,7 @@
 //! ONNX Runtime, from a library that is loaded at run time.
 
 mod arena;
-mod openvino;
+mod plugin;
 mod shared;
 
 use std::fmt;
@@ -23,7 +23,7 @@ use super::{Engine, EngineError, EngineKind, EngineSet, Outputs, Provider, libra
 use crate::processor::products_saturate;
 use shared::OptimizedModel;
 
-pub use openvino::{ProviderError, load_openvino};
+pub use plugin::{ProviderError, load_provider};
 
 /// The loaded library. There is at most one in a process.
 #[derive(Clone)]
@@ -180,9 +180,9 @@ impl OrtEngine {
         Self::of(SessionSpec::plain(file, threads))
     }
 
-    /// An engine in which OpenVINO computes everything.
-    pub(super) fn open_in_openvino(file: &[u8], threads: NonZeroUsize) -> Result<Self, EngineError> {
-        Self::of(SessionSpec { provider: Provider::OpenVino, ..SessionSpec::plain(file, threads) })
+    /// An engine in which a provider computes everything.
+    pub(super) fn open_in(provider: Provider, file: &[u8], threads: NonZeroUsize) -> Result<Self, EngineError> {
+        Self::of(SessionSpec { provider, ..SessionSpec::plain(file, threads) })
     }
 
     /// An engine with all threads for an image that is alone, and one with a single thread for each of them. They have the
@@ -205,11 +205,9 @@ impl OrtEngine {
         let SessionSpec { file, threads, optimization, weights, packing, provider } = spec;
         let runtime = loaded().ok_or(EngineError::NotLoaded)?;
         let mut builder = session_builder(runtime, optimization).map_err(refused)?;
-        let has_threads = provider == Provider::OpenVino || threads == runtime.threads;
-        builder = match provider {
-            Provider::Cpu => openvino::keep_out(builder, runtime)?,
-            Provider::OpenVino => openvino::choose(builder, runtime, threads)?,
-        };
+        // A provider computes with threads of its own, or with those of a graphics processor.
+        let has_threads = provider != Provider::Cpu || threads == runtime.threads;
+        builder = plugin::choose(builder, runtime, provider, threads)?;
         if !has_threads {
             builder = builder
                 .with_independent_thread_pool()

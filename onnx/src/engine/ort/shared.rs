@@ -7,7 +7,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 use prost::Message;
 
-use super::{OrtEngine, Packing, SessionSpec, loaded, openvino, refused, session_builder};
+use super::{OrtEngine, Packing, SessionSpec, loaded, plugin, refused, session_builder};
 use crate::engine::EngineError;
 use crate::proto::{ModelProto, TensorProto, data_type};
 
@@ -38,7 +38,7 @@ impl OptimizedModel {
         let folder = tempfile::tempdir().map_err(refused)?;
         let path = folder.path().join("optimized.onnx");
         let builder = session_builder(runtime, GraphOptimizationLevel::All).map_err(refused)?;
-        let mut builder = openvino::keep_out(builder, runtime)?.with_optimized_model_path(&path).map_err(refused)?;
+        let mut builder = plugin::keep_out(builder, runtime)?.with_optimized_model_path(&path).map_err(refused)?;
         drop(builder.commit_from_memory(file).map_err(refused)?);
         let file = std::fs::read(&path).map_err(refused)?;
         let model = ModelProto::decode(file.as_slice()).map_err(refused)?;

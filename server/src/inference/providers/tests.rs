@@ -59,7 +59,7 @@ fn a_rival_that_gains_nothing_or_refuses_the_model_is_passed_over_with_a_reason(
     assert_eq!(provider, Provider::Cpu);
     assert!(reason.starts_with("openvino is 0."), "{reason}");
 
-    let refusing: Opener = Arc::new(|_| Err(EngineError::NoProvider));
+    let refusing: Opener = Arc::new(|_| Err(EngineError::NoProvider(Provider::OpenVino)));
     let ProviderStatus { provider, reason } = status(1, refusing);
     assert_eq!(provider, Provider::Cpu);
     assert!(reason.starts_with("openvino does not run it: OpenVINO is not loaded"), "{reason}");

@@ -74,7 +74,7 @@ impl Registry {
         let opener = |provider, threads| -> Opener {
             Arc::new(move |file| match provider {
                 Provider::Cpu => onnx::engine::open_set(kind, file, threads),
-                Provider::OpenVino => onnx::engine::open_set_in_openvino(file, threads),
+                provider => onnx::engine::open_set_in(provider, file, threads),
             })
         };
         let providers = Providers {
@@ -85,7 +85,7 @@ impl Registry {
         let open_wide: Opener = Arc::new(move |file| {
             Ok(EngineSet::single(match first {
                 Provider::Cpu => onnx::engine::open(kind, file, threads)?,
-                Provider::OpenVino => onnx::engine::open_in_openvino(file, threads)?,
+                provider => onnx::engine::open_in(provider, file, threads)?,
             }))
         });
         let (open_alone, turns) = (opener(first, NonZeroUsize::MIN), ModelTurns::new(MOST_RUNS));

@@ -11,6 +11,8 @@ import { notes, versionList } from '../serve/versions.js';
 import { has, number, t } from '../text.js';
 
 const STATE = { READY: 'good', FAILED: 'bad' };
+/** @type {Record<string, string>} */
+const PROVIDERS = { openvino: 'OpenVINO', cuda: 'CUDA', webgpu: 'WebGPU' };
 
 /** @param {import('../app.js').Visit} visit */
 export async function open(visit) {
@@ -116,7 +118,7 @@ function answering(model) {
   return h('section', null, h('h2', null, t('serve.answering')), h('dl.facts', null,
     fact('serve.version', String(model.version), other && model.reason),
     fact('serve.engine_of', `${engineName(engine)}, ${t('serve.threads', { n: engine.threads })}`, engine.reason),
-    plan?.provider && fact('serve.provider', plan.provider.provider === 'cpu' ? t('serve.provider_own') : 'OpenVINO', plan.provider.reason),
+    plan?.provider && fact('serve.provider', plan.provider.provider === 'cpu' ? t('serve.provider_own') : PROVIDERS[plan.provider.provider] ?? plan.provider.provider, plan.provider.reason),
     h('dt', null, t('serve.precision')), h('dd', null, precision(plan)),
     runs && fact('serve.runs', runs, plan.reason)));
 }
