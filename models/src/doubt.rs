@@ -42,8 +42,9 @@ impl DoubtSpec {
     #[must_use]
     pub fn doubt(&self, logits: &[f32]) -> Option<Doubt> {
         let class = *top_k(logits, 1).first()?;
-        // Written so that what is not a number is in doubt.
-        if !(familiarity(logits) >= self.familiarity) {
+        // What is not a number is not familiar.
+        let is_familiar = familiarity(logits) >= self.familiarity;
+        if !is_familiar {
             return Some(Doubt::Unfamiliar);
         }
         let threshold = self.thresholds.get(class).copied().unwrap_or(1.0);

@@ -231,7 +231,7 @@ fn on_a_device_or_refused(provider: &str, variable: &str, takes: &str) {
     if answered["engine"]["providers"]["offered"].as_array().is_some_and(|offered| offered.len() == 1) {
         let error = sandbox.fail(&[&["serve", "--port", "0"], &asked[..], &[provider]].concat());
         assert!(error.contains("offers no graphics processor here: ") && error.contains(takes), "{error}");
-        let reason = answered["engine"]["providers"]["reason"].as_str().unwrap();
+        let reason = answered["engine"]["providers"]["reason"].as_str().expect("a reason");
         assert!(answered["state"] == "READY" && reason.contains(takes), "{answered}");
         fixtures::say_skipped("there is no graphics processor");
         return;

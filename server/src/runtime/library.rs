@@ -276,7 +276,7 @@ impl Library {
         }
     }
 
-    /// The provider that it is.
+    /// What it adds to ONNX Runtime; `None` for libraries that compute by themselves.
     #[must_use]
     pub fn provider(self) -> Option<Provider> {
         Provider::PLUGINS.into_iter().find(|provider| Self::of(*provider) == Some(self))

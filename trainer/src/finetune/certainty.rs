@@ -20,10 +20,10 @@ pub struct Certainty {
     /// The share of sure answers that is to be right, 0 to 1.
     #[cfg_attr(feature = "openapi", schema(example = 0.99))]
     pub target_precision: f64,
-    /// The lowest threshold of a class: scores below it are uncertain.
+    /// The threshold of the class whose answers are uncertain below the lowest score, 0 to 1.
     #[cfg_attr(feature = "openapi", schema(example = 0.41))]
     pub lowest_threshold: f32,
-    /// The highest.
+    /// That of the class which needs the highest score, 1 if none suffices.
     #[cfg_attr(feature = "openapi", schema(example = 0.93))]
     pub highest_threshold: f32,
     /// The test images, which chose no threshold.

@@ -228,7 +228,7 @@ fn needs_own_runtime(path: &Path) -> Result<bool, LoadError> {
 fn packaged(plugin: &PluginSpec, folder: &Path) -> Vec<PathBuf> {
     let packages = || folder.ancestors().skip(1).take(2);
     let found = |library: &&str| packages().map(|packages| packages.join(library)).find(|path| path.is_file());
-    plugin.packaged.iter().filter_map(|library| found(&library)).collect()
+    plugin.packaged.iter().filter_map(found).collect()
 }
 
 /// A device, as a provider offers it.
