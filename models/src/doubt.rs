@@ -48,7 +48,9 @@ impl DoubtSpec {
             return Some(Doubt::Unfamiliar);
         }
         let threshold = self.thresholds.get(class).copied().unwrap_or(1.0);
-        (softmax(logits, 1.0)[class] < threshold).then_some(Doubt::LowScore)
+        // Scores round to 1, but no score is enough where there is no threshold.
+        let is_high = threshold < 1.0 && softmax(logits, 1.0)[class] >= threshold;
+        (!is_high).then_some(Doubt::LowScore)
     }
 }
 
@@ -87,6 +89,8 @@ mod tests {
         assert_eq!(spec.doubt(&[f32::NAN, 1.0]), Some(Doubt::Unfamiliar));
         assert_eq!(spec.doubt(&[2.0, -1.0]), None);
         assert_eq!(spec.doubt(&[-1.0, 2.0]), Some(Doubt::LowScore));
+        // A score that rounds to 1.
+        assert_eq!(spec.doubt(&[0.0, 1e3]), Some(Doubt::LowScore));
         assert_eq!(spec.doubt(&[]), None);
     }
 }
