@@ -27,10 +27,10 @@ PREPARATIONS = {
 }
 
 
-def prepare(path, preparation):
+def prepare(image, preparation):
     """A photograph as `[1, 3, 224, 224]`."""
     mean, deviation, resampling = PREPARATIONS[preparation]
-    image = Image.open(path).convert("RGB")
+    image = image.convert("RGB")
     scale = 256 / min(image.size)
     image = image.resize([max(256, round(side * scale)) for side in image.size], resampling)
     left, top = [(side - SIZE) // 2 for side in image.size]
@@ -79,7 +79,7 @@ def main(folder, file, preparation):
     runner = session(network, names)
     rows = [[], []]
     for number in range(1, CLASSES * IMAGES + 1):
-        image = prepare(f"{folder}/jpg/image_{number:04}.jpg", preparation)
+        image = prepare(Image.open(f"{folder}/jpg/image_{number:04}.jpg"), preparation)
         for row, value in zip(rows, runner.run(names, {runner.get_inputs()[0].name: image})):
             row.append(value.mean((2, 3))[0])
     late, early = [transformed(np.stack(row)) for row in rows]
