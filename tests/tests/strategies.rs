@@ -9,13 +9,22 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use models::Params;
-use tests::images::{base_model, color_folders, write};
+use tests::images::{base_model, color_folders, tiny_base_model, write};
 use tests::server::{Sandbox, text};
 
 /// A sandbox with a stored ResNet-18 and a data set of three plain colors.
 fn sandbox() -> (Sandbox, String) {
+    sandbox_with(&base_model())
+}
+
+/// The same with a ResNet-20 for CIFAR, for what does not depend on the network: its checkpoints are a fortieth as large.
+fn tiny_sandbox() -> (Sandbox, String) {
+    sandbox_with(&tiny_base_model())
+}
+
+fn sandbox_with(base: &[u8]) -> (Sandbox, String) {
     let sandbox = Sandbox::default();
-    write(&sandbox.path("base.onnx"), &base_model());
+    write(&sandbox.path("base.onnx"), base);
     let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
     let data = color_folders(sandbox.path("pictures"), 12);
     (sandbox, text(&data).to_owned())
@@ -90,7 +99,7 @@ fn top1(sandbox: &Sandbox, strategy: &str) -> f64 {
 #[cfg(feature = "candle")]
 #[test]
 fn each_strategy_ends_on_a_device_where_it_ends_on_the_processor() {
-    let [(own, data), (device, same)] = [sandbox(), sandbox()];
+    let [(own, data), (device, same)] = [tiny_sandbox(), tiny_sandbox()];
     for strategy in ["head", "last_stage", "staged", "full"] {
         let _output = own.succeed(&[arguments(strategy, &data), vec!["--device", "cpu"]].concat());
         let output = device.succeed(&[arguments(strategy, &same), vec!["--device", "candle-cpu"]].concat());
@@ -148,7 +157,7 @@ fn auto_goes_on_with_what_it_began() {
 fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
     let runs = ["staged", "last_stage"].map(|strategy| kernels().into_iter().map(move |kernels| (strategy, kernels)));
     for (strategy, kernels) in runs.into_iter().flatten() {
-        let [(whole, data), (killed, same)] = [sandbox(), sandbox()];
+        let [(whole, data), (killed, same)] = [tiny_sandbox(), tiny_sandbox()];
         let arguments = |data| [arguments(strategy, data), kernels.to_vec()].concat();
         let output = whole.succeed(&arguments(&data));
         assert!(output.contains("test top-1 100.0 %"), "{strategy} {kernels:?}: {output}");
@@ -163,7 +172,7 @@ fn a_run_that_is_killed_goes_on_and_ends_in_the_same_bits() {
 
 #[test]
 fn without_validation_images_the_last_epoch_is_kept() {
-    let (sandbox, data) = sandbox();
+    let (sandbox, data) = tiny_sandbox();
     for strategy in ["head", "last_stage", "staged"] {
         let output = sandbox.succeed(&[arguments(strategy, &data), vec!["--validation", "0"]].concat());
         assert!(output.contains("no validation images, last epoch"), "{strategy}: {output}");
