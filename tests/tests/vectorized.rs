@@ -5,6 +5,7 @@
 //! slower, which no other test notices.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

@@ -48,8 +48,7 @@ impl LineSink for WholeLines {
 
 /// A file of a format that is decoded line by line, whose header has been read.
 pub(super) enum Opened<'a> {
-    Jpeg(OpenedJpeg<'a>),
-    // Much larger than the other one.
+    Jpeg(Box<OpenedJpeg<'a>>),
     Png(Box<OpenedPng<'a>>),
 }
 
@@ -60,7 +59,7 @@ impl<'a> Opened<'a> {
     /// As [`decode`](super::decode()) has them.
     pub(super) fn new(bytes: &'a [u8], limits: &Limits, decoding: Decoding) -> Result<Option<Self>, ImageError> {
         Ok(match ImageFormat::of(bytes)? {
-            ImageFormat::Jpeg => Some(Self::Jpeg(jpeg::open(bytes, limits)?.start(decoding)?)),
+            ImageFormat::Jpeg => Some(Self::Jpeg(Box::new(jpeg::open(bytes, limits)?.start(decoding)?))),
             ImageFormat::Png => Some(Self::Png(Box::new(png::start(bytes, limits)?))),
             ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::WebP => None,
         })

@@ -14,9 +14,9 @@ const BLOCK: usize = 64 << 10;
 pub(crate) fn map<T: Element>(x: &[T], y: &mut [T], f: impl Fn(f32) -> f32 + Copy + Sync) {
     y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
         vectorized!({
-            let f = f;
+            let copied = f;
             for (y, x) in y.iter_mut().zip(x) {
-                *y = T::from_f32(f(x.to_f32()));
+                *y = T::from_f32(copied(x.to_f32()));
             }
         });
     });
@@ -37,9 +37,9 @@ pub(crate) fn convert<A: Element, B: Element>(x: &[A], y: &mut [B]) {
 pub(crate) fn update<T: Element>(y: &mut [T], x: &[T], f: impl Fn(f32, f32) -> f32 + Copy + Sync) {
     y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {
         vectorized!({
-            let f = f;
+            let copied = f;
             for (y, x) in y.iter_mut().zip(x) {
-                *y = T::from_f32(f(y.to_f32(), x.to_f32()));
+                *y = T::from_f32(copied(y.to_f32(), x.to_f32()));
             }
         });
     });
@@ -49,9 +49,9 @@ pub(crate) fn update<T: Element>(y: &mut [T], x: &[T], f: impl Fn(f32, f32) -> f
 pub(crate) fn combine<T: Element>(a: &[T], b: &[T], y: &mut [T], f: impl Fn(f32, f32) -> f32 + Copy + Sync) {
     y.par_chunks_mut(BLOCK).zip(a.par_chunks(BLOCK)).zip(b.par_chunks(BLOCK)).for_each(|((y, a), b)| {
         vectorized!({
-            let f = f;
+            let copied = f;
             for ((y, a), b) in y.iter_mut().zip(a).zip(b) {
-                *y = T::from_f32(f(a.to_f32(), b.to_f32()));
+                *y = T::from_f32(copied(a.to_f32(), b.to_f32()));
             }
         });
     });
