@@ -1,9 +1,9 @@
-//! Pooling and its gradients on `[n, h, w, c]`.
+//! Pooling and its gradients on `[n, h, w, c]`. Not in `vectorized!`: inlined into it, windows of 64 channels took 1.7 times as long with AVX2 as
+//! with what every processor has (the measure `pool` of the bench `baseline`; why is not known).
 
 use std::ops::Range;
 
 use models::ops::{AdaptiveAvgPool, Window};
-use models::vectorized;
 use rayon::prelude::*;
 
 use super::element::Element;
@@ -53,99 +53,73 @@ impl Windows {
 
     /// The largest number of each window; if one is not a number, neither is the largest.
     pub(crate) fn max<T: Element>(&self, x: &[T], y: &mut [T]) {
-        self.each_row(
-            y,
-            #[inline(always)]
-            |image, row, y| {
-                let x = self.image(x, image);
-                self.each_window(
-                    row,
-                    y,
-                    #[inline(always)]
-                    |_, y, pixels| {
-                        y.fill(T::from_f32(f32::NEG_INFINITY));
-                        for pixel in pixels {
-                            let x = &x[pixel * self.channels..][..self.channels];
-                            y.iter_mut().zip(x).for_each(|(y, &x)| {
-                                let number = x.to_f32();
-                                *y = if number > y.to_f32() || number.is_nan() { x } else { *y };
-                            });
-                        }
-                    },
-                );
-            },
-        );
+        self.each_row(y, |image, row, y| {
+            let x = self.image(x, image);
+            self.each_window(row, y, |_, y, pixels| {
+                y.fill(T::from_f32(f32::NEG_INFINITY));
+                for pixel in pixels {
+                    let x = &x[pixel * self.channels..][..self.channels];
+                    y.iter_mut().zip(x).for_each(|(y, &x)| {
+                        let number = x.to_f32();
+                        *y = if number > y.to_f32() || number.is_nan() { x } else { *y };
+                    });
+                }
+            });
+        });
     }
 
     /// The gradient of [`Windows::max`]: all of it goes to the first of the largest, as in PyTorch.
     pub(crate) fn max_backward<T: Element>(&self, operands: MaxOperands<'_, T>, dx: &mut [T]) {
         let MaxOperands { x, y, dy } = operands;
-        self.each_image(
-            dx,
-            #[inline(always)]
-            |image, dx| {
-                let x = self.image(x, image);
-                let mut open = vec![0.0_f32; self.channels];
-                for (at, pixels) in self.windows() {
-                    let at = (image * self.outputs() + at) * self.channels;
-                    let (y, dy) = (&y[at..at + self.channels], &dy[at..at + self.channels]);
-                    open.iter_mut().zip(dy).for_each(|(open, dy)| *open = dy.to_f32());
-                    for pixel in pixels {
-                        let at = pixel * self.channels..(pixel + 1) * self.channels;
-                        let numbers = dx[at.clone()].iter_mut().zip(&x[at]).zip(y).zip(&mut open);
-                        for (((dx, x), y), open) in numbers {
-                            let is_max = x.to_f32() == y.to_f32();
-                            *dx = T::from_f32(dx.to_f32() + if is_max { *open } else { 0.0 });
-                            *open = if is_max { 0.0 } else { *open };
-                        }
+        self.each_image(dx, |image, dx| {
+            let x = self.image(x, image);
+            let mut open = vec![0.0_f32; self.channels];
+            for (at, pixels) in self.windows() {
+                let at = (image * self.outputs() + at) * self.channels;
+                let (y, dy) = (&y[at..at + self.channels], &dy[at..at + self.channels]);
+                open.iter_mut().zip(dy).for_each(|(open, dy)| *open = dy.to_f32());
+                for pixel in pixels {
+                    let at = pixel * self.channels..(pixel + 1) * self.channels;
+                    let numbers = dx[at.clone()].iter_mut().zip(&x[at]).zip(y).zip(&mut open);
+                    for (((dx, x), y), open) in numbers {
+                        let is_max = x.to_f32() == y.to_f32();
+                        *dx = T::from_f32(dx.to_f32() + if is_max { *open } else { 0.0 });
+                        *open = if is_max { 0.0 } else { *open };
                     }
                 }
-            },
-        );
+            }
+        });
     }
 
     /// The mean of each window.
     pub(crate) fn mean(&self, x: &[f32], count: Count, y: &mut [f32]) {
-        self.each_row(
-            y,
-            #[inline(always)]
-            |image, row, y| {
-                let x = self.image(x, image);
-                self.each_window(
-                    row,
-                    y,
-                    #[inline(always)]
-                    |column, y, pixels| {
-                        y.fill(0.0);
-                        for pixel in pixels {
-                            let x = &x[pixel * self.channels..][..self.channels];
-                            y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
-                        }
-                        let count = self.count(count, [row, column]);
-                        y.iter_mut().for_each(|y| *y /= count);
-                    },
-                );
-            },
-        );
+        self.each_row(y, |image, row, y| {
+            let x = self.image(x, image);
+            self.each_window(row, y, |column, y, pixels| {
+                y.fill(0.0);
+                for pixel in pixels {
+                    let x = &x[pixel * self.channels..][..self.channels];
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
+                }
+                let count = self.count(count, [row, column]);
+                y.iter_mut().for_each(|y| *y /= count);
+            });
+        });
     }
 
     /// The gradient of [`Windows::mean`].
     pub(crate) fn mean_backward(&self, dy: &[f32], count: Count, dx: &mut [f32]) {
         let columns = self.axes[1].len();
-        self.each_image(
-            dx,
-            #[inline(always)]
-            |image, dx| {
-                for (at, pixels) in self.windows() {
-                    let factor = 1.0 / self.count(count, [at / columns, at % columns]);
-                    let dy = &dy[(image * self.outputs() + at) * self.channels..][..self.channels];
-                    for pixel in pixels {
-                        let dx = &mut dx[pixel * self.channels..][..self.channels];
-                        dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy * factor);
-                    }
+        self.each_image(dx, |image, dx| {
+            for (at, pixels) in self.windows() {
+                let factor = 1.0 / self.count(count, [at / columns, at % columns]);
+                let dy = &dy[(image * self.outputs() + at) * self.channels..][..self.channels];
+                for pixel in pixels {
+                    let dx = &mut dx[pixel * self.channels..][..self.channels];
+                    dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy * factor);
                 }
-            },
-        );
+            }
+        });
     }
 
     pub(crate) fn outputs(&self) -> usize {
@@ -157,7 +131,6 @@ impl Windows {
         &x[image * size..][..size]
     }
 
-    #[inline(always)]
     pub(crate) fn count(&self, count: Count, [row, column]: [usize; 2]) -> f32 {
         let count = match count {
             Count::Image => self.axes[0][row].len() * self.axes[1][column].len(),
@@ -182,7 +155,7 @@ impl Windows {
     fn each_row<T: Element>(&self, y: &mut [T], row: impl Fn(usize, usize, &mut [T]) + Sync) {
         let rows = self.axes[0].len();
         y.par_chunks_mut(self.axes[1].len() * self.channels).enumerate().for_each(|(index, y)| {
-            vectorized!(row(index / rows, index % rows, y));
+            row(index / rows, index % rows, y);
         });
     }
 
@@ -200,10 +173,8 @@ impl Windows {
     /// Each image's gradient, from zeros.
     fn each_image<T: Element>(&self, dx: &mut [T], image: impl Fn(usize, &mut [T]) + Sync) {
         dx.par_chunks_mut(self.input[0] * self.input[1] * self.channels).enumerate().for_each(|(index, dx)| {
-            vectorized!({
-                dx.fill(T::from_f32(0.0));
-                image(index, dx);
-            });
+            dx.fill(T::from_f32(0.0));
+            image(index, dx);
         });
     }
 }
