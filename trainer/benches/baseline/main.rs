@@ -29,8 +29,8 @@ use yardsticks::Yardsticks;
 const ROUNDS: usize = 30;
 
 /// How much of a ratio may be added before it counts as worse. Repeated runs beside other programs differ by up to
-/// 10 % on a machine with AVX2; a kernel that loses its vector instructions is two to ten times slower.
-const TOLERANCE: f64 = 0.25;
+/// 10 %, of `norm` and `activation` by 25 %, on a machine with AVX2; a kernel that loses its vector instructions is two to ten times slower.
+const TOLERANCE: f64 = 0.4;
 
 fn main() -> Result<ExitCode> {
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
