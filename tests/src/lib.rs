@@ -6,6 +6,7 @@ pub mod generated;
 pub mod hub;
 pub mod images;
 pub mod library;
+pub mod machine_code;
 pub mod pair;
 pub mod parity;
 pub mod receiver;

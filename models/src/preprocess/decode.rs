@@ -1,6 +1,7 @@
 use image::DynamicImage;
 use image::metadata::Orientation;
 
+use super::lines::{Opened, WholeLines};
 use super::pixels::WholeImage;
 use super::{
     ColorMode, Decoding, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, gif, jpeg, png, simple,
@@ -30,13 +31,21 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<ImageInfo, ImageError> {
 /// [`ImageError`] says which: not an image, not supported, over the limits (nothing has been decoded then),
 /// truncated, corrupt.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
-    let (image, orientation) = match ImageFormat::of(bytes)? {
-        ImageFormat::Gif => (gif::decode(bytes, limits)?, Orientation::NoTransforms),
-        ImageFormat::Jpeg => jpeg::open(bytes, limits)?.decode(Decoding::Exact)?,
-        ImageFormat::Png => png::decode(bytes, limits)?,
-        format @ (ImageFormat::Bmp | ImageFormat::WebP) => simple::decode(format, bytes, limits)?,
-    };
-    upright((image, orientation))
+    decode_as(bytes, limits, Decoding::Exact)
+}
+
+/// The same, of JPEG at a fraction of the size if that is asked for.
+pub(super) fn decode_as(bytes: &[u8], limits: &Limits, decoding: Decoding) -> Result<RgbImage, ImageError> {
+    if let Some(image) = Opened::new(bytes, limits, decoding)? {
+        let (size, whole, orientation) = (image.size(), image.whole(), image.orientation());
+        let mut lines = WholeLines::new(size);
+        image.read(&mut lines)?;
+        return upright((RgbImage::new(size.width, size.height, lines.into_pixels())?.of(whole), orientation));
+    }
+    match ImageFormat::of(bytes)? {
+        ImageFormat::Gif => gif::decode(bytes, limits),
+        format => simple::decode(format, bytes, limits).and_then(upright),
+    }
 }
 
 /// Reads how a file stores its pixels, without decoding them.
@@ -56,7 +65,7 @@ pub fn traits(bytes: &[u8], limits: &Limits) -> Result<ImageTraits, ImageError> 
 }
 
 /// Turns an image as its file says.
-pub(super) fn upright((image, orientation): (RgbImage, Orientation)) -> Result<RgbImage, ImageError> {
+fn upright((image, orientation): (RgbImage, Orientation)) -> Result<RgbImage, ImageError> {
     if orientation == Orientation::NoTransforms {
         return Ok(image);
     }

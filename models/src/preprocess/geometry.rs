@@ -1,5 +1,6 @@
+use super::lines::{Opened, Size};
 use super::pixels::{Canvas, WholeImage};
-use super::resample::{Region, resample};
+use super::resample::{LineResampler, Region, resample};
 use super::{ImageError, Limits, Preprocess, Resize, RgbImage};
 
 impl Preprocess {
@@ -13,9 +14,27 @@ impl Preprocess {
     /// result would exceed the limits.
     pub fn fit(&self, image: &RgbImage, limits: &Limits) -> Result<RgbImage, ImageError> {
         self.validate()?;
+        let window = self.window(image.whole(), limits)?;
+        let resized = resample(image, window.region, (window.visible.height, window.visible.width), self.filter)?;
+        Ok(window.place(resized))
+    }
+
+    /// The same for an image whose lines come one after another.
+    ///
+    /// # Errors
+    /// As [`Preprocess::fit`], and those of the decoder.
+    pub(super) fn fit_lines(&self, image: Opened<'_>, limits: &Limits) -> Result<RgbImage, ImageError> {
+        let window = self.window(image.whole(), limits)?;
+        let mut resampler = LineResampler::new(image.size(), window.region, window.visible, self.filter)?;
+        image.read(&mut resampler)?;
+        Ok(window.place(resampler.finish()?))
+    }
+
+    /// What of a picture is resized, to what.
+    fn window(&self, whole: WholeImage, limits: &Limits) -> Result<Window, ImageError> {
         // An image that was decoded at a fraction of the size becomes what the whole one would: a pixel more or less of the resized
         // picture would shift the crop.
-        let WholeImage { width, height, divisor } = image.whole();
+        let WholeImage { width, height, divisor } = whole;
         let (resized_width, resized_height) = self.resized(width, height)?;
         if self.crop.is_none() && resized_width.saturating_mul(resized_height) > limits.max_pixels {
             return Err(ImageError::TooElongated { width, height, resized_width, resized_height, limits: *limits });
@@ -24,11 +43,9 @@ impl Preprocess {
         let y = ResizeAxis::new(height, resized_height, self.crop.map(|crop| crop.height));
         let [left, top, width, height] = [x.start, y.start, x.length, y.length].map(|side| side / f64::from(divisor));
         let region = Region { left, top, width, height };
-        let window = resample(image, region, (y.visible, x.visible), self.filter)?;
-        if (x.visible, y.visible) == (x.output, y.output) {
-            return Ok(window);
-        }
-        Ok(window.padded(Canvas { left: x.padding, top: y.padding, width: x.output, height: y.output }))
+        let visible = Size { width: x.visible, height: y.visible };
+        let canvas = Canvas { left: x.padding, top: y.padding, width: x.output, height: y.output };
+        Ok(Window { region, visible, canvas })
     }
 
     /// Size after resizing, `(width, height)`, by torchvision's `_compute_resized_output_size`.
@@ -46,6 +63,23 @@ impl Preprocess {
                 Ok(if width <= height { (size, long) } else { (long, size) })
             }
         }
+    }
+}
+
+/// What of a picture is resized, to what.
+struct Window {
+    region: Region,
+    /// What it is resized to.
+    visible: Size,
+    /// Where that lies in the result.
+    canvas: Canvas,
+}
+
+impl Window {
+    fn place(&self, resized: RgbImage) -> RgbImage {
+        let Self { visible, canvas, .. } = self;
+        let fits = (visible.width, visible.height) == (canvas.width, canvas.height);
+        if fits { resized } else { resized.padded(*canvas) }
     }
 }
 

@@ -8,11 +8,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
+use mozjpeg::decompress::DecompressStarted;
 use mozjpeg::{ColorSpace, Decompress, Marker};
 
+use super::lines::{LineSink, Size};
 use super::pixels::WholeImage;
 use super::source::{Exhausted, Source};
-use super::{ColorMode, Decoding, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
+use super::{ColorMode, Decoding, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, orientation};
 use crate::failure::panic_message;
 
 /// Scans of a progressive file. Encoders write about ten; each further one costs the whole picture's time again, so a
@@ -48,7 +50,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Jpeg<'a>, Ima
     Ok(Jpeg { info: ImageInfo { format: ImageFormat::Jpeg, width, height }, orientation, decoder, exhausted })
 }
 
-impl Jpeg<'_> {
+impl<'a> Jpeg<'a> {
     pub(super) fn info(&self) -> ImageInfo {
         self.info
     }
@@ -63,8 +65,8 @@ impl Jpeg<'_> {
         ImageTraits::of_8_bits(mode, self.orientation)
     }
 
-    /// RGB as stored, and how it is to be turned.
-    pub(super) fn decode(self, decoding: Decoding) -> Result<(RgbImage, Orientation), ImageError> {
+    /// Begins to decode.
+    pub(super) fn start(self, decoding: Decoding) -> Result<OpenedJpeg<'a>, ImageError> {
         let Self { info: ImageInfo { width, height, .. }, orientation, mut decoder, exhausted } = self;
         let whole = WholeImage { width, height, divisor: decoding.divisor(width, height) };
         // In eighths.
@@ -75,17 +77,54 @@ impl Jpeg<'_> {
             // PIL refuses these too: nothing says what the channels are.
             count => return Err(unsupported(format!("it has {count} color channels"))),
         };
-        let (width, height, pixels) = guarded(&exhausted, || {
-            let mut started = decoder.to_colorspace(colors)?;
-            let pixels = started.read_scanlines::<u8>()?;
-            Ok((started.width(), started.height(), pixels))
-        })?;
-        if exhausted.get() {
-            return Err(ImageError::Truncated { format: ImageFormat::Jpeg });
-        }
-        let pixels = if colors == ColorSpace::JCS_CMYK { rgb_of_inverted_cmyk(&pixels) } else { pixels };
+        let decoder = guarded(&exhausted, || decoder.to_colorspace(colors))?;
+        Ok(OpenedJpeg { whole, orientation, decoder, exhausted })
+    }
+}
+
+/// A JPEG that is being decoded.
+pub(super) struct OpenedJpeg<'a> {
+    whole: WholeImage,
+    orientation: Orientation,
+    decoder: DecompressStarted<Source<'a>>,
+    exhausted: Exhausted,
+}
+
+impl OpenedJpeg<'_> {
+    /// Of the pixels that come.
+    pub(super) fn size(&self) -> Size {
+        let [width, height] = [self.decoder.width(), self.decoder.height()];
         let [width, height] = [width, height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        Ok((RgbImage::new(width, height, pixels)?.of(whole), orientation))
+        Size { width, height }
+    }
+
+    pub(super) fn whole(&self) -> WholeImage {
+        self.whole
+    }
+
+    pub(super) fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
+    /// RGB as stored.
+    pub(super) fn read(self, sink: &mut impl LineSink) -> Result<(), ImageError> {
+        let Self { mut decoder, exhausted, .. } = self;
+        let (width, height) = (decoder.width(), decoder.height());
+        guarded(&exhausted, || {
+            if decoder.color_space() == ColorSpace::JCS_CMYK {
+                let mut inks = vec![0; 4 * width];
+                for _ in 0..height {
+                    decoder.read_scanlines_into(&mut inks)?;
+                    rgb_of_inverted_cmyk(&inks, sink.line());
+                }
+            } else {
+                for _ in 0..height {
+                    decoder.read_scanlines_into(sink.line())?;
+                }
+            }
+            Ok(())
+        })?;
+        if exhausted.get() { Err(ImageError::Truncated { format: ImageFormat::Jpeg }) } else { Ok(()) }
     }
 }
 
@@ -125,13 +164,14 @@ fn unsupported(reason: String) -> ImageError {
 
 /// RGB of four-channel pixels as Adobe's programs store them, inverted, by PIL's arithmetic (`cmyk2rgb` of
 /// `Convert.c`).
-fn rgb_of_inverted_cmyk(pixels: &[u8]) -> Vec<u8> {
+fn rgb_of_inverted_cmyk(pixels: &[u8], rgb: &mut [u8]) {
     let product = |a: u8, b: u8| {
         let product = u32::from(a) * u32::from(b) + 128;
         (((product >> 8) + product) >> 8) as u8
     };
-    let rgb = |pixel: &[u8]| [0, 1, 2].map(|ink| pixel[3] - product(255 - pixel[ink], pixel[3]));
-    pixels.chunks_exact(4).flat_map(rgb).collect()
+    for (pixel, rgb) in pixels.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {
+        rgb.copy_from_slice(&[0, 1, 2].map(|ink| pixel[3] - product(255 - pixel[ink], pixel[3])));
+    }
 }
 
 /// The segments of a file up to its end marker, each with its marker's code (ITU-T T.81, B.1). What lies between a scan's
@@ -201,6 +241,8 @@ mod tests {
     #[test]
     fn inverted_cmyk_becomes_pils_rgb() {
         let pixels = [200, 100, 50, 255, 200, 100, 50, 128, 7, 8, 9, 0, 255, 255, 255, 255];
-        assert_eq!(rgb_of_inverted_cmyk(&pixels), [200, 100, 50, 100, 50, 25, 0, 0, 0, 255, 255, 255]);
+        let mut rgb = [0; 12];
+        rgb_of_inverted_cmyk(&pixels, &mut rgb);
+        assert_eq!(rgb, [200, 100, 50, 100, 50, 25, 0, 0, 0, 255, 255, 255]);
     }
 }

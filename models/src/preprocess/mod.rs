@@ -25,6 +25,7 @@ mod gif;
 mod info;
 mod jpeg;
 mod limits;
+mod lines;
 mod orientation;
 mod overlay;
 mod parameters;

@@ -6,7 +6,8 @@ use image::metadata::Orientation;
 use png::{BitDepth, ColorType, DecodeOptions, DecodingError, InterlaceInfo, Reader, Transformations};
 
 use super::limits::METADATA_BYTES;
-use super::{ColorMode, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, orientation};
+use super::lines::{LineSink, Size};
+use super::{ColorMode, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, orientation};
 
 /// The keyword of the text chunk that holds XMP.
 const XMP: &str = "XML:com.adobe.xmp";
@@ -26,20 +27,47 @@ pub(super) fn probe(bytes: &[u8], limits: &Limits) -> Result<ImageInfo, ImageErr
     Ok(ImageInfo { format, width, height })
 }
 
-/// The pixels as RGB, and which way up they are. Palettes are looked up, alpha is dropped, of 16 bits the high byte
-/// stays; of an animation it is the default image.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, Orientation), ImageError> {
-    let ImageInfo { width, height, .. } = probe(bytes, limits)?;
+/// A PNG whose header and metadata have been read.
+pub(super) struct OpenedPng<'a> {
+    reader: Source<'a>,
+    orientation: Orientation,
+}
+
+/// Begins to decode.
+pub(super) fn start<'a>(bytes: &'a [u8], limits: &Limits) -> Result<OpenedPng<'a>, ImageError> {
+    let ImageInfo { width, .. } = probe(bytes, limits)?;
     let mut decoder = open(bytes, width);
     decoder.set_transformations(Transformations::EXPAND);
-    let mut reader = decoder.read_info().map_err(refusal)?;
-    let pixels = if reader.info().interlaced { interlaced(&mut reader)? } else { rows(&mut reader)? };
-    // Behind the pixels are their checksums. They count if they are there.
-    match reader.next_row().map_err(refusal) {
-        Ok(_) | Err(ImageError::Truncated { .. }) => {}
-        Err(error) => return Err(error),
+    let reader = decoder.read_info().map_err(refusal)?;
+    Ok(OpenedPng { orientation: turned(&reader), reader })
+}
+
+impl OpenedPng<'_> {
+    pub(super) fn size(&self) -> Size {
+        let (width, height) = self.reader.info().size();
+        Size { width, height }
     }
-    Ok((RgbImage::new(width, height, pixels)?, turned(&reader)))
+
+    /// Which way up it is.
+    pub(super) fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
+    /// The pixels as RGB. Palettes are looked up, alpha is dropped, of 16 bits the high byte stays; of an animation it is
+    /// the default image.
+    pub(super) fn read(mut self, sink: &mut impl LineSink) -> Result<(), ImageError> {
+        let reader = &mut self.reader;
+        if reader.info().interlaced {
+            interlaced(reader, sink)?
+        } else {
+            rows(reader, sink)?
+        }
+        // Behind the pixels are their checksums. They count if they are there.
+        match reader.next_row().map_err(refusal) {
+            Ok(_) | Err(ImageError::Truncated { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// How the file stores its pixels.
@@ -67,20 +95,25 @@ fn open(bytes: &[u8], width: u32) -> png::Decoder<Cursor<&[u8]>> {
     decoder
 }
 
-fn rows(reader: &mut Source<'_>) -> Result<Vec<u8>, ImageError> {
+fn rows(reader: &mut Source<'_>, sink: &mut impl LineSink) -> Result<(), ImageError> {
     let (width, height) = reader.info().size();
     let layout = Layout::of(reader);
+    if layout.is_rgb() {
+        for _ in 0..height {
+            reader.read_row(sink.line()).map_err(refusal)?;
+        }
+        return Ok(());
+    }
     let mut row = vec![0; width as usize * layout.bytes()];
-    let mut pixels = Vec::with_capacity(3 * width as usize * height as usize);
     for _ in 0..height {
         reader.read_row(&mut row).map_err(refusal)?;
-        layout.append_rgb(&row, &mut pixels);
+        layout.write_rgb(&row, sink.line());
     }
-    Ok(pixels)
+    Ok(())
 }
 
 /// Seven passes over the picture, each finer than the one before (PNG specification, 8.1).
-fn interlaced(reader: &mut Source<'_>) -> Result<Vec<u8>, ImageError> {
+fn interlaced(reader: &mut Source<'_>, sink: &mut impl LineSink) -> Result<(), ImageError> {
     let (width, height) = reader.info().size();
     let layout = Layout::of(reader);
     let stride = width as usize * layout.bytes();
@@ -89,9 +122,8 @@ fn interlaced(reader: &mut Source<'_>) -> Result<Vec<u8>, ImageError> {
         let Some(InterlaceInfo::Adam7(place)) = reader.read_row(&mut row).map_err(refusal)? else { break };
         png::expand_interlaced_row(&mut image, stride, &row, &place, layout.bytes() as u8 * 8);
     }
-    let mut pixels = Vec::with_capacity(3 * width as usize * height as usize);
-    layout.append_rgb(&image, &mut pixels);
-    Ok(pixels)
+    image.chunks_exact(stride).for_each(|row| layout.write_rgb(row, sink.line()));
+    Ok(())
 }
 
 /// Rows of all passes together. A pass without columns has no rows.
@@ -129,12 +161,18 @@ impl Layout {
         self.channels * self.depth
     }
 
-    fn append_rgb(self, row: &[u8], pixels: &mut Vec<u8>) {
-        let samples = row.chunks_exact(self.bytes());
+    /// Whether rows are as they are wanted.
+    fn is_rgb(self) -> bool {
+        (self.channels, self.depth) == (3, 1)
+    }
+
+    fn write_rgb(self, row: &[u8], rgb: &mut [u8]) {
+        let samples = row.chunks_exact(self.bytes()).zip(rgb.chunks_exact_mut(3));
         match (self.channels, self.depth) {
-            (3, 1) => pixels.extend_from_slice(row),
-            (1 | 2, _) => pixels.extend(samples.flat_map(|pixel| [pixel[0]; 3])),
-            (_, depth) => pixels.extend(samples.flat_map(|pixel| [pixel[0], pixel[depth], pixel[2 * depth]])),
+            (1 | 2, _) => samples.for_each(|(pixel, rgb)| rgb.fill(pixel[0])),
+            (_, depth) => {
+                samples.for_each(|(pixel, rgb)| rgb.copy_from_slice(&[pixel[0], pixel[depth], pixel[2 * depth]]));
+            }
         }
     }
 }

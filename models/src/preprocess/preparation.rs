@@ -1,10 +1,10 @@
 //! From the bytes of a file to a network's input.
 
-use super::decode::upright;
-use super::{
-    Decoding, ImageError, ImageFormat, Limits, PreparedImage, Preprocess, PreprocessError, Resize, RgbImage, decode,
-    jpeg,
-};
+use image::metadata::Orientation;
+
+use super::decode::decode_as;
+use super::lines::Opened;
+use super::{Decoding, ImageError, Limits, PreparedImage, Preprocess, PreprocessError, Resize, RgbImage};
 
 impl Preprocess {
     /// From the bytes of a file to a network's input: decode, resize and crop, channels first.
@@ -13,22 +13,20 @@ impl Preprocess {
     /// [`ImageError`]: what is wrong with the image, or, as [`ImageError::Parameters`], with the parameters.
     pub fn apply(&self, bytes: &[u8], limits: &Limits) -> Result<PreparedImage, ImageError> {
         self.validate()?;
-        let image = self.decode(bytes, limits)?;
-        let fitted = self.fit(&image, limits)?;
+        let fitted = match Opened::new(bytes, limits, self.decoding)? {
+            // A picture that lies on its side is turned first: its lines are columns.
+            Some(image) if image.orientation() == Orientation::NoTransforms => self.fit_lines(image, limits)?,
+            _ => self.fit(&self.decode(bytes, limits)?, limits)?,
+        };
         Ok(PreparedImage::new(&fitted))
     }
 
-    /// Decodes an image file for this model: as [`decode()`], or smaller where the model's images are [scaled](Decoding::Scaled).
+    /// Decodes an image file for this model: as [`decode()`](super::decode()), or smaller where the model's images are [scaled](Decoding::Scaled).
     ///
     /// # Errors
-    /// As [`decode()`].
+    /// As [`decode()`](super::decode()).
     pub fn decode(&self, bytes: &[u8], limits: &Limits) -> Result<RgbImage, ImageError> {
-        match (self.decoding, ImageFormat::of(bytes)?) {
-            (Decoding::Scaled { .. }, ImageFormat::Jpeg) => {
-                jpeg::open(bytes, limits)?.decode(self.decoding).and_then(upright)
-            }
-            _ => decode(bytes, limits),
-        }
+        decode_as(bytes, limits, self.decoding)
     }
 
     /// The same for images that are decoded at twice the size to which they are resized, or more: [`resample`](super::resample())

@@ -6,6 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::lines::{LineSink, Size};
 use super::{Filter, PreprocessError, RgbImage};
 use crate::simd::arch;
 
@@ -107,17 +108,90 @@ pub fn resample(
     (height, width): (u32, u32),
     filter: Filter,
 ) -> Result<RgbImage, PreprocessError> {
+    let source = Size { width: image.width(), height: image.height() };
+    let passes = passes(source, region, Size { width, height }, filter)?;
+    let (first, last) = passes.down.reach();
+    let line = 3 * image.width() as usize;
+    let source = &image.data()[first * line..last * line];
+    let mut rows = Rows::new(&passes);
+    arch().dispatch(Across { source, line, taps: &passes.across, rows: &mut rows });
+    passes.down(&rows.result)
+}
+
+fn passes(source: Size, region: Region, size: Size, filter: Filter) -> Result<Passes, PreprocessError> {
+    let Size { width, height } = size;
     if height == 0 || width == 0 {
         return Err(PreprocessError::Region { reason: format!("the result is {width}x{height} pixels") });
     }
-    let region = within(region, image)?;
-    let across = Taps::new(filter, Stretch { start: region.left, length: region.width, side: image.width() }, width);
-    let down = Taps::new(filter, Stretch { start: region.top, length: region.height, side: image.height() }, height);
-    let (first, last) = down.reach();
-    let line = 3 * image.width() as usize;
-    let source = &image.data()[first * line..last * line];
-    let rows = arch().dispatch(Rows { source, line, taps: &across });
-    RgbImage::new(width, height, arch().dispatch(Columns { rows: &rows, above: first, taps: &down }))
+    let region = within(region, source)?;
+    let across = Taps::new(filter, Stretch { start: region.left, length: region.width, side: source.width }, width);
+    let down = Taps::new(filter, Stretch { start: region.top, length: region.height, side: source.height }, height);
+    Ok(Passes { across, down, size: Size { width, height } })
+}
+
+/// The two passes of a resize.
+struct Passes {
+    across: Taps,
+    down: Taps,
+    /// Of the result.
+    size: Size,
+}
+
+impl Passes {
+    /// From what the first pass has made of the lines within reach.
+    fn down(&self, rows: &[u8]) -> Result<RgbImage, PreprocessError> {
+        let columns = Columns { rows, above: self.down.reach().0, taps: &self.down };
+        RgbImage::new(self.size.width, self.size.height, arch().dispatch(columns))
+    }
+}
+
+/// A resize of an image whose lines come one after another, as a decoder has them. The image itself is held nowhere: for twelve
+/// megapixels that is 36 MB, whose pages the kernel takes longer to clear than resizing takes.
+pub(super) struct LineResampler {
+    passes: Passes,
+    /// Lines that wait until there are as many as are resampled together.
+    lines: Vec<u8>,
+    /// Bytes of a line.
+    line: usize,
+    /// How many lines have been handed out.
+    count: usize,
+    rows: Rows,
+}
+
+impl LineResampler {
+    /// # Errors
+    /// As [`resample()`].
+    pub(super) fn new(source: Size, region: Region, size: Size, filter: Filter) -> Result<Self, PreprocessError> {
+        let passes = passes(source, region, size, filter)?;
+        let line = 3 * source.width as usize;
+        Ok(Self { rows: Rows::new(&passes), passes, lines: vec![0; LINES * line], line, count: 0 })
+    }
+
+    /// The result, when all lines are there.
+    pub(super) fn finish(mut self) -> Result<RgbImage, PreprocessError> {
+        self.resample();
+        self.passes.down(&self.rows.result)
+    }
+
+    /// Resamples the lines that wait.
+    fn resample(&mut self) {
+        let (first, end) = self.passes.down.reach();
+        let waiting = (self.count.min(end) - first.min(self.count)) * self.rows.width() - self.rows.result.len();
+        let source = &self.lines[..waiting / self.rows.width() * self.line];
+        arch().dispatch(Across { source, line: self.line, taps: &self.passes.across, rows: &mut self.rows });
+    }
+}
+
+impl LineSink for LineResampler {
+    fn line(&mut self) -> &mut [u8] {
+        let (first, end) = self.passes.down.reach();
+        let place = self.count.clamp(first, end) - first;
+        if place.is_multiple_of(LINES) {
+            self.resample();
+        }
+        self.count += 1;
+        &mut self.lines[place % LINES * self.line..][..self.line]
+    }
 }
 
 /// Levels that are added up together: they fill some vector registers.
@@ -125,27 +199,50 @@ const LEVELS: usize = 32;
 /// Lines whose pixels are resampled together, each pixel filled up to four levels.
 const LINES: usize = LEVELS / 4;
 
+/// What the first pass makes.
+struct Rows {
+    result: Vec<u8>,
+    /// Of each pixel of a line within reach that of all the lines.
+    pixels: Vec<u8>,
+    /// Pixels of a line of the result.
+    columns: usize,
+}
+
+impl Rows {
+    fn new(Passes { across, down, .. }: &Passes) -> Self {
+        let ((first, end), (top, bottom)) = (across.reach(), down.reach());
+        let columns = across.0.len();
+        let result = Vec::with_capacity((bottom - top) * 3 * columns);
+        Self { result, pixels: vec![0; (end - first) * LEVELS], columns }
+    }
+
+    /// Levels of a line of the result.
+    fn width(&self) -> usize {
+        3 * self.columns
+    }
+}
+
 /// The first pass: every line by itself, to as many pixels as there are taps.
-struct Rows<'a> {
+struct Across<'a> {
     source: &'a [u8],
     /// Levels of a line of the source.
     line: usize,
     taps: &'a Taps,
+    rows: &'a mut Rows,
 }
 
 // All that a kernel calls is inlined: what is not would be compiled for processors without vector instructions. A closure would not be.
-impl WithSimd for Rows<'_> {
-    type Output = Vec<u8>;
+impl WithSimd for Across<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Vec<u8> {
-        let Self { source, line, taps } = self;
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { source, line, taps, rows: Rows { result, pixels, .. } } = self;
         let width = 3 * taps.0.len();
         let (first, end) = taps.reach();
-        let mut result = vec![0; source.len() / line * width];
-        // Of each pixel of a line that of all the lines.
-        let mut pixels = vec![0; (end - first) * LEVELS];
-        for (sources, results) in source.chunks(LINES * line).zip(result.chunks_mut(LINES * width)) {
+        let done = result.len();
+        result.resize(done + source.len() / line * width, 0);
+        for (sources, results) in source.chunks(LINES * line).zip(result[done..].chunks_mut(LINES * width)) {
             for (row, source) in sources.chunks_exact(line).enumerate() {
                 let (source, _) = source[3 * first..3 * end].as_chunks::<3>();
                 for (pixels, pixel) in pixels.chunks_exact_mut(LEVELS).zip(source) {
@@ -160,7 +257,6 @@ impl WithSimd for Rows<'_> {
                 }
             }
         }
-        result
     }
 }
 
@@ -201,10 +297,14 @@ fn add_up<const N: usize>(rows: &[u8], width: usize, weights: &[i32], result: &m
     let mut sums = [HALF; N];
     for (row, &weight) in rows.chunks(width).zip(weights) {
         for (sum, &level) in sums.iter_mut().zip(&row[..N]) {
-            *sum += i32::from(level) * weight;
+            // Below 2^31 in any case; with a check of it, as in debug builds, this would take no vector instructions.
+            *sum = sum.wrapping_add(i32::from(level).wrapping_mul(weight));
         }
     }
-    *result = sums.map(level);
+    // Not `map`, a function that is not inlined here, and so has no vector instructions.
+    for (result, sum) in result.iter_mut().zip(sums) {
+        *result = level(sum);
+    }
 }
 
 /// Added before the places behind the point are cut off, which rounds.
@@ -217,7 +317,7 @@ fn level(sum: i32) -> u8 {
 }
 
 /// The region clipped to the image. Products of scale and size overshoot by a rounding error; more is refused.
-fn within(region: Region, image: &RgbImage) -> Result<Region, PreprocessError> {
+fn within(region: Region, image: Size) -> Result<Region, PreprocessError> {
     let clip = |start: f64, length: f64, side: u32| {
         let end = f64::from(side);
         if !(start >= 0.0 && length > 0.0 && start < end && start + length <= end * (1.0 + 1e-9)) {
@@ -230,7 +330,39 @@ fn within(region: Region, image: &RgbImage) -> Result<Region, PreprocessError> {
         }
         Ok(length)
     };
-    let width = clip(region.left, region.width, image.width())?;
-    let height = clip(region.top, region.height, image.height())?;
+    let width = clip(region.left, region.width, image.width)?;
+    let height = clip(region.top, region.height, image.height)?;
     Ok(Region { width, height, ..region })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tests in `models/tests` hold `resample` against PIL.
+    #[test]
+    fn lines_one_after_another_become_what_the_whole_image_does() {
+        let all = |width: f64, height: f64| Region { left: 0.0, top: 0.0, width, height };
+        let cases = [
+            (1, 1, all(1.0, 1.0), (3, 2)),
+            (5, 40, all(5.0, 40.0), (7, 9)),
+            (31, 8, all(31.0, 8.0), (4, 4)),
+            (31, 16, Region { left: 3.5, top: 4.25, width: 20.0, height: 7.5 }, (5, 6)),
+            (40, 61, Region { left: 0.0, top: 30.0, width: 40.0, height: 20.0 }, (20, 33)),
+            (40, 61, Region { left: 39.0, top: 60.0, width: 1.0, height: 1.0 }, (2, 2)),
+        ];
+        for (width, height, region, size) in cases {
+            let levels = (0..3 * width * height).map(|at| (at * 7919 % 256) as u8).collect();
+            let image = RgbImage::new(width, height, levels).unwrap();
+            for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
+                let whole = resample(&image, region, size, filter).unwrap();
+                let [source, size] = [(height, width), size].map(|(height, width)| Size { width, height });
+                let mut lines = LineResampler::new(source, region, size, filter).unwrap();
+                for line in image.data().chunks_exact(3 * width as usize) {
+                    lines.line().copy_from_slice(line);
+                }
+                assert_eq!(lines.finish().unwrap(), whole, "{width}x{height} {region:?} {filter:?}");
+            }
+        }
+    }
 }

@@ -145,8 +145,16 @@ fn combination(a: Matrix<'_>, rows: Range<usize>, column: &[f32]) -> [f32; ROWS]
         let numbers = &a.data[k * a.column_stride + rows.start * a.row_stride..];
         match numbers.first_chunk::<ROWS>() {
             // As many as there are sums, so that the sums stay in registers.
-            Some(numbers) if a.row_stride == 1 => sums.iter_mut().zip(numbers).for_each(|(sum, x)| *sum += x * weight),
-            _ => sums.iter_mut().zip(numbers.iter().step_by(a.row_stride)).for_each(|(sum, x)| *sum += x * weight),
+            Some(numbers) if a.row_stride == 1 => {
+                for (sum, x) in sums.iter_mut().zip(numbers) {
+                    *sum += x * weight;
+                }
+            }
+            _ => {
+                for (sum, x) in sums.iter_mut().zip(numbers.iter().step_by(a.row_stride)) {
+                    *sum += x * weight;
+                }
+            }
         }
     }
     sums

@@ -95,30 +95,40 @@ impl ScaleShift {
         let channels = self.scale.len();
         let floor = if epilogue.has_relu() { 0.0 } else { f32::NEG_INFINITY };
         let block = block(channels);
-        let row = |x: &[T], y: &mut [T]| {
-            for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(&self.scale).zip(&self.shift) {
-                *y = T::from_f32(floored(x.to_f32().mul_add(*scale, *shift), floor));
-            }
-        };
-        let sum = |x: &[T], other: &[T], y: &mut [T]| {
-            for ((((y, x), other), scale), shift) in y.iter_mut().zip(x).zip(other).zip(&self.scale).zip(&self.shift) {
-                *y = T::from_f32(floored(x.to_f32().mul_add(*scale, *shift) + other.to_f32(), floor));
-            }
-        };
         let jobs = y.par_chunks_mut(block).zip(x.par_chunks(block));
         match residual {
             None => jobs.for_each(|(y, x)| {
                 vectorized!({
-                    y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).for_each(|(y, x)| row(x, y))
+                    for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                        self.row(x, y, floor);
+                    }
                 });
             }),
             Some(other) => jobs.zip(other.par_chunks(block)).for_each(|((y, x), other)| {
                 vectorized!({
                     let rows =
                         y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(other.chunks_exact(channels));
-                    rows.for_each(|((y, x), other)| sum(x, other, y));
+                    for ((y, x), other) in rows {
+                        self.row_and_residual([x, other], y, floor);
+                    }
                 });
             }),
+        }
+    }
+
+    /// One row without a residual. Inlined into the kernel: a closure is not, and its `mul_add` would call the C library.
+    #[inline(always)]
+    fn row<T: Element>(&self, x: &[T], y: &mut [T], floor: f32) {
+        for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(&self.scale).zip(&self.shift) {
+            *y = T::from_f32(floored(x.to_f32().mul_add(*scale, *shift), floor));
+        }
+    }
+
+    /// The same with a residual.
+    #[inline(always)]
+    fn row_and_residual<T: Element>(&self, [x, other]: [&[T]; 2], y: &mut [T], floor: f32) {
+        for ((((y, x), other), scale), shift) in y.iter_mut().zip(x).zip(other).zip(&self.scale).zip(&self.shift) {
+            *y = T::from_f32(floored(x.to_f32().mul_add(*scale, *shift) + other.to_f32(), floor));
         }
     }
 }

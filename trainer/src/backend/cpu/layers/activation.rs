@@ -34,14 +34,36 @@ impl<T: Element> Layer for ReluLayer<T> {
     }
 }
 
+/// Calls a kernel with a function whose kind stands in the function's code. Where it is a number that the function has captured,
+/// it is chosen for every number anew, without vector instructions.
+macro_rules! each_kind {
+    ($function:expr, |$known:ident, $($argument:ident),+| $value:expr, |$made:ident| $call:expr) => {
+        each_kind!(@match $function, ($known, $value, $made, $call), [$($argument),+], [LeakyRelu { alpha }, Clip { min, max },
+            Sigmoid {}, HardSigmoid { alpha, beta }, HardSwish {}, Tanh {}, Elu { alpha }, Abs {}, Sign {}, Sqrt {},
+            SignedSqrt {}])
+    };
+    (@match $function:expr, $parts:tt, $arguments:tt, [$($kind:ident $fields:tt),+]) => {
+        match $function {
+            $(Activation::$kind $fields => each_kind!(@arm $parts, $arguments, Activation::$kind $fields),)+
+        }
+    };
+    (@arm ($known:ident, $value:expr, $made:ident, $call:expr), [$($argument:ident),+], $kind:expr) => {{
+        let $made = move |$($argument: f32),+| {
+            let $known = $kind;
+            $value
+        };
+        $call
+    }};
+}
+
 /// Any other function of one number.
 pub(super) struct ActivationLayer(pub(super) Activation);
 
 impl Layer for ActivationLayer {
     fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
         let mut y = run.pool.take(inputs[0].numbers().len())?;
-        let function = self.0;
-        map(inputs[0].numbers(), y.numbers_mut()?, |x| value(function, x));
+        let (x, y_numbers) = (inputs[0].numbers(), y.numbers_mut()?);
+        each_kind!(self.0, |function, x| value(function, x), |f| map(x, y_numbers, f));
         Ok(y.into())
     }
 
@@ -51,13 +73,14 @@ impl Layer for ActivationLayer {
 
     fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
         let mut dx = run.pool.take(back.inputs[0].len())?;
-        let function = self.0;
-        combine(back.dy.numbers(), back.inputs[0].numbers(), dx.numbers_mut()?, |dy, x| dy * slope(function, x));
+        let (dy, x, dx_numbers) = (back.dy.numbers(), back.inputs[0].numbers(), dx.numbers_mut()?);
+        each_kind!(self.0, |function, dy, x| dy * slope(function, x), |f| combine(dy, x, dx_numbers, f));
         back.accumulate(0, dx)?;
         Ok(())
     }
 }
 
+#[inline(always)]
 fn value(function: Activation, x: f32) -> f32 {
     match function {
         Activation::LeakyRelu { alpha } => {
@@ -88,15 +111,21 @@ fn value(function: Activation, x: f32) -> f32 {
 }
 
 /// ONNX's: zero for zero, where `f32::signum` has one.
+#[inline(always)]
 fn sign(x: f32) -> f32 {
     if x == 0.0 { 0.0 } else { x.signum() }
+}
+
+#[inline(always)]
+fn within(inside: bool, slope: f32) -> f32 {
+    if inside { slope } else { 0.0 }
 }
 
 /// The derivative. At a corner it is PyTorch's: that of the negative side for `LeakyRelu` and `Elu`, that of the inside for
 /// `Clip`, that of the outside for the hard functions, and zero for `Abs`. Roots are steeper towards zero without a limit;
 /// at zero itself their derivative is taken for zero, since an infinite one would make every weight before it NaN.
+#[inline(always)]
 fn slope(function: Activation, x: f32) -> f32 {
-    let within = |inside: bool, slope: f32| if inside { slope } else { 0.0 };
     match function {
         Activation::LeakyRelu { alpha } => {
             if x > 0.0 {

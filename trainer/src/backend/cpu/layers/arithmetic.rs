@@ -34,7 +34,7 @@ impl<T: Element> Layer for AddLayer<T> {
         let mut y = run.pool.take_as::<T>(inputs[0].len())?;
         let out = y.as_mut_slice::<T>()?;
         let relu = self.epilogue.has_relu() && inputs.len() == 2;
-        combine(inputs[0].as_slice(), inputs[1].as_slice(), out, |a, b| {
+        combine(inputs[0].as_slice(), inputs[1].as_slice(), out, move |a, b| {
             let sum = a + b;
             if relu && sum < 0.0 { 0.0 } else { sum }
         });
