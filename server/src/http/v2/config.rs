@@ -124,7 +124,7 @@ pub(crate) fn config(state: &AppState, target: &ModelTarget) -> Result<ModelConf
         version_policy: VersionPolicy { specific: SpecificVersions { versions: status.serving.into_iter().collect() } },
         max_batch_size: state.limits.images,
         input: tensors::inputs(&description.spec.preprocess).map(ConfigTensor::of).into(),
-        output: tensors::outputs(classes).map(ConfigTensor::of).into(),
+        output: tensors::outputs(&description.spec.scores, classes).into_iter().map(ConfigTensor::of).collect(),
         dynamic_batching: DynamicBatching {},
     })
 }

@@ -1,12 +1,17 @@
 //! The tensors of a classifier, as the protocol names them.
 
 use models::Preprocess;
+use models::spec::ScoreSpec;
 pub(crate) use onnx::export::{INPUT, LOGITS, PROBABILITIES};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::output::OutputValues;
+
 /// The input that takes whole image files, beside [`INPUT`], which takes pixels.
 pub(crate) const IMAGE: &str = "image";
+/// The output that says why an answer is uncertain.
+pub(crate) const UNCERTAIN: &str = "uncertain";
 /// Numbers of 32 bits.
 pub(crate) const FP32: &str = "FP32";
 /// Texts, or any other bytes.
@@ -35,7 +40,14 @@ pub(super) fn inputs(preprocess: &Preprocess) -> [TensorMetadata; 2] {
     ]
 }
 
-/// What an answer has.
-pub(super) fn outputs(classes: usize) -> [TensorMetadata; 2] {
-    [LOGITS, PROBABILITIES].map(|name| TensorMetadata { name, datatype: FP32, shape: vec![-1, classes as i64] })
+/// What an answer of a model with so many classes has.
+pub(super) fn outputs(scores: &ScoreSpec, classes: usize) -> Vec<TensorMetadata> {
+    let output = |values: OutputValues| {
+        let (datatype, width) = match values {
+            OutputValues::Logits | OutputValues::Scores => (FP32, classes as i64),
+            OutputValues::Doubts => (BYTES, 1),
+        };
+        TensorMetadata { name: values.name(), datatype, shape: vec![-1, width] }
+    };
+    OutputValues::of_model(scores).map(output).collect()
 }
