@@ -41,10 +41,10 @@ impl InferAnswer {
     fn tensor(&self, plan: OutputPlan) -> OutputTensor {
         let scores = self.call.model().scores();
         let (datatype, width, data) = match plan.values {
-            OutputValues::Logits => self.values(self.rows.clone(), plan.classification),
+            OutputValues::Logits => self.values(&self.rows, plan.classification),
             OutputValues::Scores => {
-                let rows = self.rows.iter().map(|row| scores.kind.scores(row)).collect();
-                self.values(rows, plan.classification)
+                let rows: Vec<Vec<f32>> = self.rows.iter().map(|row| scores.kind.scores(row)).collect();
+                self.values(&rows, plan.classification)
             }
             OutputValues::Doubts => {
                 let doubts = self.rows.iter().map(|row| scores.doubt(row));
@@ -57,7 +57,7 @@ impl InferAnswer {
     }
 
     /// The datatype, width and elements of an output with a value for each class, or of its best classes.
-    fn values(&self, rows: Vec<Vec<f32>>, classification: usize) -> (&'static str, usize, OutputData) {
+    fn values(&self, rows: &[Vec<f32>], classification: usize) -> (&'static str, usize, OutputData) {
         if classification == 0 {
             return (FP32, self.call.model().labels().len(), OutputData::Numbers(rows.concat()));
         }
