@@ -6,6 +6,7 @@ use onnx::EngineKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::output;
 use super::target::{ModelTarget, description};
 use super::tensors::{self, TensorMetadata};
 use crate::http::extract::Path;
@@ -82,7 +83,7 @@ pub(crate) fn metadata(state: &AppState, target: &ModelTarget) -> Result<ModelMe
         versions: status.serving.iter().map(ToString::to_string).collect(),
         platform: platform(state.engine.kind),
         inputs: tensors::inputs(&description.spec.preprocess),
-        outputs: tensors::outputs(&description.spec.scores, classes),
+        outputs: output::outputs(&description.spec.scores, classes),
     })
 }
 

@@ -3,7 +3,7 @@
 use models::spec::ScoreSpec;
 
 use super::request::{InferParameters, InferRequestedOutput};
-use super::tensors::{LOGITS, PROBABILITIES, UNCERTAIN};
+use super::tensors::{BYTES, FP32, LOGITS, PROBABILITIES, TensorMetadata, UNCERTAIN};
 use crate::http::problem::{ApiError, Code};
 
 /// An output of an answer.
@@ -40,7 +40,7 @@ pub(crate) enum OutputEncoding {
 impl OutputValues {
     /// Those of a model, in the order in which they are answered where a request names none. Only a model that knows when it is
     /// uncertain says so.
-    pub(super) fn of_model(scores: &ScoreSpec) -> impl Iterator<Item = Self> {
+    fn of_model(scores: &ScoreSpec) -> impl Iterator<Item = Self> {
         let doubts = scores.doubt.is_some().then_some(Self::Doubts);
         [Self::Logits, Self::Scores].into_iter().chain(doubts)
     }
@@ -52,6 +52,18 @@ impl OutputValues {
             Self::Doubts => UNCERTAIN,
         }
     }
+}
+
+/// What an answer of a model with so many classes has.
+pub(super) fn outputs(scores: &ScoreSpec, classes: usize) -> Vec<TensorMetadata> {
+    let output = |values: OutputValues| {
+        let (datatype, width) = match values {
+            OutputValues::Logits | OutputValues::Scores => (FP32, classes as i64),
+            OutputValues::Doubts => (BYTES, 1),
+        };
+        TensorMetadata { name: values.name(), datatype, shape: vec![-1, width] }
+    };
+    OutputValues::of_model(scores).map(output).collect()
 }
 
 impl OutputReader {

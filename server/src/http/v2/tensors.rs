@@ -1,12 +1,9 @@
 //! The tensors of a classifier, as the protocol names them.
 
 use models::Preprocess;
-use models::spec::ScoreSpec;
 pub(crate) use onnx::export::{INPUT, LOGITS, PROBABILITIES};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use super::output::OutputValues;
 
 /// The input that takes whole image files, beside [`INPUT`], which takes pixels.
 pub(crate) const IMAGE: &str = "image";
@@ -38,16 +35,4 @@ pub(super) fn inputs(preprocess: &Preprocess) -> [TensorMetadata; 2] {
         TensorMetadata { name: INPUT, datatype: FP32, shape: vec![-1, 3, height, width] },
         TensorMetadata { name: IMAGE, datatype: BYTES, shape: vec![-1, 1] },
     ]
-}
-
-/// What an answer of a model with so many classes has.
-pub(super) fn outputs(scores: &ScoreSpec, classes: usize) -> Vec<TensorMetadata> {
-    let output = |values: OutputValues| {
-        let (datatype, width) = match values {
-            OutputValues::Logits | OutputValues::Scores => (FP32, classes as i64),
-            OutputValues::Doubts => (BYTES, 1),
-        };
-        TensorMetadata { name: values.name(), datatype, shape: vec![-1, width] }
-    };
-    OutputValues::of_model(scores).map(output).collect()
 }
