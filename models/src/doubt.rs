@@ -54,6 +54,17 @@ impl DoubtSpec {
     }
 }
 
+impl Doubt {
+    /// The reason as programs read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unfamiliar => "unfamiliar",
+            Self::LowScore => "low_score",
+        }
+    }
+}
+
 /// `ln Σ exp(logit)`, the negative energy of Liu et al. 2020: how much the features of an image speak for classes at all, whichever
 /// they are. A softmax hides that, since its scores add up to 1 for every image.
 #[must_use]

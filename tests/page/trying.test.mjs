@@ -160,5 +160,32 @@ test('two versions answer side by side, and one that is not sure says so', { tim
     assert.ok(best < 70, `the picture is meant to be doubtful, and the model gives ${best}% to ${first}`);
     assert.equal(await card.getByRole('heading').innerText(), `Not sure: ${first} or ${second}`);
   });
+
+  await of.test('what the model doubts has the reason below its heading, and what it is sure of has none', async () => {
+    const ask = async (picture) => {
+      const form = new FormData();
+      form.append('image', new Blob([picture]), 'picture.png');
+      const answer = await fetch(`${server.address}/classify?model=colors`, { method: 'POST', body: form });
+      return (await answer.json()).results[0].uncertain;
+    };
+    const words = {
+      low_score: 'Uncertain: at such a score too many answers for this class are wrong.',
+      unfamiliar: 'Uncertain: the picture is unlike those that the model was trained on.',
+    };
+    const pictures = [colored('green', 220), ...[2, 4, 8, 16, 32].map((width) => striped(['red', 'blue', 'green'], width))];
+    const seen = { doubted: 0, sure: 0 };
+    for (const buffer of pictures) {
+      const doubt = await ask(buffer);
+      await page.getByRole('button', { name: 'Clear the answers' }).click();
+      await page.locator('#try-files').setInputFiles([{ name: 'picture.png', mimeType: 'image/png', buffer }]);
+      const card = page.locator('.answer').first();
+      await card.locator('.bars').waitFor();
+      const shown = await card.getByText(/^Uncertain: /).allInnerTexts();
+      assert.deepEqual(shown, doubt ? [words[doubt]] : []);
+      assert.equal(await card.locator('h2.unsure').count(), doubt ? 1 : await card.getByRole('heading', { name: /^Not sure/ }).count());
+      seen[doubt ? 'doubted' : 'sure'] += 1;
+    }
+    assert.ok(seen.doubted > 0 && seen.sure > 0, JSON.stringify(seen));
+  });
   assertCalm(page);
 });

@@ -7,7 +7,8 @@ use models::preprocess::{ImageBatch, Limits};
 use onnx::EngineKind;
 use serde_json::{Value, json};
 use tests::images::{base_model, color_folders, example, plain, write};
-use tests::server::{Sandbox, json, text};
+use tests::receiver::base64;
+use tests::server::{Sandbox, Server, json, text};
 
 fn sandbox() -> (Sandbox, String) {
     let sandbox = Sandbox::default();
@@ -89,6 +90,14 @@ fn an_answer_is_uncertain_where_the_model_says_so_over_http_and_on_the_command_l
         uncertain += usize::from(!expected.is_null());
     }
     assert!((1..18).contains(&uncertain), "{uncertain} of 37: {lines}");
+    let table = sandbox.succeed(&["classify", "--model", "colors", "--output", "csv", "--top-k", "1", &data]);
+    let mut rows = table.lines();
+    assert_eq!(rows.next(), Some("file,model,version,label_1,score_1,error,uncertain"));
+    for (row, answer) in rows.zip(&answers) {
+        let expected = answer["uncertain"].as_str().unwrap_or_default();
+        assert!(row.starts_with(answer["file"].as_str().expect("a file")), "{row} {answer}");
+        assert_eq!(row.rsplit(',').next(), Some(expected), "{row}");
+    }
     let gray = answers.iter().find(|answer| answer["file"].as_str().is_some_and(|file| file.ends_with("gray.png")));
     let reason = &gray.expect("an answer")["uncertain"];
     assert!(reason.is_string(), "{gray:?}");
@@ -98,9 +107,52 @@ fn an_answer_is_uncertain_where_the_model_says_so_over_http_and_on_the_command_l
     let server = sandbox.serve(&[]);
     let gray = server.post("/classify/bytes?model=colors", "application/octet-stream", plain([128, 128, 128]));
     assert_eq!(json(gray)["results"][0]["uncertain"], *reason);
+    in_the_words_of_other_services(&server, reason.as_str().expect("a reason"));
     // The base has classes of its own, and thresholds of none of them.
     let base = server.post("/classify/bytes?model=base", "application/octet-stream", plain([128, 128, 128]));
     assert_eq!(json(base)["results"][0].get("uncertain"), None);
+}
+
+/// Answers to a gray picture, of which the model `colors` has this doubt, and to a red one, of which it has none.
+fn in_the_words_of_other_services(server: &Server, doubt: &str) {
+    let (gray, red) = (plain([128, 128, 128]), example("red"));
+    let files = |name: &str, files: &[&Vec<u8>]| -> Vec<Value> {
+        files.iter().map(|file| json!({name: base64(file)})).collect()
+    };
+    let images = json!([{"name": "image", "datatype": "BYTES", "shape": [2], "data": [base64(&gray), base64(&red)]}]);
+    let v2 =
+        |outputs: Value| server.post_json("/v2/models/colors/infer", &json!({"inputs": images, "outputs": outputs}));
+    let answer = json(v2(json!([{"name": "uncertain"}])));
+    let expected = json!([{"name": "uncertain", "datatype": "BYTES", "shape": [2, 1], "data": [doubt, ""]}]);
+    assert_eq!(answer["outputs"], expected);
+    let refused = v2(json!([{"name": "uncertain", "parameters": {"classification": 1}}]));
+    assert_eq!(refused.status(), 400);
+    let names = |outputs: &Value| -> Vec<Value> {
+        outputs.as_array().expect("outputs").iter().map(|output| output["name"].clone()).collect()
+    };
+    assert_eq!(names(&json(v2(json!([])))["outputs"]), ["logits", "probabilities", "uncertain"]);
+    let metadata = json(server.get("/v2/models/colors"));
+    assert_eq!(metadata["outputs"][2], json!({"name": "uncertain", "datatype": "BYTES", "shape": [-1, 1]}));
+    assert_eq!(names(&json(server.get("/v2/models/base"))["outputs"]), ["logits", "probabilities"]);
+
+    let vision = "/customvision/v3.1/prediction/1ea5e1b4-3b0f-4a34-9c34-5f0a7d3e6b21/classify/iterations/colors/image";
+    for address in [vision, "/endpoints/colors/invocations"] {
+        let answer = |image: &Vec<u8>| json(server.post(address, "application/octet-stream", image.clone()));
+        assert_eq!((&answer(&gray)["uncertain"], answer(&red).get("uncertain")), (&json!(doubt), None), "{address}");
+    }
+    let instances = json!({"instances": files("content", &[&gray, &red])});
+    let vertex = json(server.post_json("/v1/projects/p/locations/l/endpoints/colors:predict", &instances));
+    let predictions = &vertex["predictions"];
+    assert_eq!((&predictions[0]["uncertain"], predictions[1].get("uncertain")), (&json!(doubt), None), "{vertex}");
+
+    let task = |image: &Vec<u8>| json!({"data": {"image": format!("data:image/bmp;base64,{}", base64(image))}});
+    let config = r#"<View><Image name="image" value="$image"/><Choices name="choice" toName="image"/></View>"#;
+    let tasks = json!({"tasks": [task(&gray), task(&red)], "label_config": config});
+    let studio = json(server.post_json("/label-studio/colors/predict", &tasks));
+    let result = |at: usize| &studio["results"][at]["result"][0];
+    let words = result(0)["meta"]["text"][0].as_str().unwrap_or_default();
+    assert!(words.starts_with("uncertain: "), "{studio}");
+    assert_eq!((&result(1)["type"], result(1).get("meta")), (&json!("choices"), None), "{studio}");
 }
 
 #[test]

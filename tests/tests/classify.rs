@@ -31,10 +31,11 @@ fn a_folder_becomes_a_table_with_a_row_for_each_image() {
     assert_eq!(output.status.code(), Some(3), "one image cannot be used");
     let table = fs::read_to_string(&out).unwrap();
     let rows = lines(&table);
-    assert_eq!((rows[0], rows.len()), ("file,model,version,label_1,score_1,label_2,score_2,error", 38));
+    assert_eq!((rows[0], rows.len()), ("file,model,version,label_1,score_1,label_2,score_2,error,uncertain", 38));
     assert!(rows[1].starts_with(&format!("{data}/blue/000.bmp,base,1,thing ")), "{}", rows[1]);
     let torn = rows.iter().find(|row| row.contains("torn.bmp")).unwrap();
     assert!(torn.starts_with(&format!("{data}/red/torn.bmp,base,1,,,,,")) && torn.len() > 60, "{torn}");
+    assert!(torn.ends_with(','), "no answer is no uncertain one: {torn}");
     // The same without a file.
     let shown = sandbox.run(&[&arguments[..], &[&data]].concat());
     assert_eq!(String::from_utf8_lossy(&shown.stdout), table);

@@ -1,7 +1,7 @@
 //! Classified images that are kept, and what people say that they show.
 
 use serde_json::{Value, json};
-use tests::images::{color_folders, example, tiny_base_model, write};
+use tests::images::{base_model, color_folders, example, plain, tiny_base_model, write};
 use tests::server::{Request, Sandbox, Server, json, text};
 
 fn sandbox() -> Sandbox {
@@ -89,6 +89,32 @@ fn the_policy_and_the_bounds_decide_what_is_kept() {
     let answer = classify(&server, "red");
     let sure = answer["results"][0]["predictions"][0]["score"].as_f64().expect("a score") >= 0.7;
     assert_eq!(answer["results"][0]["kept"] == true, !sure, "{answer}");
+}
+
+#[test]
+fn an_answer_that_the_model_doubts_is_kept_however_high_its_score() {
+    let sandbox = Sandbox::default();
+    write(&sandbox.path("base.onnx"), &base_model());
+    let _output = sandbox.succeed(&["import", text(&sandbox.path("base.onnx")), "--name", "base"]);
+    let data = color_folders(sandbox.path("pictures"), 12);
+    let _output = sandbox.succeed(&["finetune", "--base", "base", "--data", text(&data), "--name", "colors"]);
+    let server = sandbox.serve(&["--collect", "corrected", "--collect-policy", "uncertain"]);
+    // From one color to the next: somewhere between, the model begins to doubt, and its scores are high for long.
+    let shades = (0..=16_u8).flat_map(|step| {
+        let (up, down) = (15 * step, 15 * (16 - step));
+        [[up, down, 0], [0, up, down], [down, 0, up], [up, up, up]]
+    });
+    let (mut doubted, mut sure) = (0, 0);
+    for shade in shades {
+        let answer = json(server.post("/classify/bytes?model=colors&keep=true", "image/bmp", plain(shade)));
+        let result = &answer["results"][0];
+        let is_high = result["predictions"][0]["score"].as_f64().expect("a score") >= 0.7;
+        let is_doubted = result["uncertain"].is_string();
+        assert_eq!(result["kept"] == true, is_doubted || !is_high, "{shade:?} {answer}");
+        doubted += usize::from(is_doubted && is_high);
+        sure += usize::from(!is_doubted && is_high);
+    }
+    assert!(doubted > 0 && sure > 0, "{doubted} doubted and {sure} sure answers of high scores");
 }
 
 #[test]

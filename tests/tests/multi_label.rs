@@ -61,7 +61,7 @@ fn a_table_of_bits_becomes_a_model_that_answers_all_classes_above_their_threshol
         assert_eq!(answer["scores"], "sigmoid");
         let csv = sandbox.succeed(&[&arguments[..], &["--format", "csv"]].concat());
         let mut rows = csv.lines();
-        assert_eq!(rows.next(), Some("file,model,version,labels,scores,label_1,score_1,error"));
+        assert_eq!(rows.next(), Some("file,model,version,labels,scores,label_1,score_1,error,uncertain"));
         let mut labels: Vec<&str> =
             rows.next().unwrap().split(',').nth(3).unwrap().split('|').filter(|l| !l.is_empty()).collect();
         labels.sort_unstable();

@@ -60,7 +60,7 @@ pub(super) async fn model_metadata(
         versions,
         platform: platform.to_owned(),
         inputs: inputs.map(TensorMetadata::from).into(),
-        outputs: outputs.map(TensorMetadata::from).into(),
+        outputs: outputs.into_iter().map(TensorMetadata::from).collect(),
     }))
 }
 

@@ -15,9 +15,9 @@ use super::proto::{
 use crate::http::problem::{ApiError, Code};
 use crate::http::state::AppState;
 use crate::http::v1::call::{CallContext, ModelCall};
-use crate::http::v2::infer::{ParsedRequest, micros};
-use crate::http::v2::input::{Elements, InputReader, InputTensor};
-use crate::http::v2::output::{OutputEncoding, OutputPlan, OutputValues};
+use crate::http::v2::infer::{ParsedRequest, RequestReader, micros};
+use crate::http::v2::input::{Elements, InputTensor};
+use crate::http::v2::output::{OutputEncoding, OutputPlan, OutputReader};
 use crate::http::v2::tensors::{BYTES, FP32};
 
 type Parameters = HashMap<String, InferParameter>;
@@ -32,7 +32,7 @@ pub(super) async fn model_infer(
     let target = target(message.model_name.clone(), message.model_version.clone());
     let call = ModelCall::admit(&state, Some(&target.name), context).await?;
     target.check_version(Some(call.model().version()))?;
-    let reader = InputReader::new(&state, call.model());
+    let reader = RequestReader::new(&state, &call);
     let parsed = spawn_blocking(move || parse(message, &reader)).await.map_err(ApiError::internal)??;
     let answer = parsed.run(&state, call).await?;
     let mut outputs = Vec::new();
@@ -62,26 +62,26 @@ pub(super) async fn model_stream_infer() -> ApiError {
     ApiError::new(Code::RouteNotFound, "the server has no streams; send each request with `ModelInfer`")
 }
 
-fn parse(request: ModelInferRequest, reader: &InputReader) -> Result<ParsedRequest, ApiError> {
+fn parse(request: ModelInferRequest, reader: &RequestReader) -> Result<ParsedRequest, ApiError> {
     let ModelInferRequest { id, parameters, inputs, outputs, raw_input_contents, .. } = request;
     let outputs = match outputs.is_empty() {
-        true => OutputPlan::all(OutputEncoding::Binary),
-        false => outputs.iter().map(plan).collect::<Result<_, _>>()?,
+        true => reader.outputs.all(OutputEncoding::Binary),
+        false => outputs.iter().map(|output| plan(output, &reader.outputs)).collect::<Result<_, _>>()?,
     };
     Ok(ParsedRequest {
         outputs,
-        images: reader.read(tensors(inputs, raw_input_contents)?)?,
+        images: reader.inputs.read(tensors(inputs, raw_input_contents)?)?,
         id: Some(id),
         timeout: whole(&parameters, "timeout")?.and_then(micros),
     })
 }
 
-fn plan(output: &InferRequestedOutputTensor) -> Result<OutputPlan, ApiError> {
+fn plan(output: &InferRequestedOutputTensor, reader: &OutputReader) -> Result<OutputPlan, ApiError> {
     let InferRequestedOutputTensor { name, parameters } = output;
     refuse_shared_memory("output", name, parameters)?;
     let classes =
         whole(parameters, "classification")?.map_or(0, |classes| usize::try_from(classes).unwrap_or(usize::MAX));
-    Ok(OutputPlan { values: OutputValues::named(name)?, encoding: OutputEncoding::Binary, classification: classes })
+    reader.named(name, OutputEncoding::Binary, classes)
 }
 
 /// The inputs with their elements, all of which are raw, or none.

@@ -45,7 +45,7 @@ impl Answers<'_> {
                 ranks.collect()
             };
             let columns = ["file", "model", "version"].map(str::to_owned).into_iter().chain(ranks);
-            row(columns.chain(["error".to_owned()]))
+            row(columns.chain(["error", "uncertain"].map(str::to_owned)))
         })
     }
 
@@ -65,7 +65,7 @@ impl Answers<'_> {
                 Some(self.object(path, [predictions].into_iter().chain(familiarity).chain(doubt)))
             }
             (Format::Json, Err(error)) => Some(self.object(path, [("error", json!(chain(error.as_ref())))])),
-            (Format::Csv, scores) => Some(self.row(path, scores)),
+            (Format::Csv, scores) => Some(self.row(path, scores, doubt)),
         }
     }
 
@@ -144,7 +144,7 @@ impl Answers<'_> {
         vec![labels.join("|"), scores.join("|")]
     }
 
-    fn row(&self, path: &Path, scores: Result<Vec<f32>, &anyhow::Error>) -> String {
+    fn row(&self, path: &Path, scores: Result<Vec<f32>, &anyhow::Error>, doubt: Option<Doubt>) -> String {
         let (model, version) = self.model();
         let (mut cells, error) = match scores {
             Ok(scores) => {
@@ -156,7 +156,8 @@ impl Answers<'_> {
         };
         cells.resize(2 * (self.top_k + usize::from(self.is_multi_label())), String::new());
         let start = [path.display().to_string(), model, version];
-        row(start.into_iter().chain(cells).chain([error]))
+        let uncertain = doubt.map_or_else(String::new, |doubt| doubt.name().to_owned());
+        row(start.into_iter().chain(cells).chain([error, uncertain]))
     }
 }
 

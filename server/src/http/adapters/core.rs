@@ -1,6 +1,7 @@
 //! What all adapters do: find the model, read the images, run them, rank the classes.
 
 use axum::body::Bytes;
+use models::doubt::Doubt;
 use models::scores::top_k;
 use trainer::evaluate::TestViews;
 
@@ -12,6 +13,14 @@ use crate::http::v1::refusal::every_image;
 
 /// A model that an adapter calls.
 pub(super) struct AdapterCall(ModelCall);
+
+/// What the model says of an image.
+pub(super) struct ScoredImage {
+    /// In the order of the classes.
+    pub(super) scores: Vec<f32>,
+    /// Why the best class is not to be trusted, if it is not.
+    pub(super) uncertain: Option<Doubt>,
+}
 
 /// A class of an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,13 +82,32 @@ impl AdapterCall {
         every_image(self.0.run(state, images, TestViews::None).await?.logits)
     }
 
-    /// The scores of each image, in the order of the classes.
+    /// The scores of each image.
     ///
     /// # Errors
     /// Those of [`logits`](Self::logits).
     pub(super) async fn scores(&self, state: &AppState, images: Vec<Bytes>) -> Result<Vec<Vec<f32>>, ApiError> {
-        let kind = self.0.model().scores().kind;
-        Ok(self.logits(state, images).await?.iter().map(|logits| kind.scores(logits)).collect())
+        Ok(self.scored(state, images).await?.into_iter().map(|image| image.scores).collect())
+    }
+
+    /// The scores of each image, and whether they are to be trusted.
+    ///
+    /// # Errors
+    /// Those of [`logits`](Self::logits).
+    pub(super) async fn scored(&self, state: &AppState, images: Vec<Bytes>) -> Result<Vec<ScoredImage>, ApiError> {
+        let spec = self.0.model().scores();
+        let scored =
+            |logits: &Vec<f32>| ScoredImage { scores: spec.kind.scores(logits), uncertain: spec.doubt(logits) };
+        Ok(self.logits(state, images).await?.iter().map(scored).collect())
+    }
+
+    /// The scores of one image, and whether they are to be trusted.
+    ///
+    /// # Errors
+    /// Those of [`logits`](Self::logits).
+    pub(super) async fn scored_image(&self, state: &AppState, image: Bytes) -> Result<ScoredImage, ApiError> {
+        let missing = || ApiError::internal("the model has answered no image");
+        self.scored(state, vec![image]).await?.pop().ok_or_else(missing)
     }
 
     /// The best classes by these scores, best first.

@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 use axum::Json;
 use axum::extract::{Request, State};
 use jiff::Timestamp;
+use models::doubt::Doubt;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::{Builder, Uuid};
 
-use super::core::{AdapterCall, CallContext, RankedClass};
+use super::core::{AdapterCall, CallContext, RankedClass, ScoredImage};
 use super::upload;
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, CUSTOM_VISION, Code, documents};
@@ -41,6 +42,11 @@ pub struct CustomVisionPrediction {
     created: Timestamp,
     /// All classes, best first.
     predictions: Vec<CustomVisionTag>,
+    /// Why the first of them is not to be trusted, if it is not, as in `POST /classify`. Custom Vision itself says nothing of the kind; its
+    /// clients read past it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "low_score")]
+    uncertain: Option<Doubt>,
 }
 
 /// A class that the image may show.
@@ -92,7 +98,7 @@ pub async fn custom_vision_classify(
 ) -> Result<Json<CustomVisionPrediction>, ApiError> {
     let call = AdapterCall::admit(&state, Some(&model), CallContext::of(&request)).await?;
     let image = upload::image(request, &state, PART).await?;
-    let scores = call.scores(&state, vec![image]).await?.concat();
+    let ScoredImage { scores, uncertain } = call.scored_image(&state, image).await?;
     let tag = |class: RankedClass| CustomVisionTag {
         probability: class.score,
         tag_id: named(&NAMES, &format!("tag/{}", class.label)).to_string(),
@@ -105,6 +111,7 @@ pub async fn custom_vision_classify(
         iteration: named(&NAMES, &format!("iteration/{}/{}", call.name(), call.version())).to_string(),
         created: Timestamp::now(),
         predictions: call.ranked(&scores, scores.len()).into_iter().map(tag).collect(),
+        uncertain,
     }))
 }
 

@@ -3,10 +3,11 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
+use models::doubt::Doubt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::core::{AdapterCall, CallContext};
+use super::core::{AdapterCall, CallContext, ScoredImage};
 use super::upload;
 use crate::http::extract::Path;
 use crate::http::problem::{ApiError, Code, ERROR_TEXT, documents};
@@ -28,6 +29,10 @@ pub struct SageMakerPrediction {
     /// The best class.
     #[schema(example = "tulip")]
     predicted_label: String,
+    /// Why it is not to be trusted, if it is not, as in `POST /classify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "low_score")]
+    uncertain: Option<Doubt>,
 }
 
 documents! {
@@ -97,7 +102,7 @@ async fn invoke(
 ) -> Result<Json<SageMakerPrediction>, ApiError> {
     let call = AdapterCall::admit(state, model, CallContext::of(&request)).await?;
     let image = upload::image(request, state, "image").await?;
-    let probabilities = call.scores(state, vec![image]).await?.concat();
+    let ScoredImage { scores: probabilities, uncertain } = call.scored_image(state, image).await?;
     let predicted_label = call.ranked(&probabilities, 1).pop().map_or_else(String::new, |class| class.label);
-    Ok(Json(SageMakerPrediction { probabilities, labels: call.labels(), predicted_label }))
+    Ok(Json(SageMakerPrediction { probabilities, labels: call.labels(), predicted_label, uncertain }))
 }

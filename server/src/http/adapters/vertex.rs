@@ -4,10 +4,11 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
+use models::doubt::Doubt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::core::{AdapterCall, CallContext, RankedClass};
+use super::core::{AdapterCall, CallContext, RankedClass, ScoredImage};
 use super::torch_serve::TorchServeHealth;
 use super::verb::Verb;
 use crate::http::extract::{Path, base64, not_null, read_json};
@@ -81,6 +82,10 @@ pub struct VertexPrediction {
     /// How sure the model is, 0 to 1.
     #[schema(example = json!([0.9731]))]
     confidences: Vec<f32>,
+    /// Why the first is not to be trusted, if it is not, as in `POST /classify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "low_score")]
+    uncertain: Option<Doubt>,
 }
 
 documents! {
@@ -168,14 +173,15 @@ async fn predict(state: &AppState, model: Option<&str>, request: Request) -> Res
     if images.is_empty() {
         return Err(ApiError::new(Code::ImageMissing, "instances: send at least one image"));
     }
-    let scores = call.scores(state, images).await?;
+    let scored = call.scored(state, images).await?;
     let most = parameters.max_predictions.unwrap_or(MAX_PREDICTIONS);
-    let prediction = |scores: &Vec<f32>| {
-        let classes = call.ranked(scores, most).into_iter();
-        VertexPrediction::of(classes.filter(|class| class.score >= parameters.confidence_threshold))
+    let prediction = |image: &ScoredImage| {
+        let classes = call.ranked(&image.scores, most).into_iter();
+        let classes = classes.filter(|class| class.score >= parameters.confidence_threshold);
+        VertexPrediction { uncertain: image.uncertain, ..VertexPrediction::of(classes) }
     };
     Ok(Json(VertexResponse {
-        predictions: scores.iter().map(prediction).collect(),
+        predictions: scored.iter().map(prediction).collect(),
         deployed_model_id: call.name().to_owned(),
         model_display_name: call.name().to_owned(),
         model_version_id: call.version().to_string(),

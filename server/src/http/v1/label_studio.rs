@@ -5,6 +5,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
+use models::doubt::Doubt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
@@ -70,7 +71,8 @@ pub struct LabelStudioTasks {
 /// A prediction for each task.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LabelStudioPredictions {
-    /// In the order of the tasks. One whose image cannot be used has an empty `result`.
+    /// In the order of the tasks. One whose image cannot be used has an empty `result`. Where the answer is uncertain, `meta.text` of the
+    /// `result` says why.
     #[schema(value_type = Vec<Object>)]
     pub results: Vec<Value>,
 }
@@ -180,8 +182,8 @@ pub async fn predict_label_studio(
     let call = ModelCall::admit(&state, Some(model.as_str()), context).await?;
     let mut results = Vec::with_capacity(tasks.len());
     for chunk in tasks.chunks(state.limits.images) {
-        let classes = classify(&state, &call, chunk, &labeling).await?;
-        results.extend(classes.iter().map(|classes| prediction(&labeling, &version, classes)));
+        let answers = classify(&state, &call, chunk, &labeling).await?;
+        results.extend(answers.iter().map(|answer| prediction(&labeling, &version, answer)));
     }
     Ok(Json(LabelStudioPredictions { results }))
 }
@@ -225,13 +227,22 @@ pub async fn take_label_studio_event(
     Ok((StatusCode::CREATED, Json(LabelStudioTaken { status: "ok" })))
 }
 
-/// The classes of the image of each task, best first; none where it cannot be used.
+/// What a model says of the image of a task; nothing where it cannot be used.
+#[derive(Debug, Clone, Default)]
+struct TaskAnswer {
+    /// The classes with their scores, best first.
+    classes: Vec<(String, f32)>,
+    /// Why the best class is not to be trusted, if it is not.
+    uncertain: Option<Doubt>,
+}
+
+/// What the model says of the image of each task.
 async fn classify(
     state: &AppState,
     call: &ModelCall,
     tasks: &[Value],
     labeling: &Labeling,
-) -> Result<Vec<Vec<(String, f32)>>, ApiError> {
+) -> Result<Vec<TaskAnswer>, ApiError> {
     let (client, field, data) = (image_client(state)?, labeling.field.clone(), tasks.to_vec());
     let fetch = move || data.iter().map(|task| client.image(&task["data"], &field)).collect::<Vec<_>>();
     let mut images = Vec::new();
@@ -245,31 +256,35 @@ async fn classify(
             Err(error) => tracing::warn!(cause = chain(&error), "an image of Label Studio is not predicted"),
         }
     }
-    let mut classes = vec![Vec::new(); tasks.len()];
+    let mut answers = vec![TaskAnswer::default(); tasks.len()];
     if images.is_empty() {
-        return Ok(classes);
+        return Ok(answers);
     }
     let model = call.model();
     for (place, logits) in places.into_iter().zip(call.run(state, images, TestViews::None).await?.logits) {
         let Ok(logits) = logits else { continue };
         let scores = model.scores().kind.scores(&logits);
         let label = |class: usize| (model.labels().get(class).unwrap_or_default().to_owned(), scores[class]);
-        classes[place] = models::scores::top_k(&scores, scores.len()).into_iter().map(label).collect();
+        let classes = models::scores::top_k(&scores, scores.len()).into_iter().map(label).collect();
+        answers[place] = TaskAnswer { classes, uncertain: model.scores().doubt(&logits) };
     }
-    Ok(classes)
+    Ok(answers)
 }
 
-fn prediction(labeling: &Labeling, version: &str, classes: &[(String, f32)]) -> Value {
-    let Some((label, score)) = labeling.choose(classes) else {
+fn prediction(labeling: &Labeling, version: &str, answer: &TaskAnswer) -> Value {
+    let Some((label, score)) = labeling.choose(&answer.classes) else {
         return json!({"model_version": version, "score": 0.0, "result": []});
     };
-    let result = json!({
+    let mut result = json!({
         "from_name": labeling.from_name,
         "to_name": labeling.to_name,
         "type": "choices",
         "value": {"choices": [label]},
         "score": score,
     });
+    if let Some(doubt) = answer.uncertain {
+        result["meta"] = json!({"text": [format!("uncertain: {doubt}")]});
+    }
     json!({"model_version": version, "score": score, "result": [result]})
 }
 

@@ -39,21 +39,30 @@ impl InferAnswer {
     }
 
     fn tensor(&self, plan: OutputPlan) -> OutputTensor {
-        let model = self.call.model();
-        let kind = model.scores().kind;
-        let values = |row: &Vec<f32>| match plan.values {
-            OutputValues::Logits => row.clone(),
-            OutputValues::Scores => kind.scores(row),
-        };
-        let rows: Vec<Vec<f32>> = self.rows.iter().map(values).collect();
-        let (datatype, width, data) = match plan.classification {
-            0 => (FP32, model.labels().len(), OutputData::Numbers(rows.concat())),
-            most => {
-                let classes: Vec<Vec<String>> = rows.iter().map(|row| self.classes(row, most)).collect();
-                (BYTES, classes.first().map_or(0, Vec::len), OutputData::Texts(classes.concat()))
+        let scores = self.call.model().scores();
+        let (datatype, width, data) = match plan.values {
+            OutputValues::Logits => self.values(&self.rows, plan.classification),
+            OutputValues::Scores => {
+                let rows: Vec<Vec<f32>> = self.rows.iter().map(|row| scores.kind.scores(row)).collect();
+                self.values(&rows, plan.classification)
+            }
+            OutputValues::Doubts => {
+                let doubts = self.rows.iter().map(|row| scores.doubt(row));
+                // Elements of a tensor are never missing.
+                let texts = doubts.map(|doubt| doubt.map_or_else(String::new, |doubt| doubt.name().to_owned()));
+                (BYTES, 1, OutputData::Texts(texts.collect()))
             }
         };
-        OutputTensor { name: plan.values.name(), datatype, shape: [rows.len(), width], data }
+        OutputTensor { name: plan.values.name(), datatype, shape: [self.rows.len(), width], data }
+    }
+
+    /// The datatype, width and elements of an output with a value for each class, or of its best classes.
+    fn values(&self, rows: &[Vec<f32>], classification: usize) -> (&'static str, usize, OutputData) {
+        if classification == 0 {
+            return (FP32, self.call.model().labels().len(), OutputData::Numbers(rows.concat()));
+        }
+        let classes: Vec<Vec<String>> = rows.iter().map(|row| self.classes(row, classification)).collect();
+        (BYTES, classes.first().map_or(0, Vec::len), OutputData::Texts(classes.concat()))
     }
 
     /// The best classes of an image as Triton writes them: "`<value>:<index>[:<label>]`", the value as `std::to_string` does,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::metadata::{MetadataErrors, platform};
+use super::output;
 use super::target::{ModelTarget, description};
 use super::tensors::{self, FP32, IMAGE, TensorMetadata};
 use crate::http::extract::Path;
@@ -124,7 +125,7 @@ pub(crate) fn config(state: &AppState, target: &ModelTarget) -> Result<ModelConf
         version_policy: VersionPolicy { specific: SpecificVersions { versions: status.serving.into_iter().collect() } },
         max_batch_size: state.limits.images,
         input: tensors::inputs(&description.spec.preprocess).map(ConfigTensor::of).into(),
-        output: tensors::outputs(classes).map(ConfigTensor::of).into(),
+        output: output::outputs(&description.spec.scores, classes).into_iter().map(ConfigTensor::of).collect(),
         dynamic_batching: DynamicBatching {},
     })
 }

@@ -11,7 +11,7 @@ use super::answer::InferAnswer;
 use super::body::InferBody;
 use super::input::{InferImages, InputReader};
 use super::located::located;
-use super::output::{OutputEncoding, OutputPlan};
+use super::output::{OutputEncoding, OutputPlan, OutputReader};
 use super::request::InferRequest;
 use super::response::InferResponse;
 use super::target::ModelTarget;
@@ -36,6 +36,12 @@ pub(crate) struct ParsedRequest {
     pub(crate) outputs: Vec<OutputPlan>,
     pub(crate) id: Option<String>,
     pub(crate) timeout: Option<Duration>,
+}
+
+/// How requests to a model are read.
+pub(crate) struct RequestReader {
+    pub(crate) inputs: InputReader,
+    pub(crate) outputs: OutputReader,
 }
 
 /// Classify images or tensors (Open Inference Protocol)
@@ -96,9 +102,9 @@ async fn infer(state: &AppState, target: ModelTarget, request: Request) -> Resul
     target.check_version(Some(call.model().version()))?;
     let coding = ContentCoding::accepted(request.headers());
     let body = InferBody::read(request, state, &call).await?;
-    let reader = InputReader::new(state, call.model());
+    let reader = RequestReader::new(state, &call);
     // A tensor in JSON is megabytes of digits.
-    let parsed = spawn_blocking(move || ParsedRequest::of(body, &reader)).await.map_err(ApiError::internal)??;
+    let parsed = spawn_blocking(move || reader.read(body)).await.map_err(ApiError::internal)??;
     parsed.run(state, call).await?.write(coding).await
 }
 
@@ -119,20 +125,28 @@ impl ParsedRequest {
         let rows = every_image(result.logits)?;
         Ok(InferAnswer { call, rows, outputs, id })
     }
+}
 
-    fn of(body: InferBody, reader: &InputReader) -> Result<Self, ApiError> {
+impl RequestReader {
+    /// Reads what the model of a call is asked.
+    pub(crate) fn new(state: &AppState, call: &ModelCall) -> Self {
+        let model = call.model();
+        Self { inputs: InputReader::new(state, model), outputs: OutputReader::new(model.scores()) }
+    }
+
+    fn read(&self, body: InferBody) -> Result<ParsedRequest, ApiError> {
         match body {
-            InferBody::Raw(body) => Ok(Self {
-                images: reader.read_raw(body),
-                outputs: OutputPlan::all(OutputEncoding::Binary),
+            InferBody::Raw(body) => Ok(ParsedRequest {
+                images: self.inputs.read_raw(body),
+                outputs: self.outputs.all(OutputEncoding::Binary),
                 id: None,
                 timeout: None,
             }),
             InferBody::Json { json, tensors } => {
                 let InferRequest { id, parameters, inputs, outputs } = parse_json(&json)?;
-                Ok(Self {
-                    outputs: OutputPlan::of_request(&outputs, &parameters)?,
-                    images: reader.read(located(inputs, tensors)?)?,
+                Ok(ParsedRequest {
+                    outputs: self.outputs.of_request(&outputs, &parameters)?,
+                    images: self.inputs.read(located(inputs, tensors)?)?,
                     id,
                     timeout: micros(parameters.timeout),
                 })

@@ -6,6 +6,7 @@ use onnx::EngineKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::output;
 use super::target::{ModelTarget, description};
 use super::tensors::{self, TensorMetadata};
 use crate::http::extract::Path;
@@ -28,8 +29,7 @@ pub struct ModelMetadata {
     #[schema(value_type = Vec<TensorMetadata>)]
     pub(crate) inputs: [TensorMetadata; 2],
     /// What it gives.
-    #[schema(value_type = Vec<TensorMetadata>)]
-    pub(crate) outputs: [TensorMetadata; 2],
+    pub(crate) outputs: Vec<TensorMetadata>,
 }
 
 documents! {
@@ -83,7 +83,7 @@ pub(crate) fn metadata(state: &AppState, target: &ModelTarget) -> Result<ModelMe
         versions: status.serving.iter().map(ToString::to_string).collect(),
         platform: platform(state.engine.kind),
         inputs: tensors::inputs(&description.spec.preprocess),
-        outputs: tensors::outputs(classes),
+        outputs: output::outputs(&description.spec.scores, classes),
     })
 }
 

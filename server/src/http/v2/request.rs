@@ -82,7 +82,7 @@ pub struct InferInputParameters {
 /// An output that is asked for.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct InferRequestedOutput {
-    /// `probabilities` or `logits`.
+    /// `probabilities`, `logits`, or `uncertain` of a model that says when it is.
     #[schema(example = "probabilities")]
     pub(super) name: String,
     /// How it is to come.

@@ -32,10 +32,10 @@ pub struct InferResponse {
 /// An output tensor.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct InferOutput {
-    /// `probabilities` or `logits`.
+    /// `probabilities`, `logits` or `uncertain`.
     #[schema(example = "probabilities")]
     name: &'static str,
-    /// `FP32` for values, `BYTES` for classes.
+    /// `FP32` for values, `BYTES` for classes and reasons.
     #[schema(example = "FP32")]
     datatype: &'static str,
     /// Images, and values or classes of each.
@@ -45,7 +45,8 @@ pub struct InferOutput {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     parameters: Option<InferOutputLocation>,
-    /// Its elements, row-major: numbers, or classes as texts `value:index:label`.
+    /// Its elements, row-major: numbers, classes as texts `value:index:label`, or why each image's answer is uncertain, empty where it is
+    /// not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Vec<Value>>, example = json!([0.9, 0.06, 0.04]))]
     data: Option<OutputData>,

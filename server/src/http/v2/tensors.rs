@@ -7,6 +7,8 @@ use utoipa::ToSchema;
 
 /// The input that takes whole image files, beside [`INPUT`], which takes pixels.
 pub(crate) const IMAGE: &str = "image";
+/// The output that says why an answer is uncertain.
+pub(crate) const UNCERTAIN: &str = "uncertain";
 /// Numbers of 32 bits.
 pub(crate) const FP32: &str = "FP32";
 /// Texts, or any other bytes.
@@ -33,9 +35,4 @@ pub(super) fn inputs(preprocess: &Preprocess) -> [TensorMetadata; 2] {
         TensorMetadata { name: INPUT, datatype: FP32, shape: vec![-1, 3, height, width] },
         TensorMetadata { name: IMAGE, datatype: BYTES, shape: vec![-1, 1] },
     ]
-}
-
-/// What an answer has.
-pub(super) fn outputs(classes: usize) -> [TensorMetadata; 2] {
-    [LOGITS, PROBABILITIES].map(|name| TensorMetadata { name, datatype: FP32, shape: vec![-1, classes as i64] })
 }
