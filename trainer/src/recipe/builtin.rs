@@ -10,7 +10,7 @@ pub struct BuiltinRecipe {
 }
 
 /// All built-in recipes.
-pub const BUILTIN: [BuiltinRecipe; 8] = [
+pub const BUILTIN: [BuiltinRecipe; 9] = [
     BuiltinRecipe {
         name: "tflearn-vgg16-oxflower17",
         text: include_str!("../../recipes/tflearn-vgg16-oxflower17.toml"),
@@ -22,6 +22,7 @@ pub const BUILTIN: [BuiltinRecipe; 8] = [
     BuiltinRecipe { name: "vgg2014-imagenet", text: include_str!("../../recipes/vgg2014-imagenet.toml") },
     BuiltinRecipe { name: "he2015-imagenet", text: include_str!("../../recipes/he2015-imagenet.toml") },
     BuiltinRecipe { name: "starter", text: include_str!("../../recipes/starter.toml") },
+    BuiltinRecipe { name: "starter-continued", text: include_str!("../../recipes/starter-continued.toml") },
 ];
 
 /// The built-in recipe of this name.
