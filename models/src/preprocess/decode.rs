@@ -1,7 +1,8 @@
 use image::DynamicImage;
 use image::metadata::Orientation;
 
-use super::lines::{Opened, WholeLines};
+use super::lines::WholeLines;
+use super::opened::Opened;
 use super::pixels::WholeImage;
 use super::{
     ColorMode, Decoding, ImageError, ImageFormat, ImageInfo, ImageTraits, Limits, RgbImage, gif, jpeg, png, simple,

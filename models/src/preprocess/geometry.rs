@@ -1,4 +1,5 @@
-use super::lines::{Opened, Size};
+use super::lines::Size;
+use super::opened::Opened;
 use super::pixels::{Canvas, WholeImage};
 use super::resample::{LineResampler, Region, resample};
 use super::{ImageError, Limits, Preprocess, Resize, RgbImage};

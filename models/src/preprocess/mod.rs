@@ -26,6 +26,7 @@ mod info;
 mod jpeg;
 mod limits;
 mod lines;
+mod opened;
 mod orientation;
 mod overlay;
 mod parameters;

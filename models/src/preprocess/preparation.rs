@@ -3,7 +3,7 @@
 use image::metadata::Orientation;
 
 use super::decode::decode_as;
-use super::lines::Opened;
+use super::opened::Opened;
 use super::{Decoding, ImageError, Limits, PreparedImage, Preprocess, PreprocessError, Resize, RgbImage};
 
 impl Preprocess {

@@ -244,19 +244,29 @@ impl WithSimd for Across<'_> {
         result.resize(done + source.len() / line * width, 0);
         for (sources, results) in source.chunks(LINES * line).zip(result[done..].chunks_mut(LINES * width)) {
             for (row, source) in sources.chunks_exact(line).enumerate() {
-                let (source, _) = source[3 * first..3 * end].as_chunks::<3>();
-                for (pixels, pixel) in pixels.chunks_exact_mut(LEVELS).zip(source) {
-                    pixels[4 * row..][..3].copy_from_slice(pixel);
+                let source = &source[3 * first..3 * end];
+                for (at, pixels) in pixels.chunks_exact_mut(LEVELS).enumerate() {
+                    copy_pixel(&source[3 * at..], &mut pixels[4 * row..]);
                 }
             }
             for (at, (start, weights)) in taps.0.iter().enumerate() {
                 let mut levels = [0; LEVELS];
                 add_up(&pixels[(start - first) * LEVELS..], LEVELS, weights, &mut levels);
                 for (result, pixel) in results.chunks_exact_mut(width).zip(levels.chunks_exact(4)) {
-                    result[3 * at..][..3].copy_from_slice(&pixel[..3]);
+                    copy_pixel(pixel, &mut result[3 * at..]);
                 }
             }
         }
+    }
+}
+
+/// Copies three levels, and a fourth where there is room for it, which is that of another pixel or none: a number of four bytes is
+/// moved at once, and were the fourth sum never looked at, the compiler would leave it out and add up the others one by one.
+#[inline(always)]
+fn copy_pixel(from: &[u8], to: &mut [u8]) {
+    match (from.first_chunk::<4>(), to.first_chunk_mut::<4>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => to[..3].copy_from_slice(&from[..3]),
     }
 }
 
