@@ -14,7 +14,7 @@ use crate::backend::{ComputeBackend, OneDnn, Precision};
 /// Sums of fewer than a thousand products in another order, each rounded to 6e-8 of itself.
 const SINGLE: f64 = 1e-5;
 
-/// Images, weights and gradients are rounded to eight bits of mantissa, 2⁻⁹ of themselves at most, twice in a product and
+/// Images, weights and gradients are rounded to eight bits of mantissa, by 2⁻⁸ of themselves at most, twice in a product and
 /// once more in the result; with the few numbers that there are here, such errors need not cancel.
 const BRAIN: f64 = 0.02;
 
