@@ -1,7 +1,8 @@
 //! How far a run is and how long it still takes, from its events.
 //!
 //! A run says beforehand how long it expects each phase to take ([`Event::Estimate`]). Within a phase the expectation gives
-//! way to what is measured: after a tenth of it the measured pace alone counts.
+//! way to what is measured: after a tenth of it the measured pace alone counts. The comparison of engines does with a few images what
+//! the features take for all, so that it is expected to be as much faster or slower than was said as they are.
 
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Estimator {
     expected: Vec<PhaseEstimate>,
     current: Option<Stage>,
     fraction: f64,
+    /// How many times as long as expected the features take, once that is measured.
+    slowness: Option<f64>,
 }
 
 /// The phase that a run is in.
@@ -123,6 +126,10 @@ impl Estimator {
 
     fn progress(&mut self, at: Duration) -> Option<RunProgress> {
         let stage = self.current?;
+        if stage.phase == Phase::Features {
+            let expected = self.expected.iter().find(|estimate| estimate.phase == stage.phase);
+            self.slowness = expected.and_then(|estimate| stage.slowness(estimate.seconds)).or(self.slowness);
+        }
         let seconds_left = self.seconds_left(&stage, at);
         if let Some(left) = seconds_left {
             let elapsed = at.as_secs_f64();
@@ -142,7 +149,7 @@ impl Estimator {
     /// is the last and measured.
     fn seconds_left(&self, stage: &Stage, at: Duration) -> Option<f64> {
         let position = self.expected.iter().position(|estimate| estimate.phase == stage.phase);
-        let expected = position.map(|position| self.expected[position].seconds);
+        let expected = position.map(|position| self.expected_seconds(&self.expected[position]));
         let later = match position {
             Some(position) => &self.expected[position + 1..],
             None => &self.expected[..],
@@ -152,28 +159,50 @@ impl Estimator {
             return None;
         }
         let own = stage.left(expected, at)?;
-        Some(own + later.iter().map(|estimate| estimate.seconds).sum::<f64>())
+        Some(own + later.iter().map(|estimate| self.expected_seconds(estimate)).sum::<f64>())
+    }
+
+    fn expected_seconds(&self, PhaseEstimate { phase, seconds }: &PhaseEstimate) -> f64 {
+        match phase {
+            Phase::Parity => seconds * self.slowness.unwrap_or(1.0),
+            _ => *seconds,
+        }
     }
 }
 
 impl Stage {
     /// What is left of this phase, which was expected to take so long.
     fn left(&self, expected: Option<f64>, at: Duration) -> Option<f64> {
-        let start = self.start.unwrap_or_default();
         let rest = 1.0 - self.now.share;
         let measured = self.pace(|mark| mark.share).map(|pace| rest / pace);
-        let counted = (1.0 - start.share).max(f64::MIN_POSITIVE);
         let planned = expected.map(|seconds| match self.total {
             0 => (seconds - at.saturating_sub(self.began).as_secs_f64()).max(0.0),
-            _ => seconds * rest / counted,
+            _ => seconds * rest / self.counted(),
         });
         match (measured, planned) {
             (Some(measured), Some(planned)) => {
-                let trust = ((self.now.share - start.share) / counted / TRUSTED).min(1.0);
+                let trust = self.trust();
                 Some(trust * measured + (1.0 - trust) * planned)
             }
             (measured, planned) => measured.or(planned),
         }
+    }
+
+    /// How many times as long as expected this phase takes, with as much trust in its pace as there is.
+    fn slowness(&self, expected: f64) -> Option<f64> {
+        let measured = self.counted() / self.pace(|mark| mark.share)?;
+        let trust = self.trust();
+        (expected > 0.0).then(|| trust * measured / expected + (1.0 - trust))
+    }
+
+    /// The share of the phase that was not there when it began to count.
+    fn counted(&self) -> f64 {
+        (1.0 - self.start.unwrap_or_default().share).max(f64::MIN_POSITIVE)
+    }
+
+    /// How much the measured pace counts, 0 to 1.
+    fn trust(&self) -> f64 {
+        ((self.now.share - self.start.unwrap_or_default().share) / self.counted() / TRUSTED).min(1.0)
     }
 
     /// How much of something there was a second, since the phase began to count.
@@ -220,31 +249,41 @@ mod tests {
         let mut run = in_features();
         let first = run.update(&images(0, 1000), seconds(10.0)).unwrap();
         assert_eq!((first.seconds_left, first.fraction), (Some(130.0), 10.0 / 140.0));
-        // A tenth of the images in 20 s: 180 s more, and the 30 s behind them.
+        // A tenth of the images in 20 s: 180 s more, 25 s of training, and twice 5 s for the comparison.
         let tenth = run.update(&images(100, 1000), seconds(30.0)).unwrap();
-        assert_eq!((tenth.seconds_left, tenth.images_per_second), (Some(210.0), Some(5.0)));
-        assert_eq!(tenth.fraction, 30.0 / 240.0);
+        assert_eq!((tenth.seconds_left, tenth.images_per_second), (Some(215.0), Some(5.0)));
+        assert_eq!(tenth.fraction, 30.0 / 245.0);
     }
 
     #[test]
     fn expectation_gives_way_to_measurement_over_the_first_tenth() {
         let mut run = in_features();
         run.update(&images(0, 1000), seconds(10.0));
-        // A twentieth in 10 s: 190 s as measured, 95 s as expected, half of each.
+        // A twentieth in 10 s: 190 s as measured, 95 s as expected, half of each; and 10 s and 5 s for the comparison.
         let left = run.update(&images(50, 1000), seconds(20.0)).unwrap().seconds_left;
-        assert_eq!(left, Some(142.5 + 30.0));
+        assert_eq!(left, Some(142.5 + 25.0 + 7.5));
     }
 
     #[test]
     fn what_was_cached_is_no_pace() {
         let mut run = in_features();
         run.update(&images(900, 1000), seconds(10.0));
-        // Half of what is left in 5 s.
+        // Half of what is left in 5 s, so 10 s instead of 100, and the comparison a tenth of 5.
         let half = run.update(&images(950, 1000), seconds(15.0)).unwrap();
         let left = half.seconds_left.unwrap();
         // Shares of a phase are rounded.
-        assert!((left - (5.0 + 30.0)).abs() < 1e-9, "{left}");
+        assert!((left - (5.0 + 25.0 + 0.5)).abs() < 1e-9, "{left}");
         assert_eq!(half.images_per_second, Some(10.0));
+    }
+
+    #[test]
+    fn the_comparison_of_engines_is_as_slow_as_the_features_were() {
+        let mut run = in_features();
+        run.update(&images(0, 1000), seconds(10.0));
+        run.update(&images(1000, 1000), seconds(60.0));
+        run.update(&Event::Phase { phase: Phase::Training }, seconds(60.0));
+        let parity = run.update(&Event::Phase { phase: Phase::Parity }, seconds(85.0)).unwrap();
+        assert_eq!(parity.seconds_left, Some(2.5));
     }
 
     #[test]
