@@ -42,8 +42,8 @@ pub struct CustomVisionPrediction {
     created: Timestamp,
     /// All classes, best first.
     predictions: Vec<CustomVisionTag>,
-    /// Why the first of them is not to be trusted, if it is not, as in `POST /classify`. Custom Vision itself says nothing of the kind; its
-    /// clients read past it.
+    /// Why the first of them is not to be trusted, if it is not, as in `POST /classify`. Custom Vision itself says nothing of the kind;
+    /// Microsoft's Python client has it in `additional_properties`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "low_score")]
     uncertain: Option<Doubt>,
