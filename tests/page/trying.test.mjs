@@ -55,6 +55,20 @@ test('pictures come by choice, by drag and drop, from the clipboard and from the
     assert.equal(await page.locator('.answer').count(), 0);
   });
 
+  await of.test('a model that is still being loaded is asked again', async () => {
+    let refused = 0;
+    await page.route('**/classify?*', async (route) => {
+      if (refused === 2) return route.continue();
+      refused += 1;
+      return route.fulfill({ status: 503, contentType: 'application/problem+json', json: { code: 'model_loading', detail: 'it is being loaded' } });
+    });
+    await page.locator('#try-files').setInputFiles([{ name: 'early.png', mimeType: 'image/png', buffer: colored('red', 230) }]);
+    await page.locator('.answer .bars').waitFor();
+    assert.deepEqual([refused, await answer(0).innerText()], [2, 'red']);
+    await page.unroute('**/classify?*');
+    await page.getByRole('button', { name: 'Clear the answers' }).click();
+  });
+
   await of.test('a file is dropped anywhere on the page', async () => {
     const file = join(server.folder, 'dropped.png');
     writeFileSync(file, colored('green', 210));

@@ -1,6 +1,6 @@
 /** Try: pictures in, answers out. */
 
-import { call, get, part } from '../api.js';
+import { call, get, part, Problem } from '../api.js';
 import { fill, h } from '../dom.js';
 import { complain, emptyState, notify } from '../notice.js';
 import { isPicture } from '../pictures.js';
@@ -10,6 +10,9 @@ import { openCamera } from '../try/camera.js';
 
 /** Pictures that are classified at a time. */
 const AT_A_TIME = 2;
+
+/** Milliseconds after which a model that is being loaded is asked again. */
+const AGAIN = 1000;
 
 /** @param {import('../app.js').Visit} visit */
 export async function open({ main, path, life }) {
@@ -152,7 +155,16 @@ export class Trial {
     form.append('image', file, file.name);
     const keep = !explain && !version && this.collects && this.keep.checked ? true : undefined;
     const query = { model, version, top_k: 5, keep, explain: explain ? 'cam' : undefined };
-    return call('POST', version ? '/classify/version' : '/classify', { body: form, signal: this.life.signal, query });
+    const { signal } = this.life;
+    for (;;) {
+      try {
+        return await call('POST', version ? '/classify/version' : '/classify', { body: form, signal, query });
+      } catch (error) {
+        // Whoever has just started the server is here before its models are.
+        if (!(error instanceof Problem) || error.code !== 'model_loading') throw error;
+        await new Promise((resolve) => setTimeout(resolve, AGAIN));
+      }
+    }
   }
 
   /** The classes of a model. @param {string} chosen */
