@@ -74,6 +74,7 @@ test('pictures come by choice, by drag and drop, from the clipboard and from the
     writeFileSync(file, colored('green', 210));
     await dropFiles(page, [file], { x: 640, y: 500 });
     await page.locator('.answer').getByText('dropped.png').waitFor();
+    await page.locator('.answer .bars').waitFor();
     assert.equal(await answer(0).innerText(), 'green');
   });
 
