@@ -66,7 +66,8 @@ impl Doubt {
 }
 
 /// `ln Σ exp(logit)`, the negative energy of Liu et al. 2020: how much the features of an image speak for classes at all, whichever
-/// they are. A softmax hides that, since its scores add up to 1 for every image.
+/// they are. A softmax hides that, since its scores add up to 1 for every image. Networks that graft fine-tuned also lower all logits of
+/// an image by the distance of its features from those of the training, which changes this and no score.
 #[must_use]
 pub fn familiarity(logits: &[f32]) -> f32 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

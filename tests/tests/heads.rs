@@ -36,10 +36,15 @@ fn graph(sandbox: &Sandbox, name: &str) -> Graph {
     onnx::import(file).expect("an ONNX file").graph
 }
 
-/// How many nodes of a network take the signed square root and divide by the length.
+/// How many such nodes a network has up to its head's logits.
+fn count(graph: &Graph, wanted: impl Fn(&Op) -> bool) -> usize {
+    graph.nodes().iter().filter(|node| !node.name.starts_with("familiarity.") && wanted(&node.op)).count()
+}
+
+/// How many nodes take the signed square root and divide by the length.
 fn steps(graph: &Graph) -> (usize, usize) {
-    let count = |wanted: fn(&Op) -> bool| graph.nodes().iter().filter(|node| wanted(&node.op)).count();
-    (count(|op| *op == Op::Activation(Activation::SignedSqrt)), count(|op| matches!(op, Op::L2Norm(_))))
+    let root = Op::Activation(Activation::SignedSqrt);
+    (count(graph, |op| *op == root), count(graph, |op| matches!(op, Op::L2Norm(_))))
 }
 
 #[test]
@@ -72,8 +77,11 @@ fn a_new_head_takes_the_place_of_the_old_one_with_its_steps() {
     let (sandbox, data) = sandbox();
     for (base, name) in [("base", "once"), ("once", "twice")] {
         let _output = sandbox.succeed(&["finetune", "--base", base, "--data", &data, "--name", name]);
-        let (powers, lengths) = steps(&graph(&sandbox, name));
+        let graph = graph(&sandbox, name);
+        let (powers, lengths) = steps(&graph);
         assert!(powers <= 1 && lengths <= 1, "{name}: {powers} powers, {lengths} lengths");
+        let distances = graph.nodes().iter().filter(|node| matches!(node.op, Op::L2Length(_))).count();
+        assert_eq!(distances, 1, "{name}");
     }
 }
 
@@ -89,8 +97,7 @@ fn the_articles_head_trains_on_cached_features_and_is_exported() {
     assert!(output.contains("two layers of 4096 on 64 features, 17.1 million weights"), "{output}");
     let top1 = report(&sandbox, "article")["test"]["top1"].as_f64().expect("a share");
     assert!(top1 > 0.8, "{output}");
-    let linear =
-        |name: &str| graph(&sandbox, name).nodes().iter().filter(|node| matches!(node.op, Op::Linear(_))).count();
+    let linear = |name: &str| count(&graph(&sandbox, name), |op| matches!(op, Op::Linear(_)));
     assert_eq!(linear("article"), 3);
     // A new head takes the place of the last layer: the hidden ones are features now.
     let _output = sandbox.succeed(&["finetune", "--base", "article", "--data", &data, "--name", "again"]);

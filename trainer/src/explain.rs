@@ -61,7 +61,7 @@ impl Explainer {
     /// # Errors
     /// [`ExplainError::NoFeatureMap`], and whatever is wrong with the network.
     pub fn new(graph: &Graph, params: &Params) -> Result<Self, ExplainError> {
-        let graph = without_dropout(graph)?;
+        let graph = simplified(graph)?;
         let at = last_feature_map(&graph).ok_or(ExplainError::NoFeatureMap)?;
         let (channels, ..) = graph.chw(at)?;
         let cut = graph.cut(at)?;
@@ -117,10 +117,12 @@ impl Explainer {
     }
 }
 
-/// In training, dropout would make another network of it each time.
-fn without_dropout(graph: &Graph) -> Result<Graph, GraphError> {
-    graph.rebuild(|builder, _, node| match node.op {
+/// The network without what is no part of an explanation: dropout, which in training would make another network of it each time, and
+/// what all logits have in common, which speaks for no class.
+fn simplified(graph: &Graph) -> Result<Graph, GraphError> {
+    graph.rebuild(|builder, id, node| match node.op {
         Op::Dropout(_) => Ok(node.inputs[0]),
+        _ if graph.shifted(id).is_some() => Ok(node.inputs[0]),
         _ => builder.push_node(node),
     })
 }
@@ -145,7 +147,7 @@ fn last_feature_map(graph: &Graph) -> Option<NodeId> {
 mod tests {
     use models::graph::GraphBuilder;
     use models::init;
-    use models::ops::{Activation, Dropout, Flatten, GlobalAvgPool, L2Norm, Linear, Relu, Shape};
+    use models::ops::{Activation, Add, Dropout, Flatten, GlobalAvgPool, L2Length, L2Norm, Linear, Relu, Shape};
 
     use super::*;
 
@@ -210,6 +212,20 @@ mod tests {
         assert_eq!(maps, vec![maps[0].clone(); 3]);
         let (graph, params) = network(&[]);
         assert_eq!(Explainer::new(&graph, &params).unwrap().explain(&image(), 2).unwrap(), maps[0]);
+    }
+
+    #[test]
+    fn what_all_classes_have_in_common_is_no_part_of_a_map() {
+        let (graph, mut params) = network(&[]);
+        let plain = Explainer::new(&graph, &params).unwrap().explain(&image(), 1).unwrap();
+        let mut builder = GraphBuilder::from(graph.clone());
+        let length = builder.push("length", L2Length, &[graph.find("flatten").unwrap()]).unwrap();
+        let shift = builder.push("shift", Linear::new(1, 3), &[length]).unwrap();
+        let output = builder.push("logits", Add, &[graph.output(), shift]).unwrap();
+        params.insert("shift.weight", Tensor::new([3, 1], vec![-7.0; 3]));
+        params.insert("shift.bias", Tensor::new([3], vec![2.0; 3]));
+        let shifted = builder.finish(output);
+        assert_eq!(Explainer::new(&shifted, &params).unwrap().explain(&image(), 1).unwrap(), plain);
     }
 
     #[test]

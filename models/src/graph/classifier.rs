@@ -47,14 +47,18 @@ pub struct NewHead<'a> {
 }
 
 impl Graph {
-    /// The classifier, found by walking back from the output over operators that only move or squash the scores.
-    /// `None` for a backbone without a head.
+    /// The classifier, found by walking back from the output over operators that only move, shift or squash the
+    /// scores. `None` for a backbone without a head.
     #[must_use]
     pub fn classifier(&self) -> Option<Classifier> {
         let mut id = self.output();
         let mut averaged = false;
         loop {
             let node = self.node(id);
+            if let Some(scores) = self.shifted(id) {
+                id = scores;
+                continue;
+            }
             match &node.op {
                 Op::Linear(_) if !averaged => return Some(Classifier::Linear(id)),
                 Op::Conv2d(conv) if conv.is_pointwise() && (averaged || self.is_vector(id)) => {
@@ -69,6 +73,16 @@ impl Graph {
             }
             id = *node.inputs.first()?;
         }
+    }
+
+    /// The scores that this node adds something to that is read off one number of the image, which tells no classes apart: how
+    /// familiar the image is. `None` for any other node.
+    #[must_use]
+    pub fn shifted(&self, id: NodeId) -> Option<NodeId> {
+        let node = self.node(id);
+        let (Op::Add(_), &[scores, shift]) = (&node.op, &node.inputs[..]) else { return None };
+        let Op::Linear(Linear { in_features: 1, .. }) = self.node(shift).op else { return None };
+        Some(scores)
     }
 
     /// Whether all dimensions but one are of length one.

@@ -22,7 +22,7 @@ pub use arithmetic::{Add, Mul, Normalize, Scale};
 pub use conv::Conv2d;
 pub use input::Input;
 pub use linear::Linear;
-pub use norm::{BatchNorm, L2Norm, LocalResponseNorm};
+pub use norm::{BatchNorm, L2Length, L2Norm, LocalResponseNorm};
 pub use pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool, Window};
 pub use region::{Pad, Slice, Span};
 pub use shape::{Padding, Shape, numbers};
@@ -132,6 +132,8 @@ pub enum Op {
     LocalResponseNorm(LocalResponseNorm),
     /// Division of a vector by its length.
     L2Norm(L2Norm),
+    /// The length of a vector.
+    L2Length(L2Length),
     /// `max(x, 0)`.
     Relu(Relu),
     /// Any other function of one number.
@@ -180,6 +182,7 @@ impl Op {
             Op::BatchNorm(op) => op,
             Op::LocalResponseNorm(op) => op,
             Op::L2Norm(op) => op,
+            Op::L2Length(op) => op,
             Op::Relu(op) => op,
             Op::Activation(op) => op,
             Op::MaxPool(op) => op,
@@ -219,6 +222,7 @@ op_from!(
     BatchNorm,
     LocalResponseNorm,
     L2Norm,
+    L2Length,
     Relu,
     Activation,
     MaxPool,

@@ -59,6 +59,20 @@ impl LocalResponseNorm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct L2Norm;
 
+/// `‖x‖₂` of a vector `[features]`, which is `[1]` (ONNX `ReduceL2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L2Length;
+
+impl Operator for L2Length {
+    fn kind(&self) -> &'static str {
+        "L2Length"
+    }
+
+    fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
+        L2Norm.output_shape(inputs).map(|_| Shape::vector(1))
+    }
+}
+
 impl Operator for L2Norm {
     fn kind(&self) -> &'static str {
         "L2Norm"

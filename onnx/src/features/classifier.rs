@@ -111,8 +111,8 @@ fn find(graph: &GraphProto, output: &str) -> Result<ClassifierInput, FeatureExtr
             }
             // Scores of whole numbers are multiplied by a scale that is computed too, and no other sum or product of two
             // computed tensors is one of scores.
-            op if SHIFTS.contains(&op) && (op == "Mul" || file.varying(node).count() == 1) => {
-                left.extend(file.varying(node).map(|input| (input, scores)));
+            op if SHIFTS.contains(&op) && (op == "Mul" || file.of_classes(node).count() == 1) => {
+                left.extend(file.of_classes(node).map(|input| (input, scores)));
             }
             op => end = format!("`{op}`"),
         }
@@ -157,6 +157,16 @@ impl<'a> TensorIndex<'a> {
         node.input.iter().map(String::as_str).filter(|input| self.varying.contains(input))
     }
 
+    /// The inputs of a node that depend on the image, without those that a layer makes of a single number, which are the same for all
+    /// classes.
+    fn of_classes(&self, node: &'a NodeProto) -> impl Iterator<Item = &'a str> {
+        self.varying(node).filter(|input| {
+            let layer = self.producers.get(input).filter(|node| node.op_type == "Gemm" && is_set(node, "transB"));
+            let weights = layer.and_then(|layer| self.stored(layer.input.get(1)?));
+            weights.is_none_or(|weights| !matches!(weights.dims[..], [_, 1]))
+        })
+    }
+
     /// What the node takes, if it can be a classifier: weights that are the same for every image, which look at one pixel
     /// at a time.
     fn classifier(&self, node: &'a NodeProto, scores: Scores) -> Option<ClassifierInput> {
@@ -188,13 +198,17 @@ impl<'a> TensorIndex<'a> {
         node.and_then(|node| node.input.first()).map_or(tensor, String::as_str)
     }
 
-    /// Whether these are the weights of a 1x1 convolution, directly or after they have been dequantised or converted.
+    /// Whether these are the weights of a 1x1 convolution.
     fn is_pointwise(&self, weights: &'a str) -> bool {
+        self.stored(weights).is_some_and(|tensor| tensor.dims.iter().skip(2).all(|&size| size == 1))
+    }
+
+    /// The stored tensor that these weights are, or are dequantised or converted from.
+    fn stored(&self, weights: &'a str) -> Option<&'a TensorProto> {
         let before = |name: &'a str| self.producers.get(name).and_then(|node| node.input.first()).map(String::as_str);
         // A file whose tensors are made of each other in a circle ends the search as well.
         let mut sources = std::iter::successors(Some(weights), |name| before(name)).take(4);
-        let tensor = sources.find_map(|name| self.initializers.get(name));
-        tensor.is_some_and(|tensor| tensor.dims.iter().skip(2).all(|&size| size == 1))
+        sources.find_map(|name| self.initializers.get(name).copied())
     }
 }
 

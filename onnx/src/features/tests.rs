@@ -1,8 +1,8 @@
 //! Which layer is the classifier, by the operators around it. That the features are right is tested against ONNX Runtime, on
 //! whole files, in `tests/tests/opaque.rs`.
 
-use models::ops::{Linear, Shape};
-use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, init};
+use models::ops::{Add, L2Length, Linear, Shape};
+use models::{GraphBuilder, Labels, ModelSpec, Network, Preprocess, Tensor, init};
 
 use super::classifier::{FeatureTensor, find_behind_output};
 use super::*;
@@ -120,6 +120,32 @@ fn head() -> Network {
     let spec =
         ModelSpec::new("test", Some(Labels::new(vec!["a".to_owned(), "b".to_owned()])), Preprocess::torchvision(8, 8));
     Network::new(graph.clone(), &init::he(&graph, 0), spec).unwrap()
+}
+
+/// The same head, with something added to all scores alike that is read off the length of the features.
+fn shifted_head() -> Network {
+    let Network { graph, mut params, spec } = head();
+    let mut builder = GraphBuilder::from(graph.clone());
+    let length = builder.push("length", L2Length, &[graph.input()]).unwrap();
+    let shift = builder.push("shift", Linear::new(1, 2), &[length]).unwrap();
+    let output = builder.push("logits", Add, &[graph.output(), shift]).unwrap();
+    params.insert("shift.weight", Tensor::new([2, 1], vec![-3.0; 2]));
+    params.insert("shift.bias", Tensor::new([2], vec![1.0; 2]));
+    Network::new(builder.finish(output), &params, spec).unwrap()
+}
+
+#[test]
+fn a_head_whose_scores_are_shifted_alike_is_replaced_with_the_shift() {
+    let mut file = ModelFile {
+        proto: ModelProto { graph: Some(graph(&["Relu x > f", "Gemm f w k > y"])), ..ModelProto::default() },
+    };
+    for round in 0..3 {
+        file = ModelFile::decode(file.feature_extractor().unwrap().with_head(&shifted_head()).unwrap()).unwrap();
+        let graph = file.proto.graph.as_ref().unwrap();
+        let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        let expected = ["Relu", "Flatten", "Cast", "Gemm", "ReduceL2", "Gemm", "Add", "Softmax"];
+        assert_eq!(operators, expected, "head {round}");
+    }
 }
 
 #[test]

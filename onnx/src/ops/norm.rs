@@ -1,6 +1,6 @@
-//! `BatchNormalization`, `LRN`, `LpNormalization`.
+//! `BatchNormalization`, `LRN`, `LpNormalization`, `ReduceL2`.
 
-use models::ops::{BatchNorm, L2Norm, LocalResponseNorm};
+use models::ops::{BatchNorm, L2Length, L2Norm, LocalResponseNorm};
 
 use crate::read::{GraphReader, NamedValue, NewNode, NodeView, ReadError, bounded};
 use crate::write::{Attribute, GraphWriter};
@@ -58,6 +58,27 @@ pub(super) fn read_lp(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<N
 
 pub(super) fn write_lp(writer: &mut GraphWriter<'_>) {
     writer.node_with("LpNormalization", vec![Attribute::int("axis", 1), Attribute::int("p", 2)]);
+}
+
+pub(super) fn read_length(view: &NodeView<'_>, reader: &mut GraphReader) -> Result<NamedValue, ReadError> {
+    let input = view.node_input(reader, 0)?;
+    let axes = view.ints_of(reader, "axes", 1)?.unwrap_or_default();
+    let shape = reader.shape(input);
+    if shape.dims().len() != 1 || !matches!(axes[..], [1 | -1]) || view.int("keepdims", 1) != 1 {
+        let reason =
+            format!("a length of {shape} along axes {axes:?}; only that of vectors is read, which keeps its dimension");
+        return Err(ReadError::Unsupported(reason));
+    }
+    reader.push(view.name(), L2Length, &[input])
+}
+
+/// The axes are an attribute up to opset 17, and an input from 18 on.
+pub(super) fn write_length(writer: &mut GraphWriter<'_>) {
+    if writer.options().opset < 18 {
+        return writer.node_with("ReduceL2", vec![Attribute::ints("axes", &[1])]);
+    }
+    let axes = writer.integers("axes", &[1]);
+    writer.node_taking("ReduceL2", vec![axes], vec![]);
 }
 
 /// ONNX stores the share of the old statistics, PyTorch that of the new. Rounded to the seventh decimal, so that writing

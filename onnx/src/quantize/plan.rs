@@ -130,6 +130,12 @@ fn activations<'g>(
         let stored = bias.is_none_or(|name| view.weight(name).is_some_and(|bias| bias.dims.len() == 1));
         weight.is_some() && stored && !view.is_constant(&node.input[0])
     };
+    // How far features are outside of a subspace is asked of images that are like none of the training. Ranges of the training's would
+    // cut off just that.
+    let is_length = |name: &String| view.producer(name).is_some_and(|node| node.op_type == "ReduceL2");
+    if node.output.first().is_some_and(|name| view.is_measured(name)) || node.input.first().is_some_and(is_length) {
+        return None;
+    }
     let known = |name: &String| quantized.contains_key(name.as_str());
     let inputs = || node.input.iter().map(String::as_str).collect::<Vec<_>>();
     let fits = match node.op_type.as_str() {

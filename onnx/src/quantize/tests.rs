@@ -107,6 +107,44 @@ fn activations_are_quantized_behind_the_rectifier_and_the_logits_are_not() {
 }
 
 #[test]
+fn a_distance_and_what_it_does_to_logits_are_not_quantized() {
+    let transposed = |node| with(node, vec![Attribute::int("transB", 1).into_proto()]);
+    let nodes = vec![
+        node("Conv", &["x", "w", "b"], "conv"),
+        node("GlobalAveragePool", &["conv"], "pool"),
+        node("Flatten", &["pool"], "flat"),
+        transposed(node("Gemm", &["flat", "head", "bias"], "scores")),
+        transposed(node("Gemm", &["flat", "directions"], "along")),
+        transposed(node("Gemm", &["along", "back"], "projection")),
+        node("Add", &["flat", "projection"], "residual"),
+        node("ReduceL2", &["residual"], "distance"),
+        transposed(node("Gemm", &["distance", "factor"], "shift")),
+        node("Add", &["scores", "shift"], "logits"),
+    ];
+    let weights = vec![
+        weight("w", &[2, 2, 1, 1], &[1.0, -0.5, 0.25, 0.125]),
+        weight("b", &[2], &[0.5, -1.0]),
+        weight("head", &[2, 2], &[1.0, 2.0, -4.0, 3.0]),
+        weight("bias", &[2], &[0.0, 1.0]),
+        weight("directions", &[1, 2], &[0.6, 0.8]),
+        weight("back", &[2, 1], &[-0.6, -0.8]),
+        weight("factor", &[2, 1], &[-3.0, -3.0]),
+    ];
+    assert_eq!(
+        arithmetic(&quantized(&file(nodes, weights), [-2.0, 2.0]))[3..],
+        [
+            "Gemm(flat.dequantized, scores.weight.dequantized, scores.bias.dequantized)",
+            "Gemm(flat, directions)",
+            "Gemm(along, back)",
+            "Add(flat, projection)",
+            "ReduceL2(residual)",
+            "Gemm(distance, factor)",
+            "Add(scores, shift)",
+        ]
+    );
+}
+
+#[test]
 fn weights_have_a_symmetric_scale_for_each_channel_and_a_bias_that_of_the_products() {
     let graph = quantized(&classifier(), [0.0, 2.55]);
     // 127 stands for the largest weight of a channel: 1.0 and 0.25. The step of the input is 0.01.

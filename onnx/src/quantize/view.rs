@@ -83,6 +83,22 @@ impl<'g> GraphView<'g> {
         false
     }
 
+    /// Whether nothing but the length of a vector is made of a tensor.
+    pub(super) fn is_measured(&self, tensor: &str) -> bool {
+        let mut left = vec![tensor];
+        let mut seen = HashSet::new();
+        while let Some(tensor) = left.pop() {
+            let consumers = self.consumers(tensor);
+            if consumers.is_empty() || self.outputs.contains(tensor) {
+                return false;
+            }
+            let nodes =
+                consumers.iter().map(|&index| &self.graph.node[index]).filter(|node| node.op_type != "ReduceL2");
+            left.extend(nodes.flat_map(|node| &node.output).map(String::as_str).filter(|name| seen.insert(*name)));
+        }
+        true
+    }
+
     /// The end of a node's work: the output of the rectifier behind it, if that is all that takes its output. A
     /// `QuantizeLinear` behind the rectifier does the rectifying.
     pub(super) fn rectified(&self, tensor: &'g str) -> &'g str {

@@ -128,15 +128,21 @@ fn lowest<'a>(answers: impl Iterator<Item = &'a Answer>, precision: f64) -> f32 
 /// The number that one in a hundred is below. Fewer than a hundred do not show it, and have a tail as a normal distribution has one.
 fn least(mut numbers: Vec<f32>) -> f32 {
     numbers.sort_by(f32::total_cmp);
-    let n = numbers.len().max(1) as f64;
-    let below = (n * UNFAMILIAR) as usize;
+    let below = (numbers.len() as f64 * UNFAMILIAR) as usize;
     let Some(&least) = numbers.get(below) else { return f32::MIN };
     if below > 0 {
         return least;
     }
+    let [mean, deviation] = mean_and_deviation(&numbers);
+    least.min((mean - DEVIATIONS * deviation) as f32)
+}
+
+/// The mean of numbers, and their standard deviation.
+pub(super) fn mean_and_deviation(numbers: &[f32]) -> [f64; 2] {
+    let n = numbers.len() as f64;
     let mean = numbers.iter().copied().map(f64::from).sum::<f64>() / n;
     let variance = numbers.iter().map(|&number| (f64::from(number) - mean).powi(2)).sum::<f64>() / n;
-    least.min((mean - DEVIATIONS * variance.sqrt()) as f32)
+    [mean, variance.sqrt()]
 }
 
 impl fmt::Display for Certainty {

@@ -1,7 +1,9 @@
 //! A linear classifier, and the features that it is trained on.
 
-use models::Tensor;
+use models::graph::{Node, NodeId};
+use models::params::ParamsError;
 use models::vectorized;
+use models::{Network, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::cpu::kernels::matmul::{MatmulMode, Matrix, matmul};
@@ -102,6 +104,17 @@ pub struct LinearHead {
 }
 
 impl LinearHead {
+    /// The weights of this linear layer of a network.
+    ///
+    /// # Errors
+    /// [`ParamsError::Missing`] for a layer that has no weights or no biases.
+    pub(super) fn of(network: &Network, layer: NodeId) -> Result<Self, ParamsError> {
+        let Node { name, params, .. } = network.graph.node(layer);
+        let mut tensors = params.iter().map(|name| network.params.get(name).cloned());
+        let mut next = || tensors.next().flatten().ok_or_else(|| ParamsError::Missing { name: name.clone() });
+        Ok(Self { weight: next()?, bias: next()? })
+    }
+
     /// Whether all of its numbers are.
     #[must_use]
     pub fn is_finite(&self) -> bool {

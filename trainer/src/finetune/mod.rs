@@ -11,6 +11,7 @@ mod deployment;
 mod error;
 mod export;
 mod extract;
+mod familiarity;
 pub mod features;
 mod finetuned;
 mod fold_results;
@@ -30,6 +31,7 @@ mod scaling;
 mod stage;
 mod step;
 mod strategy;
+mod subspace;
 mod suspects;
 mod task;
 mod tune;
@@ -171,8 +173,8 @@ fn tune_model(
     probe: LinearProbe,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, FinetuneError> {
-    let outcome = tune::tune(task, table, probe, observer)?;
-    Ok(scaling::calibrate(outcome, table, task.options.target_precision, observer))
+    let tuned = tune::tune(task, table, probe, observer)?;
+    scaling::calibrate(tuned, table, task.options.target_precision, observer)
 }
 
 /// Everything but what is only known when the model is verified.

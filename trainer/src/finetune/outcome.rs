@@ -53,6 +53,27 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// That of a network with this head, without images.
+    #[cfg(test)]
+    pub(super) fn of_head(network: Network, head: NodeId) -> Self {
+        let nothing = SubsetResult::new(vec![], Truths::exclusive(&[], 2), None);
+        Self {
+            network,
+            strategy: FinetuneStrategy::Head,
+            head: GraftedHead { node: head, choice: None, largest_input: 1.0 },
+            best_epoch: None,
+            history: vec![],
+            validation: nothing.clone(),
+            test: nothing,
+            measured: None,
+            folds: None,
+            out_of_fold: None,
+            calibration: None,
+            certainty: None,
+            checkpoints: None,
+        }
+    }
+
     /// What measures it.
     pub(super) fn result(&self) -> &SubsetResult {
         self.measured.as_ref().unwrap_or(&self.test)

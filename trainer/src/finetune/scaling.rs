@@ -2,11 +2,14 @@
 
 use models::Tensor;
 
+use super::FinetuneError;
 use super::calibration::{Calibration, CalibrationImages};
 use super::certainty::LabeledAnswers;
 use super::extract::FeatureTable;
+use super::familiarity::lower_by_distance;
 use super::outcome::{Outcome, SubsetResult};
 use super::probe::OutOfFold;
+use super::tune::Tuned;
 use crate::events::{Event, Observer};
 use crate::metrics::{Truths, best_thresholds, fit_joint_temperature, fit_temperature};
 
@@ -16,11 +19,11 @@ const FEWEST: usize = 20;
 /// Divides the logits of the trained network by its temperature, and measures again; finds out which answers are uncertain, so that
 /// this share of the others is right. Nothing changes where there are too few images that were not trained on.
 pub(super) fn calibrate(
-    outcome: Outcome,
+    Tuned { outcome, inputs }: Tuned,
     table: &FeatureTable<'_>,
     target_precision: f64,
     observer: &mut dyn Observer,
-) -> Outcome {
+) -> Result<Outcome, FinetuneError> {
     let held_out = HeldOut::of(&outcome, table);
     let enough = Some(&held_out).filter(|held_out| held_out.numbers.len() >= FEWEST);
     let Some((temperature, thresholds)) = enough.and_then(|held_out| held_out.fit(table)) else {
@@ -29,7 +32,7 @@ pub(super) fn calibrate(
             held_out.numbers.len()
         );
         observer.event(Event::Note { message });
-        return outcome;
+        return Ok(outcome);
     };
     let (validation, test) = (table.numbers(&table.split.validation), table.numbers(&table.split.test));
     let scaled = outcome.scaled(&Scaling {
@@ -56,14 +59,15 @@ pub(super) fn calibrate(
     }
     let mut scaled = Outcome { calibration: Some(calibration), ..scaled };
     if table.sets().is_none() {
-        let logits = quotient(held_out.logits, temperature);
-        let doubt = LabeledAnswers { logits: &logits, classes: &held_out.numbers }.doubt(target_precision);
+        scaled = lower_by_distance(scaled, &inputs)?;
+        let HeldOut { logits, numbers, .. } = HeldOut::of(&scaled, table);
+        let doubt = LabeledAnswers { logits, classes: &numbers }.doubt(target_precision);
         let certainty = LabeledAnswers { logits: &scaled.test.logits, classes: &test }.certainty(&doubt);
         observer.event(Event::Note { message: certainty.to_string() });
         scaled.certainty = Some(certainty);
         scaled.network.spec.scores.doubt = Some(doubt);
     }
-    scaled
+    Ok(scaled)
 }
 
 /// Logits of images that the network was not trained on, and that do not measure it.
@@ -150,10 +154,8 @@ mod tests {
     use models::preprocess::Preprocess;
     use models::{ModelSpec, Network, Params};
 
-    use super::super::outcome::GraftedHead;
     use super::*;
     use crate::backend::CpuExecutor;
-    use crate::finetune::FinetuneStrategy;
 
     /// A head on two features that is right on the first two of three images.
     fn outcome() -> Outcome {
@@ -165,21 +167,9 @@ mod tests {
         params.insert("graft.head.bias", Tensor::new([2], vec![0.25, -0.25]));
         let spec = ModelSpec::new("head", None, Preprocess::torchvision(8, 8));
         let logits = vec![1.25, -1.25, 0.75, 1.75, 3.0, 1.0];
-        Outcome {
-            network: Network::new(graph.finish(head), &params, spec).unwrap(),
-            strategy: FinetuneStrategy::Head,
-            head: GraftedHead { node: head, choice: None, largest_input: 1.0 },
-            best_epoch: None,
-            history: vec![],
-            validation: SubsetResult::new(vec![], Truths::exclusive(&[], 2), None),
-            test: SubsetResult::new(logits, Truths::exclusive(&[0, 1, 1], 2), None),
-            measured: None,
-            folds: None,
-            out_of_fold: None,
-            calibration: None,
-            certainty: None,
-            checkpoints: None,
-        }
+        let network = Network::new(graph.finish(head), &params, spec).unwrap();
+        let test = SubsetResult::new(logits, Truths::exclusive(&[0, 1, 1], 2), None);
+        Outcome { test, ..Outcome::of_head(network, head) }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use models::{Graph, Network};
 use super::auto;
 use super::context::TuneContext;
 use super::extract::{FeatureTable, maps};
+use super::familiarity::HeadInputs;
+use super::head::LinearHead;
 use super::options::TuningOptions;
 use super::outcome::{GraftedHead, Outcome, SubsetResult};
 use super::prepare::Preparation;
@@ -20,7 +22,7 @@ use super::{FinetuneError, Task};
 use crate::backend::{ExecutorSpec, Parameter};
 use crate::data::augment::{Augmentation, views};
 use crate::data::loader::{Loader, PixelValues, Resources, TransformSpec};
-use crate::data::{LabelSets, Sample};
+use crate::data::{LabelSets, Sample, Split};
 use crate::events::{Event, Observer};
 use crate::fit::{
     self, CheckpointOptions, ClassWeights, Examples, FeatureExamples, FitOptions, ImageExamples, LossOptions,
@@ -28,8 +30,17 @@ use crate::fit::{
 use crate::optim::schedule::{Clock, Ramp, Schedule};
 use crate::optim::{Groups, OptimizerKind};
 
+/// Training images that a trained network is run on again, at most.
+const SHOWN: usize = 1024;
+
 /// The most bytes of feature maps that are held in memory.
 const MAPS: usize = 4 << 30;
+
+/// A trained network, and what its head takes of the images.
+pub(super) struct Tuned {
+    pub(super) outcome: Outcome,
+    pub(super) inputs: HeadInputs,
+}
 
 /// Puts the head on the base and trains what the strategy says. The validation images choose the best epoch, the test
 /// images measure it.
@@ -38,7 +49,7 @@ pub(super) fn tune(
     table: &FeatureTable<'_>,
     probe: LinearProbe,
     observer: &mut dyn Observer,
-) -> Result<Outcome, FinetuneError> {
+) -> Result<Tuned, FinetuneError> {
     let (network, node) = with_head(task, table.preparation, &probe)?;
     let inputs = probe.transform.apply(table.preparation.features.shape(), &table.views[0].features);
     let largest_input = probe.hidden(&inputs).iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
@@ -86,19 +97,23 @@ fn with_head(
 }
 
 /// The outcome where nothing but the head is trained.
-fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: LinearProbe) -> Outcome {
-    let result = |rows: &[usize]| {
-        let plain = table.plain(rows);
-        let logits = probe.logits(table.preparation.features.shape(), &plain.features);
-        SubsetResult::new(logits, table.truths(&plain.classes), None)
+fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: LinearProbe) -> Tuned {
+    let inputs = |rows: &[usize]| {
+        let features = table.plain(rows).features;
+        probe.hidden(&probe.transform.apply(table.preparation.features.shape(), &features))
     };
-    Outcome {
+    let Split { train, validation, test } = &table.split;
+    let inputs = HeadInputs { train: inputs(train), validation: inputs(validation), test: inputs(test) };
+    let result = |rows: &[usize], inputs: &[f32]| {
+        SubsetResult::new(probe.head.logits(inputs), table.truths(&table.numbers(rows)), None)
+    };
+    let outcome = Outcome {
         network: context.network.clone(),
         head: context.head.clone(),
         strategy: FinetuneStrategy::Head,
         best_epoch: probe.best_epoch,
-        validation: result(&table.split.validation),
-        test: result(&table.split.test),
+        validation: result(validation, &inputs.validation),
+        test: result(test, &inputs.test),
         measured: None,
         folds: None,
         out_of_fold: probe.out_of_fold,
@@ -106,14 +121,15 @@ fn head_alone(context: &TuneContext<'_>, table: &FeatureTable<'_>, probe: Linear
         certainty: None,
         history: probe.history,
         checkpoints: None,
-    }
+    };
+    Tuned { outcome, inputs }
 }
 
 fn train(
     context: &TuneContext<'_>,
     table: &FeatureTable<'_>,
     observer: &mut dyn Observer,
-) -> Result<Outcome, FinetuneError> {
+) -> Result<Tuned, FinetuneError> {
     let TuneContext { task, network, split, strategy, .. } = *context;
     let tuning = task.options.tuning;
     let run = TuneRun {
@@ -128,27 +144,50 @@ fn train(
     };
     let mut params = network.params.clone();
     fitted.params.iter().for_each(|(name, tensor)| params.insert(name, tensor.clone()));
-    let executor = task.backend.exact().open(&ExecutorSpec::frozen(&network.graph, &params))?;
-    let result = |rows: &[usize]| -> Result<SubsetResult, FinetuneError> {
-        let images = images(context, rows, Augmentation::default())?;
-        let logits = fit::logits(&*executor, &images, tuning.batch_size)?;
-        Ok(SubsetResult::new(logits, table.truths(&table.numbers(rows)), None))
+    let network = Network::new(network.graph.clone(), &params, network.spec.clone())?;
+    let inputs = head_inputs(context, &network, table)?;
+    let head = LinearHead::of(&network, context.head.node)?;
+    let result = |rows: &[usize], inputs: &[f32]| {
+        SubsetResult::new(head.logits(inputs), table.truths(&table.numbers(rows)), None)
     };
-    Ok(Outcome {
-        network: Network::new(network.graph.clone(), &params, network.spec.clone())?,
+    let outcome = Outcome {
         head: context.head.clone(),
         strategy,
         best_epoch: fitted.progress.best.map(|best| best.epoch as usize),
         history: fitted.progress.epoch_events(tuning.epochs as usize),
-        validation: result(&split.validation)?,
-        test: result(&split.test)?,
+        validation: result(&split.validation, &inputs.validation),
+        test: result(&split.test, &inputs.test),
+        network,
         measured: None,
         folds: None,
         out_of_fold: None,
         calibration: None,
         certainty: None,
         checkpoints: Some(run.folder),
-    })
+    };
+    Ok(Tuned { outcome, inputs })
+}
+
+/// What the head of a trained network takes of the images: of those that measure it, and of enough of the others to know what is
+/// like them.
+fn head_inputs(
+    context: &TuneContext<'_>,
+    network: &Network,
+    table: &FeatureTable<'_>,
+) -> Result<HeadInputs, FinetuneError> {
+    let TuneContext { task, split, .. } = context;
+    let head = network.graph.node(context.head.node);
+    let prefix = network.graph.prefix(head.inputs[0]);
+    let executor = task.backend.exact().open(&ExecutorSpec::frozen(&prefix, &network.params))?;
+    let inputs = |rows: &[usize]| -> Result<Vec<f32>, FinetuneError> {
+        let images = images(context, rows, Augmentation::default())?;
+        Ok(fit::outputs(&*executor, &images, task.options.tuning.batch_size)?)
+    };
+    // Where an image may have several classes, none of this is asked.
+    let shown = if table.sets().is_some() { 0 } else { SHOWN };
+    let step = split.train.len().div_ceil(shown.max(1)).max(1);
+    let train: Vec<usize> = split.train.iter().step_by(step).take(shown).copied().collect();
+    Ok(HeadInputs { train: inputs(&train)?, validation: inputs(&split.validation)?, test: inputs(&split.test)? })
 }
 
 /// A tuning with its checkpoints.

@@ -206,11 +206,11 @@ impl<'a> Run<'a> {
 ///
 /// # Errors
 /// [`FitError`] when an example cannot be loaded or is not of the network's size.
-pub fn logits(executor: &dyn Executor, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>, FitError> {
+pub fn outputs(executor: &dyn Executor, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>, FitError> {
     let all = (0..examples.classes().len()).collect();
-    let mut logits = Vec::new();
+    let mut outputs = Vec::new();
     for batch in examples.epoch(all, 0, batch_size) {
-        logits.extend(executor.infer_nhwc(&batch?.inputs)?);
+        outputs.extend(executor.infer_nhwc(&batch?.inputs)?);
     }
-    Ok(logits)
+    Ok(outputs)
 }

@@ -2,9 +2,9 @@
 
 use models::graph::NodeId;
 use models::ops::{
-    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, L2Norm, Linear,
-    LocalResponseNorm, MaxPool, Mul, Normalize, Op, Pad, Padding, Relu, Reshape, Scale, Shape, Slice, Softmax, Span,
-    Transpose, Window,
+    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Conv2d, Flatten, GlobalAvgPool, L2Length, L2Norm,
+    Linear, LocalResponseNorm, MaxPool, Mul, Normalize, Op, Pad, Padding, Relu, Reshape, Scale, Shape, Slice, Softmax,
+    Span, Transpose, Window,
 };
 use models::{GraphBuilder, Node};
 
@@ -127,7 +127,8 @@ fn elementwise() -> Vec<Case> {
     let others = [
         single("relu", Relu, shape()),
         single("softmax", Softmax, Shape::vector(5)),
-        single("length of a vector", L2Norm, Shape::vector(7)),
+        single("vector of length one", L2Norm, Shape::vector(7)),
+        single("length of a vector", L2Length, Shape::vector(7)),
         network("root", shape(), |builder, x| {
             let positive = builder.push("positive", Activation::Sigmoid, &[x]).unwrap();
             builder.push("op", Activation::Sqrt, &[positive]).unwrap()

@@ -115,6 +115,9 @@ impl ReferenceNode<'_> {
                     row.iter().map(move |x| x / length)
                 })
                 .collect(),
+            Op::L2Length(_) => {
+                x.chunks(x.len() / self.n).map(|row| row.iter().map(|x| x * x).sum::<f64>().sqrt()).collect()
+            }
             Op::Relu(_) => x.iter().map(|x| x.max(0.0)).collect(),
             Op::Activation(op) => x.iter().map(|&x| activation(*op, x)).collect(),
             Op::Softmax(_) => x

@@ -52,6 +52,7 @@ pub(super) fn layer(spec: &LayerSpec<'_>) -> Result<Box<dyn Layer>> {
         Op::BatchNorm(op) => Box::new(norm::BatchNormLayer::new(op, spec)),
         Op::LocalResponseNorm(op) => Box::new(norm::LocalResponseNormLayer::new(*op, spec)?),
         Op::L2Norm(_) => Box::new(norm::L2NormLayer),
+        Op::L2Length(_) => Box::new(norm::L2LengthLayer),
         Op::Relu(_) => Box::new(activation::ReluLayer),
         Op::Activation(op) => Box::new(activation::ActivationLayer(*op)),
         Op::Softmax(_) => Box::new(activation::SoftmaxLayer),

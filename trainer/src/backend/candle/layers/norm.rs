@@ -144,12 +144,33 @@ impl Layer for LocalResponseNormLayer {
     }
 }
 
+/// The length of each vector, and one over it, which is zero for one without any.
+fn length_and_scale(x: &Tensor) -> Result<[Tensor; 2]> {
+    let length = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
+    let scale = keep_where(&length.gt(0f32)?, &length.recip()?)?;
+    Ok([length, scale])
+}
+
+pub(super) struct L2LengthLayer;
+
+impl Layer for L2LengthLayer {
+    fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
+        let [length, scale] = length_and_scale(inputs[0])?;
+        Ok(Forward::from(length).saving(vec![inputs[0].clone(), scale]))
+    }
+
+    /// A length grows along the vector; that of zeros, which has no derivative, is taken to stay.
+    fn backward(&self, _: &PassContext<'_>, back: &mut Backward<'_>) -> Result<()> {
+        let dx = back.saved[0].broadcast_mul(&(&back.dy * &back.saved[1])?)?;
+        back.accumulate(0, dx)
+    }
+}
+
 pub(super) struct L2NormLayer;
 
 impl Layer for L2NormLayer {
     fn forward(&self, _: &PassContext<'_>, inputs: &[&Tensor]) -> Result<Forward> {
-        let length = inputs[0].sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
-        let scale = keep_where(&length.gt(0f32)?, &length.recip()?)?;
+        let [_, scale] = length_and_scale(inputs[0])?;
         let y = inputs[0].broadcast_mul(&scale)?;
         Ok(Forward::from(y.clone()).saving(vec![y, scale]))
     }

@@ -74,6 +74,7 @@ fn single(spec: &LayerSpec<'_>) -> Box<dyn Layer> {
         Op::BatchNorm(op) => Box::new(norm::BatchNormLayer::<f32>::new(op, spec)),
         Op::LocalResponseNorm(op) => Box::new(norm::LocalResponseNormLayer { op: *op, channels: first.dims()[0] }),
         Op::L2Norm(_) => Box::new(norm::L2NormLayer { width: first.len() }),
+        Op::L2Length(_) => Box::new(norm::L2LengthLayer { width: first.len() }),
         Op::Relu(_) => Box::new(activation::ReluLayer::<f32>::default()),
         Op::Activation(op) => Box::new(activation::ActivationLayer(*op)),
         Op::Softmax(_) => Box::new(activation::SoftmaxLayer),

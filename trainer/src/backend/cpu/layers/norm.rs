@@ -1,5 +1,5 @@
 //! Normalization by the statistics of a batch, with the sum and the ReLU behind it, by neighbouring channels, and by the
-//! length of a vector.
+//! length of a vector; that length.
 
 use std::marker::PhantomData;
 
@@ -187,5 +187,32 @@ impl Layer for L2NormLayer {
         }
         back.accumulate(0, back.dy.clone())?;
         Ok(())
+    }
+}
+
+pub(super) struct L2LengthLayer {
+    pub(super) width: usize,
+}
+
+impl Layer for L2LengthLayer {
+    fn forward(&self, run: &PassContext<'_>, inputs: &[&Array]) -> Result<LayerOutput, ExecError> {
+        let rows = inputs[0].numbers().chunks_exact(self.width);
+        let mut y = run.pool.take(rows.len())?;
+        y.numbers_mut()?.iter_mut().zip(rows).for_each(|(y, x)| *y = x.iter().map(|x| x * x).sum::<f32>().sqrt());
+        Ok(y.into())
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::INPUTS
+    }
+
+    /// A length grows along the vector; that of zeros, which has no derivative, is taken to stay.
+    fn backward(&self, run: &PassContext<'_>, back: &mut BackwardContext<'_>) -> Result<(), ExecError> {
+        let mut dx = run.pool.copy(back.inputs[0].numbers())?;
+        for (dx, dy) in dx.numbers_mut()?.chunks_exact_mut(self.width).zip(back.dy.numbers()) {
+            let factor = dy * L2NormLayer::scale(dx);
+            dx.iter_mut().for_each(|x| *x *= factor);
+        }
+        back.accumulate(0, dx)
     }
 }
