@@ -39,7 +39,7 @@ fn with<'a>(command: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
 /// The report of the first version of a model.
 fn report(sandbox: &Sandbox, name: &str) -> Value {
     let file = sandbox.path(&format!("data/models/{name}/1/report.json"));
-    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(file).expect("a report")).expect("JSON")
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn answers_agree(sandbox: &Sandbox, library: &str) {
     let [picture, data] = ["red.bmp", "pictures"].map(|name| sandbox.path(name));
     let asked = ["--format", "json", "--engine", "ort", "--openvino-lib", library, "--provider"];
     let run = |command: &[&str], provider| {
-        serde_json::from_str::<Value>(&sandbox.succeed(&[command, &asked[..], &[provider]].concat())).unwrap()
+        serde_json::from_str::<Value>(&sandbox.succeed(&[command, &asked[..], &[provider]].concat())).expect("JSON")
     };
     let classified = |provider| {
         let answer = run(&["classify", "--model", "own", text(&picture)], provider);
         let class = &answer["predictions"][0];
-        (class["label"].clone(), class["score"].as_f64().unwrap())
+        (class["label"].clone(), class["score"].as_f64().expect("a score"))
     };
     let ((expected, score), (label, other)) = (classified("cpu"), classified("openvino"));
     assert!(expected == "red" && label == "red" && (score - other).abs() < 1e-4, "{score} {other}");
@@ -167,7 +167,7 @@ fn jobs_run_in_it(sandbox: &Sandbox, library: &str) {
         "options": {"strategy": "head"},
     });
     let accepted = json(server.post_json("/finetune", &request));
-    let job = server.finished(accepted["id"].as_str().unwrap());
+    let job = server.finished(accepted["id"].as_str().expect("a job"));
     assert_eq!(job["state"], "succeeded", "{job}");
     let report = &json(server.get("/models/served"))["report"];
     let (top1, cached) = (&report["test"]["top1"], &report["images"]["cached"]);
