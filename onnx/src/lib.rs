@@ -44,7 +44,7 @@ mod prune;
 mod read;
 mod write;
 
-pub use engine::{Engine, EngineError, EngineKind, EngineSet, Outputs, Provider};
+pub use engine::{Engine, EngineError, EngineKind, EngineSet, EngineSpec, Outputs, Provider};
 pub use error::ImportError;
 pub use export::{ExportError, ExportOptions, export};
 pub use features::{FeatureExtractor, FeatureExtractorError};

@@ -122,7 +122,7 @@ impl OpenVersion {
         if stored.spec.labels.is_none() {
             return Err(TrialFailure::Backbone { name, version });
         }
-        let runner = ModelRunner::open(&stored.onnx, &stored.spec, trials.engine.kind, trials.engine.threads)?;
+        let runner = ModelRunner::open(&stored.onnx, &stored.spec, trials.engine.spec())?;
         Ok(Self { name, version, spec: Arc::new(stored.spec), runner })
     }
 }

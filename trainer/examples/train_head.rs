@@ -10,7 +10,7 @@ use std::path::Path;
 
 use models::preprocess::test_card;
 use models::{ModelSpec, Network, Preprocess, init, zoo};
-use onnx::EngineKind;
+use onnx::{EngineKind, EngineSpec};
 use trainer::backend::ComputeBackend;
 use trainer::data::{DatasetSource, FileAccess, Layout};
 use trainer::events::Unobserved;
@@ -31,8 +31,7 @@ fn main() -> anyhow::Result<()> {
             access: &FileAccess::Everywhere,
             options: FinetuneOptions { epochs: 20, ..FinetuneOptions::default() },
             folders: &Folders { features: below("features"), runs: below("runs"), archives: below("archives") },
-            engine: EngineKind::Tract,
-            threads: NonZeroUsize::MIN,
+            engine: EngineSpec::plain(EngineKind::Tract, NonZeroUsize::MIN),
             backend: &ComputeBackend::Rust,
         },
         &mut Unobserved,

@@ -84,6 +84,47 @@ impl fmt::Display for Provider {
     }
 }
 
+/// Which engine runs models, what computes inside it, and how many threads a run may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineSpec {
+    /// The engine.
+    pub kind: EngineKind,
+    /// What computes inside ONNX Runtime; another engine has no other kernels than its own.
+    pub provider: Provider,
+    /// Threads for one run; take them from the process's CPU quota, not from the host.
+    pub threads: NonZeroUsize,
+}
+
+impl EngineSpec {
+    /// An engine in which nothing but its own kernels computes.
+    #[must_use]
+    pub fn plain(kind: EngineKind, threads: NonZeroUsize) -> Self {
+        Self { kind, provider: Provider::Cpu, threads }
+    }
+
+    /// What computes inside ONNX Runtime; `None` for an engine that has no choice.
+    #[must_use]
+    pub fn chosen_provider(self) -> Option<Provider> {
+        (self.kind == EngineKind::Ort).then_some(self.provider)
+    }
+
+    /// Opens a model. A provider runs it as a whole or refuses it.
+    ///
+    /// # Errors
+    /// As [`open`] and [`open_in`]; what a provider refuses is [`EngineError::Provider`].
+    pub fn open(self, file: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
+        let Self { kind, provider, threads } = self;
+        match (kind, provider) {
+            (_, Provider::Cpu) => open(kind, file, threads),
+            (EngineKind::Ort, _) => open_in(provider, file, threads).map_err(|error| match error {
+                EngineError::Open { reason, .. } => EngineError::Provider { provider, reason },
+                error => error,
+            }),
+            (EngineKind::Tract, _) => Err(EngineError::NoProvider(provider)),
+        }
+    }
+}
+
 /// Runs one model. An engine belongs to one thread and is never behind a lock: ONNX Runtime's sessions want `&mut`.
 pub trait Engine: Send {
     /// Which engine this is.
@@ -140,6 +181,14 @@ pub enum EngineError {
         /// The engine that was asked for.
         engine: EngineKind,
         /// What it said.
+        reason: String,
+    },
+    /// A provider refuses the file, or a part of it.
+    #[error("{} does not run the model as a whole: {reason}; use --provider cpu", provider.title())]
+    Provider {
+        /// The provider that was asked for.
+        provider: Provider,
+        /// What ONNX Runtime said.
         reason: String,
     },
     /// The engine refuses the batch.
@@ -230,4 +279,20 @@ pub fn open_set_in(provider: Provider, file: &[u8], threads: NonZeroUsize) -> Re
 #[must_use]
 pub fn available() -> Vec<EngineKind> {
     ort::loaded().map(|_| EngineKind::Ort).into_iter().chain([EngineKind::Tract]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_without_providers_refuses_one_instead_of_doing_without() {
+        let spec = EngineSpec::plain(EngineKind::Tract, NonZeroUsize::MIN);
+        assert_eq!(spec.chosen_provider(), None);
+        let Err(error) = EngineSpec { provider: Provider::Cuda, ..spec }.open(b"") else { panic!("it opened") };
+        assert_eq!(
+            error.to_string(),
+            "CUDA is not loaded; run `graft runtime install cuda`, or choose the provider cpu"
+        );
+    }
 }

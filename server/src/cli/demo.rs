@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use server::config::ProviderArgs;
 use server::demo::{self, THINGS};
 use server::finetune::{DeployMode, DeployOptions, FinetuneSpec};
 use server::store::ModelName;
@@ -34,11 +35,16 @@ pub(super) struct DemoArgs {
     /// The name under which the result is stored
     #[arg(long, env = "GRAFT_NAME", value_name = "MODEL", default_value = "demo")]
     name: ModelName,
+
+    #[command(flatten)]
+    provider: ProviderArgs,
 }
 
 pub(super) fn run(args: &DemoArgs, context: &CommandContext) -> Result<ExitCode> {
     let clock = Instant::now();
     context.store()?;
+    // What is asked for and missing is said before anything is drawn.
+    context.select_with(&args.provider)?;
     let drawn = demo::draw(&args.out, args.pictures)?;
     let names = THINGS.map(|thing| format!("{}s", thing.name()));
     let (data, number) = (drawn.data.display(), args.pictures * THINGS.len() as u64);
@@ -55,11 +61,11 @@ pub(super) fn run(args: &DemoArgs, context: &CommandContext) -> Result<ExitCode>
         deploy: DeployOptions { mode: DeployMode::OnSuccess, ..DeployOptions::default() },
         webhook: None,
     };
-    finetune::train(&spec, context)?;
+    finetune::train(&spec, &args.provider, context)?;
 
     output::line(format_args!("\n3. pictures that it has not seen"))?;
     let unseen = drawn.unseen.map(|(_, path)| path);
-    let status = classify::run(&ClassifyArgs::of(name.clone(), unseen.to_vec()), context)?;
+    let status = classify::run(&ClassifyArgs::of(name.clone(), unseen.to_vec(), args.provider.clone()), context)?;
 
     let [unseen, ..] = unseen.map(|path| path.display().to_string());
     output::line(format_args!(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use server::config::ProviderArgs;
 use trainer::data::FileAccess;
 use trainer::evaluate::{self as evaluation, EvaluateOptions, EvaluateTask, EvaluatedSubset, EvaluationReport};
 use trainer::metrics::{ClassResult, ConfusedPair, ImageAnswer, confused_pairs};
@@ -38,6 +39,9 @@ pub(super) struct EvaluateArgs {
     /// How to print the result
     #[arg(long, visible_alias = "output", env = "GRAFT_FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
+
+    #[command(flatten)]
+    provider: ProviderArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,7 +59,7 @@ pub(super) fn run(args: &EvaluateArgs, context: &CommandContext) -> Result<()> {
     let mut progress = Quiet::new();
     let ModelSource { name, version, onnx, spec } = args.model.open(args.version, context)?;
     let source = args.dataset.locate(&args.data, context, &mut progress)?;
-    let engine = context.select()?;
+    let engine = context.select_with(&args.provider)?;
     let task = EvaluateTask {
         model: &name,
         version,
@@ -66,8 +70,7 @@ pub(super) fn run(args: &EvaluateArgs, context: &CommandContext) -> Result<()> {
         access: &FileAccess::Everywhere,
         archives: &context.data.archives_dir(),
         options: args.options,
-        engine: engine.kind,
-        threads: engine.threads,
+        engine: engine.spec(),
     };
     let report = evaluation::evaluate(&task, &mut progress);
     progress.finish();

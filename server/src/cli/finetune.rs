@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
+use onnx::Provider;
+use server::config::ProviderArgs;
 use server::finetune::{self, DeployOptions, FinetuneSpec};
 use server::run_context::RunContext;
 use server::runtime::Backends;
@@ -48,6 +50,9 @@ pub(super) struct FinetuneArgs {
 
     #[command(flatten)]
     deploy: DeployOptions,
+
+    #[command(flatten)]
+    provider: ProviderArgs,
 }
 
 /// How a plan is printed.
@@ -78,8 +83,8 @@ pub(super) fn run(args: &FinetuneArgs, context: &CommandContext) -> Result<()> {
     let (base_model, deploy) = (args.base.clone(), args.deploy);
     let spec = FinetuneSpec { base_model, dataset, name, options, deploy, webhook: None };
     match args.plan {
-        Some(format) => plan(&spec, format, context, &context.backends()?),
-        None => train(&spec, context),
+        Some(format) => plan(&spec, format, context, &context.backends_with(&args.provider)?),
+        None => train(&spec, &args.provider, context),
     }
 }
 
@@ -97,12 +102,15 @@ fn name_of(data: &Path) -> Result<ModelName> {
 }
 
 /// Trains, stores the model, and says what came of it.
-pub(super) fn train(spec: &FinetuneSpec, context: &CommandContext) -> Result<()> {
+pub(super) fn train(spec: &FinetuneSpec, provider: &ProviderArgs, context: &CommandContext) -> Result<()> {
     let mut progress = Progress::new();
-    let backends = context.backends()?;
+    let backends = context.backends_with(provider)?;
     output::line(format_args!("grafts `{}` upon `{}`", spec.name, spec.base_model))?;
     let (engine, kernels) = (&backends.engine, &backends.kernels);
     output::line(format_args!("engine {}: {}", engine.kind, engine.reason))?;
+    if engine.providers.first != Provider::Cpu {
+        output::line(format_args!("provider {}: {}", engine.providers.first, engine.providers.reason))?;
+    }
     if spec.options.strategy != FinetuneStrategy::Head {
         output::line(format_args!("kernels {}: {}", kernels.kernels, kernels.reason))?;
     }

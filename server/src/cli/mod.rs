@@ -36,8 +36,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, LogArgs, ServeArgs};
+use clap::{Args, Parser, Subcommand};
+use server::config::{DataArgs, DataDir, DataRootArgs, EngineArgs, KernelArgs, LogArgs, ProviderArgs, ServeArgs};
 use server::config::{EngineOptions, KernelChoice, KernelOptions, StarterChoice};
 use server::imports::RunImport;
 use server::run_context::RunContext;
@@ -133,7 +133,17 @@ enum Command {
     Health(health::HealthArgs),
     /// Run one job for a server, which speaks to it through standard input and output
     #[command(hide = true)]
-    Job(DataRootArgs),
+    Job(JobArgs),
+}
+
+/// What a server tells the process of a job.
+#[derive(Debug, Args)]
+struct JobArgs {
+    #[command(flatten)]
+    roots: DataRootArgs,
+
+    #[command(flatten)]
+    provider: ProviderArgs,
 }
 
 /// What every command works with.
@@ -165,8 +175,17 @@ impl CommandContext {
         server::runtime::kernels(&self.kernels, &self.data)
     }
 
+    /// The engine that the user wants, with the provider that is named.
+    fn select_with(&self, provider: &ProviderArgs) -> Result<SelectedEngine> {
+        Ok(self.select()?.with_named_provider(&provider.resolve(), &self.data)?)
+    }
+
     fn backends(&self) -> Result<Backends> {
-        Ok(Backends { engine: self.select()?, kernels: self.kernels()? })
+        self.backends_with(&ProviderArgs::default())
+    }
+
+    fn backends_with(&self, provider: &ProviderArgs) -> Result<Backends> {
+        Ok(Backends { engine: self.select_with(provider)?, kernels: self.kernels()? })
     }
 
     /// Answers requests. A compute backend that is asked for by name and is missing is an error at start, not a job's.
@@ -242,11 +261,12 @@ fn run(mut line: CommandLine, context: &CommandContext) -> Result<ExitCode> {
         Some(Command::Key(command)) => key::run(&command)?,
         Some(Command::Openapi) => output::json(&router::openapi())?,
         Some(Command::Health(args)) => health::run(&args)?,
-        Some(Command::Job(roots)) => {
-            let place = RunContext { data: context.data.clone(), access: roots.access(&context.data), origin: None };
+        Some(Command::Job(args)) => {
+            let access = args.roots.access(&context.data);
+            let place = RunContext { data: context.data.clone(), access, origin: None };
             telemetry::log_panics();
             let import: RunImport<'_> = &|spec, origin, observer| import::job::run(spec, origin, observer, context);
-            return Ok(jobs::child::main(&place, &context.backends()?, import)?);
+            return Ok(jobs::child::main(&place, &context.backends_with(&args.provider)?, import)?);
         }
     }
     Ok(ExitCode::SUCCESS)

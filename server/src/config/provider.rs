@@ -1,15 +1,17 @@
-//! What computes inside ONNX Runtime when the server answers.
+//! What computes inside ONNX Runtime.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use onnx::Provider;
 
 /// The flags of the provider.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ProviderArgs {
-    /// What computes inside ONNX Runtime when the server answers: `auto` measures CUDA, WebGPU or OpenVINO, the first whose library is
-    /// found and has a device, beside ONNX Runtime's own kernels for each model, and says which it took and why
+    /// What computes inside ONNX Runtime. `auto`: where a server answers, it measures CUDA, WebGPU or OpenVINO, the first whose library is
+    /// found and has a device, beside ONNX Runtime's own kernels for each model, and says which it took and why; commands, and a server's
+    /// jobs, take ONNX Runtime's own kernels
     #[arg(long, env = "GRAFT_PROVIDER", value_enum, default_value_t = ProviderChoice::Auto)]
     provider: ProviderChoice,
 
@@ -36,6 +38,17 @@ pub struct ProviderOptions {
 }
 
 impl ProviderOptions {
+    /// The same options as arguments of another graft process.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        let choice = self.provider.named().map_or("auto".to_owned(), |provider| provider.to_string());
+        let mut arguments: Vec<OsString> = vec!["--provider".into(), choice.into()];
+        arguments.extend(
+            self.libraries.iter().flat_map(|(provider, path)| [format!("--{provider}-lib").into(), path.into()]),
+        );
+        arguments
+    }
+
     /// The library that the user named for a provider.
     #[must_use]
     pub fn library(&self, provider: Provider) -> Option<&Path> {
@@ -61,7 +74,8 @@ impl ProviderArgs {
 /// A provider by name, or the faster one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ProviderChoice {
-    /// For each model the faster of ONNX Runtime's own kernels and another provider, if there is one.
+    /// Where a server answers, for each model the faster of ONNX Runtime's own kernels and another provider, if there is one; else its
+    /// own kernels.
     #[default]
     Auto,
     /// ONNX Runtime's own kernels.
@@ -86,6 +100,28 @@ impl ProviderChoice {
             Self::OpenVino => Some(Provider::OpenVino),
             Self::Cuda => Some(Provider::Cuda),
             Self::WebGpu => Some(Provider::WebGpu),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_process_is_told_the_same() {
+        let libraries = vec![(Provider::OpenVino, "plugin.so".into()), (Provider::Cuda, "cuda.so".into())];
+        let options = ProviderOptions { provider: ProviderChoice::OpenVino, libraries };
+        let expected = ["--provider", "openvino", "--openvino-lib", "plugin.so", "--cuda-lib", "cuda.so"];
+        assert_eq!(options.arguments(), expected);
+        assert_eq!(ProviderOptions::default().arguments(), ["--provider", "auto"]);
+    }
+
+    #[test]
+    fn names_are_those_of_the_flags() {
+        for choice in ProviderChoice::value_variants() {
+            let options = ProviderOptions { provider: *choice, ..ProviderOptions::default() };
+            assert_eq!(options.arguments()[1], choice.to_possible_value().unwrap().get_name());
         }
     }
 }

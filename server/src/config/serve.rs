@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{
     AccessArgs, CollectArgs, CollectOptions, DataDir, DataRootArgs, DatasetLimitArgs, DatasetLimits, HttpLimitArgs,
-    HttpLimits, JobArgs, KernelOptions, LabelStudioArgs, LogArgs, MemoryArgs, MemoryConfig, ProviderArgs, ReadyPolicy,
-    TrackingArgs, WebhookArgs,
+    HttpLimits, JobArgs, KernelOptions, LabelStudioArgs, LogArgs, MemoryArgs, MemoryConfig, ProviderArgs,
+    ProviderOptions, ReadyPolicy, TrackingArgs, WebhookArgs,
 };
 use crate::inference::RunProfile;
 use crate::jobs::JobOptions;
@@ -170,6 +170,8 @@ pub struct ServeConfig {
     pub roots: DataRootArgs,
     /// The training backend.
     pub kernels: KernelOptions,
+    /// What computes inside ONNX Runtime.
+    pub provider: ProviderOptions,
     /// The data folder.
     pub data: DataDir,
 }
@@ -204,6 +206,7 @@ impl ServeArgs {
             log,
             roots: self.roots.clone(),
             kernels,
+            provider: self.provider.resolve(),
             data,
         }
     }

@@ -107,8 +107,7 @@ pub fn run(
         access: &images.access,
         archives: &context.data.archives_dir(),
         options: spec.options,
-        engine: backends.engine.kind,
-        threads: backends.engine.threads,
+        engine: backends.engine.spec(),
     };
     Ok(EvaluatedVersion { version, report: evaluation::evaluate(&task, observer)? })
 }

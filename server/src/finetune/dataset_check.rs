@@ -110,8 +110,7 @@ impl LabelCheck<'_> {
             access: self.access,
             options: FinetuneOptions { bad_files: BadFilePolicy::Skip, ..self.options.clone() },
             folders: &self.data.training_folders(),
-            engine: engine.kind,
-            threads: engine.threads,
+            engine: engine.spec(),
             backend: &ComputeBackend::Rust,
         };
         Ok(training::suspects(&task, observer)?)

@@ -144,8 +144,7 @@ pub fn run(
         access: &images.access,
         options: spec.options.clone(),
         folders: &context.data.training_folders(),
-        engine: backends.engine.kind,
-        threads: backends.engine.threads,
+        engine: backends.engine.spec(),
         backend: &backends.kernels.kernels,
     };
     let Finetuned { content, mut report, golden, pictures, measured } = training::finetune(&task, observer)?;

@@ -56,8 +56,7 @@ pub fn plan(
         access: &images.access,
         options: spec.options.clone(),
         folders: &folders,
-        engine: backends.engine.kind,
-        threads: backends.engine.threads,
+        engine: backends.engine.spec(),
         backend: &backends.kernels.kernels,
     };
     let plan = training::plan(&task, observer)?;

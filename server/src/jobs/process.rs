@@ -25,7 +25,8 @@ pub struct ChildCommand {
 }
 
 impl ChildCommand {
-    /// This program with the command `job`: the same data, data roots, engine and choice of kernels as the server's.
+    /// This program with the command `job`: the same data, data roots, engine, and choice of provider and kernels as the
+    /// server's.
     ///
     /// # Errors
     /// When the system does not tell where this program is.
@@ -37,6 +38,7 @@ impl ChildCommand {
         arguments.extend(["--engine".into(), engine.kind.to_string().into()]);
         arguments.extend(["--threads".into(), engine.threads.to_string().into()]);
         arguments.extend(config.kernels.arguments());
+        arguments.extend(config.provider.arguments());
         arguments.extend(config.log.arguments());
         if let Some(runtime) = ort::loaded() {
             arguments.extend(["--ort-lib".into(), runtime.path().into()]);

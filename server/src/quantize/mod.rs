@@ -140,8 +140,8 @@ pub(crate) fn quantize(
             access: &images.access,
             archives: &context.data.archives_dir(),
             options: EvaluateOptions { bad_files, max_megapixels, ..EvaluateOptions::default() },
-            engine: backends.engine.kind,
-            threads: backends.engine.threads,
+            // The comparison is between forms of a file in the same kernels.
+            engine: backends.engine.own_kernels(),
         },
         network: match content {
             ModelContent::Native(network) => Some(network),

@@ -1,5 +1,6 @@
 //! The sections of the page, from the result to how to repeat it.
 
+use onnx::Provider;
 use serde_json::Value;
 use trainer::events::Event;
 use trainer::finetune::report::FinetuneReport;
@@ -382,6 +383,14 @@ fn data(report: &FinetuneReport) -> String {
     section("Data", &content)
 }
 
+/// The engine, and what computed inside it if that was not its own kernels.
+fn engine(report: &FinetuneReport) -> String {
+    match report.provider {
+        None | Some(Provider::Cpu) => report.engine.to_string(),
+        Some(provider) => format!("{} with {provider}", report.engine),
+    }
+}
+
 /// What was done, as names and values.
 fn record(model: &ModelReport) -> String {
     let report = &model.report;
@@ -392,7 +401,7 @@ fn record(model: &ModelReport) -> String {
         text("strategy", report.strategy.name().to_owned()),
         text(
             "features by",
-            format!("{}, {} of {} images from the cache", report.engine, report.images.cached, images(report)),
+            format!("{}, {} of {} images from the cache", engine(report), report.images.cached, images(report)),
         ),
         text("layers trained by", report.kernels.clone()),
         text(

@@ -1,4 +1,4 @@
-//! What computes inside ONNX Runtime when the server answers, with its reason.
+//! What computes inside ONNX Runtime, with its reason.
 
 use std::fmt;
 

@@ -2,13 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use onnx::EngineKind;
 use onnx::engine::ort;
+use onnx::{EngineKind, EngineSpec};
 use thiserror::Error;
 
 use super::search::candidates;
 use super::{Library, ProviderError, SelectedProviders, providers};
-use crate::config::{DataDir, EngineChoice, EngineOptions, ProviderOptions};
+use crate::config::{DataDir, EngineChoice, EngineOptions, ProviderChoice, ProviderOptions};
 use crate::failure::chain;
 
 /// The engine of this process.
@@ -22,7 +22,7 @@ pub struct SelectedEngine {
     pub version: Option<String>,
     /// The threads that one run may use.
     pub threads: NonZeroUsize,
-    /// What computes inside it when the server answers. Everything else, such as training, runs in ONNX Runtime's own kernels.
+    /// What computes inside it. Imports, quantization and what verifies models run in ONNX Runtime's own kernels all the same.
     pub providers: SelectedProviders,
 }
 
@@ -32,6 +32,30 @@ impl SelectedEngine {
     pub fn plain(kind: EngineKind, threads: NonZeroUsize, reason: String) -> Self {
         let providers = SelectedProviders::own("no other was asked for");
         Self { kind, reason, version: None, threads, providers }
+    }
+
+    /// How finished networks are run outside of a server: with a provider that was asked for by name.
+    #[must_use]
+    pub fn spec(&self) -> EngineSpec {
+        EngineSpec { provider: self.providers.first, ..self.own_kernels() }
+    }
+
+    /// The engine with its own kernels alone, which is what decides whether a model is right.
+    #[must_use]
+    pub fn own_kernels(&self) -> EngineSpec {
+        EngineSpec::plain(self.kind, self.threads)
+    }
+
+    /// The engine of a command or a job, with the provider that the user names. `auto` names none: what a head learns from, and what an
+    /// evaluation measures, does not depend on what else is installed.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub fn with_named_provider(self, options: &ProviderOptions, data: &DataDir) -> Result<Self, ProviderError> {
+        match options.provider {
+            ProviderChoice::Auto => Ok(self),
+            _ => self.with_providers(options, data),
+        }
     }
 
     /// The engine of a server, with the provider that the user wants.

@@ -11,12 +11,11 @@ mod runner;
 mod tests;
 mod views;
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
 use models::ModelSpec;
-use onnx::EngineKind;
+use onnx::EngineSpec;
 use serde_json::json;
 
 pub use classes::UnknownClass;
@@ -55,9 +54,7 @@ pub struct EvaluateTask<'a> {
     /// The user's choices.
     pub options: EvaluateOptions,
     /// Runs the model.
-    pub engine: EngineKind,
-    /// How many threads it may use.
-    pub threads: NonZeroUsize,
+    pub engine: EngineSpec,
 }
 
 /// Runs a model on labeled images, prepared as for serving. Classes are matched by name: images of others are left out, and
@@ -99,7 +96,8 @@ pub fn evaluate(task: &EvaluateTask<'_>, observer: &mut dyn Observer) -> Result<
         absent_classes: absent(labels.names(), &evaluation),
         unknown_classes: images.unknown,
         options: task.options,
-        engine: task.engine,
+        engine: task.engine.kind,
+        provider: task.engine.chosen_provider(),
         seconds: start.elapsed().as_secs_f64(),
         result: evaluation,
         answers: NotableAnswers::new(&ranked, name),
@@ -126,7 +124,7 @@ pub(crate) fn answer<'a>(
         let input = preprocess.apply(&sample.read(&limits)?, &limits);
         input.map_err(|source| DatasetError::image(&sample.path, source))
     };
-    let runner = ModelRunner::open(task.onnx, task.spec, task.engine, task.threads)?;
+    let runner = ModelRunner::open(task.onnx, task.spec, task.engine)?;
     let mut runner = runner.with_views(task.options.tta);
     let mut answers = Answers { samples: vec![], truths: vec![], logits: vec![], unusable: 0 };
     let mut bad = Vec::new();

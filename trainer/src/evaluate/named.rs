@@ -1,11 +1,9 @@
 //! A model on images whose classes are known by name: for a comparison with another model on the same images.
 
-use std::num::NonZeroUsize;
-
 use models::ModelSpec;
 use models::preprocess::Limits;
 use models::scores::top_k;
-use onnx::EngineKind;
+use onnx::EngineSpec;
 
 use super::{CHUNK, EvaluateError, ModelRunner};
 use crate::data::{DatasetError, NamedImage};
@@ -23,9 +21,7 @@ pub struct NamedTask<'a> {
     /// What images may be.
     pub limits: Limits,
     /// Runs the model.
-    pub engine: EngineKind,
-    /// How many threads it may use.
-    pub threads: NonZeroUsize,
+    pub engine: EngineSpec,
 }
 
 /// The share of the images whose best class is one of theirs, by name: a class that the model does not know is an error of the
@@ -43,7 +39,7 @@ pub fn top1_by_name(task: &NamedTask<'_>, observer: &dyn Observer) -> Result<f64
         let input = spec.preprocess.apply(&image.sample.read(&limits)?, &limits);
         input.map_err(|source| DatasetError::image(&image.sample.path, source))
     };
-    let mut runner = ModelRunner::open(task.onnx, spec, task.engine, task.threads)?;
+    let mut runner = ModelRunner::open(task.onnx, spec, task.engine)?;
     let mut right = 0;
     for chunk in task.images.chunks(CHUNK) {
         if observer.stopped() {

@@ -1,6 +1,6 @@
 //! The report of an evaluation.
 
-use onnx::EngineKind;
+use onnx::{EngineKind, Provider};
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluateOptions, EvaluatedSubset, UnknownClass};
@@ -35,6 +35,11 @@ pub struct EvaluationReport {
     /// The engine that ran the model.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "ort"))]
     pub engine: EngineKind,
+    /// What computed inside ONNX Runtime: `cpu`, its own kernels, or a provider that was asked for; missing for another engine,
+    /// and from reports of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "cpu"))]
+    pub provider: Option<Provider>,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// What was measured.

@@ -1,10 +1,8 @@
 //! A model on many image files at once.
 
-use std::num::NonZeroUsize;
-
 use models::ModelSpec;
 use models::preprocess::{ImageBatch, PreparedImage};
-use onnx::{Engine, EngineError, EngineKind, engine};
+use onnx::{Engine, EngineError, EngineSpec};
 use rayon::prelude::*;
 
 use super::TestViews;
@@ -20,13 +18,13 @@ pub struct ModelRunner {
 }
 
 impl ModelRunner {
-    /// Opens the ONNX file of a classifier on an engine with so many threads.
+    /// Opens the ONNX file of a classifier on an engine.
     ///
     /// # Errors
     /// [`EngineError`] for a file that the engine refuses.
-    pub fn open(onnx: &[u8], spec: &ModelSpec, kind: EngineKind, threads: NonZeroUsize) -> Result<Self, EngineError> {
+    pub fn open(onnx: &[u8], spec: &ModelSpec, engine: EngineSpec) -> Result<Self, EngineError> {
         let classes = spec.labels.as_ref().map_or(0, models::Labels::len);
-        Ok(Self { engine: engine::open(kind, onnx, threads)?, classes, views: TestViews::None })
+        Ok(Self { engine: engine.open(onnx)?, classes, views: TestViews::None })
     }
 
     /// The same, which averages the answers to these views of each image.

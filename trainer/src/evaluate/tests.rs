@@ -8,7 +8,7 @@ use models::preprocess::{Filter, Resize};
 use models::scores::ScoreKind;
 use models::spec::{ScoreSpec, TrainingRecord};
 use models::{GraphBuilder, Labels, ModelSpec, Network, Params, Preprocess, Tensor};
-use onnx::{EngineKind, ExportOptions};
+use onnx::{EngineKind, EngineSpec, ExportOptions};
 use serde_json::json;
 
 use super::{EvaluateError, EvaluateOptions, EvaluateTask, EvaluatedSubset, EvaluationReport, evaluate};
@@ -97,8 +97,7 @@ impl Run {
             access: &FileAccess::Everywhere,
             archives: folder,
             options: self.options,
-            engine: EngineKind::Tract,
-            threads: NonZeroUsize::MIN,
+            engine: EngineSpec::plain(EngineKind::Tract, NonZeroUsize::MIN),
         };
         let mut warnings = Warnings::default();
         let report = evaluate(&task, &mut warnings)?;

@@ -8,7 +8,8 @@ use models::ops::Shape;
 use models::preprocess::ImageBatch;
 use models::{ModelSpec, Network, Params};
 use onnx::{
-    EngineError, EngineKind, ExportError, ExportOptions, FeatureExtractor, FeatureExtractorError, ModelFile, engine,
+    EngineError, EngineKind, EngineSpec, ExportError, ExportOptions, FeatureExtractor, FeatureExtractorError,
+    ModelFile, Provider, engine,
 };
 use sha2::{Digest, Sha256};
 
@@ -130,11 +131,14 @@ impl Base {
     }
 
     /// Names the features that an engine computes with this file, which begins with the base's pixels and ends in its
-    /// features. All engines agree on a network that graft can run itself; on an opaque file they may differ.
-    pub(super) fn features_identity(&self, prefix: &[u8], engine: EngineKind) -> Result<String, IdentityError> {
-        let engine = match self {
-            Base::Network(_) => None,
-            Base::File(_) => Some(engine.to_string()),
+    /// features. All engines agree on a network that graft can run itself; on an opaque file they may differ. A provider
+    /// rounds in its own way, so it has features of its own.
+    pub(super) fn features_identity(&self, prefix: &[u8], engine: EngineSpec) -> Result<String, IdentityError> {
+        let EngineSpec { kind, provider, .. } = engine;
+        let engine = match (self, provider) {
+            (Base::Network(_), Provider::Cpu) => None,
+            (Base::File(_), Provider::Cpu) => Some(kind.to_string()),
+            (_, provider) => Some(format!("{kind}/{provider}")),
         };
         let network = hex::encode(Sha256::digest(prefix));
         Identity::new("graft.features", 1).with("network", network).with("engine", engine).sha256()
@@ -167,5 +171,31 @@ pub fn head_alone(base: &str, strategy: FinetuneStrategy) -> Result<(), Finetune
         FinetuneStrategy::LastStage | FinetuneStrategy::Staged | FinetuneStrategy::Full => {
             Err(FinetuneError::Strategy { base: base.to_owned(), strategy: strategy.name() })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use models::graph::GraphBuilder;
+    use models::preprocess::Preprocess;
+
+    use super::*;
+
+    #[test]
+    fn a_provider_has_features_of_its_own_and_the_own_kernels_keep_those_of_before() {
+        let graph = GraphBuilder::new("none", Shape::new([3, 8, 8]));
+        let input = graph.input();
+        let spec = ModelSpec::new("none".to_owned(), None, Preprocess::torchvision(8, 8));
+        let base = Base::Network(Box::new(Network::new(graph.finish(input), &Params::default(), spec).unwrap()));
+        let plain = EngineSpec::plain(EngineKind::Ort, NonZeroUsize::MIN);
+        let of = |provider| base.features_identity(b"prefix", EngineSpec { provider, ..plain }).unwrap();
+        let engine: Option<String> = None;
+        let network = hex::encode(Sha256::digest(b"prefix"));
+        let before = Identity::new("graft.features", 1).with("network", network).with("engine", engine);
+        assert_eq!(of(Provider::Cpu), before.sha256().unwrap());
+        let mut all: Vec<String> = [Provider::Cpu].into_iter().chain(Provider::PLUGINS).map(of).collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 4);
     }
 }

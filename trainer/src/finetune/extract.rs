@@ -118,7 +118,7 @@ pub(super) fn missing(task: &Task<'_>, preparation: &Preparation) -> Result<usiz
 
 /// How long a row takes, measured on images from all over the data set. `None` where none of them can be read.
 pub(super) fn row_seconds(task: &Task<'_>, preparation: &Preparation) -> Result<Option<f64>, FinetuneError> {
-    let mut engine = onnx::engine::open(task.engine, &preparation.prefix, task.threads)?;
+    let mut engine = task.engine.open(&preparation.prefix)?;
     let apart = (preparation.images.len() / (3 * BATCH)).max(1);
     let images: Vec<&ImageFile> = preparation.images.iter().step_by(apart).take(3 * BATCH).collect();
     let mut fastest = None;
@@ -164,7 +164,7 @@ fn compute<'a>(
         return Ok(());
     }
     let mut done = missing.total - missing.rows.len();
-    let mut engine = onnx::engine::open(task.engine, missing.prefix, task.threads)?;
+    let mut engine = task.engine.open(missing.prefix)?;
     let mut bad = BadFiles::new(task.options.bad_files);
     for chunk in missing.rows.chunks(CHUNK) {
         let decode = |row: &MissingRow<'a>| {

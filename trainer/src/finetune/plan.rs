@@ -140,7 +140,7 @@ fn memory(task: &Task<'_>, preparation: &Preparation, workload: &Workload) -> u6
     };
     let rows = (preparation.images.len() * task.options.views) as u64;
     let features = rows * 4 * preparation.features.shape().len() as u64;
-    let decoding = task.threads.get() as u64 * PIXEL * typical_pixels(preparation);
+    let decoding = task.engine.threads.get() as u64 * PIXEL * typical_pixels(preparation);
     let extracting = features + 2 * weights + BATCH * inference + decoding;
     // The features, those of the candidate, and the folds of them.
     let probing = 3 * features + weights + head_bytes(task, preparation);

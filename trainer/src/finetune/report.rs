@@ -1,6 +1,6 @@
 //! The report of a fine-tuning run: `report.json` beside the model, and the body of HTTP responses.
 
-use onnx::EngineKind;
+use onnx::{EngineKind, Provider};
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
@@ -35,6 +35,11 @@ pub struct FinetuneReport {
     /// The engine that computed the features.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "ort"))]
     pub engine: EngineKind,
+    /// What computed inside ONNX Runtime: `cpu`, its own kernels, or a provider that was asked for; missing for another engine,
+    /// and from reports of versions before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, nullable = false, example = "cpu"))]
+    pub provider: Option<Provider>,
     /// The compute backend, such as `rust f32`.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "rust f32"))]

@@ -1,9 +1,8 @@
 //! What a fine-tuning run is given.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use onnx::EngineKind;
+use onnx::EngineSpec;
 
 use super::{Base, FinetuneOptions};
 use crate::backend::ComputeBackend;
@@ -24,10 +23,8 @@ pub struct Task<'a> {
     pub options: FinetuneOptions,
     /// Where the run may write.
     pub folders: &'a Folders,
-    /// Runs the frozen part.
-    pub engine: EngineKind,
-    /// How many threads the engine and the image loader may use.
-    pub threads: NonZeroUsize,
+    /// Runs the frozen part. The image loader may use as many threads.
+    pub engine: EngineSpec,
     /// Trains layers of the base.
     pub backend: &'a ComputeBackend,
 }

@@ -302,7 +302,7 @@ fn images(
     let preprocess = network.spec.preprocess.clone();
     let transform = TransformSpec { preprocess, augmentation, values: PixelValues::Levels, seed: task.options.seed };
     let resources = Resources {
-        threads: task.threads,
+        threads: task.engine.threads,
         limits: task.options.limits(),
         bad_files: task.options.bad_files,
         ..Resources::default()

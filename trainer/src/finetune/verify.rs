@@ -2,7 +2,7 @@
 
 use models::preprocess::{ImageBatch, PreparedImage};
 use onnx::parity::{TOLERANCE, agree};
-use onnx::{EngineKind, engine};
+use onnx::{EngineKind, Provider, engine};
 use rayon::prelude::*;
 
 use super::export::Export;
@@ -25,8 +25,25 @@ const EXECUTED: usize = 16;
 
 /// Runs the file over validation images, or test images where there are none. The reference is what was trained: the logits
 /// that training measured, and for some images the whole network in the executor. An opaque file is run on the engine
-/// that computed the features: it may be that no other can.
+/// that computed the features: it may be that no other can. A provider that computed features has no part in it: what is published
+/// agrees with each engine's own kernels.
 pub(super) fn verify(
+    task: &Task<'_>,
+    export: &Export,
+    references: &References<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Parity>, FinetuneError> {
+    compare_all(task, export, references, observer).map_err(|error| match (error, task.engine.provider) {
+        (error, Provider::Cpu) => error,
+        (FinetuneError::Parity { engine, reason }, provider) => {
+            let reason = format!("{reason} (the features are {}'s; try --provider cpu)", provider.title());
+            FinetuneError::Parity { engine, reason }
+        }
+        (error, _) => error,
+    })
+}
+
+fn compare_all(
     task: &Task<'_>,
     export: &Export,
     references: &References<'_>,
@@ -36,10 +53,10 @@ pub(super) fn verify(
         Base::Network(_) => {
             (Some(CpuExecutor::new(&export.network.graph, &export.network.params)?), engine::available())
         }
-        Base::File(_) => (None, vec![task.engine]),
+        Base::File(_) => (None, vec![task.engine.kind]),
     };
     let open = |kind| {
-        let engine = engine::open(kind, &export.file, task.threads)?;
+        let engine = engine::open(kind, &export.file, task.engine.threads)?;
         Ok((engine, Parity { engine: kind, images: 0, difference: 0.0 }))
     };
     let mut engines = kinds.into_iter().map(open).collect::<Result<Vec<_>, FinetuneError>>()?;

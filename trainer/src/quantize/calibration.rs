@@ -2,7 +2,7 @@
 
 use models::preprocess::{ImageBatch, PreparedImage};
 use onnx::quantize::Ranges;
-use onnx::{EngineError, Quantizer, engine};
+use onnx::{EngineError, Quantizer};
 use rayon::prelude::*;
 
 use super::{LayerReport, QuantizationError, QuantizeTask};
@@ -23,7 +23,7 @@ pub(super) fn ranges(
     observer: &mut dyn Observer,
 ) -> Result<Ranges, QuantizationError> {
     let model = &task.model;
-    let mut engine = engine::open(model.engine, &quantizer.calibration_file(), model.threads)?;
+    let mut engine = model.engine.open(&quantizer.calibration_file())?;
     let mut ranges = quantizer.ranges();
     let mut done = 0;
     for chunk in images.samples.chunks(CHUNK) {
@@ -49,7 +49,7 @@ pub(super) fn layer_errors(
 ) -> Result<Vec<LayerReport>, QuantizationError> {
     let model = &task.model;
     let [single, quantized] = quantizer.layer_files(ranges)?;
-    let open = |file: &[u8]| engine::open(model.engine, file, model.threads);
+    let open = |file: &[u8]| model.engine.open(file);
     let (mut single, mut quantized) = (open(&single)?, open(&quantized)?);
     let mut errors = quantizer.layer_errors();
     let step = images.samples.len().div_ceil(COMPARED).max(1);

@@ -2,7 +2,7 @@
 
 use models::preprocess::{ImageBatch, Limits};
 use onnx::parity::{TOLERANCE, relative_difference};
-use onnx::{Engine, EngineError, engine};
+use onnx::{Engine, EngineError};
 
 use super::speed::{median, medians};
 use super::{QuantizationError, QuantizeTask, Variant, VariantAccuracy, VariantKind, VariantReport};
@@ -139,6 +139,6 @@ impl<'a> Measurement<'a> {
     }
 
     fn open(&self, onnx: &[u8]) -> Result<Box<dyn Engine>, EngineError> {
-        engine::open(self.task.model.engine, onnx, self.task.model.threads)
+        self.task.model.engine.open(onnx)
     }
 }

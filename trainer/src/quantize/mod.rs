@@ -61,8 +61,8 @@ pub fn quantize(task: &QuantizeTask<'_>, observer: &mut dyn Observer) -> Result<
     let start = Instant::now();
     task.options.validate()?;
     let QuantizeTask { model, network, .. } = *task;
-    if model.engine != EngineKind::Ort {
-        return Err(QuantizationError::NoRuntime(model.engine));
+    if model.engine.kind != EngineKind::Ort {
+        return Err(QuantizationError::NoRuntime(model.engine.kind));
     }
     let quantizer = Quantizer::new(model.onnx)?.with_weights(WeightRange::of_this_processor());
     observer.event(Event::Phase { phase: Phase::Data });
@@ -101,7 +101,7 @@ pub fn quantize(task: &QuantizeTask<'_>, observer: &mut dyn Observer) -> Result<
             weight_bits: quantizer.weights().bits(),
             variants: reports,
             layers,
-            threads: model.threads.get(),
+            threads: model.engine.threads.get(),
             seconds: start.elapsed().as_secs_f64(),
         },
     })

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use models::preprocess::PreparedImage;
 use models::scores::ScoreKind;
-use server::config::LimitArgs;
+use server::config::{LimitArgs, ProviderArgs};
 use server::store::ModelName;
 use trainer::evaluate::{ModelRunner, TestViews};
 use trainer::events::{Event, Observer, Phase};
@@ -65,6 +65,9 @@ pub(super) struct ClassifyArgs {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    provider: ProviderArgs,
 }
 
 /// The exit code when some images could not be used.
@@ -90,8 +93,8 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
     if images.len() < all {
         output::note(format_args!("{} of {all} images are answered already", all - images.len()));
     }
-    let engine = context.select()?;
-    let runner = ModelRunner::open(&model.onnx, &model.spec, engine.kind, engine.threads)?;
+    let engine = context.select_with(&args.provider)?;
+    let runner = ModelRunner::open(&model.onnx, &model.spec, engine.spec())?;
     let mut runner = runner.with_views(args.tta);
     let limits = args.limits.limits();
     let overlays = args.explain.as_deref().map(|folder| Overlays::open(folder, &model, limits));
@@ -131,7 +134,7 @@ pub(super) fn run(args: &ClassifyArgs, context: &CommandContext) -> Result<ExitC
 
 impl ClassifyArgs {
     /// These image files by a model of the store, and the best class of each.
-    pub(super) fn of(model: ModelName, images: Vec<PathBuf>) -> Self {
+    pub(super) fn of(model: ModelName, images: Vec<PathBuf>, provider: ProviderArgs) -> Self {
         Self {
             model: ModelArg::Stored(model),
             images: ImageArgs::of(images),
@@ -142,6 +145,7 @@ impl ClassifyArgs {
             out: None,
             explain: None,
             limits: LimitArgs::default(),
+            provider,
         }
     }
 

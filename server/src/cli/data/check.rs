@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use server::config::ProviderArgs;
 use server::datasets::DatasetFindings;
 use server::finetune::{DatasetCheck, LabelCheck};
 use server::store::ModelName;
@@ -40,24 +41,28 @@ pub(in crate::cli) struct CheckArgs {
     /// How to print the result
     #[arg(long, visible_alias = "output", env = "GRAFT_FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
+
+    #[command(flatten)]
+    provider: ProviderArgs,
 }
 
 /// Says how the images are understood and what is wrong with them, and trains nothing. Fails if a fine-tune with the same
 /// options would.
 pub(super) fn run(args: &CheckArgs, context: &CommandContext) -> Result<ExitCode> {
+    let engine = args.base.as_ref().map(|_| context.select_with(&args.provider)).transpose()?;
     let source = args.dataset.locate(&args.data, context, &mut Progress::new())?;
     let options = OpenOptions { archives: Some(&context.data.archives_dir()), ..OpenOptions::default() };
     let dataset = source.list_in(&options)?;
     let finetune = FinetuneOptions { max_megapixels: args.max_megapixels, ..FinetuneOptions::default() };
     let inspection = dataset.inspect(BadFilePolicy::Skip, &finetune.limits())?;
     let findings = DatasetFindings::new(&source, &dataset, &inspection, &finetune);
-    let suspects = match &args.base {
+    let suspects = match args.base.as_ref().zip(engine) {
         None => None,
-        Some(base) => {
+        Some((base, engine)) => {
             let (data, access) = (&context.data, &FileAccess::Everywhere);
             let check = LabelCheck { data, base, source: &source, access, dataset: &dataset, options: finetune };
             let mut progress = Quiet::new();
-            let suspects = check.suspects(&context.select()?, &mut progress);
+            let suspects = check.suspects(&engine, &mut progress);
             progress.finish();
             suspects?
         }

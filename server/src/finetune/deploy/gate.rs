@@ -84,14 +84,13 @@ impl Candidate<'_> {
         if live.spec.labels.is_none() {
             return Ok(None);
         }
-        let engine = &self.backends.engine;
         let task = NamedTask {
             onnx: &live.onnx,
             spec: &live.spec,
             images: self.measured,
             limits: self.spec.options.limits(),
-            engine: engine.kind,
-            threads: engine.threads,
+            // A live version may be one that a provider does not run, and the training was not for nothing.
+            engine: self.backends.engine.own_kernels(),
         };
         match top1_by_name(&task, observer) {
             Ok(top1) => Ok(Some(top1)),

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::config::{
     AccessArgs, DataDir, DataRootArgs, DatasetLimits, HttpLimits, KernelOptions, LabelStudioArgs, LogArgs, LogFormat,
-    MemoryConfig, ReadyPolicy, ServeConfig, WebhookArgs, http,
+    MemoryConfig, ProviderOptions, ReadyPolicy, ServeConfig, WebhookArgs, http,
 };
 use crate::inference::Registry;
 use crate::inference::testing::{
@@ -101,6 +101,7 @@ impl TestServer {
             log: LogArgs { log: "info".to_owned(), log_format: LogFormat::Text },
             roots: DataRootArgs { data_roots: vec![folder.path().to_owned()] },
             kernels: KernelOptions::default(),
+            provider: ProviderOptions::default(),
             data: DataDir::new(folder.path()),
         };
         let threads = NonZeroUsize::MIN;
