@@ -297,22 +297,23 @@ mod tests {
     #[test]
     fn training_images_are_measured_by_what_others_are_like() {
         let (plain, inputs) = head_on(&[]);
-        let images: Vec<usize> = (0..160).filter(|image| image % 5 != 0).collect();
+        // Few enough that a subspace has much of its own images' chance in it, and as many directions without a quarter of them.
+        let inputs = HeadInputs { train: inputs.train[..44 * WIDTH].to_vec(), validation: vec![], ..inputs };
+        let images: Vec<usize> = (0..44).filter(|image| image % 5 != 0).collect();
         let logits = images.iter().flat_map(|&image| executed(&plain.network, &inputs.train[image * WIDTH..][..WIDTH]));
         let out_of_fold = Some(OutOfFold { logits: logits.collect(), images: images.clone() });
         let nothing = SubsetResult::new(vec![], Truths::exclusive(&[], 2), None);
         let plain = Outcome { out_of_fold, validation: nothing, ..plain };
-        let inputs = HeadInputs { validation: vec![], ..inputs };
         let lowered = lower_by_distance(plain.clone(), &inputs).unwrap();
         let shift = |outcome: &Outcome| energies(&outcome.out_of_fold.as_ref().unwrap().logits);
         let [before, after] = [&plain, &lowered].map(shift);
         assert_eq!(after.len(), images.len());
         let own: Vec<f32> = images.iter().flat_map(|&image| inputs.train[image * WIDTH..][..WIDTH].to_vec()).collect();
         let in_its_own = energies(&executed(&lowered.network, &own));
-        // Outside of a subspace that was made without it, an image is farther away than outside of one that was made with it.
-        let mean = |numbers: &[f32]| mean_and_deviation(numbers)[0];
-        assert!(mean(&after) < mean(&in_its_own), "{} {}", mean(&after), mean(&in_its_own));
-        assert!((mean(&after) - mean(&before)).abs() < 1e-5);
+        // Images are farther from a subspace that was made without them than from one that was made with them.
+        let [before, after, in_its_own] = [before, after, in_its_own].map(|numbers| mean_and_deviation(&numbers)[0]);
+        assert!(after < in_its_own - 0.01, "{after} {in_its_own}");
+        assert!((after - before).abs() < 1e-5, "{after} {before}");
     }
 
     #[test]
