@@ -134,9 +134,9 @@ fn a_distance_and_what_it_does_to_logits_are_not_quantized() {
         arithmetic(&quantized(&file(nodes, weights), [-2.0, 2.0]))[3..],
         [
             "Gemm(flat.dequantized, scores.weight.dequantized, scores.bias.dequantized)",
-            "Gemm(flat, directions)",
+            "Gemm(flat.dequantized, directions)",
             "Gemm(along, back)",
-            "Add(flat, projection)",
+            "Add(flat.dequantized, projection)",
             "ReduceL2(residual)",
             "Gemm(distance, factor)",
             "Add(scores, shift)",

@@ -161,7 +161,7 @@ impl Behind {
 }
 
 /// What makes signed roots of unit length of what the head takes, where the network has not made them yet. Their distances tell
-/// strangers apart better than those of features as they are, or standardized ones.
+/// strangers apart (`trainer/reference/stranger_measures.py`).
 fn transform(graph: &Graph, head: NodeId) -> FeatureTransform {
     let op_before = |id: NodeId| graph.node(id).inputs.first().map(|&input| (input, &graph.node(input).op));
     let root = Op::from(Activation::SignedSqrt);
