@@ -61,7 +61,7 @@ impl Explainer {
     /// # Errors
     /// [`ExplainError::NoFeatureMap`], and whatever is wrong with the network.
     pub fn new(graph: &Graph, params: &Params) -> Result<Self, ExplainError> {
-        let graph = simplified(graph)?;
+        let graph = simplified(graph, params)?;
         let at = last_feature_map(&graph).ok_or(ExplainError::NoFeatureMap)?;
         let (channels, ..) = graph.chw(at)?;
         let cut = graph.cut(at)?;
@@ -119,12 +119,20 @@ impl Explainer {
 
 /// The network without what is no part of an explanation: dropout, which in training would make another network of it each time, and
 /// what all logits have in common, which speaks for no class.
-fn simplified(graph: &Graph) -> Result<Graph, GraphError> {
+fn simplified(graph: &Graph, params: &Params) -> Result<Graph, GraphError> {
     graph.rebuild(|builder, id, node| match node.op {
         Op::Dropout(_) => Ok(node.inputs[0]),
-        _ if graph.shifted(id).is_some() => Ok(node.inputs[0]),
+        _ if shifts_all_alike(graph, params, id) => Ok(node.inputs[0]),
         _ => builder.push_node(node),
     })
+}
+
+/// Whether a node adds the same number to all logits of an image.
+fn shifts_all_alike(graph: &Graph, params: &Params, id: NodeId) -> bool {
+    let is_uniform = |name: &String| {
+        params.get(name).is_some_and(|tensor| tensor.data().iter().all(|&number| number == tensor.data()[0]))
+    };
+    graph.shifted(id).is_some() && graph.node(graph.node(id).inputs[1]).params.iter().all(is_uniform)
 }
 
 /// The last node with rows and columns that all scores go through.
@@ -225,7 +233,11 @@ mod tests {
         params.insert("shift.weight", Tensor::new([3, 1], vec![-7.0; 3]));
         params.insert("shift.bias", Tensor::new([3], vec![2.0; 3]));
         let shifted = builder.finish(output);
-        assert_eq!(Explainer::new(&shifted, &params).unwrap().explain(&image(), 1).unwrap(), plain);
+        let map = |params: &Params| Explainer::new(&shifted, params).unwrap().explain(&image(), 1).unwrap();
+        assert_eq!(map(&params), plain);
+        // What differs from class to class does speak for a class.
+        params.insert("shift.weight", Tensor::new([3, 1], vec![-7.0, 7.0, -7.0]));
+        assert_ne!(map(&params), plain);
     }
 
     #[test]

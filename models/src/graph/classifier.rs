@@ -76,7 +76,8 @@ impl Graph {
     }
 
     /// The scores that this node adds something to that is read off one number of the image, which tells no classes apart: how
-    /// familiar the image is. `None` for any other node.
+    /// familiar the image is. `None` for any other node. Structure alone is looked at: that the number is the same for all classes is
+    /// known by the weights.
     #[must_use]
     pub fn shifted(&self, id: NodeId) -> Option<NodeId> {
         let node = self.node(id);

@@ -183,10 +183,12 @@ fn head_inputs(
         let images = images(context, rows, Augmentation::default())?;
         Ok(fit::outputs(&*executor, &images, task.options.tuning.batch_size)?)
     };
-    // Where an image may have several classes, none of this is asked.
-    let shown = if table.sets().is_some() { 0 } else { SHOWN };
-    let step = split.train.len().div_ceil(shown.max(1)).max(1);
-    let train: Vec<usize> = split.train.iter().step_by(step).take(shown).copied().collect();
+    let step = split.train.len().div_ceil(SHOWN).max(1);
+    let train: Vec<usize> = match table.sets() {
+        None => split.train.iter().step_by(step).copied().collect(),
+        // Where an image may have several classes, nothing is asked of the training images.
+        Some(_) => vec![],
+    };
     Ok(HeadInputs { train: inputs(&train)?, validation: inputs(&split.validation)?, test: inputs(&split.test)? })
 }
 
